@@ -1,0 +1,1 @@
+"""Prefect's thin skin over the steps, and the command line."""

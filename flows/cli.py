@@ -1,0 +1,345 @@
+"""The command line: `gristmill`. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+app = typer.Typer(
+    name="gristmill",
+    help="From a data set and one YAML file to a registered, promotable Keras model, every night.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(
+    help="The data set behind an experiment: pinned, restored, renewed.", no_args_is_help=True
+)
+config_app = typer.Typer(
+    help="The experiment file: resolved, and its schema.", no_args_is_help=True
+)
+app.add_typer(data_app, name="data")
+app.add_typer(config_app, name="config")
+
+INTERRUPTED = 130
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"gristmill {version('gristmill')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    os.environ["GRISTMILL_DEBUG"] = "1" if debug else ""
+
+
+def _experiments(incomplete: str) -> list[str]:
+    from pipelines.config import GristmillError, Project
+
+    try:
+        return [name for name in Project.find().experiment_names() if name.startswith(incomplete)]
+    except GristmillError:
+        return []
+
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="An experiment: experiments/NAME.yaml.", autocompletion=_experiments
+    ),
+]
+Override = Annotated[
+    list[str],
+    typer.Option(
+        "--parameter", "-P", metavar="NAME=VALUE", help="Replace a declared parameter for this run."
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Do every step again, whatever is known.")]
+
+
+def _load(name: str, parameters: list[str]) -> tuple[Any, Any]:
+    from pipelines.config import Project, load_experiment, read_override
+
+    project = Project.find()
+    return project, load_experiment(project, name, dict(map(read_override, parameters)))
+
+
+@app.command()
+def run(name: Name, parameter: Override = [], force: Force = False) -> None:  # noqa: B006
+    """Train, search, evaluate, register. Does nothing when nothing has changed."""
+    project, experiment = _load(name, parameter)
+    from flows.run import run as carry_out
+
+    raise typer.Exit(carry_out(project, experiment, force))
+
+
+@app.command()
+def plan(name: Name, parameter: Override = [], force: Force = False) -> None:  # noqa: B006
+    """Show what a run would do, step by step and trial by trial, and why."""
+    project, experiment = _load(name, parameter)
+    from flows.plan import make_plan
+    from flows.run import show
+    from flows.screen import Screen
+
+    show(Screen(), experiment, make_plan(project, experiment), force)
+
+
+@app.command()
+def stage(
+    step: Annotated[str, typer.Argument(metavar="STAGE", help="ingest, validate, split or scale.")],
+    name: Name,
+) -> None:
+    """Carry out one data stage; this is what dvc.yaml calls."""
+    from flows.stages import carry_out
+
+    carry_out(step, name)
+
+
+@app.command()
+def score(
+    name: Name,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV or Parquet, with or without the target.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="CSV or Parquet to write; default: FILE beside it."),
+    ] = None,
+    version: Annotated[str | None, typer.Option(help="A version instead of the champion.")] = None,
+) -> None:
+    """Predict the rows of a file with the champion."""
+    from flows.score import score as carry_out
+
+    carry_out(name, file, output, version)
+
+
+@app.command()
+def models(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A model; default: all.")
+    ] = None,
+    version: Annotated[str | None, typer.Option(help="Show one version whole.")] = None,
+) -> None:
+    """List registered models, versions, aliases and scores."""
+    from flows.models import show
+
+    show(name, version)
+
+
+@app.command()
+def promote(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A registered model.")],
+    version: Annotated[str | None, typer.Option(help="Which version; default: the newest.")] = None,
+) -> None:
+    """Make a version the champion, whatever the gate said."""
+    from flows.models import promote as carry_out
+
+    carry_out(name, version)
+
+
+@app.command()
+def rollback(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A registered model.")],
+) -> None:
+    """Go back to the champion before this one."""
+    from flows.models import rollback as carry_out
+
+    carry_out(name)
+
+
+@app.command()
+def up(
+    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow server.")] = 5000,
+) -> None:
+    """Serve both UIs and run every experiment's schedule, until Ctrl-C."""
+    from flows.up import up as carry_out
+
+    carry_out(prefect_port, mlflow_port)
+
+
+@app.command()
+def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Also make databases ready and restore data.")
+    ] = False,
+) -> None:
+    """Find out what is wrong with the set-up."""
+    from flows.doctor import doctor as carry_out
+
+    raise typer.Exit(carry_out(fix))
+
+
+@data_app.command("status")
+def data_status() -> None:
+    """Compare the data sets on disk with the pin."""
+    from flows.data import status
+
+    status()
+
+
+@data_app.command("restore")
+def data_restore(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="An experiment; default: all.", autocompletion=_experiments
+        ),
+    ] = None,
+) -> None:
+    """Bring the pinned bytes back; edits by hand of the named data set are thrown away."""
+    from flows.data import restore
+
+    restore(name)
+
+
+@data_app.command("refresh")
+def data_refresh(
+    name: Name,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FILE", help="A file to take instead of the source."),
+    ] = None,
+) -> None:
+    """Take in new data on purpose: fetched and validated aside, then pinned."""
+    from flows.data import refresh
+
+    refresh(name, data)
+
+
+@config_app.command("show")
+def config_show(name: Name, parameter: Override = []) -> None:  # noqa: B006
+    """Print the experiment with every default filled in."""
+    _, experiment = _load(name, parameter)
+    from flows.config import show
+
+    show(experiment)
+
+
+@config_app.command("schema")
+def config_schema() -> None:
+    """Print the JSON Schema of experiment files, for editors."""
+    from flows.config import schema
+
+    typer.echo(schema(), nl=False)
+
+
+def main() -> None:
+    """Entry point: every error is one readable block, with the exit code that README lists."""
+    _put_environment_on_path()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # for the processes that this one starts
+    from pipelines.config.errors import GristmillError
+
+    try:
+        code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # typer's word for Ctrl-C
+            raise KeyboardInterrupt
+        _leave(code if isinstance(code, int) else 0)
+    except GristmillError as error:
+        _end(error, error.exit_code)
+    except KeyboardInterrupt:
+        if not os.environ.get("GRISTMILL_RECORD"):
+            typer.echo("interrupted; the next run goes on from here", err=True)
+        _leave(INTERRUPTED)
+    except OSError as error:
+        _end(_of_the_system(error), 4)
+    except Exception as error:
+        if type(error).__module__.startswith(("typer", "click")):
+            _usage(error)
+        _end(error, 4)
+
+
+def _end(error: BaseException, code: int) -> NoReturn:
+    if os.environ.get("GRISTMILL_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+    elif record := os.environ.get("GRISTMILL_RECORD"):
+        from pipelines.config import EnvironmentFault, GristmillError, write_json
+
+        known = error if isinstance(error, GristmillError) else EnvironmentFault(_first_line(error))
+        write_json(Path(record), known.record())
+    else:
+        text = (
+            str(error)
+            if _is_block(error)
+            else f"{_first_line(error)}\n  next      gristmill --debug … shows where"
+        )
+        typer.echo(f"error: {text}", err=True)
+    _leave(code)
+
+
+def _is_block(error: BaseException) -> bool:
+    from pipelines.config import GristmillError
+
+    return isinstance(error, GristmillError)
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+
+
+def _of_the_system(error: OSError) -> Exception:
+    import errno
+
+    from pipelines.config import EnvironmentFault
+
+    hints = {
+        errno.ENOSPC: "free some space; nothing was lost, the next run goes on",
+        errno.EDQUOT: "free some space; nothing was lost, the next run goes on",
+        errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
+        errno.EACCES: "mend the permissions",
+        errno.EROFS: "the file system is read-only",
+    }
+    if error.errno not in hints:
+        return error
+    place = error.filename or "a file"
+    return EnvironmentFault(
+        f"{place} cannot be written or read",
+        found=os.strerror(error.errno),
+        next=hints[error.errno],
+    )
+
+
+def _usage(error: Exception) -> None:
+    show: Any = getattr(error, "show", None)
+    if show is not None:
+        show()
+    elif type(error).__name__ == "Abort" and error.__cause__ is not None:
+        _end(error.__cause__, 4)  # an EOFError of ours, which typer takes for an end of input
+    else:
+        typer.echo(f"error: {error}", err=True)
+    _leave(1)
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process without taking its libraries apart first, which takes 1.5 s after a run."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _put_environment_on_path() -> None:
+    """DVC calls `gristmill` by name: it must be found where the environment is not activated."""
+    place = str(Path(sys.executable).parent)
+    paths = os.environ.get("PATH", "").split(os.pathsep)
+    if place not in paths:
+        os.environ["PATH"] = os.pathsep.join([place, *paths])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What a run came to, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipelines.tracking import KnownRun
+
+EXIT_CODES = {"promote": 0, "hold": 0, "reject": 3}
+DONE = {"promote": "promoted", "hold": "held", "reject": "rejected"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to."""
+
+    experiment: str
+    decision: str
+    reasons: tuple[str, ...]
+    version: str
+    champion: str | None
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.decision]
+
+
+def done_lines(done: KnownRun) -> list[str]:
+    """That there is nothing to do, and what the earlier run decided."""
+    return [
+        f"{done.model}: nothing to do, nothing changed since run {done.run_id[:8]}",
+        f"  version {done.version} was {DONE[done.decision]}:",
+        *(f"    {reason}" for reason in done.reasons.split("; ")),
+    ]
+
+
+def decision_lines(outcome: Outcome) -> list[str]:
+    """The decision, why, and what to type next."""
+    name = outcome.experiment
+    if outcome.decision == "promote":
+        first = f"{name} version {outcome.version} is the champion now"
+    elif outcome.decision == "hold":
+        first = f"{name} version {outcome.version} is held, {outcome.champion} stays the champion"
+        if outcome.version == outcome.champion:
+            first = f"{name} version {outcome.version} stays the champion"
+    else:
+        first = f"{name} version {outcome.version} is rejected"
+    lines = [first, *(f"  {reason}" for reason in outcome.reasons)]
+    if outcome.decision == "reject":
+        return [*lines, f"next: gristmill models {name} --version {outcome.version}"]
+    return [*lines, f"next: gristmill models {name} · gristmill score {name} FILE · gristmill up"]

@@ -1,0 +1,127 @@
+"""What a run would do and why, found out without Prefect, TensorFlow or MLflow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pipelines
+from pipelines.config import Experiment, Project, normalised_source
+from pipelines.ingestion.versions import DataState, StageState, data_plan
+from pipelines.tracking import KnownRun, KnownTrial, known_run, known_trials, latest_trial_parts
+from pipelines.training import Trial, TrialResult, changed, trials
+
+JUDGING_MODULES = ("evaluation", "registry", "preparation/transform.py")
+JUDGING_PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy")
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """A trial and whether it has to be trained."""
+
+    trial: Trial
+    state: str
+    reason: str
+    known: TrialResult | None
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All steps of a run.
+
+    Attributes:
+        data: how the data on disk stand to the pin.
+        parameters: what `params.yaml` has to learn first.
+        stages: the data stages.
+        trials: None while the data that they depend on are still to be made.
+        done: the earlier run that came to this very end, if there is one.
+    """
+
+    data: DataState
+    parameters: Sequence[str]
+    stages: Sequence[StageState]
+    trials: Sequence[TrialPlan] | None
+    done: KnownRun | None
+
+    @property
+    def trains(self) -> bool:
+        """Whether a trial has to be trained, as far as that is known."""
+        return self.trials is None or any(trial.known is None for trial in self.trials)
+
+
+def make_plan(project: Project, experiment: Experiment) -> Plan:
+    """Plans a run."""
+    folder = experiment.data.folder
+    parameters = project.stale_parameters(experiment.name, folder)
+    found = data_plan(project, experiment.name, folder)
+    data, stages, digests = found.data, found.stages, found.digests
+    if data is not DataState.PINNED or parameters or any(stage.changes for stage in stages):
+        return Plan(data, parameters, stages, None, None)
+    planned = plan_trials(project, experiment, digests)
+    key = run_key(experiment, [entry.trial for entry in planned], digests)
+    return Plan(data, parameters, stages, planned, known_run(project, key))
+
+
+def plan_trials(
+    project: Project, experiment: Experiment, digests: Mapping[str, str], *, force: bool = False
+) -> list[TrialPlan]:
+    """Each trial of the experiment: known, unfinished or new.
+
+    Args:
+        digests: DVC's hashes of what the stages made.
+        force: take none as known.
+    """
+    asked = trials(experiment, digests[f"build/{experiment.name}/training"])
+    known = {} if force else known_trials(project, [trial.key for trial in asked])
+    latest: Mapping[str, str] | None = None
+    made = []
+    for trial in asked:
+        found = _satisfying(trial, known.get(trial.key, []))
+        if found is not None:
+            result = TrialResult(**{**found.result, "history": {}})
+            objective = experiment.document.objective
+            words = f"{objective} {result.scores[objective]:.4g}"
+            made.append(TrialPlan(trial, "known", words, result, found.run_id))
+            continue
+        folder = project.build(experiment.name) / "trials" / trial.key
+        if (folder / "state.npz").exists() and not force:
+            made.append(TrialPlan(trial, "unfinished", "goes on where it ended", None, ""))
+            continue
+        if latest is None:
+            latest = latest_trial_parts(project, experiment.name)
+        reasons = changed(trial, latest) if latest else ["first time"]
+        made.append(TrialPlan(trial, "new", ", ".join(reasons[:4]) or "asked for", None, ""))
+    return made
+
+
+def run_key(experiment: Experiment, asked: Sequence[Trial], digests: Mapping[str, str]) -> str:
+    """What a run's decision depends on, as 32 hexadecimal digits."""
+    document = experiment.document
+    root = Path(pipelines.__path__[0])
+    files = [
+        file
+        for name in JUDGING_MODULES
+        for file in ([root / name] if name.endswith(".py") else sorted((root / name).glob("*.py")))
+    ]
+    parts = {
+        "trials": sorted((trial.key, trial.epochs) for trial in asked),
+        "objective": document.objective,
+        "test": digests[f"build/{experiment.name}/test"],
+        "evaluation": document.test_metrics,
+        "gate": document.gate.model_dump(),
+        "sources": {f"{file.parent.name}/{file.name}": normalised_source(file) for file in files},
+        "packages": {name: version(name) for name in JUDGING_PACKAGES},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _satisfying(trial: Trial, known: Sequence[KnownTrial]) -> KnownTrial | None:
+    for entry in known:
+        if TrialResult(**{**entry.result, "history": {}}).satisfies(trial.epochs):
+            return entry
+    return None

@@ -1,0 +1,114 @@
+"""`gristmill run` and `gristmill plan`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from flows.outcome import EXIT_CODES, done_lines
+from flows.plan import Plan, make_plan
+from flows.screen import Screen
+from pipelines.config import Experiment, Project
+from pipelines.ingestion.versions import DataState
+from pipelines.tracking.store import check_store
+
+
+def run(project: Project, experiment: Experiment, force: bool) -> int:
+    """Runs an experiment; returns the exit code."""
+    screen = Screen()
+    plan = make_plan(project, experiment)
+    if plan.done is not None and not force:
+        for line in done_lines(plan.done):
+            screen.say(line)
+        return EXIT_CODES[plan.done.decision]
+    if plan.data is DataState.EDITED:
+        from pipelines.ingestion.snapshot import edited
+
+        raise edited(experiment.data.folder, experiment.data.path, experiment.name)
+    check_store(project)
+    show(screen, experiment, plan, force, brief=True)
+    _listen(screen)
+    return _run_flow(project, experiment, screen, force, trains=plan.trains or force)
+
+
+def _run_flow(
+    project: Project, experiment: Experiment, screen: Screen, force: bool, *, trains: bool
+) -> int:
+    """The flow in this process; the server and the workers start while the rest is imported."""
+    from flows.server import Server, mend_dead_flow_runs, wait_until_recorded
+
+    server = Server(project)
+    made = None
+    try:
+        server.start()
+        from flows.session import Session, session
+
+        made = Session(project, experiment, screen, force)
+        if trains:
+            made.pool.warm_up()
+        with session(made):
+            from flows.train import run_train
+
+            server.wait()
+            mend_dead_flow_runs(server.url)
+            return run_train(made).exit_code
+    finally:
+        if made is not None and made.flow_run:
+            wait_until_recorded(server.url, made.flow_run)
+        server.leave()
+
+
+def _listen(screen: Screen) -> None:
+    """Ctrl-C, and being told to end, stop a run at once, or at its next step at the latest."""
+
+    def interrupt(*_: object) -> None:
+        screen.interrupted = True
+        raise KeyboardInterrupt
+
+    def unraisable(what: sys.UnraisableHookArgs) -> None:
+        if not isinstance(what.exc_value, KeyboardInterrupt):  # it has been noted above
+            sys.__unraisablehook__(what)
+
+    sys.unraisablehook = unraisable
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def show(
+    screen: Screen, experiment: Experiment, plan: Plan, force: bool, *, brief: bool = False
+) -> None:
+    """The plan, a line a step and a line a trial."""
+    say = screen.say
+    say(f"{experiment.name}: {experiment.document.description}".rstrip(": "))
+    if plan.done is not None and not force:
+        say(f"  nothing to do; run {plan.done.run_id[:8]} came to this very end")
+        return
+    _line(say, "snapshot", plan.data is DataState.PINNED, plan.data.value)
+    upstream = plan.data not in (DataState.PINNED, DataState.MISSING)
+    for stage in plan.stages:
+        reasons = list(stage.changes) or (["its input may change"] if upstream else [])
+        if stage.name == "ingest" and plan.parameters:
+            reasons += plan.parameters
+        if force:
+            reasons = ["forced"]
+        _line(say, stage.name, not reasons, _few(reasons) or "nothing changed")
+        upstream = upstream or bool(reasons)
+    if plan.trials is None:
+        count = sum(1 for _ in experiment.points())
+        _line(say, "search", False, f"{count} trials, once the data are there")
+    else:
+        new = [trial for trial in plan.trials if trial.known is None]
+        _line(say, "search", not new, f"{len(new)} of {len(plan.trials)} trials to train")
+        for trial in [] if brief else plan.trials:
+            say(f"    {trial.trial.name:30s} {trial.state}: {trial.reason}")
+    _line(say, "evaluate", False, "the winner on the test rows, package, gate, registry")
+
+
+def _line(say: object, name: str, skip: bool, why: str) -> None:
+    if callable(say):
+        say(f"  {'skip' if skip else 'run '} {name:10s} {why}")
+
+
+def _few(reasons: list[str]) -> str:
+    shown = ", ".join(reasons[:2])
+    return shown + (f" and {len(reasons) - 2} more" if len(reasons) > 2 else "")

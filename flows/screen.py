@@ -1,0 +1,82 @@
+"""What a person sees of a run: a line a step and a trial; plain lines without a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+
+NAME_WIDTH = 10
+
+
+@dataclass
+class Screen:
+    """Lines on a console and, in a flow run, in its log.
+
+    Attributes:
+        times: seconds of each part.
+        began: when the run was asked for, by the monotonic clock.
+        interrupted: whether Ctrl-C was typed.
+    """
+
+    console: Console = field(default_factory=lambda: Console(highlight=False))
+    log: Callable[[str], object] | None = None
+    times: dict[str, float] = field(default_factory=dict)
+    interrupted: bool = False
+    began: float = field(default_factory=time.monotonic)
+    _status: Status | None = None
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line."""
+        whole = not self.console.is_terminal  # a file keeps its lines, a terminal breaks at words
+        self.console.print(escape(text), style=style or None, soft_wrap=whole)
+        if self.log is not None:
+            self.log(text.strip())
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[list[str]]:
+        """A step; what is put into the list that it gives stands behind its name at the end."""
+        words: list[str] = []
+        began = time.monotonic()
+        self._check()
+        try:
+            with self._turning(f"{name} …"):
+                yield words
+        except BaseException:
+            self.say(f"  ✗ {name:{NAME_WIDTH}s} {time.monotonic() - began:5.1f} s")
+            raise
+        self._check()
+        seconds = time.monotonic() - began
+        self.times[name] = self.times.get(name, 0.0) + seconds
+        self.say(f"  ✓ {name:{NAME_WIDTH}s} {seconds:5.1f} s  {' '.join(words)}".rstrip())
+
+    def _check(self) -> None:
+        """Raises KeyboardInterrupt when Ctrl-C was lost: libraries swallow it at some places."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+
+    def skipped(self, name: str, why: str) -> None:
+        """A step that had nothing to do."""
+        self.say(f"  · {name:{NAME_WIDTH}s}          {why}", style="dim")
+
+    def now(self, text: str) -> None:
+        """What happens at this moment; shown on a terminal only."""
+        if self._status is not None:
+            self._status.update(escape(text[: max(self.console.width - 4, 20)]))
+
+    @contextmanager
+    def _turning(self, text: str) -> Iterator[None]:
+        if not self.console.is_terminal or self._status is not None:
+            yield
+            return
+        with self.console.status(escape(text)) as status:
+            self._status = status
+            try:
+                yield
+            finally:
+                self._status = None

@@ -1,0 +1,78 @@
+"""What the tasks of one flow run share, so that only names and records pass between them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flows.screen import Screen
+from pipelines.config import Experiment, Project
+from pipelines.registry.rehearsal import Rehearsal
+from pipelines.training import Pool
+
+
+@dataclass
+class Session:
+    """One run of an experiment in this process."""
+
+    project: Project
+    experiment: Experiment
+    screen: Screen
+    force: bool = False
+    tracker: Any = None
+    flow_run: str = ""
+    pool: Pool = field(init=False)
+    rehearsal: Rehearsal = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pool = Pool(self.project.root / "build" / "workers.log")
+        self.rehearsal = Rehearsal(self.project)
+
+    @property
+    def build(self) -> Path:
+        return self.project.build(self.experiment.name)
+
+    def stop(self) -> None:
+        """Ends all processes of the run."""
+        self.pool.close()
+        self.rehearsal.stop()
+
+
+_CURRENT: ContextVar[Session] = ContextVar("session")
+
+
+def current() -> Session:
+    """The session of the flow run that the calling task belongs to."""
+    return _CURRENT.get()
+
+
+@contextmanager
+def session(made: Session) -> Iterator[Session]:
+    """Makes a session the current one, alone on its experiment, and ends its processes after."""
+    token = _CURRENT.set(made)
+    try:
+        with alone(made):
+            yield made
+    finally:
+        made.stop()
+        _CURRENT.reset(token)
+
+
+@contextmanager
+def alone(made: Session) -> Iterator[None]:
+    """Waits until no other process works on the experiment; the lock ends with the process."""
+    made.build.mkdir(parents=True, exist_ok=True)
+    with (made.build / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            made.screen.say(f"waiting for another run of {made.experiment.name} to end")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(str(os.getpid()))
+        yield

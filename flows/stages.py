@@ -1,0 +1,52 @@
+"""`gristmill stage`: one data stage, as dvc.yaml calls it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import typer
+
+from pipelines.config import ConfigError, Project, nearest
+
+
+def carry_out(stage: str, name: str) -> None:
+    """Runs a stage and says in a line what it made.
+
+    Raises:
+        ConfigError: there is no such stage.
+    """
+    project = Project.find()
+    note = project.build(name) / "logs" / f"{stage}.txt"
+    said = str(_stage(stage, name)(project, name))
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(said + "\n", encoding="utf-8")
+    if not os.environ.get("GRISTMILL_RECORD"):
+        typer.echo(f"{stage} {name}: {said}")
+
+
+def _stage(stage: str, name: str) -> Callable[[Project, str], object]:
+    if stage == "ingest":
+        from pipelines.ingestion.table import ingest
+
+        return ingest
+    if stage == "validate":
+        from pipelines.validation import validate
+
+        return validate
+    if stage == "split":
+        from pipelines.preparation import split
+
+        return split
+    if stage == "scale":
+        from pipelines.preparation import scale
+
+        return scale
+    stages = ("ingest", "validate", "split", "scale")
+    near = nearest(stage, stages)
+    raise ConfigError(
+        f"there is no stage '{stage}'",
+        expected="one of " + ", ".join(stages),
+        found=stage,
+        next=f"gristmill stage {near} {name}" if near else "",
+    )

@@ -1,0 +1,370 @@
+"""What the tasks of a run do, step by step, without Prefect."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flows.outcome import Outcome, done_lines
+from flows.plan import TrialPlan, make_plan, plan_trials, run_key
+from flows.session import Session, current
+from pipelines.evaluation import Evaluation, evaluate
+from pipelines.ingestion import versions
+from pipelines.ingestion.snapshot import Snapshot, refresh, snapshot
+from pipelines.registry import (
+    Decision,
+    Package,
+    Registered,
+    Version,
+    package_candidate,
+    register_candidate,
+)
+from pipelines.registry import judge as ask_gate
+from pipelines.tracking import tags as names
+from pipelines.tracking.lineage import git_state, redact
+from pipelines.tracking.runs import DataInput, fetch_artifact
+from pipelines.training import Epoch, Trial, TrialResult, choose, read_result, run_search
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The outcome of a search: all trials of the grid, known ones included, and the winner."""
+
+    plans: tuple[TrialPlan, ...]
+    results: tuple[TrialResult, ...]
+    trained: int
+    winner: Trial
+    best: TrialResult
+
+
+def take_snapshot() -> Snapshot:
+    """The pinned data are on disk, and `params.yaml` knows the experiment."""
+    run = current()
+    with run.screen.step("snapshot") as words:
+        found = snapshot(run.project, run.experiment.name)
+        run.project.register(run.experiment.name, run.experiment.data.folder)
+        words.append(str(found))
+    return found
+
+
+def take_new_data() -> bool:
+    """Fetches the source; a new version is taken when it differs and is valid."""
+    from pipelines.validation import validate_table
+
+    run = current()
+    name = run.experiment.name
+    with run.screen.step("refresh") as words:
+        report = run.build / "refresh" / "validation"
+        shown = run.project.relative(report.parent)
+        done = refresh(
+            run.project, name, None, lambda table, file: validate_table(table, file, report, shown)
+        )
+        words.append("new data pinned" if done.changed else "the source has nothing new")
+    return done.changed
+
+
+def carry_out(stage: str) -> bool:
+    """One data stage, through DVC; returns whether there was anything to do."""
+    run = current()
+    name = run.experiment.name
+    with run.screen.step(stage) as words:
+        try:
+            ran = interruptible(lambda: versions.run_stage(run.project, stage, name, run.force))
+        except BaseException:
+            versions.stop_stage(stage, name)
+            raise
+        note = run.build / "logs" / f"{stage}.txt"
+        said = note.read_text(encoding="utf-8").strip() if ran and note.exists() else ""
+        words.append(said if ran else "nothing changed")
+    return ran
+
+
+def interruptible(work: Callable[[], Result]) -> Result:
+    """Does work in a thread of its own, so that Ctrl-C reaches this one at once.
+
+    DVC turns Ctrl-C off in the main thread while a stage's command runs.
+    """
+    done: list[Result] = []
+    failed: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=body, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.05)
+    if failed:
+        raise failed[0]
+    return done[0]
+
+
+def earlier_run() -> Outcome | None:
+    """What an earlier run came to that had the very same data and settings, if there is one."""
+    run = current()
+    if run.force:
+        return None
+    done = make_plan(run.project, run.experiment).done
+    if done is None:
+        return None
+    for line in done_lines(done):
+        run.screen.say(line)
+    return Outcome(done.model, done.decision, tuple(done.reasons.split("; ")), done.version, None)
+
+
+def search() -> Searched:
+    """Trains the trials that are not known, and chooses."""
+    run = current()
+    digests = versions.digests(run.project, run.experiment.name)
+    plans = plan_trials(run.project, run.experiment, digests, force=run.force)
+    new = [plan.trial for plan in plans if plan.known is None]
+    describe_run(run, digests, plans)
+    results = {plan.trial.key: plan.known for plan in plans if plan.known is not None}
+    if run.force:
+        for trial in new:
+            (run.build / "trials" / trial.key / "state.npz").unlink(missing_ok=True)
+    if new:
+        with run.screen.step("search") as words:
+            results |= _train(run, new)
+            words.append(f"{len(new)} trained, {len(plans) - len(new)} known")
+    else:
+        run.screen.skipped("search", f"all {len(plans)} trials are known")
+    listed = [results[plan.trial.key] for plan in plans]
+    best = choose(listed, run.experiment.document.objective)
+    winner = next(plan.trial for plan in plans if plan.trial.key == best.key)
+    return Searched(tuple(plans), tuple(listed), len(new), winner, best)
+
+
+def _train(run: Session, new: Sequence[Trial]) -> dict[str, TrialResult]:
+    objective = run.experiment.document.objective
+    by_key = {trial.key: trial for trial in new}
+    inputs = data_inputs(run, ("training", "validation"))
+    open_runs: dict[str, str] = {}
+    results: dict[str, TrialResult] = {}
+
+    def opened(key: str) -> str:
+        if key not in open_runs:
+            trial = by_key[key]
+            params = {**trial.recipe.parameters, **_flat(trial), "seed": trial.recipe.training.seed}
+            open_runs[key] = run.tracker.start_trial(key, trial.name, params, trial.parts)
+            run.tracker.log_data(inputs, open_runs[key])
+        return open_runs[key]
+
+    for message in run_search(run.project, run.experiment, list(by_key.values()), run.pool):
+        trial_run = opened(message.key)
+        name = by_key[message.key].name
+        if isinstance(message, Epoch):
+            value = message.logs.get(objective, float("nan"))
+            run.screen.now(
+                f"search {len(results)}/{len(by_key)}  {name}  "
+                f"epoch {message.number}  {objective} {value:.4g}"
+            )
+            continue
+        results[message.key] = message
+        folder = run.build / "trials" / message.key
+        files = [folder / "weights.npz", folder / "result.json"]
+        run.tracker.finish_trial(trial_run, asdict(message), [f for f in files if f.exists()])
+        run.screen.say(f"    {_trial_line(name, message, objective)}")
+    return results
+
+
+def _trial_line(name: str, result: TrialResult, objective: str) -> str:
+    if result.status == "failed":
+        return f"{name:30s} failed: {result.error}"[:200]
+    score = f"{objective} {result.scores[objective]:.4g}"
+    return f"{name:30s} {score:21s} {result.epochs:3d} epochs {result.seconds:5.1f} s"
+
+
+def _flat(trial: Trial) -> dict[str, Any]:
+    training = trial.recipe.training
+    ((optimizer, _),) = training.optimizer.items()
+    return {
+        "training.optimizer": optimizer,
+        "training.batch_size": training.batch_size,
+        "training.epochs": training.epochs,
+        "training.loss": training.loss or "by the task",
+        "training.threads": trial.threads,
+        "features.scale": trial.recipe.features.scale,
+    }
+
+
+def describe_run(run: Session, digests: Mapping[str, str], plans: Sequence[TrialPlan]) -> None:
+    """Everything that the parent run must carry before anything can fail."""
+    experiment, tracker = run.experiment, run.tracker
+    git = git_state(run.project)
+    first = plans[0].trial
+    tags = {
+        "mlflow.source.git.commit": git.commit,
+        "gristmill.git.dirty": str(git.dirty).lower(),
+        "mlflow.note.content": experiment.document.description,
+        **{f"dvc.{path}": digest for path, digest in digests.items()},
+        **{
+            f"version.{name}": first.parts[name]
+            for name in ("python", "keras", "numpy", "tensorflow", "tensorflow-cpu")
+            if name in first.parts
+        },
+    }
+    params = {
+        "search.strategy": experiment.document.search.strategy,
+        "search.trials": len(plans),
+        "search.objective": experiment.document.objective,
+        "split.seed": experiment.document.split.seed,
+        "training.seed": experiment.document.training.seed,
+        "training.threads": first.threads,
+        **{f"override.{name}": value for name, value in experiment.overrides.items()},
+    }
+    tracker.log(params=params, tags=tags)
+    tracker.log_data(data_inputs(run, ("training", "validation", "test")))
+    folder = run.build / "lineage"
+    folder.mkdir(exist_ok=True)
+    (folder / experiment.file.name).write_text(
+        redact(experiment.file.read_text(encoding="utf-8")), encoding="utf-8"
+    )
+    (folder / "changes.diff").write_text(git.diff, encoding="utf-8")
+    tracker.log_file(folder / experiment.file.name, "lineage")
+    if git.diff:
+        tracker.log_file(folder / "changes.diff", "lineage")
+    for file in (run.project.root / "dvc.lock", run.project.cuts_file(experiment.name)):
+        tracker.log_file(file, "lineage")
+    for file in (run.build / "validation.json", run.build / "validation" / "result.json"):
+        if file.exists():
+            tracker.log_file(file, "validation")
+
+
+def data_inputs(run: Session, roles: Sequence[str]) -> list[DataInput]:
+    """The data set's roles, with DVC's hash of the raw data and the number of rows of each."""
+    import pandas as pd
+
+    folder = run.experiment.data.folder
+    digest = versions.data_digest(run.project, folder)
+    role = pd.read_parquet(run.build / "roles.parquet", columns=["role"])["role"]
+    counts = {"test": int((role == 0).sum()), "validation": int((role == 1).sum())}
+    counts["training"] = len(role) - sum(counts.values())
+    source = run.experiment.data.source or run.experiment.data.path
+    return [DataInput(folder, digest, name, counts[name], redact(source)) for name in roles]
+
+
+def final_evaluation(searched: Searched) -> Evaluation:
+    """The winner on the test rows."""
+    run = current()
+    with run.screen.step("evaluate") as words:
+        folder = run.build / "trials" / searched.winner.key
+        kept = read_result(folder)  # a trial's folder is one for all its budgets
+        if kept is None or kept.epochs != searched.best.epochs:
+            run_id = next(p.run_id for p in searched.plans if p.trial.key == searched.winner.key)
+            for name in ("weights.npz", "result.json"):
+                fetch_artifact(run.project, run_id, name, folder)
+        made = interruptible(
+            lambda: evaluate(run.project, run.experiment, searched.winner, run.pool)
+        )
+        run.tracker.log(
+            metrics={f"test_{m.name}": m.value for m in made.metrics}
+            | {f"test_{m.name}_low": m.low for m in made.metrics if m.low is not None}
+            | {f"test_{m.name}_high": m.high for m in made.metrics if m.high is not None}
+            | {f"{who}_{m.name}": m.value for who, ms in made.baselines.items() for m in ms}
+            | {f"best_{name}": value for name, value in searched.best.scores.items()}
+            | {"test_rows": made.rows},
+            params={f"best.{name}": value for name, value in searched.winner.varied.items()},
+            tags={names.WINNER: searched.winner.key},
+        )
+        predictions = run.build / "predictions.parquet"
+        predictions.write_bytes(made.predictions.read_bytes())
+        run.tracker.log_file(predictions)
+        words.append(", ".join(f"{m.name} {m.value:.4g}" for m in made.metrics))
+    return made
+
+
+def draw_pictures(searched: Searched, evaluation: Evaluation) -> list[Path]:
+    """Learning curves, and the confusion matrix or the residuals."""
+    from pipelines.evaluation import plots, read_predictions
+
+    run = current()
+    with run.screen.step("pictures") as words:
+        folder = run.build / "plots"
+        ranked = sorted(
+            zip(searched.plans, searched.results, strict=True),
+            key=lambda p: p[1].key != searched.best.key,
+        )
+        histories = {}
+        for plan, _ in ranked:
+            known = read_result(run.build / "trials" / plan.trial.key)
+            if known is not None and known.history:
+                histories[plan.trial.name] = known.history
+        made = [folder / "learning_curves.png"]
+        plots.learning_curves(made[0], histories, run.experiment.document.objective)
+        predictions = read_predictions(evaluation.predictions)
+        if predictions.classes is None:
+            made.append(folder / "residuals.png")
+            plots.residuals(made[1], predictions, run.experiment.data.target)
+        else:
+            made.append(folder / "confusion_matrix.png")
+            plots.confusion_matrix(made[1], predictions)
+        for file in made:
+            run.tracker.log_file(file, "plots")
+        words.append(", ".join(file.name for file in made))
+    return made
+
+
+def make_package(searched: Searched, evaluation: Evaluation) -> Package | Version:
+    """The winner as a package that has been tried in a fresh process."""
+    run = current()
+    with run.screen.step("package") as words:
+        made = interruptible(
+            lambda: package_candidate(
+                run.project, run.experiment, searched.winner, evaluation, run.rehearsal
+            )
+        )
+        if isinstance(made, Package):
+            words.append(f"tried in a fresh process on {evaluation.rows:,} raw rows")
+        else:
+            words.append(f"version {made.number} is this very package")
+    return made
+
+
+def judge(evaluation: Evaluation, candidate: Package | Version) -> Decision:
+    """Promote, hold or reject."""
+    run = current()
+    with run.screen.step("gate") as words:
+        decision = ask_gate(run.project, run.experiment, evaluation, candidate, run.rehearsal)
+        words.append(decision.outcome)
+    return decision
+
+
+def register(
+    searched: Searched, evaluation: Evaluation, candidate: Package | Version, decision: Decision
+) -> Registered:
+    """The version, its tags, and the alias where it was won; the run remembers all of it."""
+    run = current()
+    name = run.experiment.name
+    with run.screen.step("register") as words:
+        digests = versions.digests(run.project, name)
+        made = register_candidate(
+            run.project,
+            run.experiment,
+            searched.winner,
+            evaluation,
+            candidate,
+            decision,
+            run.tracker.run_id,
+            digests.get(f"data/{run.experiment.data.folder}", ""),
+        )
+        key = run_key(run.experiment, [plan.trial for plan in searched.plans], digests)
+        run.tracker.log(
+            tags={
+                names.RUN_KEY: key,
+                names.DECISION: decision.outcome,
+                names.REASONS: "; ".join(decision.reasons),
+                names.MODEL: made.model,
+                names.VERSION: made.version,
+            }
+        )
+        words.append(f"{made.model} version {made.version}")
+    return made

@@ -1,0 +1,200 @@
+"""The flow: from pinned data to a decision over a registered model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, get_client, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+from flows import report, steps
+from flows.outcome import Outcome, decision_lines
+from flows.screen import Screen
+from flows.session import Session, current, session
+from flows.steps import Searched
+from pipelines.config import EnvironmentFault, GristmillError, Project, load_experiment
+from pipelines.evaluation import Evaluation
+from pipelines.ingestion.versions import STAGES
+from pipelines.registry import Decision, Package, Registered, Version
+from pipelines.tracking.runs import Tracker, process_tags, store_errors
+
+RETRIES = 2
+"""For steps that can fail for a reason that passes by itself: a network, a lock, a server."""
+
+DELAYS: list[float] = [1, 5]
+
+DRAIN = 2.0
+"""Seconds that the last log lines and states may take on their way to the server."""
+
+
+def _passes(_task: Any, _run: Any, state: Any) -> bool:
+    """Whether trying again may help: only faults of the surroundings pass."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, EnvironmentFault) or not isinstance(error, GristmillError)
+
+
+@task(
+    name="refresh",
+    cache_policy=NO_CACHE,
+    retry_condition_fn=_passes,
+    retries=RETRIES,
+    retry_delay_seconds=DELAYS,
+)
+def refresh_data() -> bool:
+    return steps.take_new_data()
+
+
+@task(
+    name="snapshot",
+    cache_policy=NO_CACHE,
+    retry_condition_fn=_passes,
+    retries=RETRIES,
+    retry_delay_seconds=DELAYS,
+)
+def snapshot() -> str:
+    return steps.take_snapshot().digest
+
+
+@task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE)
+def stage(stage: str) -> bool:
+    return steps.carry_out(stage)
+
+
+@task(cache_policy=NO_CACHE)
+def search() -> Searched:
+    return steps.search()
+
+
+@task(cache_policy=NO_CACHE)
+def evaluate(searched: Searched) -> Evaluation:
+    return steps.final_evaluation(searched)
+
+
+@task(cache_policy=NO_CACHE)
+def pictures(searched: Searched, evaluation: Evaluation) -> None:
+    steps.draw_pictures(searched, evaluation)
+
+
+@task(cache_policy=NO_CACHE)
+def package(searched: Searched, evaluation: Evaluation) -> Package | Version:
+    return steps.make_package(searched, evaluation)
+
+
+@task(
+    cache_policy=NO_CACHE, retry_condition_fn=_passes, retries=RETRIES, retry_delay_seconds=DELAYS
+)
+def gate(evaluation: Evaluation, candidate: Package | Version) -> Decision:
+    return steps.judge(evaluation, candidate)
+
+
+@task(
+    cache_policy=NO_CACHE, retry_condition_fn=_passes, retries=RETRIES, retry_delay_seconds=DELAYS
+)
+def register(
+    searched: Searched, evaluation: Evaluation, candidate: Package | Version, decision: Decision
+) -> Registered:
+    return steps.register(searched, evaluation, candidate, decision)
+
+
+@flow(name="train", flow_run_name="{experiment}", log_prints=False)
+def train(
+    experiment: str,
+    parameters: dict[str, Any] | None = None,
+    refresh: bool = False,
+    force: bool = False,
+) -> Outcome:
+    """Takes an experiment from its data to a decision over a registered model.
+
+    Args:
+        experiment: name of a file in `experiments/`.
+        parameters: values that replace declared parameters.
+        refresh: fetch the data's source first, and take a new version if there is one.
+        force: do every step again, whatever is known.
+    """
+    with _session(experiment, parameters, force) as run:
+        run.flow_run = _tag_flow_run()
+        if refresh:
+            refresh_data()
+        snapshot()
+        for name in STAGES:
+            stage(name)
+        if (done := steps.earlier_run()) is not None:
+            return done
+        run.rehearsal.warm_up()
+        with store_errors("record the run"), Tracker(run.project, experiment) as run.tracker:
+            searched = search()
+            evaluation = evaluate(searched)
+            pictures(searched, evaluation)
+            candidate = package(searched, evaluation)
+            decision = gate(evaluation, candidate)
+            registered = register(searched, evaluation, candidate, decision)
+            outcome = _outcome(registered)
+            _publish(run, searched, evaluation, outcome)
+        report.show(run.screen, searched, evaluation, registered)
+        for line in decision_lines(outcome):
+            run.screen.say(line)
+        return outcome
+
+
+def run_train(made: Session) -> Outcome:
+    """Runs the flow in this process with a session that is open already."""
+    try:
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            return train(made.experiment.name, dict(made.experiment.overrides), False, made.force)
+    finally:  # what is unsent when the server ends would hold up the end
+        EventsWorker.drain_all(timeout=DRAIN)
+        APILogWorker.drain_all(timeout=DRAIN)
+
+
+def _tag_flow_run() -> str:
+    """Says on the flow run which process it is, so that it can be told when that is gone.
+
+    Returns its id. Tags of a context would be the tasks' too, and each task asks the server for
+    its tags.
+    """
+    labels = [f"{n.removeprefix('gristmill.')}:{value}" for n, value in process_tags().items()]
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(flow_run.id, tags=labels)
+    return str(flow_run.id)
+
+
+def _session(experiment: str, parameters: dict[str, Any] | None, force: bool) -> Any:
+    from contextlib import nullcontext
+
+    try:
+        run = current()
+    except LookupError:
+        project = Project.find()
+        made = Session(project, load_experiment(project, experiment, parameters), Screen(), force)
+        made.pool.warm_up()
+        made.screen.log = get_run_logger().info
+        return session(made)
+    run.screen.log = get_run_logger().info
+    return nullcontext(run)
+
+
+def _outcome(registered: Registered) -> Outcome:
+    decision = registered.decision
+    return Outcome(
+        registered.model,
+        decision.outcome,
+        decision.reasons,
+        registered.version,
+        registered.champion,
+    )
+
+
+def _publish(run: Session, searched: Searched, evaluation: Evaluation, outcome: Outcome) -> None:
+    """The report and the table of trials, on the flow run and in MLflow."""
+    text = report.markdown(searched, evaluation, outcome)
+    file = run.build / "report.md"
+    file.write_text(text, encoding="utf-8")
+    run.tracker.log_file(file)
+    name = "".join(c if c.isalnum() else "-" for c in outcome.experiment.lower())
+    create_markdown_artifact(text, key=f"report-{name}", description=f"run of {outcome.experiment}")
+    create_table_artifact(report.trial_rows(searched), key=f"trials-{name}", description="trials")

@@ -1,0 +1,243 @@
+"""`gristmill up`: both UIs and the schedules, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from flows.server import HOST, Server, mend_dead_flow_runs, running_server
+from pipelines.config import ConfigError, EnvironmentFault, Project, Schedule, load_experiment
+from pipelines.tracking import is_local, tracking_uri
+
+GRACE = 3.0
+"""Seconds that a process may take to end before it is killed."""
+
+STARTUP = 60.0
+
+
+def up(prefect_port: int, mlflow_port: int) -> None:
+    """Serves until Ctrl-C or a process of its own ends.
+
+    Raises:
+        ConfigError: a port is taken, or another `gristmill up` runs.
+        EnvironmentFault: a server does not start.
+    """
+    project = Project.find()
+    console = Console(highlight=False)
+    scheduled = schedules(project)
+    own_prefect = "PREFECT_API_URL" not in os.environ
+    if own_prefect:
+        _require_free(prefect_port, "Prefect", "--prefect-port")
+        running = running_server(project)
+        if running is not None and running["ui"]:
+            raise ConfigError(
+                "the project is up already",
+                expected="one `gristmill up` a project",
+                found=f"its Prefect server at http://{HOST}:{running['port']}",
+            )
+        _wait_for_runs(project, console)
+    if is_local(project):
+        _require_free(mlflow_port, "MLflow", "--mlflow-port")
+    signal.signal(signal.SIGTERM, _interrupt)
+    server = Server(project)
+    try:
+        server.start(prefect_port, ui=True)
+        with _mlflow(project, mlflow_port) as mlflow:
+            server.wait()
+            mend_dead_flow_runs(server.url)
+            with _scheduler(project, scheduled) as scheduler:
+                console.print(f"Prefect  {server.url.removesuffix('/api')}")
+                console.print(f"MLflow   {mlflow.url}")
+                for name, schedule in scheduled.items():
+                    console.print(f"schedule {name}: {describe(schedule)}")
+                if not scheduled:
+                    console.print("no experiment has a schedule")
+                console.print("Ctrl-C ends all of it")
+                _watch([mlflow.process, scheduler])
+    except KeyboardInterrupt:
+        console.print("ended")
+    finally:
+        server.leave()
+
+
+def schedules(project: Project) -> dict[str, Schedule]:
+    """The experiments that name a schedule."""
+    found = {name: load_experiment(project, name) for name in project.experiment_names()}
+    return {
+        name: experiment.document.schedule
+        for name, experiment in found.items()
+        if experiment.document.schedule is not None
+    }
+
+
+def describe(schedule: Schedule) -> str:
+    """A schedule in words."""
+    rhythm = f"every {schedule.interval} s"
+    if schedule.cron is not None:
+        rhythm = f"{schedule.cron} ({schedule.timezone})"
+    return rhythm + (", new data first" if schedule.refresh else "")
+
+
+class _Mlflow:
+    """MLflow's server, or the address of the one that is there."""
+
+    def __init__(self, url: str, process: subprocess.Popen[bytes] | None) -> None:
+        self.url, self.process = url, process
+
+
+@contextmanager
+def _mlflow(project: Project, port: int) -> Iterator[_Mlflow]:
+    if not is_local(project):
+        yield _Mlflow(tracking_uri(project), None)
+        return
+    url = f"http://{HOST}:{port}"
+    command = ["-m", "mlflow", "server", "--backend-store-uri", tracking_uri(project)]
+    command += ["--artifacts-destination", (project.store / "artifacts").as_uri()]
+    command += ["--host", HOST, "--port", str(port), "--workers", "1"]
+    log = project.root / "build" / "mlflow.log"
+    with _process(project, command, log) as process:
+        _await(f"{url}/health", process, log)
+        yield _Mlflow(url, process)
+
+
+@contextmanager
+def _scheduler(
+    project: Project, scheduled: dict[str, Schedule]
+) -> Iterator[subprocess.Popen[bytes] | None]:
+    if not scheduled:
+        yield None
+        return
+    log = project.root / "build" / "schedules.log"
+    with _process(project, ["-m", "flows.up", str(project.root)], log) as process:
+        yield process
+
+
+@contextmanager
+def _process(project: Project, command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # four processes for what is not used here
+        "DO_NOT_TRACK": "1",
+        "PYTHONSAFEPATH": "1",
+    }
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=project.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        _end_group(process)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process and everything that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)
+    with suppress(ProcessLookupError):  # what is left of the group
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + STARTUP
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    lines = log.read_text(errors="replace").strip().splitlines()
+    raise EnvironmentFault(
+        "the MLflow server did not start",
+        expected=f"an answer at {url}",
+        found=lines[-1][:300] if lines else "nothing",
+        next=f"the whole log is {log}",
+    )
+
+
+def _watch(processes: list[subprocess.Popen[bytes] | None]) -> None:
+    """Returns never, but by an error when a process ends or by Ctrl-C."""
+    while all(process is None or process.poll() is None for process in processes):
+        time.sleep(0.5)
+    raise EnvironmentFault(
+        "a server ended by itself", next="look at build/mlflow.log, schedules.log"
+    )
+
+
+def _require_free(port: int, what: str, option: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ConfigError(
+                f"port {port} for {what} is taken",
+                expected="a free port",
+                found=str(error),
+                next=f"gristmill up {option} {port + 1}",
+            ) from error
+
+
+def _wait_for_runs(project: Project, console: Console) -> None:
+    """A run's temporary server has no UI: it must have ended before ours takes over."""
+    if running_server(project) is not None:
+        console.print("waiting for a run to end")
+    while running_server(project) is not None:
+        time.sleep(0.5)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _serve_schedules(root: Path) -> None:
+    """The process that starts scheduled runs."""
+    os.chdir(root)
+    from prefect import serve
+    from prefect.schedules import Cron, Interval
+
+    from flows.train import train
+
+    project = Project.find(root)
+    deployments: list[Any] = []
+    for name, schedule in schedules(project).items():
+        rhythm = (
+            Cron(schedule.cron, timezone=schedule.timezone)
+            if schedule.cron is not None
+            else Interval(schedule.interval or 0, timezone=schedule.timezone)
+        )
+        deployments.append(
+            train.to_deployment(
+                name=name,
+                schedule=rhythm,
+                parameters={"experiment": name, "refresh": schedule.refresh},
+                concurrency_limit=1,
+            )
+        )
+    serve(*deployments)
+
+
+if __name__ == "__main__":
+    _serve_schedules(Path(sys.argv[1]))

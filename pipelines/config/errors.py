@@ -1,0 +1,125 @@
+"""Errors that a user can mend: what failed, expected, found, what to type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, where several are reported together."""
+
+    where: str
+    expected: str = ""
+    found: str = ""
+    hint: str = ""
+
+
+class GristmillError(Exception):
+    """Base of all errors that end in one readable block instead of a traceback.
+
+    Args:
+        what: what failed, one sentence.
+        expected: what would have been right.
+        found: what was there instead.
+        next: what to type or do next.
+        problems: the single failures when there are several; `SHOWN` of them are printed.
+    """
+
+    exit_code: ClassVar[int] = 4
+    SHOWN: ClassVar[int] = 12
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        expected: str = "",
+        found: str = "",
+        next: str = "",
+        problems: Iterable[Problem] = (),
+    ) -> None:
+        self.what = what
+        self.expected = expected
+        self.found = found
+        self.next = next
+        self.problems = tuple(problems)
+        super().__init__(what)
+
+    def lines(self) -> list[str]:
+        """The block as plain lines, the first one saying what failed."""
+        out = [self.what]
+        for problem in self.problems[: self.SHOWN]:
+            out.append(f"  {problem.where}")
+            out += _labelled(problem.expected, problem.found, problem.hint, "    ")
+        if len(self.problems) > self.SHOWN:
+            out.append(f"  … and {len(self.problems) - self.SHOWN} more")
+        out += _labelled(self.expected, self.found, "", "  ")
+        if self.next:
+            first, *rest = self.next.split("\n")
+            out.append(f"  next      {first}")
+            out += [f"            {line}" for line in rest]
+        return out
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def record(self) -> dict[str, Any]:
+        """A form that can be written as JSON and read back by `from_record`."""
+        return {
+            "kind": type(self).__name__,
+            "what": self.what,
+            "expected": self.expected,
+            "found": self.found,
+            "next": self.next,
+            "problems": [asdict(problem) for problem in self.problems],
+        }
+
+    @staticmethod
+    def from_record(record: dict[str, Any]) -> GristmillError:
+        """The error that another process wrote with `record`."""
+        every: list[type[GristmillError]] = [GristmillError, *_subclasses(GristmillError)]
+        kinds = {kind.__name__: kind for kind in every}
+        fields = {key: record[key] for key in ("expected", "found", "next")}
+        problems = [Problem(**problem) for problem in record["problems"]]
+        return kinds[record["kind"]](record["what"], problems=problems, **fields)
+
+
+class ConfigError(GristmillError):
+    """The experiment file, the command line or the project's set-up is wrong."""
+
+    exit_code = 1
+
+
+class InputError(GristmillError):
+    """A file that was given cannot be read as data, or is not the one that was pinned."""
+
+    exit_code = 1
+
+
+class DataInvalid(GristmillError):
+    """The data can be read, but they break the schema or what the steps need of them."""
+
+    exit_code = 2
+
+
+class EnvironmentFault(GristmillError):
+    """A disk, a store or a server that this run needs is not there or not usable."""
+
+    exit_code = 4
+
+
+def _labelled(expected: str, found: str, hint: str, indent: str) -> list[str]:
+    out = []
+    for label, text in (("expected", expected), ("found", found), ("hint", hint)):
+        if text:
+            first, *rest = text.split("\n")
+            out.append(f"{indent}{label:9s} {first}")
+            out += [f"{indent}{'':9s} {line}" for line in rest]
+    return out
+
+
+def _subclasses(kind: type[GristmillError]) -> list[type[GristmillError]]:
+    direct = kind.__subclasses__()
+    return direct + [deeper for sub in direct for deeper in _subclasses(sub)]

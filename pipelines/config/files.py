@@ -1,0 +1,66 @@
+"""Files are written beside and renamed into place: a reader sees the old one or the new one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Gives a path to write a file or a folder to; it takes the place of `path` on success.
+
+    On any exception, Ctrl-C included, what was written is removed and `path` stays as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        yield aside
+        _replace(aside, path)
+    finally:
+        _remove(aside)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes sorted, indented JSON with a final newline: equal content gives equal bytes."""
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    with writing(path) as aside:
+        aside.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, as hexadecimal text."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _replace(aside: Path, path: Path) -> None:
+    if path.is_dir():  # a rename cannot put a folder in the place of a full one
+        old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
+        path.replace(old)
+        try:
+            aside.replace(path)
+        except BaseException:
+            old.replace(path)
+            raise
+        _remove(old)
+    else:
+        aside.replace(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

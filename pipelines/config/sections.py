@@ -1,0 +1,407 @@
+"""What may stand in an experiment file: a tree of frozen models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from pipelines.config.names import (
+    CLASSIFICATION_METRICS,
+    REGRESSION_METRICS,
+    keras_classes,
+    keras_names,
+    nearest,
+)
+
+Scalar = bool | int | float | str
+Arguments = dict[str, Any]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """Base of all parts: immutable, and strict about keys and types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+
+class Data(Section):
+    """Where the rows come from and which column is to be predicted."""
+
+    path: str = Field(description="file under data/, such as data/churn/customers.csv")
+    source: str | None = Field(
+        None, description="where to fetch it: sklearn:NAME, https://…, or a file on this machine"
+    )
+    target: str = Field(description="the column to predict")
+    task: Literal["classification", "regression"]
+
+    @field_validator("path")
+    @classmethod
+    def _under_data(cls, path: str) -> str:
+        parts = PurePosixPath(path).parts
+        if len(parts) < 3 or parts[0] != "data" or ".." in parts:
+            raise ValueError("must be a file in a folder of its own: data/NAME/FILE")
+        return path
+
+    @property
+    def folder(self) -> str:
+        """The data set's folder under `data/`."""
+        return PurePosixPath(self.path).parts[1]
+
+
+class Range(Section):
+    """Closed range; either end may be left out."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
+
+
+class Column(Range):
+    """What must hold for a column, or for all columns that a pattern such as `pixel*` names."""
+
+    type: Literal["integer", "number", "text", "boolean"] | None = None
+    missing: Literal["never", "allowed"] = "allowed"
+    one_of: tuple[Scalar, ...] | None = Field(None, min_length=1)
+    matches: str | None = Field(None, description="regular expression for the whole text")
+    unique: bool = False
+
+    @field_validator("matches")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"is not a regular expression: {error}") from error
+        return pattern
+
+
+class Schema(Section):
+    """The contract for the data; rows that break it stop everything after validation."""
+
+    rows: Range | None = None
+    columns: dict[str, Column] = {}
+    extra: Literal["allow", "forbid"] = Field("allow", description="columns that no entry names")
+
+
+class Split(Section):
+    """Which rows are for testing and for validation; a hash of the row decides."""
+
+    test: Share = 0.2
+    validation: Share = 0.2
+    stratify: bool = True
+    seed: int = Field(0, ge=0)
+    key: str | None = Field(None, description="column that identifies a row; else its content")
+
+    @model_validator(mode="after")
+    def _rows_left(self) -> Self:
+        if self.test + self.validation >= 1:
+            raise ValueError("test and validation leave no rows to train on")
+        return self
+
+
+class Features(Section):
+    """How columns become numbers; all statistics are from training rows."""
+
+    scale: Literal["minmax", "standard", "none"] = "standard"
+    exclude: tuple[str, ...] = Field((), description="columns or patterns that are no features")
+
+
+def _keras_entry(kind: str) -> Any:
+    """`Name` or `{Name: {argument: value}}` with a name that `keras.<kind>` has."""
+
+    def check(entry: Any) -> Any:
+        if isinstance(entry, str):
+            entry = {entry: {}}
+        if not isinstance(entry, Mapping) or len(entry) != 1:
+            raise ValueError(f"must be a name or one {{Name: {{arguments}}}}, found {entry!r}")
+        name, arguments = next(iter(entry.items()))
+        known = keras_classes(kind)
+        if name not in known:
+            near = nearest(str(name), known)
+            raise ValueError(
+                f"keras.{kind} has no {name!r}" + (f"; did you mean {near}?" if near else "")
+            )
+        if arguments is not None and not isinstance(arguments, Mapping):
+            raise ValueError(f"the arguments of {name} must be a mapping, found {arguments!r}")
+        return {name: dict(arguments or {})}
+
+    return Annotated[dict[str, Arguments], BeforeValidator(check)]
+
+
+if TYPE_CHECKING:
+    Layer = dict[str, Arguments]
+    Optimizer = dict[str, Arguments]
+else:
+    Layer = _keras_entry("layers")
+    Optimizer = _keras_entry("optimizers")
+
+
+class Model(Section):
+    """The hidden layers, or a builder in Python; input and output follow from data and task."""
+
+    layers: tuple[Layer, ...] | None = None
+    input: dict[str, Arguments] | None = None
+    output: tuple[Layer, ...] | None = Field(None, description="replaces the output layer")
+    builder: str | None = Field(None, description="my_models:build is experiments/my_models.py")
+    arguments: Arguments = Field({}, description="keyword arguments for the builder")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.layers is None) == (self.builder is None):
+            raise ValueError("needs either layers or a builder, and not both")
+        if self.builder is not None:
+            if not re.fullmatch(r"[A-Za-z_]\w*:[A-Za-z_]\w*", self.builder):
+                raise ValueError("builder must look like my_models:build")
+            if self.input is not None or self.output is not None:
+                raise ValueError("input and output stand beside layers; a builder makes its own")
+        elif self.arguments:
+            raise ValueError("arguments are for a builder")
+        return self
+
+
+class EarlyStopping(Section):
+    """Keras's early stopping, with its names; the best weights are restored by default."""
+
+    monitor: str = "val_loss"
+    min_delta: float = Field(0.0, ge=0)
+    patience: int = Field(5, ge=0)
+    mode: Literal["auto", "min", "max"] = "auto"
+    baseline: float | None = None
+    start_from_epoch: int = Field(0, ge=0)
+    restore_best_weights: bool = True
+
+
+class Training(Section):
+    """How a model is fitted."""
+
+    optimizer: Optimizer = Field({"Adam": {}}, validate_default=True)
+    loss: str | None = Field(None, description="default: by the task")
+    metrics: tuple[str, ...] | None = Field(None, description="default: by the task")
+    batch_size: int = Field(32, ge=1)
+    epochs: int = Field(100, ge=1)
+    early_stopping: EarlyStopping | None = None
+    seed: int = Field(0, ge=0, lt=2**31)
+    threads: int | Literal["auto"] = Field(1, description="of one trial; part of its identity")
+
+    @field_validator("loss")
+    @classmethod
+    def _known_loss(cls, loss: str | None) -> str | None:
+        return _known_name("losses", loss) if loss is not None else None
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, metrics: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for name in metrics or ():
+            _known_name("metrics", name, "accuracy")
+        return metrics
+
+    @field_validator("threads")
+    @classmethod
+    def _some_threads(cls, threads: int | str) -> int | str:
+        if isinstance(threads, int) and threads < 1:
+            raise ValueError("must be 1 or more, or auto")
+        return threads
+
+
+class Search(Section):
+    """Which trials to run and by what to choose among them."""
+
+    strategy: Literal["grid"] = "grid"
+    grid: dict[str, tuple[Scalar, ...]] = {}
+    objective: str | None = Field(None, description="default: val_accuracy or val_loss")
+    workers: int | None = Field(None, ge=1, description="processes; default: one a core")
+
+    @field_validator("grid")
+    @classmethod
+    def _points(cls, grid: dict[str, tuple[Scalar, ...]]) -> dict[str, tuple[Scalar, ...]]:
+        for name, values in grid.items():
+            if not values:
+                raise ValueError(f"{name} has no values: a grid of nothing has no trials")
+            if len({(type(value), value) for value in values}) < len(values):
+                raise ValueError(f"{name} lists a value twice")
+        return grid
+
+
+class Evaluation(Section):
+    """What is computed on the test rows, once."""
+
+    metrics: tuple[str, ...] | None = Field(None, min_length=1, description="default: by the task")
+
+
+class Requirement(Range):
+    """Absolute bounds on a test metric."""
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("needs min or max")
+        return self
+
+
+class Comparison(Section):
+    """How a candidate must beat the champion on the same test rows, one-sided."""
+
+    metric: str | None = Field(None, description="default: the first metric of evaluation")
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+
+
+class Gate(Section):
+    """What decides over promotion."""
+
+    require: dict[str, Requirement] = {}
+    champion: Comparison = Comparison()
+
+
+class Schedule(Section):
+    """When `gristmill up` runs the experiment by itself."""
+
+    cron: str | None = None
+    interval: int | None = Field(None, ge=60, description="seconds")
+    timezone: str = "UTC"
+    refresh: bool = Field(False, description="fetch the source anew first")
+
+    @model_validator(mode="after")
+    def _one_rhythm(self) -> Self:
+        if (self.cron is None) == (self.interval is None):
+            raise ValueError("needs either cron or interval")
+        return self
+
+    @field_validator("cron")
+    @classmethod
+    def _five_fields(cls, cron: str | None) -> str | None:
+        if cron is None:
+            return None
+        from cronsim import CronSim, CronSimError
+
+        try:
+            CronSim(cron, datetime(2000, 1, 1))
+        except CronSimError as error:
+            raise ValueError(
+                f"{error}; there are five fields: minute hour day month weekday"
+            ) from error
+        return cron
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, timezone: str) -> str:
+        from zoneinfo import available_timezones
+
+        if timezone not in available_timezones():
+            near = nearest(timezone, available_timezones())
+            raise ValueError(
+                f"unknown timezone {timezone!r}" + (f", did you mean {near}?" * bool(near))
+            )
+        return timezone
+
+
+class Document(Section):
+    """A whole experiment file, every `$name` replaced by its declared value."""
+
+    description: str = ""
+    data: Data
+    schema_: Schema = Field(alias="schema")
+    split: Split
+    features: Features
+    parameters: dict[str, Scalar] = {}
+    model: Model
+    training: Training = Training()
+    search: Search = Search()
+    evaluation: Evaluation = Evaluation()
+    gate: Gate = Gate()
+    schedule: Schedule | None = None
+
+    @property
+    def known_metrics(self) -> Mapping[str, str]:
+        classes = self.data.task == "classification"
+        return CLASSIFICATION_METRICS if classes else REGRESSION_METRICS
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        known = self.known_metrics
+        asked = {
+            "evaluation.metrics": self.evaluation.metrics or (),
+            "gate.require": tuple(self.gate.require),
+            "gate.champion.metric": tuple(filter(None, [self.gate.champion.metric])),
+        }
+        for where, names in asked.items():
+            for name in names:
+                if name not in known:
+                    near = nearest(name, known)
+                    raise ValueError(
+                        f"{where}: {self.data.task} has no metric {name!r}"
+                        + (f"; did you mean {near}?" if near else f": it has {', '.join(known)}")
+                    )
+        for name in self.search.grid:
+            if name not in self.parameters:
+                near = nearest(name, self.parameters)
+                raise ValueError(
+                    f"search.grid: {name!r} is not declared under parameters"
+                    + (f"; did you mean {near}?" if near else "")
+                )
+        watched = {"loss", *self.fit_metrics}
+        stop = self.training.early_stopping
+        for where, name in (
+            ("search.objective", self.objective),
+            ("training.early_stopping.monitor", stop.monitor if stop else "val_loss"),
+        ):
+            if name.removeprefix("val_") not in watched:
+                choices = [f"val_{metric}" for metric in sorted(watched)]
+                near = nearest(name, choices)
+                raise ValueError(
+                    f"{where}: nothing is called {name!r} during training"
+                    + (f"; did you mean {near}?" if near else f": there are {', '.join(choices)}")
+                )
+        return self
+
+    @property
+    def fit_metrics(self) -> tuple[str, ...]:
+        """The metrics that Keras computes each epoch, besides the loss."""
+        if self.training.metrics is not None:
+            return self.training.metrics
+        classes = self.data.task == "classification"
+        return ("accuracy",) if classes else ("mean_absolute_error",)
+
+    @property
+    def objective(self) -> str:
+        """What the search chooses by."""
+        default = "val_accuracy" if "accuracy" in self.fit_metrics else "val_loss"
+        return self.search.objective or default
+
+    @property
+    def test_metrics(self) -> tuple[str, ...]:
+        """The metrics of the evaluation; the first one is what is shown first."""
+        named = (*(self.evaluation.metrics or ()), *self.gate.require)
+        if not self.evaluation.metrics:
+            classes = self.data.task == "classification"
+            named = (
+                *(("accuracy", "f1_macro", "log_loss") if classes else ("rmse", "mae", "r2")),
+                *named,
+            )
+        if self.gate.champion.metric:
+            named = (*named, self.gate.champion.metric)
+        return tuple(dict.fromkeys(named))
+
+
+def _known_name(kind: str, name: str, *more: str) -> str:
+    known = [*sorted(keras_names(kind)), *more]
+    if name in known:
+        return name
+    near = nearest(name, known)
+    raise ValueError(f"keras.{kind} has no {name!r}" + (f"; did you mean {near}?" if near else ""))

@@ -1,0 +1,26 @@
+"""Source code as meaning: comments, docstrings and layout do not count."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from pathlib import Path
+
+
+def normalised_source(path: Path) -> str:
+    """SHA-256 of a Python file's syntax tree without docstrings and positions.
+
+    Two files that differ only in comments, docstrings or formatting give the same digest.
+    The tree's text is that of the running Python, whose version is part of a trial's key as well.
+    """
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

@@ -1,0 +1,117 @@
+"""The final evaluation: the one place that opens the test rows, once a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.config import EnvironmentFault, Experiment, Project, file_digest
+from pipelines.evaluation.baselines import baseline_outputs
+from pipelines.evaluation.metrics import Metric, measure_all
+from pipelines.evaluation.predictions import (
+    Predictions,
+    from_outputs,
+    read_predictions,
+    write_predictions,
+)
+from pipelines.training import Export, Pool, Trial
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a trial's model did on the test rows, and the files that show it.
+
+    Attributes:
+        metrics: of the model, in the order of the experiment file.
+        baselines: the same metrics of `dummy` and `linear`, on the same rows.
+        rows: how many test rows there are.
+        model: the `.keras` file.
+        predictions: Parquet, a row each.
+        scored: whether the test rows were read now, and not in an earlier run.
+    """
+
+    metrics: tuple[Metric, ...]
+    baselines: Mapping[str, tuple[Metric, ...]]
+    rows: int
+    model: Path
+    predictions: Path
+    scored: bool
+
+    def value(self, name: str) -> float:
+        return next(metric.value for metric in self.metrics if metric.name == name)
+
+
+def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool) -> Evaluation:
+    """Scores the winner on the test rows, unless that has been done and stored.
+
+    Raises:
+        EnvironmentFault: the model gave something that is no number.
+    """
+    build = project.build(experiment.name)
+    folder = build / "trials" / trial.key
+    test = build / "test"
+    weights = folder / "weights.npz"
+    of = file_digest(weights)[:12]  # a trial with a longer budget ends with other weights
+    stored = folder / f"predictions-{of}-{_digest(test)}.parquet"
+    model = folder / f"model-{of}.keras"
+    statistics = json.loads((build / "training" / "statistics.json").read_text(encoding="utf-8"))
+    scored = not (stored.is_file() and model.is_file())
+    if scored:
+        outputs = folder / "outputs.npy"
+        pool.export(
+            Export(
+                trial.recipe,
+                build / "training",
+                weights,
+                test / "x.npy",
+                model,
+                outputs,
+                project.experiments,
+            ),
+            trial.threads,
+        )
+        given = np.load(outputs)
+        outputs.unlink()
+        if not np.isfinite(given).all():
+            raise EnvironmentFault(
+                "the model's outputs for the test rows are not all finite numbers",
+                found=f"{int((~np.isfinite(given)).any(axis=1).sum())} rows with NaN or infinity",
+                next="lower the learning rate, or look at the data's range",
+            )
+        made = from_outputs(
+            given, np.load(test / "y.npy"), np.load(test / "identity.npy"), statistics
+        )
+        write_predictions(stored, made)
+    predictions = read_predictions(stored)
+    names = experiment.document.test_metrics
+    return Evaluation(
+        metrics=measure_all(names, predictions.truth, predictions.outputs),
+        baselines=_baselines(build, names, predictions),
+        rows=len(predictions.truth),
+        model=model,
+        predictions=stored,
+        scored=scored,
+    )
+
+
+def _baselines(
+    build: Path, names: tuple[str, ...], predictions: Predictions
+) -> dict[str, tuple[Metric, ...]]:
+    x = np.load(build / "training" / "x_training.npy", mmap_mode="r")
+    y = np.load(build / "training" / "y_training.npy")
+    rows = np.load(build / "test" / "x.npy", mmap_mode="r")
+    classes = None if predictions.classes is None else len(predictions.classes)
+    outputs = baseline_outputs(x, y, rows, classes)
+    return {name: measure_all(names, predictions.truth, given) for name, given in outputs.items()}
+
+
+def _digest(folder: Path) -> str:
+    """Of the test rows, by their identities and targets."""
+    import hashlib
+
+    content = b"".join((folder / name).read_bytes() for name in ("identity.npy", "x.npy", "y.npy"))
+    return hashlib.sha256(content).hexdigest()[:12]

@@ -1,0 +1,95 @@
+"""Predictions of test rows, as they are stored and compared: labels and shares, row by row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipelines.config import writing
+from pipelines.preparation import answers
+
+PREFIX = "probability_"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said of rows.
+
+    Attributes:
+        identity: (n_rows,) uint64, what makes a row the same row in another version of the data.
+        truth: (n_rows,) places in `classes`, or values.
+        outputs: (n_rows, k) probabilities, or (n_rows,) values.
+        classes: labels as text, None for regression.
+    """
+
+    identity: Any
+    truth: Any
+    outputs: Any
+    classes: tuple[str, ...] | None
+
+    def rows(self, keep: Any) -> Predictions:
+        """Some rows, by a mask or by places."""
+        return Predictions(self.identity[keep], self.truth[keep], self.outputs[keep], self.classes)
+
+
+def probability_columns(frame: pd.DataFrame) -> list[str]:
+    """The columns that hold a class's probability, in the order of the classes."""
+    return [str(name) for name in frame.columns if str(name).startswith(PREFIX)]
+
+
+def from_outputs(
+    outputs: Any, truth: Any, identity: Any, statistics: dict[str, Any]
+) -> Predictions:
+    """From what the model gave for the test arrays."""
+    frame = answers(outputs, statistics)
+    if statistics["classes"] is None:
+        return Predictions(
+            identity, np.asarray(truth, dtype="float64"), frame["prediction"].to_numpy(), None
+        )
+    columns = probability_columns(frame)
+    names = tuple(name.removeprefix(PREFIX) for name in columns)
+    return Predictions(identity, np.asarray(truth), frame[columns].to_numpy(), names)
+
+
+def from_answers(frame: pd.DataFrame, like: Predictions) -> Predictions:
+    """From what a package answered for the rows of other predictions.
+
+    Raises:
+        ValueError: the package knows other classes.
+    """
+    if like.classes is None:
+        return Predictions(like.identity, like.truth, frame["prediction"].to_numpy("float64"), None)
+    wanted = [PREFIX + name for name in like.classes]
+    found = probability_columns(frame)
+    if set(found) != set(wanted):
+        raise ValueError(
+            "it knows other classes: " + ", ".join(name.removeprefix(PREFIX) for name in found)
+        )
+    return Predictions(like.identity, like.truth, frame[wanted].to_numpy("float64"), like.classes)
+
+
+def write_predictions(file: Path, predictions: Predictions) -> None:
+    """One Parquet file: identity, truth, and a column for each class or the prediction."""
+    table: dict[str, Any] = {"identity": predictions.identity, "truth": predictions.truth}
+    if predictions.classes is None:
+        table["prediction"] = predictions.outputs
+    else:
+        for place, name in enumerate(predictions.classes):
+            table[PREFIX + name] = predictions.outputs[:, place]
+    with writing(file) as aside:
+        pd.DataFrame(table).to_parquet(aside, index=False)
+
+
+def read_predictions(file: Path) -> Predictions:
+    """What `write_predictions` wrote."""
+    frame = pd.read_parquet(file)
+    identity, truth = frame["identity"].to_numpy(), frame["truth"].to_numpy()
+    columns = probability_columns(frame)
+    if not columns:
+        return Predictions(identity, truth, frame["prediction"].to_numpy(), None)
+    names = tuple(name.removeprefix(PREFIX) for name in columns)
+    return Predictions(identity, truth, frame[columns].to_numpy(), names)

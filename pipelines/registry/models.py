@@ -1,0 +1,266 @@
+"""Registered models: versions, and the alias that says which one is in service."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.config import ConfigError, Project, nearest
+from pipelines.tracking.runs import client, store_errors, whole
+
+CHAMPION = "champion"
+TRIAL = "gristmill.trial"
+PACKAGE = "gristmill.package"
+DECISION = "gristmill.decision"
+REASONS = "gristmill.reasons"
+HISTORY = "gristmill.history"
+METRIC = "gristmill.metric."
+
+LONGEST_WHY = 500
+"""Characters of a reason that the history keeps: a tag holds 5,000 for all moves."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version of a model."""
+
+    model: str
+    number: str
+    run_id: str
+    created: float
+    aliases: tuple[str, ...]
+    tags: Mapping[str, str]
+
+    @property
+    def address(self) -> str:
+        return f"models:/{self.model}/{self.number}"
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        found = {k: v for k, v in self.tags.items() if k.startswith(METRIC)}
+        return {name.removeprefix(METRIC): float(value) for name, value in found.items()}
+
+
+@contextmanager
+def _registry(project: Project, doing: str) -> Iterator[Any]:
+    connection = client(project)
+    with whole(), store_errors(doing):
+        yield connection
+
+
+def model_names(project: Project) -> list[str]:
+    """The registered models, in alphabetical order."""
+    with _registry(project, "list the registered models") as registry:
+        return sorted(model.name for model in registry.search_registered_models())
+
+
+def versions(project: Project, model: str) -> list[Version]:
+    """All versions of a model, the newest first; empty when there is no such model."""
+    with _registry(project, f"list the versions of {model}") as registry:
+        found = _model(registry, model)
+        if found is None:
+            return []
+        aliases: dict[str, list[str]] = {}
+        for alias, number in found.aliases.items():
+            aliases.setdefault(str(number), []).append(alias)
+        listed = registry.search_model_versions(f"name = '{model}'")
+    made = [
+        Version(
+            model,
+            str(version.version),
+            str(version.run_id),
+            version.creation_timestamp / 1000,
+            tuple(sorted(aliases.get(str(version.version), ()))),
+            dict(version.tags),
+        )
+        for version in listed
+    ]
+    return sorted(made, key=lambda version: -int(version.number))
+
+
+def champion(project: Project, model: str) -> Version | None:
+    """The version in service; None only when the store says that there is none."""
+    return next((v for v in versions(project, model) if CHAMPION in v.aliases), None)
+
+
+def register(
+    project: Project, model: str, address: str, run_id: str, tags: Mapping[str, str]
+) -> Version:
+    """Makes a package a version of a model, tags included, in one call."""
+    with _registry(project, f"register {model}") as registry:
+        if _model(registry, model) is None:
+            registry.create_registered_model(model)
+        made = registry.create_model_version(
+            model,
+            address,
+            run_id=run_id,
+            tags={key: value[:5000] for key, value in tags.items()},
+            await_creation_for=0,
+        )
+    return Version(model, str(made.version), run_id, time.time(), (), dict(tags))
+
+
+def tag_version(project: Project, version: Version, tags: Mapping[str, str]) -> None:
+    """Sets tags of a version."""
+    with _registry(project, "tag a version") as registry:
+        for key, value in tags.items():
+            registry.set_model_version_tag(version.model, version.number, key, value[:5000])
+
+
+def promote(
+    project: Project, model: str, number: str | None, why: str
+) -> tuple[Version, Version | None]:
+    """Moves `champion` to a version (by default the newest) and remembers that it did.
+
+    Returns:
+        The version that is champion now, and the one that was.
+
+    Raises:
+        ConfigError: there is no such model or version.
+    """
+    known = require_versions(project, model)
+    target = known[0]
+    if number is not None:
+        target = require_version(known, number)
+    before = next((version for version in known if CHAMPION in version.aliases), None)
+    if before is not None and before.number == target.number:
+        return target, before
+    _move(project, model, target.number, why)
+    return target, before
+
+
+def rollback(project: Project, model: str) -> tuple[Version, Version]:
+    """Moves `champion` back to the version that had it before.
+
+    Returns:
+        The version that is champion now, and the one that was.
+
+    Raises:
+        ConfigError: no version was champion before this one.
+    """
+    known = require_versions(project, model)
+    now = next((version for version in known if CHAMPION in version.aliases), None)
+    stack = _stack(history(project, model), {version.number for version in known})
+    earlier = [number for number in stack if now is None or number != now.number]
+    if now is None or not earlier:
+        raise ConfigError(
+            f"{model} cannot be rolled back",
+            expected="a version that was champion before this one",
+            found="none" if now is None else f"version {now.number} is the first champion",
+            next=f"gristmill models {model}",
+        )
+    target = next(version for version in known if version.number == earlier[-1])
+    _move(project, model, target.number, f"rollback from version {now.number}", back=True)
+    return target, now
+
+
+def history(project: Project, model: str) -> list[dict[str, Any]]:
+    """Every move of `champion`: version, when (seconds since 1970), who, why."""
+    with _registry(project, "read the history") as registry:
+        found = _model(registry, model)
+        return list(json.loads(found.tags.get(HISTORY, "[]"))) if found else []
+
+
+def _stack(moves: list[dict[str, Any]], known: set[str]) -> list[str]:
+    """The champions that a rollback can go back to, the present one last."""
+    stack: list[str] = []
+    for move in moves:
+        if move.get("back") and move["version"] in stack:
+            stack = stack[: stack.index(move["version"]) + 1]
+        else:
+            stack.append(move["version"])
+    return [number for number in stack if number in known]
+
+
+def _move(project: Project, model: str, number: str, why: str, *, back: bool = False) -> None:
+    moves = history(project, model)
+    why = why[:LONGEST_WHY]
+    moves.append({"version": number, "when": time.time(), "who": _who(), "why": why, "back": back})
+    with _registry(project, f"move the alias of {model}") as registry:
+        registry.set_registered_model_alias(model, CHAMPION, number)
+        registry.set_registered_model_tag(model, HISTORY, _fitting(moves))
+
+
+def _fitting(moves: list[dict[str, Any]]) -> str:
+    """The newest moves that a tag has room for."""
+    while len(text := json.dumps(moves)) > 5000:
+        moves = moves[1:]
+    return text
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return "unknown"
+
+
+def require_versions(project: Project, model: str) -> list[Version]:
+    """All versions of a model, the newest first.
+
+    Raises:
+        ConfigError: there is no such model; the nearest name is offered.
+    """
+    known = versions(project, model)
+    if not known:
+        names = model_names(project)
+        near = nearest(model, names)
+        raise ConfigError(
+            f"there is no registered model '{model}'",
+            expected="one of " + ", ".join(names) if names else "a model; none is registered yet",
+            found=model,
+            next=f"gristmill models {near}" if near else "gristmill run NAME",
+        )
+    return known
+
+
+def require_version(known: list[Version], number: str) -> Version:
+    """One of a model's versions.
+
+    Raises:
+        ConfigError: it is not among them.
+    """
+    for version in known:
+        if version.number == number:
+            return version
+    raise ConfigError(
+        f"{known[0].model} has no version {number}",
+        expected="one of " + ", ".join(version.number for version in known[:20]),
+        found=number,
+        next=f"gristmill models {known[0].model}",
+    )
+
+
+def require_champion(project: Project, model: str) -> Version:
+    """The version in service.
+
+    Raises:
+        ConfigError: there is no such model, or it has no champion.
+    """
+    known = require_versions(project, model)
+    found = next((version for version in known if CHAMPION in version.aliases), None)
+    if found is None:
+        raise ConfigError(
+            f"{model} has no champion",
+            expected="a version with the alias champion",
+            found=f"{len(known)} versions without it",
+            next=f"gristmill promote {model}",
+        )
+    return found
+
+
+def _model(registry: Any, name: str) -> Any:
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+
+    try:
+        return registry.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            return None
+        raise

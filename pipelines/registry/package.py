@@ -1,0 +1,194 @@
+"""One package: raw rows in, labelled predictions out, preprocessing inside, no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipelines.config import (
+    EnvironmentFault,
+    Experiment,
+    Project,
+    file_digest,
+    normalised_source,
+    read_json,
+    writing,
+)
+from pipelines.evaluation import Evaluation, from_answers, read_predictions
+from pipelines.preparation import answers
+from pipelines.registry.rehearsal import Rehearsal
+from pipelines.training import Trial
+
+CODE = Path(__file__).with_name("package_code.py")
+PREPARATION = Path(__file__).parent.parent / "preparation" / "transform.py"
+REQUIREMENTS = ("mlflow", "tensorflow-cpu", "tensorflow", "keras", "numpy", "pandas")
+
+TOLERANCE = 1e-4
+"""Largest difference between the package's and the evaluation's outputs, relative to their size:
+another thread count and another batch give other last bits in float32."""
+
+EXAMPLE_ROWS = 3
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that MLflow keeps and that has been tried.
+
+    Attributes:
+        address: `models:/m-…`.
+        digest: of everything in it that decides over answers.
+    """
+
+    address: str
+    digest: str
+
+
+def package_digest(project: Project, experiment: str, trial: Trial) -> str:
+    """What decides over a package's answers: the trial and its weights, statistics, code."""
+    build = project.build(experiment)
+    parts = [
+        trial.key,
+        file_digest(build / "trials" / trial.key / "weights.npz"),
+        file_digest(build / "training" / "statistics.json"),
+        normalised_source(CODE),
+        normalised_source(PREPARATION),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def make_package(
+    project: Project,
+    experiment: Experiment,
+    trial: Trial,
+    evaluation: Evaluation,
+    rehearsal: Rehearsal,
+) -> Package:
+    """Logs the package to the active run and tries what was stored, in a fresh process.
+
+    Raises:
+        EnvironmentFault: it does not load, or does not give the evaluation's predictions again.
+    """
+    from mlflow.models import Model
+
+    build = project.build(experiment.name)
+    folder = build / "trials" / trial.key / "package"
+    _assemble(project, experiment, build, evaluation.model, folder)
+    training_rows = _training_examples(build, experiment)
+    statistics = read_json(folder / "statistics.json")
+    info = Model.log(
+        artifact_path=None,
+        name="model",
+        flavor=_Flavor,
+        flavor_name="pyfunc",
+        validate_serving_input=False,
+        python_model=str(CODE),
+        artifacts={"package": str(folder)},
+        signature=_signature(statistics),
+        input_example=training_rows,
+        pip_requirements=_requirements(),
+        metadata={"experiment": experiment.name, "trial": trial.key},
+    )
+    _rehearse(build, evaluation, rehearsal, str(info.model_uri))
+    return Package(str(info.model_uri), package_digest(project, experiment.name, trial))
+
+
+class _Flavor:
+    """MLflow's pyfunc, without its trial of the example here: ours follows in a fresh process."""
+
+    @staticmethod
+    def save_model(*, validate_serving_input: bool, **arguments: Any) -> None:
+        import mlflow
+
+        mlflow.pyfunc.save_model(**arguments)
+
+
+def _assemble(
+    project: Project, experiment: Experiment, build: Path, model: Path, folder: Path
+) -> None:
+    with writing(folder) as aside:
+        (aside / "modules").mkdir(parents=True)
+        shutil.copyfile(model, aside / "model.keras")
+        shutil.copyfile(PREPARATION, aside / "transform.py")
+        shutil.copyfile(build / "training" / "statistics.json", aside / "statistics.json")
+        if experiment.document.model.builder is not None:
+            from pipelines.training.identity import user_sources
+
+            for name in user_sources(project.experiments, experiment.document.model.builder):
+                shutil.copyfile(project.root / name, aside / "modules" / Path(name).name)
+
+
+def _rehearse(build: Path, evaluation: Evaluation, rehearsal: Rehearsal, address: str) -> None:
+    rows = pd.read_parquet(build / "test" / "rows.parquet", dtype_backend="numpy_nullable")
+    expected = read_predictions(evaluation.predictions)
+    given = from_answers(rehearsal.answer(address, plain_types(rows)), expected)
+    scale = max(float(np.abs(expected.outputs).max()), 1e-12)
+    worst = float(np.abs(given.outputs - expected.outputs).max()) / scale
+    if not worst <= TOLERANCE:
+        raise EnvironmentFault(
+            "the package does not give the evaluation's predictions again",
+            expected=f"outputs that differ by {TOLERANCE:g} of their size or less",
+            found=f"a difference of {worst:.3g}",
+            next="nothing was registered; a custom layer that is not saved with its arguments?",
+        )
+
+
+def plain_types(rows: pd.DataFrame) -> pd.DataFrame:
+    """Raw rows with the types of the signature: float64 numbers, text as objects."""
+    plain: dict[str, Any] = {}
+    for name in map(str, rows.columns):
+        column = rows[name]
+        is_bool = pd.api.types.is_bool_dtype(column)
+        if pd.api.types.is_numeric_dtype(column) and not is_bool:
+            plain[name] = column.to_numpy(dtype="float64", na_value=np.nan)
+        else:
+            texts = column.map({True: "true", False: "false"}) if is_bool else column
+            plain[name] = texts.astype(object).where(column.notna(), None)
+    return pd.DataFrame(plain)
+
+
+def _training_examples(build: Path, experiment: Experiment) -> pd.DataFrame:
+    """The first training rows, as they come in."""
+    roles = pd.read_parquet(build / "roles.parquet", columns=["role"])["role"].to_numpy()
+    frame = pd.read_parquet(build / "table.parquet", dtype_backend="numpy_nullable")
+    statistics = read_json(build / "training" / "statistics.json")
+    names = [c["name"] for kind in ("numbers", "categories") for c in statistics[kind]]
+    return plain_types(frame[roles == 2][names].head(EXAMPLE_ROWS).reset_index(drop=True))
+
+
+def _signature(statistics: dict[str, Any]) -> Any:
+    """The columns of both sides.
+
+    Inputs have no type there: MLflow refuses whole numbers where a double is declared, and what
+    `pandas.read_csv` makes of a column hangs on the rows of the file. `transform` checks values.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType
+
+    columns = [c["name"] for kind in ("numbers", "categories") for c in statistics[kind]]
+    inputs = [ColSpec(AnyType(), name) for name in columns]
+    shown = answers(np.zeros((1, len(statistics["classes"] or "1"))), statistics)
+    kinds = {"b": DataType.boolean, "i": DataType.long, "f": DataType.double}
+    outputs = [
+        ColSpec(kinds.get(column.dtype.kind, DataType.string), str(name))
+        for name, column in shown.items()
+    ]
+    return ModelSignature(Schema(inputs), Schema(outputs))
+
+
+def _requirements() -> list[str]:
+    """The versions that the package was tried with."""
+    found = []
+    for name in REQUIREMENTS:
+        try:
+            found.append(f"{name}=={version(name)}")
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,74 @@
+"""The code of every registered package: raw rows in, labelled predictions out.
+
+MLflow stores this file beside the model and runs it from there. It imports nothing of this
+project: an old package outlives every change here, and two packages can be loaded side by side.
+"""
+
+import importlib
+import importlib.util
+import json
+import sys
+import uuid
+from pathlib import Path
+from types import ModuleType
+
+import mlflow
+import numpy as np
+import pandas as pd
+
+BATCH = 1024
+
+
+class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    """Preprocessing and model in one."""
+
+    def load_context(self, context):  # type: ignore[no-untyped-def]
+        """Reads the package's files; MLflow calls it once, when the model is loaded."""
+        import keras
+        import tensorflow as tf
+
+        folder = Path(context.artifacts["package"])
+        _import_modules(folder / "modules")
+        self._preparation = _load_module(folder / "transform.py", f"transform_{uuid.uuid4().hex}")
+        self._statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
+        model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
+        shape = (None, *model.input_shape[1:])
+        signature = [tf.TensorSpec(shape, tf.float32)]
+        self._call = tf.function(
+            lambda rows: model(rows, training=False), input_signature=signature
+        )
+
+    def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]
+        """Answers for raw rows: `prediction` and, for classes, `probability_<class>` columns."""
+        rows = self._preparation.transform(model_input, self._statistics)
+        parts = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+        made = [np.asarray(self._call(part)) for part in parts or [rows]]
+        table = self._preparation.answers(np.concatenate(made), self._statistics)
+        table.index = model_input.index
+        return table
+
+
+def _import_modules(folder: Path) -> None:
+    """Imports a builder's modules, which may import one another in any order."""
+    names = [file.stem for file in sorted(folder.glob("*.py"))]
+    for name in names:
+        sys.modules.pop(name, None)  # another package may have one of the same name
+    sys.path.insert(0, str(folder))
+    try:
+        for name in names:
+            importlib.import_module(name)
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _load_module(file: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is not a Python module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+mlflow.models.set_model(Package())

@@ -1,0 +1,47 @@
+"""A process of its own that loads a package as a stranger would, and answers rows with it.
+
+Run by path, never imported. It reads one request a line from standard input and answers in JSON.
+"""
+
+import json
+import sys
+import time
+import warnings
+
+
+def main() -> None:
+    """Imports what a package needs, says that it is ready, then serves requests until the end."""
+    warnings.simplefilter("ignore")
+    replies, sys.stdout = sys.stdout, sys.stderr  # a package may print what it likes
+    import logging
+
+    logging.disable(logging.WARNING)
+    import keras  # noqa: F401  (imported before the request comes, so that nobody waits for it)
+    import mlflow
+    import pandas as pd
+
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            began = time.monotonic()
+            mlflow.set_tracking_uri(request["store"])
+            mlflow.set_registry_uri(request["store"])
+            model = mlflow.pyfunc.load_model(request["model"])
+            loaded = time.monotonic()
+            rows = pd.read_parquet(request["rows"])
+            model.predict(rows).to_parquet(request["answers"])
+            reply = {
+                "load_seconds": loaded - began,
+                "predict_seconds": time.monotonic() - loaded,
+                "imported": sorted(
+                    {m.partition(".")[0] for m in sys.modules} & {"pipelines", "flows"}
+                ),
+            }
+        except Exception as error:  # whatever a package raises is the answer
+            reply = {"error": f"{type(error).__name__}: {error}"[:1500]}
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""MLflow's tracking store: what was run, with what, and what came out.
+
+`pipelines.tracking.runs` imports mlflow and is imported by name where runs are written; what is
+here answers without it where the store is a local one.
+"""
+
+from pipelines.tracking.lookup import (
+    KnownRun,
+    KnownTrial,
+    known_run,
+    known_trials,
+    latest_trial_parts,
+)
+from pipelines.tracking.store import is_local, local_database, tracking_uri
+
+__all__ = [
+    "KnownRun",
+    "KnownTrial",
+    "is_local",
+    "known_run",
+    "known_trials",
+    "latest_trial_parts",
+    "local_database",
+    "tracking_uri",
+]

@@ -1,0 +1,126 @@
+"""The ledger: is this trial known, has this run been done? Local answers need no mlflow."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.config import Project
+from pipelines.tracking.store import is_local, reading
+from pipelines.tracking.tags import (
+    DECISION,
+    EXPERIMENT,
+    MODEL,
+    REASONS,
+    RUN_KEY,
+    TRIAL_KEY,
+    TRIAL_PARTS,
+    TRIAL_RESULT,
+    VERSION,
+    WINNER,
+    Run,
+)
+
+
+@dataclass(frozen=True)
+class KnownTrial:
+    """A finished trial in the store; `result` is a TrialResult without its history."""
+
+    run_id: str
+    artifacts: str
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class KnownRun:
+    """A run that went through to its decision."""
+
+    run_id: str
+    decision: str
+    reasons: str
+    model: str
+    version: str
+    winner: str
+
+
+def known_trials(project: Project, keys: Sequence[str]) -> dict[str, list[KnownTrial]]:
+    """Finished trials by key, newest first."""
+    found: dict[str, list[KnownTrial]] = {}
+    for key in dict.fromkeys(keys):
+        for run_id, artifacts, tags in _runs(project, TRIAL_KEY, key):
+            if TRIAL_RESULT in tags:
+                trial = KnownTrial(run_id, artifacts, json.loads(tags[TRIAL_RESULT]))
+                found.setdefault(key, []).append(trial)
+    return found
+
+
+def known_run(project: Project, key: str) -> KnownRun | None:
+    """The newest finished run of this key whose registered version is still there."""
+    for run_id, _, tags in _runs(project, RUN_KEY, key):
+        run = KnownRun(
+            run_id,
+            tags.get(DECISION, ""),
+            tags.get(REASONS, ""),
+            tags.get(MODEL, ""),
+            tags.get(VERSION, ""),
+            tags.get(WINNER, ""),
+        )
+        if run.decision and _version_exists(project, run.model, run.version):
+            return run
+    return None
+
+
+def latest_trial_parts(project: Project, experiment: str) -> Mapping[str, str]:
+    """What the key of the experiment's newest trial was made of; empty when there is none."""
+    for _, _, tags in _runs(project, EXPERIMENT, experiment):
+        if TRIAL_PARTS in tags:
+            return dict(json.loads(tags[TRIAL_PARTS]))
+    return {}
+
+
+def _runs(project: Project, tag: str, value: str) -> list[Run]:
+    """Finished runs with a tag, newest first: id, artifact address, tags."""
+    if not is_local(project):
+        from pipelines.tracking.runs import find_runs
+
+        return find_runs(project, tag, value)
+    with reading(project) as database:
+        if database is None:
+            return []
+        try:
+            rows = database.execute(
+                "SELECT r.run_uuid, r.artifact_uri FROM tags t JOIN runs r USING (run_uuid) "
+                "WHERE t.key = ? AND t.value = ? AND r.status = 'FINISHED' "
+                "AND r.lifecycle_stage = 'active' ORDER BY r.end_time DESC LIMIT 50",
+                (tag, value),
+            ).fetchall()
+            return [
+                (
+                    run,
+                    place,
+                    dict(
+                        database.execute("SELECT key, value FROM tags WHERE run_uuid = ?", (run,))
+                    ),
+                )
+                for run, place in rows
+            ]
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):  # a store whose tables are still to be made
+                return []
+            raise
+
+
+def _version_exists(project: Project, model: str, version: str) -> bool:
+    if not is_local(project):
+        return True
+    with reading(project) as database:
+        if database is None:
+            return False
+        query = (
+            "SELECT 1 FROM model_versions WHERE name = ? AND version = ? "
+            "AND current_stage != 'Deleted_Internal'"
+        )
+        return database.execute(query, (model, version or -1)).fetchone() is not None

@@ -1,0 +1,136 @@
+"""Where the store is, and whether it can be used. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from pipelines.config import EnvironmentFault, Project
+
+ARTIFACTS = "mlruns/artifacts"
+
+
+def tracking_uri(project: Project) -> str:
+    """`MLFLOW_TRACKING_URI` where it is set, else the project's own database."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{local_database(project)}"
+
+
+def local_database(project: Project) -> Path:
+    return project.store / "mlflow.db"
+
+
+def is_local(project: Project) -> bool:
+    """Whether runs go to the project's own database."""
+    return tracking_uri(project) == f"sqlite:///{local_database(project)}"
+
+
+def check_store(project: Project) -> None:
+    """Raises EnvironmentFault when the local store cannot be written or is of a newer MLflow."""
+    if not is_local(project):
+        return
+    place = project.store
+    place.mkdir(parents=True, exist_ok=True)
+    for path in (place, local_database(project)):
+        if path.exists() and not _writable(path):
+            raise EnvironmentFault(
+                "MLflow's store cannot be written",
+                expected=f"a folder {project.relative(place)}/ that you may write to",
+                found=f"{project.relative(path)} is read-only",
+                next=f"chmod -R u+w {project.relative(place)}",
+            )
+    revision = schema_revision(project)
+    if revision is not None and revision not in known_revisions():
+        raise EnvironmentFault(
+            "MLflow's store was made by a newer MLflow than is installed",
+            expected="a database schema that this version knows",
+            found=f"schema {revision} in {project.relative(local_database(project))}",
+            next="install the newer version (make setup after git pull), or move mlruns/ aside",
+        )
+
+
+def schema_revision(project: Project) -> str | None:
+    """The revision of the local store's schema; None while there is no store."""
+    with reading(project) as database:
+        if database is None:
+            return None
+        try:
+            row = database.execute("SELECT version_num FROM alembic_version").fetchone()
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return None
+            raise
+        return str(row[0]) if row else None
+
+
+def known_revisions() -> frozenset[str]:
+    """The schema revisions that the installed MLflow has migrations for."""
+    spec = importlib.util.find_spec("mlflow")
+    if spec is None or spec.origin is None:
+        return frozenset()
+    folder = Path(spec.origin).parent / "store" / "db_migrations" / "versions"
+    return frozenset(file.name.partition("_")[0] for file in folder.glob("*_*.py"))
+
+
+@contextmanager
+def reading(project: Project) -> Iterator[sqlite3.Connection | None]:
+    """The local database, read-only; None while there is none.
+
+    Raises:
+        EnvironmentFault: the file is no database.
+    """
+    file = local_database(project)
+    if not file.is_file() or file.stat().st_size == 0:
+        yield None
+        return
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=10)) as database:
+            yield database
+    except sqlite3.DatabaseError as error:
+        raise EnvironmentFault(
+            "MLflow's store cannot be read",
+            expected=f"a database {project.relative(file)}",
+            found=str(error),
+            next="move mlruns/mlflow.db aside; the next run makes a new one"
+            if not isinstance(error, sqlite3.OperationalError)
+            else "gristmill doctor",
+        ) from error
+
+
+def relocate(project: Project) -> None:
+    """Mends the absolute artifact paths in the local store after the project was moved."""
+    with reading(project) as database:
+        if database is None or schema_revision(project) is None:
+            return
+        rows = database.execute("SELECT name, artifact_location FROM experiments").fetchall()
+    here = (project.root / ARTIFACTS).as_uri()
+    old = {
+        location.removesuffix(f"/{name}")
+        for name, location in rows
+        if location and location.endswith(f"/{ARTIFACTS}/{name}") and location != f"{here}/{name}"
+    }
+    columns = (
+        ("experiments", "artifact_location"),
+        ("runs", "artifact_uri"),
+        ("logged_models", "artifact_location"),
+        ("model_versions", "source"),
+        ("model_versions", "storage_location"),
+    )
+    for place in old:
+        with closing(sqlite3.connect(local_database(project), timeout=10)) as database, database:
+            for table, column in columns:
+                database.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                    f"WHERE substr({column}, 1, ?) = ?",
+                    (here, len(place) + 1, len(place) + 1, f"{place}/"),
+                )
+
+
+def _writable(path: Path) -> bool:
+    if not os.access(path, os.W_OK):
+        return False
+    mode = path.stat().st_mode
+    return bool(mode & 0o200)  # root may write anywhere, but was told not to

@@ -1,0 +1,22 @@
+"""Models, trials and the search among them. Importing this room does not import TensorFlow."""
+
+from pipelines.training.identity import Trial, changed, cores, trials
+from pipelines.training.pool import Pool
+from pipelines.training.search import choose, more_is_better, run_search
+from pipelines.training.trial import TrialResult, read_result
+from pipelines.training.worker import Epoch, Export
+
+__all__ = [
+    "Epoch",
+    "Export",
+    "Pool",
+    "Trial",
+    "TrialResult",
+    "changed",
+    "choose",
+    "cores",
+    "more_is_better",
+    "read_result",
+    "run_search",
+    "trials",
+]

@@ -1,0 +1,192 @@
+"""What a trial is: everything that its result depends on, and a key made of it."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pipelines.config import ConfigError, Experiment, Recipe, Scalar, normalised_source
+
+PACKAGES = ("keras", "numpy", "tensorflow", "tensorflow-cpu")
+"""The packages that training computes with."""
+
+MODULES = ("model.py", "loop.py", "trial.py")
+"""The modules of this folder that decide over a trial's weights."""
+
+INSTRUCTIONS = frozenset(
+    {"sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl", "asimd", "sve"}
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training that a search asks for.
+
+    Attributes:
+        key: 32 hexadecimal digits; equal keys give equal weights, bit for bit.
+        parts: what the key was made of, a digest or a short text by name.
+        recipe: the experiment file at this grid point.
+        varied: the parameters that differ between the trials of the search.
+        threads: how many threads it computes with.
+    """
+
+    key: str
+    parts: Mapping[str, str]
+    recipe: Recipe
+    varied: Mapping[str, Scalar]
+    threads: int
+
+    @property
+    def epochs(self) -> int:
+        """The budget; it stands beside the key, for a longer run continues a shorter one."""
+        return self.recipe.training.epochs
+
+    @property
+    def name(self) -> str:
+        """Short text for people: the varied parameters."""
+        return " ".join(f"{k}={v}" for k, v in self.varied.items()) or "single"
+
+
+def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
+    """The trials of an experiment, in the order of its grid.
+
+    Args:
+        experiment: the checked file with overrides.
+        data_digest: of the training and validation arrays; test rows play no part.
+    """
+    shared = {
+        "data": data_digest,
+        "device": device(),
+        "instructions": instruction_set(),
+        **_package_versions(),
+        **_own_sources(),
+    }
+    builder = experiment.document.model.builder
+    if builder is not None:
+        shared |= user_sources(experiment.file.parent, builder)
+    made = []
+    for point in experiment.points():
+        recipe = experiment.recipe(point)
+        threads = thread_count(recipe)
+        parts = shared | _recipe_parts(recipe) | {"threads": str(threads)}
+        key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+        varied = {name: point[name] for name in experiment.varied}
+        made.append(Trial(key, parts, recipe, varied, threads))
+    return made
+
+
+def thread_count(recipe: Recipe) -> int:
+    """The trial's threads as a number; `auto` is one a core."""
+    asked = recipe.training.threads
+    return cores() if isinstance(asked, str) else asked
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def changed(trial: Trial, earlier: Mapping[str, str]) -> list[str]:
+    """What differs between a trial and an earlier one's parts, in words."""
+    names = sorted({*trial.parts, *earlier})
+    return [
+        f"{name}: {earlier.get(name, 'none')} → {trial.parts.get(name, 'none')}"
+        if len(trial.parts.get(name, "")) < 24 and len(earlier.get(name, "")) < 24
+        else f"{name} changed"
+        for name in names
+        if trial.parts.get(name) != earlier.get(name)
+    ]
+
+
+def _recipe_parts(recipe: Recipe) -> dict[str, str]:
+    fitted = recipe.training.model_dump(exclude={"epochs", "threads", "seed"})
+    model: dict[str, Any] = recipe.model.model_dump()
+    parts = {
+        "features": recipe.features.model_dump(),
+        "model": model,
+        "training": {**fitted, "metrics": recipe.fit_metrics, "task": recipe.task},
+    }
+    digests = {name: _digest(value) for name, value in parts.items()}
+    return digests | {"seed": str(recipe.training.seed)}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@cache
+def _package_versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def _own_sources() -> dict[str, str]:
+    folder = Path(__file__).parent
+    return {f"pipelines/training/{name}": normalised_source(folder / name) for name in MODULES}
+
+
+def user_sources(folder: Path, builder: str) -> dict[str, str]:
+    """Digests of a builder's module and of the modules beside it that it imports.
+
+    Raises:
+        ConfigError: the module is not there or is not Python.
+    """
+    found: dict[str, str] = {}
+    waiting = [builder.partition(":")[0]]
+    while waiting:
+        file = folder / f"{waiting.pop()}.py"
+        if file.name in found:
+            continue
+        try:
+            found[file.name] = normalised_source(file)
+            tree = ast.parse(file.read_bytes())
+        except (OSError, SyntaxError) as error:
+            raise ConfigError(
+                "the model's builder cannot be read",
+                expected=f"a Python file {folder.name}/{file.name}",
+                found=str(error),
+            ) from error
+        for node in ast.walk(tree):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            waiting += [name for name in names if (folder / f"{name}.py").is_file()]
+    return {f"experiments/{name}": digest for name, digest in found.items()}
+
+
+@cache
+def instruction_set() -> str:
+    """The instructions by which this machine multiplies: others give other last bits."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return f"{platform.system()} {platform.machine()}"
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    found = sorted(INSTRUCTIONS & set(flags.partition(":")[2].split()))
+    return f"{platform.machine()} " + " ".join(found)
+
+
+@cache
+def device() -> str:
+    """`gpu` where TensorFlow is installed with CUDA and a GPU can be seen, else `cpu`."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    if hidden or "tensorflow" not in _package_versions() or not Path("/dev/nvidia0").exists():
+        return "cpu"
+    return "gpu"

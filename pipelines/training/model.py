@@ -1,0 +1,189 @@
+"""A Keras model from what the experiment file says."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+
+from pipelines.config import ConfigError, Recipe, nearest
+
+ARGUMENT_KINDS = {
+    "initializer": keras.initializers,
+    "regularizer": keras.regularizers,
+    "constraint": keras.constraints,
+    "learning_rate": keras.optimizers.schedules,
+    "layer": keras.layers,
+}
+"""Arguments that may hold another `{Name: {…}}`, by how their name ends."""
+
+
+def build_model(recipe: Recipe, shape: tuple[int, ...], outputs: int, folder: Path) -> Any:
+    """A compiled model with fresh weights from the recipe's seed.
+
+    Args:
+        recipe: the experiment file at one grid point.
+        shape: of one row's features.
+        outputs: classes, or 1 for regression.
+        folder: where a builder's module stands.
+
+    Raises:
+        ConfigError: Keras does not take a name or an argument, or the shapes do not fit.
+    """
+    keras.utils.set_random_seed(recipe.training.seed)
+    if recipe.model.builder is not None:
+        model = _build_by_hand(recipe, shape, outputs, folder)
+    else:
+        model = _build_from_layers(recipe, shape, outputs)
+    _require_outputs(model, recipe.task, outputs)
+    training = recipe.training
+    model.compile(
+        optimizer=_entry(keras.optimizers, training.optimizer, "training.optimizer"),
+        loss=training.loss or default_loss(recipe.task, model),
+        metrics=list(recipe.fit_metrics),
+        jit_compile=False,  # on processors XLA is slower for such models
+    )
+    return model
+
+
+def default_loss(task: str, model: Any) -> str:
+    """Mean squared error for regression; cross-entropy by the number of outputs for classes."""
+    if task == "regression":
+        return "mean_squared_error"
+    one = model.output_shape[-1] == 1
+    return "binary_crossentropy" if one else "sparse_categorical_crossentropy"
+
+
+def targets(y: Any, model: Any, task: str) -> Any:
+    """The target in the form that the model's loss takes.
+
+    Args:
+        y: (n_rows,) int32 classes or float32 values.
+    """
+    loss = model.loss if isinstance(model.loss, str) else type(model.loss).__name__
+    outputs = model.output_shape[-1]
+    if task == "classification" and outputs > 1:
+        if "sparse" in loss.lower():
+            return np.asarray(y)
+        return np.eye(outputs, dtype=np.float32)[y]
+    return np.asarray(y, dtype=np.float32).reshape(-1, 1)
+
+
+def _build_from_layers(recipe: Recipe, shape: tuple[int, ...], outputs: int) -> Any:
+    spec = recipe.model
+    entries: list[tuple[str, Mapping[str, Any]]] = [
+        (f"model.layers.{place}", entry) for place, entry in enumerate(spec.layers or ())
+    ]
+    activation = "softmax" if recipe.task == "classification" else "linear"
+    last = spec.output or ({"Dense": {"units": outputs, "activation": activation}},)
+    entries += [(f"model.output.{place}", entry) for place, entry in enumerate(last)]
+    start = {"shape": shape} if spec.input is None else dict(next(iter(spec.input.values())))
+    model = keras.Sequential([keras.Input(**{"shape": shape, **start})])
+    before = (None, *start.get("shape", shape))
+    for where, entry in entries:
+        layer = _entry(keras.layers, entry, where)
+        try:
+            model.add(layer)
+        except (ValueError, TypeError) as error:
+            raise ConfigError(
+                f"{where}: {type(layer).__name__} does not fit after what stands before it",
+                expected=f"a layer that takes an input of shape {before}",
+                found=_first_line(error),
+            ) from error
+        before = model.output_shape
+    return model
+
+
+def _build_by_hand(recipe: Recipe, shape: tuple[int, ...], outputs: int, folder: Path) -> Any:
+    name, _, function = str(recipe.model.builder).partition(":")
+    build = getattr(load_module(folder / f"{name}.py"), function, None)
+    if not callable(build):
+        raise ConfigError(
+            f"experiments/{name}.py has no function '{function}'",
+            expected=f"def {function}(shape, outputs, …) that returns a keras.Model",
+            found="nothing of that name",
+        )
+    try:
+        model = build(shape, outputs, **recipe.model.arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"the builder {recipe.model.builder} failed",
+            expected=f"{function}(shape, outputs, **arguments) returns a keras.Model",
+            found=_first_line(error),
+        ) from error
+    if not isinstance(model, keras.Model):
+        raise ConfigError(
+            f"the builder {recipe.model.builder} gave no model",
+            expected="a keras.Model",
+            found=type(model).__name__,
+        )
+    return model
+
+
+def _require_outputs(model: Any, task: str, outputs: int) -> None:
+    one_will_do = task == "classification" and outputs == 2
+    if model.output_shape not in [(None, outputs), (None, 1 if one_will_do else outputs)]:
+        raise ConfigError(
+            "the model's output does not fit the data",
+            expected=f"{outputs} output{'s' * (outputs > 1)}{', or 1,' * one_will_do} for each row",
+            found=f"an output of shape {model.output_shape}",
+        )
+
+
+def load_module(file: Path) -> ModuleType:
+    """A Python file as a module; modules beside it can be imported from it."""
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise ConfigError("not a Python module", expected="a .py file", found=str(file))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _entry(namespace: Any, entry: Mapping[str, Any], where: str) -> Any:
+    """The Keras object that `{Name: {argument: value}}` names."""
+    (name, arguments), *_ = entry.items()
+    kind = getattr(namespace, name, None)
+    if kind is None:
+        near = nearest(name, [n for n in dir(namespace) if n[0].isupper()])
+        raise ConfigError(
+            f"{where}: there is no {name}", found=name, next=f"did you mean {near}?" if near else ""
+        )
+    made = {
+        key: _argument(key, value, f"{where}.{name}") for key, value in (arguments or {}).items()
+    }
+    try:
+        return kind(**made)
+    except (TypeError, ValueError) as error:
+        known = [
+            p for p in inspect.signature(kind.__init__).parameters if p not in ("self", "kwargs")
+        ]
+        wrong = next((key for key in made if key not in known), "")
+        near = nearest(wrong, known) if wrong else ""
+        raise ConfigError(
+            f"{where}: Keras does not take these arguments for {name}",
+            expected=", ".join(known),
+            found=_first_line(error),
+            next=f"did you mean {near}?" if near else "",
+        ) from error
+
+
+def _argument(key: str, value: Any, where: str) -> Any:
+    for ending, namespace in ARGUMENT_KINDS.items():
+        if key.endswith(ending) and isinstance(value, dict) and len(value) == 1:
+            return _entry(namespace, value, f"{where}.{key}")
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:300]

@@ -1,0 +1,188 @@
+"""Worker processes that share the trials; TensorFlow is imported once, before there is work."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.forkserver
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pipelines.config import EnvironmentFault, GristmillError
+from pipelines.training.worker import Done, Epoch, Export, Train, serve
+
+QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "1",
+    "KERAS_BACKEND": "tensorflow",
+    "GRPC_VERBOSITY": "NONE",
+}
+"""Environment of the workers; it must stand before TensorFlow is imported."""
+
+
+class Pool:
+    """Processes of one thread count each; what they write to standard error goes to a log.
+
+    The first one forks from a server that has TensorFlow imported already. Workers end with this
+    process, however that ends.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._context = multiprocessing.get_context("forkserver")
+        self._workers: list[tuple[BaseProcess, connection.Connection]] = []
+        self._threads = 0
+
+    def warm_up(self) -> None:
+        """Lets TensorFlow be imported in the background; returns at once."""
+        os.environ.update(QUIET)
+        self._context.set_forkserver_preload(
+            ["tensorflow", "keras", "pipelines.training.worker", "pipelines.training.trial"]
+        )
+        with _errors_to(self._log), _this_code():
+            multiprocessing.forkserver.ensure_running()
+
+    def train(
+        self, requests: Sequence[Train], workers: int, threads: int
+    ) -> Iterator[Epoch | Done]:
+        """Carries out all requests, side by side; yields what the workers report.
+
+        A worker that dies is reported as a failed request, and another takes its place.
+        """
+        self._ready(min(workers, len(requests)), threads)
+        busy: dict[connection.Connection, Train] = {}
+        try:
+            yield from self._share(deque(requests), busy, workers)
+        finally:
+            if busy:  # cut short: what the workers still say must not reach a later request
+                self.stop()
+
+    def _share(
+        self, waiting: deque[Train], busy: dict[connection.Connection, Train], workers: int
+    ) -> Iterator[Epoch | Done]:
+        idle = [channel for _, channel in self._workers[:workers]]
+        while waiting or busy:
+            while waiting and idle:
+                channel = idle.pop(0)
+                busy[channel] = waiting.popleft()
+                with suppress(BrokenPipeError):  # it died just now, as reading it will show
+                    channel.send(busy[channel])
+            ready = connection.wait(list(busy))
+            for channel in [channel for channel in busy if channel in ready]:
+                try:
+                    message = channel.recv()
+                except (EOFError, ConnectionResetError):
+                    lost = busy.pop(channel)
+                    yield Done(lost.key, f"its process ended: {self._replace(channel)}")
+                    idle.append(self._workers[-1][1])
+                    continue
+                if isinstance(message, Done):
+                    busy.pop(channel)
+                    idle.append(channel)
+                yield message
+
+    def export(self, request: Export, threads: int) -> None:
+        """Has a worker write a trained model and its outputs.
+
+        Raises:
+            GristmillError: what the worker met.
+        """
+        self._ready(1, threads)
+        channel = self._workers[0][1]
+        try:
+            channel.send(request)
+            done = channel.recv()
+        except (EOFError, ConnectionError) as error:
+            raise EnvironmentFault(
+                "the process that evaluates ended", found=self._replace(channel)
+            ) from error
+        raise_error(done)
+
+    def stop(self) -> None:
+        """Ends all workers at once."""
+        for process, channel in self._workers:
+            process.kill()
+            channel.close()
+        for process, _ in self._workers:
+            process.join()
+        self._workers.clear()
+
+    def close(self) -> None:
+        """Ends the workers, and the process that they fork from even while it is importing."""
+        self.stop()
+        for child in psutil.Process().children():
+            with suppress(psutil.NoSuchProcess):
+                if "multiprocessing.forkserver" in " ".join(child.cmdline()):
+                    child.kill()
+
+    def _ready(self, count: int, threads: int) -> None:
+        if threads != self._threads:
+            self.stop()
+            self._threads = threads
+        # The channel of a dead worker ends at once; the server that it was forked from, and so
+        # is_alive(), hears of it later. One that has nothing to do says nothing.
+        dead = [worker for worker in self._workers if worker[1].poll()]
+        self._workers = [worker for worker in self._workers if worker not in dead]
+        for _, channel in dead:
+            channel.close()
+        while len(self._workers) < count:
+            self._start()
+
+    def _start(self) -> None:
+        self.warm_up()
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=serve, args=(theirs, self._threads), daemon=True)
+        process.start()
+        theirs.close()
+        self._workers.append((process, ours))
+
+    def _replace(self, channel: Any) -> str:
+        index = next(i for i, (_, c) in enumerate(self._workers) if c is channel)
+        process, _ = self._workers.pop(index)
+        process.join()
+        self._start()
+        code = process.exitcode or 0
+        return f"signal {-code}, out of memory?" if code < 0 else f"exit status {code}"
+
+
+@contextmanager
+def _this_code() -> Iterator[None]:
+    """Processes that are started inside import this code, not what lies in the current folder."""
+    kept = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if kept is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = kept
+
+
+@contextmanager
+def _errors_to(log: Path) -> Iterator[None]:
+    """Processes that are started inside inherit a file as standard error."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    kept = os.dup(2)
+    try:
+        with log.open("w") as file:
+            os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def raise_error(done: Done) -> None:
+    """Raises what a worker reported, if anything."""
+    if isinstance(done.error, dict):
+        raise GristmillError.from_record(done.error)
+    if done.error is not None:
+        raise EnvironmentFault("a worker process failed", found=str(done.error))

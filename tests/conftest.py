@@ -1,0 +1,180 @@
+"""Real parts for the tests: DVC, MLflow and Prefect, in temporary folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from tiny import make_project
+
+from pipelines.config import Project
+from pipelines.training import Pool
+
+settings.register_profile("here", deadline=None, derandomize=True)
+settings.load_profile("here")
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment of a user who has set nothing."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PREFECT_", "MLFLOW_", "GRISTMILL_", "DVC_", "GIT_"))
+        and name not in ("PYTHONDONTWRITEBYTECODE", "COLUMNS")
+    }
+    return kept | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
+
+
+def git(folder: Path, *words: str) -> str:
+    """Git with a name and no settings of the machine."""
+    settings = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
+    done = subprocess.run(
+        ["git", *settings, *words], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+def clone(target: Path) -> Project:
+    """The project as a fresh clone would have it, what is not committed yet included."""
+    listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, target / name)
+    git(target, "init", "-q", "-b", "main")
+    git(target, "add", "-A")
+    git(target, "commit", "-qm", "as cloned")
+    return Project(target)
+
+
+@pytest.fixture(autouse=True)
+def _nobodys_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("PREFECT_", "MLFLOW_", "GRISTMILL_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def cloned(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A clone with its data restored; copied, never changed."""
+    project = clone(tmp_path_factory.mktemp("clone") / "project")
+    gristmill_in(project.root)("data", "restore", check=True)
+    return project
+
+
+@pytest.fixture
+def project(cloned: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A clone of one's own with data, in a folder with a space and Hangul in its name."""
+    return _copy(cloned, tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def reproduced_once(cloned: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A clone with its data in which `dvc repro` has been typed; copied, never changed."""
+    target = tmp_path_factory.mktemp("repro") / "project"
+    shutil.copytree(cloned.root, target, symlinks=True)
+    subprocess.run(
+        [str(BIN / "dvc"), "repro", "-q"], cwd=target, env=clean_environment(), check=True
+    )
+    return Project(target)
+
+
+@pytest.fixture
+def reproduced(
+    reproduced_once: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Project:
+    """A moved copy of a project whose data stages are done."""
+    return _copy(reproduced_once, tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def run_once(cloned: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A clone in which `gristmill run digits` has ended with a champion; copied, never changed."""
+    target = tmp_path_factory.mktemp("run") / "project"
+    shutil.copytree(cloned.root, target, symlinks=True)
+    gristmill_in(target)("run", "digits", check=True)
+    return Project(target)
+
+
+@pytest.fixture
+def finished(run_once: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A moved copy of a project that has a champion of `digits`."""
+    return _copy(run_once, tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """Workers that many tests share: TensorFlow is imported once."""
+    made = Pool(tmp_path_factory.mktemp("log") / "workers.log")
+    made.warm_up()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def store_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's folder with all tables and no runs; copied, never changed."""
+    from pipelines.tracking.runs import prepare_store
+
+    project = make_project(tmp_path_factory.mktemp("store") / "project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        prepare_store(project)
+    return project.store
+
+
+@pytest.fixture
+def stored(store_once: Path, tmp_path: Path) -> Project:
+    """A project with no experiment yet and an empty store of MLflow."""
+    made = make_project(tmp_path / "내 project")
+    shutil.copytree(store_once, made.store)
+    return made
+
+
+def _copy(of: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    target = tmp_path / "내 project"
+    shutil.copytree(of.root, target, symlinks=True)
+    monkeypatch.chdir(target)
+    monkeypatch.setenv("PATH", clean_environment()["PATH"])  # DVC calls `gristmill` by name
+    return Project(target)
+
+
+def gristmill_in(folder: Path) -> Run:
+    """The command line in a folder: `run("plan", "digits")` gives what came out."""
+
+    def run(
+        *words: str, check: bool = False, env: dict[str, str] | None = None, timeout: float = 180
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [str(BIN / "gristmill"), *words],
+            cwd=folder,
+            env=clean_environment() | (env or {}),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+        if check and done.returncode:
+            raise AssertionError(
+                f"gristmill {words}: {done.returncode}\n{done.stdout}{done.stderr}"
+            )
+        return done
+
+    return run
+
+
+@pytest.fixture
+def gristmill(tmp_path: Path) -> Run:
+    """The command line in the test's project."""
+    return gristmill_in(tmp_path / "내 project")

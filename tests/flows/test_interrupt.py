@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
+import pytest
+from aftermath import (
+    Command,
+    champions,
+    edit,
+    flow_states,
+    left_aside,
+    mlflow_runs,
+    processes_of,
+    read_tree,
+    task_states,
+    until,
+)
+
+from pipelines.config import Project
+from pipelines.tracking.runs import whole
+from tests.conftest import Run, git
+
+Start = Callable[..., Command]
+pytestmark = pytest.mark.slow
+
+
+def slow_search(project: Project) -> None:
+    """Trials of a second or two, so that a search can be met while it goes on."""
+    edit(project.experiment_file("tiny"), "epochs: 20}", "epochs: 300, batch: 1}")
+    edit(project.experiment_file("tiny"), "epochs: $epochs", "epochs: $epochs, batch_size: $batch")
+
+
+def test_ctrl_c_in_a_data_stage_ends_everything_and_keeps_what_was_there(
+    tiny: Project, command: Start
+) -> None:
+    edit(tiny.experiment_file("tiny"), "max: 100", "max: 99")
+    before = read_tree(tiny)
+    run = command(tiny, "run", "tiny")
+    until(lambda: is_at_work("stage validate tiny") or run.process.poll() is not None, "validate")
+    assert run.process.poll() is None, run.said
+    assert run.interrupt() == 130, run.said
+    assert "interrupted; the next run goes on from here" in run.said
+    assert "Traceback" not in run.said
+    left_as_it_should_be(tiny)
+    assert read_tree(tiny) == before
+
+
+def test_ctrl_c_in_a_search_ends_its_runs_as_killed_and_the_next_run_finishes(
+    tiny: Project, command: Start, gristmill: Run
+) -> None:
+    slow_search(tiny)
+    run = command(tiny, "run", "tiny")
+    until(lambda: mlflow_runs(tiny, "RUNNING") >= 2, "a run with a trial")
+    assert run.interrupt() == 130, run.said
+    assert "Traceback" not in run.said
+    left_as_it_should_be(tiny)
+    assert mlflow_runs(tiny, "KILLED") >= 2
+    done = gristmill("run", "tiny")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert flow_states(tiny)[-1] == "COMPLETED"
+    assert mlflow_runs(tiny, "RUNNING") == 0
+
+
+def test_ctrl_c_while_packaging_registers_nothing(tiny: Project, command: Start) -> None:
+    run = command(tiny, "run", "tiny", "-P", "learning_rate=0.03")
+    run.wait_for("✓ pictures")
+    assert run.interrupt() == 130, run.said
+    assert "Traceback" not in run.said
+    left_as_it_should_be(tiny)
+    assert champions(tiny) == {"digits": 1, "tiny": 1}
+    assert "✓ register" not in run.said
+
+
+def test_after_a_kill_the_next_run_mends_what_still_says_running_and_finishes(
+    tiny: Project, command: Start, gristmill: Run
+) -> None:
+    slow_search(tiny)
+    run = command(tiny, "run", "tiny")
+    until(lambda: mlflow_runs(tiny, "RUNNING") >= 2, "a run with a trial")
+    os.kill(run.process.pid, signal.SIGKILL)
+    assert run.process.wait() == -signal.SIGKILL
+    until(lambda: not processes_of(tiny), "the end of workers and server", 10)
+    open_runs = mlflow_runs(tiny, "RUNNING")
+    assert open_runs >= 2
+    assert flow_states(tiny)[-1] == "RUNNING"
+    done = gristmill("run", "tiny")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert mlflow_runs(tiny, "RUNNING") == 0
+    assert mlflow_runs(tiny, "KILLED") == open_runs
+    assert flow_states(tiny)[-2:] == ["CRASHED", "COMPLETED"]
+    assert "RUNNING" not in task_states(tiny)
+    assert left_aside(tiny) == []
+    assert champions(tiny)["tiny"] in (1, 2)
+
+
+def test_ctrl_c_waits_for_the_end_of_a_call_to_the_store() -> None:
+    ended = []
+
+    @whole()
+    def call() -> None:
+        signal.raise_signal(signal.SIGINT)
+        ended.append("the call")
+
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt, match=r"^$"):
+            call()
+        assert ended == ["the call"]
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def is_at_work(words: str) -> bool:
+    """Whether a process with these words in its command line is past the first of its imports."""
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if words in " ".join(process.cmdline()) and process.cpu_times().user > 0.3:
+                return True
+    return False
+
+
+def left_as_it_should_be(project: Project) -> None:
+    """No process, no half written file, nothing that says it were still running."""
+    until(lambda: not processes_of(project), "the end of all processes", 5)
+    assert left_aside(project) == []
+    assert mlflow_runs(project, "RUNNING") == 0
+    assert flow_states(project)[-1] in ("CRASHED", "CANCELLED", "FAILED")
+    assert task_states(project).isdisjoint({"RUNNING", "PENDING"})
+    assert champions(project) == {"digits": 1, "tiny": 1}
+    changed = git(project.root, "status", "--porcelain")
+    assert changed in ("", " M experiments/tiny.yaml\n")

@@ -1,0 +1,97 @@
+"""The project's folder and its entry in params.yaml."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from pipelines.config import ConfigError, Project
+from pipelines.config.project import STAGE_LIBRARIES
+from pipelines.config.yaml_file import read_yaml
+
+PARAMS = """\
+# the first line stays
+experiments:
+  churn: {data: customers}  # so does this
+libraries:
+  # and this
+  numpy: 0.0.1
+"""
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Project:
+    """The least that is a project."""
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / "experiments").mkdir()
+    return Project(tmp_path)
+
+
+def test_the_project_is_found_from_a_folder_inside_it(
+    bare: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = bare.root / "a" / "b"
+    deep.mkdir(parents=True)
+    assert Project.find(deep) == bare
+    monkeypatch.chdir(bare.experiments)
+    assert Project.find() == bare
+
+
+def test_the_nearest_project_is_taken(bare: Project) -> None:
+    inner = bare.root / "inner"
+    (inner / "experiments").mkdir(parents=True)
+    (inner / "dvc.yaml").touch()
+    assert Project.find(inner / "experiments").root == inner
+
+
+def test_outside_a_project_the_error_says_where_one_looked(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=f"(?s)not a Gristmill project.*dvc.yaml.*found +{tmp_path}\n.*cd into"
+    ):
+        Project.find(tmp_path)
+
+
+def test_a_project_without_git_is_refused_with_what_to_type(bare: Project) -> None:
+    with pytest.raises(ConfigError, match=r"(?s)not in a git repository.*git init"):
+        bare.require_git()
+    (bare.root / ".git").mkdir()
+    bare.require_git()
+
+
+def test_experiments_are_the_yaml_files_in_order(bare: Project) -> None:
+    for name in ("b.yaml", "a.yaml", "a.split.json", "models.py"):
+        (bare.experiments / name).touch()
+    assert bare.experiment_names() == ["a", "b"]
+
+
+def test_registering_keeps_comments_and_the_other_entries(bare: Project) -> None:
+    bare.params_file.write_text(PARAMS)
+    assert bare.register("digits", "digits")
+    text = bare.params_file.read_text()
+    for line in ("# the first line stays", "# so does this", "# and this"):
+        assert line in text
+    content = read_yaml(bare.params_file)
+    assert content["experiments"] == {"churn": {"data": "customers"}, "digits": {"data": "digits"}}
+    assert content["libraries"] == {name: version(name) for name in STAGE_LIBRARIES}
+
+
+def test_registering_what_is_registered_writes_nothing(bare: Project) -> None:
+    assert bare.register("digits", "digits")
+    before = bare.params_file.read_bytes(), bare.params_file.stat().st_mtime_ns
+    assert not bare.register("digits", "digits")
+    assert (bare.params_file.read_bytes(), bare.params_file.stat().st_mtime_ns) == before
+
+
+def test_what_params_yaml_has_to_learn_is_told_line_by_line(bare: Project) -> None:
+    bare.params_file.write_text(PARAMS)
+    lines = bare.stale_parameters("digits", "digits")
+    assert lines[0] == "digits is new in params.yaml"
+    assert f"numpy 0.0.1 → {version('numpy')}" in lines
+    assert f"pandas none → {version('pandas')}" in lines
+
+
+def test_an_experiment_with_another_data_set_is_registered_anew(bare: Project) -> None:
+    bare.register("digits", "digits")
+    assert bare.stale_parameters("digits", "letters") == ["digits is new in params.yaml"]

@@ -1,0 +1,49 @@
+"""What a model must be worth more than."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipelines.evaluation import score
+from pipelines.evaluation.baselines import baseline_outputs
+
+
+def test_shares_of_both_baselines_sum_to_one_and_the_linear_one_learns() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 4)).astype(np.float32)
+    y = np.digitize(x[:, 0] + x[:, 1], [-1, 1]).astype(np.int32)
+    made = baseline_outputs(x[:200], y[:200], x[200:], 3)
+    for outputs in made.values():
+        assert outputs.shape == (100, 3)
+        np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-6)
+    most = np.bincount(y[:200]).argmax()
+    assert set(made["dummy"].argmax(axis=1)) == {most}
+    assert score("accuracy", y[200:], made["linear"]) > 0.9
+
+
+def test_a_class_without_rows_in_the_sample_has_no_share() -> None:
+    x = np.arange(12, dtype=np.float32).reshape(6, 2)
+    made = baseline_outputs(x, np.array([0, 2, 0, 2, 0, 2], np.int32), x[:2], 4)
+    for outputs in made.values():
+        assert outputs.shape == (2, 4)
+        np.testing.assert_array_equal(outputs[:, [1, 3]], 0)
+        np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_pictures_are_flattened_and_values_predicted() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 2, 3)).astype(np.float32)
+    y = x.sum(axis=(1, 2))
+    made = baseline_outputs(x[:50], y[:50], x[50:], None)
+    np.testing.assert_allclose(made["dummy"], np.full(10, y[:50].mean()), rtol=1e-5)
+    assert score("r2", y[50:], made["linear"]) > 0.99
+
+
+def test_baselines_of_many_rows_are_fitted_on_evenly_spaced_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipelines.evaluation.baselines.MOST_ROWS", 5)
+    y = np.array([0, 9, 9] * 4, np.float32)  # every third row is 0
+    made = baseline_outputs(np.zeros((12, 1), np.float32), y, np.zeros((1, 1), np.float32), None)
+    assert made["dummy"].tolist() == [0]

@@ -1,0 +1,197 @@
+"""The final evaluation: test rows are read once a model, and by it alone."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny import DIGEST, make_data, make_project, write_experiment
+
+import flows
+import pipelines
+from pipelines.config import EnvironmentFault, Experiment, Project
+from pipelines.evaluation import evaluate, read_predictions, score
+from pipelines.training import Pool, Trial, TrialResult, run_search, trials
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Project:
+    return make_project(tmp_path / "project")
+
+
+def trained(project: Project, pool: Pool, **changes: Any) -> tuple[Experiment, Trial]:
+    experiment = write_experiment(project, **changes)
+    if not (project.build("tiny") / "test").exists():
+        make_data(project, experiment)
+    (trial,) = trials(experiment, DIGEST)
+    *_, last = run_search(project, experiment, [trial], pool)
+    assert isinstance(last, TrialResult)
+    assert last.status == "finished"
+    return experiment, trial
+
+
+def test_a_second_evaluation_reads_what_the_first_one_stored(home: Project, pool: Pool) -> None:
+    experiment, trial = trained(home, pool)
+    first = evaluate(home, experiment, trial, pool)
+    stored = read_predictions(first.predictions)
+    again = evaluate(home, experiment, trial, pool)
+    assert (first.scored, again.scored) == (True, False)
+    assert again.metrics == first.metrics
+    test = home.build("tiny") / "test"
+    np.testing.assert_array_equal(stored.identity, np.load(test / "identity.npy"))
+    np.testing.assert_array_equal(stored.truth, np.load(test / "y.npy"))
+    assert stored.classes == ("low", "middle", "top")
+    assert first.rows == len(stored.truth) == 30
+    assert first.value("accuracy") == score("accuracy", stored.truth, stored.outputs)
+    assert [m.name for m in first.metrics] == ["accuracy", "f1_macro", "log_loss"]
+    assert set(first.baselines) == {"dummy", "linear"}
+    assert not (first.model.parent / "outputs.npy").exists()
+
+
+def test_other_test_rows_are_scored_anew(home: Project, pool: Pool) -> None:
+    experiment, trial = trained(home, pool)
+    first = evaluate(home, experiment, trial, pool)
+    other = make_data(home, experiment, seed=1) / "test"
+    shutil.copytree(other, home.root / "kept")
+    make_data(home, experiment)
+    shutil.rmtree(other)
+    (home.root / "kept").rename(other)
+    second = evaluate(home, experiment, trial, pool)
+    assert second.scored
+    assert second.predictions != first.predictions
+    assert second.metrics != first.metrics
+
+
+def test_a_longer_budget_is_evaluated_by_the_weights_that_it_ends_with(
+    home: Project, pool: Pool
+) -> None:
+    _, short = trained(home, pool, training={"epochs": 1})
+    first = evaluate(home, write_experiment(home), short, pool)
+    experiment, longer = trained(home, pool, training={"epochs": 25})
+    assert longer.key == short.key
+    second = evaluate(home, experiment, longer, pool)
+    assert second.scored
+    assert second.value("log_loss") < first.value("log_loss")
+    assert second.model != first.model
+    assert second.predictions != first.predictions
+
+
+def test_a_regression_is_evaluated_in_the_targets_unit(home: Project, pool: Pool) -> None:
+    experiment, trial = trained(
+        home,
+        pool,
+        data={"target": "weight", "task": "regression"},
+        training={"epochs": 60},
+        parameters={"learning_rate": 0.05},
+        gate={"champion": {"metric": "median_error"}},
+    )
+    made = evaluate(home, experiment, trial, pool)
+    assert [m.name for m in made.metrics] == ["rmse", "mae", "r2", "median_error"]
+    dummy = {metric.name: metric.value for metric in made.baselines["dummy"]}
+    assert made.value("rmse") < dummy["rmse"]
+
+
+OUTPUT_NAN = """
+import keras
+
+class Breaks(keras.layers.Layer):
+    def call(self, x, training=False):
+        return x if training else keras.ops.where(x[:, :1] > 1.0, float("nan"), x)
+
+def build(shape, outputs):
+    return keras.Sequential([keras.Input(shape), Breaks(), keras.layers.Dense(outputs)])
+"""
+
+
+def test_outputs_that_are_no_numbers_are_refused_and_not_stored(home: Project, pool: Pool) -> None:
+    (home.experiments / "my_models.py").write_text(OUTPUT_NAN)
+    experiment = write_experiment(home, model={"layers": None, "builder": "my_models:build"})
+    build = make_data(home, experiment)
+    # the data are such that only a test row meets the flaw
+    rows = np.load(build / "training" / "x_validation.npy")
+    np.save(build / "training" / "x_validation.npy", np.minimum(rows, 1))
+    test = np.load(build / "test" / "x.npy")
+    test[:, 0] = 0
+    test[:2, 0] = 5
+    np.save(build / "test" / "x.npy", test)
+    experiment, trial = trained(home, pool, model={"layers": None, "builder": "my_models:build"})
+    with pytest.raises(EnvironmentFault, match=r"(?s)not all finite numbers.*2 rows with NaN"):
+        evaluate(home, experiment, trial, pool)
+    folder = build / "trials" / trial.key
+    assert not list(folder.glob("predictions-*"))
+    assert not (folder / "outputs.npy").exists()
+
+
+def test_the_search_works_where_the_test_rows_are_not_there(home: Project, pool: Pool) -> None:
+    experiment = write_experiment(home)
+    shutil.rmtree(make_data(home, experiment) / "test")
+    trained_without = run_search(home, experiment, trials(experiment, DIGEST), pool)
+    *_, last = trained_without
+    assert isinstance(last, TrialResult)
+    assert last.status == "finished"
+
+
+def test_scaling_depends_on_training_rows_alone(home: Project) -> None:
+    experiment = write_experiment(home)
+    build = make_data(home, experiment)
+    before = (build / "training" / "statistics.json").read_text()
+    frame, roles = (pd.read_parquet(build / n) for n in ("table.parquet", "roles.parquet"))
+    frame.loc[roles["role"] != 2, "width"] *= 100
+    frame.to_parquet(build / "table.parquet", index=False)
+    from pipelines.preparation import scale
+
+    scale(home, "tiny")
+    assert (build / "training" / "statistics.json").read_text() == before
+
+
+def opens_test_rows(source: str) -> bool:
+    """Whether code names the folder of the test rows: `… / "test"` or `…/test/…` in a text."""
+    tree = ast.parse(source)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            right = node.right
+            if isinstance(right, ast.Constant) and right.value == "test":
+                return True
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            parts = node.value.split("/")
+            named = "test" in parts and len(parts) > 1
+            if named and id(node) not in docstrings and not node.value.endswith("/test"):
+                return True
+    return False
+
+
+@pytest.mark.parametrize("line", ['build / "test"', 'build / "test" / "x.npy"', 'f"{b}/test/x"'])
+def test_the_check_for_test_rows_sees_them(line: str) -> None:
+    assert opens_test_rows(f"x = {line}")
+    assert not opens_test_rows('"""In build / "test"."""\nx = {"test": 1, "latest": "test"}')
+
+
+def test_no_code_but_the_last_steps_names_the_folder_of_the_test_rows() -> None:
+    files = [
+        (Path(room.__path__[0]), file)
+        for room in (pipelines, flows)
+        for file in Path(room.__path__[0]).rglob("*.py")
+    ]
+    openers = {
+        f"{root.name}/{file.relative_to(root)}"
+        for root, file in files
+        if opens_test_rows(file.read_text(encoding="utf-8"))
+    }
+    assert openers == {
+        "pipelines/preparation/scale.py",  # the stage that writes it
+        "pipelines/evaluation/evaluate.py",
+        "pipelines/registry/candidate.py",
+        "pipelines/registry/package.py",
+    }

@@ -1,0 +1,236 @@
+"""Snapshot, restore, refresh: old bytes come back, new ones are only taken on purpose."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines.config import (
+    ConfigError,
+    DataInvalid,
+    Document,
+    GristmillError,
+    InputError,
+    Project,
+)
+from pipelines.ingestion.snapshot import Refreshed, refresh, restore, snapshot
+from pipelines.ingestion.versions import DataState, data_digest, data_state
+from pipelines.validation import validate_table
+
+EXPERIMENT = """\
+data: {{path: data/churn/churn.csv, {source}target: b, task: regression}}
+schema: {{}}
+split: {{}}
+features: {{}}
+model: {{layers: []}}
+"""
+
+
+def digits(project: Project) -> Path:
+    return project.root / "data" / "digits" / "digits.csv"
+
+
+def edit(project: Project) -> bytes:
+    lines = digits(project).read_text().splitlines(keepends=True)
+    digits(project).write_text("".join([*lines, lines[-1]]))
+    return digits(project).read_bytes()
+
+
+def forget_bytes(project: Project) -> None:
+    shutil.rmtree(project.root / ".dvc" / "cache")
+
+
+def another_source(project: Project, content: str = "a,b\n1,2\n") -> None:
+    (project.root / "other.csv").write_text(content)
+    file = project.experiment_file("digits")
+    file.write_text(file.read_text().replace('"sklearn:digits"', "other.csv"))
+
+
+def write_churn(project: Project, source: str = "") -> Path:
+    project.experiment_file("churn").write_text(EXPERIMENT.format(source=source))
+    return project.root / "data" / "churn" / "churn.csv"
+
+
+def everything(project: Project) -> dict[str, bytes]:
+    """The data and their pin, hidden left-overs included."""
+    files = [project.root / "data.dvc", *(project.root / "data").rglob("*")]
+    return {str(file): file.read_bytes() for file in files if file.is_file()}
+
+
+def test_data_as_pinned_are_left_alone(project: Project) -> None:
+    before = everything(project)
+    taken = snapshot(project, "digits")
+    assert taken.how == "as pinned"
+    assert taken.digest == data_digest(project, "digits")
+    assert everything(project) == before
+
+
+def test_missing_data_come_from_the_cache(project: Project) -> None:
+    before = everything(project)
+    shutil.rmtree(digits(project).parent)
+    another_source(project)  # and is not asked
+    assert snapshot(project, "digits").how == "restored by DVC"
+    assert everything(project) == before
+
+
+@pytest.mark.parametrize("lock", ["with dvc.lock", "without dvc.lock"])
+def test_on_a_clone_without_cache_missing_data_come_from_the_source(
+    project: Project, lock: str
+) -> None:
+    before = everything(project)
+    forget_bytes(project)
+    shutil.rmtree(project.root / "data")
+    if lock == "without dvc.lock":
+        (project.root / "dvc.lock").unlink()
+    assert restore(project, "digits") == "fetched from sklearn:digits, equal to the pin"
+    assert data_state(project, "digits") is DataState.PINNED
+    snapshot(project, "diabetes")
+    assert everything(project) == before
+
+
+def test_a_source_with_other_bytes_is_not_taken_for_the_pinned_data(project: Project) -> None:
+    forget_bytes(project)
+    shutil.rmtree(digits(project).parent)
+    another_source(project)
+    before = everything(project)
+    with pytest.raises(
+        InputError, match=r"(?s)no longer holds the pinned bytes.*other\.csv.*dvc pull.*refresh"
+    ):
+        snapshot(project, "digits")
+    assert everything(project) == before
+
+
+def test_missing_data_without_a_source_are_an_error_with_every_way_out(project: Project) -> None:
+    write_churn(project)
+    with pytest.raises(ConfigError, match=r"(?s)missing.*names no source.*put the file at data/c"):
+        snapshot(project, "churn")
+
+
+def test_data_edited_by_hand_are_refused_with_both_ways_out(project: Project) -> None:
+    edited = edit(project)
+    for take in (snapshot, restore):
+        with pytest.raises(
+            InputError,
+            match=r"(?s)edited by hand.*refresh digits --data data/digits/digits\.csv"
+            r".*data restore digits",
+        ):
+            take(project, "digits")
+    assert digits(project).read_bytes() == edited
+
+
+@pytest.mark.parametrize("cache", ["with a cache", "without a cache"])
+def test_an_edit_may_be_thrown_away(project: Project, cache: str) -> None:
+    before = everything(project)
+    edit(project)
+    if cache == "without a cache":
+        forget_bytes(project)
+    restore(project, "digits", discard=True)
+    assert everything(project) == before
+
+
+def test_an_edit_is_kept_when_the_pinned_bytes_cannot_be_had(project: Project) -> None:
+    forget_bytes(project)
+    another_source(project)
+    edit(project)
+    before = everything(project)
+    with pytest.raises(InputError, match="no longer holds the pinned bytes"):
+        restore(project, "digits", discard=True)
+    assert everything(project) == before
+
+
+def test_an_edit_may_be_taken_in_as_a_new_version(project: Project) -> None:
+    edited = edit(project)
+    done = refresh(project, "digits", digits(project), nothing_wrong)
+    assert done.changed
+    assert digits(project).read_bytes() == edited
+    assert snapshot(project, "digits").how == "as pinned"
+
+
+def test_new_data_on_disk_are_pinned(project: Project) -> None:
+    file = write_churn(project)
+    file.parent.mkdir()
+    file.write_text("a,b\n1,2\n")
+    assert snapshot(project, "churn").how == "new, pinned"
+    assert snapshot(project, "churn").how == "as pinned"
+
+
+def test_new_data_are_fetched_from_their_source_and_pinned(project: Project) -> None:
+    (project.root / "here.csv").write_text("a,b\n1,2\n")
+    file = write_churn(project, "source: here.csv, ")
+    assert snapshot(project, "churn").how == "fetched from here.csv and pinned"
+    assert file.read_text() == "a,b\n1,2\n"
+    assert data_state(project, "digits") is DataState.PINNED
+
+
+def nothing_wrong(table: Path, document: Document) -> None:
+    """A check that finds nothing."""
+
+
+def test_a_refresh_of_the_same_bytes_changes_nothing(project: Project) -> None:
+    before = everything(project)
+    done = refresh(project, "digits", None, nothing_wrong)
+    assert (done.changed, done.after.rows) == (False, 1797)
+    assert everything(project) == before
+
+
+def test_a_refresh_takes_a_valid_new_version_and_keeps_the_other_data_sets(
+    project: Project, tmp_path: Path
+) -> None:
+    lines = digits(project).read_text().splitlines(keepends=True)
+    new = tmp_path / "new.csv"
+    new.write_text("".join(lines[:-100]))
+    before = data_digest(project, "digits"), data_digest(project, "diabetes")
+    pinned = (project.root / "data.dvc").read_text()
+
+    def check(table: Path, document: Document) -> None:
+        assert digits(project).read_text() == "".join(lines)  # aside: the old one is in place
+        validate_table(table, document, tmp_path / "report", "report")
+
+    done = refresh(project, "digits", new, check)
+    assert isinstance(done, Refreshed)
+    assert (done.changed, done.before, done.after.rows) == (True, None, 1697)
+    assert digits(project).read_bytes() == new.read_bytes()
+    assert (project.root / "data.dvc").read_text() != pinned
+    assert data_state(project, "digits") is DataState.PINNED
+    assert data_digest(project, "digits") != before[0]
+    assert data_digest(project, "diabetes") == before[1]
+    assert data_state(project, "diabetes") is DataState.PINNED
+
+
+def invalid(lines: list[str]) -> str:
+    return "".join([lines[0], lines[1].replace("0,", "99,", 1), *lines[2:]])
+
+
+def ragged(lines: list[str]) -> str:
+    return "".join([*lines, "1,2\n"])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "kind", "words"),
+    [
+        (invalid, DataInvalid, r"(?s)1 finding\n.*16 or less\n.*row 1 with 99"),
+        (ragged, InputError, "1 ragged row"),
+    ],
+)
+def test_a_refresh_with_an_invalid_version_leaves_everything_in_place(
+    project: Project, tmp_path: Path, spoil: object, kind: type[GristmillError], words: str
+) -> None:
+    new = tmp_path / "new.csv"
+    new.write_text(spoil(digits(project).read_text().splitlines(keepends=True)))  # type: ignore[operator]
+    before = everything(project)
+
+    def check(table: Path, document: Document) -> None:
+        validate_table(table, document, tmp_path / "report", "report")
+
+    with pytest.raises(kind, match=words):
+        refresh(project, "digits", new, check)
+    assert everything(project) == before
+    assert not list((project.root / "build").iterdir())
+
+
+def test_a_refresh_without_a_source_or_a_file_is_refused(project: Project) -> None:
+    write_churn(project)
+    with pytest.raises(ConfigError, match=r"(?s)names no source to fetch from.*--data FILE"):
+        refresh(project, "churn", None, nothing_wrong)

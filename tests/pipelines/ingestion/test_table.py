@@ -1,0 +1,213 @@
+"""Ingest: any file that is given becomes a table with settled types, or one readable error."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.config import ConfigError, GristmillError, InputError, Project
+from pipelines.ingestion import table as table_module
+from pipelines.ingestion.table import Ingested, ingest, ingest_file
+
+PLAIN = b"a,b\n1,x\n2,y\n"
+LONG = b"a,b\n" + b"".join(b"%d,%d\n" % (i * 7919 % 1000, i * 31 % 97) for i in range(5000))
+SMALL_BLOCK = 64
+
+
+def parquet(**columns: object) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    return bytes(sink.getvalue())
+
+
+def ingested(folder: Path, content: bytes, name: str = "raw.csv") -> pa.Table:
+    raw, made = folder / name, folder / "made" / "table.parquet"
+    raw.write_bytes(content)
+    result = ingest_file(raw, made)
+    table = pq.read_table(made)
+    assert result == Ingested(table.num_rows, table.num_columns)
+    return table
+
+
+BAD = {
+    "nothing at all": ("a.csv", b"", "an empty file"),
+    "only a header": ("a.csv", b"a,b\n", "rows below the header\n.*none"),
+    "a header without an end": ("a.csv", b"a,b", "cannot be read"),
+    "nothing inside the gzip": ("a.csv.gz", gzip.compress(b""), "two column names or more"),
+    "half a gzip": ("a.csv.gz", gzip.compress(LONG)[:9000], "Truncated"),
+    "a gzip without its end": ("a.csv.gz", gzip.compress(LONG)[:-4], "Truncated"),
+    "half a bzip2": ("a.csv.bz2", bz2.compress(LONG)[:4000], "Truncated"),
+    "half a zstd": ("a.csv.zst", pa.compress(LONG, codec="zstd", asbytes=True)[:3000], "Truncated"),
+    "plain text named gzip": ("a.csv.gz", PLAIN, "incorrect header"),
+    "a picture": ("a.csv", b"\x89PNG\r\n\x1a\n\0\0\0", "UTF-8, or a .parquet.*\n.*binary data"),
+    "one short row": ("a.csv", b"a,b\n1,2\n3\n", r"1 ragged row\n  line 3\n.*2 values\n.*1"),
+    "ragged rows": ("a.csv", b"a,b\n1\n2,3\n4,5,6\n", r"2 ragged rows\n  line 2\n.*line 4\n"),
+    "a name twice": ("a.csv", b"a,b,a\n1,2,3\n", "each column name once\n.*'a'"),
+    "no name": ("a.csv", b"a,,c\n1,2,3\n", "a name for each column\n.*column 2"),
+    "a blank name": ("a.csv", b"a,b, \n1,2,3\n", "a name for each column\n.*column 3"),
+    "a name of two lines": ("a.csv", b'"a\nb",c\n1,2\n', "without a line break"),
+    "the line ends of old": ("a.csv", b"a,b\r1,2\r", "cannot be read"),
+    "another encoding": ("a.csv", "가,나\n1,2\n".encode("euc-kr"), "text in UTF-8\n.*byte 0"),
+    "another encoding, late": ("a.csv", b"a,b\n" + b"1,2\n" * 300_000 + b"\xff,2\n", "UTF8"),
+    "one column": ("a.csv", b"a\n1\n", "two column names or more"),
+    "semicolons": ("a.csv", b"a;b\n1;2\n", "parted by commas\n.*'a;b"),
+    "a parquet that is none": ("a.parquet", PLAIN, "Parquet"),
+    "half a parquet": ("a.parquet", parquet(a=[1, 2], b=[1, 2])[:200], "Parquet"),
+    "a parquet without rows": ("a.parquet", parquet(a=pa.nulls(0, pa.int64())), "rows"),
+    "nested columns": ("a.parquet", parquet(a=[[1], [2]], b=[{"x": 1}] * 2), "nested ones: a, b"),
+    "too large a number": ("a.parquet", parquet(a=pa.array([2**64 - 1], pa.uint64())), "range"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "words"), BAD.values(), ids=list(BAD))
+def test_a_bad_file_is_one_error_and_leaves_nothing_behind(
+    tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
+    raw, made = tmp_path / name, tmp_path / "made" / "table.parquet"
+    raw.write_bytes(content)
+    with pytest.raises(InputError, match=f"(?s){words}") as caught:
+        ingest_file(raw, made)
+    assert str(caught.value).startswith(name)
+    assert not made.parent.exists() or not list(made.parent.iterdir())
+
+
+def test_a_bad_file_leaves_the_last_good_table(tmp_path: Path) -> None:
+    before = ingested(tmp_path, PLAIN)
+    with pytest.raises(InputError, match="ragged"):
+        ingested(tmp_path, b"a,b\n1\n")
+    assert pq.read_table(tmp_path / "made" / "table.parquet") == before
+
+
+@pytest.mark.parametrize("what", ["nothing", "a folder"])
+def test_a_file_that_is_not_there_or_a_folder_is_an_error_of_the_configuration(
+    tmp_path: Path, what: str
+) -> None:
+    raw = tmp_path / "raw.csv"
+    if what == "a folder":
+        raw.mkdir()
+    with pytest.raises(ConfigError, match=f"(?s)not there.*raw.csv\n  found +{what}\n.*data.path"):
+        ingest_file(raw, tmp_path / "table.parquet")
+
+
+def test_ragged_rows_are_found_in_every_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_module, "BLOCK", SMALL_BLOCK)
+    with pytest.raises(InputError, match="2 ragged rows") as caught:
+        ingested(tmp_path, b"a,b\n" + b"1,2\n" * 50 + b"3\n" + b"1,2\n" * 50 + b"4,5,6\n")
+    assert [problem.where for problem in caught.value.problems] == ["line 52", "line 103"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv.gz", gzip.compress(LONG)),
+        ("a.csv.bz2", bz2.compress(LONG)),
+        ("a.csv.zst", pa.compress(LONG, codec="zstd", asbytes=True)),
+        ("a.csv", b"\xef\xbb\xbf" + LONG),
+        ("a.csv", LONG.replace(b"\n", b"\r\n")),
+        ("a.csv", LONG.replace(b"a,b", b'"a","b"')),
+    ],
+)
+def test_the_same_rows_in_another_dress_give_the_same_table(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    assert ingested(tmp_path, content, name) == ingested(tmp_path, LONG)
+
+
+def test_quotes_may_hold_commas_and_line_breaks(tmp_path: Path) -> None:
+    table = ingested(tmp_path, b'a,b\n"x\ny, z",2\n"q ""r""",3\n')
+    assert table.to_pydict() == {"a": ["x\ny, z", 'q "r"'], "b": [2, 3]}
+
+
+def test_the_words_for_nothing_are_missing_values(tmp_path: Path) -> None:
+    table = ingested(tmp_path, b'a,b,c\n1,NA,\n,x,""\nNaN,null,None\n')
+    assert table.to_pydict() == {"a": [1, None, None], "b": [None, "x", None], "c": [None] * 3}
+
+
+TYPES = [
+    (["1", "-2"], ["3"], pa.int64()),
+    (["1"], ["2.5"], pa.float64()),
+    (["1"], ["1e-3"], pa.float64()),
+    (["1"], ["x"], pa.string()),
+    (["1.5"], ["x"], pa.string()),
+    (["true"], ["False"], pa.bool_()),
+    (["0"], ["true"], pa.bool_()),
+    (["5"], ["true"], pa.string()),
+    (["1.5"], ["true"], pa.string()),
+    (["true"], ["5"], pa.string()),
+    (["", "NA"], ["2"], pa.int64()),
+    (["7"], ["", "NA"], pa.int64()),
+    (["9"], ["9223372036854775808"], pa.float64()),
+]
+
+
+@pytest.mark.parametrize(("early", "late", "kind"), TYPES)
+def test_a_type_is_settled_over_the_whole_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    early: list[str],
+    late: list[str],
+    kind: pa.DataType,
+) -> None:
+    monkeypatch.setattr(table_module, "BLOCK", SMALL_BLOCK)
+    values = early * SMALL_BLOCK + late * SMALL_BLOCK
+    first = ingested(tmp_path, "".join(f"{v},0\n" for v in ["a", *values]).encode())
+    assert first.column_names == ["a", "0"]
+    assert first.schema.types == [kind, pa.int64()]
+    assert first.num_rows == len(values)
+
+
+cells = st.sampled_from(["1", "0", "2.5", "true", "false", "x", ""])
+
+
+@given(first=st.lists(cells, min_size=1, max_size=4), second=st.lists(cells, max_size=4))
+def test_blocks_make_no_difference(
+    tmp_path_factory: pytest.TempPathFactory, first: list[str], second: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("blocks")
+    lines = [cell for cell in first + second for _ in range(SMALL_BLOCK)]
+    content = "".join(f"{v},0\n" for v in ["a", *lines]).encode()
+    whole = ingested(folder, content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table_module, "BLOCK", SMALL_BLOCK)
+        assert ingested(folder, content) == whole
+
+
+def test_parquet_is_brought_to_the_same_few_types(tmp_path: Path) -> None:
+    content = parquet(
+        i=pa.array([1, None], pa.int8()),
+        f=pa.array([1.5, None], pa.float32()),
+        b=[True, None],
+        t=["x", None],
+        c=pa.array(["u", "v"]).dictionary_encode(),
+        d=pa.array([0, 1], pa.date32()),
+    )
+    table = ingested(tmp_path, content, "raw.parquet")
+    kinds = [pa.int64(), pa.float64(), pa.bool_(), pa.string(), pa.string(), pa.string()]
+    assert table.schema.types == kinds
+    assert table.to_pydict()["d"] == ["1970-01-01", "1970-01-02"]
+    assert table.to_pydict()["i"] == [1, None]
+
+
+def test_the_stage_writes_the_table_of_its_experiment(project: Project) -> None:
+    assert str(ingest(project, "digits")) == "1,797 rows × 65 columns"
+    table = pq.read_table(project.build("digits") / "table.parquet")
+    assert set(table.schema.types) == {pa.int64()}
+    lines = (project.root / "data/digits/digits.csv").read_text().splitlines()
+    assert ",".join(str(table.column(i)[0]) for i in range(65)) == lines[1]
+
+
+def test_every_error_of_ingest_is_one_of_ours(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.csv"
+    for content in (b'"', b'"a,b\n1,2\n', b'a,b\n"1,2\n', b",\n", b"\n", b"a,b\n\n"):
+        raw.write_bytes(content)
+        with pytest.raises(GristmillError, match=r"^raw\.csv"):
+            ingest_file(raw, tmp_path / "table.parquet")

@@ -1,0 +1,522 @@
+"""From a trained trial to a registered version: packages, the champion, and what may go wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny import DIGEST, make_data, make_project, table, write_experiment
+
+from pipelines.config import EnvironmentFault, Experiment, Project, load_experiment
+from pipelines.evaluation import Evaluation, Predictions, evaluate, read_predictions
+from pipelines.evaluation.predictions import write_predictions
+from pipelines.registry import (
+    Decision,
+    Package,
+    Registered,
+    Rehearsal,
+    champion,
+    judge,
+    package_candidate,
+    plain_types,
+    register_candidate,
+    versions,
+)
+from pipelines.registry.candidate import champion_predictions
+from pipelines.registry.package import _signature
+from pipelines.tracking.runs import Tracker
+from pipelines.training import Pool, Trial, TrialResult, run_search, trials
+
+# raised inside mlflow when mlflow.pyfunc is imported, and hidden there by a filter of its own
+pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred")
+
+VALUES = {
+    "data": {"target": "weight", "task": "regression"},
+    "training": {"epochs": 40},
+    "features": {"scale": "minmax"},
+}
+
+BY_HAND = {
+    "data": {"target": "flag"},
+    "model": {"layers": None, "builder": "a_models:build"},
+}
+
+A_MODELS = """
+import keras
+from z_layers import Twice
+
+print("a module that says something when it is imported")
+
+def build(shape, outputs):
+    return keras.Sequential([
+        keras.Input(shape), Twice(3), keras.layers.Dense(1, activation="sigmoid"),
+    ])
+"""
+
+Z_LAYERS = """
+import keras
+
+@keras.saving.register_keras_serializable("tiny")
+class Twice(keras.layers.Layer):
+    def __init__(self, times, **kwargs):
+        super().__init__(**kwargs)
+        self.times = times
+
+    def call(self, x):
+        return self.times * x
+
+    def get_config(self):
+        return {**super().get_config(), "times": self.times}
+"""
+
+
+@dataclass(frozen=True)
+class Mill:
+    """A project, and the processes that all tests here share."""
+
+    project: Project
+    pool: Pool
+    rehearsal: Rehearsal
+
+    def train(self, name: str, **changes: Any) -> tuple[Experiment, Trial]:
+        experiment = write_experiment(self.project, name, **changes)
+        (trial,) = trials(experiment, DIGEST)
+        *_, last = run_search(self.project, experiment, [trial], self.pool)
+        assert isinstance(last, TrialResult)
+        assert last.status == "finished"
+        return experiment, trial
+
+    def evaluate(self, name: str) -> tuple[Experiment, Trial, Evaluation]:
+        experiment = load_experiment(self.project, name)
+        (trial,) = trials(experiment, DIGEST)
+        return experiment, trial, evaluate(self.project, experiment, trial, self.pool)
+
+    def register(self, name: str) -> Registered:
+        """What the flow does after the search."""
+        experiment, trial, evaluation = self.evaluate(name)
+        with Tracker(self.project, name) as tracker:
+            predictions = self.project.build(name) / "predictions.parquet"
+            shutil.copyfile(evaluation.predictions, predictions)
+            tracker.log_file(predictions)
+            candidate = package_candidate(
+                self.project, experiment, trial, evaluation, self.rehearsal
+            )
+            decision = judge(self.project, experiment, evaluation, candidate, self.rehearsal)
+            return register_candidate(
+                self.project, experiment, trial, evaluation, candidate, decision, tracker.run_id,
+                DIGEST,
+            )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
+    made = Rehearsal(make_project(tmp_path_factory.mktemp("rehearsal") / "project"))
+    made.warm_up()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def milled(
+    store_once: Path, tmp_path_factory: pytest.TempPathFactory, pool: Pool, rehearsal: Rehearsal
+) -> Project:
+    """A project with three registered models; copied, never changed."""
+    project = make_project(tmp_path_factory.mktemp("milled") / "project")
+    shutil.copytree(store_once, project.store)
+    (project.experiments / "a_models.py").write_text(A_MODELS)
+    (project.experiments / "z_layers.py").write_text(Z_LAYERS)
+    rehearsal._project = project
+    mill = Mill(project, pool, rehearsal)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        for name, changes in (("tiny", {}), ("weights", VALUES), ("by_hand", BY_HAND)):
+            make_data(project, write_experiment(project, name, **changes))
+            mill.train(name, **changes)
+            mill.register(name)
+    return project
+
+
+@pytest.fixture
+def mill(milled: Project, tmp_path: Path, pool: Pool, rehearsal: Rehearsal) -> Mill:
+    """A moved copy with a champion of each model."""
+    project = Project(tmp_path / "내 project")
+    shutil.copytree(milled.root, project.root)
+    rehearsal._project = project
+    return Mill(project, pool, rehearsal)
+
+
+@pytest.mark.parametrize("name", ["tiny", "weights", "by_hand"])
+def test_the_first_candidate_becomes_champion_and_its_version_says_why(
+    mill: Mill, name: str
+) -> None:
+    (version,) = versions(mill.project, name)
+    assert version.aliases == ("champion",)
+    assert version.tags["gristmill.decision"] == "promote"
+    assert version.tags["gristmill.reasons"] == "there is no champion yet"
+    assert version.tags["gristmill.data"] == DIGEST
+    _, trial, evaluation = mill.evaluate(name)
+    assert version.tags["gristmill.trial"] == trial.key
+    assert version.metrics == {m.name: m.value for m in evaluation.metrics}
+    assert not evaluation.scored
+
+
+def test_no_package_holds_a_pickle(mill: Mill) -> None:
+    kept = [p for p in (mill.project.store / "artifacts").rglob("*") if p.is_file()]
+    suffixes = {path.suffix for path in kept}
+    assert ".keras" in suffixes
+    assert not suffixes & {".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pt", ".h5"}
+    for path in kept:
+        assert not path.read_bytes().startswith((b"\x80\x04", b"\x80\x05")), path
+
+
+STRANGER = """
+import json, sys, warnings
+import mlflow, pandas as pd
+from fastapi.testclient import TestClient
+from mlflow.pyfunc import scoring_server
+store, rows = sys.argv[1:]
+mlflow.set_tracking_uri(store)
+load = lambda name: mlflow.pyfunc.load_model(f"models:/{name}@champion")
+tiny, weights, by_hand = load("tiny"), load("weights"), load("by_hand")
+rows = pd.read_parquet(rows)
+said = {
+    "tiny": tiny.predict(rows),
+    "weights": weights.predict(rows),
+    "by_hand": by_hand.predict(rows),
+    "turned": tiny.predict(rows[rows.columns[::-1]]),
+    "more columns": tiny.predict(rows.assign(more=1.0)),
+    "one row": tiny.predict(rows.head(1)),
+    "no rows": tiny.predict(rows.head(0)),
+    "whole numbers": tiny.predict(rows.dropna().astype({"height": "int32"})),
+    "whole numbers as numbers": tiny.predict(rows.dropna()),
+}
+served = TestClient(scoring_server.init(tiny))
+columns = {"width": [5, 6.5], "height": [3, None], "colour": ["red", None]}
+answer = served.post("/invocations", json={"dataframe_split": {
+    "columns": list(columns), "data": list(zip(*columns.values()))}})
+said["served"] = pd.DataFrame(answer.json()["predictions"])
+said["asked"] = tiny.predict(pd.DataFrame(columns))
+said = {name: json.loads(frame.to_json(orient="split")) for name, frame in said.items()}
+try:
+    tiny.predict(rows.drop(columns="width"))
+except Exception as error:
+    said["without width"] = str(error)
+try:
+    tiny.predict(rows.assign(width="wide"))
+except Exception as error:
+    said["text for width"] = str(error)
+ours = {"pipelines", "flows"} & {name.partition(".")[0] for name in sys.modules}
+print("\\n" + json.dumps(said | {"ours": sorted(ours)}))
+"""
+
+
+@pytest.fixture(scope="module")
+def said(milled: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a process that knows nothing of this project gets from the packages."""
+    folder = tmp_path_factory.mktemp("stranger")
+    rows = plain_types(table(40, "kind", seed=5).drop(columns="kind"))
+    rows.to_parquet(folder / "rows.parquet", index=False)
+    environment = {
+        **os.environ,
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    store = f"sqlite:///{milled.store / 'mlflow.db'}"
+    command = [sys.executable, "-I", "-c", STRANGER, store, str(folder / "rows.parquet")]
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def frame_of(answers: dict[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(answers["data"], columns=answers["columns"])
+
+
+def test_packages_load_side_by_side_without_this_project(said: dict[str, Any]) -> None:
+    assert said["ours"] == []
+    tiny, weights, by_hand = (frame_of(said[n]) for n in ("tiny", "weights", "by_hand"))
+    shares = [f"probability_{name}" for name in ("low", "middle", "top")]
+    assert list(tiny.columns) == ["prediction", *shares]
+    np.testing.assert_allclose(tiny[shares].sum(axis=1), 1, rtol=1e-5)
+    assert list(tiny["prediction"]) == [
+        name.removeprefix("probability_") for name in tiny[shares].idxmax(axis=1)
+    ]
+    assert list(weights.columns) == ["prediction"]
+    truth = table(40, "weight", seed=5)["weight"]
+    assert np.corrcoef(weights["prediction"], truth)[0, 1] > 0.8
+    assert set(by_hand["prediction"]) <= {0, 1}
+    assert list(by_hand.columns) == ["prediction", "probability_0", "probability_1"]
+
+
+def test_answers_do_not_depend_on_the_order_or_the_number_of_columns_or_rows(
+    said: dict[str, Any],
+) -> None:
+    assert said["turned"]["data"] == said["tiny"]["data"]
+    assert said["more columns"]["data"] == said["tiny"]["data"]
+    assert said["one row"]["data"][0][1:] == pytest.approx(said["tiny"]["data"][0][1:], rel=1e-5)
+    assert said["no rows"]["data"] == []
+    assert said["no rows"]["columns"] == said["tiny"]["columns"]
+
+
+def test_whole_numbers_are_taken_for_numbers(said: dict[str, Any]) -> None:
+    assert said["whole numbers"]["data"] == said["whole numbers as numbers"]["data"]
+
+
+def test_mlflows_scoring_protocol_takes_whole_numbers_and_gaps_in_json(
+    said: dict[str, Any],
+) -> None:
+    served, asked = frame_of(said["served"]), frame_of(said["asked"])
+    pd.testing.assert_frame_equal(served[asked.columns], asked, rtol=1e-6)
+
+
+def test_a_missing_column_and_text_for_a_number_are_errors(said: dict[str, Any]) -> None:
+    assert "width" in said["without width"]
+    assert "missing" in said["without width"]
+    assert "width" in said["text for width"]
+
+
+def tampered(mill: Mill, name: str) -> None:
+    file = mill.project.build(name) / "training" / "statistics.json"
+    statistics = json.loads(file.read_text())
+    statistics["numbers"][0]["offset"] += 1
+    file.write_text(json.dumps(statistics))
+
+
+def test_a_package_that_answers_otherwise_than_the_evaluation_is_not_registered(
+    mill: Mill,
+) -> None:
+    tampered(mill, "tiny")
+    with pytest.raises(
+        EnvironmentFault, match=r"(?s)does not give the evaluation's predictions again.*nothing was"
+    ):
+        mill.register("tiny")
+    assert [v.number for v in versions(mill.project, "tiny")] == ["1"]
+
+
+def test_a_package_that_cannot_be_loaded_is_not_registered(mill: Mill) -> None:
+    experiment, trial, evaluation = mill.evaluate("tiny")
+    tampered(mill, "tiny")
+    broken = mill.project.root / "broken.keras"
+    broken.write_bytes(b"no model")
+    with (
+        Tracker(mill.project, "tiny"),
+        pytest.raises(EnvironmentFault, match=r"(?s)does not work in a fresh process.*keras"),
+    ):
+        package_candidate(
+            mill.project, experiment, trial, replace(evaluation, model=broken), mill.rehearsal
+        )
+    assert len(versions(mill.project, "tiny")) == 1
+
+
+def test_a_known_package_is_not_registered_again(mill: Mill) -> None:
+    made = mill.register("tiny")
+    assert (made.version, made.champion, made.decision.outcome) == ("1", "1", "hold")
+    assert made.decision.reasons == ("this version is the champion already",)
+    assert len(versions(mill.project, "tiny")) == 1
+
+
+def test_a_longer_budget_gives_another_package(mill: Mill) -> None:
+    mill.train("tiny", training={"epochs": 60})
+    made = mill.register("tiny")
+    assert made.version == "2"
+    assert "version 1 on 30 rows" in made.decision.reasons[-1]
+    again = mill.register("tiny")
+    assert again.version == "2"
+
+
+def test_a_champion_that_breaks_a_requirement_now_is_rejected(mill: Mill) -> None:
+    write_experiment(mill.project, "tiny", gate={"require": {"accuracy": {"min": 1.1}}})
+    made = mill.register("tiny")
+    assert made.decision.outcome == "reject"
+    assert made.champion == "1"  # the alias does not move
+
+
+def test_a_candidate_that_wins_the_contest_becomes_champion(mill: Mill) -> None:
+    gate = {"champion": {"metric": "log_loss", "confidence": 0.7}}
+    mill.train("tiny", training={"epochs": 60}, gate=gate)
+    made = mill.register("tiny")
+    assert made.decision.outcome == "promote", made.decision
+    assert made.champion == made.version == "2"
+    now = champion(mill.project, "tiny")
+    assert now is not None
+    assert now.number == "2"
+
+
+def test_a_rejected_candidate_is_registered_and_leaves_the_champion(mill: Mill) -> None:
+    changes = {"training": {"seed": 4}, "gate": {"require": {"accuracy": {"min": 1.1}}}}
+    mill.train("tiny", **changes)
+    made = mill.register("tiny")
+    assert (made.version, made.champion, made.decision.outcome) == ("2", "1", "reject")
+    assert versions(mill.project, "tiny")[0].tags["gristmill.decision"] == "reject"
+
+
+def champion_of(mill: Mill, name: str) -> Any:
+    found = champion(mill.project, name)
+    assert found is not None
+    return found
+
+
+def test_a_champions_answers_are_read_from_the_store(mill: Mill) -> None:
+    _, _, evaluation = mill.evaluate("tiny")
+    wanted = read_predictions(evaluation.predictions)
+    turned = wanted.rows(np.arange(len(wanted.identity))[::-1])
+    nobody = Rehearsal(mill.project)  # is never started
+    champion_now = champion_of(mill, "tiny")
+    shutil.rmtree(model_folder(mill, "tiny"))
+    made = champion_predictions(mill.project, "tiny", champion_now, turned, nobody)
+    np.testing.assert_array_equal(made.outputs, turned.outputs)
+    np.testing.assert_array_equal(made.identity, turned.identity)
+    assert nobody._process is None
+
+
+def test_only_rows_that_the_champion_has_not_answered_are_given_to_its_package(
+    mill: Mill,
+) -> None:
+    _, _, evaluation = mill.evaluate("tiny")
+    first = read_predictions(evaluation.predictions)
+    known = first.rows(np.arange(20))
+    marked = replace(known, outputs=np.full((20, 3), 1 / 3))  # what no package would say
+    now = champion_of(mill, "tiny")
+    write_predictions(next(run_folder(mill, "tiny").rglob("predictions.parquet")), marked)
+    made = champion_predictions(mill.project, "tiny", now, first, mill.rehearsal)
+    np.testing.assert_array_equal(made.outputs[:20], marked.outputs)
+    np.testing.assert_allclose(made.outputs[20:], first.outputs[20:], rtol=1e-4)
+    assert made.classes == first.classes
+    np.testing.assert_array_equal(made.truth, first.truth)
+
+
+def model_folder(mill: Mill, name: str) -> Path:
+    (folder,) = (mill.project.store / "artifacts" / name / "models").iterdir()
+    return folder
+
+
+def run_folder(mill: Mill, name: str) -> Path:
+    return mill.project.store / "artifacts" / name / champion_of(mill, name).run_id
+
+
+def other_classes(mill: Mill) -> None:
+    stored = next(run_folder(mill, "tiny").rglob("predictions.parquet"))
+    frame = pd.read_parquet(stored).rename(columns={"probability_low": "probability_tiny"})
+    frame.to_parquet(stored)
+
+
+def broken_answers(mill: Mill) -> None:
+    next(run_folder(mill, "tiny").rglob("predictions.parquet")).write_bytes(b"no table")
+
+
+def no_answers(mill: Mill) -> None:
+    shutil.rmtree(run_folder(mill, "tiny"))
+
+
+def no_package_for_new_rows(mill: Mill) -> None:
+    shutil.rmtree(model_folder(mill, "tiny"))
+    make_data(mill.project, load_experiment(mill.project, "tiny"), seed=3)
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (no_answers, "predictions.parquet of run .* is not in the store"),
+        (broken_answers, "cannot be compared"),
+        (other_classes, "it knows other classes: .*tiny"),
+        (no_package_for_new_rows, "does not work in a fresh process"),
+    ],
+)
+def test_a_champion_that_cannot_be_compared_keeps_its_alias_and_the_candidate_is_rejected(
+    mill: Mill, harm: Any, reason: str
+) -> None:
+    harm(mill)
+    mill.train("tiny", training={"seed": 7})
+    made = mill.register("tiny")
+    assert (made.decision.outcome, made.champion, made.version) == ("reject", "1", "2")
+    assert str(made.decision).startswith("reject: the champion, version 1, cannot be compared: ")
+    import re
+
+    assert re.search(reason, str(made.decision))
+
+
+def test_a_champion_is_compared_on_newer_rows_through_its_package(mill: Mill) -> None:
+    make_data(mill.project, load_experiment(mill.project, "tiny"), rows=240, seed=3)
+    mill.train("tiny", training={"seed": 7})
+    made = mill.register("tiny")
+    assert "version 1 on 48 rows" in made.decision.reasons[-1]
+
+
+def test_a_package_takes_columns_of_any_type_and_never_the_target(mill: Mill) -> None:
+    import mlflow
+
+    example = mlflow.models.Model.load(str(model_folder(mill, "tiny") / "artifacts"))
+    inputs = {spec.name: spec for spec in example.signature.inputs}
+    assert {name: str(spec.type) for name, spec in inputs.items()} == {
+        "width": "Any",
+        "height": "Any",
+        "colour": "Any",
+    }
+
+
+@pytest.mark.parametrize(
+    ("classes", "kinds"),
+    [
+        (["no", "yes"], {"prediction": "string", "probability_no": "double"}),
+        ([3, 4, 5], {"prediction": "long", "probability_3": "double"}),
+        ([False, True], {"prediction": "boolean", "probability_false": "double"}),
+        ([0.5, 1.5], {"prediction": "double", "probability_0.5": "double"}),
+        (None, {"prediction": "double"}),
+    ],
+)
+def test_a_signature_names_the_columns_that_a_package_answers(
+    classes: list[Any] | None, kinds: dict[str, str]
+) -> None:
+    from pipelines.preparation import answers
+
+    number = {"name": "width", "offset": 0.0, "factor": 1.0, "fill": 0.0, "indicator": False}
+    statistics = {"numbers": [number], "categories": [], "classes": classes}
+    made = {c.name: c.type.name for c in _signature(statistics).outputs}
+    shown = answers(np.full((1, len(classes or [0])), 0.5), statistics)
+    assert list(made) == list(shown.columns)
+    assert kinds.items() <= made.items()
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (pd.Series([1, None], dtype="Int64"), [1.0, np.nan]),
+        (pd.Series([1, 2], dtype="int32"), [1.0, 2.0]),
+        (pd.Series([True, None], dtype="boolean"), ["true", None]),
+        (pd.Series(["a", None], dtype="string"), ["a", None]),
+        (pd.Series([0.5, None], dtype="Float64"), [0.5, np.nan]),
+    ],
+)
+def test_raw_rows_have_the_types_of_the_signature(column: Any, expected: list[Any]) -> None:
+    made = plain_types(pd.DataFrame({"x": column}))["x"]
+    assert made.dtype == ("float64" if isinstance(expected[0], float) else "object")
+    pd.testing.assert_series_equal(made, pd.Series(expected, name="x", dtype=made.dtype))
+
+
+def test_a_decision_reads_as_one_line() -> None:
+    assert str(Decision("hold", ("one", "two"))) == "hold: one; two"
+
+
+def test_a_package_is_told_by_its_address(mill: Mill) -> None:
+    mill.train("tiny", training={"seed": 9})
+    experiment, trial, evaluation = mill.evaluate("tiny")
+    with Tracker(mill.project, "tiny"):
+        made = package_candidate(mill.project, experiment, trial, evaluation, mill.rehearsal)
+    assert isinstance(made, Package)
+    assert made.address.startswith("models:/m-")
+    rows = pd.read_parquet(mill.project.build("tiny") / "test" / "rows.parquet")
+    answers = mill.rehearsal.answer(made.address, plain_types(rows))
+    stored: Predictions = read_predictions(evaluation.predictions)
+    np.testing.assert_allclose(
+        answers.filter(like="probability_"), stored.outputs, rtol=1e-4, atol=1e-5
+    )

@@ -1,0 +1,173 @@
+"""The ledger: what is known is found again, without mlflow."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import make_project
+
+from pipelines.config import EnvironmentFault, Project
+from pipelines.tracking import known_run, known_trials, latest_trial_parts, local_database
+from pipelines.tracking.runs import Tracker, client
+
+RESULT: dict[str, Any] = {
+    "key": "k",
+    "status": "finished",
+    "history": {"loss": [1.0]},
+    "scores": {"loss": 1.0},
+    "started": 0.0,
+    "seconds": 1.0,
+    "error": "",
+}
+
+
+def record_trial(project: Project, key: str, experiment: str = "tiny", **changes: Any) -> str:
+    with Tracker(project, experiment) as tracker:
+        trial = tracker.start_trial(key, "one", {}, {"key": key})
+        tracker.finish_trial(trial, {**RESULT, **changes}, [])
+    return trial
+
+
+def record_run(project: Project, key: str, decision: str = "promote", version: str = "1") -> str:
+    tags = {
+        "gristmill.run": key,
+        "gristmill.decision": decision,
+        "gristmill.reasons": "good",
+        "gristmill.model": "tiny",
+        "gristmill.version": version,
+        "gristmill.winner": "w",
+    }
+    with Tracker(project, "tiny") as tracker:
+        tracker.log(tags=tags)
+    return tracker.run_id
+
+
+def register(project: Project) -> str:
+    connection = client(project)
+    if not connection.search_registered_models():
+        connection.create_registered_model("tiny")
+    return str(connection.create_model_version("tiny", "somewhere").version)
+
+
+def test_nothing_is_known_where_there_is_no_store(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    assert known_trials(project, ["k"]) == {}
+    assert known_run(project, "k") is None
+    assert latest_trial_parts(project, "tiny") == {}
+    project.store.mkdir()
+    local_database(project).touch()
+    assert known_trials(project, ["k"]) == {}
+
+
+def test_finished_trials_are_known_newest_first(stored: Project) -> None:
+    first, second = record_trial(stored, "a"), record_trial(stored, "a", seconds=2.0)
+    other = record_trial(stored, "b", experiment="another")
+    record_trial(stored, "c", status="failed", error="diverged")
+    found = known_trials(stored, ["a", "b", "c", "d", "a"])
+    assert {key: [t.run_id for t in known] for key, known in found.items()} == {
+        "a": [second, first],
+        "b": [other],
+    }
+    assert found["a"][0].result["seconds"] == 2.0
+    assert found["a"][0].artifacts.startswith(stored.store.as_uri())
+    assert "history" not in found["a"][0].result
+
+
+def test_deleted_trials_are_not_known(stored: Project) -> None:
+    trial = record_trial(stored, "a")
+    client(stored).delete_run(trial)
+    assert known_trials(stored, ["a"]) == {}
+
+
+def test_a_run_is_known_while_its_version_is_there(stored: Project) -> None:
+    version = register(stored)
+    run_id = record_run(stored, "r", "hold", version)
+    found = known_run(stored, "r")
+    assert found is not None
+    assert (found.run_id, found.decision, found.reasons) == (run_id, "hold", "good")
+    assert (found.model, found.version, found.winner) == ("tiny", version, "w")
+    assert known_run(stored, "other") is None
+    client(stored).delete_model_version("tiny", version)
+    assert known_run(stored, "r") is None
+
+
+def test_a_run_without_a_decision_or_a_version_is_not_known(stored: Project) -> None:
+    version = register(stored)
+    record_run(stored, "r", "", version)
+    record_run(stored, "s", "promote", "")
+    assert known_run(stored, "r") is None
+    assert known_run(stored, "s") is None
+
+
+def test_a_deleted_run_is_not_known(stored: Project) -> None:
+    version = register(stored)
+    older = record_run(stored, "r", "promote", version)
+    client(stored).delete_run(record_run(stored, "r", "hold", version))
+    found = known_run(stored, "r")
+    assert found is not None
+    assert found.run_id == older
+
+
+def test_the_newest_trials_parts_are_those_of_the_experiment(stored: Project) -> None:
+    record_trial(stored, "a")
+    record_trial(stored, "b")
+    record_trial(stored, "c", experiment="another")
+    assert latest_trial_parts(stored, "tiny") == {"key": "b"}
+
+
+ASK = """
+import sys
+from pathlib import Path
+from pipelines.config import Project
+from pipelines.tracking import known_run, known_trials, latest_trial_parts
+project = Project(Path({root!r}))
+print(len(known_trials(project, ["a"])), known_run(project, "r").decision,
+      latest_trial_parts(project, "tiny"), "mlflow" in sys.modules)
+"""
+
+
+def test_local_answers_do_not_import_mlflow(
+    stored: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_trial(stored, "a")
+    record_run(stored, "r", "promote", register(stored))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    command = [sys.executable, "-c", ASK.format(root=str(stored.root))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "1 promote {'key': 'a'} False\n"
+
+
+def test_a_store_elsewhere_is_asked_through_mlflow(
+    stored: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = record_trial(stored, "a")
+    record_run(stored, "r", "promote", "1")
+    guest = make_project(tmp_path / "guest")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{local_database(stored)}")
+    assert [t.run_id for t in known_trials(guest, ["a"])["a"]] == [trial]
+    found = known_run(guest, "r")
+    assert found is not None
+    assert found.decision == "promote"
+    assert latest_trial_parts(guest, "tiny") == {"key": "a"}
+
+
+def test_a_store_whose_tables_are_still_to_be_made_knows_nothing(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    project.store.mkdir()
+    database = sqlite3.connect(local_database(project))
+    database.execute("CREATE TABLE other (x)")
+    database.close()
+    assert known_trials(project, ["a"]) == {}
+
+
+def test_a_store_that_cannot_be_read_is_not_taken_for_one_without_runs(stored: Project) -> None:
+    database = sqlite3.connect(local_database(stored))
+    database.execute("ALTER TABLE runs RENAME COLUMN lifecycle_stage TO stage")
+    database.close()
+    with pytest.raises(EnvironmentFault, match=r"(?s)cannot be read.*lifecycle_stage"):
+        known_trials(stored, ["a"])

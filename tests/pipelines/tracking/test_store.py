@@ -1,0 +1,126 @@
+"""The local store: whether it can be used, and what happens when the project moves."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sqlite3
+from pathlib import Path
+
+import pytest
+from tiny import make_project
+
+from pipelines.config import EnvironmentFault, Project
+from pipelines.tracking import is_local, local_database, tracking_uri
+from pipelines.tracking.runs import Tracker, client, fetch_artifact
+from pipelines.tracking.store import check_store, known_revisions, relocate, schema_revision
+
+
+def sql(project: Project, query: str, *values: str) -> list[tuple[str, ...]]:
+    database = sqlite3.connect(local_database(project))
+    with database:
+        rows = database.execute(query, values).fetchall()
+    database.close()
+    return rows
+
+
+def test_the_store_is_the_projects_own_unless_the_environment_names_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project(tmp_path)
+    assert is_local(project)
+    assert tracking_uri(project) == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert tracking_uri(project) == "http://127.0.0.1:5000"
+    assert not is_local(project)
+
+
+def test_a_project_without_a_store_is_fine_and_gets_its_folder(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    check_store(project)
+    assert project.store.is_dir()
+    assert schema_revision(project) is None
+    local_database(project).touch()  # empty: to be made
+    check_store(project)
+    assert schema_revision(project) is None
+
+
+def test_a_store_of_the_installed_version_is_fine(stored: Project) -> None:
+    check_store(stored)
+    assert schema_revision(stored) in known_revisions()
+
+
+@pytest.mark.parametrize("name", ["mlruns", "mlruns/mlflow.db"])
+def test_a_read_only_store_is_named(stored: Project, name: str) -> None:
+    place = stored.root / name
+    mode = place.stat().st_mode
+    place.chmod(0o555)
+    with pytest.raises(EnvironmentFault, match=rf"(?s)cannot be written.*{name} is read-only"):
+        check_store(stored)
+    place.chmod(mode)
+
+
+def test_a_store_of_a_newer_version_is_named(stored: Project) -> None:
+    sql(stored, "UPDATE alembic_version SET version_num = 'fedcba987654'")
+    with pytest.raises(EnvironmentFault, match=r"(?s)newer MLflow.*schema fedcba987654 in mlruns"):
+        client(stored)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    project.store.mkdir()
+    local_database(project).write_text("no database at all, whatever its name says\n" * 50)
+    with pytest.raises(EnvironmentFault, match=r"(?s)cannot be read.*not a database"):
+        client(project)
+
+
+def test_a_server_that_does_not_answer_is_named(
+    stored: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        with pytest.raises(EnvironmentFault, match=rf"(?s)does not answer.*a server at {address}"):
+            client(stored)
+
+
+def test_a_password_in_the_address_of_a_server_is_not_shown(
+    stored: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hunter2@nowhere.invalid:5000")
+    with pytest.raises(EnvironmentFault, match="does not answer") as caught:
+        client(stored)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_artifacts_are_found_after_the_project_was_moved(
+    stored: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = stored.root / "note.txt"
+    note.write_text("kept\n")
+    for name in ("tiny", "tiny too"):
+        with Tracker(stored, name) as tracker:
+            tracker.log_file(note)
+            run_id = tracker.run_id
+    sql(
+        stored,
+        "INSERT INTO experiments (name, artifact_location, lifecycle_stage) VALUES (?, ?, ?)",
+        "elsewhere",
+        "s3://bucket/mlruns/artifacts/elsewhere/x",
+        "active",
+    )
+    moved = Project(stored.root.with_name("another place"))
+    shutil.move(stored.root, moved.root)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    kept = fetch_artifact(moved, run_id, "note.txt", moved.root / "fetched")
+    assert kept.read_text() == "kept\n"
+    assert not stored.root.exists()
+    places = dict(sql(moved, "SELECT name, artifact_location FROM experiments"))
+    here = (moved.root / "mlruns/artifacts").as_uri()
+    assert places["tiny"] == f"{here}/tiny"
+    assert places["tiny too"] == f"{here}/tiny too"
+    assert places["elsewhere"] == "s3://bucket/mlruns/artifacts/elsewhere/x"
+    before = local_database(moved).read_bytes()
+    relocate(moved)
+    assert local_database(moved).read_bytes() == before

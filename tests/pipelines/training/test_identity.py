@@ -1,0 +1,202 @@
+"""A trial's key: what changes it, and what does not."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import DIGEST, make_project, write_experiment
+
+import pipelines
+from pipelines.config import ConfigError, Project
+from pipelines.training import Trial, changed, cores, trials
+from pipelines.training.identity import user_sources
+
+BUILDER = {"model": {"layers": None, "builder": "my_models:build"}}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Project:
+    return make_project(tmp_path / "project")
+
+
+def trial(project: Project, digest: str = DIGEST, **changes: Any) -> Trial:
+    (only,) = trials(write_experiment(project, **changes), digest)
+    return only
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"features": {"scale": "minmax"}},
+        {"features": {"exclude": ["colour"]}},
+        {"parameters": {"units": 7}},
+        {"model": {"layers": [{"Dense": {"units": "$units", "activation": "tanh"}}]}},
+        {"model": {"output": [{"Dense": {"units": 3, "activation": "softmax"}}]}},
+        {"parameters": {"learning_rate": 0.03}},
+        {"training": {"optimizer": {"SGD": {"learning_rate": "$learning_rate"}}}},
+        {"training": {"loss": "categorical_crossentropy"}},
+        {"training": {"metrics": ["accuracy", "AUC"]}},
+        {"training": {"batch_size": 17}},
+        {"training": {"early_stopping": {"patience": 3}}},
+        {"training": {"seed": 1}},
+        {"training": {"threads": 2}},
+        {"data": {"target": "weight", "task": "regression"}},
+    ],
+)
+def test_key_changes_with_everything_that_the_result_depends_on(
+    home: Project, changes: dict[str, Any]
+) -> None:
+    assert trial(home, **changes).key != trial(home).key
+
+
+def test_key_changes_with_the_training_arrays(home: Project) -> None:
+    assert trial(home, "b" * 32).key != trial(home).key
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"description": "another text"},
+        {"training": {"epochs": 5}},
+        {"search": {"objective": "val_loss", "workers": 2}},
+        {"evaluation": {"metrics": ["log_loss"]}},
+        {"gate": {"require": {"accuracy": {"min": 0.5}}, "champion": {"confidence": 0.9}}},
+        {"schedule": {"cron": "0 6 * * *"}},
+        {"parameters": {"unused": 1}},
+    ],
+)
+def test_key_does_not_change_with_what_the_weights_do_not_depend_on(
+    home: Project, changes: dict[str, Any]
+) -> None:
+    assert trial(home, **changes).key == trial(home).key
+
+
+def test_comments_and_layout_of_the_file_do_not_change_the_key(home: Project) -> None:
+    before = trial(home)
+    file = home.experiment_file("tiny")
+    text = file.read_text()
+    file.write_text("# a comment\n" + text.replace(", ", ",\n  "))
+    from pipelines.config import load_experiment
+
+    (after,) = trials(load_experiment(home, "tiny"), DIGEST)
+    assert after.key == before.key
+
+
+def test_place_in_the_grid_does_not_change_the_key(home: Project) -> None:
+    alone = trial(home)
+    grid = {"search": {"grid": {"learning_rate": [0.5, 0.02], "units": [9, 6, 3]}}}
+    made = trials(write_experiment(home, **grid), DIGEST)
+    assert [t.varied for t in made][:3] == [
+        {"learning_rate": 0.5, "units": units} for units in (9, 6, 3)
+    ]
+    assert [t.key for t in made].index(alone.key) == 4
+    assert len({t.key for t in made}) == 6
+    assert made[4].name == "learning_rate=0.02 units=6"
+    assert alone.name == "single"
+
+
+def test_threads_are_recorded_as_a_number(home: Project) -> None:
+    auto = trial(home, training={"threads": "auto"})
+    assert (auto.threads, auto.parts["threads"]) == (cores(), str(cores()))
+    assert auto.key == trial(home, training={"threads": cores()}).key
+
+
+def test_parts_name_device_instructions_and_versions(home: Project) -> None:
+    parts = trial(home).parts
+    assert parts["device"] in ("cpu", "gpu")
+    assert parts["instructions"]
+    assert {"python", "keras", "numpy"} < set(parts)
+    assert {"pipelines/training/model.py", "pipelines/training/loop.py"} < set(parts)
+
+
+def test_changed_says_what_differs(home: Project) -> None:
+    earlier, now = trial(home), trial(home, training={"seed": 3, "batch_size": 8})
+    assert changed(now, earlier.parts) == ["seed: 0 → 3", "training changed"]
+    assert changed(now, now.parts) == []
+    assert changed(now, {**now.parts, "gone": "1"}) == ["gone: 1 → none"]
+
+
+@pytest.fixture
+def with_builder(home: Project) -> Project:
+    (home.experiments / "my_models.py").write_text(
+        "from my_layers import Twice\n\ndef build(shape, outputs):\n    return Twice\n"
+    )
+    (home.experiments / "my_layers.py").write_text("def more():\n    import my_maths\nTwice = 2\n")
+    (home.experiments / "my_maths.py").write_text("PI = 3\n")
+    (home.experiments / "stranger.py").write_text("X = 1\n")
+    return home
+
+
+def test_user_sources_are_the_builder_and_what_it_imports_from_beside_it(
+    with_builder: Project,
+) -> None:
+    found = user_sources(with_builder.experiments, "my_models:build")
+    assert set(found) == {f"experiments/my_{n}.py" for n in ("models", "layers", "maths")}
+
+
+@pytest.mark.parametrize("name", ["my_models", "my_layers", "my_maths"])
+def test_key_changes_with_the_meaning_of_a_users_module(with_builder: Project, name: str) -> None:
+    before = trial(with_builder, **BUILDER)
+    file = with_builder.experiments / f"{name}.py"
+    file.write_text(f'"""What it is for."""\n{file.read_text()}\n# a comment\n')
+    assert trial(with_builder, **BUILDER).key == before.key
+    file.write_text(file.read_text() + "Y = 5\n")
+    after = trial(with_builder, **BUILDER)
+    assert changed(after, before.parts) == [f"experiments/{name}.py changed"]
+
+
+def test_key_does_not_change_with_a_module_that_is_not_imported(with_builder: Project) -> None:
+    before = trial(with_builder, **BUILDER)
+    (with_builder.experiments / "stranger.py").write_text("X = 2\n")
+    assert trial(with_builder, **BUILDER).key == before.key
+
+
+def test_a_builder_that_is_not_there_is_named(home: Project) -> None:
+    with pytest.raises(ConfigError, match=r"a Python file experiments/my_models\.py"):
+        trial(home, **BUILDER)
+
+
+def test_a_builder_that_is_not_python_is_named(with_builder: Project) -> None:
+    (with_builder.experiments / "my_layers.py").write_text("def (:\n")
+    with pytest.raises(ConfigError, match=r"(?s)experiments/my_layers\.py.*invalid syntax"):
+        trial(with_builder, **BUILDER)
+
+
+SAY_KEY = """
+from pathlib import Path
+from pipelines.config import Project, load_experiment
+from pipelines.training import trials
+(only,) = trials(load_experiment(Project(Path({root!r})), "tiny"), "d")
+print(only.key)
+"""
+
+
+def key_by(code: Path, project: Project) -> str:
+    """The key as a copy of the code computes it."""
+    command = [sys.executable, "-c", SAY_KEY.format(root=str(project.root))]
+    done = subprocess.run(command, cwd=code, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_key_changes_with_the_meaning_of_our_code_and_with_packages(
+    home: Project, tmp_path: Path
+) -> None:
+    write_experiment(home)
+    code = tmp_path / "code"
+    shutil.copytree(pipelines.__path__[0], code / "pipelines")
+    loop, search = (code / "pipelines/training" / n for n in ("loop.py", "search.py"))
+    first = key_by(code, home)
+    loop.write_text(loop.read_text().replace('"""', '"""Longer. ', 1) + "\n# a comment\n")
+    search.write_text(search.read_text() + "\nNOT_FOR_WEIGHTS = 1\n")
+    assert key_by(code, home) == first
+    loop.write_text(loop.read_text().replace("VALIDATION_BATCH = 1024", "VALIDATION_BATCH = 512"))
+    second = key_by(code, home)
+    assert second != first
+    (code / "numpy-99.0.dist-info").mkdir()
+    (code / "numpy-99.0.dist-info/METADATA").write_text("Name: numpy\nVersion: 99.0\n")
+    assert key_by(code, home) != second

@@ -1,0 +1,190 @@
+"""Keras models from experiment files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import make_project, write_experiment
+
+from pipelines.config import ConfigError, Project
+from pipelines.training.model import build_model, targets
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Project:
+    return make_project(tmp_path / "project")
+
+
+def build(project: Project, shape: Sequence[int] = (5,), outputs: int = 3, **changes: Any) -> Any:
+    experiment = write_experiment(project, **changes)
+    recipe = experiment.recipe(experiment.document.parameters)
+    return build_model(recipe, tuple(shape), outputs, project.experiments)
+
+
+def layers(*entries: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"model": {"layers": list(entries), **more}}
+
+
+def test_input_and_output_follow_from_the_data_and_the_task(home: Project) -> None:
+    model = build(home)
+    assert (model.input_shape, model.output_shape) == ((None, 5), (None, 3))
+    assert model.layers[-1].activation.__name__ == "softmax"
+    assert model.loss == "sparse_categorical_crossentropy"
+    value = build(home, outputs=1, data={"target": "weight", "task": "regression"})
+    assert value.layers[-1].activation.__name__ == "linear"
+    assert value.loss == "mean_squared_error"
+
+
+def test_output_replaces_the_last_layer(home: Project) -> None:
+    output = [{"Dense": {"units": 1, "activation": "sigmoid"}}]
+    model = build(home, outputs=2, model={"output": output})
+    assert model.output_shape == (None, 1)
+    assert model.loss == "binary_crossentropy"
+
+
+def test_arguments_may_hold_keras_objects(home: Project) -> None:
+    dense = {
+        "units": 4,
+        "kernel_regularizer": {"L2": {"l2": 0.5}},
+        "kernel_initializer": {"Constant": {"value": 2.0}},
+        "kernel_constraint": {"MaxNorm": {"max_value": 3}},
+    }
+    rate = {"ExponentialDecay": {"initial_learning_rate": 0.1, "decay_steps": 9, "decay_rate": 0.5}}
+    model = build(
+        home, **layers({"Dense": dense}), training={"optimizer": {"Adam": {"learning_rate": rate}}}
+    )
+    assert float(model.layers[0].kernel_regularizer.l2) == 0.5
+    assert model.layers[0].kernel_constraint.max_value == 3
+    np.testing.assert_array_equal(model.layers[0].kernel, np.full((5, 4), 2.0))
+    assert type(model.optimizer._learning_rate).__name__ == "ExponentialDecay"
+
+
+def test_one_seed_gives_one_model(home: Project) -> None:
+    first, again = build(home).get_weights(), build(home).get_weights()
+    other = build(home, training={"seed": 1}).get_weights()
+    np.testing.assert_array_equal(first[0], again[0])
+    assert not np.array_equal(first[0], other[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            layers({"Dense": {"unit": 4}}),
+            r"(?s)model\.layers\.0: Keras does not take .* for Dense.*did you mean units\?",
+        ),
+        (
+            layers({"Dense": {"units": 4}}, {"Dropout": {"rat": 0.1}}),
+            r"(?s)model\.layers\.1: .* for Dropout.*did you mean rate\?",
+        ),
+        (
+            layers({"Dense": {"units": 4, "kernel_regularizer": {"L3": {}}}}),
+            r"(?s)model\.layers\.0\.Dense\.kernel_regularizer: there is no L3",
+        ),
+        (
+            {"training": {"optimizer": {"Adam": {"learning_rat": 0.1}}}},
+            r"(?s)training\.optimizer: .* for Adam.*did you mean learning_rate\?",
+        ),
+        (
+            layers({"Conv2D": {"filters": 2, "kernel_size": 3}}),
+            r"(?s)model\.layers\.0: Conv2D does not fit .*an input of shape \(None, 5\)",
+        ),
+    ],
+)
+def test_what_keras_does_not_take_is_named_with_its_place(
+    home: Project, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(home, **changes)
+
+
+@pytest.mark.parametrize(
+    ("task", "target", "units", "outputs", "expected"),
+    [
+        ("classification", "kind", 1, 3, "3 outputs"),
+        ("classification", "kind", 2, 3, "3 outputs"),
+        ("classification", "kind", 4, 3, "3 outputs"),
+        ("classification", "flag", 3, 2, "2 outputs, or 1"),
+        ("regression", "weight", 2, 1, "1 output"),
+    ],
+)
+def test_a_model_with_another_number_of_outputs_than_the_data_is_refused(
+    home: Project, task: str, target: str, units: int, outputs: int, expected: str
+) -> None:
+    output = {"output": [{"Dense": {"units": units}}]}
+    with pytest.raises(ConfigError, match=rf"(?s){expected}\b.*shape \(None, {units}\)"):
+        build(home, outputs=outputs, data={"target": target, "task": task}, model=output)
+
+
+BUILDER = """
+import keras
+
+def build(shape, outputs, units=4):
+    return keras.Sequential([
+        keras.Input(shape),
+        keras.layers.Dense(units, activation="relu"),
+        keras.layers.Dense(outputs, activation="softmax"),
+    ])
+
+def gives_text(shape, outputs):
+    return "model"
+
+def stumbles(shape, outputs):
+    raise ValueError("no such thing")
+
+constant = 5
+"""
+
+
+def by_hand(home: Project, function: str, **arguments: Any) -> Any:
+    (home.experiments / "my_models.py").write_text(BUILDER)
+    changes = {"layers": None, "builder": f"my_models:{function}", "arguments": arguments}
+    return build(home, model=changes)
+
+
+def test_a_builder_makes_the_model(home: Project) -> None:
+    model = by_hand(home, "build", units="$units")
+    assert [layer.units for layer in model.layers] == [6, 3]
+    assert model.loss == "sparse_categorical_crossentropy"
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        ("absent", {}, r"experiments/my_models\.py has no function 'absent'"),
+        ("constant", {}, r"has no function 'constant'"),
+        ("build", {"unit": 3}, r"(?s)builder my_models:build failed.*unexpected keyword"),
+        ("stumbles", {}, r"(?s)builder my_models:stumbles failed.*no such thing"),
+        ("gives_text", {}, r"(?s)my_models:gives_text gave no model.*str"),
+    ],
+)
+def test_a_builder_that_does_not_work_is_named(
+    home: Project, function: str, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        by_hand(home, function, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("loss", "units", "expected"),
+    [
+        (None, 3, [0, 2, 1]),
+        ("categorical_crossentropy", 3, [[1, 0, 0], [0, 0, 1], [0, 1, 0]]),
+        ("SparseCategoricalCrossentropy", 3, [0, 2, 1]),
+    ],
+)
+def test_target_has_the_form_that_the_loss_takes(
+    home: Project, loss: str | None, units: int, expected: list[Any]
+) -> None:
+    model = build(home, training={"loss": loss})
+    made = targets(np.array([0, 2, 1], dtype=np.int32), model, "classification")
+    np.testing.assert_array_equal(made, expected)
+
+
+def test_target_of_one_output_is_one_column(home: Project) -> None:
+    model = build(home, outputs=1, data={"target": "weight", "task": "regression"})
+    assert targets(np.array([0.5, 2], np.float32), model, "regression").shape == (2, 1)

@@ -1,0 +1,242 @@
+"""One trial: early stopping, crashes and longer budgets, on one traced program."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import make_data, make_project, write_experiment
+
+from pipelines.config import Recipe
+from pipelines.training import TrialResult
+from pipelines.training.loop import row_order
+from pipelines.training.model import build_model
+from pipelines.training.trial import read_result, run_trial
+from pipelines.training.worker import Bench, Train
+
+STATEFUL = {
+    "layers": [
+        {"Dense": {"units": "$units", "activation": "relu"}},
+        {"BatchNormalization": {}},
+        {"Dropout": {"rate": 0.3}},
+    ]
+}
+
+
+class Lab:
+    """A tiny data set, and one bench: programs are traced once and used again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project = make_project(folder)
+        self.data = make_data(self.project, write_experiment(self.project)) / "training"
+        self.bench = Bench()
+        self.runs = 0
+
+    def recipe(self, **training: Any) -> Recipe:
+        experiment = write_experiment(self.project, model=STATEFUL, training=training)
+        return experiment.recipe(experiment.document.parameters)
+
+    def request(self, recipe: Recipe, folder: Path | None = None) -> Train:
+        self.runs += 1
+        folder = folder or self.data.parent / "trials" / str(self.runs)
+        return Train("k" * 32, recipe, self.data, folder, self.project.experiments)
+
+    def run(self, recipe: Recipe, folder: Path | None = None, note: Any = None) -> Path:
+        request = self.request(recipe, folder)
+        self.bench.train(request, note or (lambda number, logs: None))
+        return request.folder
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return Lab(tmp_path_factory.mktemp("lab") / "project")
+
+
+def result_of(folder: Path) -> TrialResult:
+    result = read_result(folder)
+    assert result is not None
+    return result
+
+
+def weights_of(folder: Path) -> list[Any]:
+    with np.load(folder / "weights.npz", allow_pickle=False) as saved:
+        return [saved[name] for name in saved.files]
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """Weights, histories and choices are the same to the last bit."""
+    for a, b in zip(weights_of(one), weights_of(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+    clockless = {"seconds": 0.0, "started": 0.0}
+    assert replace(result_of(one), **clockless) == replace(result_of(other), **clockless)
+
+
+def batches(x: Any, y: Any, seed: int, size: int) -> Iterator[tuple[Any, Any]]:
+    """The batches of our epochs, for Keras's own `fit`."""
+    for epoch in itertools.count():
+        order = row_order(seed, epoch, len(x))
+        for start in range(0, len(x), size):
+            rows = order[start : start + size]
+            yield x[rows], y[rows]
+
+
+@pytest.mark.parametrize(
+    "stopping",
+    [
+        {"monitor": "val_loss", "patience": 2},
+        {"monitor": "val_accuracy", "patience": 1, "min_delta": 0.01},
+        {"monitor": "val_loss", "patience": 2, "restore_best_weights": False},
+        {"monitor": "loss", "mode": "max", "patience": 3, "start_from_epoch": 2},
+        {"monitor": "val_loss", "patience": 2, "baseline": 0.001},
+    ],
+)
+def test_early_stopping_ends_and_restores_as_keras_fit_does(
+    lab: Lab, stopping: dict[str, Any]
+) -> None:
+    rate = {"Adam": {"learning_rate": 0.3}}
+    recipe = lab.recipe(epochs=15, early_stopping=stopping, optimizer=rate)
+    ours = lab.run(recipe)
+    arrays = {file.stem: np.load(file) for file in lab.data.glob("*.npy")}
+    model = build_model(recipe, arrays["x_training"].shape[1:], 3, Path())
+    callback = keras.callbacks.EarlyStopping(**{"restore_best_weights": True, **stopping})
+    fitted = model.fit(
+        batches(arrays["x_training"], arrays["y_training"], 0, 16),
+        steps_per_epoch=-(-len(arrays["x_training"]) // 16),
+        epochs=15,
+        shuffle=False,
+        verbose=0,
+        callbacks=[callback],
+        validation_data=(arrays["x_validation"], arrays["y_validation"]),
+    )
+    result = result_of(ours)
+    assert result.epochs == len(fitted.epoch) < 15
+    assert result.stopped_early
+    if stopping.get("restore_best_weights", True):
+        assert result.best_epoch == callback.best_epoch < result.epochs - 1
+    else:
+        assert result.best_epoch == result.epochs - 1
+    for name, values in fitted.history.items():
+        assert result.history[name] == pytest.approx(values, rel=1e-3)
+        assert result.scores[name] == result.history[name][result.best_epoch]
+    for mine, theirs in zip(weights_of(ours), model.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_trials_on_one_program_are_the_same_in_any_order(lab: Lab) -> None:
+    recipes = [
+        lab.recipe(seed=0, batch_size=16),
+        lab.recipe(seed=1, batch_size=7),
+        lab.recipe(seed=0, batch_size=40, optimizer={"Adam": {"learning_rate": 0.2}}),
+    ]
+    lab.bench = Bench()
+    forward = [lab.run(recipe) for recipe in recipes]
+    assert len(lab.bench._programs) == 1
+    lab.bench = Bench()
+    backward = [lab.run(recipe) for recipe in reversed(recipes)]
+    for one, other in zip(forward, reversed(backward), strict=True):
+        assert_same(one, other)
+    assert not np.array_equal(weights_of(forward[0])[0], weights_of(forward[1])[0])
+
+
+class Crash(Exception):
+    pass
+
+
+def crash_after(epochs: int) -> Any:
+    def note(number: int, logs: Mapping[str, float]) -> None:
+        if number == epochs:
+            raise Crash
+
+    return note
+
+
+@pytest.mark.parametrize("stopping", [None, {"patience": 5}, {"patience": 5, "baseline": 0.001}])
+def test_an_interrupted_trial_goes_on_to_the_same_end(
+    lab: Lab, stopping: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.training.trial.SAVE_EVERY", 0.0)
+    rate = {"Adam": {"learning_rate": 0.3}}
+    recipe = lab.recipe(epochs=9, early_stopping=stopping, optimizer=rate)
+    whole = lab.run(recipe)
+    folder = lab.data.parent / "trials" / f"crashed {stopping}"
+    for epoch in (3, 4):  # the state after it is not saved any more
+        with pytest.raises(Crash):
+            lab.run(recipe, folder, crash_after(epoch))
+        assert not (folder / "result.json").exists()
+    seen: list[int] = []
+    lab.run(recipe, folder, lambda number, logs: seen.append(number))
+    assert seen[0] == 4  # epochs 1 to 3 were not done again
+    assert_same(whole, folder)
+    assert result_of(folder).stopped_early is (stopping is not None)
+
+
+@pytest.mark.parametrize("stopping", [None, {"patience": 50}])
+def test_a_longer_budget_continues_a_shorter_one(lab: Lab, stopping: dict[str, Any] | None) -> None:
+    short = lab.recipe(epochs=3, early_stopping=stopping)
+    folder = lab.run(short)
+    seen: list[int] = []
+    longer = lab.recipe(epochs=7, early_stopping=stopping)
+    lab.run(longer, folder, lambda number, logs: seen.append(number))
+    assert seen == [4, 5, 6, 7]
+    assert_same(lab.run(longer), folder)
+
+
+def test_a_shorter_budget_starts_anew(lab: Lab) -> None:
+    folder = lab.run(lab.recipe(epochs=6))
+    short = lab.recipe(epochs=2)
+    lab.run(short, folder)
+    assert_same(lab.run(short), folder)
+
+
+def test_a_trial_that_diverges_fails_with_a_reason_and_leaves_no_weights(lab: Lab) -> None:
+    rate = {"SGD": {"learning_rate": 1e30}}
+    folder = lab.run(lab.recipe(optimizer=rate, early_stopping={"patience": 3}))
+    result = result_of(folder)
+    assert (result.status, result.scores) == ("failed", {})
+    assert result.error.startswith(f"diverged in epoch {result.epochs + 1}: ")
+    assert result.error.endswith(" is not a finite number")
+    assert "loss" in result.error
+    assert not (folder / "weights.npz").exists()
+
+
+def test_each_epoch_is_told_with_its_logs(lab: Lab) -> None:
+    told: list[tuple[int, Mapping[str, float]]] = []
+    folder = lab.run(lab.recipe(epochs=3), note=lambda number, logs: told.append((number, logs)))
+    assert [number for number, _ in told] == [1, 2, 3]
+    history = result_of(folder).history
+    assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert [logs["val_loss"] for _, logs in told] == history["val_loss"]
+
+
+def test_no_result_is_read_from_an_empty_folder(tmp_path: Path) -> None:
+    assert read_result(tmp_path) is None
+
+
+FINISHED = TrialResult("k", "finished", 8, 10, False, 7, {}, {}, 1, 0.0, 0.0)
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.booleans(), st.booleans())
+def test_a_result_satisfies_budgets_that_lead_to_the_same_end(
+    epochs: int, asked: int, stopped: bool, finished: bool
+) -> None:
+    budget = epochs + 2 if stopped else epochs
+    status = "finished" if finished else "failed"
+    result = replace(FINISHED, status=status, epochs=epochs, budget=budget, stopped_early=stopped)
+    ends = min(asked, epochs) if stopped else asked  # where a run with the asked budget would end
+    assert result.satisfies(asked) == (finished and ends == epochs)
+
+
+def test_run_trial_gives_what_it_wrote(lab: Lab, tmp_path: Path) -> None:
+    recipe = lab.recipe(epochs=1)
+    program = lab.bench._program(lab.request(recipe))
+    result = run_trial("k" * 32, recipe, program, tmp_path, lambda number, logs: None)
+    assert result == read_result(tmp_path)
+    assert result.weights == program.model.count_params()

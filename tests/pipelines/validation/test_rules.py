@@ -1,0 +1,159 @@
+"""Rules: a violation is always found with its row, and what is clean gives nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.config import Column
+from pipelines.validation.rules import SHOWN, Finding, check_block, expand, unmatched
+
+RULES: dict[str, tuple[dict[str, Any], str, list[Any], Any, str]] = {
+    # keys of the entry, pandas' type, clean values, a value that breaks it, the rule in words
+    "integer": ({"type": "integer"}, "Float64", [1.0, -3.0, None], 2.5, "a whole number"),
+    "integer in text": ({"type": "integer"}, "string", ["1", "-3", None], "x", "a whole number"),
+    "integer, endless": ({"type": "integer"}, "Float64", [1.0], np.inf, "a whole number"),
+    "number": ({"type": "number"}, "string", ["1", "2.5", None], "x", "a number"),
+    "number, endless": ({"type": "number"}, "Float64", [1.0, 2.5], -np.inf, "a number"),
+    "min": ({"min": 2}, "Int64", [2, 3, None], 1, "2 or more"),
+    "max": ({"max": 0.5}, "Float64", [0.5, -1.0, None], 0.51, "0.5 or less"),
+    "min of a number": ({"type": "number", "min": 0}, "Float64", [0.0, 1.5], -0.1, "0 or more"),
+    "max of texts": ({"max": 9}, "string", ["9", "1e0", None], "10", "9 or less"),
+    "missing": ({"missing": "never"}, "Int64", [1, 2], None, "no missing value"),
+    "missing text": ({"missing": "never"}, "string", ["a", ""], None, "no missing value"),
+    "one of numbers": ({"one_of": (1, 2)}, "Int64", [1, 2, None], 3, "one of 1, 2"),
+    "one of whole floats": ({"one_of": (1, 2)}, "Float64", [1.0, 2.0], 1.5, "one of 1, 2"),
+    "one of texts": ({"one_of": ("a", "b")}, "string", ["a", None], "A", "one of a, b"),
+    "one of flags": ({"one_of": (True,)}, "boolean", [True, None], False, "one of True"),
+    "matches": ({"matches": "[a-c]+"}, "string", ["a", "cab", None], "ad", "text that matches"),
+}
+
+
+@pytest.mark.parametrize("case", RULES)
+@given(data=st.data())
+def test_a_planted_violation_is_found_with_its_row_and_clean_rows_give_nothing(
+    case: str, data: st.DataObject
+) -> None:
+    keys, kind, clean, bad, words = RULES[case]
+    rows, width = data.draw(st.integers(1, 30)), data.draw(st.integers(1, 3))
+    names = [f"c{place}" for place in range(width)]
+    frame = pd.DataFrame(
+        {
+            name: pd.array(
+                data.draw(st.lists(st.sampled_from(clean), min_size=rows, max_size=rows)),
+                dtype=kind,
+            )
+            for name in names
+        }
+    )
+    rule = Column(**keys)
+    assert check_block(frame, names, rule) == []
+    row, name = data.draw(st.integers(0, rows - 1)), data.draw(st.sampled_from(names))
+    frame.loc[row, name] = bad
+    (finding,) = check_block(frame, names, rule)
+    assert (finding.column, finding.count, finding.rows) == (name, 1, (row + 1,))
+    assert finding.share == 1 / rows
+    assert finding.rule.startswith(words)
+    assert finding.values == ("nothing" if bad is None else str(bad),)
+
+
+@given(
+    values=st.lists(st.integers(0, 9) | st.none(), min_size=1, max_size=12),
+    kind=st.sampled_from(["Int64", "string"]),
+)
+def test_unique_finds_every_row_of_a_value_that_stands_twice(
+    values: list[int | None], kind: str
+) -> None:
+    texts = [None if v is None else str(v) for v in values]
+    frame = pd.DataFrame({"a": pd.array(texts if kind == "string" else values, dtype=kind)})
+    twice = [i + 1 for i, v in enumerate(values) if v is not None and values.count(v) > 1]
+    findings = check_block(frame, ["a"], Column(unique=True))
+    assert [finding.rows for finding in findings] == ([tuple(twice)] if twice else [])
+
+
+WRONG_TYPES = [
+    ({"type": "text"}, pd.array([1, None], dtype="Int64"), "text"),
+    ({"type": "boolean"}, pd.array(["true", None], dtype="string"), "boolean"),
+    ({"type": "integer"}, pd.array([True, None], dtype="boolean"), "a whole number"),
+    ({"type": "number"}, pd.array([True, None], dtype="boolean"), "a number"),
+]
+
+
+@pytest.mark.parametrize(("keys", "column", "words"), WRONG_TYPES)
+def test_a_column_of_another_type_breaks_the_rule_in_every_row_that_holds_something(
+    keys: dict[str, Any], column: Any, words: str
+) -> None:
+    (finding,) = check_block(pd.DataFrame({"a": column}), ["a"], Column(**keys))
+    assert (finding.rule, finding.rows) == (words, (1,))
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "value"),
+    [("text", "string", "x"), ("boolean", "boolean", True), ("integer", "Int64", 2**40)],
+)
+def test_a_column_of_the_right_type_is_clean(kind: Any, dtype: str, value: Any) -> None:
+    frame = pd.DataFrame({"a": pd.array([value, None], dtype=dtype)})
+    assert check_block(frame, ["a"], Column(type=kind)) == []
+
+
+def test_text_in_a_number_column_is_reported_once_and_not_as_out_of_range() -> None:
+    frame = pd.DataFrame({"a": ["5", "many", "-1"], "b": [1, 2, 3]})
+    findings = check_block(frame, ["a", "b"], Column(type="number", min=0))
+    assert [(f.column, f.rule, f.values) for f in findings] == [
+        ("a", "a number", ("many",)),
+        ("a", "0 or more", ("-1",)),
+    ]
+
+
+def test_all_rules_of_an_entry_are_checked() -> None:
+    frame = pd.DataFrame({"a": pd.array([None, 5, 5, -1], dtype="Int64")})
+    rule = Column(type="integer", min=0, missing="never", unique=True, one_of=(5, 6))
+    found = {finding.rule: finding.rows for finding in check_block(frame, ["a"], rule)}
+    assert found == {
+        "no missing value": (1,),
+        "0 or more": (4,),
+        "one of 5, 6": (4,),
+        "each value once": (2, 3),
+    }
+
+
+def test_a_finding_keeps_the_first_rows_and_counts_all() -> None:
+    frame = pd.DataFrame({"a": np.arange(100)})
+    (finding,) = check_block(frame, ["a"], Column(max=49))
+    assert (finding.count, finding.share) == (50, 0.5)
+    assert finding.rows == tuple(range(51, 51 + SHOWN))
+    assert finding.values[0] == "50"
+    assert (
+        str(finding) == "50 of the rows (50.00%): rows 51, 52, 53, 54, 55… with 50, 51, 52, 53, 54"
+    )
+
+
+def test_a_finding_without_rows_speaks_of_the_whole_table() -> None:
+    assert str(Finding("the table", "more", 1234, 1.0, (), ())) == "1,234 rows"
+
+
+COLUMNS = {"pixel*": Column(), "pixel3": Column(), "label": Column()}
+
+
+def test_a_pattern_names_all_columns_that_no_entry_names_itself() -> None:
+    present = ["pixel1", "label", "pixel3", "pixel2", "other"]
+    assert expand(COLUMNS, present) == {
+        "pixel*": ["pixel1", "pixel2"],
+        "pixel3": ["pixel3"],
+        "label": ["label"],
+    }
+
+
+def test_a_name_with_the_signs_of_a_pattern_is_a_name_where_the_column_is_there() -> None:
+    assert expand({"s[1]": Column()}, ["s[1]", "s1"]) == {"s[1]": ["s[1]"]}
+    assert expand({"s[1-2]": Column()}, ["s1", "s2", "s3"]) == {"s[1-2]": ["s1", "s2"]}
+
+
+def test_entries_that_name_no_column_come_with_the_nearest() -> None:
+    assert unmatched(COLUMNS, ["pixel1", "labels"]) == {"pixel3": "pixel1", "label": "labels"}
+    assert unmatched({"Pixel*": Column()}, ["pixel1"]) == {"Pixel*": "pixel1"}

@@ -1,0 +1,83 @@
+"""dvc.yaml: what the stages depend on, and that what is committed is what they make."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipelines.config import Project
+from tests.conftest import clean_environment, git
+
+ROOT = Path(__file__).parents[1]
+STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+MODULES = {
+    "ingest": "ingestion/table.py",
+    "validate": "validation/stage.py",
+    "split": "preparation/split.py",
+    "scale": "preparation/scale.py",
+}
+
+WATCHED = """
+import json, sys
+from pathlib import Path
+import flows.stages
+from pipelines.config import Project
+ran = set()
+def note(frame, event, _):
+    if event == "call" and frame.f_code.co_name != "<module>":
+        ran.add(frame.f_code.co_filename)
+stage, out = sys.argv[1:]
+carry_out = flows.stages._stage(stage, "digits")
+sys.setprofile(note)
+carry_out(Project.find(), "digits")
+sys.setprofile(None)
+Path(out).write_text(json.dumps(sorted(ran)))
+"""
+
+
+def depends_on(stage: str, module: str) -> bool:
+    """Whether the stage names the module or a folder around it."""
+    path = Path("pipelines") / module
+    return any(str(place) in STAGES[stage]["do"]["deps"] for place in (path, *path.parents))
+
+
+@pytest.mark.parametrize("stage", MODULES)
+def test_a_stage_depends_on_every_module_of_which_it_runs_a_function(
+    reproduced: Project, tmp_path: Path, stage: str
+) -> None:
+    out = tmp_path / "ran.json"
+    subprocess.run(
+        [sys.executable, "-P", "-c", WATCHED, stage, str(out)], env=clean_environment(), check=True
+    )
+    files = [Path(name) for name in json.loads(out.read_text())]
+    ours = [
+        str(f.relative_to(ROOT / "pipelines")) for f in files if ROOT / "pipelines" in f.parents
+    ]
+    assert MODULES[stage] in ours
+    assert [module for module in ours if not depends_on(stage, module)] == []
+
+
+@pytest.mark.parametrize("stage", MODULES)
+def test_a_stage_depends_on_every_module_that_its_own_names(stage: str) -> None:
+    tree = ast.parse((ROOT / "pipelines" / MODULES[stage]).read_bytes())
+    named = {
+        node.module.removeprefix("pipelines.").replace(".", "/")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("pipelines.")
+    }
+    assert "config" in named
+    for name in named:
+        assert depends_on(stage, name) or depends_on(stage, f"{name}.py"), name
+
+
+def test_what_a_fresh_clone_makes_is_what_is_committed(reproduced: Project) -> None:
+    assert git(reproduced.root, "status", "--porcelain") == ""
+    listed = git(reproduced.root, "ls-files").splitlines()
+    assert {"dvc.lock", "data.dvc", "experiments/digits.split.json"} <= set(listed)

@@ -1,0 +1,154 @@
+"""The walls between the rooms: which code may import which, and what an import may cost."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import clean_environment
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted([*(ROOT / "pipelines").rglob("*.py"), *(ROOT / "flows").rglob("*.py")])
+ORDER = ("config", "ingestion", "validation", "preparation", "training", "evaluation", "registry")
+ROOMS = (*ORDER, "tracking")
+MAY_USE = {room: {*ORDER[:place]} for place, room in enumerate(ORDER)}
+MAY_USE["tracking"] = {"config"}
+MAY_USE["registry"] |= {"tracking"}
+"""Imports go one way; the registry's models are artifacts of runs, so it may ask `tracking`."""
+
+HEAVY = ("tensorflow", "keras", "mlflow", "prefect", "great_expectations", "dvc", "sklearn")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports anywhere, with the names taken from it."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def importers(package: str) -> set[str]:
+    """The files of the project that import a package."""
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in SOURCES
+        if any(name.split(".")[0] == package for name in imports(path))
+    }
+
+
+def test_every_folder_of_pipelines_is_a_room_with_a_face() -> None:
+    folders = [path for path in (ROOT / "pipelines").iterdir() if any(path.glob("*.py"))]
+    assert {folder.name for folder in folders} == set(ROOMS)
+    for folder in folders:
+        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_bytes()))
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_rooms_before_it(room: str) -> None:
+    for path in (ROOT / "pipelines" / room).rglob("*.py"):
+        used = {name.split(".")[1] for name in imports(path) if name.startswith("pipelines.")}
+        assert used <= MAY_USE[room] | {room}, path
+
+
+def test_nothing_in_pipelines_knows_an_orchestrator_or_the_flows() -> None:
+    for package in ("prefect", "flows", "typer", "rich"):
+        assert not {path for path in importers(package) if path.startswith("pipelines/")}
+
+
+def test_only_tracking_and_registry_speak_to_mlflow() -> None:
+    folders = {path.rsplit("/", 1)[0] for path in importers("mlflow")}
+    inside = {folder for folder in folders if folder.startswith("pipelines/")}
+    assert inside == {"pipelines/tracking", "pipelines/registry"}
+
+
+def test_one_module_imports_dvc() -> None:
+    assert importers("dvc") | importers("dvc_data") == {"pipelines/ingestion/versions.py"}
+
+
+def test_one_module_imports_great_expectations() -> None:
+    assert importers("great_expectations") == {"pipelines/validation/expectations.py"}
+
+
+def test_nothing_can_load_a_pickle() -> None:
+    for package in ("pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal"):
+        assert importers(package) == set(), package
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Call):
+                assert "read_pickle" not in ast.unparse(node.func), path
+                loose = [
+                    word for word in node.keywords if word.arg in ("allow_pickle", "safe_mode")
+                ]
+                for word in loose:
+                    safe = word.arg == "safe_mode"
+                    assert ast.unparse(word.value) == str(safe), f"{path}:{node.lineno}"
+
+
+def test_the_preprocessing_of_a_package_needs_numpy_and_pandas_alone() -> None:
+    found = {name.split(".")[0] for name in imports(ROOT / "pipelines/preparation/transform.py")}
+    assert found == {"__future__", "collections", "typing", "numpy", "pandas"}
+
+
+def test_nothing_but_the_command_line_prints() -> None:
+    for path in (ROOT / "pipelines").rglob("*.py"):
+        calls = [n for n in ast.walk(ast.parse(path.read_bytes())) if isinstance(n, ast.Call)]
+        assert "print" not in {ast.unparse(call.func) for call in calls}, path
+
+
+IMPORTED = """
+import logging, os, sys
+before = dict(os.environ), os.getcwd(), list(logging.root.handlers), logging.root.level
+import {module}
+assert (dict(os.environ), os.getcwd(), list(logging.root.handlers), logging.root.level) == before
+print(*sorted(set(sys.modules) & set(sys.argv[1:])))
+"""
+
+
+def import_alone(module: str, folder: Path, unwanted: tuple[str, ...]) -> str:
+    """Imports a module in a process of its own and in an empty folder.
+
+    Returns:
+        What it brought of what is unwanted.
+    """
+    code = IMPORTED.format(module=module)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *unwanted],
+        cwd=folder,
+        env=clean_environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert not done.stderr
+    assert not list(folder.iterdir())
+    return done.stdout.strip()
+
+
+def test_importing_the_command_line_brings_nothing_heavy_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    unwanted = (*HEAVY, "pandas", "numpy", "pyarrow", "pydantic", "pipelines.config")
+    assert import_alone("flows.cli", tmp_path, unwanted) == ""
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_importing_a_room_brings_nothing_heavy_and_changes_nothing(
+    tmp_path: Path, room: str
+) -> None:
+    assert import_alone(f"pipelines.{room}", tmp_path, HEAVY) == ""
+
+
+def test_finding_out_that_there_is_nothing_to_do_loads_dvc_and_nothing_heavier() -> None:
+    code = "import sys, flows.plan; print(*sorted(set(sys.modules) & set(sys.argv[1:])))"
+    unwanted = {*HEAVY, "pandas", "pyarrow"} - {"dvc"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *unwanted], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == ""

@@ -1,0 +1,93 @@
+"""A project of a few rows: its experiment files, and what the data stages would have made."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipelines.config import Experiment, Project, load_experiment
+from pipelines.preparation import scale
+from pipelines.preparation.split import TEST, TRAINING, VALIDATION
+
+DIGEST = "a" * 32
+"""Stands for DVC's hash of the training arrays."""
+
+DOCUMENT: dict[str, Any] = {
+    "data": {"path": "data/tiny/tiny.csv", "target": "kind", "task": "classification"},
+    "schema": {},
+    "split": {},
+    "features": {"scale": "standard"},
+    "parameters": {"units": 6, "learning_rate": 0.02},
+    "model": {"layers": [{"Dense": {"units": "$units", "activation": "relu"}}]},
+    "training": {
+        "optimizer": {"Adam": {"learning_rate": "$learning_rate"}},
+        "batch_size": 16,
+        "epochs": 4,
+    },
+}
+
+
+def make_project(root: Path) -> Project:
+    """An empty project."""
+    (root / "experiments").mkdir(parents=True)
+    (root / "dvc.yaml").write_text("stages: {}\n")
+    return Project(root)
+
+
+def write_experiment(project: Project, name: str = "tiny", **changes: Any) -> Experiment:
+    """`DOCUMENT` with changes, section by section; None takes a key out. Read back and checked."""
+    document = copy.deepcopy(DOCUMENT)
+    merge(document, changes)
+    project.experiment_file(name).write_text(json.dumps(document))  # JSON is YAML, too
+    return load_experiment(project, name)
+
+
+def merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
+    for key, value in changes.items():
+        if value is None:
+            into.pop(key, None)
+        elif isinstance(value, dict) and isinstance(into.get(key), dict) and key != "optimizer":
+            merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def table(rows: int, target: str, seed: int = 0) -> pd.DataFrame:
+    """Raw rows: a number, whole numbers with gaps, a text with gaps, and the target.
+
+    Args:
+        target: `kind` (three texts), `flag` (two whole numbers) or `weight` (a number).
+    """
+    rng = np.random.default_rng(seed)
+    width, height = rng.normal(5, 2, rows), rng.integers(0, 9, rows)
+    colour = rng.choice(["red", "blue", "green"], rows)
+    value = width + height / 3 + 2 * (colour == "red") + rng.normal(0, 0.4, rows)
+    made = {
+        "kind": np.array(["low", "middle", "top"])[np.digitize(value, [6, 8])],
+        "flag": (value > 7).astype(int),
+        "weight": value,
+    }
+    frame = pd.DataFrame({"width": width, "height": height, "colour": colour, target: made[target]})
+    frame["height"] = frame["height"].astype("Int64").mask(rng.random(rows) < 0.1)
+    frame["colour"] = frame["colour"].mask(rng.random(rows) < 0.1)
+    return frame
+
+
+def make_data(project: Project, experiment: Experiment, rows: int = 150, seed: int = 0) -> Path:
+    """What the data stages leave: the table, the roles, and the folders `training` and `test`."""
+    build = project.build(experiment.name)
+    build.mkdir(parents=True, exist_ok=True)
+    frame = table(rows, experiment.data.target, seed)
+    frame.to_parquet(build / "table.parquet", index=False)
+    places = np.random.default_rng(1).permutation(rows)
+    role = np.select([places < rows // 5, places < rows // 3], [TEST, VALIDATION], TRAINING)
+    identity = np.arange(rows, dtype=np.uint64) + np.uint64(1000 * seed)
+    roles = pd.DataFrame({"role": role.astype(np.int8), "identity": identity})
+    roles.to_parquet(build / "roles.parquet", index=False)
+    scale(project, experiment.name)
+    return build
