@@ -20,7 +20,7 @@ STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 MODULES = {
     "ingest": "ingestion/table.py",
     "validate": "validation/stage.py",
-    "split": "preparation/split.py",
+    "split": "preparation/split/roles.py",
     "scale": "preparation/scale.py",
 }
 

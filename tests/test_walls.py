@@ -14,7 +14,10 @@ from tests.conftest import clean_environment
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted([*(ROOT / "pipelines").rglob("*.py"), *(ROOT / "flows").rglob("*.py")])
-ORDER = ("config", "ingestion", "validation", "preparation", "training", "evaluation", "registry")
+ORDER = (
+    *("config", "ingestion", "validation", "preparation"),
+    *("profiling", "training", "evaluation", "registry"),
+)
 ROOMS = (*ORDER, "tracking")
 MAY_USE = {room: {*ORDER[:place]} for place, room in enumerate(ORDER)}
 MAY_USE["tracking"] = {"config"}

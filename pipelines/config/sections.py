@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -28,6 +29,9 @@ from pipelines.config.names import (
 Scalar = bool | int | float | str
 Arguments = dict[str, Any]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Severity = Literal["error", "warning"]
+Span = Annotated[str, Field(pattern=r"^\d+(\.\d+)?[smhdw]$")]
+"""A length of time: a number and s, m, h, d or w."""
 
 
 class Section(BaseModel):
@@ -36,15 +40,59 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
 
 
+class Csv(Section):
+    """How a text table is written; what is left out is found out from the file."""
+
+    delimiter: str | None = Field(None, min_length=1, max_length=1)
+    quote: str | None = Field(None, min_length=1, max_length=1)
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[".", ",", " ", "'"] | None = None
+    encoding: str | None = Field(None, description="as Python names it: utf-8, cp949, latin-1, …")
+    missing: tuple[str, ...] | None = Field(None, description="what stands for a missing value")
+    dates: tuple[str, ...] | None = Field(
+        None, min_length=1, description="how dates are written, such as %d/%m/%Y"
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str | None) -> str | None:
+        try:
+            return encoding and codecs.lookup(encoding).name
+        except LookupError as error:
+            raise ValueError("is no encoding that Python knows") from error
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Self:
+        marks = [mark for mark in (self.delimiter, self.quote, self.decimal) if mark]
+        if len(set(marks)) < len(marks):
+            raise ValueError("delimiter, quote and decimal must be different marks")
+        if self.thousands and self.thousands in (self.decimal or ".", self.delimiter):
+            raise ValueError("thousands must differ from the decimal mark and the delimiter")
+        return self
+
+
+class Pictures(Section):
+    """The form that all pictures of a folder are brought to."""
+
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
+    channels: Literal[1, 3] = Field(3, description="1 for shades of grey, 3 for colours")
+
+
 class Data(Section):
     """Where the rows come from and which column is to be predicted."""
 
-    path: str = Field(description="file under data/, such as data/churn/customers.csv")
-    source: str | None = Field(
-        None, description="where to fetch it: sklearn:NAME, https://…, or a file on this machine"
+    path: str = Field(
+        description="file or folder under data/NAME/, such as data/churn/customers.csv"
     )
+    source: str | None = Field(
+        None, description="where to fetch it: https://…, s3://…, sklearn:NAME, a database, a path"
+    )
+    query: str | None = Field(None, description="SQL, where source is a database's address")
     target: str = Field(description="the column to predict")
     task: Literal["classification", "regression"]
+    csv: Csv = Csv()
+    pictures: Pictures | None = None
 
     @field_validator("path")
     @classmethod
@@ -76,11 +124,14 @@ class Range(Section):
 class Column(Range):
     """What must hold for a column, or for all columns that a pattern such as `pixel*` names."""
 
-    type: Literal["integer", "number", "text", "boolean"] | None = None
-    missing: Literal["never", "allowed"] = "allowed"
+    type: Literal["integer", "number", "text", "boolean", "date"] | None = None
+    missing: Literal["never", "allowed"] | Share = Field(
+        "allowed", description="or the largest share of rows without a value"
+    )
     one_of: tuple[Scalar, ...] | None = Field(None, min_length=1)
     matches: str | None = Field(None, description="regular expression for the whole text")
     unique: bool = False
+    severity: Severity = "error"
 
     @field_validator("matches")
     @classmethod
@@ -92,27 +143,122 @@ class Column(Range):
         return pattern
 
 
+class Rule(Section):
+    """What must hold between the columns of each row, such as `end >= start`."""
+
+    check: str = Field(description="columns, numbers, texts, arithmetic, comparison, and, or, not")
+    severity: Severity = "error"
+
+
+class Freshness(Section):
+    """How old the newest date of a column may be when a run begins."""
+
+    column: str
+    within: Span = Field(description="such as 36h, 7d or 2w")
+    severity: Severity = "error"
+
+
+class Drift(Section):
+    """What becomes of columns whose distribution left that of the accepted version."""
+
+    severity: Literal["error", "warning", "off"] = "warning"
+    exclude: tuple[str, ...] = Field((), description="columns or patterns that may drift")
+
+
 class Schema(Section):
     """The contract for the data; rows that break it stop everything after validation."""
 
     rows: Range | None = None
     columns: dict[str, Column] = {}
+    rules: tuple[Rule, ...] = ()
+    fresh: Freshness | None = None
+    drift: Drift = Drift()
     extra: Literal["allow", "forbid"] = Field("allow", description="columns that no entry names")
+
+
+class TimeSplit(Section):
+    """Roles by date: training before `validation_from`, then validation, test from `test_from`.
+
+    Dates that are left out follow from the shares when the data set is first split, and are kept.
+    """
+
+    column: str
+    validation_from: str | None = Field(None, description="ISO 8601, such as 2026-01-31")
+    test_from: str | None = None
+    gap: Span | None = Field(None, description="left out before each date, such as 7d")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        try:
+            dates = [datetime.fromisoformat(d) for d in (self.validation_from, self.test_from) if d]
+        except ValueError as error:
+            raise ValueError(f"{error}: dates are written as 2026-01-31") from error
+        if len(dates) == 2 and dates[0] >= dates[1]:
+            raise ValueError("validation_from must be before test_from")
+        return self
 
 
 class Split(Section):
     """Which rows are for testing and for validation; a hash of the row decides."""
 
-    test: Share = 0.2
+    test: Share | Literal["given"] = Field(
+        0.2, description="a share, or given: the data set comes with its own test rows"
+    )
     validation: Share = 0.2
     stratify: bool = True
     seed: int = Field(0, ge=0)
     key: str | None = Field(None, description="column that identifies a row; else its content")
+    group: str | None = Field(None, description="column whose equal values stay in one role")
+    time: TimeSplit | None = None
+    given: str | None = Field(
+        None, description="column that names each row's role; the data set's own by default"
+    )
+    as_: str | None = Field(None, alias="as", description="experiment whose cuts are shared")
 
     @model_validator(mode="after")
     def _rows_left(self) -> Self:
-        if self.test + self.validation >= 1:
+        test = 0.0 if self.test == "given" else self.test
+        if test + self.validation >= 1:
             raise ValueError("test and validation leave no rows to train on")
+        return self
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.given is not None and self.test != "given":
+            raise ValueError("given names a column of roles; it goes with test: given")
+        ways = [w for w in ("group", "time") if getattr(self, w) is not None]
+        if self.test == "given":
+            ways.append("test: given")
+        if len(ways) > 1:
+            raise ValueError(f"{' and '.join(ways)} cannot go together")
+        return self
+
+
+class Feature(Section):
+    """How one column becomes numbers.
+
+    `levels` is the order of an ordered category, lowest first; `words` how many words of a text
+    are counted; `size` the length of an embedding.
+    """
+
+    kind: Literal["number", "category", "ordered", "boolean", "date", "text"]
+    levels: tuple[Scalar, ...] | None = Field(None, min_length=2)
+    words: int = Field(200, ge=1)
+    size: int | None = Field(None, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_a_word(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"kind": value}
+        if isinstance(value, Mapping) and isinstance(value.get("levels"), list):
+            return {**value, "levels": tuple(value["levels"])}
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.kind == "ordered") != (self.levels is not None):
+            raise ValueError("levels, lowest first, belong to kind: ordered, which needs them")
         return self
 
 
@@ -121,6 +267,16 @@ class Features(Section):
 
     scale: Literal["minmax", "standard", "none"] = "standard"
     exclude: tuple[str, ...] = Field((), description="columns or patterns that are no features")
+    columns: dict[str, Feature] = Field(
+        {}, description="by column or pattern: number, category, ordered, boolean, date or text"
+    )
+    embed_above: int = Field(
+        50, ge=2, description="levels above which a category is embedded, not one column a level"
+    )
+    scale_target: bool = Field(False, description="for regression: learn a standardised target")
+    allow_leaks: tuple[str, ...] = Field(
+        (), description="columns that may tell the target, because they are known in time"
+    )
 
 
 def _keras_entry(kind: str) -> Any:
@@ -196,6 +352,9 @@ class Training(Section):
     metrics: tuple[str, ...] | None = Field(None, description="default: by the task")
     batch_size: int = Field(32, ge=1)
     epochs: int = Field(100, ge=1)
+    class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="balanced, or a weight for each class: rare classes count for more"
+    )
     early_stopping: EarlyStopping | None = None
     seed: int = Field(0, ge=0, lt=2**31)
     threads: int | Literal["auto"] = Field(1, description="of one trial; part of its identity")
@@ -334,6 +493,10 @@ class Document(Section):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
+        if self.data.task == "regression" and self.training.class_weight is not None:
+            raise ValueError("training.class_weight: regression has no classes")
+        if self.data.task == "classification" and self.features.scale_target:
+            raise ValueError("features.scale_target: only the target of a regression is scaled")
         known = self.known_metrics
         asked = {
             "evaluation.metrics": self.evaluation.metrics or (),

@@ -186,7 +186,7 @@ def test_a_changed_row_runs_everything_and_the_old_bytes_nothing(
 @pytest.mark.slow
 def test_a_comment_in_the_code_of_a_stage_trains_nothing(tiny: Project, gristmill: Run) -> None:
     trained = mlflow_runs(tiny, "FINISHED")
-    with (tiny.root / "pipelines" / "preparation" / "split.py").open("a") as file:
+    with (tiny.root / "pipelines" / "preparation" / "split" / "roles.py").open("a") as file:
         file.write("# a comment\n")
     plan = gristmill("plan", "tiny", check=True).stdout
     assert to_do(plan) == AFTER_VALIDATE[1:]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipelines.config import ConfigError, DataInvalid, Project, Split, read_json, write_json
 from pipelines.ingestion.table import ingest
-from pipelines.preparation.split import (
+from pipelines.preparation.split.roles import (
     BINS,
     TEST,
     TRAINING,

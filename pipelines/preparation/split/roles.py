@@ -160,7 +160,7 @@ def assign(
     strata = _strata(frame[target], old, rule.stratify)
     known = dict(old.cuts)
     for stratum in sorted(set(strata) - set(known)):
-        known[stratum] = cut(u[strata == stratum], rule.test, rule.validation)
+        known[stratum] = cut(u[strata == stratum], float(rule.test), rule.validation)
     cuts = replace(old, cuts=dict(sorted(known.items())))
     bounds = np.array([known[stratum] for stratum in strata]).reshape(len(frame), 2)
     roles = np.where(u < bounds[:, 0], TEST, np.where(u < bounds[:, 1], VALIDATION, TRAINING))

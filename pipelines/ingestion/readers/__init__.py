@@ -1,0 +1,1 @@
+"""Files of every known format, read block by block into Arrow."""
