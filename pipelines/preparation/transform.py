@@ -57,12 +57,6 @@ def feature_names(statistics: Statistics) -> list[str]:
     return names
 
 
-def embeddings(statistics: Statistics) -> list[tuple[int, int]]:
-    """(number of codes, length) of each embedded column; they are the last ones, in this order."""
-    columns = [c for c in statistics["columns"] if c["kind"] == "embedded"]
-    return [(len(column["levels"]) + 1, column["size"]) for column in columns]
-
-
 def transform(frame: pd.DataFrame, statistics: Statistics) -> Any:
     """Features of raw rows.
 
@@ -209,7 +203,7 @@ def _fill_boolean(out: Any, values: pd.Series, column: Mapping[str, Any]) -> Non
 def truths(values: pd.Series, false: Sequence[str], true: Sequence[str]) -> Any:
     """(n_rows,) float64: 0 or 1 by the words for each, whatever their case; NaN for all else."""
     codes, distinct = _distinct(values)
-    means = {word: 0.0 for word in false} | {word: 1.0 for word in true}
+    means = dict.fromkeys(false, 0.0) | dict.fromkeys(true, 1.0)
     words = [text.strip().lower() for text in labels(distinct)]
     return np.array([*(means.get(word, np.nan) for word in words), np.nan])[codes]
 
@@ -353,9 +347,7 @@ def answers(outputs: Any, statistics: Statistics) -> pd.DataFrame:
     """
     classes = statistics["classes"]
     if classes is None:
-        return pd.DataFrame(
-            {"prediction": in_own_units(outputs, statistics).reshape(len(outputs))}
-        )
+        return pd.DataFrame({"prediction": in_own_units(outputs, statistics).reshape(len(outputs))})
     shares = probabilities(outputs)
     chosen = np.array(classes, dtype=object)[shares.argmax(axis=1)] if len(shares) else []
     table: dict[str, Any] = {"prediction": pd.Series(list(chosen), dtype=_dtype(classes))}
