@@ -191,7 +191,7 @@ def test_an_interrupted_trial_with_embeddings_and_weights_goes_on_to_the_same_en
     monkeypatch.setattr(lab, "data", lab.embedded())
     recipe = lab.recipe(epochs=4, class_weight="balanced")
     whole = lab.run(recipe)
-    assert [weights.shape for weights in weights_of(whole)][0] == (5, 3)  # of the embedding
+    assert weights_of(whole)[0].shape == (5, 3)  # of the embedding
     with pytest.raises(Crash):
         lab.run(recipe, tmp_path, crash_after(3))
     lab.run(recipe, tmp_path)
