@@ -17,7 +17,13 @@ import pandas as pd
 import pytest
 from tiny import DIGEST, KINDS, make_data, make_project, mixed, table, write_experiment
 
-from pipelines.config import EnvironmentFault, Experiment, Project, load_experiment
+from pipelines.config import (
+    EnvironmentFault,
+    Experiment,
+    InputError,
+    Project,
+    load_experiment,
+)
 from pipelines.evaluation import Evaluation, Predictions, evaluate, read_predictions
 from pipelines.evaluation.predictions import write_predictions
 from pipelines.registry import (
@@ -322,6 +328,25 @@ def test_a_column_that_had_gaps_in_training_may_be_absent_also_when_served(
     assert said["kinds without a column"]["data"] == said["kinds with gaps"]["data"]
     served, asked = frame_of(said["kinds served"]), frame_of(said["kinds asked"])
     pd.testing.assert_frame_equal(served, asked, rtol=1e-6)
+
+
+def test_score_says_which_absent_columns_it_takes_as_missing_and_refuses_without_others(
+    mill: Mill, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flows.score import score
+
+    monkeypatch.chdir(mill.project.root)
+    rows = mixed(40, seed=7).drop(columns="y")
+    rows.drop(columns=["when", "shop"]).to_csv("part.csv", index=False)
+    rows.assign(when=None, shop=None).to_csv("gaps.csv", index=False)
+    for name in ("part", "gaps"):
+        score("kinds", Path(f"{name}.csv"), None, None)
+    assert "missing in every row: when, shop\n" in capsys.readouterr().out
+    part, gaps = (pd.read_csv(f"{name}.scored.csv")["prediction"] for name in ("part", "gaps"))
+    np.testing.assert_array_equal(part, gaps)
+    rows.drop(columns="whole").to_csv("whole.csv", index=False)
+    with pytest.raises(InputError, match=r"(?s)does not have the columns.*without whole"):
+        score("kinds", Path("whole.csv"), None, None)
 
 
 def tampered(mill: Mill, name: str) -> None:
