@@ -322,6 +322,15 @@ def test_rows_of_every_kind_are_answered_in_the_unit_of_the_target(said: dict[st
     assert np.isfinite(frame_of(said["a kind unseen"])["prediction"]).all()
 
 
+def test_metrics_and_baselines_of_a_scaled_target_are_in_its_own_unit(mill: Mill) -> None:
+    _, _, evaluation = mill.evaluate("kinds")
+    deviation = mixed(300)["y"].std()
+    assert deviation / 10 < evaluation.value("rmse") < deviation
+    dummy = {metric.name: metric.value for metric in evaluation.baselines["dummy"]}
+    assert dummy["rmse"] == pytest.approx(deviation, rel=0.3)
+    assert dummy["r2"] == pytest.approx(0, abs=0.2)
+
+
 def test_a_column_that_had_gaps_in_training_may_be_absent_also_when_served(
     said: dict[str, Any],
 ) -> None:
