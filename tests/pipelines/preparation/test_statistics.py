@@ -24,8 +24,8 @@ from pipelines.preparation import (
     scale,
     transform,
 )
+from pipelines.preparation.kinds import embedding_size
 from pipelines.preparation.split import TEST, TRAINING, VALIDATION
-from pipelines.preparation.statistics import embedding_size
 
 SECTIONS: dict[str, Any] = {
     "data": {"path": "data/a/a.csv", "target": "y", "task": "regression"},
@@ -278,6 +278,12 @@ def test_all_columns_that_cannot_become_features_are_named_together() -> None:
     with pytest.raises(DataInvalid, match="3 columns cannot") as caught:
         fit_statistics(frame, document())
     assert [p.where.split()[1] for p in caught.value.problems] == ["n", "a", "b"]
+
+
+def test_a_date_is_no_number_and_a_boolean_is_one_already() -> None:
+    with pytest.raises(ConfigError, match="c is declared a number, and holds dates"):
+        fitted(pd.to_datetime(["2024-01-01", "2024-01-02"]), "number")
+    assert encoded(["true", False], fitted([True, False], "number")).tolist() == [[1], [0]]
 
 
 def test_numbers_written_as_text_are_taken_where_they_are_declared() -> None:
