@@ -125,7 +125,7 @@ def _levels(rows: Rows, name: str, few: int) -> list[str]:
         raise Unfit(
             Problem(
                 f"column {name} has too many different values to be a category",
-                f"{few} or fewer; more are embedded if rows are twice as many, up to {MOST_LEVELS:,}",
+                f"{few} or fewer; more, in twice as many rows, up to {MOST_LEVELS:,}",
                 f"{len(found):,} in {known:,} training rows with a value",
                 f"leave it out: features: {{exclude: [{name}]}},\n"
                 f"or count its words: features: {{columns: {{{name}: text}}}}",
