@@ -1,0 +1,185 @@
+"""What `transform` has to know of each column, from training rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipelines.config import ConfigError, DataInvalid, Document, Feature, Features, Problem
+from pipelines.preparation.columns import declared_kinds, feature_columns
+from pipelines.preparation.kinds import Column, Unfit, fit_column, nothing, scaling, series
+from pipelines.preparation.rows import Rows
+from pipelines.preparation.transform import labels
+
+BLOCK = 1 << 24
+"""Values that are in memory at a time while numbers are measured: 128 MiB."""
+
+
+def fit_statistics(training: pd.DataFrame, document: Document) -> Column:
+    """As `fit`, of training rows in memory."""
+    return fit(Rows(pa.Table.from_pandas(training, preserve_index=False)), document)
+
+
+def fit(rows: Rows, document: Document) -> Column:
+    """Everything that `transform` has to know.
+
+    Args:
+        rows: raw training rows.
+        document: the experiment file.
+
+    Returns:
+        `numbers` (name, offset, factor, fill, indicator), `columns` (name, kind and what the kind
+        needs; the embedded ones last), `embedded` (how many codes each of those has, and the length
+        of its embedding), `classes` (labels in order, or None), `target_scale` (offset and factor,
+        or None), `target` and `task`.
+
+    Raises:
+        ConfigError: `features.columns` does not fit the data.
+        DataInvalid: a column cannot be made numbers; all such columns are listed.
+    """
+    features, target = document.features, document.data.target
+    present = [name for name in rows.schema.names if name != document.split.given]
+    names = feature_columns(present, features, target)
+    declared = declared_kinds(names, features)
+    kinds = {name: _kind(rows, name, declared.get(name)) for name in names}
+    numbers = [name for name in names if kinds[name].kind == "number"]
+    problems: list[Problem] = []
+    measured = _numbers(rows, numbers, features, problems)
+    columns: list[Column] = []
+    for name in names:
+        if name not in numbers:
+            try:
+                columns.append(fit_column(rows, name, kinds[name], name in declared, features))
+            except Unfit as error:
+                problems.append(error.problem)
+    if problems:
+        raise DataInvalid(
+            f"{len(problems)} column{'s' * (len(problems) > 1)} cannot become features",
+            problems=problems,
+        )
+    columns.sort(key=lambda column: bool(column["kind"] == "embedded"))
+    codes = [c for c in columns if c["kind"] == "embedded"]
+    classes = None
+    if document.data.task == "classification":
+        classes = _classes(rows, target)
+    return {
+        "numbers": measured,
+        "columns": columns,
+        "embedded": [[len(column["levels"]) + 1, column["size"]] for column in codes],
+        "classes": classes,
+        "target_scale": _target_scale(rows, target) if features.scale_target else None,
+        "target": target,
+        "task": document.data.task,
+    }
+
+
+def _kind(rows: Rows, name: str, declared: Feature | None) -> Feature:
+    """What the experiment file says of a column, else what it is stored as."""
+    stored = rows.storage(name)
+    if declared is not None and declared.kind == "number" and stored == "date":
+        raise ConfigError(
+            f"column {name} is declared a number, and holds dates",
+            expected="numbers",
+            found=str(rows.schema.field(name).type),
+            next=f"features: {{columns: {{{name}: date}}}}, which is the default",
+        )
+    if declared is not None and (declared.kind, stored) != ("number", "boolean"):
+        return declared
+    if stored == "other":
+        raise ConfigError(
+            f"column {name} holds what cannot become numbers",
+            expected="numbers, booleans, dates or text",
+            found=str(rows.schema.field(name).type),
+            next=f"leave it out: features: {{exclude: [{name}]}}",
+        )
+    return Feature(kind="category" if stored == "text" else stored)
+
+
+def _numbers(
+    rows: Rows, names: Sequence[str], features: Features, problems: list[Problem]
+) -> list[Column]:
+    """Column by column, or as many at a time as `BLOCK` allows."""
+    width = max(1, BLOCK // max(rows.count, 1))
+    found: list[Column] = []
+    for start in range(0, len(names), width):
+        block = names[start : start + width]
+        values = _values(rows, block)
+        for i, name in enumerate(block):
+            known = values[i][~np.isnan(values[i])]
+            if not len(known):
+                problems.append(nothing(name))
+            elif np.isinf(known).any():
+                problems.append(
+                    Problem(
+                        f"column {name} has infinite values in the training rows",
+                        "finite numbers",
+                        hint="mend the source; `type: number` in the schema finds such rows",
+                    )
+                )
+            else:
+                offset, factor = scaling(known, features.scale)
+                found.append(
+                    {
+                        "name": name,
+                        "offset": offset,
+                        "factor": factor,
+                        "fill": float(np.median(known, overwrite_input=True)),
+                        "indicator": len(known) < values.shape[1],
+                    }
+                )
+    return found
+
+
+def _values(rows: Rows, names: Sequence[str]) -> Any:
+    """(n_columns, n_rows) float64, NaN where missing."""
+    values = np.empty((len(names), rows.count))
+    place = 0
+    for frame in rows.frames(list(names), names):
+        for i, name in enumerate(names):
+            values[i, place : place + len(frame)] = _floats(frame[name])
+        place += len(frame)
+    return values
+
+
+def _floats(values: pd.Series[Any]) -> Any:
+    if pd.api.types.is_numeric_dtype(values):
+        return values.to_numpy(dtype="float64", na_value=np.nan)
+    parsed = pd.to_numeric(values, errors="coerce")
+    wrong = parsed.isna() & values.notna()
+    if wrong.any():
+        raise DataInvalid(
+            f"column {values.name} is declared a number, and holds something else",
+            expected="numbers",
+            found=repr(values[wrong].iloc[0]),
+            next=f"features: {{columns: {{{values.name}: category}}}}, or mend the source",
+        )
+    return parsed.to_numpy(dtype="float64", na_value=np.nan)
+
+
+def _classes(rows: Rows, target: str) -> list[Any]:
+    found: dict[str, Any] = {}
+    for values in series(rows, target):
+        distinct = values.dropna().unique().tolist()
+        found |= dict(zip(labels(distinct), distinct, strict=True))
+    stored = rows.schema.field(target).type
+    if pa.types.is_integer(stored):
+        return sorted(int(label) for label in found.values())
+    if rows.storage(target) == "date":
+        return sorted(found)
+    return sorted(found.values())
+
+
+def _target_scale(rows: Rows, target: str) -> Column:
+    values = _values(rows, [target])[0]
+    if not np.isfinite(values).all():
+        raise DataInvalid(
+            f"the target {target} is not a finite number in every training row",
+            expected="finite numbers",
+            found=f"{int((~np.isfinite(values)).sum()):,} rows without one",
+        )
+    offset, factor = scaling(values, "standard")
+    return {"offset": offset, "factor": factor}
