@@ -19,7 +19,7 @@ from pipelines.config import (
     writing,
 )
 from pipelines.preparation.columns import feature_columns
-from pipelines.preparation.split import TEST, TRAINING, VALIDATION
+from pipelines.preparation.split import TEST, TRAINING, VALIDATION, test_twins
 from pipelines.preparation.transform import as_text, encode_target, feature_names, transform
 
 MOST_LEVELS = 200
@@ -41,8 +41,8 @@ def scale(project: Project, name: str) -> Scaled:
     """The stage `scale`: table and roles → `build/NAME/training/` and `build/NAME/test/`.
 
     `training/` holds x_ and y_ of training and validation rows as .npy, and `statistics.json`;
-    `test/` holds those of the test rows, their identities and their raw rows, and is opened by the
-    final evaluation alone.
+    `test/` holds those of the test rows, their identities, their raw rows and which of them were
+    seen in training, and is opened by the final evaluation alone.
     """
     document = load_experiment(project, name).document
     build = project.build(name)
@@ -60,6 +60,7 @@ def scale(project: Project, name: str) -> Scaled:
         test = frame[role == TEST]
         _write(test_folder, "", test, target, statistics)
         np.save(test_folder / "identity.npy", roles["identity"].to_numpy()[role == TEST])
+        np.save(test_folder / "twin.npy", test_twins(build / "roles.parquet"))
         test.to_parquet(test_folder / "rows.parquet", index=False)
     classes = statistics["classes"]
     return Scaled(len(feature_names(statistics)), len(classes) if classes else None)
@@ -96,7 +97,7 @@ def fit_statistics(training: pd.DataFrame, document: Document) -> dict[str, Any]
         DataInvalid: a text column has too many levels to be a category.
     """
     features, target = document.features, document.data.target
-    columns = feature_columns(training.columns, features, target)
+    columns = feature_columns(training.columns, features, target, document.split)
     numeric = [c for c in columns if _is_number(training[c])]
     texts = [c for c in columns if c not in numeric]
     classes = None
