@@ -71,7 +71,7 @@ def judge(
         mine = read_predictions(evaluation.predictions)
         try:
             theirs = champion_predictions(project, experiment.name, champion, mine, rehearsal)
-            against = contest(champion.number, metric, mine, theirs)
+            against = contest(champion.number, metric, mine.unseen(), theirs.unseen())
         except (EnvironmentFault, ValueError) as error:
             what = error.what if isinstance(error, EnvironmentFault) else str(error)
             found = getattr(error, "found", "")
@@ -109,7 +109,7 @@ def champion_predictions(
         )
         answers = rehearsal.answer(champion.address, plain_types(rows[new].reset_index(drop=True)))
         outputs[new] = from_answers(answers, wanted.rows(new)).outputs
-    return Predictions(wanted.identity, wanted.truth, outputs, wanted.classes)
+    return Predictions(wanted.identity, wanted.truth, outputs, wanted.classes, wanted.twin)
 
 
 def register_candidate(

@@ -108,7 +108,7 @@ def _by_name(names: Sequence[str], marked: Flags) -> list[int]:
 
 
 def _rows(count: int) -> str:
-    return f"{count:,} row" + "s" * (count != 1)
+    return f"{count:,} row" + "s" * int(count != 1)
 
 
 def _lacks(counts: npt.NDArray[np.int64]) -> str:

@@ -17,6 +17,9 @@ from pipelines.preparation.hashing import Hashes, row_hashes
 CELLS = 1 << 20
 """Values of a batch, over its columns."""
 
+BUFFER = 1 << 16
+"""Bytes that are read ahead of a column."""
+
 SMALLEST = 1024
 """Rows of a batch at least."""
 
@@ -79,7 +82,8 @@ class Rows:
 
 def rows_of(file: Path) -> Rows:
     """The rows of a Parquet file."""
-    opened = pa.parquet.ParquetFile(file)
+    # with `pre_buffer`, the default, the whole file would be read into memory
+    opened = pa.parquet.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER)
 
     def read(columns: list[str], size: int) -> Iterator[pa.RecordBatch]:
         yield from opened.iter_batches(size, columns=columns)
