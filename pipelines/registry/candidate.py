@@ -71,7 +71,7 @@ def judge(
         mine = read_predictions(evaluation.predictions)
         try:
             theirs = champion_predictions(project, experiment.name, champion, mine, rehearsal)
-            against = contest(champion.number, metric, mine.unseen(), theirs.unseen())
+            against = contest(champion.number, metric, mine, theirs)
         except (EnvironmentFault, ValueError) as error:
             what = error.what if isinstance(error, EnvironmentFault) else str(error)
             found = getattr(error, "found", "")
