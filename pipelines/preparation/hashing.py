@@ -22,6 +22,9 @@ _MISSING = np.uint64(0x6D697373696E6721)
 _MOMENT = np.uint64(0x6D6F6D656E742121)
 """Salt that keeps a date apart from the whole number that it is stored as."""
 
+_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+"""Types that hold bytes, such as pictures."""
+
 _EXACT = 2**53
 """Up to here every whole number is a float64."""
 
@@ -128,7 +131,7 @@ def _of_integers(numbers: npt.NDArray[Any]) -> Hashes:
 
 
 def _of_texts(column: pa.Array) -> Hashes:
-    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+    if not any(is_bytes(column.type) for is_bytes in _BYTES):
         column = column.cast(pa.large_string())
     encoded = column.dictionary_encode()
     levels = [level for level in encoded.dictionary.to_pylist() if level is not None]

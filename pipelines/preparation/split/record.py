@@ -61,7 +61,7 @@ class Roles:
         line = f"{self.training:,} training, {self.validation:,} validation, {self.test:,} test"
         if self.gap:
             line += f", {self.gap:,} in gaps"
-        return "\n".join([line, *(f"  {note}" for note in self.notes)])
+        return "\n".join([line, *(f"    {note}" for note in self.notes)])
 
 
 def settings_of(rule: Split, target: str) -> dict[str, Any]:

@@ -14,14 +14,17 @@ import pyarrow.parquet
 
 from pipelines.preparation.hashing import Hashes, row_hashes
 
-CELLS = 1 << 20
-"""Values of a batch, over its columns."""
+BATCH = 8 << 20
+"""Bytes of a batch, more or less."""
 
 BUFFER = 1 << 16
 """Bytes that are read ahead of a column."""
 
-SMALLEST = 1024
+SMALLEST = 64
 """Rows of a batch at least."""
+
+VALUE = 8
+"""Bytes of a value, but for pictures."""
 
 
 @dataclass(frozen=True)
@@ -29,19 +32,25 @@ class Rows:
     """Rows that can be read again and again, some columns at a time.
 
     Attributes:
-        names: of the columns.
+        schema: of the columns.
         count: how many rows there are.
         read: batches of some columns, of so many rows at most.
     """
 
-    names: tuple[str, ...]
+    schema: pa.Schema
     count: int
     read: Callable[[list[str], int], Iterator[pa.RecordBatch]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns."""
+        return tuple(self.schema.names)
 
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[slice, pa.RecordBatch]]:
         """Batches of some columns, each with its place among the rows."""
         start = 0
-        for batch in self.read(list(columns), max(SMALLEST, CELLS // max(len(columns), 1))):
+        width = sum(_width(self.schema.field(name).type) for name in columns)
+        for batch in self.read(list(columns), max(SMALLEST, BATCH // max(width, 1))):
             yield slice(start, start + batch.num_rows), batch
             start += batch.num_rows
 
@@ -88,7 +97,7 @@ def rows_of(file: Path) -> Rows:
     def read(columns: list[str], size: int) -> Iterator[pa.RecordBatch]:
         yield from opened.iter_batches(size, columns=columns)
 
-    return Rows(tuple(opened.schema_arrow.names), opened.metadata.num_rows, read)
+    return Rows(opened.schema_arrow, opened.metadata.num_rows, read)
 
 
 def rows_in(table: pa.Table) -> Rows:
@@ -97,7 +106,11 @@ def rows_in(table: pa.Table) -> Rows:
     def read(columns: list[str], size: int) -> Iterator[pa.RecordBatch]:
         yield from table.select(columns).to_batches(size)
 
-    return Rows(tuple(table.column_names), table.num_rows, read)
+    return Rows(table.schema, table.num_rows, read)
+
+
+def _width(kind: pa.DataType) -> int:
+    return int(kind.byte_width) if pa.types.is_fixed_size_binary(kind) else VALUE
 
 
 def _label(value: Any) -> str:

@@ -122,6 +122,12 @@ def test_a_text_hashes_alike_in_every_type_and_dictionary(kind: pa.DataType) -> 
     assert plain[0] == plain[3] != plain[1]
 
 
+def test_pictures_hash_by_their_bytes_whatever_text_they_would_be() -> None:
+    picture = pa.array([bytes([255, 0, 1]), bytes([255, 0, 2]), bytes([255, 0, 1])])
+    first, second, third = column_hashes(picture.cast(pa.binary(3)))
+    assert first == third != second
+
+
 def test_not_a_number_is_missing_and_a_column_may_be_empty_of_values() -> None:
     missing = column_hashes(pa.array([None, None], pa.null()))
     assert (column_hashes(pa.array([np.nan, None])) == missing).all()

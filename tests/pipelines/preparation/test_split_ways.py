@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,6 +29,7 @@ from pipelines.preparation.split import (
     assign,
     read_cuts,
     rows_in,
+    rows_of,
     split,
 )
 from pipelines.preparation.split.check import twins
@@ -409,3 +411,14 @@ def test_a_stage_without_test_rows_says_so(home: Project) -> None:
         split(home, "tiny")
     assert not home.cuts_file("tiny").exists()
     assert json.loads(home.experiment_file("tiny").read_text())["split"]["time"] == late
+
+
+def test_rows_are_read_in_batches_of_some_bytes_however_wide_a_column_is(tmp_path: Path) -> None:
+    pictures = pa.array([bytes(200_000)] * 130, pa.binary(200_000))
+    pa.parquet.write_table(pa.table({"picture": pictures, "n": range(130)}), tmp_path / "t.parquet")
+    table = rows_of(tmp_path / "t.parquet")
+    assert [batch.num_rows for _, batch in table.batches(["picture"])] == [64, 64, 2]
+    assert [place.start for place, _ in table.batches(["picture"])] == [0, 64, 128]
+    assert len(set(table.hashes(["picture"]).tolist())) == 1
+    assert len([*table.batches(["n"])]) == 1
+    assert table.value("n", 100) == 100
