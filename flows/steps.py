@@ -73,9 +73,11 @@ def carry_out(stage: str) -> bool:
     """One data stage, through DVC; returns whether there was anything to do."""
     run = current()
     name = run.experiment.name
+    stale = stage == "split" and run.project.stale_cuts(name, run.experiment.document.split.as_)
+    force = run.force or stale
     with run.screen.step(stage) as words:
         try:
-            ran = interruptible(lambda: versions.run_stage(run.project, stage, name, run.force))
+            ran = interruptible(lambda: versions.run_stage(run.project, stage, name, force))
         except BaseException:
             versions.stop_stage(stage, name)
             raise
