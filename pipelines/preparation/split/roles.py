@@ -16,7 +16,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from pipelines.config import ConfigError, Document, Project, Split, load_experiment, writing
+from pipelines.config import (
+    ConfigError,
+    Document,
+    Project,
+    Split,
+    load_experiment,
+    nearest,
+    writing,
+)
 from pipelines.preparation.columns import GIVEN_ROLE, feature_columns
 from pipelines.preparation.hashing import (
     Hashes,
@@ -127,10 +135,10 @@ def assign(
     """
     settings = settings_of(rule, target)
     identities: Hashes | None = None
+    _require_named(rows, rule)
     if old is None or not _same_rule(old, settings):
-        _require(rows, [c for c in (rule.key, *_columns_of(rule)) if c])
         old, identities = _fresh(rows, target, features, rule, task)
-    _require(rows, [*old.columns, *_columns_of(rule)])
+    _require(rows, [*old.columns, target])
     old = replace(old, rule=settings)
     if identities is None:
         identities = _identities(rows, old)
@@ -226,11 +234,21 @@ def _shares(rule: Split) -> tuple[float, float]:
     return (0.0 if rule.test == "given" else float(rule.test), rule.validation)
 
 
-def _columns_of(rule: Split) -> list[str]:
-    """The columns that the way of splitting reads."""
+def _require_named(rows: Rows, rule: Split) -> None:
+    """Raises ConfigError where a column that the section `split` names is not there."""
+    named = {"split.key": rule.key, "split.group": rule.group}
+    named["split.time.column"] = rule.time.column if rule.time else None
     if rule.test == "given":
-        return [rule.given or GIVEN_ROLE]
-    return [c for c in (rule.group, rule.time.column if rule.time else None) if c]
+        named["split.given"] = rule.given or GIVEN_ROLE
+    for where, column in named.items():
+        if column is not None and column not in rows.names:
+            near = nearest(column, rows.names)
+            raise ConfigError(
+                f"{where}: the data have no column '{column}'",
+                expected="one of " + ", ".join(rows.names[:10]) + " …" * (len(rows.names) > 10),
+                found=column,
+                next=f"did you mean {near}?" if near else "",
+            )
 
 
 def _require(rows: Rows, columns: list[str]) -> None:

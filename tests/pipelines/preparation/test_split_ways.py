@@ -265,8 +265,20 @@ def test_values_that_name_no_role_are_all_named() -> None:
         assigned(frame, Split(test="given"))
     with pytest.raises(DataInvalid, match=r"(?s)names no test rows.*split\.test to a share"):
         assigned(frame.assign(given_role="train"), Split(test="given"))
-    with pytest.raises(ConfigError, match="given_role"):
-        assigned(rows(60, 0), Split(test="given"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (Split(key="ix"), r"split\.key: the data have no column 'ix'"),
+        (Split(group="gg"), r"(?s)split\.group: .*no column 'gg'.*did you mean g\?"),
+        (Split(time=TimeSplit(column="whem")), r"(?s)split\.time\.column: .*mean when\?"),
+        (Split(test="given"), r"split\.given: the data have no column 'given_role'"),
+    ],
+)
+def test_a_column_that_is_not_there_is_named_with_the_nearest(rule: Split, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        assigned(rows(60, 0), rule)
 
 
 @pytest.mark.parametrize("rule", WAYS, ids=["group", "time", "given"])
