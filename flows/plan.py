@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -59,12 +59,26 @@ def make_plan(project: Project, experiment: Experiment) -> Plan:
     folder = experiment.data.folder
     parameters = project.stale_parameters(experiment.name, folder)
     found = data_plan(project, experiment.name, folder)
-    data, stages, digests = found.data, found.stages, found.digests
+    data, digests = found.data, found.digests
+    stages = _with_shared_cuts(project, experiment, found.stages)
     if data is not DataState.PINNED or parameters or any(stage.changes for stage in stages):
         return Plan(data, parameters, stages, None, None)
     planned = plan_trials(project, experiment, digests)
     key = run_key(experiment, [entry.trial for entry in planned], digests)
     return Plan(data, parameters, stages, planned, known_run(project, key))
+
+
+def _with_shared_cuts(
+    project: Project, experiment: Experiment, stages: Sequence[StageState]
+) -> Sequence[StageState]:
+    owner = experiment.document.split.as_
+    if not project.stale_cuts(experiment.name, owner):
+        return stages
+    reason = f"the cuts of {owner} are others now"
+    return [
+        replace(state, changes=(*state.changes, reason)) if state.name == "split" else state
+        for state in stages
+    ]
 
 
 def plan_trials(

@@ -35,12 +35,14 @@ def show(
     screen.console.print(table)
     screen.say("")
     metrics = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    metrics.add_column(f"{evaluation.rows:,} test rows")
+    metrics.add_column(f"{evaluation.measured:,} test rows")
     for heading in ("value", "95 % interval", "linear", "dummy"):
         metrics.add_column(heading, justify="right")
     for cells in metric_rows(evaluation):
         metrics.add_row(*cells)
     screen.console.print(metrics)
+    if evaluation.left_out:
+        screen.say(evaluation.left_out)
     screen.say("")
     screen.say(time_line(screen.times, time.monotonic() - screen.began))
 
@@ -92,8 +94,9 @@ def markdown(searched: Searched, evaluation: Evaluation, outcome: Outcome) -> st
         "",
         "The validation score chose the winner, so it flatters it; report the test metrics.",
         "",
-        f"## {evaluation.rows:,} test rows",
+        f"## {evaluation.measured:,} test rows",
         "",
+        *([f"{evaluation.left_out}.", ""] if evaluation.left_out else []),
     ]
     heading = ["metric", "value", "95 % interval", "linear", "dummy"]
     return "\n".join(lines + _markdown_table(heading, metric_rows(evaluation))) + "\n"

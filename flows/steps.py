@@ -14,6 +14,7 @@ from flows.session import Session, current
 from pipelines.evaluation import Evaluation, evaluate
 from pipelines.ingestion import versions
 from pipelines.ingestion.snapshot import Snapshot, refresh, snapshot
+from pipelines.preparation import ROLES
 from pipelines.registry import (
     Decision,
     Package,
@@ -72,9 +73,11 @@ def carry_out(stage: str) -> bool:
     """One data stage, through DVC; returns whether there was anything to do."""
     run = current()
     name = run.experiment.name
+    stale = stage == "split" and run.project.stale_cuts(name, run.experiment.document.split.as_)
+    force = run.force or stale
     with run.screen.step(stage) as words:
         try:
-            ran = interruptible(lambda: versions.run_stage(run.project, stage, name, run.force))
+            ran = interruptible(lambda: versions.run_stage(run.project, stage, name, force))
         except BaseException:
             versions.stop_stage(stage, name)
             raise
@@ -246,8 +249,7 @@ def data_inputs(run: Session, roles: Sequence[str]) -> list[DataInput]:
     folder = run.experiment.data.folder
     digest = versions.data_digest(run.project, folder)
     role = pd.read_parquet(run.build / "roles.parquet", columns=["role"])["role"]
-    counts = {"test": int((role == 0).sum()), "validation": int((role == 1).sum())}
-    counts["training"] = len(role) - sum(counts.values())
+    counts = {name: int((role == code).sum()) for code, name in enumerate(ROLES)}
     source = run.experiment.data.source or run.experiment.data.path
     return [DataInput(folder, digest, name, counts[name], redact(source)) for name in roles]
 
@@ -271,7 +273,7 @@ def final_evaluation(searched: Searched) -> Evaluation:
             | {f"test_{m.name}_high": m.high for m in made.metrics if m.high is not None}
             | {f"{who}_{m.name}": m.value for who, ms in made.baselines.items() for m in ms}
             | {f"best_{name}": value for name, value in searched.best.scores.items()}
-            | {"test_rows": made.rows},
+            | {"test_rows": made.measured, "test_rows_seen": made.seen},
             params={f"best.{name}": value for name, value in searched.winner.varied.items()},
             tags={names.WINNER: searched.winner.key},
         )
@@ -279,6 +281,8 @@ def final_evaluation(searched: Searched) -> Evaluation:
         predictions.write_bytes(made.predictions.read_bytes())
         run.tracker.log_file(predictions)
         words.append(", ".join(f"{m.name} {m.value:.4g}" for m in made.metrics))
+        if made.left_out:
+            words.append(f"({made.left_out})")
     return made
 
 
@@ -300,7 +304,7 @@ def draw_pictures(searched: Searched, evaluation: Evaluation) -> list[Path]:
                 histories[plan.trial.name] = known.history
         made = [folder / "learning_curves.png"]
         plots.learning_curves(made[0], histories, run.experiment.document.objective)
-        predictions = read_predictions(evaluation.predictions)
+        predictions = read_predictions(evaluation.predictions).unseen()
         if predictions.classes is None:
             made.append(folder / "residuals.png")
             plots.residuals(made[1], predictions, run.experiment.data.target)

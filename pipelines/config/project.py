@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.config.errors import ConfigError
-from pipelines.config.files import writing
+from pipelines.config.files import read_json, writing
 from pipelines.config.names import nearest
 from pipelines.config.yaml_file import read_yaml
 
@@ -66,6 +66,21 @@ class Project:
     def cuts_file(self, experiment: str) -> Path:
         """The frozen cuts of the split, under git."""
         return self.experiments / f"{experiment}.split.json"
+
+    def stale_cuts(self, experiment: str, owner: str | None) -> bool:
+        """Whether cuts that an experiment shares are no longer those of the one that owns them.
+
+        DVC cannot see it: which file a stage depends on would hang on what stands in another one.
+        """
+        if owner is None or not all(self.cuts_file(n).is_file() for n in (experiment, owner)):
+            return False
+        try:
+            mine, theirs = (read_json(self.cuts_file(name)) for name in (experiment, owner))
+            shared = {**mine, "rule": {k: v for k, v in mine["rule"].items() if k != "as"}}
+            shared["cuts"] = {k: v for k, v in mine["cuts"].items() if k in theirs["cuts"]}
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return True  # the stage says what is wrong
+        return bool(shared != theirs)
 
     def experiment_names(self) -> list[str]:
         return sorted(path.stem for path in self.experiments.glob("*.yaml"))

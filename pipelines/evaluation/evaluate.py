@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from pipelines.config import EnvironmentFault, Experiment, Project, file_digest
+from pipelines.config import DataInvalid, EnvironmentFault, Experiment, Project, file_digest
 from pipelines.evaluation.baselines import baseline_outputs
 from pipelines.evaluation.metrics import Metric, measure_all
 from pipelines.evaluation.predictions import (
@@ -31,6 +32,7 @@ class Evaluation:
         metrics: of the model, in the order of the experiment file.
         baselines: the same metrics of `dummy` and `linear`, on the same rows.
         rows: how many test rows there are.
+        seen: how many of them were left out, because a training row has the very same features.
         model: the `.keras` file.
         predictions: Parquet, a row each.
         scored: whether the test rows were read now, and not in an earlier run.
@@ -42,6 +44,19 @@ class Evaluation:
     model: Path
     predictions: Path
     scored: bool
+    seen: int = 0
+
+    @property
+    def measured(self) -> int:
+        """How many test rows the metrics are of."""
+        return self.rows - self.seen
+
+    @property
+    def left_out(self) -> str:
+        """What was left out, in words; empty if nothing was."""
+        if not self.seen:
+            return ""
+        return f"{self.seen:,} of {self.rows:,} test rows left out: seen in training"
 
     def value(self, name: str) -> float:
         return next(metric.value for metric in self.metrics if metric.name == name)
@@ -87,13 +102,15 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
         made = from_outputs(
             given, np.load(test / "y.npy"), np.load(test / "identity.npy"), statistics
         )
-        write_predictions(stored, made)
+        write_predictions(stored, replace(made, twin=_twins(test)))
     predictions = read_predictions(stored)
+    unseen = predictions.unseen()
     names = experiment.document.test_metrics
     return Evaluation(
-        metrics=measure_all(names, predictions.truth, predictions.outputs),
+        metrics=measure_all(names, unseen.truth, unseen.outputs),
         baselines=_baselines(build, names, predictions, statistics),
         rows=len(predictions.truth),
+        seen=len(predictions.truth) - len(unseen.truth),
         model=model,
         predictions=stored,
         scored=scored,
@@ -106,20 +123,40 @@ def _baselines(
     x = np.load(build / "training" / "x_training.npy", mmap_mode="r")
     y = np.load(build / "training" / "y_training.npy", mmap_mode="r")
     rows = np.load(build / "test" / "x.npy", mmap_mode="r")
+    if predictions.twin is not None:
+        rows = rows[~predictions.twin]
     classes = None if predictions.classes is None else len(predictions.classes)
+    truth = predictions.unseen().truth
     codes = [count for count, _ in statistics["embedded"]]
     outputs = baseline_outputs(x, y, rows, classes, codes)
     if classes is None:
         outputs = {name: in_own_units(given, statistics) for name, given in outputs.items()}
-    return {name: measure_all(names, predictions.truth, given) for name, given in outputs.items()}
+    return {name: measure_all(names, truth, given) for name, given in outputs.items()}
+
+
+def _twins(test: Path) -> npt.NDArray[np.bool_] | None:
+    """Which test rows were seen in training, None if none was.
+
+    Raises:
+        DataInvalid: all were.
+    """
+    twin: npt.NDArray[np.bool_] = np.load(test / "twin.npy")
+    if twin.all():
+        raise DataInvalid(
+            "every test row was seen in training",
+            expected="test rows whose features equal those of no training row",
+            found=f"{len(twin):,} of {len(twin):,} test rows equal a training row",
+            next="leave the copies out of the data, or set split.group to what they share",
+        )
+    return twin if twin.any() else None
 
 
 def _digest(folder: Path) -> str:
-    """Of the test rows, by their identities and targets."""
+    """Of the test rows, by their identities, features and targets, and which of them count."""
     import hashlib
 
     content = hashlib.sha256()
-    for name in ("identity.npy", "x.npy", "y.npy"):
+    for name in ("identity.npy", "x.npy", "y.npy", "twin.npy"):
         with (folder / name).open("rb") as file:
             while part := file.read(1 << 20):
                 content.update(part)

@@ -24,16 +24,25 @@ class Predictions:
         truth: (n_rows,) places in `classes`, or values.
         outputs: (n_rows, k) probabilities, or (n_rows,) values.
         classes: labels as text, None for regression.
+        twin: (n_rows,) bool, whether a training row has the very same features; None if none has.
     """
 
     identity: Any
     truth: Any
     outputs: Any
     classes: tuple[str, ...] | None
+    twin: Any = None
 
     def rows(self, keep: Any) -> Predictions:
         """Some rows, by a mask or by places."""
-        return Predictions(self.identity[keep], self.truth[keep], self.outputs[keep], self.classes)
+        twin = None if self.twin is None else self.twin[keep]
+        return Predictions(
+            self.identity[keep], self.truth[keep], self.outputs[keep], self.classes, twin
+        )
+
+    def unseen(self) -> Predictions:
+        """The rows that tell how good a model is: those that were not seen in training."""
+        return self if self.twin is None else self.rows(~self.twin)
 
 
 def probability_columns(frame: pd.DataFrame) -> list[str]:
@@ -62,19 +71,23 @@ def from_answers(frame: pd.DataFrame, like: Predictions) -> Predictions:
         ValueError: the package knows other classes.
     """
     if like.classes is None:
-        return Predictions(like.identity, like.truth, frame["prediction"].to_numpy("float64"), None)
+        values = frame["prediction"].to_numpy("float64")
+        return Predictions(like.identity, like.truth, values, None, like.twin)
     wanted = [PREFIX + name for name in like.classes]
     found = probability_columns(frame)
     if set(found) != set(wanted):
         raise ValueError(
             "it knows other classes: " + ", ".join(name.removeprefix(PREFIX) for name in found)
         )
-    return Predictions(like.identity, like.truth, frame[wanted].to_numpy("float64"), like.classes)
+    shares = frame[wanted].to_numpy("float64")
+    return Predictions(like.identity, like.truth, shares, like.classes, like.twin)
 
 
 def write_predictions(file: Path, predictions: Predictions) -> None:
-    """One Parquet file: identity, truth, and a column for each class or the prediction."""
+    """One Parquet file: identity, truth, twin, and a column for each class or the prediction."""
     table: dict[str, Any] = {"identity": predictions.identity, "truth": predictions.truth}
+    if predictions.twin is not None:
+        table["twin"] = predictions.twin
     if predictions.classes is None:
         table["prediction"] = predictions.outputs
     else:
@@ -88,8 +101,9 @@ def read_predictions(file: Path) -> Predictions:
     """What `write_predictions` wrote."""
     frame = pd.read_parquet(file)
     identity, truth = frame["identity"].to_numpy(), frame["truth"].to_numpy()
+    twin = frame["twin"].to_numpy() if "twin" in frame else None
     columns = probability_columns(frame)
     if not columns:
-        return Predictions(identity, truth, frame["prediction"].to_numpy(), None)
+        return Predictions(identity, truth, frame["prediction"].to_numpy(), None, twin)
     names = tuple(name.removeprefix(PREFIX) for name in columns)
-    return Predictions(identity, truth, frame[columns].to_numpy(), names)
+    return Predictions(identity, truth, frame[columns].to_numpy(), names, twin)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable, Sequence
 
-from pipelines.config import ConfigError, Feature, Features, Problem
+from pipelines.config import ConfigError, Feature, Features, Problem, Split
 from pipelines.config.names import nearest
 
+GIVEN_ROLE = "given_role"
+"""The column in which data with test rows of their own say each row's role."""
 
-def feature_columns(present: Iterable[str], features: Features, target: str) -> list[str]:
+
+def feature_columns(
+    present: Iterable[str], features: Features, target: str, split: Split | None = None
+) -> list[str]:
     """All columns but the target and what `features.exclude` names, in the data's order.
+
+    Columns that say what a row is and not how it is are none: given roles, the key, the group.
 
     Raises:
         ConfigError: none is left, or an entry of `exclude` names no column.
@@ -23,10 +30,13 @@ def feature_columns(present: Iterable[str], features: Features, target: str) -> 
             expected="columns or patterns of columns",
             found=", ".join(idle),
         )
+    kept_out = {target, GIVEN_ROLE}
+    if split is not None:
+        kept_out |= {name for name in (split.given, split.key, split.group) if name}
     left = [
         name
         for name in columns
-        if name != target and not any(fnmatch.fnmatchcase(name, p) for p in features.exclude)
+        if name not in kept_out and not any(fnmatch.fnmatchcase(name, p) for p in features.exclude)
     ]
     if not left:
         raise ConfigError("no column is left to learn from", expected="a feature", found="none")

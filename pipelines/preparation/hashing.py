@@ -1,4 +1,8 @@
-"""A number in [0, 1) for every row that follows from the seed and the row's identity alone."""
+"""A number in [0, 1) for every row that follows from the seed and the row's identity alone.
+
+Numbers hash by their value, whatever their type; texts by their bytes; dates and times by their
+microseconds since 1970 (UTC where they have a zone); a missing value or NaN as missing.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,24 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 Hashes = npt.NDArray[np.uint64]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MISSING = np.uint64(0x6D697373696E6721)
+_MOMENT = np.uint64(0x6D6F6D656E742121)
+"""Salt that keeps a date apart from the whole number that it is stored as."""
+
+_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+"""Types that hold bytes, such as pictures."""
+
+_EXACT = 2**53
+"""Up to here every whole number is a float64."""
 
 
-def row_hashes(frame: pd.DataFrame, columns: Sequence[str]) -> Hashes:
+def row_hashes(rows: pa.Table | pa.RecordBatch, columns: Sequence[str]) -> Hashes:
     """A 64-bit hash of each row's content in some columns.
 
     Numbers of equal value hash alike whatever their type, and the order of the columns or of the
@@ -25,52 +38,123 @@ def row_hashes(frame: pd.DataFrame, columns: Sequence[str]) -> Hashes:
     Returns:
         (n_rows,) uint64.
     """
-    total = np.zeros(len(frame), dtype=np.uint64)
+    total = np.zeros(rows.num_rows, dtype=np.uint64)
     for name in sorted(columns):
-        salt = _text_hash(f"column {name}")
-        total = _mix(total ^ _mix(_column_hashes(frame[name]) ^ salt)) + _GOLDEN
-    return np.asarray(_mix(total))
+        column = column_hashes(rows.column(name))
+        column ^= _text_hash(f"column {name}")
+        total ^= _mix(column)
+        _mix(total)
+        total += _GOLDEN
+    return _mix(total)
+
+
+def column_hashes(column: pa.Array | pa.ChunkedArray) -> Hashes:
+    """A hash of each value: (n_rows,) uint64."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    kind = column.type
+    if pa.types.is_floating(kind):
+        hashes = _of_floats(_filled(column.cast(pa.float64())))
+    elif pa.types.is_integer(kind):
+        hashes = _of_integers(_filled(column))
+    elif pa.types.is_boolean(kind) or pa.types.is_decimal(kind):
+        hashes = _of_floats(_filled(column.cast(pa.float64(), safe=False)))
+    elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        hashes = _mix(_filled(microseconds(column)).view(np.uint64) ^ _MOMENT)
+    else:
+        hashes = _of_texts(column)
+    missing = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
+    if missing.any():
+        hashes[missing] = _MISSING
+    return hashes
+
+
+def microseconds(column: pa.Array) -> pa.Array:
+    """Dates or times as int64 microseconds since 1970, in UTC where they have a zone."""
+    zone = column.type.tz if pa.types.is_timestamp(column.type) else None
+    return column.cast(pa.timestamp("us", zone), safe=False).cast(pa.int64())
 
 
 def occurrences(hashes: Hashes) -> Hashes:
     """For each row how many rows with the same hash stand before it: (n_rows,) uint64."""
-    return pd.Series(hashes).groupby(hashes).cumcount().to_numpy().astype(np.uint64)
+    order = np.argsort(hashes, kind="stable")
+    ordered = hashes[order]
+    first = np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(hashes)]
+    starts = np.flatnonzero(first)
+    counts = np.empty(len(hashes), dtype=np.uint64)
+    counts[order] = np.arange(len(hashes)) - np.repeat(starts, np.diff([*starts, len(hashes)]))
+    return counts
 
 
 def combine(first: Hashes, second: Hashes) -> Hashes:
     """One hash of two."""
-    return np.asarray(_mix(first ^ _mix(second + _GOLDEN)))
+    return _mix(first ^ _mix(second + _GOLDEN))
 
 
 def uniform(hashes: Hashes, seed: int) -> npt.NDArray[np.float64]:
     """Numbers in [0, 1) from hashes and a seed: (n_rows,) float64 with 53 random bits."""
     keyed = _mix(hashes ^ _text_hash(f"seed {seed}"))
-    return np.asarray((keyed >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+    keyed >>= np.uint64(11)
+    made = keyed.astype(np.float64)
+    made *= 2.0**-53
+    return made
 
 
-def _column_hashes(column: pd.Series[Any]) -> Hashes:
-    missing = column.isna().to_numpy()
-    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        numbers = column.to_numpy(dtype="float64", na_value=0.0) + 0.0  # −0.0 becomes 0.0
-        hashes = _mix(np.ascontiguousarray(numbers).view(np.uint64))
-    else:
-        codes, levels = pd.factorize(column.astype("string"))
-        by_level = np.array(
-            [_text_hash(str(level)) for level in levels] or [_MISSING], dtype=np.uint64
-        )
-        hashes = by_level[np.where(missing, 0, codes)]
-    return np.where(missing, _MISSING, hashes)
+def distinct_share(hashes: Hashes) -> float:
+    """How many different hashes there are, as a share of all."""
+    ordered = np.sort(hashes)
+    return (1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))) / max(len(hashes), 1)
 
 
-def _text_hash(text: str) -> np.uint64:
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-    return np.uint64(int.from_bytes(digest, "little"))
+def _filled(column: pa.Array) -> npt.NDArray[Any]:
+    """Values with 0 for the missing ones, in an array of their own."""
+    return np.array(pc.fill_null(column, pa.scalar(0, column.type)))
 
 
-def _mix(values: Any) -> Any:
-    """The finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable generators, 2014)."""
-    with np.errstate(over="ignore"):
-        z = values + _GOLDEN
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+def _of_floats(numbers: npt.NDArray[np.float64]) -> Hashes:
+    return _mix((numbers + 0.0).view(np.uint64))  # −0.0 becomes 0.0
+
+
+def _of_integers(numbers: npt.NDArray[Any]) -> Hashes:
+    """As the float64 of equal value hashes; where there is none, by the number itself as well."""
+    floats = numbers.astype(np.float64)
+    hashes = _of_floats(floats)
+    wide = np.flatnonzero((numbers > _EXACT) | (numbers < -_EXACT))
+    if len(wide):
+        inside = floats[wide] < float(np.iinfo(numbers.dtype).max)
+        back = np.where(inside, floats[wide], 0).astype(numbers.dtype)
+        lossy = wide[back != numbers[wide]]
+        hashes[lossy] = _mix(hashes[lossy] ^ numbers[lossy].astype(np.uint64))
+    return hashes
+
+
+def _of_texts(column: pa.Array) -> Hashes:
+    if not any(is_bytes(column.type) for is_bytes in _BYTES):
+        column = column.cast(pa.large_string())
+    encoded = column.dictionary_encode()
+    levels = [level for level in encoded.dictionary.to_pylist() if level is not None]
+    by_level = np.array([_text_hash(level) for level in levels] or [_MISSING], dtype=np.uint64)
+    hashes: Hashes = by_level[np.asarray(pc.fill_null(encoded.indices, 0))]
+    return hashes
+
+
+def _text_hash(text: str | bytes) -> np.uint64:
+    content = text.encode() if isinstance(text, str) else text
+    return np.uint64(int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little"))
+
+
+def _mix(z: Hashes) -> Hashes:
+    """The finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable generators, 2014), in place.
+
+    Returns the array that was given.
+    """
+    z += _GOLDEN
+    shifted = z >> np.uint64(30)
+    z ^= shifted
+    z *= np.uint64(0xBF58476D1CE4E5B9)
+    z ^= np.right_shift(z, np.uint64(27), out=shifted)
+    z *= np.uint64(0x94D049BB133111EB)
+    z ^= np.right_shift(z, np.uint64(31), out=shifted)
+    return z

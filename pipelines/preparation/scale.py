@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from pipelines.config import DataInvalid, Project, load_experiment, write_json, writing
 from pipelines.preparation.rows import BATCH, Rows, to_frame
-from pipelines.preparation.split import TEST, TRAINING, VALIDATION
+from pipelines.preparation.split import TEST, TRAINING, VALIDATION, test_twins
 from pipelines.preparation.statistics import fit
 from pipelines.preparation.transform import encode_target, feature_names, labels, transform
 
@@ -40,9 +40,10 @@ def scale(project: Project, name: str) -> Scaled:
     """The stage `scale`: table and roles → `build/NAME/training/` and `build/NAME/test/`.
 
     `training/` holds x_ and y_ of training and validation rows as .npy, and `statistics.json`;
-    `test/` holds those of the test rows, their identities and their raw rows, and is opened by the
-    final evaluation alone. The target of the test rows is in its own unit. Rows are read and
-    written piece by piece; a column of numbers is in memory while its median is found.
+    `test/` holds those of the test rows, their identities, their raw rows and which of them were
+    seen in training, and is opened by the final evaluation alone. The target of the test rows is in
+    its own unit. Rows are read and written piece by piece; a column of numbers is in memory while
+    its median is found.
     """
     document = load_experiment(project, name).document
     build = project.build(name)
@@ -54,6 +55,7 @@ def scale(project: Project, name: str) -> Scaled:
         write_json(folder / "statistics.json", statistics)
         _write_arrays(build / "table.parquet", role, statistics, folder, test_folder)
         _write_identities(build / "roles.parquet", role, test_folder / "identity.npy")
+        np.save(test_folder / "twin.npy", test_twins(build / "roles.parquet"))
     classes = statistics["classes"]
     return Scaled(len(feature_names(statistics)), len(classes) if classes else None)
 

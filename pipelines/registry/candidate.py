@@ -109,7 +109,7 @@ def champion_predictions(
         )
         answers = rehearsal.answer(champion.address, plain_types(rows[new].reset_index(drop=True)))
         outputs[new] = from_answers(answers, wanted.rows(new)).outputs
-    return Predictions(wanted.identity, wanted.truth, outputs, wanted.classes)
+    return Predictions(wanted.identity, wanted.truth, outputs, wanted.classes, wanted.twin)
 
 
 def register_candidate(

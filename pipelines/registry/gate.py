@@ -43,7 +43,13 @@ class Decision:
 
 
 def contest(version: str, metric: str, candidate: Predictions, champion: Predictions) -> Contest:
-    """Compares two models' answers for the very same rows, in the same order."""
+    """Compares two models' answers for the very same rows, in the same order.
+
+    Rows that the candidate has seen in training are left out.
+    """
+    if candidate.twin is not None:
+        champion = champion.rows(~candidate.twin)
+        candidate = candidate.unseen()
     return Contest(
         champion=version,
         metric=metric,

@@ -1,27 +1,34 @@
 """A role for every row: a hash decides, frozen cuts make it exact."""
 
-from pipelines.preparation.split.roles import (
+from pipelines.preparation.split.hashed import cut
+from pipelines.preparation.split.record import (
     ROLES,
     TEST,
     TRAINING,
+    UNUSED,
     VALIDATION,
     Cuts,
     Roles,
-    assign,
-    cut,
     read_cuts,
-    split,
 )
+from pipelines.preparation.split.roles import Assigned, assign, split, test_twins
+from pipelines.preparation.split.rows import Rows, rows_in, rows_of
 
 __all__ = [
     "ROLES",
     "TEST",
     "TRAINING",
+    "UNUSED",
     "VALIDATION",
+    "Assigned",
     "Cuts",
     "Roles",
+    "Rows",
     "assign",
     "cut",
     "read_cuts",
+    "rows_in",
+    "rows_of",
     "split",
+    "test_twins",
 ]

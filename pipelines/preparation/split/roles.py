@@ -2,249 +2,288 @@
 
 u = hash(seed, identity of the row). When a data set is first split, each class's rows are ordered
 by u and cut where the shares are exact to one row. The cuts are kept; from then on a row's role is
-a function of the row alone, and appending, deleting or re-ordering rows moves no other row.
+a function of the row alone, and appending, deleting or re-ordering rows moves no other row. Groups
+are hashed whole; a split by time keeps dates instead of cuts; roles that the data bring stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
 from pipelines.config import (
     ConfigError,
-    DataInvalid,
-    Problem,
+    Document,
     Project,
     Split,
     load_experiment,
-    read_json,
-    write_json,
+    nearest,
     writing,
 )
-from pipelines.preparation.columns import feature_columns
-from pipelines.preparation.hashing import Hashes, combine, occurrences, row_hashes, uniform
+from pipelines.preparation.columns import GIVEN_ROLE, feature_columns
+from pipelines.preparation.hashing import (
+    Hashes,
+    combine,
+    distinct_share,
+    occurrences,
+    uniform,
+)
+from pipelines.preparation.split.check import (
+    DISTINCT,
+    Flags,
+    class_notes,
+    require_roles,
+    twins,
+)
+from pipelines.preparation.split.given import given_roles
+from pipelines.preparation.split.groups import best_seed, group_hashes, group_notes, group_roles
+from pipelines.preparation.split.hashed import Codes, bin_edges, cuts_for, roles_by
+from pipelines.preparation.split.record import (
+    TEST,
+    TRAINING,
+    UNUSED,
+    VALIDATION,
+    Cuts,
+    RoleCodes,
+    Roles,
+    read_cuts,
+    settings_of,
+    write_cuts,
+)
+from pipelines.preparation.split.rows import Rows, rows_of
+from pipelines.preparation.split.shared import owner_of
+from pipelines.preparation.split.times import dates_for, moments, time_roles
 
-TEST, VALIDATION, TRAINING = 0, 1, 2
-ROLES = ("test", "validation", "training")
+Task = Literal["classification", "regression"]
+Strata = tuple[Codes, tuple[str, ...]]
 
-DISTINCT = 0.9
-"""Share of distinct rows below which equal rows are told apart by their occurrence."""
-
-BINS = 10
-"""Bins of equal count by which a regression target is stratified."""
-
-Stratum = npt.NDArray[np.object_]
+MOVABLE = ("validation_from", "test_from", "gap")
+"""What may change in a split by time without splitting anew."""
 
 
 @dataclass(frozen=True)
-class Cuts:
-    """Where the roles begin and end; what stands in `experiments/NAME.split.json`.
+class Assigned:
+    """Roles for all rows, and the cuts that gave them.
 
     Attributes:
-        rule: the settings that the cuts were made with.
-        identity: what makes two rows the same row: the key, the content of `columns`, or that
-            content and the number of its occurrence.
-        columns: the columns that the identity is made of.
-        edges: inner edges of the target's bins, for regression.
-        cuts: for each stratum (test below the first, validation below the second) in [0, 1].
+        cuts: made, or kept.
+        identities: (n_rows,) uint64, what makes a row the same row in another version of the data.
+        roles: (n_rows,) int8.
+        notes: what a person should know.
     """
 
-    rule: Mapping[str, Any]
-    identity: Literal["key", "content", "occurrence"]
-    columns: tuple[str, ...]
-    edges: tuple[float, ...]
-    cuts: Mapping[str, tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Roles:
-    """How many rows each role got."""
-
-    training: int
-    validation: int
-    test: int
-
-    def __str__(self) -> str:
-        return f"{self.training:,} training, {self.validation:,} validation, {self.test:,} test"
+    cuts: Cuts
+    identities: Hashes
+    roles: RoleCodes
+    notes: tuple[str, ...] = ()
 
 
 def split(project: Project, name: str) -> Roles:
     """The stage `split`: the table → `build/NAME/roles.parquet` and `experiments/NAME.split.json`.
 
+    `roles.parquet` has, in the order of the table, `role`, `identity`, and `twin`: whether it is a
+    test row of which a training row has the very same features. Memory holds a few numbers a row.
+
     Raises:
-        DataInvalid: a class has too few rows to be in every role.
+        DataInvalid: a role has no rows, or a class none to train on.
     """
-    experiment = load_experiment(project, name)
-    document = experiment.document
-    frame = pd.read_parquet(project.build(name) / "table.parquet", dtype_backend="numpy_nullable")
-    features = feature_columns(frame.columns, document.features, document.data.target)
+    document = load_experiment(project, name).document
     file = project.cuts_file(name)
+    rows = rows_of(project.build(name) / "table.parquet")
     old = read_cuts(file) if file.exists() else None
-    strata_of: Literal["classes", "bins"] = (
-        "bins" if document.data.task == "regression" else "classes"
-    )
-    cuts, identities, roles = assign(
-        frame, document.data.target, features, document.split, strata_of, old
-    )
-    table = pa.table({"role": roles.astype(np.int8), "identity": identities})
-    with writing(project.build(name) / "roles.parquet") as aside:
-        pa.parquet.write_table(table, aside, compression="zstd")
+    owner, theirs = owner_of(project, name, document)
+    made = assign_for(rows, owner, old if theirs is None else theirs)
+    cuts = made.cuts
+    if theirs is not None:
+        cuts = replace(cuts, rule={**cuts.rule, "as": document.split.as_})
+    require_roles(made.roles)
+    notes = list(made.notes)
+    if document.data.task == "classification":
+        notes += class_notes(*rows.labels(document.data.target), made.roles)
+    content = _content(rows, document, made)
+    marked, said = twins(content, made.roles)
+    _write(project.build(name) / "roles.parquet", made, marked)
     if cuts != old:
-        write_json(file, asdict(cuts))
-    counts = np.bincount(roles, minlength=3)
-    return Roles(int(counts[TRAINING]), int(counts[VALIDATION]), int(counts[TEST]))
+        write_cuts(file, cuts)
+    counts = [int(count) for count in np.bincount(made.roles, minlength=4)]
+    return Roles(
+        counts[TRAINING], counts[VALIDATION], counts[TEST], counts[UNUSED], (*notes, *said)
+    )
 
 
-def read_cuts(file: Path) -> Cuts:
-    """The cuts in a split file.
-
-    Raises:
-        ConfigError: the file was damaged.
-    """
-    try:
-        content = read_json(file)
-        return Cuts(
-            rule=dict(content["rule"]),
-            identity=content["identity"],
-            columns=tuple(content["columns"]),
-            edges=tuple(content["edges"]),
-            cuts={str(s): (float(a), float(b)) for s, (a, b) in content["cuts"].items()},
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{file.name} cannot be read",
-            expected="rule, identity, columns, edges and cuts",
-            found=f"{type(error).__name__}: {error}",
-            next="git checkout the file; it must not be edited by hand",
-        ) from error
+def assign_for(rows: Rows, document: Document, old: Cuts | None) -> Assigned:
+    """Roles as an experiment asks for them."""
+    features = feature_columns(rows.names, document.features, document.data.target, document.split)
+    return assign(rows, document.data.target, features, document.split, document.data.task, old)
 
 
 def assign(
-    frame: pd.DataFrame,
-    target: str,
-    features: list[str],
-    rule: Split,
-    strata_of: Literal["classes", "bins"],
-    old: Cuts | None,
-) -> tuple[Cuts, Hashes, npt.NDArray[np.int64]]:
+    rows: Rows, target: str, features: list[str], rule: Split, task: Task, old: Cuts | None
+) -> Assigned:
     """Roles for all rows, and the cuts that gave them.
 
     Cuts made under the same rule are kept as they are; strata that they do not know are added.
 
-    Returns:
-        The cuts; identities (n_rows,) uint64; roles (n_rows,) int64 of TEST, VALIDATION, TRAINING.
+    Raises:
+        ConfigError: a column that the split needs is not there, or dates were moved backward.
+        DataInvalid: rows without a group, a date or a role.
     """
-    settings = {**rule.model_dump(), "target": target}
-    if old is None or dict(old.rule) != settings:
-        old = _fresh(frame, target, features, rule, strata_of, settings)
-    absent = [column for column in old.columns if column not in frame.columns]
+    settings = settings_of(rule, target)
+    identities: Hashes | None = None
+    _require_named(rows, rule)
+    if old is None or not _same_rule(old, settings):
+        old, identities = _fresh(rows, target, features, rule, task)
+    _require(rows, [*old.columns, target])
+    old = replace(old, rule=settings)
+    if identities is None:
+        identities = _identities(rows, old)
+    if rule.group is not None:
+        return _by_group(rows, target, rule, task, old, identities)
+    if rule.time is not None:
+        when = moments(rows, rule.time.column)
+        dates = dates_for(rule.time, when, _shares(rule), old.dates)
+        roles = time_roles(when, dates, rule.time.gap)
+        return Assigned(replace(old, dates=dates), identities, roles)
+    return _by_hash(rows, target, rule, old, identities)
+
+
+def _by_hash(rows: Rows, target: str, rule: Split, old: Cuts, identities: Hashes) -> Assigned:
+    codes, names = _strata(rows, target, rule, old)
+    u = uniform(identities, rule.seed)
+    if rule.test != "given":
+        cuts = replace(old, cuts=cuts_for(u, codes, names, old.cuts, _shares(rule)))
+        return Assigned(cuts, identities, roles_by(u, codes, names, cuts.cuts))
+    roles = given_roles(rows, rule.given or GIVEN_ROLE)
+    trained = np.flatnonzero(roles == TRAINING)
+    first = not old.cuts and not (roles == VALIDATION).any()
+    if old.cuts or first:
+        mine = codes[trained]
+        old = replace(old, cuts=cuts_for(u[trained], mine, names, old.cuts, _shares(rule)))
+        roles[trained] = roles_by(u[trained], mine, names, old.cuts)
+    return Assigned(old, identities, roles)
+
+
+def _by_group(
+    rows: Rows, target: str, rule: Split, task: Task, old: Cuts, identities: Hashes
+) -> Assigned:
+    column = str(rule.group)
+    hashes = group_hashes(rows, column)
+    shares = _shares(rule)
+    if old.seed is None:
+        counted = rule.stratify and task == "classification"
+        classes = rows.labels(target)[0] if counted else None
+        old = replace(old, seed=best_seed(hashes, classes, shares, rule.seed))
+        old = replace(old, cuts={"all": (shares[0], shares[0] + shares[1])})
+    roles = group_roles(hashes, int(old.seed or 0), shares)
+    notes = group_notes(rows, column, hashes, roles, shares)
+    return Assigned(old, identities, roles, tuple(notes))
+
+
+def _same_rule(old: Cuts, settings: dict[str, object]) -> bool:
+    """Whether cuts were made by these settings; the dates of a split by time may have moved."""
+
+    def fixed(rule: object) -> object:
+        if not isinstance(rule, dict) or not isinstance(rule.get("time"), dict):
+            return rule
+        time = {k: v for k, v in rule["time"].items() if k not in MOVABLE}
+        return {**rule, "time": time}
+
+    return fixed(dict(old.rule)) == fixed(settings)
+
+
+def _fresh(
+    rows: Rows, target: str, features: list[str], rule: Split, task: Task
+) -> tuple[Cuts, Hashes]:
+    """A start without cuts, and the identities of the rows."""
+    identity: Literal["key", "content", "occurrence"] = "key"
+    columns = [rule.key] if rule.key else features
+    identities = rows.hashes(columns)
+    if not rule.key:
+        identity = "content" if distinct_share(identities) >= DISTINCT else "occurrence"
+        if identity == "occurrence":
+            columns = [*features, target]
+    edges: tuple[float, ...] = ()
+    if rule.stratify and task == "regression" and not (rule.group or rule.time):
+        edges = bin_edges(rows.numbers(target))
+    cuts = Cuts({}, identity, tuple(sorted(columns)), edges, {})
+    return cuts, _identities(rows, cuts) if identity == "occurrence" else identities
+
+
+def _identities(rows: Rows, cuts: Cuts) -> Hashes:
+    hashes = rows.hashes(cuts.columns)
+    if cuts.identity == "occurrence":
+        return combine(hashes, occurrences(hashes))
+    return hashes
+
+
+def _strata(rows: Rows, target: str, rule: Split, cuts: Cuts) -> Strata:
+    if not rule.stratify:
+        return np.zeros(rows.count, dtype=np.int32), ("all",)
+    if cuts.edges:
+        bins = np.searchsorted(cuts.edges, rows.numbers(target), side="right")
+        return bins.astype(np.int32), tuple(f"bin {i}" for i in range(len(cuts.edges) + 1))
+    return rows.labels(target)
+
+
+def _shares(rule: Split) -> tuple[float, float]:
+    return (0.0 if rule.test == "given" else float(rule.test), rule.validation)
+
+
+def _require_named(rows: Rows, rule: Split) -> None:
+    """Raises ConfigError where a column that the section `split` names is not there."""
+    named = {"split.key": rule.key, "split.group": rule.group}
+    named["split.time.column"] = rule.time.column if rule.time else None
+    if rule.test == "given":
+        named["split.given"] = rule.given or GIVEN_ROLE
+    for where, column in named.items():
+        if column is not None and column not in rows.names:
+            near = nearest(column, rows.names)
+            raise ConfigError(
+                f"{where}: the data have no column '{column}'",
+                expected="one of " + ", ".join(rows.names[:10]) + " …" * (len(rows.names) > 10),
+                found=column,
+                next=f"did you mean {near}?" if near else "",
+            )
+
+
+def _require(rows: Rows, columns: list[str]) -> None:
+    absent = [column for column in columns if column not in rows.names]
     if absent:
         raise ConfigError(
             "the split was made on columns that the data no longer have",
             expected=", ".join(absent[:10]),
-            found="columns " + ", ".join(map(str, frame.columns[:10])),
+            found="columns " + ", ".join(map(str, rows.names[:10])),
             next="delete the split file to split anew: every row may change its role",
         )
-    identities = row_hashes(frame, old.columns)
-    if old.identity == "occurrence":
-        identities = combine(identities, occurrences(identities))
-    u = uniform(identities, rule.seed)
-    strata = _strata(frame[target], old, rule.stratify)
-    known = dict(old.cuts)
-    for stratum in sorted(set(strata) - set(known)):
-        known[stratum] = cut(u[strata == stratum], float(rule.test), rule.validation)
-    cuts = replace(old, cuts=dict(sorted(known.items())))
-    bounds = np.array([known[stratum] for stratum in strata]).reshape(len(frame), 2)
-    roles = np.where(u < bounds[:, 0], TEST, np.where(u < bounds[:, 1], VALIDATION, TRAINING))
-    _require_all_roles(strata, roles)
-    return cuts, identities, roles
 
 
-def cut(u: npt.NDArray[np.float64], test: float, validation: float) -> tuple[float, float]:
-    """The two cuts that give one stratum's rows their shares, exact to one row.
+def _content(rows: Rows, document: Document, made: Assigned) -> Hashes:
+    """Hashes of what the model is given of each row."""
+    columns = feature_columns(rows.names, document.features, document.data.target, document.split)
+    if made.cuts.identity == "content" and made.cuts.columns == tuple(sorted(columns)):
+        return made.identities
+    return rows.hashes(columns)
 
-    A cut lies half way between two neighbours; equal values of u stay on one side.
 
-    Args:
-        u: (n_rows,) in [0, 1).
-        test: share in (0, 1).
-        validation: share in (0, 1).
+def test_twins(file: Path) -> Flags:
+    """Which test rows of a `roles.parquet` equal a training row: (n_test,) bool.
+
+    None does where the file does not say.
     """
-    ordered = np.sort(u)
-    n = len(ordered)
-    ends = (round(n * test), round(n * test) + round(n * validation))
-    return _between(ordered, ends[0]), _between(ordered, ends[1])
+    table = pa.parquet.read_table(file)
+    test = table["role"].to_numpy() == TEST
+    if "twin" not in table.column_names:
+        return np.zeros(int(test.sum()), dtype=np.bool_)
+    marked: Flags = table["twin"].to_numpy()[test]
+    return marked
 
 
-def _between(ordered: npt.NDArray[np.float64], place: int) -> float:
-    """A value with `place` of the ordered values below it, or the nearest that ties allow."""
-    n = len(ordered)
-    if place <= 0:
-        return 0.0
-    if place >= n:
-        return 1.0
-    gaps = np.flatnonzero(ordered[1:] > ordered[:-1]) + 1
-    if not len(gaps):
-        return 0.0
-    best = int(gaps[np.argmin(np.abs(gaps - place))])
-    return float((ordered[best - 1] + ordered[best]) / 2)
-
-
-def _fresh(
-    frame: pd.DataFrame,
-    target: str,
-    features: list[str],
-    rule: Split,
-    strata_of: str,
-    settings: Mapping[str, Any],
-) -> Cuts:
-    identity: Literal["key", "content", "occurrence"] = "key"
-    columns = [rule.key] if rule.key else features
-    if not rule.key:
-        distinct = len(np.unique(row_hashes(frame, features))) / max(len(frame), 1)
-        identity = "content" if distinct >= DISTINCT else "occurrence"
-        if identity == "occurrence":
-            columns = [*features, target]
-    edges: tuple[float, ...] = ()
-    if rule.stratify and strata_of == "bins":
-        shares = np.linspace(0, 1, BINS + 1)[1:-1]
-        values = frame[target].to_numpy(dtype="float64")
-        edges = tuple(float(edge) for edge in np.unique(np.quantile(values, shares)))
-    return Cuts(dict(settings), identity, tuple(sorted(columns)), edges, {})
-
-
-def _strata(target: pd.Series[Any], cuts: Cuts, stratify: bool) -> Stratum:
-    if not stratify:
-        return np.full(len(target), "all", dtype=object)
-    if cuts.edges:
-        bins = np.searchsorted(cuts.edges, target.to_numpy(dtype="float64"), side="right")
-        return np.array([f"bin {index}" for index in bins], dtype=object)
-    return np.array([str(label) for label in target], dtype=object)
-
-
-def _require_all_roles(strata: Stratum, roles: npt.NDArray[np.int64]) -> None:
-    counts = pd.crosstab(strata, roles).reindex(columns=[TEST, VALIDATION, TRAINING], fill_value=0)
-    problems = [
-        Problem(
-            f"{stratum}: {int(row.sum())} row" + "s" * (int(row.sum()) != 1),
-            "rows in every role",
-            "none for " + " and ".join(ROLES[role] for role in row.index[row == 0]),
-        )
-        for stratum, row in counts.iterrows()
-        if (row == 0).any()
-    ]
-    if problems:
-        raise DataInvalid(
-            "some classes have fewer rows than the split needs",
-            problems=problems,
-            next="bring more rows of them (20 or more are safe), leave these classes out of the "
-            "data,\nor set split.stratify: false",
-        )
+def _write(file: Path, made: Assigned, marked: Flags) -> None:
+    table = pa.table({"role": made.roles, "identity": made.identities, "twin": marked})
+    with writing(file) as aside:
+        pa.parquet.write_table(table, aside, compression="zstd")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config import ConfigError, Project
+from pipelines.config import ConfigError, Project, write_json
 from pipelines.config.project import STAGE_LIBRARIES
 from pipelines.config.yaml_file import read_yaml
 
@@ -95,3 +95,32 @@ def test_what_params_yaml_has_to_learn_is_told_line_by_line(bare: Project) -> No
 def test_an_experiment_with_another_data_set_is_registered_anew(bare: Project) -> None:
     bare.register("digits", "digits")
     assert bare.stale_parameters("digits", "letters") == ["digits is new in params.yaml"]
+
+
+CUTS = {"rule": {"seed": 0}, "identity": "content", "cuts": {"a": [0.2, 0.4]}, "columns": ["x"]}
+SHARED = CUTS | {"rule": {"seed": 0, "as": "owner"}}
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "stale"),
+    [
+        (SHARED, CUTS, False),
+        (SHARED | {"cuts": {"a": [0.2, 0.4], "new": [0.1, 0.3]}}, CUTS, False),
+        (SHARED, CUTS | {"cuts": {"a": [0.2, 0.5]}}, True),
+        (SHARED, CUTS | {"cuts": {"a": [0.2, 0.4], "b": [0.1, 0.3]}}, True),
+        (SHARED, CUTS | {"rule": {"seed": 1}}, True),
+        (SHARED, CUTS | {"dates": {"test_from": "2026-01-01"}}, True),
+        (SHARED, ["damaged"], True),
+        (SHARED, None, False),
+        (None, CUTS, False),
+    ],
+)
+def test_shared_cuts_are_stale_when_their_owner_has_others(
+    tmp_path: Path, mine: object, theirs: object, stale: bool
+) -> None:
+    project = Project(tmp_path)
+    for name, content in (("mine", mine), ("owner", theirs)):
+        if content is not None:
+            write_json(project.cuts_file(name), content)
+    assert project.stale_cuts("mine", "owner") == stale
+    assert not project.stale_cuts("mine", None)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import shutil
+import subprocess
+import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +18,11 @@ from tiny import DIGEST, make_data, make_project, write_experiment
 
 import flows
 import pipelines
-from pipelines.config import EnvironmentFault, Experiment, Project
+from pipelines.config import DataInvalid, EnvironmentFault, Experiment, Project
 from pipelines.evaluation import evaluate, read_predictions, score
 from pipelines.training import Pool, Trial, TrialResult, run_search, trials
+from pipelines.training.worker import Train
+from tests.conftest import clean_environment
 
 
 @pytest.fixture
@@ -125,6 +131,94 @@ def test_outputs_that_are_no_numbers_are_refused_and_not_stored(home: Project, p
     folder = build / "trials" / trial.key
     assert not list(folder.glob("predictions-*"))
     assert not (folder / "outputs.npy").exists()
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_test_rows_that_were_seen_in_training_are_left_out_of_every_metric_and_counted(
+    home: Project, pool: Pool, task: str
+) -> None:
+    target = {"classification": "kind", "regression": "weight"}[task]
+    experiment, trial = trained(home, pool, data={"target": target, "task": task})
+    test = home.build("tiny") / "test"
+    whole = evaluate(home, experiment, trial, pool)
+    assert (whole.seen, whole.measured, whole.left_out) == (0, 30, "")
+    twin = np.arange(30) % 3 == 0
+    np.save(test / "twin.npy", twin)
+    made = evaluate(home, experiment, trial, pool)
+    assert made.scored
+    assert (made.rows, made.seen, made.measured) == (30, 10, 20)
+    assert made.left_out == "10 of 30 test rows left out: seen in training"
+    stored = read_predictions(made.predictions)
+    assert len(stored.truth) == 30
+    for metric in made.metrics:
+        truth, outputs = stored.truth[~twin], stored.outputs[~twin]
+        assert metric.value == score(metric.name, truth, outputs)
+    assert made.baselines != whole.baselines
+    again = evaluate(home, experiment, trial, pool)
+    assert not again.scored
+    assert (again.metrics, again.seen) == (made.metrics, 10)
+    np.save(test / "twin.npy", np.ones(30, dtype=bool))
+    with pytest.raises(DataInvalid, match=r"(?s)every test row was seen.*30 of 30"):
+        evaluate(home, experiment, trial, pool)
+
+
+LISTENING = """
+import os, sys
+
+def note(event, arguments, out=os.environ["OPENED"]):
+    if event == "open" and isinstance(arguments[0], str) and arguments[0].endswith(
+        (".npy", ".parquet", ".json")
+    ):
+        file = os.open(out, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(file, (arguments[0] + chr(10)).encode())
+        os.close(file)
+
+sys.addaudithook(note)
+"""
+
+
+def test_the_processes_that_train_open_no_test_row_before_the_final_evaluation(
+    home: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(LISTENING)
+    code = f"""
+from pathlib import Path
+from pipelines.config import Project, load_experiment
+from pipelines.evaluation import evaluate
+from pipelines.training import Pool, run_search, trials
+
+if __name__ == "__main__":
+    project = Project(Path({str(home.root)!r}))
+    experiment = load_experiment(project, "tiny")
+    asked = trials(experiment, {DIGEST!r})
+    pool = Pool(project.root / "workers.log")
+    pool.warm_up()
+    assert [*run_search(project, experiment, asked, pool)][-1].status == "finished"
+    with Path({str(tmp_path / "opened")!r}).open("a") as file:
+        file.write("— evaluation —" + chr(10))
+    evaluate(project, experiment, asked[0], pool)
+    pool.close()
+"""
+    make_data(home, write_experiment(home))
+    (tmp_path / "both.py").write_text(code)
+    environment = clean_environment() | {
+        "OPENED": str(tmp_path / "opened"),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(pipelines.__path__[0]).parent)]),
+    }
+    subprocess.run(
+        [sys.executable, str(tmp_path / "both.py")], env=environment, check=True, timeout=120
+    )
+    before, after = (tmp_path / "opened").read_text().split("— evaluation —")
+    names = {role: f"x_{role}.npy" for role in ("training", "validation")}
+    assert all(f"/training/{name}" in before for name in names.values())
+    assert "/build/tiny/test/" not in before
+    assert "/build/tiny/test/x.npy" in after
+
+
+def test_a_request_to_train_has_a_place_for_training_rows_and_none_for_test_rows() -> None:
+    assert [field.name for field in fields(Train) if "Path" in str(field.type)] == [
+        *("data", "folder", "modules")
+    ]
 
 
 def test_the_search_works_where_the_test_rows_are_not_there(home: Project, pool: Pool) -> None:

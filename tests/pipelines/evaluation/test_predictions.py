@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,15 @@ def assert_equal(one: Predictions, other: Predictions) -> None:
 def test_what_is_written_is_read_again_to_the_bit(made: Predictions, tmp_path: Path) -> None:
     write_predictions(tmp_path / "p.parquet", made)
     assert_equal(read_predictions(tmp_path / "p.parquet"), made)
+
+
+def test_rows_that_were_seen_in_training_can_be_left_out(tmp_path: Path) -> None:
+    made = replace(OF_CLASSES, twin=np.array([True, False, False]))
+    write_predictions(tmp_path / "p.parquet", made)
+    stored = read_predictions(tmp_path / "p.parquet")
+    assert stored.twin.tolist() == [True, False, False]
+    np.testing.assert_array_equal(stored.unseen().identity, IDENTITY[1:])
+    assert OF_CLASSES.unseen() is OF_CLASSES
 
 
 @pytest.mark.parametrize("keep", [np.array([True, False, True]), np.array([0, 2])])

@@ -134,3 +134,17 @@ def test_a_contest_of_values_goes_by_its_error() -> None:
     )
     assert decide({}, gate(), contest("1", "rmse", near, far)).outcome == "promote"
     assert decide({}, gate(), contest("1", "rmse", far, near)).outcome == "hold"
+
+
+def test_rows_that_the_candidate_was_trained_on_decide_nothing() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 60)
+    twin = np.arange(60) < 20
+    identity = np.arange(60, dtype=np.uint64)
+    mine, theirs = (np.eye(2)[rng.integers(0, 2, 60)] for _ in range(2))
+    mine[twin] = np.eye(2)[truth[twin]]  # it knows them by heart
+    candidate = Predictions(identity, truth, mine, ("no", "yes"), twin)
+    champion = Predictions(identity, truth, theirs, ("no", "yes"))
+    whole, kept = (p.rows(~twin) for p in (candidate, champion))
+    assert contest("1", "accuracy", candidate, champion) == contest("1", "accuracy", whole, kept)
+    assert contest("1", "accuracy", candidate, champion).rows == 40

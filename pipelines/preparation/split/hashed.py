@@ -1,0 +1,98 @@
+"""Cuts by hash: the rows of each stratum are ordered by u and cut where the shares are exact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.preparation.split.record import TEST, TRAINING, VALIDATION, RoleCodes
+
+BINS = 10
+"""Bins of equal count by which a regression target is stratified."""
+
+SAFE = 20
+"""Rows of a class from which every role gets one of them."""
+
+Codes = npt.NDArray[np.int32]
+Uniform = npt.NDArray[np.float64]
+
+
+def cut(u: Uniform, test: float, validation: float) -> tuple[float, float]:
+    """The two cuts that give one stratum's rows their shares, exact to one row.
+
+    A cut lies half way between two neighbours; equal values of u stay on one side. Of `SAFE` rows
+    or more each role gets one at least, of fewer the training rows do.
+
+    Args:
+        u: (n_rows,) in [0, 1).
+        test: share in [0, 1), 0 where the test rows are known already.
+        validation: share in (0, 1).
+    """
+    ordered = np.sort(u)
+    n = len(ordered)
+    least = int(n >= SAFE)
+    for_test = max(round(n * test), least if test else 0)
+    end = min(for_test + max(round(n * validation), least), max(n - 1, 0))
+    return _between(ordered, min(for_test, end)), _between(ordered, end)
+
+
+def _between(ordered: Uniform, place: int) -> float:
+    """A value with `place` of the ordered values below it, or the nearest that ties allow."""
+    n = len(ordered)
+    if place <= 0:
+        return 0.0
+    if place >= n:
+        return 1.0
+    if ordered[place] > ordered[place - 1]:
+        return float((ordered[place - 1] + ordered[place]) / 2)
+    gaps = np.flatnonzero(ordered[1:] > ordered[:-1]) + 1
+    if not len(gaps):
+        return 0.0
+    best = int(gaps[np.argmin(np.abs(gaps - place))])
+    return float((ordered[best - 1] + ordered[best]) / 2)
+
+
+def cuts_for(
+    u: Uniform,
+    codes: Codes,
+    names: Sequence[str],
+    known: Mapping[str, tuple[float, float]],
+    shares: tuple[float, float],
+) -> dict[str, tuple[float, float]]:
+    """The known cuts, and new ones for the strata that they lack.
+
+    Args:
+        u: (n_rows,) in [0, 1).
+        codes: (n_rows,) places in `names`.
+        names: of the strata.
+        known: cuts by stratum.
+        shares: of test and validation.
+    """
+    ends = np.cumsum(np.bincount(codes, minlength=len(names)))
+    made = dict(known)
+    if all(name in made for name in names):
+        return made
+    order = np.argsort(codes, kind="stable")
+    for name, mine in zip(names, np.split(order, ends[:-1]), strict=True):
+        if len(mine) and name not in made:
+            made[name] = cut(u[mine], *shares)
+    return dict(sorted(made.items()))
+
+
+def roles_by(
+    u: Uniform, codes: Codes, names: Sequence[str], cuts: Mapping[str, tuple[float, float]]
+) -> RoleCodes:
+    """Each row's role: (n_rows,) int8."""
+    bounds = np.array([cuts.get(name, (0.0, 0.0)) for name in names]).reshape(-1, 2)
+    roles = np.full(len(u), TRAINING, dtype=np.int8)
+    roles[u < bounds[codes, 1]] = VALIDATION
+    roles[u < bounds[codes, 0]] = TEST
+    return roles
+
+
+def bin_edges(values: Uniform) -> tuple[float, ...]:
+    """Inner edges of bins of equal count."""
+    shares = np.linspace(0, 1, BINS + 1)[1:-1]
+    return tuple(float(edge) for edge in np.unique(np.quantile(values, shares)))

@@ -1,0 +1,62 @@
+"""Cuts that another experiment owns: `split: {as: churn}`, so that models can be compared."""
+
+from __future__ import annotations
+
+from pipelines.config import ConfigError, Document, Project, load_experiment
+from pipelines.preparation.split.record import Cuts, read_cuts, settings_of
+
+
+def owner_of(project: Project, name: str, document: Document) -> tuple[Document, Cuts | None]:
+    """The experiment whose rule decides, and its cuts; itself and None where none are shared.
+
+    Raises:
+        ConfigError: there is no such experiment, it has other data, shares cuts itself, or its
+            cuts are missing, damaged or not those of its present rule.
+    """
+    other = document.split.as_
+    if other is None:
+        return document, None
+    if other == name:
+        raise ConfigError(
+            "split.as names the experiment itself",
+            expected="another experiment over the same data",
+            found=name,
+        )
+    owner = load_experiment(project, other).document
+    if owner.data.folder != document.data.folder:
+        raise ConfigError(
+            f"the cuts of '{other}' cannot be shared: it has other data",
+            expected=f"an experiment over data/{document.data.folder}",
+            found=f"data/{owner.data.folder}",
+        )
+    if owner.split.as_ is not None:
+        raise ConfigError(
+            f"the cuts of '{other}' are shared themselves",
+            expected="the experiment that owns them",
+            found=f"split.as: {owner.split.as_} in experiments/{other}.yaml",
+            next=f"split: {{as: {owner.split.as_}}}",
+        )
+    return owner, _cuts(project, other, owner)
+
+
+def _cuts(project: Project, other: str, owner: Document) -> Cuts:
+    file = project.cuts_file(other)
+    again = f"dvc repro split@{other}"
+    if not file.exists():
+        raise ConfigError(
+            f"there are no cuts of '{other}' to share yet",
+            expected=f"experiments/{file.name}",
+            found="no such file",
+            next=again,
+        )
+    cuts = read_cuts(file)
+    wanted = settings_of(owner.split, owner.data.target)
+    if dict(cuts.rule) != wanted:
+        changed = [k for k in {**wanted, **cuts.rule} if wanted.get(k) != cuts.rule.get(k)]
+        raise ConfigError(
+            f"the cuts of '{other}' are not those of its experiment file",
+            expected=", ".join(f"{k} {wanted.get(k)}" for k in changed),
+            found=", ".join(f"{k} {cuts.rule.get(k)}" for k in changed),
+            next=again,
+        )
+    return cuts

@@ -1,0 +1,155 @@
+"""A split by time: training before a date, validation up to another, test from there on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipelines.config import ConfigError, DataInvalid
+from pipelines.config.sections import TimeSplit
+from pipelines.preparation.hashing import microseconds
+from pipelines.preparation.split.record import TEST, TRAINING, UNUSED, VALIDATION, RoleCodes
+from pipelines.preparation.split.rows import Rows
+
+Moments = npt.NDArray[np.int64]
+"""Microseconds since 1970."""
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+NAMES = ("validation_from", "test_from")
+SHOWN = 5
+
+
+def moments(rows: Rows, column: str) -> Moments:
+    """When each row is from: (n_rows,) int64.
+
+    Raises:
+        ConfigError: the column holds no dates.
+        DataInvalid: rows without a date.
+    """
+    made = np.empty(rows.count, dtype=np.int64)
+    missing: list[int] = []
+    for place, batch in rows.batches([column]):
+        values = _dates(batch.column(0), column)
+        if values.null_count:
+            empty = np.flatnonzero(values.is_null()).tolist()
+            missing += [place.start + row + 1 for row in empty]
+            values = values.fill_null(0)
+        made[place] = np.asarray(values)
+    if missing:
+        raise DataInvalid(
+            f"rows without a date: split.time.column is '{column}'",
+            expected="a date in each row",
+            found=f"none in {len(missing):,} of {rows.count:,} rows: row "
+            + ", ".join(f"{row:,}" for row in missing[:SHOWN])
+            + " …" * (len(missing) > SHOWN),
+            next="mend these rows at their source, or leave them out of the data",
+        )
+    return made
+
+
+def dates_for(
+    time: TimeSplit,
+    when: Moments,
+    shares: tuple[float, float],
+    old: Mapping[str, str] | None,
+) -> dict[str, str]:
+    """The two dates: the given ones, else the kept ones, else those that give the shares.
+
+    Rows of one date stay together, in the later role. Dates may only be moved forward, so that no
+    row that was trained on is ever tested.
+
+    Raises:
+        ConfigError: a date was moved backward, or the dates are not in order.
+    """
+    given = {n: getattr(time, n) for n in NAMES if getattr(time, n) is not None}
+    kept = dict(old or {})
+    for name, value in given.items():
+        if name in kept and micro(value) < micro(kept[name]):
+            raise ConfigError(
+                f"split.time.{name} was moved backward: rows that were trained on would be tested",
+                expected=f"{kept[name]} or later",
+                found=value,
+                next="move it forward, or delete the split file to split anew: "
+                "no model of before can be compared then",
+            )
+    dates = kept | given
+    ordered = np.sort(when) if len(dates) < 2 else when
+    if "test_from" not in dates:
+        dates["test_from"] = _iso(_from_share(ordered, shares[0]))
+    if "validation_from" not in dates:
+        before = ordered[: np.searchsorted(ordered, micro(dates["test_from"]))]
+        share = shares[1] * len(ordered) / max(len(before), 1)
+        dates["validation_from"] = _iso(_from_share(before, min(share, 1.0)))
+    dates = {name: dates[name] for name in NAMES}
+    if micro(dates["validation_from"]) >= micro(dates["test_from"]):
+        raise ConfigError(
+            "split.time.validation_from must be before test_from",
+            expected=f"a date before {dates['test_from']}",
+            found=dates["validation_from"],
+            next="give both dates under split.time",
+        )
+    return dates
+
+
+def time_roles(when: Moments, dates: Mapping[str, str], gap: str | None) -> RoleCodes:
+    """Each row's role: (n_rows,) int8; UNUSED in a gap before either date."""
+    roles = np.full(len(when), TRAINING, dtype=np.int8)
+    validation, test = (micro(dates[name]) for name in NAMES)
+    left_out = span(gap) if gap else 0
+    roles[when >= validation] = VALIDATION
+    roles[when >= test] = TEST
+    if left_out:
+        for date in (validation, test):
+            roles[(when >= date - left_out) & (when < date)] = UNUSED
+    return roles
+
+
+def micro(date: str) -> int:
+    """An ISO 8601 date in microseconds since 1970; without a zone it is UTC, or the data's own."""
+    moment = datetime.fromisoformat(date)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def span(text: str) -> int:
+    """A length of time such as 7d in microseconds."""
+    number, unit = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text).groups()  # type: ignore[union-attr]
+    return timedelta(**{UNITS[unit]: float(number)}) // timedelta(microseconds=1)
+
+
+def _dates(values: pa.Array, column: str) -> pa.Array:
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        values = values.dictionary_decode()
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_null(kind):
+        return microseconds(values)
+    try:
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise pa.ArrowInvalid(f"it holds {kind}")
+        return microseconds(values.cast(pa.timestamp("us")))
+    except pa.ArrowInvalid as error:
+        raise ConfigError(
+            f"split.time.column '{column}' holds no dates",
+            expected="dates or times; texts in ISO 8601, such as 2026-01-31",
+            found=" ".join(str(error).split())[:120],
+            next=f"name a column of dates, or say how they are written: "
+            f"schema: {{columns: {{{column}: {{type: date}}}}}}",
+        ) from error
+
+
+def _from_share(ordered: Moments, share: float) -> int:
+    """The date from which on so large a share of the rows is, ties on its later side."""
+    n = len(ordered)
+    if not n:
+        return 0
+    return int(ordered[min(max(n - round(n * share), 0), n - 1)])
+
+
+def _iso(moment: int) -> str:
+    text = (datetime(1970, 1, 1) + timedelta(microseconds=moment)).isoformat()
+    return text.removesuffix("T00:00:00")
