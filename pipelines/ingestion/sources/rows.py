@@ -1,0 +1,159 @@
+"""Rows in memory, chunk by chunk, to a file: the bytes follow from the values alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from pipelines.config import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Column = Sequence[Any]
+Columns = Sequence[Column]
+"""One sequence of Python values a column, all equally long."""
+
+AS_THEY_ARE = frozenset({int, str, type(None)})
+"""Types of which csv writes the text that we want: of a float it writes the shortest exact form."""
+
+
+Arrived = Callable[[int], object]
+"""Is told how many bytes a chunk took on the disk."""
+
+
+def write_rows(
+    names: Sequence[str],
+    chunks: Iterable[Columns],
+    target: Path,
+    parquet: bool,
+    arrived: Arrived = bool,
+) -> int:
+    """Writes CSV (UTF-8, commas, line feeds, a header) or Parquet; returns the number of rows.
+
+    Whole numbers, numbers, texts and booleans (`true`, `false`) stay what they are, dates are ISO
+    8601 and times with a zone are in UTC, spans are seconds, JSON is a text. A decimal is written
+    digit by digit to CSV and as float64 to Parquet.
+
+    Raises:
+        InputError: a name stands for two columns, or a column holds bytes.
+    """
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise InputError(
+            "the source names a column twice",
+            expected="each name once",
+            found=", ".join(twice[:10]),
+            next="name them apart: SELECT a.id AS a_id, b.id AS b_id",
+        )
+    plain = (
+        [[*map(_plain, column)] for column in _without_bytes(names, columns)] for columns in chunks
+    )
+    return (_write_parquet if parquet else _write_csv)(names, plain, target, arrived)
+
+
+def _without_bytes(names: Sequence[str], columns: Columns) -> Columns:
+    for name, column in zip(names, columns, strict=True):
+        if any(isinstance(value, bytes | bytearray | memoryview) for value in column):
+            raise InputError(
+                "a column holds bytes",
+                expected="numbers, texts, booleans and dates",
+                found=f"bytes in {name}",
+                next="leave the column out of the query",
+            )
+    return columns
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str | Decimal):
+        return value
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo else value
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, dict | list):
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return value if isinstance(value, date | time) else str(value)
+
+
+def _write_csv(
+    names: Sequence[str], chunks: Iterable[Columns], target: Path, arrived: Arrived
+) -> int:
+    rows = 0
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        for columns in chunks:
+            before = file.tell()
+            texts = [_texts(column) for column in columns]
+            writer.writerows(zip(*texts, strict=True))
+            arrived(file.tell() - before)
+            rows += len(columns[0])
+    return rows
+
+
+def _texts(column: Column) -> Column:
+    return column if {*map(type, column)} <= AS_THEY_ARE else [_text(value) for value in column]
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return "" if value != value else repr(value)
+    if isinstance(value, Decimal):
+        return format(value, "f") if value.is_finite() else ""
+    return value.isoformat() if isinstance(value, date | time) else value
+
+
+def _write_parquet(
+    names: Sequence[str], chunks: Iterable[Columns], target: Path, arrived: Arrived
+) -> int:
+    """The types fit all chunks: each is put aside, the last one decides."""
+    import pyarrow as pa
+    import pyarrow.feather as feather
+    import pyarrow.parquet as pq
+
+    with TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.") as aside:
+        parts, kinds = [], [set[Any]() for _ in names]
+        for number, columns in enumerate(chunks):
+            arrays = [_array(column) for column in columns]
+            for known, array in zip(kinds, arrays, strict=True):
+                known.add(array.type)
+            parts.append(Path(aside) / str(number))
+            feather.write_feather(pa.table(arrays, names=list(names)), parts[-1])
+            arrived(parts[-1].stat().st_size)
+        schema = pa.schema(list(zip(names, map(_common, kinds), strict=True)))
+        with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+            tables: Iterator[pa.Table] = map(feather.read_table, parts)
+            return sum(_written(writer, table.cast(schema)) for table in tables)
+
+
+def _written(writer: Any, table: pa.Table) -> int:
+    writer.write_table(table)
+    return int(table.num_rows)
+
+
+def _array(column: Column) -> pa.Array:
+    import pyarrow as pa
+
+    values = [float(v) if isinstance(v, Decimal) else v for v in column]
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # of several types, or too large
+        return pa.array([None if v is None else str(_text(v)) for v in column], pa.string())
+
+
+def _common(kinds: set[Any]) -> Any:
+    import pyarrow as pa
+
+    left = {kind for kind in kinds if not pa.types.is_null(kind)}
+    if len(left) == 1:
+        return next(iter(left))
+    return pa.float64() if left == {pa.int64(), pa.float64()} else pa.string()
