@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,7 @@ def source_kind(source: str, query: str | None = None) -> str:
 
 def holds_password(source: str) -> bool:
     """Whether a database's address has a password in it."""
-    try:
-        parts = urlsplit(source)
-    except ValueError:
-        return "@" in source
-    user = parts.netloc.rpartition("@")[0]
-    return ":" in user or any(key.lower() in PASSWORDS for key, _ in parse_qsl(parts.query))
+    rest = source.partition("://")[2]
+    if re.match(r"[^:/]*:[^@]*@", rest):  # as SQLAlchemy reads it
+        return True
+    return any(key.lower() in PASSWORDS for key, _ in parse_qsl(rest.partition("?")[2]))

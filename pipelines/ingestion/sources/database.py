@@ -41,7 +41,7 @@ def select(wanted: Wanted, aside: Path) -> tuple[str, ...]:
         InputError: the query gives no rows.
         EnvironmentFault: the database cannot be reached.
     """
-    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+    from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
     try:
         engine = _engine(wanted)
@@ -51,12 +51,6 @@ def select(wanted: Wanted, aside: Path) -> tuple[str, ...]:
             engine.dispose()
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         _no_driver(wanted.source, error)
-    except ArgumentError as error:
-        raise ConfigError(
-            "the database's address cannot be read",
-            expected="postgresql+psycopg://user@host/name or sqlite:///file.db",
-            found=redact(wanted.source),
-        ) from error
     except DBAPIError as error:
         _failed(wanted, error)
     if not rows:
@@ -86,6 +80,7 @@ def is_ordered(query: str) -> bool:
 
 def _engine(wanted: Wanted) -> Engine:
     from sqlalchemy import create_engine, make_url
+    from sqlalchemy.exc import ArgumentError
     from sqlalchemy.pool import NullPool
 
     if holds_password(wanted.source):
@@ -100,7 +95,15 @@ def _engine(wanted: Wanted) -> Engine:
             expected="data.query, such as SELECT * FROM customers ORDER BY id",
             found="none",
         )
-    url = make_url(wanted.source)
+    try:
+        url = make_url(wanted.source)
+    except (ArgumentError, ValueError) as error:
+        raise ConfigError(
+            "the database's address cannot be read",
+            expected="postgresql+psycopg://user@host/name or sqlite:///file.db",
+            found=redact(wanted.source),
+            next="mend data.source in the experiment file",
+        ) from error
     if url.get_backend_name() == "sqlite":
         return create_engine("sqlite://", creator=lambda: _sqlite(wanted, url), poolclass=NullPool)
     password = os.environ.get(PASSWORD)

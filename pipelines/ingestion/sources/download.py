@@ -69,6 +69,8 @@ def download(wanted: Wanted, aside: Path) -> tuple[str, ...]:
                     _unreachable(wanted.source, error)
                 time.sleep(max(PAUSES[attempts], getattr(error, "pause", 0.0)))
                 attempts += 1
+            except ValueError as error:  # InvalidURL and its like; their words hold the address
+                _not_an_address(wanted.source, error)
             except requests.RequestException as error:
                 _unreachable(wanted.source, error)
     _check(aside, wanted)
@@ -175,6 +177,15 @@ def _check(file: Path, wanted: Wanted) -> None:
             expected=f"data from {redact(wanted.source)}",
             found="0 bytes",
         )
+
+
+def _not_an_address(source: str, error: Exception) -> NoReturn:
+    raise ConfigError(
+        "the source is no web address",
+        expected="https://host/path, with %2F for a / and %40 for an @ in a name or a password",
+        found=f"{type(error).__name__}: {redact(source)}",
+        next="mend data.source in the experiment file; a login belongs into ~/.netrc",
+    ) from None
 
 
 def _unreachable(source: str, error: Exception, hint: str = "") -> NoReturn:

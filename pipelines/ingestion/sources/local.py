@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -33,6 +34,10 @@ def copy(wanted: Wanted, aside: Path) -> tuple[str, ...]:
             found=f"no permission for {error.filename or origin}",
             next=f"chmod u+rX {error.filename or origin}",
         ) from error
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        _no_path(wanted.source)
     return ()
 
 
@@ -43,8 +48,12 @@ def _place(wanted: Wanted) -> Path:
     elif text.lower().startswith("file:"):
         text = text[len("file:") :]
     if "\0" in text or len(os.fsencode(text)) > os.pathconf("/", "PC_PATH_MAX"):
-        raise ConfigError("the source is no path", expected="a path", found=repr(text[:60]))
+        _no_path(text)
     return wanted.project.root / Path(text).expanduser()
+
+
+def _no_path(text: str) -> NoReturn:
+    raise ConfigError("the source is no path", expected="a path", found=repr(text[:60]), next=MEND)
 
 
 def _not_there(origin: Path, source: str) -> NoReturn:

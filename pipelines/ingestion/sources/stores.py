@@ -15,7 +15,7 @@ from pipelines.config import (
     redact,
 )
 from pipelines.config.sources import DATABASES
-from pipelines.ingestion.sources.meter import Meter, Wanted
+from pipelines.ingestion.sources.meter import FULL, Meter, Wanted
 
 CHUNK = 1 << 20
 
@@ -27,8 +27,8 @@ def copy_from_store(wanted: Wanted, aside: Path) -> tuple[str, ...]:
         ConfigError: fsspec does not know the store, a package for it is missing, nothing is there.
         EnvironmentFault: the store cannot be reached.
     """
-    system, path = _opened(wanted.source)
     try:
+        system, path = _opened(wanted.source)
         if system.isdir(path):
             _copy_folder(system, path, aside, wanted.meter)
         elif system.exists(path):
@@ -38,7 +38,9 @@ def copy_from_store(wanted: Wanted, aside: Path) -> tuple[str, ...]:
             _not_there(wanted.source)
     except FileNotFoundError:
         _not_there(wanted.source)
-    except (ConnectionError, TimeoutError, PermissionError) as error:
+    except OSError as error:
+        if error.errno in FULL:
+            raise
         raise EnvironmentFault(
             "the store could not be read",
             expected=f"an answer for {redact(wanted.source)}",
