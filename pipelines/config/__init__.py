@@ -35,7 +35,7 @@ from pipelines.config.sections import (
     Training,
 )
 from pipelines.config.source import normalised_source
-from pipelines.config.sources import FORMS, SOURCES, SourceKind, holds_password, source_kind
+from pipelines.config.source_kinds import FORMS, SOURCES, SourceKind, holds_password, source_kind
 
 __all__ = [
     "CLASSIFICATION_METRICS",

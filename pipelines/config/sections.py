@@ -25,7 +25,7 @@ from pipelines.config.names import (
     keras_names,
     nearest,
 )
-from pipelines.config.sources import FORMS, holds_password, source_kind
+from pipelines.config.source_kinds import FORMS, holds_password, source_kind
 
 Scalar = bool | int | float | str
 Arguments = dict[str, Any]

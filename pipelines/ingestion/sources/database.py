@@ -19,7 +19,7 @@ from pipelines.config import (
     nearest,
     redact,
 )
-from pipelines.config.sources import DATABASES
+from pipelines.config.source_kinds import DATABASES
 from pipelines.ingestion.sources.meter import Wanted
 from pipelines.ingestion.sources.rows import Columns, write_rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from pathlib import Path
 
 from pipelines.config import ConfigError, EnvironmentFault, InputError, nearest
@@ -51,7 +52,7 @@ def _write(name: str, aside: Path) -> None:
     import keras
     import numpy as np
 
-    home = Path(keras.config.keras_home()) / "datasets"
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "datasets"
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # Keras draws a progress bar there
             train, test = getattr(keras.datasets, name).load_data()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -115,45 +115,71 @@ def _text(value: Any) -> Any:
 def _write_parquet(
     names: Sequence[str], chunks: Iterable[Columns], target: Path, arrived: Arrived
 ) -> int:
-    """The types fit all chunks: each is put aside, the last one decides."""
+    """The types must fit all chunks: each is put aside, and the last one decides."""
     import pyarrow as pa
     import pyarrow.feather as feather
     import pyarrow.parquet as pq
 
     with TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.") as aside:
-        parts, kinds = [], [set[Any]() for _ in names]
-        for number, columns in enumerate(chunks):
-            arrays = [_array(column) for column in columns]
-            for known, array in zip(kinds, arrays, strict=True):
-                known.add(array.type)
-            parts.append(Path(aside) / str(number))
+        parts: list[Path] = []
+        kinds: list[set[str]] = [set() for _ in names]
+        for columns in chunks:
+            arrays = [_array(*both) for both in zip(columns, kinds, strict=True)]
+            parts.append(Path(aside) / str(len(parts)))
             feather.write_feather(pa.table(arrays, names=list(names)), parts[-1])
             arrived(parts[-1].stat().st_size)
-        schema = pa.schema(list(zip(names, map(_common, kinds), strict=True)))
+        schema = pa.schema(list(zip(names, map(_type, kinds), strict=True)))
+        rows = 0
         with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-            tables: Iterator[pa.Table] = map(feather.read_table, parts)
-            return sum(_written(writer, table.cast(schema)) for table in tables)
+            for table in map(feather.read_table, parts):
+                fitting = [_cast(*both) for both in zip(table.columns, schema.types, strict=True)]
+                writer.write_table(pa.table(fitting, schema=schema))
+                rows += table.num_rows
+    return rows
 
 
-def _written(writer: Any, table: pa.Table) -> int:
-    writer.write_table(table)
-    return int(table.num_rows)
-
-
-def _array(column: Column) -> pa.Array:
+def _array(column: Column, kinds: set[str]) -> pa.Array:
+    """A chunk of a column without loss: texts where it holds several kinds, which are noted."""
     import pyarrow as pa
 
-    values = [float(v) if isinstance(v, Decimal) else v for v in column]
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # of several types, or too large
-        return pa.array([None if v is None else str(_text(v)) for v in column], pa.string())
+    values = [float(value) if isinstance(value, Decimal) else value for value in column]
+    found = {_kind(value) for value in values if value is not None}
+    kinds |= found
+    if len(found) < 2:
+        try:
+            return pa.array(values)
+        except (OverflowError, pa.ArrowInvalid):  # a whole number of more than 64 bits
+            kinds.add("str")
+    return pa.array([None if v is None else str(_text(v)) for v in values], pa.string())
 
 
-def _common(kinds: set[Any]) -> Any:
+def _kind(value: Any) -> str:
+    aware = isinstance(value, datetime) and value.tzinfo is not None
+    return "moment" if aware else type(value).__name__
+
+
+def _type(kinds: set[str]) -> Any:
+    """The type that all kinds of values of a column fit."""
     import pyarrow as pa
 
-    left = {kind for kind in kinds if not pa.types.is_null(kind)}
-    if len(left) == 1:
-        return next(iter(left))
-    return pa.float64() if left == {pa.int64(), pa.float64()} else pa.string()
+    types = {
+        "bool": pa.bool_(),
+        "int": pa.int64(),
+        "float": pa.float64(),
+        "date": pa.date32(),
+        "time": pa.time64("us"),
+        "datetime": pa.timestamp("us"),
+        "moment": pa.timestamp("us", "UTC"),
+    }
+    if kinds == {"int", "float"}:
+        return pa.float64()
+    return types.get(next(iter(kinds)), pa.string()) if len(kinds) == 1 else pa.string()
+
+
+def _cast(column: Any, kind: Any) -> Any:
+    """Texts are made by Python from what was noted, so that they do not hang on the chunks."""
+    import pyarrow as pa
+
+    if kind == pa.string() and column.type != kind:
+        return pa.array([None if v is None else str(_text(v)) for v in column.to_pylist()], kind)
+    return column.cast(kind, safe=kind != pa.float64())

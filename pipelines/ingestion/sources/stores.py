@@ -14,7 +14,7 @@ from pipelines.config import (
     nearest,
     redact,
 )
-from pipelines.config.sources import DATABASES
+from pipelines.config.source_kinds import DATABASES
 from pipelines.ingestion.sources.meter import FULL, Meter, Wanted
 
 CHUNK = 1 << 20

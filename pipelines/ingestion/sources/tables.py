@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pipelines.config import ConfigError, EnvironmentFault, InputError, nearest
 from pipelines.ingestion.sources.meter import Wanted
@@ -57,6 +57,7 @@ def openml_table(wanted: Wanted, aside: Path) -> tuple[str, ...]:
     from urllib.error import URLError
 
     from sklearn.datasets import fetch_openml
+    from sklearn.datasets._openml import OpenMLError
 
     asked = _asked(wanted.name)
     try:
@@ -72,14 +73,15 @@ def openml_table(wanted: Wanted, aside: Path) -> tuple[str, ...]:
             found=f"{type(error).__name__}: {error}"[:200],
             next="try again, or put the file there by hand and type gristmill run",
         ) from None
-    except ValueError as error:
-        if "parse" in str(error).lower():
-            raise InputError(
-                "the table of openml.org cannot be taken",
-                expected="a table of numbers, texts and categories",
-                found=" ".join(str(error).split())[:200],
-            ) from error
+    except OpenMLError as error:
         _no_such_table(wanted.name, error)
+    except ValueError as error:  # a sparse table, broken bytes, an ARFF that pandas cannot read
+        raise InputError(
+            "the table of openml.org cannot be taken",
+            expected="a whole table of numbers, texts and categories",
+            found=" ".join(str(error).split())[:200],
+            next="take another version, or put the file there by hand",
+        ) from error
     frame = bunch.frame
     columns = [[*map(_value, frame[name].astype(object).tolist())] for name in frame.columns]
     write_rows([*map(str, frame.columns)], [columns], aside, wanted.parquet)
@@ -102,7 +104,7 @@ def _asked(text: str) -> dict[str, Any]:
     return {"name": name, "version": int(version) if version else "active"}
 
 
-def _no_such_table(name: str, error: Exception) -> None:
+def _no_such_table(name: str, error: Exception) -> NoReturn:
     raise ConfigError(
         "openml.org has no such table",
         expected="openml:NAME, openml:NAME@VERSION or openml:ID of an active table",

@@ -104,7 +104,7 @@ def test_a_source_with_other_bytes_is_not_taken_for_the_pinned_data(project: Pro
 
 def test_missing_data_without_a_source_are_an_error_with_every_way_out(project: Project) -> None:
     write_churn(project)
-    with pytest.raises(ConfigError, match=r"(?s)missing.*names no source.*put the file at data/c"):
+    with pytest.raises(ConfigError, match=r"(?s)missing.*names no source.*put it at data/c"):
         snapshot(project, "churn")
 
 
