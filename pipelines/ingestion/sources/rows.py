@@ -21,8 +21,12 @@ Columns = Sequence[Column]
 """One sequence of Python values a column, all equally long."""
 
 AS_THEY_ARE = frozenset({int, str, type(None)})
-"""Types of which csv writes the text that we want: of a float it writes the shortest exact form."""
+"""Types of which csv itself writes the text that we want."""
 
+KEPT = AS_THEY_ARE | {bool, float, Decimal, date, time}
+"""Types of values that both forms can hold."""
+
+BYTES = frozenset({bytes, bytearray, memoryview})
 
 Arrived = Callable[[int], object]
 """Is told how many bytes a chunk took on the disk."""
@@ -52,34 +56,34 @@ def write_rows(
             found=", ".join(twice[:10]),
             next="name them apart: SELECT a.id AS a_id, b.id AS b_id",
         )
-    plain = (
-        [[*map(_plain, column)] for column in _without_bytes(names, columns)] for columns in chunks
-    )
+    plain = ([*map(_plain_column, names, columns)] for columns in chunks)
     return (_write_parquet if parquet else _write_csv)(names, plain, target, arrived)
 
 
-def _without_bytes(names: Sequence[str], columns: Columns) -> Columns:
-    for name, column in zip(names, columns, strict=True):
-        if any(isinstance(value, bytes | bytearray | memoryview) for value in column):
-            raise InputError(
-                "a column holds bytes",
-                expected="numbers, texts, booleans and dates",
-                found=f"bytes in {name}",
-                next="leave the column out of the query",
-            )
-    return columns
+def _plain_column(name: str, column: Column) -> Column:
+    kinds = _types(column)
+    if kinds & BYTES:
+        raise InputError(
+            "a column holds bytes",
+            expected="numbers, texts, booleans and dates",
+            found=f"bytes in {name}",
+            next="leave the column out of the query",
+        )
+    return column if kinds <= KEPT else [_plain(value) for value in column]
+
+
+def _types(column: Column) -> set[type]:
+    return {*map(type, column)}
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float | str | Decimal):
-        return value
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo else value
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, dict | list):
         return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-    return value if isinstance(value, date | time) else str(value)
+    return value if type(value) in KEPT else str(value)
 
 
 def _write_csv(
@@ -99,7 +103,7 @@ def _write_csv(
 
 
 def _texts(column: Column) -> Column:
-    return column if {*map(type, column)} <= AS_THEY_ARE else [_text(value) for value in column]
+    return column if _types(column) <= AS_THEY_ARE else [_text(value) for value in column]
 
 
 def _text(value: Any) -> Any:
@@ -142,20 +146,26 @@ def _array(column: Column, kinds: set[str]) -> pa.Array:
     """A chunk of a column without loss: texts where it holds several kinds, which are noted."""
     import pyarrow as pa
 
-    values = [float(value) if isinstance(value, Decimal) else value for value in column]
-    found = {_kind(value) for value in values if value is not None}
+    if Decimal in _types(column):
+        column = [float(value) if isinstance(value, Decimal) else value for value in column]
+    found = _kinds(column)
     kinds |= found
     if len(found) < 2:
         try:
-            return pa.array(values)
+            return pa.array(column)
         except (OverflowError, pa.ArrowInvalid):  # a whole number of more than 64 bits
             kinds.add("str")
-    return pa.array([None if v is None else str(_text(v)) for v in values], pa.string())
+    return pa.array([None if v is None else str(_text(v)) for v in column], pa.string())
 
 
-def _kind(value: Any) -> str:
-    aware = isinstance(value, datetime) and value.tzinfo is not None
-    return "moment" if aware else type(value).__name__
+def _kinds(column: Column) -> set[str]:
+    """The names of the types of a column's values; a time with a zone is a `moment`."""
+    types = _types(column)
+    names = {kind.__name__ for kind in types - {type(None), datetime}}
+    if datetime in types:
+        times = (value for value in column if isinstance(value, datetime))
+        names |= {"moment" if value.tzinfo else "datetime" for value in times}
+    return names
 
 
 def _type(kinds: set[str]) -> Any:
