@@ -321,7 +321,7 @@ def test_a_data_set_of_keras_comes_from_its_cache_with_both_parts(tmp_path: Path
         assert found["y_test"].tolist() == [0, 1, 2]
 
 
-cells = st.none() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False) | st.booleans()
+cells = st.none() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.booleans()
 
 
 @settings(max_examples=40)
