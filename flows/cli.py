@@ -212,7 +212,7 @@ def data_refresh(
     name: Name,
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="FILE", help="A file to take instead of the source."),
+        typer.Option("--data", metavar="FILE", help="A file or folder to take instead."),
     ] = None,
 ) -> None:
     """Take in new data on purpose: fetched and validated aside, then pinned."""

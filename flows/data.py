@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from flows.screen import Screen
 from pipelines.config import Project, load_experiment
 from pipelines.ingestion import snapshot
 from pipelines.ingestion.versions import DataState, data_digest, data_state
@@ -32,10 +33,13 @@ def status() -> None:
 def restore(name: str | None) -> None:
     """Brings pinned bytes back; only a data set that is named may lose edits."""
     project = Project.find()
-    console = Console(highlight=False)
+    screen = Screen()
     for experiment in [name] if name else project.experiment_names():
-        how = snapshot.restore(project, experiment, discard=name is not None)
-        console.print(f"data of {experiment}: {how}")
+        with screen.turning(f"data of {experiment} …"):
+            how = snapshot.restore(
+                project, experiment, discard=name is not None, progress=screen.arriving
+            )
+        screen.say(f"data of {experiment}: {how}")
 
 
 def refresh(name: str, data: Path | None) -> None:
@@ -43,16 +47,20 @@ def refresh(name: str, data: Path | None) -> None:
     project = Project.find()
     report = project.build(name) / "refresh" / "validation"
     shown = project.relative(report.parent)
-    done = snapshot.refresh(
-        project,
-        name,
-        data.absolute() if data else None,
-        lambda table, document: validate_table(table, document, report, shown),
-    )
-    console = Console(highlight=False)
+    screen = Screen()
+    with screen.turning(f"new data for {name} …"):
+        done = snapshot.refresh(
+            project,
+            name,
+            data.absolute() if data else None,
+            lambda table, document: validate_table(table, document, report, shown),
+            screen.arriving,
+        )
+    for note in done.notes:
+        screen.say(f"{name}: {note}")
     if not done.changed:
-        console.print(f"{name}: the source has nothing new")
+        screen.say(f"{name}: the source has nothing new")
         return
     before = f", before it were {done.before:,} rows" if done.before is not None else ""
-    console.print(f"{name}: new data pinned, {done.after}{before}")
-    console.print(f"next: git commit -m 'New data for {name}' data.dvc && gristmill run {name}")
+    screen.say(f"{name}: new data pinned, {done.after}{before}")
+    screen.say(f"next: git commit -m 'New data for {name}' data.dvc && gristmill run {name}")

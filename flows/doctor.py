@@ -162,7 +162,7 @@ def _mlflow(project: Project) -> Iterator[Finding]:
     if is_local(project):
         yield True, "mlruns/mlflow.db"
         return
-    from pipelines.tracking.lineage import redact
+    from pipelines.config import redact
     from pipelines.tracking.runs import client
 
     client(project)
@@ -175,7 +175,7 @@ def _prefect(project: Project) -> Iterator[Finding]:
         ready = (project.prefect_home / "prefect.db").exists()
         yield True, ".prefect/prefect.db" + ("" if ready else ", made by the first run")
         return
-    from pipelines.tracking.lineage import redact
+    from pipelines.config import redact
 
     yield answers(url), f"{redact(url)} (PREFECT_API_URL)"
 

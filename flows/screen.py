@@ -45,7 +45,7 @@ class Screen:
         began = time.monotonic()
         self._check()
         try:
-            with self._turning(f"{name} …"):
+            with self.turning(f"{name} …"):
                 yield words
         except BaseException:
             self.say(f"  ✗ {name:{NAME_WIDTH}s} {time.monotonic() - began:5.1f} s")
@@ -79,8 +79,13 @@ class Screen:
         if self._status is not None:
             self._status.update(escape(text[: max(self.console.width - 4, 20)]))
 
+    def arriving(self, done: int, total: int | None) -> None:
+        """How far a download is, as sources tell it."""
+        of = f" of {total / 1e6:,.1f}" if total else ""
+        self.now(f"fetching {done / 1e6:,.1f}{of} MB …")
+
     @contextmanager
-    def _turning(self, text: str) -> Iterator[None]:
+    def turning(self, text: str) -> Iterator[None]:
         if not self.console.is_terminal or self._status is not None:
             yield
             return

@@ -270,7 +270,7 @@ def _last_line(log: Path) -> str:
 
 
 def _without_password(url: str) -> str:
-    from pipelines.tracking.lineage import redact
+    from pipelines.config import redact
 
     return redact(url)
 

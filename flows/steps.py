@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from flows.outcome import Outcome, done_lines
 from flows.plan import TrialPlan, make_plan, plan_trials, run_key
 from flows.session import Session, current
+from pipelines.config import redact
 from pipelines.evaluation import Evaluation, evaluate
 from pipelines.ingestion import versions
 from pipelines.ingestion.snapshot import Snapshot, refresh, snapshot
@@ -25,7 +26,7 @@ from pipelines.registry import (
 )
 from pipelines.registry import judge as ask_gate
 from pipelines.tracking import tags as names
-from pipelines.tracking.lineage import git_state, redact
+from pipelines.tracking.lineage import git_state
 from pipelines.tracking.runs import DataInput, fetch_artifact
 from pipelines.training import Epoch, Trial, TrialResult, choose, read_result, run_search
 
@@ -47,7 +48,7 @@ def take_snapshot() -> Snapshot:
     """The pinned data are on disk, and `params.yaml` knows the experiment."""
     run = current()
     with run.screen.step("snapshot") as words:
-        found = snapshot(run.project, run.experiment.name)
+        found = snapshot(run.project, run.experiment.name, run.screen.arriving)
         run.project.register(run.experiment.name, run.experiment.data.folder)
         words.append(str(found))
     return found
@@ -63,9 +64,14 @@ def take_new_data() -> bool:
         report = run.build / "refresh" / "validation"
         shown = run.project.relative(report.parent)
         done = refresh(
-            run.project, name, None, lambda table, file: validate_table(table, file, report, shown)
+            run.project,
+            name,
+            None,
+            lambda table, file: validate_table(table, file, report, shown),
+            run.screen.arriving,
         )
-        words.append("new data pinned" if done.changed else "the source has nothing new")
+        what = "new data pinned" if done.changed else "the source has nothing new"
+        words.append("; ".join((what, *done.notes)))
     return done.changed
 
 
@@ -235,7 +241,9 @@ def describe_run(run: Session, digests: Mapping[str, str], plans: Sequence[Trial
     tracker.log_file(folder / experiment.file.name, "lineage")
     if git.diff:
         tracker.log_file(folder / "changes.diff", "lineage")
-    for file in (run.project.root / "dvc.lock", run.project.cuts_file(experiment.name)):
+    lock = run.project.root / "dvc.lock"  # holds data.source as it stands in the file
+    (folder / lock.name).write_text(redact(lock.read_text(encoding="utf-8")), encoding="utf-8")
+    for file in (folder / lock.name, run.project.cuts_file(experiment.name)):
         tracker.log_file(file, "lineage")
     for file in (run.build / "validation.json", run.build / "validation" / "result.json"):
         if file.exists():

@@ -17,6 +17,7 @@ from pipelines.config.experiment import (
 from pipelines.config.files import file_digest, read_json, write_json, writing
 from pipelines.config.names import CLASSIFICATION_METRICS, REGRESSION_METRICS, nearest
 from pipelines.config.project import Project
+from pipelines.config.secrets import redact
 from pipelines.config.sections import (
     Column,
     Csv,
@@ -41,10 +42,13 @@ from pipelines.config.sections import (
     Training,
 )
 from pipelines.config.source import normalised_source
+from pipelines.config.source_kinds import FORMS, SOURCES, SourceKind, holds_password, source_kind
 
 __all__ = [
     "CLASSIFICATION_METRICS",
+    "FORMS",
     "REGRESSION_METRICS",
+    "SOURCES",
     "Column",
     "ConfigError",
     "Csv",
@@ -72,15 +76,19 @@ __all__ = [
     "Schedule",
     "Schema",
     "Search",
+    "SourceKind",
     "Split",
     "TimeSplit",
     "Training",
     "file_digest",
+    "holds_password",
     "load_experiment",
     "nearest",
     "normalised_source",
     "read_json",
     "read_override",
+    "redact",
+    "source_kind",
     "write_json",
     "writing",
 ]

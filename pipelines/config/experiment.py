@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pipelines.config.errors import ConfigError, Problem
 from pipelines.config.names import nearest
 from pipelines.config.project import Project
+from pipelines.config.secrets import redact
 from pipelines.config.sections import (
     Data,
     Document,
@@ -241,7 +242,7 @@ def _problem(where: str, parts: list[str], entry: Mapping[str, Any]) -> Problem:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = redact(repr(value))
     return text if len(text) <= 80 else text[:77] + "…"
 
 

@@ -46,7 +46,7 @@ def file_digest(path: Path) -> str:
 
 
 def _replace(aside: Path, path: Path) -> None:
-    if path.is_dir():  # a rename cannot put a folder in the place of a full one
+    if path.is_dir() or (aside.is_dir() and path.exists()):  # no rename replaces a full folder
         old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
         path.replace(old)
         try:

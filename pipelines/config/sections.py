@@ -25,6 +25,7 @@ from pipelines.config.names import (
     keras_names,
     nearest,
 )
+from pipelines.config.source_kinds import FORMS, holds_password, source_kind
 
 Scalar = bool | int | float | str
 Arguments = dict[str, Any]
@@ -85,10 +86,10 @@ class Data(Section):
     path: str = Field(
         description="file or folder under data/NAME/, such as data/churn/customers.csv"
     )
-    source: str | None = Field(
-        None, description="where to fetch it: https://…, s3://…, sklearn:NAME, a database, a path"
+    source: str | None = Field(None, min_length=1, description=f"where to fetch it: {FORMS}")
+    query: str | None = Field(
+        None, min_length=1, description="SQL, where source is a database's address"
     )
-    query: str | None = Field(None, description="SQL, where source is a database's address")
     target: str = Field(description="the column to predict")
     task: Literal["classification", "regression"]
     csv: Csv = Csv()
@@ -98,9 +99,22 @@ class Data(Section):
     @classmethod
     def _under_data(cls, path: str) -> str:
         parts = PurePosixPath(path).parts
-        if len(parts) < 3 or parts[0] != "data" or ".." in parts:
-            raise ValueError("must be a file in a folder of its own: data/NAME/FILE")
+        if len(parts) < 3 or parts[0] != "data" or any(part.startswith(".") for part in parts):
+            raise ValueError("must be a file or a folder in a folder of its own: data/NAME/FILE")
         return path
+
+    @model_validator(mode="after")
+    def _query_fits(self) -> Self:
+        kind = self.source and source_kind(self.source, self.query)
+        if self.query is not None and kind != "database":
+            raise ValueError("query goes with the address of a database as source")
+        if self.query is None and kind == "database":
+            raise ValueError("source is a database: query must say what to select")
+        if kind == "database" and holds_password(str(self.source)):
+            raise ValueError(
+                "source has a password in it; take it out and set GRISTMILL_SQL_PASSWORD"
+            )
+        return self
 
     @property
     def folder(self) -> str:

@@ -8,9 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.config import ConfigError, Document, InputError, Project, load_experiment, writing
+from pipelines.config import (
+    ConfigError,
+    Data,
+    Document,
+    InputError,
+    Project,
+    load_experiment,
+    redact,
+)
 from pipelines.ingestion import versions
-from pipelines.ingestion.sources import fetch
+from pipelines.ingestion.content import check_links, same_content, swapped
+from pipelines.ingestion.sources import Progress, fetch
 from pipelines.ingestion.table import Ingested, ingest_file
 from pipelines.ingestion.versions import DataState
 
@@ -29,36 +38,43 @@ class Snapshot:
         return f"{self.how}, {self.digest[:8]}"
 
 
-def snapshot(project: Project, name: str) -> Snapshot:
+def snapshot(project: Project, name: str, progress: Progress | None = None) -> Snapshot:
     """Makes `data/NAME` hold what `data.dvc` pins; a data set that is not pinned yet is taken in.
+
+    Args:
+        progress: is told how far a download is.
 
     Raises:
         InputError: the data were edited by hand, or the source no longer has the pinned bytes.
-        ConfigError: data are missing and there is no source.
+        ConfigError: data are missing and there is no source, or a link leads out of `data/`.
     """
     data = load_experiment(project, name).data
+    check_links(project, data.folder, lambda: versions.cache_folder(project))
     state = versions.data_state(project, data.folder)
     if state is DataState.EDITED:
         raise edited(data.folder, data.path, name)
     how = "as pinned"
     if state is DataState.MISSING:
-        how = restore(project, name)
+        how = restore(project, name, progress=progress)
     elif state is DataState.ABSENT:
-        _fetch(project, data.source, data.path, name)
+        notes = _fetch(project, data, name, progress)
         versions.pin(project, data.folder)
-        how = f"fetched from {data.source} and pinned"
+        how = "; ".join((f"fetched from {_shown(data)} and pinned", *notes))
     elif state is DataState.NEW:
         versions.pin(project, data.folder)
         how = "new, pinned"
     return Snapshot(versions.data_digest(project, data.folder), how)
 
 
-def restore(project: Project, name: str, *, discard: bool = False) -> str:
+def restore(
+    project: Project, name: str, *, discard: bool = False, progress: Progress | None = None
+) -> str:
     """Brings the pinned bytes of one data set back: from DVC's cache or remote, else its source.
 
     Args:
         name: of an experiment.
         discard: whether files that were edited by hand may be overwritten.
+        progress: is told how far a download is.
 
     Raises:
         InputError: what the source holds today is not what was pinned.
@@ -79,7 +95,7 @@ def restore(project: Project, name: str, *, discard: bool = False) -> str:
         kept = place.with_name(f".{data.folder}.edited")
         place.rename(kept)
     try:
-        _fetch(project, data.source, data.path, name)
+        _fetch(project, data, name, progress)
         state = versions.data_state(project, data.folder)
         if state is DataState.NEW:
             state = _by_whole_pin(project, name)
@@ -87,7 +103,7 @@ def restore(project: Project, name: str, *, discard: bool = False) -> str:
             raise InputError(
                 f"the source of {name} no longer holds the pinned bytes",
                 expected=f"what data.dvc pins for data/{data.folder}",
-                found=f"other bytes from {data.source}",
+                found=f"other bytes from {_shown(data)}",
                 next="dvc pull, where a remote has the old version;\n"
                 f"gristmill data refresh {name} to take the new one on purpose",
             )
@@ -99,7 +115,7 @@ def restore(project: Project, name: str, *, discard: bool = False) -> str:
     if kept is not None:
         shutil.rmtree(kept)
     versions.matches_pin(project)
-    return f"fetched from {data.source}, equal to the pin"
+    return f"fetched from {_shown(data)}, equal to the pin"
 
 
 def _by_whole_pin(project: Project, name: str) -> DataState:
@@ -108,19 +124,24 @@ def _by_whole_pin(project: Project, name: str) -> DataState:
     for other in project.experiment_names():
         data = load_experiment(project, other).data
         if data.folder != mine and not (project.root / data.path).exists() and data.source:
-            _fetch(project, data.source, data.path, other)
+            _fetch(project, data, other, None)
     return DataState.PINNED if versions.matches_pin(project) else DataState.EDITED
 
 
-def _fetch(project: Project, source: str | None, path: str, name: str) -> None:
-    if source is None:
+def _fetch(project: Project, data: Data, name: str, progress: Progress | None) -> tuple[str, ...]:
+    if data.source is None:
         raise ConfigError(
             f"the data of {name} are missing, and the experiment names no source",
-            expected=f"a file {path}, or data.source, or a DVC remote that has it",
+            expected=f"a file or folder {data.path}, or data.source, or a DVC remote that has it",
             found="none of them",
-            next=f"put the file at {path}, or dvc pull",
+            next=f"put it at {data.path}, or dvc pull",
         )
-    fetch(project, source, project.root / path)
+    target = project.root / data.path
+    return fetch(project, data.source, target, query=data.query, progress=progress)
+
+
+def _shown(data: Data) -> str:
+    return redact(str(data.source))
 
 
 def edited(folder: str, path: str, name: str) -> InputError:
@@ -136,19 +157,27 @@ def edited(folder: str, path: str, name: str) -> InputError:
 
 @dataclass(frozen=True)
 class Refreshed:
-    """What a refresh did."""
+    """What a refresh did, and what is to be known of how the data came."""
 
     changed: bool
     before: int | None
     after: Ingested
+    notes: tuple[str, ...] = ()
 
 
-def refresh(project: Project, name: str, given: Path | None, check: Check) -> Refreshed:
+def refresh(
+    project: Project,
+    name: str,
+    given: Path | None,
+    check: Check,
+    progress: Progress | None = None,
+) -> Refreshed:
     """Takes a new version of a data set: fetched, ingested and validated aside, then pinned.
 
     Args:
-        given: a file to take instead of the experiment's source.
+        given: a file or folder to take instead of the experiment's source.
         check: called with the ingested table's path and the document; raises when it is invalid.
+        progress: is told how far a download is.
 
     Raises:
         GristmillError: whatever is wrong with the new version; the old one stays in place.
@@ -168,18 +197,20 @@ def refresh(project: Project, name: str, given: Path | None, check: Check) -> Re
     scratch.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".refresh-") as aside:
         raw = Path(aside) / target.name
-        fetch(project, str(given) if given is not None else str(data.source), raw)
+        if given is not None:
+            notes = fetch(project, str(given), raw)
+        else:
+            notes = fetch(project, str(data.source), raw, query=data.query, progress=progress)
         table = Path(aside) / "table.parquet"
         ingested = ingest_file(raw, table)
         check(table, document)
         old = project.build(name) / "table.parquet"
         before = pyarrow.parquet.read_metadata(old).num_rows if old.exists() else None
-        if target.exists() and target.read_bytes() == raw.read_bytes():
+        if same_content(target, raw):
             same = versions.data_state(project, data.folder) is DataState.PINNED
             if not same:
                 versions.pin(project, data.folder)
-            return Refreshed(not same, before, ingested)
-        with writing(target) as place:
-            shutil.copyfile(raw, place)
-        versions.pin(project, data.folder)
-    return Refreshed(True, before, ingested)
+            return Refreshed(not same, before, ingested, notes)
+        with swapped(raw, target, Path(aside) / "before"):
+            versions.pin(project, data.folder)
+    return Refreshed(True, before, ingested, notes)

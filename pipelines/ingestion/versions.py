@@ -105,6 +105,12 @@ def data_digest(project: Project, folder: str) -> str:
         return str(_hash_of(repo, folder).value)
 
 
+def cache_folder(project: Project) -> Path:
+    """Where DVC keeps the bytes on this machine."""
+    with _opened(project) as repo:
+        return Path(repo.cache.local.path)
+
+
 def restore_from_cache(project: Project, folder: str) -> bool:
     """Puts the pinned bytes of `data/<folder>` back from DVC's cache or its remote.
 

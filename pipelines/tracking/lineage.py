@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.config import Project
+from pipelines.config import Project, redact
 
 KEPT = (
     "experiments",
@@ -22,16 +21,6 @@ KEPT = (
 """What a diff may hold: code and declarations, never other files that happen to lie there."""
 
 MOST_BYTES = 1 << 20
-
-CREDENTIALS = (
-    (re.compile(r"(\w+://[^\s:/@]+):[^\s@/]+@"), r"\1:***@"),
-    (
-        re.compile(
-            r"(?i)((?:password|passwd|secret|token|api_?key)\w*[\"']?\s*[:=]\s*[\"']?)[^\s\"',}]+"
-        ),
-        r"\1***",
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -58,13 +47,6 @@ def git_state(project: Project) -> GitState:
         if name.endswith((".yaml", ".py", ".json")):
             parts.append(_git(project, "diff", "--no-index", "--", "/dev/null", name))
     return GitState(commit, True, redact("".join(parts))[:MOST_BYTES])
-
-
-def redact(text: str) -> str:
-    """Text without the passwords in addresses and after words such as `token:`."""
-    for pattern, kept in CREDENTIALS:
-        text = pattern.sub(kept, text)
-    return text
 
 
 def _git(project: Project, *words: str) -> str:

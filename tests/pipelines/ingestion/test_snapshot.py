@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
+from web import Web
 
 from pipelines.config import (
     ConfigError,
@@ -104,7 +106,7 @@ def test_a_source_with_other_bytes_is_not_taken_for_the_pinned_data(project: Pro
 
 def test_missing_data_without_a_source_are_an_error_with_every_way_out(project: Project) -> None:
     write_churn(project)
-    with pytest.raises(ConfigError, match=r"(?s)missing.*names no source.*put the file at data/c"):
+    with pytest.raises(ConfigError, match=r"(?s)missing.*names no source.*put it at data/c"):
         snapshot(project, "churn")
 
 
@@ -162,6 +164,79 @@ def test_new_data_are_fetched_from_their_source_and_pinned(project: Project) -> 
     assert snapshot(project, "churn").how == "fetched from here.csv and pinned"
     assert file.read_text() == "a,b\n1,2\n"
     assert data_state(project, "digits") is DataState.PINNED
+
+
+def test_a_folder_is_fetched_pinned_and_restored_as_a_whole(project: Project) -> None:
+    for name in ("cat/1.png", "dog/2.png"):
+        (project.root / "from" / name).parent.mkdir(parents=True)
+        (project.root / "from" / name).write_text(name)
+    place = write_churn(project, "source: from, ").with_name("pictures")
+    file = project.experiment_file("churn")
+    file.write_text(file.read_text().replace("churn.csv", "pictures"))
+    assert snapshot(project, "churn").how == "fetched from from and pinned"
+    before = everything(project)
+    assert (place / "dog" / "2.png").read_text() == "dog/2.png"
+    (place / "dog" / "2.png").write_text("edited")
+    with pytest.raises(InputError, match=r"refresh churn --data data/churn/pictures"):
+        snapshot(project, "churn")
+    shutil.rmtree(place)
+    assert snapshot(project, "churn").how == "restored by DVC"
+    assert everything(project) == before
+
+
+def test_what_a_query_gives_is_pinned_with_a_word_on_its_order(project: Project) -> None:
+    with sqlite3.connect(project.root / "a.db") as connection:
+        connection.execute("CREATE TABLE t AS SELECT 1 AS a, 2 AS b")
+    connection.close()
+    file = write_churn(project, 'source: "sqlite:///a.db", query: SELECT * FROM t, ')
+    how = snapshot(project, "churn").how
+    assert how.startswith("fetched from sqlite:///a.db and pinned; the query has no ORDER BY")
+    assert file.read_text() == "a,b\n1,2\n"
+    done = refresh(project, "churn", None, nothing_wrong)
+    assert not done.changed
+    assert "no ORDER BY" in done.notes[0]
+
+
+def test_the_secrets_of_a_source_are_not_shown(project: Project, web: Web) -> None:
+    web.files["/new.csv"] = b"a,b\n1,2\n"
+    address = f"{web.address}/new.csv?token=hUsh".replace("http://", "http://me:hUsh@")
+    file = write_churn(project, f'source: "{address}", ')
+    how = snapshot(project, "churn").how
+    assert "me:***@127.0.0.1" in how
+    assert "new.csv?token=***" in how
+    forget_bytes(project)
+    shutil.rmtree(file.parent)
+    web.files["/new.csv"] = b"a,b\n1,3\n"
+    with pytest.raises(InputError, match="no longer holds the pinned bytes") as caught:
+        snapshot(project, "churn")
+    assert "hUsh" not in f"{how}{caught.value}"
+
+
+def test_a_link_that_leads_out_of_the_data_is_refused_before_it_is_pinned(
+    project: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "outside.csv").write_text("a,b\n1,2\n")
+    file = write_churn(project)
+    file.parent.mkdir()
+    file.symlink_to(tmp_path / "outside.csv")
+    pinned = (project.root / "data.dvc").read_bytes()
+    with pytest.raises(InputError, match=r"(?s)leads out of the data folder.*data/churn/churn.csv"):
+        snapshot(project, "churn")
+    assert (project.root / "data.dvc").read_bytes() == pinned
+
+
+def test_a_refresh_that_cannot_be_pinned_leaves_the_old_version(
+    project: Project, tmp_path: Path
+) -> None:
+    lines = digits(project).read_text().splitlines(keepends=True)
+    (tmp_path / "new.csv").write_text("".join(lines[:-1]))
+    before = everything(project)
+    forget_bytes(project)
+    shutil.rmtree(project.root / "data" / "diabetes")  # and the pin's list of files is lost
+    with pytest.raises(ConfigError, match="must be restored before a new one is pinned"):
+        refresh(project, "digits", tmp_path / "new.csv", nothing_wrong)
+    left = {name: old for name, old in before.items() if "diabetes" not in name}
+    assert everything(project) == left
 
 
 def nothing_wrong(table: Path, document: Document) -> None:

@@ -1,0 +1,205 @@
+"""Downloads: resumed where the server can, started anew where it cannot, checked at the end."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pipelines.config import ConfigError, EnvironmentFault, InputError, redact
+from pipelines.ingestion.sources.meter import Meter, Wanted, shown_size
+
+TIMEOUT = 60.0
+"""Seconds without an answer after which an attempt is given up."""
+
+PAUSES = (0.5, 2.0, 5.0)
+"""Seconds before each further attempt; one that brought something new counts as the first."""
+
+LONGEST_PAUSE = 60.0
+"""Seconds that a server may ask to be left alone (Retry-After)."""
+
+CHUNK = 1 << 16
+"""Bytes of a download that are held at a time; at most so many are fetched twice."""
+
+PASSING = (408, 425, 429, 500, 502, 503, 504)
+"""Answers that may be better a moment later."""
+
+WEB_PAGES = (".html", ".htm", ".xml", ".xhtml")
+
+
+class _AgainError(Exception):
+    """The attempt failed in a way that may pass; `pause` is what the server asked for."""
+
+    def __init__(self, reason: str, pause: float = 0.0) -> None:
+        self.pause = pause
+        super().__init__(reason)
+
+
+def download(wanted: Wanted, aside: Path) -> tuple[str, ...]:
+    """Fetches a web address; proxies, CA bundles and ~/.netrc count as requests has them.
+
+    Raises:
+        ConfigError: there is no such file, or it is not for everybody.
+        InputError: a web page came instead of data, nothing, or more than the limit.
+        EnvironmentFault: the server cannot be reached or breaks off again and again.
+    """
+    import requests
+
+    work = _Download(wanted.source, aside, wanted.meter)
+    attempts, best = 0, 0
+    with requests.Session() as session:
+        while True:
+            try:
+                work.attempt(session)
+                break
+            except requests.exceptions.SSLError as error:
+                _unreachable(wanted.source, error, "REQUESTS_CA_BUNDLE=FILE names your own CA")
+            except (
+                requests.ConnectionError,
+                requests.Timeout,
+                requests.exceptions.ChunkedEncodingError,
+                _AgainError,
+            ) as error:
+                if wanted.meter.done > best:
+                    attempts, best = 0, wanted.meter.done
+                if attempts == len(PAUSES):
+                    _unreachable(wanted.source, error)
+                time.sleep(max(PAUSES[attempts], getattr(error, "pause", 0.0)))
+                attempts += 1
+            except ValueError as error:  # InvalidURL and its like; their words hold the address
+                _not_an_address(wanted.source, error)
+            except requests.RequestException as error:
+                _unreachable(wanted.source, error)
+    _check(aside, wanted)
+    return ()
+
+
+@dataclass
+class _Download:
+    """A file that grows by attempts.
+
+    Attributes:
+        version: what the server calls the bytes that are here; without it none can be added.
+    """
+
+    address: str
+    file: Path
+    meter: Meter
+    version: str = ""
+
+    def attempt(self, session: Any) -> None:
+        have = self.file.stat().st_size if self.version and self.file.exists() else 0
+        headers = {"Accept-Encoding": "identity"}
+        if have:
+            headers |= {"Range": f"bytes={have}-", "If-Range": self.version}
+        with session.get(self.address, stream=True, timeout=TIMEOUT, headers=headers) as answer:
+            self._refuse(answer)
+            if answer.status_code == 206 and not self._goes_on(answer, have):
+                self.version = ""
+                raise _AgainError("the server sent another part than was asked for")
+            have = have if answer.status_code == 206 else 0
+            self._receive(answer, have)
+
+    def _receive(self, answer: Any, have: int) -> None:
+        packed = "Content-Encoding" in answer.headers
+        length = None if packed else answer.headers.get("Content-Length")
+        total = have + int(length) if length is not None and length.isdigit() else None
+        self.version = "" if packed else _version(answer)
+        self.meter.begin(have, total)
+        self._check_room(total)
+        with self.file.open("ab" if have else "wb") as file:
+            for chunk in answer.iter_content(CHUNK):
+                file.write(chunk)
+                self.meter.add(len(chunk))
+        if total is not None and self.meter.done != total:
+            raise _AgainError(f"{self.meter.done:,} of {total:,} bytes came")
+
+    def _refuse(self, answer: Any) -> None:
+        status = answer.status_code
+        if status == 416:  # the file is shorter now
+            self.version = ""
+        if status in (*PASSING, 416):
+            after = answer.headers.get("Retry-After", "")
+            pause = min(float(after), LONGEST_PAUSE) if after.isdigit() else 0.0
+            raise _AgainError(f"{status} {answer.reason}", pause)
+        if status >= 400:
+            closed = status in (401, 403, 407)
+            raise ConfigError(
+                "the source could not be downloaded",
+                expected=f"a file at {redact(self.address)}",
+                found=f"{status} {answer.reason}",
+                next="put the login for this host into ~/.netrc, or fetch the file by hand"
+                if closed
+                else "mend data.source in the experiment file",
+            )
+        if status not in (200, 206):
+            raise _AgainError(f"{status} {answer.reason}")
+
+    @staticmethod
+    def _goes_on(answer: Any, have: int) -> bool:
+        part = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
+        return have > 0 and part is not None and int(part[1]) == have
+
+    def _check_room(self, total: int | None) -> None:
+        free = shutil.disk_usage(self.file.parent).free
+        if total is not None and total - self.meter.done > free:
+            raise EnvironmentFault(
+                "the disk has no room for the download",
+                expected=shown_size(total - self.meter.done),
+                found=f"{shown_size(free)} free",
+                next="free some space and try again",
+            )
+
+
+def _version(answer: Any) -> str:
+    """A strong ETag or a date: what If-Range may carry (RFC 9110, 13.1.5)."""
+    tag = answer.headers.get("ETag", "")
+    return str(tag if tag.startswith('"') else answer.headers.get("Last-Modified", ""))
+
+
+def _check(file: Path, wanted: Wanted) -> None:
+    with file.open("rb") as content:
+        start = content.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    page = start.startswith((b"<!doctype html", b"<html"))
+    if page and wanted.target.suffix not in WEB_PAGES:
+        raise InputError(
+            "the server sent a web page instead of data",
+            expected=f"a data file from {redact(wanted.source)}",
+            found="HTML: a login, or a page about the file",
+            next="give the address of the file itself; a login belongs into ~/.netrc",
+        )
+    if not file.stat().st_size:
+        raise InputError(
+            "the server sent an empty file",
+            expected=f"data from {redact(wanted.source)}",
+            found="0 bytes",
+        )
+
+
+def _not_an_address(source: str, error: Exception) -> NoReturn:
+    raise ConfigError(
+        "the source is no web address",
+        expected="https://host/path, with %2F for a / and %40 for an @ in a name or a password",
+        found=f"{type(error).__name__}: {redact(source)}",
+        next="mend data.source in the experiment file; a login belongs into ~/.netrc",
+    ) from None
+
+
+def _unreachable(source: str, error: Exception, hint: str = "") -> NoReturn:
+    raise EnvironmentFault(
+        "the source could not be downloaded",
+        expected=f"a whole file from {redact(source)}",
+        found=f"{type(error).__name__.strip('_').removesuffix('Error')}: {_reason(error)}",
+        next=hint or "try again, or put the file there by hand and type gristmill run",
+    ) from None
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost words, without the address and whatever secret it holds."""
+    inner = error.args[0] if error.args else error
+    inner = getattr(inner, "reason", inner)
+    text = " ".join(str(inner).split())
+    return re.sub(r"\?\S*", "?…", redact(text))[:200]

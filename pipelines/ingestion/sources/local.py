@@ -1,0 +1,128 @@
+"""Files and folders of this machine."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import unquote, urlsplit
+
+from pipelines.config import ConfigError, InputError, nearest
+from pipelines.ingestion.sources.meter import Wanted
+
+MEND = "mend data.source in the experiment file, or what stands after --data"
+PREFIXES = ("sklearn", "openml", "keras", "https", "file")
+
+
+def copy(wanted: Wanted, aside: Path) -> tuple[str, ...]:
+    """Copies a file, or a folder without hidden files; links may not lead out of it."""
+    origin = _place(wanted)
+    try:
+        if origin.is_dir():
+            _copy_folder(origin, aside, wanted.target)
+        elif origin.is_file():
+            _copy_file(origin, aside)
+        else:
+            _not_there(origin, wanted.source)
+    except PermissionError as error:
+        raise InputError(
+            "the source may not be read",
+            expected="the right to read it",
+            found=f"no permission for {error.filename or origin}",
+            next=f"chmod u+rX {error.filename or origin}",
+        ) from error
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        _no_path(wanted.source)
+    return ()
+
+
+def _place(wanted: Wanted) -> Path:
+    text = wanted.source
+    if text.lower().startswith("file://"):
+        text = unquote(urlsplit(text).path)
+    elif text.lower().startswith("file:"):
+        text = text[len("file:") :]
+    if "\0" in text or len(os.fsencode(text)) > os.pathconf("/", "PC_PATH_MAX"):
+        _no_path(text)
+    return wanted.project.root / Path(text).expanduser()
+
+
+def _no_path(text: str) -> NoReturn:
+    raise ConfigError("the source is no path", expected="a path", found=repr(text[:60]), next=MEND)
+
+
+def _not_there(origin: Path, source: str) -> NoReturn:
+    prefix, colon, rest = source.partition(":")
+    near = nearest(prefix, PREFIXES) if colon else ""
+    found = f"something else at {origin}" if os.path.lexists(origin) else f"nothing at {origin}"
+    raise ConfigError(
+        "the source file is not there",
+        expected="a file or a folder",
+        found=found,
+        next=f"did you mean {near}:{rest}?" if near and near != prefix else MEND,
+    )
+
+
+def _copy_file(origin: Path, aside: Path) -> None:
+    before = origin.stat()
+    shutil.copyfile(origin, aside)
+    after = origin.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise InputError(
+            "the source changed while it was copied",
+            expected=f"{origin} to stay as it is",
+            found=f"{before.st_size:,} bytes, then {after.st_size:,}",
+            next="try again when nothing writes to it",
+        )
+
+
+def _copy_folder(origin: Path, aside: Path, target: Path) -> None:
+    if target.resolve().is_relative_to(origin.resolve()) and target.resolve() != origin.resolve():
+        raise ConfigError(
+            "a folder cannot be copied into itself",
+            expected="a source beside the project's data",
+            found=str(origin),
+            next=MEND,
+        )
+    files = list(_files(origin))
+    if not files:
+        raise InputError("the source folder is empty", expected="files", found=f"none in {origin}")
+    for file in files:
+        place = aside / file.relative_to(origin)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _copy_file(file, place)
+
+
+def _files(origin: Path) -> Iterator[Path]:
+    """All files that are not hidden, sorted; raises InputError at what is no plain file."""
+    inside = origin.resolve()
+    for folder, folders, names in os.walk(origin, onerror=_stop):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in folders:
+            if (Path(folder) / name).is_symlink():
+                _refuse(Path(folder) / name, "a link to a folder")
+        for name in sorted(name for name in names if not name.startswith(".")):
+            file = Path(folder) / name
+            if file.is_symlink() and not file.resolve().is_relative_to(inside):
+                _refuse(file, "a link that leads out of the folder")
+            if not file.is_file():
+                _refuse(file, "a broken link" if file.is_symlink() else "a pipe or a device")
+            yield file
+
+
+def _stop(error: OSError) -> None:
+    raise error
+
+
+def _refuse(place: Path, what: str) -> NoReturn:
+    raise InputError(
+        "the source folder holds what cannot be copied",
+        expected="files and folders, and no link that leads out of it",
+        found=f"{what}: {place}",
+        next="put the file itself there, or take the link away",
+    )

@@ -1,0 +1,120 @@
+"""Object stores and other file systems, through fsspec."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any, NoReturn
+
+from pipelines.config import (
+    FORMS,
+    SOURCES,
+    ConfigError,
+    EnvironmentFault,
+    InputError,
+    nearest,
+    redact,
+)
+from pipelines.config.source_kinds import DATABASES
+from pipelines.ingestion.sources.meter import FULL, Meter, Wanted
+
+CHUNK = 1 << 20
+
+
+def copy_from_store(wanted: Wanted, aside: Path) -> tuple[str, ...]:
+    """Copies a file or, without hidden files, a folder; logins are the store's own variables.
+
+    Raises:
+        ConfigError: fsspec does not know the store, a package for it is missing, nothing is there.
+        EnvironmentFault: the store cannot be reached.
+    """
+    try:
+        system, path = _opened(wanted.source)
+        if system.isdir(path):
+            _copy_folder(system, path, aside, wanted.meter)
+        elif system.exists(path):
+            wanted.meter.begin(0, system.size(path))
+            _copy_file(system, path, aside, wanted.meter)
+        else:
+            _not_there(wanted.source)
+    except FileNotFoundError:
+        _not_there(wanted.source)
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise EnvironmentFault(
+            "the store could not be read",
+            expected=f"an answer for {redact(wanted.source)}",
+            found=f"{type(error).__name__}: {redact(str(error))[:200]}",
+            next="try again; a login comes from the store's own environment variables",
+        ) from None
+    return ()
+
+
+def _opened(source: str) -> tuple[Any, str]:
+    import fsspec
+    from fsspec.core import url_to_fs
+
+    scheme = source.partition("://")[0]
+    known = fsspec.available_protocols()
+    if scheme not in known or "::" in source:
+        names = [*known, "https", *DATABASES, *(kind.name for kind in SOURCES)]
+        near = nearest(scheme, names)
+        raise ConfigError(
+            f"no source of the kind '{scheme}'",
+            expected=f"one of {FORMS}",
+            found=redact(source),
+            next=f"did you mean {near}{':' if near in ('openml', 'keras', 'sklearn') else '://'}…?"
+            if near and near != scheme
+            else "",
+        )
+    try:
+        return url_to_fs(source, use_listings_cache=False, skip_instance_cache=True)  # type: ignore[no-any-return]
+    except (ImportError, ValueError) as error:
+        missing = getattr(error.__cause__ or error, "name", None)
+        raise ConfigError(
+            f"{scheme}:// cannot be read here",
+            expected="the package that fsspec needs for it" if missing else "a whole address",
+            found=f"no {missing}" if missing else redact(str(error))[:200],
+            next=f"pip install {missing}" if missing else "mend data.source",
+        ) from error
+
+
+def _copy_folder(system: Any, path: str, aside: Path, meter: Meter) -> None:
+    root = PurePosixPath(system._strip_protocol(path))
+    found = {
+        PurePosixPath(name).relative_to(root): (name, entry)
+        for name, entry in system.find(str(root), detail=True).items()
+    }
+    wanted = {
+        place: (name, entry)
+        for place, (name, entry) in sorted(found.items())
+        if not any(part.startswith(".") and part != ".." for part in place.parts) and place.parts
+    }
+    if not wanted:
+        raise InputError("the source folder is empty", expected="files", found=f"none in {root}")
+    sizes = [entry.get("size") for _, entry in wanted.values()]
+    meter.begin(0, sum(sizes) if None not in sizes else None)
+    for place, (name, _) in wanted.items():
+        if ".." in place.parts:
+            raise InputError(
+                "the source folder is not taken", expected="paths inside it", found=repr(name)
+            )
+        target = aside / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _copy_file(system, name, target, meter)
+
+
+def _copy_file(system: Any, name: str, target: Path, meter: Meter) -> None:
+    with system.open(name, "rb") as source, target.open("wb") as file:
+        while chunk := source.read(CHUNK):
+            file.write(chunk)
+            meter.add(len(chunk))
+
+
+def _not_there(source: str) -> NoReturn:
+    raise ConfigError(
+        "the source is not there",
+        expected="a file or a folder",
+        found=f"nothing at {redact(source)}",
+        next="mend data.source in the experiment file",
+    )

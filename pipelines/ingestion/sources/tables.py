@@ -1,0 +1,122 @@
+"""Tables that scikit-learn brings or fetches from openml.org."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pipelines.config import ConfigError, EnvironmentFault, InputError, nearest
+from pipelines.ingestion.sources.meter import Wanted
+from pipelines.ingestion.sources.rows import write_rows
+
+
+def scikit_learn_table(wanted: Wanted, aside: Path) -> tuple[str, ...]:
+    """One of the tables that scikit-learn brings; whole numbers are written without a point."""
+    from sklearn import datasets
+
+    tables: dict[str, tuple[Callable[..., Any], dict[str, Any], str]] = {
+        "breast_cancer": (datasets.load_breast_cancer, {}, "malignant_or_benign"),
+        "diabetes": (datasets.load_diabetes, {"scaled": False}, "progression"),
+        "digits": (datasets.load_digits, {}, "digit"),
+        "iris": (datasets.load_iris, {}, "species"),
+        "wine": (datasets.load_wine, {}, "cultivar"),
+    }
+    name = wanted.name
+    if name not in tables:
+        near = nearest(name, tables)
+        raise ConfigError(
+            f"scikit-learn brings no data set '{name[:60]}'",
+            expected="sklearn: and one of " + ", ".join(tables),
+            found=f"sklearn:{name[:60]}",
+            next=f"source: sklearn:{near}" if near else "",
+        )
+    load, arguments, target = tables[name]
+    bunch = load(**arguments)
+    header = [str(column).replace(" ", "_") for column in bunch.feature_names] + [target]
+    columns = [*bunch.data.T.tolist(), bunch.target.tolist()]
+    write_rows(header, [[[*map(_number, column)] for column in columns]], aside, wanted.parquet)
+    return ()
+
+
+def _number(value: float) -> float:
+    return int(value) if float(value).is_integer() else float(value)
+
+
+def openml_table(wanted: Wanted, aside: Path) -> tuple[str, ...]:
+    """A table of openml.org by `NAME`, `NAME@VERSION` or ID, its target as the last column.
+
+    scikit-learn checks the download against the MD5 that openml.org gives.
+
+    Raises:
+        ConfigError: there is no such table.
+        InputError: it is a sparse one.
+        EnvironmentFault: openml.org could not be reached.
+    """
+    from urllib.error import URLError
+
+    from sklearn.datasets import fetch_openml
+    from sklearn.datasets._openml import OpenMLError
+
+    asked = _asked(wanted.name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on retries, and on versions: the notes name them
+            bunch = fetch_openml(**asked, as_frame=True, parser="pandas", cache=False)
+    except (URLError, TimeoutError) as error:
+        if getattr(error, "code", None) in (404, 412):
+            _no_such_table(wanted.name, error)
+        raise EnvironmentFault(
+            "openml.org could not be reached",
+            expected=f"the table {wanted.name}",
+            found=f"{type(error).__name__}: {error}"[:200],
+            next="try again, or put the file there by hand and type gristmill run",
+        ) from None
+    except OpenMLError as error:
+        _no_such_table(wanted.name, error)
+    except ValueError as error:  # a sparse table, broken bytes, an ARFF that pandas cannot read
+        raise InputError(
+            "the table of openml.org cannot be taken",
+            expected="a whole table of numbers, texts and categories",
+            found=" ".join(str(error).split())[:200],
+            next="take another version, or put the file there by hand",
+        ) from error
+    frame = bunch.frame
+    columns = [[*map(_value, frame[name].astype(object).tolist())] for name in frame.columns]
+    write_rows([*map(str, frame.columns)], [columns], aside, wanted.parquet)
+    about = bunch.details
+    note = f"openml: {about['name']} version {about['version']}, ID {about['id']}"
+    exact = f"; source: openml:{about['id']} asks for this very table"
+    return (note + ("" if "data_id" in asked else exact),)
+
+
+def _asked(text: str) -> dict[str, Any]:
+    name, _, version = text.partition("@")
+    if name.isdigit() and not version:
+        return {"data_id": int(name)}
+    if not name or (version and not version.isdigit()) or "/" in name:
+        raise ConfigError(
+            "openml: takes a name or a number",
+            expected="openml:NAME, openml:NAME@VERSION or openml:ID",
+            found=f"openml:{text[:60]}",
+        )
+    return {"name": name, "version": int(version) if version else "active"}
+
+
+def _no_such_table(name: str, error: Exception) -> NoReturn:
+    raise ConfigError(
+        "openml.org has no such table",
+        expected="openml:NAME, openml:NAME@VERSION or openml:ID of an active table",
+        found=f"openml:{name}: " + " ".join(str(error).split())[:160],
+        next="look it up at https://www.openml.org/search?type=data",
+    ) from None
+
+
+def _value(value: Any) -> Any:
+    """A cell: missing is None, a whole number an int."""
+    if value is None or value != value:
+        return None
+    if isinstance(value, bool | str):
+        return value
+    return _number(value) if isinstance(value, int | float) else str(value)
