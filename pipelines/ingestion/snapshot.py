@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from pipelines.config import ConfigError, Document, InputError, Project, load_experiment, writing
+from pipelines.config import (
+    ConfigError,
+    EnvironmentFault,
+    InputError,
+    Project,
+    load_experiment,
+)
 from pipelines.ingestion import versions
 from pipelines.ingestion.sources import fetch
-from pipelines.ingestion.table import Ingested, ingest_file
 from pipelines.ingestion.versions import DataState
-
-Check = Callable[[Path, Document], object]
-"""Raises when an ingested table does not fit the experiment."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def snapshot(project: Project, name: str) -> Snapshot:
     if state is DataState.EDITED:
         raise edited(data.folder, data.path, name)
     how = "as pinned"
-    if state is DataState.MISSING:
+    if state in (DataState.MISSING, DataState.OTHER):
         how = restore(project, name)
     elif state is DataState.ABSENT:
         _fetch(project, data.source, data.path, name)
@@ -71,8 +70,12 @@ def restore(project: Project, name: str, *, discard: bool = False) -> str:
         return "as pinned"
     if state is DataState.EDITED and not discard:
         raise edited(data.folder, data.path, name)
-    if versions.restore_from_cache(project, data.folder):
-        return "restored by DVC"
+    try:
+        if versions.restore_from_cache(project, data.folder):
+            return "restored by DVC"
+    except EnvironmentFault:  # a remote that cannot be used: the source may have the bytes
+        if data.source is None:
+            raise
     place = project.root / "data" / data.folder
     kept = None
     if place.exists():
@@ -134,52 +137,12 @@ def edited(folder: str, path: str, name: str) -> InputError:
     )
 
 
-@dataclass(frozen=True)
-class Refreshed:
-    """What a refresh did."""
-
-    changed: bool
-    before: int | None
-    after: Ingested
-
-
-def refresh(project: Project, name: str, given: Path | None, check: Check) -> Refreshed:
-    """Takes a new version of a data set: fetched, ingested and validated aside, then pinned.
-
-    Args:
-        given: a file to take instead of the experiment's source.
-        check: called with the ingested table's path and the document; raises when it is invalid.
-
-    Raises:
-        GristmillError: whatever is wrong with the new version; the old one stays in place.
-    """
-    import pyarrow.parquet
-
-    document = load_experiment(project, name).document
-    data = document.data
-    target = project.root / data.path
-    if given is None and data.source is None:
-        raise ConfigError(
-            f"{name} names no source to fetch from",
-            expected="data.source in the experiment file, or --data FILE",
-            found="neither",
-        )
-    scratch = project.root / "build"
-    scratch.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch, prefix=".refresh-") as aside:
-        raw = Path(aside) / target.name
-        fetch(project, str(given) if given is not None else str(data.source), raw)
-        table = Path(aside) / "table.parquet"
-        ingested = ingest_file(raw, table)
-        check(table, document)
-        old = project.build(name) / "table.parquet"
-        before = pyarrow.parquet.read_metadata(old).num_rows if old.exists() else None
-        if target.exists() and target.read_bytes() == raw.read_bytes():
-            same = versions.data_state(project, data.folder) is DataState.PINNED
-            if not same:
-                versions.pin(project, data.folder)
-            return Refreshed(not same, before, ingested)
-        with writing(target) as place:
-            shutil.copyfile(raw, place)
-        versions.pin(project, data.folder)
-    return Refreshed(True, before, ingested)
+def not_pinned(folder: str, path: str, name: str) -> InputError:
+    """The error for data that would be overwritten and that nothing but this folder has."""
+    return InputError(
+        f"data/{folder} is on disk, but not pinned: it would be overwritten",
+        expected="data that data.dvc pins, or none",
+        found="data that only this folder has",
+        next=f"gristmill data refresh {name} --data {path}   pins them\n"
+        "or move them out of data/, and type this again",
+    )
