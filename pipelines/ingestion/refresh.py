@@ -223,10 +223,12 @@ def _aside(project: Project) -> Iterator[Path]:
     """A folder to try a version in; its lock tells others that this process lives."""
     scratch = project.root / "build"
     scratch.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch, prefix=PREFIX) as folder:
-        with Path(folder, "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield Path(folder)
+    with (
+        tempfile.TemporaryDirectory(dir=scratch, prefix=PREFIX) as folder,
+        Path(folder, "lock").open("w") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(folder)
 
 
 def sweep(project: Project) -> int:

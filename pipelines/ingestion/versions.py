@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import psutil
-from dvc.dependency import loads_from
 from dvc.exceptions import DvcException, ReproductionError
 from dvc.fs import LocalFileSystem, RemoteMissingDepsError
 from dvc.lock import LockError
@@ -362,7 +361,7 @@ def merge_pins(project: Project, base: str, ours: str, theirs: str) -> MergedPin
         merged, conflicts = dict(o), {}
         for name in sorted({*b, *o, *t}):
             old, mine, other = (_oid(side.get(name)) for side in sides)
-            if other == old or other == mine:
+            if other in (old, mine):
                 continue
             if mine == old:
                 merged.pop(name, None)
@@ -405,6 +404,8 @@ def _oid(part: Tree | None) -> str:
 
 def _tree(repo: Any, digest: str, *, remote: bool = False) -> Tree | None:
     """A list of files by its hash, from the cache or, where asked, the remote."""
+    if not digest:
+        return None
     odb, info = repo.cache.local, HashInfo("md5", digest)
     try:
         return Tree.load(odb, info)
@@ -455,7 +456,9 @@ def _with(
 ) -> Tree:
     folder, inside = path.parts[1], path.parts[2:]
     base = (
-        _on_disk(project, repo, folder, add=add) if edits else _pinned_part(project, repo, folder)
+        _built(repo, project.root / "data" / folder, add=add)
+        if edits
+        else _pinned_part(project, repo, folder)
     )
     part = Tree()
     for key, meta, info in base:
@@ -469,10 +472,6 @@ def _with(
         part.add(inside, None, made.hash_info)
     part.digest()
     return part
-
-
-def _on_disk(project: Project, repo: Any, folder: str, *, add: bool) -> Tree:
-    return _built(repo, project.root / "data" / folder, add=add)  # type: ignore[no-any-return]
 
 
 def _pinned_part(project: Project, repo: Any, folder: str) -> Tree:
@@ -679,11 +678,7 @@ def _subtree(tree: Tree, folder: str) -> Any:
 
 
 def _hash_of(repo: Any, folder: str) -> Any:
-    stage = repo.stage.load_one(PIN) if Path(repo.root_dir, PIN).exists() else None
-    (place,) = loads_from(stage, [str(Path(repo.root_dir, "data", folder))]) if stage else (None,)
-    if place is None:
-        raise InputError("there is no pin yet", expected=PIN, found="none")
-    return place.get_hash()
+    return _built(repo, Path(repo.root_dir, "data", folder), add=False).hash_info
 
 
 def _last_ingested(repo: Any, experiment_folder: str) -> Any:
