@@ -160,8 +160,8 @@ def log(name: str) -> None:
         console.print(f"data/{folder} was never pinned; next: gristmill run {name}")
     if found.unknown:
         console.print(
-            f"older pins whose lists of files are neither in DVC's cache nor in a remote, and which "
-            f"cannot be read: {found.unknown}",
+            f"{found.unknown} older pins are not shown: their lists of files are neither in DVC's "
+            "cache nor in a remote",
             soft_wrap=True,
         )
 

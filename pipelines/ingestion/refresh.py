@@ -151,12 +151,12 @@ def _path_of(project: Project, name: str) -> PurePosixPath | None:
 
 
 def _table(aside: Path, name: str) -> Path:
-    return aside / name / "table.parquet"
+    return aside / "tables" / name / "table.parquet"
 
 
 def _ingested(aside: Path, experiment: Experiment, raw: Path) -> Ingested:
     table = _table(aside, experiment.name)
-    table.parent.mkdir()
+    table.parent.mkdir(parents=True)
     return _ingest(raw, table, experiment.data)
 
 
@@ -204,13 +204,13 @@ def _old_table(
             and not versions.data_plan(project, name, path.parts[1]).stages[0].changes
         ):
             return table
-    raw = aside / "old" / path.name
+    raw = aside / "old" / "raw" / path.name
     if state is DataState.PINNED:
         raw = project.root / experiment.data.path
     elif not versions.lay_out(project, path, raw):
         return None
-    table = _table(aside, "old table")
-    table.parent.mkdir()
+    table = aside / "old" / "table.parquet"
+    table.parent.mkdir(exist_ok=True)
     try:
         _ingest(raw, table, experiment.data)
     except GristmillError:  # what is pinned could be read by earlier rules only

@@ -96,6 +96,11 @@ def _without_package(error: RemoteMissingDepsError) -> EnvironmentFault:
     )
 
 
+def _place(project: Project, name: str) -> str:
+    """A path in the project as DVC takes it: from the folder that the command was typed in."""
+    return os.path.relpath(project.root / name)
+
+
 def data_state(project: Project, folder: str) -> DataState:
     """Compares `data/<folder>` with what `data.dvc` pins, reading only files that changed."""
     with _opened(project) as repo:
@@ -151,7 +156,7 @@ def restore_from_cache(project: Project, folder: str) -> bool:
     Returns:
         Whether the folder then matches the pin.
     """
-    target = f"data/{folder}"
+    target = _place(project, f"data/{folder}")
     with _opened(project) as repo:
         tree = _pinned(project, repo)
         part = None if tree is None else _subtree(tree, folder)
@@ -176,7 +181,7 @@ def matches_pin(project: Project) -> bool:
         if out is None or not Path(out.fs_path).exists() or out.get_hash() != out.hash_info:
             return False
         if out.get_obj() is None:
-            repo.add("data")
+            repo.add(_place(project, "data"))
         return True
 
 
@@ -192,15 +197,15 @@ def pin(project: Project, folder: str) -> str:
     with _opened(project) as repo:
         out = _pin(project, repo)
         if out is None:
-            repo.add("data")
+            repo.add(_place(project, "data"))
         else:
             tree = out.get_obj()
             if tree is None:
                 raise _unknown_pin()
-            repo.add(f"data/{folder}")
+            repo.add(_place(project, f"data/{folder}"))
             names = {key[0] for key, _, _ in tree}
             if all((project.root / "data" / name).exists() for name in names):
-                repo.add("data")  # a part's add leaves the size out of the pin
+                repo.add(_place(project, "data"))  # a part's add leaves the size out of the pin
         return str(_hash_of(repo, folder).value)
 
 
@@ -542,7 +547,7 @@ def _finish_move(project: Project, repo: Any) -> None:
     file = project.root / PIN
     if file.exists() and history.whole_of(file.read_text(encoding="utf-8")) == move["pin"]:
         repo._reset()
-        repo.checkout(targets=[f"data/{move['folder']}"], force=True)
+        repo.checkout(targets=[_place(project, f"data/{move['folder']}")], force=True)
     journal.unlink()
 
 
@@ -569,7 +574,8 @@ def _reasons(stage: Any) -> tuple[str, ...]:
         if isinstance(entry, str):
             lines.append(entry)
             continue
-        for place, what in next(iter(entry.values())).items():
+        for shown, what in next(iter(entry.values())).items():
+            place = os.path.relpath(shown, stage.repo.root_dir)
             if isinstance(what, dict):
                 lines += [f"{key} in {place} {how}" for key, how in what.items()]
             elif what in MISSING and place.startswith("build/"):
@@ -592,9 +598,12 @@ def run_stage(project: Project, stage: str, experiment: str, force: bool) -> boo
     record = project.build(experiment) / "logs" / f"{stage}.json"
     record.unlink(missing_ok=True)
     os.environ["GRISTMILL_RECORD"] = str(record)
+    target = f"{stage}@{experiment}"
+    if (file := _place(project, "dvc.yaml")) != "dvc.yaml":
+        target = f"{file}:{target}"
     try:
         with _opened(project) as repo:
-            return bool(repo.reproduce(f"{stage}@{experiment}", single_item=True, force=force))
+            return bool(repo.reproduce(target, single_item=True, force=force))
     except EnvironmentFault as fault:
         if record.is_file():
             raise GristmillError.from_record(read_json(record)) from fault
@@ -638,7 +647,9 @@ def data_plan(project: Project, experiment: str, folder: str) -> DataPlan:
     """What DVC would do for the experiment over the data set in `data/<folder>`."""
     with _opened(project) as repo:
         data = _state(project, repo, folder)
-        stages = list(repo.stage.load_all("dvc.yaml", f"*@{experiment}", glob=True))
+        stages = list(
+            repo.stage.load_all(_place(project, "dvc.yaml"), f"*@{experiment}", glob=True)
+        )
         reasons = {stage.addressing.split("@")[0]: _reasons(stage) for stage in stages}
     states = tuple(StageState(name, reasons.get(name, ("first time",))) for name in STAGES)
     return DataPlan(data, states, _digests(stages))
@@ -647,7 +658,9 @@ def data_plan(project: Project, experiment: str, folder: str) -> DataPlan:
 def digests(project: Project, experiment: str) -> Mapping[str, str]:
     """DVC's hashes of what the experiment's stages read and made, by path."""
     with _opened(project) as repo:
-        return _digests(repo.stage.load_all("dvc.yaml", f"*@{experiment}", glob=True))
+        return _digests(
+            repo.stage.load_all(_place(project, "dvc.yaml"), f"*@{experiment}", glob=True)
+        )
 
 
 def _digests(stages: Iterable[Any]) -> dict[str, str]:
@@ -662,7 +675,7 @@ def _digests(stages: Iterable[Any]) -> dict[str, str]:
 def _pin(project: Project, repo: Any) -> Any:
     if not (project.root / PIN).is_file():
         return None
-    (out,) = repo.stage.load_one(PIN).outs
+    (out,) = repo.stage.load_one(_place(project, PIN)).outs
     return out
 
 
@@ -683,7 +696,7 @@ def _hash_of(repo: Any, folder: str) -> Any:
 
 def _last_ingested(repo: Any, experiment_folder: str) -> Any:
     """The hash of a data set's folder that `dvc.lock` has from the last ingest."""
-    for stage in repo.stage.load_all("dvc.yaml", "ingest@*", glob=True):
+    for stage in repo.stage.load_all(str(Path(repo.root_dir, "dvc.yaml")), "ingest@*", glob=True):
         for dep in stage.deps:
             if dep.def_path == f"data/{experiment_folder}" and dep.hash_info:
                 return dep.hash_info

@@ -7,17 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config import (
-    ConfigError,
-    DataInvalid,
-    Document,
-    GristmillError,
-    InputError,
-    Project,
-)
-from pipelines.ingestion.snapshot import Refreshed, refresh, restore, snapshot
+from pipelines.config import ConfigError, InputError, Project
+from pipelines.ingestion.snapshot import restore, snapshot
 from pipelines.ingestion.versions import DataState, data_digest, data_state
-from pipelines.validation import validate_table
 
 EXPERIMENT = """\
 data: {{path: data/churn/churn.csv, {source}target: b, task: regression}}
@@ -140,14 +132,6 @@ def test_an_edit_is_kept_when_the_pinned_bytes_cannot_be_had(project: Project) -
     assert everything(project) == before
 
 
-def test_an_edit_may_be_taken_in_as_a_new_version(project: Project) -> None:
-    edited = edit(project)
-    done = refresh(project, "digits", digits(project), nothing_wrong)
-    assert done.changed
-    assert digits(project).read_bytes() == edited
-    assert snapshot(project, "digits").how == "as pinned"
-
-
 def test_new_data_on_disk_are_pinned(project: Project) -> None:
     file = write_churn(project)
     file.parent.mkdir()
@@ -162,75 +146,3 @@ def test_new_data_are_fetched_from_their_source_and_pinned(project: Project) -> 
     assert snapshot(project, "churn").how == "fetched from here.csv and pinned"
     assert file.read_text() == "a,b\n1,2\n"
     assert data_state(project, "digits") is DataState.PINNED
-
-
-def nothing_wrong(table: Path, document: Document) -> None:
-    """A check that finds nothing."""
-
-
-def test_a_refresh_of_the_same_bytes_changes_nothing(project: Project) -> None:
-    before = everything(project)
-    done = refresh(project, "digits", None, nothing_wrong)
-    assert (done.changed, done.after.rows) == (False, 1797)
-    assert everything(project) == before
-
-
-def test_a_refresh_takes_a_valid_new_version_and_keeps_the_other_data_sets(
-    project: Project, tmp_path: Path
-) -> None:
-    lines = digits(project).read_text().splitlines(keepends=True)
-    new = tmp_path / "new.csv"
-    new.write_text("".join(lines[:-100]))
-    before = data_digest(project, "digits"), data_digest(project, "diabetes")
-    pinned = (project.root / "data.dvc").read_text()
-
-    def check(table: Path, document: Document) -> None:
-        assert digits(project).read_text() == "".join(lines)  # aside: the old one is in place
-        validate_table(table, document, tmp_path / "report", "report")
-
-    done = refresh(project, "digits", new, check)
-    assert isinstance(done, Refreshed)
-    assert (done.changed, done.before, done.after.rows) == (True, None, 1697)
-    assert digits(project).read_bytes() == new.read_bytes()
-    assert (project.root / "data.dvc").read_text() != pinned
-    assert data_state(project, "digits") is DataState.PINNED
-    assert data_digest(project, "digits") != before[0]
-    assert data_digest(project, "diabetes") == before[1]
-    assert data_state(project, "diabetes") is DataState.PINNED
-
-
-def invalid(lines: list[str]) -> str:
-    return "".join([lines[0], lines[1].replace("0,", "99,", 1), *lines[2:]])
-
-
-def ragged(lines: list[str]) -> str:
-    return "".join([*lines, "1,2\n"])
-
-
-@pytest.mark.parametrize(
-    ("spoil", "kind", "words"),
-    [
-        (invalid, DataInvalid, r"(?s)1 finding\n.*16 or less\n.*row 1 with 99"),
-        (ragged, InputError, "1 ragged row"),
-    ],
-)
-def test_a_refresh_with_an_invalid_version_leaves_everything_in_place(
-    project: Project, tmp_path: Path, spoil: object, kind: type[GristmillError], words: str
-) -> None:
-    new = tmp_path / "new.csv"
-    new.write_text(spoil(digits(project).read_text().splitlines(keepends=True)))  # type: ignore[operator]
-    before = everything(project)
-
-    def check(table: Path, document: Document) -> None:
-        validate_table(table, document, tmp_path / "report", "report")
-
-    with pytest.raises(kind, match=words):
-        refresh(project, "digits", new, check)
-    assert everything(project) == before
-    assert not list((project.root / "build").iterdir())
-
-
-def test_a_refresh_without_a_source_or_a_file_is_refused(project: Project) -> None:
-    write_churn(project)
-    with pytest.raises(ConfigError, match=r"(?s)names no source to fetch from.*--data FILE"):
-        refresh(project, "churn", None, nothing_wrong)
