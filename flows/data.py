@@ -171,6 +171,7 @@ def _remarks(version: Version) -> str:
     kept = {
         "cache": "",
         "remote": "in the remote only",
+        "unasked": "bytes not in the cache; the remote cannot be asked",
         "nowhere": "bytes neither in the cache nor in a remote",
     }
     return ", ".join(filter(None, (pinned, kept[version.kept])))

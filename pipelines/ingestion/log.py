@@ -10,6 +10,7 @@ from typing import Any
 
 from pipelines.config import (
     ConfigError,
+    EnvironmentFault,
     InputError,
     Project,
     load_experiment,
@@ -33,7 +34,7 @@ class Version:
         commit: the first one that pinned it; empty while none did.
         when: that commit's time, in seconds since 1970.
         whole: hash of a pin that holds it.
-        kept: where its bytes are: "cache", "remote" or "nowhere".
+        kept: where its bytes are, as `versions.kept` says.
         on_disk: whether the work tree holds it now.
         pinned: whether `data.dvc` pins it now.
         rows: None where nothing recorded them.
@@ -81,7 +82,10 @@ def _listed(project: Project, folder: str) -> tuple[list[Version], int]:
         now = history.whole_of(file.read_text(encoding="utf-8"))
         pins = [history.PinnedAt("", float("inf"), now), *pins]
     wholes = dict.fromkeys(pin.whole for pin in pins if pin.whole)
-    digests = versions.in_pins(project, wholes, folder, remote=True)
+    try:
+        digests = versions.in_pins(project, wholes, folder, remote=True)
+    except EnvironmentFault:  # a remote that cannot be used
+        digests = versions.in_pins(project, wholes, folder)
     first: dict[str, Version] = {}
     for pin in reversed(pins):  # the oldest commit that has a content gives it its place
         digest = digests.get(pin.whole)
@@ -204,9 +208,11 @@ def _lock_files(project: Project) -> Iterable[Mapping[str, Any]]:
     reader = YAML(typ="safe")  # in C: ten times as fast, for what DVC itself has written
     for text in history.locks(project):
         try:
-            yield (reader.load(text) or {}).get("stages") or {}
+            content = reader.load(text)
         except YAMLError:  # in conflict
             continue
+        if isinstance(content, dict):
+            yield content.get("stages") or {}
 
 
 def _entry(stage: Mapping[str, Any], part: str, path: str) -> str:

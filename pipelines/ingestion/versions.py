@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -71,29 +72,44 @@ def _opened(project: Project) -> Iterator[Any]:
     project.require_git()
     logging.getLogger("dvc").setLevel(logging.CRITICAL)  # below it, DVC draws progress bars
     try:
-        with Repo(str(project.root), _wait_for_lock=True) as repo, lock_repo(repo):
+        with (
+            _remotes_packages(),
+            Repo(str(project.root), _wait_for_lock=True) as repo,
+            lock_repo(repo),
+        ):
             _finish_move(project, repo)
             yield repo
     except LockError as error:
         raise EnvironmentFault(
             "another process holds DVC's lock", found=str(error), next="wait for it and try again"
         ) from error
-    except RemoteMissingDepsError as error:
-        raise _without_package(error) from error
     except DvcException as error:
         raise EnvironmentFault(
             "DVC could not do its part", found=_first_lines(error), next="dvc status -v"
         ) from error
 
 
-def _without_package(error: RemoteMissingDepsError) -> EnvironmentFault:
-    package = f"dvc-{error.protocol}"
+def _without_package(error: Exception) -> Exception:
+    """Of a remote's kind that this environment has no package for; other errors stay."""
+    named = re.search(r"dvc-\w+", str(error))
+    package = f"dvc-{error.protocol}" if isinstance(error, RemoteMissingDepsError) else ""
+    package = package or (named[0] if named else "")
+    if not package:
+        return error
     return EnvironmentFault(
-        f"DVC's remote {error.url} needs a package that is not installed",
-        expected=f"{package}, which setup does not bring",
-        found="not installed: " + ", ".join(error.missing_deps or [package]),
-        next=f"uv pip install --python .venv {package}",
+        "DVC's remote needs a package that is not installed",
+        expected=f"{package}, which `make setup` does not bring",
+        found=str(error),
+        next=f".venv/bin/uv pip install --python .venv {package}",
     )
+
+
+@contextmanager
+def _remotes_packages() -> Iterator[None]:
+    try:
+        yield
+    except (ImportError, RemoteMissingDepsError) as error:
+        raise _without_package(error) from error
 
 
 def _place(project: Project, name: str) -> str:
@@ -312,7 +328,9 @@ def from_cache(project: Project, prefix: str) -> list[str]:
 
 
 def kept(project: Project, folder: str, wholes: Mapping[str, str]) -> dict[str, str]:
-    """Where the bytes of versions are: "cache", "remote" or "nowhere".
+    """Where the bytes of versions are: "cache", "remote", "nowhere", or "unasked".
+
+    The last one is said where there is a remote that cannot be asked.
 
     Args:
         wholes: for each version's hash that of a pin that holds it.
@@ -324,14 +342,25 @@ def kept(project: Project, folder: str, wholes: Mapping[str, str]) -> dict[str, 
             part = None if tree is None else _subtree(tree, folder)
             files[digest] = set() if part is None else _lacking(repo, part)
         wanted = set().union(*files.values())
-        there: set[str] = set()
-        if wanted and _has_remote(repo):
-            there = set(repo.cloud.get_remote_odb().oids_exist(list(wanted)))
-    places = {digest: "cache" for digest, lacking in files.items() if not lacking}
-    return {
-        digest: places.get(digest, "remote" if lacking <= there else "nowhere")
-        for digest, lacking in files.items()
-    }
+        there = _in_remote(repo, wanted) if wanted and _has_remote(repo) else set()
+    return {digest: _where(lacking, there) for digest, lacking in files.items()}
+
+
+def _in_remote(repo: Any, wanted: Collection[str]) -> set[str] | None:
+    """Which files the remote has; None where it cannot be asked."""
+    try:
+        with _remotes_packages():
+            return set(repo.cloud.get_remote_odb().oids_exist(list(wanted)))
+    except (EnvironmentFault, DvcException, OSError):
+        return None
+
+
+def _where(lacking: set[str], there: set[str] | None) -> str:
+    if not lacking:
+        return "cache"
+    if there is None:
+        return "unasked"
+    return "remote" if lacking <= there else "nowhere"
 
 
 def cached(project: Project, digests: Collection[str]) -> dict[str, Path]:
@@ -360,7 +389,7 @@ def merge_pins(project: Project, base: str, ours: str, theirs: str) -> MergedPin
     Raises:
         InputError: the lists of files that the three pin are not all in the cache or the remote.
     """
-    with Repo(str(project.root)) as repo:
+    with _remotes_packages(), Repo(str(project.root)) as repo:
         sides = [_sets(repo, text) for text in (base, ours, theirs)]
         b, o, t = sides
         merged, conflicts = dict(o), {}
