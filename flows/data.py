@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -16,10 +17,11 @@ from pipelines.ingestion.log import Version, data_log, find, note_rows, recorded
 from pipelines.ingestion.refresh import Refreshed
 from pipelines.ingestion.refresh import refresh as take
 from pipelines.ingestion.versions import DataState, data_digest, data_state, go_to, pinned_digest
-from pipelines.preparation.changes import Changes, table_changes
 from pipelines.tracking import TrainedModel, data_rows, is_local, trained_models
 from pipelines.tracking.tags import DATA
-from pipelines.validation import validate_table
+
+if TYPE_CHECKING:
+    from pipelines.preparation.changes import Changes
 
 SHOWN = 8
 """Names that are listed before the rest is counted."""
@@ -72,12 +74,16 @@ def take_new_version(project: Project, name: str, given: Path | None) -> Refresh
 
 
 def _accept(project: Project, experiment: Experiment, table: Path) -> None:
+    from pipelines.validation import validate_table
+
     report = project.build(experiment.name) / "refresh" / "validation"
     validate_table(table, experiment.document, report, project.relative(report.parent))
 
 
 def _compare(old: Path, new: Path) -> list[str]:
     """Lines on what is different between the tables of two versions."""
+    from pipelines.preparation.changes import table_changes
+
     return [*_row_lines(table_changes(old, new)), *_distributions(old, new)]
 
 

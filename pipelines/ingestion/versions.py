@@ -300,7 +300,7 @@ def go_to(project: Project, folder: str, whole: str, digest: str) -> None:
                 f"the bytes of version {digest[:8]} of data/{folder} are not here",
                 expected=f"in {remote}",
                 found=f"{what} is nowhere to be found" if part is None else f"{what} are missing",
-                next="dvc push --all-commits where that version was pinned, then this again",
+                next=f"where it is: gristmill data use NAME {digest[:8]} && dvc push data.dvc",
             )
         _move(project, repo, folder, part)
         _finish_move(project, repo)

@@ -35,9 +35,14 @@ def forget(project: Project) -> None:
 
 
 def shared(project: Project, remote: Path) -> None:
-    """Adds a remote, and pushes all versions to it."""
+    """Adds a remote, and pushes each version to it.
+
+    `dvc push --all-commits` would not do: it asks each commit's own settings for the remote.
+    """
     dvc(project.root, "remote", "add", "-q", "-d", "here", str(remote))
-    dvc(project.root, "push", "-q", "--all-commits")
+    for revision in ("first", "main"):
+        use(project, revision)
+        dvc(project.root, "push", "-q", "data.dvc")
     commit(project, "a remote")
 
 
@@ -106,7 +111,9 @@ def test_bytes_that_are_nowhere_are_marked_and_an_error_that_changes_nothing(
 ) -> None:
     forget(versioned)
     before = everything(versioned)
-    with pytest.raises(InputError, match=r"(?s)first pins is not known here.*dvc push"):
+    with pytest.raises(
+        InputError, match=r"(?s)first pins is not known here.*use tiny first && dvc push data"
+    ):
         find(versioned, "tiny", "first")
     assert data_log(versioned, "tiny").versions == ()
     assert everything(versioned) == before
