@@ -93,10 +93,10 @@ def _distributions(old: Path, new: Path) -> list[str]:
 
 
 def _row_lines(found: Changes) -> list[str]:
-    lines = [f"{found.added:,} rows added, {found.removed:,} removed"]
+    lines = [f"rows: {found.added:,} added, {found.removed:,} removed"]
     others = {name for name, _, _ in found.retyped} - set(found.shared)
     if found.new_columns or found.lost_columns or others:
-        lines[0] += f", compared by the {len(found.shared)} columns that both versions have"
+        lines[0] += f", compared by {len(found.shared)} of the columns that both versions have"
     retyped = [f"{column} {old} → {new}" for column, old, new in found.retyped]
     named = (
         ("new columns", found.new_columns),

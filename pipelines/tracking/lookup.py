@@ -103,7 +103,9 @@ def trained_models(project: Project) -> list[TrainedModel]:
         "ORDER BY v.name, v.version"
     )
     return [
-        TrainedModel(model, str(version), tuple(sorted((aliases or "").split(","))), data)
+        TrainedModel(
+            model, str(version), tuple(sorted(filter(None, (aliases or "").split(",")))), data
+        )
         for model, version, data, aliases in _asked(project, query, DATA)
     ]
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from aside import ROWS, add_data_set, commit, everything, raw, take, write
+from versioned import ROWS, add_data_set, commit, everything, raw, take, write
 
 from pipelines.config import ConfigError, EnvironmentFault, InputError, Project, write_json
 from pipelines.ingestion.log import data_log, find, note_rows, recorded_rows

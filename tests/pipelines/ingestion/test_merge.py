@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from aside import ROWS, add_data_set, commit, raw, take, write
 from hypothesis import given
 from hypothesis import strategies as st
+from versioned import ROWS, add_data_set, commit, raw, take, write
 
 from pipelines.config import InputError, Project
 from pipelines.config.yaml_file import read_yaml

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from aside import DOCUMENT, ROWS, everything, fine, raw, sizes, take, write
+from versioned import DOCUMENT, ROWS, everything, fine, raw, sizes, take, write
 
 from pipelines.config import (
     ConfigError,
