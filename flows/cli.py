@@ -221,6 +221,36 @@ def data_refresh(
     refresh(name, data)
 
 
+@data_app.command("log")
+def data_log(name: Name) -> None:
+    """List the versions of the data: commit, rows, hash, and the models trained on each."""
+    from flows.data import log
+
+    log(name)
+
+
+@data_app.command("use")
+def data_use(
+    name: Name,
+    revision: Annotated[
+        str,
+        typer.Argument(metavar="REV", help="A commit, branch or tag, or a hash from `data log`."),
+    ],
+) -> None:
+    """Go back to a version of one data set; the others stay as they are."""
+    from flows.data import use
+
+    use(name, revision)
+
+
+@data_app.command("merge", hidden=True)
+def data_merge(base: Path, ours: Path, theirs: Path, name: str) -> None:
+    """Merge data.dvc, dvc.lock or params.yaml; this is what git calls."""
+    from flows.merge import merge
+
+    raise typer.Exit(merge(base, ours, theirs, name))
+
+
 @config_app.command("show")
 def config_show(name: Name, parameter: Override = []) -> None:  # noqa: B006
     """Print the experiment with every default filled in."""

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from flows.screen import Screen
-from pipelines.config import Project, load_experiment
+from pipelines.config import Experiment, Project, load_experiment
 from pipelines.ingestion import snapshot
-from pipelines.ingestion.versions import DataState, data_digest, data_state
-from pipelines.validation import validate_table
+from pipelines.ingestion.log import Version, data_log, find, note_rows, recorded_rows
+from pipelines.ingestion.refresh import Refreshed
+from pipelines.ingestion.refresh import refresh as take
+from pipelines.ingestion.sources import Progress
+from pipelines.ingestion.versions import DataState, data_digest, data_state, go_to, pinned_digest
+from pipelines.tracking import TrainedModel, data_rows, is_local, trained_models
+from pipelines.tracking.tags import DATA
+
+if TYPE_CHECKING:
+    from pipelines.preparation.changes import Changes
+
+SHOWN = 8
+"""Names that are listed before the rest is counted."""
 
 
 def status() -> None:
@@ -43,24 +57,189 @@ def restore(name: str | None) -> None:
 
 
 def refresh(name: str, data: Path | None) -> None:
-    """Takes a new version, if there is one and it is valid."""
+    """Takes a new version, if there is one and all who use it accept it."""
     project = Project.find()
-    report = project.build(name) / "refresh" / "validation"
-    shown = project.relative(report.parent)
-    screen = Screen()
+    console = Console(highlight=False)
+    screen = Screen(console)
     with screen.turning(f"new data for {name} …"):
-        done = snapshot.refresh(
-            project,
-            name,
-            data.absolute() if data else None,
-            lambda table, document: validate_table(table, document, report, shown),
-            screen.arriving,
-        )
-    for note in done.notes:
-        screen.say(f"{name}: {note}")
+        done = take_new_version(project, name, data.absolute() if data else None, screen.arriving)
+    said = [f"{name}: {line}" for line in described(done)]
+    console.print("\n".join(said), soft_wrap=True, markup=False)
+    if done.changed:
+        users = " && ".join(f"gristmill run {user}" for user in done.accepted)
+        console.print(f"next: git commit -m 'New data for {name}' data.dvc && {users}")
+        if done.before:
+            console.print(f"      gristmill data use {name} {done.before[:8]} goes back")
+
+
+def take_new_version(
+    project: Project, name: str, given: Path | None, progress: Progress | None = None
+) -> Refreshed:
+    """A refresh whose rows are counted for the log; the reports of refused data are kept."""
+
+    def accept(experiment: Experiment, table: Path) -> None:
+        _accept(project, experiment, table)
+
+    done = take(project, name, given, accept, _compare, progress)
+    if done.made is not None:
+        note_rows(project, name, done.after, done.made.rows)
+    return done
+
+
+def _accept(project: Project, experiment: Experiment, table: Path) -> None:
+    from pipelines.validation import validate_table
+
+    report = project.build(experiment.name) / "refresh" / "validation"
+    validate_table(table, experiment.document, report, project.relative(report.parent))
+
+
+def _compare(old: Path, new: Path) -> list[str]:
+    """Lines on what is different between the tables of two versions."""
+    from pipelines.preparation.changes import table_changes
+
+    return [*_row_lines(table_changes(old, new)), *_distributions(old, new)]
+
+
+def _distributions(old: Path, new: Path) -> list[str]:
+    """Lines on columns whose distribution is another one now."""
+    return []  # the one place for a comparison of distributions
+
+
+def _row_lines(found: Changes) -> list[str]:
+    lines = [f"rows: {found.added:,} added, {found.removed:,} removed"]
+    others = {name for name, _, _ in found.retyped} - set(found.shared)
+    if found.new_columns or found.lost_columns or others:
+        lines[0] += f", compared by {len(found.shared)} of the columns that both versions have"
+    retyped = [f"{column} {old} → {new}" for column, old, new in found.retyped]
+    named = (
+        ("new columns", found.new_columns),
+        ("columns gone", found.lost_columns),
+        ("other types", retyped),
+    )
+    return lines + [f"{what}: {_few(names)}" for what, names in named if names]
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" … and {len(names) - SHOWN} more" * (len(names) > SHOWN))
+
+
+def described(done: Refreshed) -> list[str]:
+    """What a refresh did, in lines."""
+    return [*done.notes, *_outcome(done)]
+
+
+def _outcome(done: Refreshed) -> list[str]:
+    if done.made is None:
+        return [f"the source has nothing new, version {done.after[:8]} stays"]
     if not done.changed:
-        screen.say(f"{name}: the source has nothing new")
+        return [f"version {done.after[:8]} stays"]
+    lines = [f"new data pinned, {done.made}, version {done.after[:8]}"]
+    if done.difference is not None:
+        lines += [f"  {line}" for line in done.difference]
+    elif done.before:
+        lines.append(f"  version {done.before[:8]} is not here to be compared with")
+    if len(done.accepted) > 1:
+        lines.append(f"  accepted by {', '.join(done.accepted)}")
+    if done.unread:
+        lines.append(f"  not asked, for it cannot be read: {', '.join(done.unread)}")
+    return lines
+
+
+def log(name: str) -> None:
+    """A line a version, the newest first."""
+    project = Project.find()
+    experiment = load_experiment(project, name)
+    folder = experiment.data.folder
+    found = data_log(project, folder)
+    rows = _rows(project, name, folder, [version.digest for version in found.versions])
+    models: dict[str, list[str]] = {}
+    for model in _models(project):
+        alias = f" ({', '.join(model.aliases)})" if model.aliases else ""
+        models.setdefault(model.data, []).append(f"{model.model} {model.version}{alias}")
+    table = Table(
+        *("", "commit", "date", "rows", "hash", "trained on it", ""),
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.columns[3].justify = "right"
+    for column in (1, 2, 3, 4):
+        table.columns[column].no_wrap = True
+    for version in found.versions:
+        counted = rows.get(version.digest)
+        table.add_row(
+            "*" if version.on_disk else "",
+            version.commit[:8] or "not committed",
+            _date(version.when),
+            "?" if counted is None else f"{counted:,}",
+            version.digest[:8],
+            ", ".join(models.get(version.digest, [])),
+            _remarks(version),
+        )
+    console = Console(highlight=False)
+    if found.versions:
+        console.print(table)
+        console.print("* on disk now", style="dim")
+    else:
+        console.print(f"data/{folder} was never pinned; next: gristmill run {name}")
+    if found.unknown:
+        console.print(
+            f"{found.unknown} older pins are not shown: their lists of files are neither in DVC's "
+            "cache nor in a remote",
+            soft_wrap=True,
+        )
+
+
+def _remarks(version: Version) -> str:
+    pinned = "pinned" if version.pinned and not version.on_disk else ""
+    kept = {
+        "cache": "",
+        "remote": "in the remote only",
+        "unasked": "bytes not in the cache; the remote cannot be asked",
+        "nowhere": "bytes neither in the cache nor in a remote",
+    }
+    return ", ".join(filter(None, (pinned, kept[version.kept])))
+
+
+def _rows(project: Project, name: str, folder: str, digests: list[str]) -> dict[str, int]:
+    known = data_rows(project, folder, [name]) if is_local(project) else {}
+    return recorded_rows(project, name, [d for d in digests if d not in known]) | known
+
+
+def _models(project: Project) -> list[TrainedModel]:
+    if is_local(project):
+        return trained_models(project)
+    from pipelines.registry import models as registry
+
+    return [
+        TrainedModel(name, version.number, version.aliases, version.tags.get(DATA, ""))
+        for name in registry.model_names(project)
+        for version in reversed(registry.versions(project, name))
+    ]
+
+
+def _date(seconds: float | None) -> str:
+    return "" if seconds is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def use(name: str, revision: str) -> None:
+    """Goes back to a version of one data set."""
+    project = Project.find()
+    data = load_experiment(project, name).data
+    console = Console(highlight=False)
+    found = find(project, name, revision)
+    state = data_state(project, data.folder)
+    before = pinned_digest(project, data.folder)
+    if state is DataState.PINNED and before == found.digest:
+        console.print(f"{name}: version {found.digest[:8]} is in place already, nothing to do")
         return
-    before = f", before it were {done.before:,} rows" if done.before is not None else ""
-    screen.say(f"{name}: new data pinned, {done.after}{before}")
-    screen.say(f"next: git commit -m 'New data for {name}' data.dvc && gristmill run {name}")
+    if state is DataState.EDITED:
+        raise snapshot.edited(data.folder, data.path, name)
+    if state is DataState.NEW:
+        raise snapshot.not_pinned(data.folder, data.path, name)
+    go_to(project, data.folder, found.whole, found.digest)
+    was = f", it was {before[:8]}" if before and before != found.digest else ""
+    console.print(f"{name}: version {found.digest[:8]} is in place and pinned{was}")
+    console.print(f"next: gristmill run {name}")
+    console.print(f"      git commit -m 'Data of {name} as of {revision}' data.dvc")
+    if was and before:
+        console.print(f"      gristmill data use {name} {before[:8]} returns")

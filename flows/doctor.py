@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +20,8 @@ from flows.server import HOST, answers, settings
 from pipelines.config import EnvironmentFault, GristmillError, Project, load_experiment
 from pipelines.config.project import writable
 from pipelines.ingestion import snapshot
+from pipelines.ingestion.merge import driver_command, register_driver, registered_driver
+from pipelines.ingestion.refresh import sweep
 from pipelines.ingestion.versions import DataState, data_state
 from pipelines.tracking import is_local, tracking_uri
 from pipelines.tracking.store import check_store
@@ -58,9 +61,11 @@ def _fix(project: Project, console: Console) -> None:
     project.require_git()
     migration = _start_migration(project)
     write_schema(project)
+    register_driver(project, _program())
     if is_local(project):
         prepare_store(project)
         console.print("MLflow's store is ready")
+    sweep(project)
     for name in project.experiment_names():
         experiment = load_experiment(project, name)
         if data_state(project, experiment.data.folder) is not DataState.EDITED:
@@ -74,6 +79,11 @@ def _fix(project: Project, console: Console) -> None:
                 next="move .prefect/ aside and try again",
             )
         console.print("Prefect's database is ready")
+
+
+def _program() -> Path:
+    """The command that git has to call: the one of this environment."""
+    return Path(sys.executable).parent / "gristmill"
 
 
 def _start_migration(project: Project) -> subprocess.Popen[bytes] | None:
@@ -131,6 +141,10 @@ def _repository(project: Project) -> Iterator[Finding]:
     yield True, "git and DVC"
     free = shutil.disk_usage(project.root).free
     yield free > LEAST_SPACE, f"{free / 2**30:.0f} GiB of disk free"
+    current = registered_driver(project) == driver_command(project, _program())
+    how = "data.dvc, dvc.lock and params.yaml merge by name"
+    missing = "git does not know how to merge data.dvc (or the clone was moved)"
+    yield current, how if current else f"{missing}: gristmill doctor --fix"
     for name in ("build", "mlruns", ".prefect", "data"):
         if not writable(project.root / name):
             yield False, f"{name}/ cannot be written: chmod -R u+w {name}"

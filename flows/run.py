@@ -85,7 +85,7 @@ def show(
         say(f"  nothing to do; run {plan.done.run_id[:8]} came to this very end")
         return
     _line(say, "snapshot", plan.data is DataState.PINNED, plan.data.value)
-    upstream = plan.data not in (DataState.PINNED, DataState.MISSING)
+    upstream = plan.data not in (DataState.PINNED, DataState.MISSING, DataState.OTHER)
     for stage in plan.stages:
         reasons = list(stage.changes) or (["its input may change"] if upstream else [])
         if stage.name == "ingest" and plan.parameters:

@@ -14,7 +14,7 @@ from flows.session import Session, current
 from pipelines.config import redact
 from pipelines.evaluation import Evaluation, evaluate
 from pipelines.ingestion import versions
-from pipelines.ingestion.snapshot import Snapshot, refresh, snapshot
+from pipelines.ingestion.snapshot import Snapshot, snapshot
 from pipelines.preparation import ROLES
 from pipelines.registry import (
     Decision,
@@ -56,22 +56,12 @@ def take_snapshot() -> Snapshot:
 
 def take_new_data() -> bool:
     """Fetches the source; a new version is taken when it differs and is valid."""
-    from pipelines.validation import validate_table
+    from flows.data import described, take_new_version
 
     run = current()
-    name = run.experiment.name
     with run.screen.step("refresh") as words:
-        report = run.build / "refresh" / "validation"
-        shown = run.project.relative(report.parent)
-        done = refresh(
-            run.project,
-            name,
-            None,
-            lambda table, file: validate_table(table, file, report, shown),
-            run.screen.arriving,
-        )
-        what = "new data pinned" if done.changed else "the source has nothing new"
-        words.append("; ".join((what, *done.notes)))
+        done = take_new_version(run.project, run.experiment.name, None, run.screen.arriving)
+        words.append("; ".join(line.strip() for line in described(done)))
     return done.changed
 
 

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipelines.config import (
     ConfigError,
     Data,
-    Document,
+    EnvironmentFault,
     InputError,
     Project,
     load_experiment,
     redact,
 )
 from pipelines.ingestion import versions
-from pipelines.ingestion.content import check_links, same_content, swapped
+from pipelines.ingestion.content import check_links
 from pipelines.ingestion.sources import Progress, fetch
-from pipelines.ingestion.table import Ingested, ingest_file
 from pipelines.ingestion.versions import DataState
-
-Check = Callable[[Path, Document], object]
-"""Raises when an ingested table does not fit the experiment."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,7 @@ def snapshot(project: Project, name: str, progress: Progress | None = None) -> S
     if state is DataState.EDITED:
         raise edited(data.folder, data.path, name)
     how = "as pinned"
-    if state is DataState.MISSING:
+    if state in (DataState.MISSING, DataState.OTHER):
         how = restore(project, name, progress=progress)
     elif state is DataState.ABSENT:
         notes = _fetch(project, data, name, progress)
@@ -87,8 +80,12 @@ def restore(
         return "as pinned"
     if state is DataState.EDITED and not discard:
         raise edited(data.folder, data.path, name)
-    if versions.restore_from_cache(project, data.folder):
-        return "restored by DVC"
+    try:
+        if versions.restore_from_cache(project, data.folder):
+            return "restored by DVC"
+    except EnvironmentFault:  # a remote that cannot be used: the source may have the bytes
+        if data.source is None:
+            raise
     place = project.root / "data" / data.folder
     kept = None
     if place.exists():
@@ -155,62 +152,12 @@ def edited(folder: str, path: str, name: str) -> InputError:
     )
 
 
-@dataclass(frozen=True)
-class Refreshed:
-    """What a refresh did, and what is to be known of how the data came."""
-
-    changed: bool
-    before: int | None
-    after: Ingested
-    notes: tuple[str, ...] = ()
-
-
-def refresh(
-    project: Project,
-    name: str,
-    given: Path | None,
-    check: Check,
-    progress: Progress | None = None,
-) -> Refreshed:
-    """Takes a new version of a data set: fetched, ingested and validated aside, then pinned.
-
-    Args:
-        given: a file or folder to take instead of the experiment's source.
-        check: called with the ingested table's path and the document; raises when it is invalid.
-        progress: is told how far a download is.
-
-    Raises:
-        GristmillError: whatever is wrong with the new version; the old one stays in place.
-    """
-    import pyarrow.parquet
-
-    document = load_experiment(project, name).document
-    data = document.data
-    target = project.root / data.path
-    if given is None and data.source is None:
-        raise ConfigError(
-            f"{name} names no source to fetch from",
-            expected="data.source in the experiment file, or --data FILE",
-            found="neither",
-        )
-    scratch = project.root / "build"
-    scratch.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch, prefix=".refresh-") as aside:
-        raw = Path(aside) / target.name
-        if given is not None:
-            notes = fetch(project, str(given), raw)
-        else:
-            notes = fetch(project, str(data.source), raw, query=data.query, progress=progress)
-        table = Path(aside) / "table.parquet"
-        ingested = ingest_file(raw, table)
-        check(table, document)
-        old = project.build(name) / "table.parquet"
-        before = pyarrow.parquet.read_metadata(old).num_rows if old.exists() else None
-        if same_content(target, raw):
-            same = versions.data_state(project, data.folder) is DataState.PINNED
-            if not same:
-                versions.pin(project, data.folder)
-            return Refreshed(not same, before, ingested, notes)
-        with swapped(raw, target, Path(aside) / "before"):
-            versions.pin(project, data.folder)
-    return Refreshed(True, before, ingested, notes)
+def not_pinned(folder: str, path: str, name: str) -> InputError:
+    """The error for data that would be overwritten and that nothing but this folder has."""
+    return InputError(
+        f"data/{folder} is on disk, but not pinned: it would be overwritten",
+        expected="data that data.dvc pins, or none",
+        found="data that only this folder has",
+        next=f"gristmill data refresh {name} --data {path}   pins them\n"
+        "or move them out of data/, and type this again",
+    )

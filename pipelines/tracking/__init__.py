@@ -7,19 +7,25 @@ here answers without it where the store is a local one.
 from pipelines.tracking.lookup import (
     KnownRun,
     KnownTrial,
+    TrainedModel,
+    data_rows,
     known_run,
     known_trials,
     latest_trial_parts,
+    trained_models,
 )
 from pipelines.tracking.store import is_local, local_database, tracking_uri
 
 __all__ = [
     "KnownRun",
     "KnownTrial",
+    "TrainedModel",
+    "data_rows",
     "is_local",
     "known_run",
     "known_trials",
     "latest_trial_parts",
     "local_database",
     "tracking_uri",
+    "trained_models",
 ]

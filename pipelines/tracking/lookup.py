@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipelines.config import Project
 from pipelines.tracking.store import is_local, reading
 from pipelines.tracking.tags import (
+    DATA,
     DECISION,
     EXPERIMENT,
     MODEL,
     REASONS,
+    ROLES,
     RUN_KEY,
     TRIAL_KEY,
     TRIAL_PARTS,
@@ -79,6 +81,59 @@ def latest_trial_parts(project: Project, experiment: str) -> Mapping[str, str]:
         if TRIAL_PARTS in tags:
             return dict(json.loads(tags[TRIAL_PARTS]))
     return {}
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A registered version and the data that it was trained on, by DVC's hash."""
+
+    model: str
+    version: str
+    aliases: tuple[str, ...]
+    data: str
+
+
+def trained_models(project: Project) -> list[TrainedModel]:
+    """The registered versions of the local store that say which data they were trained on."""
+    query = (
+        "SELECT v.name, v.version, t.value, (SELECT group_concat(alias, ',') FROM "
+        "registered_model_aliases a WHERE a.name = v.name AND a.version = v.version) "
+        "FROM model_versions v JOIN model_version_tags t ON t.name = v.name "
+        "AND t.version = v.version WHERE t.key = ? AND v.current_stage != 'Deleted_Internal' "
+        "ORDER BY v.name, v.version"
+    )
+    return [
+        TrainedModel(
+            model, str(version), tuple(sorted(filter(None, (aliases or "").split(",")))), data
+        )
+        for model, version, data, aliases in _asked(project, query, DATA)
+    ]
+
+
+def data_rows(project: Project, folder: str, experiments: Collection[str]) -> dict[str, int]:
+    """Rows of a data set's versions, as runs of these experiments in the local store saw them."""
+    query = (
+        "SELECT d.digest, i.destination_id, count(DISTINCT d.name), "
+        "sum(json_extract(d.dataset_profile, '$.num_rows')) FROM datasets d "
+        "JOIN inputs i ON i.source_id = d.dataset_uuid JOIN tags t ON t.run_uuid = "
+        f"i.destination_id AND t.key = ? WHERE t.value IN ({','.join('?' * len(experiments))}) "
+        "AND d.name IN (?, ?, ?) GROUP BY d.digest, i.destination_id"
+    )
+    names = [f"{folder} {role}" for role in ROLES]
+    listed = _asked(project, query, EXPERIMENT, *experiments, *names)
+    return {digest: int(rows) for digest, _, roles, rows in listed if roles == len(ROLES)}
+
+
+def _asked(project: Project, query: str, *values: str) -> list[tuple[Any, ...]]:
+    with reading(project) as database:
+        if database is None:
+            return []
+        try:
+            return database.execute(query, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):  # a store whose tables are still to be made
+                return []
+            raise
 
 
 def _runs(project: Project, tag: str, value: str) -> list[Run]:

@@ -14,5 +14,10 @@ REASONS = "gristmill.reasons"
 VERSION = "gristmill.version"
 MODEL = "gristmill.model"
 WINNER = "gristmill.winner"
+DATA = "gristmill.data"
+"""Of a registered version: DVC's hash of the data set that it was trained on."""
+
+ROLES = ("training", "validation", "test")
+"""What a run's data sets are called after the data set's own name."""
 
 Run = tuple[str, str, Mapping[str, str]]

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from aftermath import TINY, Command, write_tiny
+from versioned import two_versions, versioned
 
 from pipelines.config import Project
 from tests.conftest import git, gristmill_in
+
+__all__ = ["two_versions", "versioned"]
 
 
 @pytest.fixture

@@ -1,11 +1,14 @@
-"""A server for the sources, and no waiting between attempts."""
+"""A server for the sources and no waiting between attempts; projects of several versions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from versioned import two_versions, versioned
 from web import Web, running
+
+__all__ = ["two_versions", "versioned", "web"]
 
 
 @pytest.fixture

@@ -9,17 +9,9 @@ from pathlib import Path
 import pytest
 from web import Web
 
-from pipelines.config import (
-    ConfigError,
-    DataInvalid,
-    Document,
-    GristmillError,
-    InputError,
-    Project,
-)
-from pipelines.ingestion.snapshot import Refreshed, refresh, restore, snapshot
+from pipelines.config import ConfigError, InputError, Project
+from pipelines.ingestion.snapshot import restore, snapshot
 from pipelines.ingestion.versions import DataState, data_digest, data_state
-from pipelines.validation import validate_table
 
 EXPERIMENT = """\
 data: {{path: data/churn/churn.csv, {source}target: b, task: regression}}
@@ -142,14 +134,6 @@ def test_an_edit_is_kept_when_the_pinned_bytes_cannot_be_had(project: Project) -
     assert everything(project) == before
 
 
-def test_an_edit_may_be_taken_in_as_a_new_version(project: Project) -> None:
-    edited = edit(project)
-    done = refresh(project, "digits", digits(project), nothing_wrong)
-    assert done.changed
-    assert digits(project).read_bytes() == edited
-    assert snapshot(project, "digits").how == "as pinned"
-
-
 def test_new_data_on_disk_are_pinned(project: Project) -> None:
     file = write_churn(project)
     file.parent.mkdir()
@@ -192,9 +176,6 @@ def test_what_a_query_gives_is_pinned_with_a_word_on_its_order(project: Project)
     how = snapshot(project, "churn").how
     assert how.startswith("fetched from sqlite:///a.db and pinned; the query has no ORDER BY")
     assert file.read_text() == "a,b\n1,2\n"
-    done = refresh(project, "churn", None, nothing_wrong)
-    assert not done.changed
-    assert "no ORDER BY" in done.notes[0]
 
 
 def test_the_secrets_of_a_source_are_not_shown(project: Project, web: Web) -> None:
@@ -223,89 +204,3 @@ def test_a_link_that_leads_out_of_the_data_is_refused_before_it_is_pinned(
     with pytest.raises(InputError, match=r"(?s)leads out of the data folder.*data/churn/churn.csv"):
         snapshot(project, "churn")
     assert (project.root / "data.dvc").read_bytes() == pinned
-
-
-def test_a_refresh_that_cannot_be_pinned_leaves_the_old_version(
-    project: Project, tmp_path: Path
-) -> None:
-    lines = digits(project).read_text().splitlines(keepends=True)
-    (tmp_path / "new.csv").write_text("".join(lines[:-1]))
-    before = everything(project)
-    forget_bytes(project)
-    shutil.rmtree(project.root / "data" / "diabetes")  # and the pin's list of files is lost
-    with pytest.raises(ConfigError, match="must be restored before a new one is pinned"):
-        refresh(project, "digits", tmp_path / "new.csv", nothing_wrong)
-    left = {name: old for name, old in before.items() if "diabetes" not in name}
-    assert everything(project) == left
-
-
-def nothing_wrong(table: Path, document: Document) -> None:
-    """A check that finds nothing."""
-
-
-def test_a_refresh_of_the_same_bytes_changes_nothing(project: Project) -> None:
-    before = everything(project)
-    done = refresh(project, "digits", None, nothing_wrong)
-    assert (done.changed, done.after.rows) == (False, 1797)
-    assert everything(project) == before
-
-
-def test_a_refresh_takes_a_valid_new_version_and_keeps_the_other_data_sets(
-    project: Project, tmp_path: Path
-) -> None:
-    lines = digits(project).read_text().splitlines(keepends=True)
-    new = tmp_path / "new.csv"
-    new.write_text("".join(lines[:-100]))
-    before = data_digest(project, "digits"), data_digest(project, "diabetes")
-    pinned = (project.root / "data.dvc").read_text()
-
-    def check(table: Path, document: Document) -> None:
-        assert digits(project).read_text() == "".join(lines)  # aside: the old one is in place
-        validate_table(table, document, tmp_path / "report", "report")
-
-    done = refresh(project, "digits", new, check)
-    assert isinstance(done, Refreshed)
-    assert (done.changed, done.before, done.after.rows) == (True, None, 1697)
-    assert digits(project).read_bytes() == new.read_bytes()
-    assert (project.root / "data.dvc").read_text() != pinned
-    assert data_state(project, "digits") is DataState.PINNED
-    assert data_digest(project, "digits") != before[0]
-    assert data_digest(project, "diabetes") == before[1]
-    assert data_state(project, "diabetes") is DataState.PINNED
-
-
-def invalid(lines: list[str]) -> str:
-    return "".join([lines[0], lines[1].replace("0,", "99,", 1), *lines[2:]])
-
-
-def ragged(lines: list[str]) -> str:
-    return "".join([*lines, "1,2\n"])
-
-
-@pytest.mark.parametrize(
-    ("spoil", "kind", "words"),
-    [
-        (invalid, DataInvalid, r"(?s)1 finding\n.*16 or less\n.*row 1 with 99"),
-        (ragged, InputError, "1 ragged row"),
-    ],
-)
-def test_a_refresh_with_an_invalid_version_leaves_everything_in_place(
-    project: Project, tmp_path: Path, spoil: object, kind: type[GristmillError], words: str
-) -> None:
-    new = tmp_path / "new.csv"
-    new.write_text(spoil(digits(project).read_text().splitlines(keepends=True)))  # type: ignore[operator]
-    before = everything(project)
-
-    def check(table: Path, document: Document) -> None:
-        validate_table(table, document, tmp_path / "report", "report")
-
-    with pytest.raises(kind, match=words):
-        refresh(project, "digits", new, check)
-    assert everything(project) == before
-    assert not list((project.root / "build").iterdir())
-
-
-def test_a_refresh_without_a_source_or_a_file_is_refused(project: Project) -> None:
-    write_churn(project)
-    with pytest.raises(ConfigError, match=r"(?s)names no source to fetch from.*--data FILE"):
-        refresh(project, "churn", None, nothing_wrong)

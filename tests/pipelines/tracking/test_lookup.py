@@ -12,8 +12,15 @@ import pytest
 from tiny import make_project
 
 from pipelines.config import EnvironmentFault, Project
-from pipelines.tracking import known_run, known_trials, latest_trial_parts, local_database
-from pipelines.tracking.runs import Tracker, client
+from pipelines.tracking import (
+    data_rows,
+    known_run,
+    known_trials,
+    latest_trial_parts,
+    local_database,
+    trained_models,
+)
+from pipelines.tracking.runs import DataInput, Tracker, client
 
 RESULT: dict[str, Any] = {
     "key": "k",
@@ -171,3 +178,34 @@ def test_a_store_that_cannot_be_read_is_not_taken_for_one_without_runs(stored: P
     database.close()
     with pytest.raises(EnvironmentFault, match=r"(?s)cannot be read.*lifecycle_stage"):
         known_trials(stored, ["a"])
+
+
+def test_models_are_known_by_the_data_that_they_were_trained_on(stored: Project) -> None:
+    connection = client(stored)
+    for digest in ("one.dir", "two.dir"):
+        number = register(stored)
+        connection.set_model_version_tag("tiny", number, "gristmill.data", digest)
+    register(stored)  # by an older version, which did not say
+    connection.set_registered_model_alias("tiny", "champion", "2")
+    assert [(m.version, m.aliases, m.data) for m in trained_models(stored)] == [
+        ("1", (), "one.dir"),
+        ("2", ("champion",), "two.dir"),
+    ]
+    connection.delete_model_version("tiny", "1")
+    assert [m.version for m in trained_models(stored)] == ["2"]
+
+
+def test_the_rows_of_a_version_are_those_of_all_roles_of_a_run(stored: Project) -> None:
+    parts = {"training": 36, "validation": 12, "test": 12}
+    for experiment, roles in (("tiny", parts), ("part", {"training": 36}), ("other", parts)):
+        digest = f"{experiment}.dir"
+        with Tracker(stored, experiment) as tracker:
+            tracker.log_data([DataInput("d", digest, role, n, "") for role, n in roles.items()])
+    assert data_rows(stored, "d", ["tiny", "part"]) == {"tiny.dir": 60}
+    assert data_rows(stored, "e", ["tiny"]) == {}
+
+
+def test_of_no_store_no_models_and_no_rows_are_known(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    assert trained_models(project) == []
+    assert data_rows(project, "d", ["tiny"]) == {}

@@ -1,0 +1,97 @@
+"""A project of one small data set with two versions under git and DVC, and how to make more."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines.config import Experiment, Project
+from pipelines.ingestion.refresh import Refreshed, refresh
+from tests.conftest import clean_environment, clone, git
+
+DOCUMENT = """\
+data: {path: data/tiny/tiny.csv, target: label, task: classification}
+schema: {columns: {a: {max: 100}}}
+split: {}
+features: {}
+model: {layers: []}
+"""
+HEADER = "a,b,label"
+ROWS = [f"{i},{(i * 7 % 60) / 8},{'yes' if i // 10 % 2 else 'no'}" for i in range(60)]
+
+
+def write(file: Path, rows: list[str], header: str = HEADER) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return file
+
+
+def fine(experiment: Experiment, table: Path) -> None:
+    """Accepts everything."""
+
+
+def sizes(old: Path, new: Path) -> tuple[int, int]:
+    """A comparison: rows before and after."""
+    from pyarrow.parquet import read_metadata
+
+    return read_metadata(old).num_rows, read_metadata(new).num_rows
+
+
+def take(project: Project, name: str, file: Path) -> Refreshed:
+    return refresh(project, name, file, fine, sizes)
+
+
+def commit(project: Project, words: str) -> str:
+    git(project.root, "add", "-A")
+    git(project.root, "commit", "-qm", words)
+    return git(project.root, "rev-parse", "HEAD").strip()
+
+
+def raw(project: Project, name: str = "tiny") -> Path:
+    return project.root / "data" / name / f"{name}.csv"
+
+
+def everything(project: Project) -> dict[str, bytes]:
+    """The data and their pin, hidden left-overs included."""
+    files = [project.root / "data.dvc", *(project.root / "data").rglob("*")]
+    return {project.relative(file): file.read_bytes() for file in files if file.is_file()}
+
+
+def add_data_set(project: Project, name: str, rows: list[str]) -> None:
+    """Another experiment with data of its own, refreshed and listed, as a run would leave it."""
+    document = DOCUMENT.replace("data/tiny/tiny.csv", f"data/{name}/{name}.csv")
+    project.experiment_file(name).write_text(document)
+    project.register(name, name)
+    take(project, name, write(project.root.parent / f"{name}.csv", rows))
+
+
+@pytest.fixture(scope="session")
+def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """`tiny` with 60 rows, tagged `first`, then with 58; copied, never changed."""
+    project = clone(tmp_path_factory.mktemp("versions") / "project")
+    for name in project.experiment_names():
+        project.experiment_file(name).unlink()
+    for name in ("dvc.lock", "data.dvc", *map(str, project.experiments.glob("*.split.json"))):
+        (project.root / name).unlink()
+    project.params_file.write_text("experiments:\n  tiny: {data: tiny}\n")
+    project.register("tiny", "tiny")
+    git(project.root, "config", "user.name", "test")
+    git(project.root, "config", "user.email", "test@example.com")
+    project.experiment_file("tiny").write_text(DOCUMENT)
+    take(project, "tiny", write(project.root.parent / "first.csv", ROWS))
+    commit(project, "first")
+    git(project.root, "tag", "first")
+    take(project, "tiny", write(project.root.parent / "second.csv", ROWS[:-2]))
+    commit(project, "second")
+    return project
+
+
+@pytest.fixture
+def versioned(two_versions: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of it of one's own, in a folder with a space and Hangul in its name."""
+    target = tmp_path / "내 project"
+    shutil.copytree(two_versions.root, target, symlinks=True)
+    monkeypatch.setenv("PATH", clean_environment()["PATH"])
+    return Project(target)
