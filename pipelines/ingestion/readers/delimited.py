@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from pipelines.config import Problem
@@ -21,18 +18,11 @@ from pipelines.ingestion.readers.dialect import header, sniff_csv
 from pipelines.ingestion.readers.encoding import Utf8, not_in
 from pipelines.ingestion.readers.faults import KEPT, broken
 from pipelines.ingestion.readers.kinds import (
-    EXACT,
-    FALSE,
-    MOMENT,
-    TRUE,
     Kind,
     Reading,
 )
 from pipelines.ingestion.readers.settle import Misfit, Parsed, Plan, Refused, Rows, settled
 from pipelines.ingestion.readers.wrapped import opened
-
-COLUMN = re.compile(r"In CSV column #(\d+)")
-"""How Arrow names the column whose value it could not convert."""
 
 
 def source(raw: Path, data: Data | None) -> Delimited:
@@ -68,46 +58,23 @@ class Delimited:
 
     def fits(self, piece: Chunk, among: Collection[str] | None) -> dict[str, Kind]:
         """The kinds that all values of the named columns fit."""
-        names = self.names if among is None else [n for n in self.names if n in among]
-        batch, _ = self._read(piece, dict.fromkeys(names, pa.string()), list(names))
-        return {name: self._reading.fits(batch[name]) for name in names}
+        batch, _ = self._read(piece)
+        wanted = self.names if among is None else [n for n in self.names if n in among]
+        return {name: self._reading.fits(batch[name]) for name in wanted}
 
     def parsed(self, piece: Chunk, plan: Plan) -> Parsed:
         """The rows of a piece with typed columns."""
-        misfits: set[str] = set()
-        types = {name: column.parsed for name, column in plan.items()}
-        while True:
-            try:
-                batch, refused = self._read(piece, types)
-                break
-            except pa.ArrowInvalid as error:
-                found = COLUMN.search(str(error))
-                if found is None:
-                    raise broken(self.raw, error) from error
-                name = self.names[int(found[1])]
-                misfits.add(name)
-                types[name] = pa.string()
+        texts, refused = self._read(piece)
         if refused:
             return Refused(refused)
-        misfits |= self._suspects(piece, plan, batch, misfits)
-        columns = []
-        for name, planned in plan.items():
-            column = batch[name]
-            if not planned.direct and name not in misfits:
-                column = self._reading.read(column, planned.kind)
-                if column is None:
-                    misfits.add(name)
-            elif planned.kind is Kind.ZONED and name not in misfits:
-                column = column.cast(MOMENT)
-            columns.append(column)
+        columns = {name: self._reading.read(texts[name], kind) for name, kind in plan.items()}
+        misfits = frozenset(name for name, column in columns.items() if column is None)
         if misfits:
-            return Misfit(frozenset(misfits))
-        return pa.RecordBatch.from_arrays(columns, names=list(plan))
+            return Misfit(misfits)
+        return pa.RecordBatch.from_arrays(list(columns.values()), names=list(plan))
 
-    def _read(
-        self, piece: Chunk, types: dict[str, Any], only: list[str] | None = None
-    ) -> tuple[pa.RecordBatch, tuple[Problem, ...]]:
-        """One block through Arrow's parser, and the rows that it refused."""
+    def _read(self, piece: Chunk) -> tuple[pa.RecordBatch, tuple[Problem, ...]]:
+        """One block as text columns through Arrow's parser, and the rows that it refused."""
         odd: list[Any] = []
 
         def note(row: Any) -> str:
@@ -115,7 +82,6 @@ class Delimited:
                 odd.append(row)
             return "skip"
 
-        missing = list(self.dialect.missing or ("",))
         table = self._checked(
             piece,
             read_options=arrow_csv.ReadOptions(
@@ -128,13 +94,9 @@ class Delimited:
                 invalid_row_handler=note,
             ),
             convert_options=arrow_csv.ConvertOptions(
-                column_types=types,
-                include_columns=only,
+                column_types=dict.fromkeys(self.names, pa.string()),
                 strings_can_be_null=True,
-                null_values=list({"", *missing}),
-                true_values=list(TRUE),
-                false_values=list(FALSE),
-                decimal_point=self.dialect.decimal or ".",
+                null_values=list({"", *(self.dialect.missing or ())}),
             ),
         )
         (batch,) = table.combine_chunks().to_batches() or [_empty(table.schema)]
@@ -146,9 +108,7 @@ class Delimited:
         except pa.ArrowInvalid as error:
             if "UTF8" in str(error) or "UTF-8" in str(error):
                 raise self._not_utf_8(piece) from error
-            if "Empty CSV" in str(error):
-                raise broken(self.raw, error) from error
-            raise
+            raise broken(self.raw, error) from error
 
     def _not_utf_8(self, piece: Chunk) -> Exception:
         try:
@@ -180,21 +140,6 @@ class Delimited:
             for row in odd
         )
 
-    def _suspects(
-        self, piece: Chunk, plan: Plan, batch: pa.RecordBatch, known: Collection[str]
-    ) -> set[str]:
-        """Columns in which the parser saw numbers that are none: 007, 0x1F, or inexact ones."""
-        direct = {n: c.kind for n, c in plan.items() if c.direct and n not in known}
-        floats = {n for n, kind in direct.items() if kind is Kind.FLOAT}
-        suspects = {n for n in floats if _beyond_exact(batch[n])}
-        numbers = floats | {n for n, kind in direct.items() if kind is Kind.INTEGER}
-        if numbers - suspects and _zero_led(piece.text, self._delimiter, self._quote):
-            suspects |= numbers
-        if not suspects:
-            return set()
-        fits = self.fits(piece, suspects)
-        return {name for name, kinds in fits.items() if direct[name] not in kinds}
-
 
 def _without_header(chunk: Chunk, lines: int) -> Chunk:
     start = 0
@@ -205,24 +150,6 @@ def _without_header(chunk: Chunk, lines: int) -> Chunk:
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([], schema=schema)
-
-
-def _beyond_exact(column: pa.Array) -> bool:
-    ends = pc.min_max(column).as_py()
-    return ends["max"] is not None and max(ends["max"], -ends["min"]) > EXACT
-
-
-def _zero_led(text: bytes, delimiter: str, quote: str) -> bool:
-    """Whether a value may begin with a zero that a number would lose, such as 007 or 0x1F."""
-    b = np.frombuffer(b"\n\n\n" + text + b"\n", dtype=np.uint8)
-    zero, after = b[3:-1] == ord("0"), b[4:]
-    zero &= (after - ord("0") < 10) | (after | 32 == ord("x"))
-    at = np.flatnonzero(zero) + 3
-    starts = np.array([ord(delimiter), ord(quote), 10, 13], dtype=np.uint8)
-    before = b[at - 1]
-    signed = np.isin(before, np.array([45, 32, 9], dtype=np.uint8))
-    before = np.where(signed, b[at - 2], before)
-    return bool(np.isin(before, starts).any())
 
 
 def read(raw: Path, data: Data | None, as_text: Collection[str]) -> Rows:

@@ -17,7 +17,7 @@ from pipelines.ingestion.readers.chunks import Chunk, chunks
 from pipelines.ingestion.readers.dialect import find_encoding
 from pipelines.ingestion.readers.encoding import Utf8, not_in
 from pipelines.ingestion.readers.faults import KEPT, unreadable
-from pipelines.ingestion.readers.kinds import ANY, EXACT, LAYOUTS, MOMENT, Kind, Reading
+from pipelines.ingestion.readers.kinds import ANY, LAYOUTS, Kind, Reading, beyond_exact
 from pipelines.ingestion.readers.names import check_names
 from pipelines.ingestion.readers.settle import Misfit, Parsed, Plan, Refused, Rows, settled
 from pipelines.ingestion.readers.wrapped import opened
@@ -28,6 +28,10 @@ NO_QUOTE = "\0"
 WORDS = Kind.TEXT | Kind.DECLARED
 for _kind in LAYOUTS:
     WORDS |= _kind
+
+
+QUICK = {Kind.INTEGER: pa.int64(), Kind.FLOAT: pa.float64(), Kind.BOOLEAN: pa.bool_()}
+"""What Arrow's own parser makes of JSON's numbers and truths."""
 
 
 class _Token(str):
@@ -85,11 +89,38 @@ class JsonLines:
 
     def parsed(self, piece: Chunk, plan: Plan) -> Parsed:
         """The lines of a piece with typed columns."""
-        if all(column.direct for column in plan.values()) and not self._missing:
-            batch = _arrow(piece, plan)
-            if batch is not None and not _inexact(batch, plan):
-                return batch
+        batch = None if self._missing else self._quickly(piece, plan)
+        if batch is not None:
+            return batch
         return self._slowly(piece, plan)
+
+    def _quickly(self, piece: Chunk, plan: Plan) -> pa.RecordBatch | None:
+        """The lines through Arrow's parser, None where it does not take them as planned."""
+        schema = pa.schema([(n, QUICK.get(kind, pa.string())) for n, kind in plan.items()])
+        try:
+            table = arrow_json.read_json(
+                pa.BufferReader(piece.text),
+                read_options=arrow_json.ReadOptions(
+                    use_threads=False, block_size=len(piece.text) + 1
+                ),
+                parse_options=arrow_json.ParseOptions(
+                    explicit_schema=schema, unexpected_field_behavior="error"
+                ),
+            )
+        except pa.ArrowInvalid:
+            return None
+        (batch,) = table.combine_chunks().to_batches()
+        columns = [self._column(batch[name], kind) for name, kind in plan.items()]
+        if any(column is None for column in columns):
+            return None
+        return pa.RecordBatch.from_arrays(columns, names=list(plan))
+
+    def _column(self, values: pa.Array, kind: Kind) -> pa.Array | None:
+        if kind is Kind.FLOAT and beyond_exact(values):
+            return None
+        if kind in QUICK:
+            return values
+        return self._reading.read(pc.if_else(pc.equal(values, ""), None, values), kind)
 
     def _slowly(self, piece: Chunk, plan: Plan) -> Parsed:
         rows, problems = self._rows(piece)
@@ -99,10 +130,10 @@ class JsonLines:
         misfits = {name for row in rows for name in row if name not in plan}
         fits = self.fits(piece, None)
         columns = []
-        for name, planned in plan.items():
+        for name, kind in plan.items():
             texts = _texts([row.get(name) for row in rows], self._missing)
-            fitting = planned.kind in fits.get(name, ANY)
-            column = self._reading.read(texts, planned.kind) if fitting else None
+            fitting = kind in fits.get(name, ANY)
+            column = self._reading.read(texts, kind) if fitting else None
             if column is None:
                 misfits.add(name)
             columns.append(column)
@@ -181,36 +212,3 @@ def _text(value: Any, missing: Collection[str]) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
-
-
-def _arrow(piece: Chunk, plan: Plan) -> pa.RecordBatch | None:
-    """The piece through Arrow's parser, None where it does not take it as planned."""
-    schema = pa.schema([(name, column.parsed) for name, column in plan.items()])
-    try:
-        table = arrow_json.read_json(
-            pa.BufferReader(piece.text),
-            read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(piece.text) + 1),
-            parse_options=arrow_json.ParseOptions(
-                explicit_schema=schema, unexpected_field_behavior="error"
-            ),
-        )
-    except pa.ArrowInvalid:
-        return None
-    (batch,) = table.combine_chunks().to_batches()
-    columns = []
-    for name, column in plan.items():
-        values = batch[name]
-        if column.kind is Kind.TEXT:
-            values = pc.if_else(pc.equal(values, ""), None, values)
-        columns.append(values.cast(MOMENT) if column.kind is Kind.ZONED else values)
-    return pa.RecordBatch.from_arrays(columns, names=list(plan))
-
-
-def _inexact(batch: pa.RecordBatch, plan: Plan) -> bool:
-    """Whether a float column may hold whole numbers that float64 does not have."""
-    for name, column in plan.items():
-        if column.kind is Kind.FLOAT:
-            ends = pc.min_max(batch[name]).as_py()
-            if ends["max"] is not None and max(ends["max"], -ends["min"]) > EXACT:
-                return True
-    return False

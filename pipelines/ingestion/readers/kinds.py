@@ -7,10 +7,12 @@ those that every value fits, so they depend on neither the order nor the blocks 
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Flag, auto
 from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -72,8 +74,7 @@ PREFERRED = (
     *(kind for kind in LAYOUTS),
 )
 
-TRUE = ("true", "True", "TRUE")
-FALSE = ("false", "False", "FALSE")
+TRUTHS = ("true", "false", "True", "False", "TRUE", "FALSE")
 
 
 def chosen(fits: Kind) -> Kind:
@@ -119,16 +120,26 @@ class Reading:
             if kind is Kind.FLOAT:
                 return self._floats(texts)
             if kind is Kind.BOOLEAN:
-                lower = pc.utf8_lower(texts)
-                return lower.cast(pa.bool_()) if _all(lower, "^(true|false)$") else None
+                return _truths(texts)
             return self._declared(texts) if kind is Kind.DECLARED else _moments(texts, kind)
         except pa.ArrowInvalid:
             return None
 
     def _integers(self, texts: pa.Array) -> pa.Array | None:
+        if zero_led(texts):
+            return None
+        with suppress(pa.ArrowInvalid):  # the usual case; the patterns below take ten times as long
+            return texts.cast(pa.int64())
         return self._bare(texts).cast(pa.int64()) if _all(texts, self._integer) else None
 
     def _floats(self, texts: pa.Array) -> pa.Array | None:
+        if zero_led(texts):
+            return None
+        if (self.dialect.decimal or ".") == ".":
+            with suppress(pa.ArrowInvalid):
+                numbers = texts.cast(pa.float64())
+                if not beyond_exact(numbers):
+                    return numbers
         if not _all(texts, self._float):
             return None
         bare = self._bare(texts)
@@ -177,12 +188,44 @@ class Reading:
         return rf"^[ \t]*(?:-?{number}|(?i:-?inf(?:inity)?|nan))[ \t]*$"
 
 
+def zero_led(texts: pa.Array) -> bool:
+    """Whether a value begins with a zero that a number would lose, such as 007, -01 or 0x1F."""
+    _, places, letters = texts.buffers()
+    if letters is None:
+        return False
+    ends = np.frombuffer(places, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    data = np.frombuffer(letters, dtype=np.uint8)
+    starts, sizes = ends[:-1][np.diff(ends) > 1], np.diff(ends)[np.diff(ends) > 1]
+    signed = data[starts] == ord("-")
+    starts, sizes = (starts + signed)[sizes - signed > 1], sizes
+    after = data[starts + 1]
+    digits = (after - ord("0") < 10) | (after | 32 == ord("x"))
+    return bool(((data[starts] == ord("0")) & digits).any())
+
+
+def beyond_exact(numbers: pa.Array) -> bool:
+    """Whether a number is so large that float64 may not hold it exactly."""
+    ends = pc.min_max(numbers).as_py()
+    return ends["max"] is not None and max(ends["max"], -ends["min"]) > EXACT
+
+
+def _truths(texts: pa.Array) -> pa.Array | None:
+    if pc.all(pc.is_in(texts, pa.array([*TRUTHS]), skip_nulls=True)).as_py() or _all(
+        texts, "^(?i:true|false)$"
+    ):
+        return pc.utf8_lower(texts).cast(pa.bool_())
+    return None
+
+
 def _all(texts: pa.Array, pattern: str) -> bool:
     return bool(pc.all(pc.match_substring_regex(texts, pattern)).as_py())
 
 
 def _moments(texts: pa.Array, kind: Kind) -> pa.Array | None:
     layout, iso = LAYOUTS[kind]
+    if kind is Kind.ISO:
+        with suppress(pa.ArrowInvalid):
+            return texts.cast(MOMENT)
     if not _all(texts, layout):
         return None
     if kind in Kind.ISO | Kind.ZONED:

@@ -44,27 +44,8 @@ class Again(Exception):
         self.rows = rows
 
 
-@dataclass(frozen=True)
-class Settled:
-    """What a column is read as.
-
-    Attributes:
-        kind: what its values are.
-        direct: whether the format's own parser reads it; else it is read as text and converted.
-    """
-
-    kind: Kind
-    direct: bool
-
-    @property
-    def parsed(self) -> pa.DataType:
-        """The type that the parser is asked for."""
-        if not self.direct or self.kind is Kind.TEXT:
-            return pa.string()
-        return pa.timestamp("us", "UTC") if self.kind is Kind.ZONED else arrow_type(self.kind)
-
-
-Plan = Mapping[str, Settled]
+Plan = Mapping[str, Kind]
+"""What each column is read as."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +63,6 @@ class Misfit:
 
 
 Parsed: TypeAlias = pa.RecordBatch | Refused | Misfit
-
-DIRECT = (Kind.INTEGER, Kind.FLOAT, Kind.BOOLEAN, Kind.ISO, Kind.ZONED, Kind.TEXT)
 
 
 class Source(Protocol):
@@ -124,20 +103,16 @@ def settled(source: Source, as_text: Collection[str] = ()) -> Rows:
     undecided = {n for n, fits in found.items() if fits != ANY and UNDECIDED in fits}
     if undecided:
         found |= _exactly(source, undecided)
-    plan = _plan(found, (), as_text)
-    trial = source.parsed(first, plan) if first is not None else None
-    indirect: Collection[str] = trial.columns if isinstance(trial, Misfit) else frozenset()
-    plan = _plan(found, indirect, as_text)
+    plan = _plan(found, as_text)
     return Rows(_schema(plan), _typed(source, plan, found, as_text))
 
 
-def _plan(found: Mapping[str, Kind], indirect: Collection[str], as_text: Collection[str]) -> Plan:
-    kinds = {n: Kind.TEXT if n in as_text else chosen(fits) for n, fits in found.items()}
-    return {n: Settled(kind, kind in DIRECT and n not in indirect) for n, kind in kinds.items()}
+def _plan(found: Mapping[str, Kind], as_text: Collection[str]) -> Plan:
+    return {n: Kind.TEXT if n in as_text else chosen(fits) for n, fits in found.items()}
 
 
 def _schema(plan: Plan) -> pa.Schema:
-    return pa.schema([(name, arrow_type(column.kind)) for name, column in plan.items()])
+    return pa.schema([(name, arrow_type(kind)) for name, kind in plan.items()])
 
 
 def _typed(
@@ -157,8 +132,7 @@ def _typed(
     if problems:
         raise ragged(source.raw, len(plan), problems)
     if doubtful:
-        indirect = {name for name, column in plan.items() if not column.direct} | doubtful
-        exact = _plan({**found, **_exactly(source, doubtful)}, indirect, as_text)
+        exact = _plan({**found, **_exactly(source, doubtful)}, as_text)
         raise Again(Rows(_schema(exact), _typed(source, exact, found, as_text)))
 
 
