@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
 
-from pipelines.config import ConfigError, EnvironmentFault, InputError, Project, writing
+from pipelines.config import (
+    ConfigError,
+    EnvironmentFault,
+    InputError,
+    Project,
+    load_experiment,
+    writing,
+)
 from pipelines.ingestion.table import ingest_file
 from pipelines.registry import plain_types, require_champion
 from pipelines.registry.models import Version, require_version, require_versions
@@ -41,8 +50,9 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
         if number is None
         else require_version(require_versions(project, name), number)
     )
-    rows = _read(file)
-    answers = _answers(version, rows)
+    model = _loaded(version)
+    rows = _read(project, name, file, model)
+    answers = _answers(model, rows)
     table = pd.concat([rows.reset_index(drop=True), answers.reset_index(drop=True)], axis=1)
     with writing(target.absolute()) as aside:
         if target.suffix == ".csv":
@@ -54,28 +64,46 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
     )
 
 
-def _read(file: Path) -> pd.DataFrame:
-    """The rows as training saw them: through the same reader."""
+def _read(project: Project, name: str, file: Path, model: Any) -> pd.DataFrame:
+    """The rows as training saw them: the same reader, dialect and kinds of columns.
+
+    A few rows may look like numbers where training saw text, and the other way round; the model's
+    signature says which it is.
+    """
+    known = project.experiment_file(name).is_file()
+    data = load_experiment(project, name).data if known else None
+    columns = model.metadata.get_input_schema().input_dict()
+    texts = [name for name, column in columns.items() if column.type.name == "string"]
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "table.parquet"
-        ingest_file(file.absolute(), table)
-        return pd.read_parquet(table, dtype_backend="numpy_nullable")
+        ingest_file(file.absolute(), table, data, not_numbers=texts)
+        rows = pd.read_parquet(table, dtype_backend="numpy_nullable")
+    for name in set(columns) - set(texts):
+        if name in rows and pd.api.types.is_string_dtype(rows[name]):
+            with contextlib.suppress(ValueError):  # left as it is, the model says what is wrong
+                rows[name] = pd.to_numeric(rows[name])
+    return rows
 
 
-def _answers(version: Version, rows: pd.DataFrame) -> pd.DataFrame:
+def _loaded(version: Version) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import mlflow
     from mlflow.exceptions import MlflowException
 
     try:
         with _Quiet():
-            model = mlflow.pyfunc.load_model(version.address)
+            return mlflow.pyfunc.load_model(version.address)
     except (MlflowException, OSError) as error:
         raise EnvironmentFault(
             f"{version.model} version {version.number} cannot be loaded",
             found=str(error).strip().split("\n")[0][:300],
             next=f"gristmill models {version.model}",
         ) from error
+
+
+def _answers(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
+    from mlflow.exceptions import MlflowException
+
     wanted = model.metadata.get_input_schema().input_names()
     absent = [name for name in wanted if name not in rows]
     if absent:

@@ -37,7 +37,7 @@ def ingest(project: Project, name: str) -> Ingested:
 
 
 def ingest_file(
-    raw: Path, table: Path, data: Data | None = None, *, as_text: Collection[str] = ()
+    raw: Path, table: Path, data: Data | None = None, *, not_numbers: Collection[str] = ()
 ) -> Ingested:
     """Reads a file or folder of any format in `readers.formats` into a Parquet table.
 
@@ -50,14 +50,14 @@ def ingest_file(
         raw: the file or folder.
         table: the Parquet file to write, whole or not at all.
         data: the experiment's section, whose declared dialect wins over what is found.
-        as_text: columns that stay text whatever they hold.
+        not_numbers: columns that are no numbers even where all values look like it.
 
     Raises:
         ConfigError: the file is not there, or may not be read.
         InputError: it cannot be read as a table: empty, broken off, ragged, names twice, …
     """
     before = _state(raw)
-    rows = read(raw, data, as_text)
+    rows = read(raw, data, not_numbers)
     with writing(table) as aside:
         try:
             count = _write(rows, aside)

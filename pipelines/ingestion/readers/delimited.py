@@ -152,6 +152,6 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([], schema=schema)
 
 
-def read(raw: Path, data: Data | None, as_text: Collection[str]) -> Rows:
+def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
     """The columns and rows of a text table."""
-    return settled(source(raw, data), as_text)
+    return settled(source(raw, data), not_numbers)

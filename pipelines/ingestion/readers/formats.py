@@ -22,7 +22,7 @@ class Format:
         name: what it is called.
         suffixes: how the names of its files end; none for a folder.
         about: one line for help and documentation.
-        module: in this package, with `read(raw, data, as_text) -> Rows`.
+        module: in this package, with `read(raw, data, not_numbers) -> Rows`.
         wraps: whether it may be compressed.
         folder: whether it is a folder.
     """
@@ -100,9 +100,9 @@ def described() -> list[str]:
     return [*lines, f"{texts} may be compressed: {' '.join(WRAPS)} (one file in a zip)"]
 
 
-def read(raw: Path, data: Data | None = None, as_text: Collection[str] = ()) -> Rows:
+def read(raw: Path, data: Data | None = None, not_numbers: Collection[str] = ()) -> Rows:
     """The columns and rows of a file or folder of any format."""
     kind = find_format(raw, data)
     module = import_module(f"pipelines.ingestion.readers.{kind.module}")
-    rows: Rows = module.read(raw, data, as_text)
+    rows: Rows = module.read(raw, data, not_numbers)
     return rows

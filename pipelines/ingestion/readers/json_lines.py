@@ -38,9 +38,9 @@ class _Token(str):
     """A number, as it is written."""
 
 
-def read(raw: Path, data: Data | None, as_text: Collection[str]) -> Rows:
+def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
     """The columns and rows of a file of JSON lines."""
-    return settled(source(raw, data), as_text)
+    return settled(source(raw, data), not_numbers)
 
 
 def source(raw: Path, data: Data | None) -> JsonLines:

@@ -77,11 +77,18 @@ PREFERRED = (
 TRUTHS = ("true", "false", "True", "False", "TRUE", "FALSE")
 
 
-def chosen(fits: Kind) -> Kind:
-    """The kind that a column becomes: the narrowest, text where days and months are undecided."""
+def chosen(fits: Kind, numbers: bool = True) -> Kind:
+    """The kind that a column becomes: the narrowest, text where days and months are undecided.
+
+    Args:
+        fits: the kinds that all its values fit.
+        numbers: whether it may be a number.
+    """
     if fits == ANY:
-        return Kind.INTEGER
-    if fits & UNDECIDED == UNDECIDED and not any(fits & kind for kind in PREFERRED[:4]):
+        return Kind.INTEGER if numbers else Kind.TEXT
+    if not numbers:
+        fits &= ~(Kind.INTEGER | Kind.FLOAT)
+    if UNDECIDED in fits and Kind.DECLARED not in fits:
         return Kind.TEXT
     return next((kind for kind in PREFERRED if kind in fits), Kind.TEXT)
 
@@ -126,14 +133,14 @@ class Reading:
             return None
 
     def _integers(self, texts: pa.Array) -> pa.Array | None:
-        if zero_led(texts):
+        if loses_its_start(texts):
             return None
         with suppress(pa.ArrowInvalid):  # the usual case; the patterns below take ten times as long
             return texts.cast(pa.int64())
         return self._bare(texts).cast(pa.int64()) if _all(texts, self._integer) else None
 
     def _floats(self, texts: pa.Array) -> pa.Array | None:
-        if zero_led(texts):
+        if loses_its_start(texts):
             return None
         if (self.dialect.decimal or ".") == ".":
             with suppress(pa.ArrowInvalid):
@@ -188,14 +195,16 @@ class Reading:
         return rf"^[ \t]*(?:-?{number}|(?i:-?inf(?:inity)?|nan))[ \t]*$"
 
 
-def zero_led(texts: pa.Array) -> bool:
-    """Whether a value begins with a zero that a number would lose, such as 007, -01 or 0x1F."""
+def loses_its_start(texts: pa.Array) -> bool:
+    """Whether a value begins with what a number would lose, such as 007, -01, 0x1F or +49."""
     _, places, letters = texts.buffers()
     if letters is None:
         return False
     ends = np.frombuffer(places, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
     data = np.frombuffer(letters, dtype=np.uint8)
     starts, sizes = ends[:-1][np.diff(ends) > 1], np.diff(ends)[np.diff(ends) > 1]
+    if (data[starts] == ord("+")).any():
+        return True
     signed = data[starts] == ord("-")
     starts, sizes = (starts + signed)[sizes - signed > 1], sizes
     after = data[starts + 1]
@@ -206,7 +215,7 @@ def zero_led(texts: pa.Array) -> bool:
 def beyond_exact(numbers: pa.Array) -> bool:
     """Whether a number is so large that float64 may not hold it exactly."""
     ends = pc.min_max(numbers).as_py()
-    return ends["max"] is not None and max(ends["max"], -ends["min"]) > EXACT
+    return ends["max"] is not None and max(ends["max"], -ends["min"]) >= EXACT
 
 
 def _truths(texts: pa.Array) -> pa.Array | None:

@@ -21,7 +21,7 @@ BUFFER = 1 << 20
 """Bytes of a column that are read ahead: without a limit, a whole row group would be."""
 
 
-def read(raw: Path, data: Data | None, as_text: Collection[str]) -> Rows:
+def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
     """The columns and rows of a Parquet file, read piece by piece.
 
     Raises:
@@ -37,7 +37,7 @@ def read(raw: Path, data: Data | None, as_text: Collection[str]) -> Rows:
         raise unreadable(raw, "flat columns", "nested ones: " + ", ".join(nested[:10]))
     schema = pa.schema(
         [
-            (field.name, pa.string() if field.name in as_text else _canonical(field.type))
+            (field.name, _canonical(field.type, field.name not in not_numbers))
             for field in file.schema_arrow
         ]
     )
@@ -54,14 +54,14 @@ def _batches(raw: Path, file: pq.ParquetFile, schema: pa.Schema) -> Batches:
             raise broken(raw, error) from error
 
 
-def _canonical(kind: pa.DataType) -> pa.DataType:
+def _canonical(kind: pa.DataType, numbers: bool) -> pa.DataType:
     if pa.types.is_dictionary(kind):
-        return _canonical(kind.value_type)
+        return _canonical(kind.value_type, numbers)
     if pa.types.is_boolean(kind):
         return pa.bool_()
-    if pa.types.is_integer(kind) or pa.types.is_null(kind):
+    if numbers and (pa.types.is_integer(kind) or pa.types.is_null(kind)):
         return pa.int64()
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+    if numbers and (pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         return pa.float64()
     return MOMENT if pa.types.is_date(kind) or pa.types.is_timestamp(kind) else pa.string()
 

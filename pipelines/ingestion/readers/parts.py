@@ -26,7 +26,7 @@ from pipelines.ingestion.readers.settle import (
 )
 
 
-def read(raw: Path, data: Data | None, as_text: Collection[str]) -> Rows:
+def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
     """The rows of all parts in the order of their names.
 
     Raises:
@@ -39,8 +39,8 @@ def read(raw: Path, data: Data | None, as_text: Collection[str]) -> Rows:
         raise unreadable(raw, "parts of one format", f"{len(formats)} formats: {some}")
     (module,) = formats
     if module == "parquet_file":
-        return _parquet(files, as_text)
-    return settled(Parts(raw, files, module, data), as_text)
+        return _parquet(files, not_numbers)
+    return settled(Parts(raw, files, module, data), not_numbers)
 
 
 def part_files(raw: Path) -> list[Path]:
@@ -98,8 +98,8 @@ def _dialect(file: Path, rest: Csv, found: Csv) -> Csv:
     return sniffed.model_copy(update={"thousands": found.thousands})
 
 
-def _parquet(files: list[Path], as_text: Collection[str]) -> Rows:
-    parts = [parquet_file.read(file, None, as_text) for file in files]
+def _parquet(files: list[Path], not_numbers: Collection[str]) -> Rows:
+    parts = [parquet_file.read(file, None, not_numbers) for file in files]
     first = parts[0].schema
     for file, part in zip(files[1:], parts[1:], strict=True):
         check_same(file, part.schema.names, files[0], first.names)

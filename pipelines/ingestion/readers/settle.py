@@ -87,12 +87,12 @@ BLOCK = 8 << 20
 """Bytes that are parsed at a time."""
 
 
-def settled(source: Source, as_text: Collection[str] = ()) -> Rows:
+def settled(source: Source, not_numbers: Collection[str] = ()) -> Rows:
     """The columns and rows of a file.
 
     Args:
         source: the file.
-        as_text: columns that stay text whatever they hold.
+        not_numbers: columns that are no numbers even where all values look like it.
 
     Raises:
         Again: while the rows are read, when a type must change; never twice.
@@ -103,12 +103,12 @@ def settled(source: Source, as_text: Collection[str] = ()) -> Rows:
     undecided = {n for n, fits in found.items() if fits != ANY and UNDECIDED in fits}
     if undecided:
         found |= _exactly(source, undecided)
-    plan = _plan(found, as_text)
-    return Rows(_schema(plan), _typed(source, plan, found, as_text))
+    plan = _plan(found, not_numbers)
+    return Rows(_schema(plan), _typed(source, plan, found, not_numbers))
 
 
-def _plan(found: Mapping[str, Kind], as_text: Collection[str]) -> Plan:
-    return {n: Kind.TEXT if n in as_text else chosen(fits) for n, fits in found.items()}
+def _plan(found: Mapping[str, Kind], not_numbers: Collection[str]) -> Plan:
+    return {n: chosen(fits, n not in not_numbers) for n, fits in found.items()}
 
 
 def _schema(plan: Plan) -> pa.Schema:
@@ -116,7 +116,7 @@ def _schema(plan: Plan) -> pa.Schema:
 
 
 def _typed(
-    source: Source, plan: Plan, found: Mapping[str, Kind], as_text: Collection[str]
+    source: Source, plan: Plan, found: Mapping[str, Kind], not_numbers: Collection[str]
 ) -> Batches:
     doubtful: set[str] = set()
     problems: list[Problem] = []
@@ -132,8 +132,8 @@ def _typed(
     if problems:
         raise ragged(source.raw, len(plan), problems)
     if doubtful:
-        exact = _plan({**found, **_exactly(source, doubtful)}, as_text)
-        raise Again(Rows(_schema(exact), _typed(source, exact, found, as_text)))
+        exact = _plan({**found, **_exactly(source, doubtful)}, not_numbers)
+        raise Again(Rows(_schema(exact), _typed(source, exact, found, not_numbers)))
 
 
 def _exactly(source: Source, names: Collection[str]) -> dict[str, Kind]:
