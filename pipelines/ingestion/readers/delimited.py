@@ -41,7 +41,11 @@ class Delimited:
     def __init__(self, raw: Path, dialect: Csv) -> None:
         self.raw, self.dialect = raw, dialect
         self.names, self._header_lines = header(raw, dialect)
+        wanted = f"{len(self.names)} values in each row, as in the header"
+        self.refuses = ("ragged row", wanted)
         self._reading = Reading(dialect)
+        words = {"", *(dialect.missing or ())}
+        self._missing = sorted(words | {" " + word for word in words})  # after `a, b`
         self._delimiter, self._quote = dialect.delimiter or ",", dialect.quote or '"'
 
     def pieces(self, size: int) -> Iterator[Chunk]:
@@ -96,7 +100,7 @@ class Delimited:
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(self.names, pa.string()),
                 strings_can_be_null=True,
-                null_values=list({"", *(self.dialect.missing or ())}),
+                null_values=self._missing,
             ),
         )
         (batch,) = table.combine_chunks().to_batches() or [_empty(table.schema)]

@@ -18,6 +18,12 @@ MARKS = {
 }
 """Byte order marks, longer ones before those that they begin with."""
 
+SIGNS = frozenset("€£§°µ«»“”‘’–—…·²³½©®™\u00a0")
+"""What stands in texts that are English but for it."""
+
+LATIN = SIGNS | frozenset("ŠšŽžŒœŸ") | frozenset(map(chr, range(0xC0, 0x100)))
+"""Letters and signs of Western European languages in Windows' encoding."""
+
 DECLARE = "declare it in the experiment file, data: csv: {encoding: …}, or save the file as UTF-8"
 
 
@@ -81,13 +87,16 @@ def _decoded(start: bytes, encoding: str, whole: bool) -> str | None:
 def _plausible(text: str, start: bytes, encoding: str) -> bool:
     if encoding == "utf-8":
         return True
+    foreign = re.findall(r"[^\0-\x7f]", text)
     if encoding == "cp949":
-        foreign = [letter for letter in text if ord(letter) > 127]
         return sum("가" <= letter <= "힣" for letter in foreign) > len(foreign) / 2
-    if encoding == "latin-1" and any("\x80" <= letter <= "\x9f" for letter in text):
-        return False
-    runs = re.findall(rb"[\x80-\xff]+", start)
-    return sum(len(run) == 1 for run in runs) > len(runs) / 2
+    together = re.findall(r"[^\0-\x7f]{3,}", text)  # two letters of other scripts are four bytes
+    letters = sum(letter in LATIN - SIGNS for letter in foreign)
+    return bool(
+        sum(map(len, together)) < len(foreign) / 3
+        and all(letter in LATIN or letter >= "\xa0" for letter in foreign)
+        and (letters >= len(foreign) / 2 or all(letter in SIGNS for letter in foreign))
+    )
 
 
 class Utf8:

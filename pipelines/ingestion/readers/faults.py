@@ -28,12 +28,19 @@ def broken(raw: Path, error: BaseException) -> InputError:
     return unreadable(raw, "a whole file of its kind", words)
 
 
-def ragged(raw: Path, columns: int, problems: Sequence[Problem]) -> InputError:
-    """Rows that have more or fewer values than the header; the list may be cut at `KEPT`."""
+def refused(raw: Path, what: str, expected: str, problems: Sequence[Problem]) -> InputError:
+    """Rows that are no rows of the table; the list may be cut at `KEPT`.
+
+    Args:
+        raw: the file.
+        what: one of the rows, such as `ragged row`.
+        expected: what each should be.
+        problems: where they are.
+    """
     count = f"{KEPT} or more" if len(problems) >= KEPT else str(len(problems))
     return InputError(
-        f"{raw.name} has {count} ragged row" + "s" * (len(problems) > 1),
-        expected=f"{columns} values in each row, as in the header",
+        f"{raw.name} has {count} {what}" + "s" * (len(problems) > 1),
+        expected=expected,
         problems=problems[:KEPT],
         next="mend these lines in the source",
     )

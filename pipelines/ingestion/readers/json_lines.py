@@ -58,6 +58,7 @@ class JsonLines:
 
     def __init__(self, raw: Path, declared: Csv) -> None:
         self.raw = raw
+        self.refuses = ("broken line", "one flat JSON object a line")
         self._encoding = declared.encoding or find_encoding(raw)
         self._missing = frozenset(declared.missing or ())
         self._reading = Reading(Csv(dates=declared.dates))
@@ -160,7 +161,7 @@ class JsonLines:
             elif len(problems) < KEPT:
                 if number == 1 and line.lstrip().startswith(b"["):
                     raise self._an_array()
-                problems.append(Problem(f"line {number}", "one JSON object", _shown(value, line)))
+                problems.append(Problem(f"line {number}", found=_shown(value, line)))
         return rows, problems
 
     def _refuse_nested(self, rows: list[dict[str, Any]]) -> None:

@@ -34,7 +34,7 @@ def words_for_nothing(columns: Sequence[Sequence[str]], declared: Csv) -> tuple[
     readings = [Reading(dialect) for dialect in _dialects(declared)]
     found: dict[str, None] = {}
     for values in columns:
-        odd = sorted(set(values) & set(MAYBE_MISSING))
+        odd = sorted({v.strip(" ") for v in values} & set(MAYBE_MISSING))
         left = _texts(values, (*MISSING, *odd)) if odd else None
         if left is None or left.null_count == len(left):
             continue
@@ -80,4 +80,4 @@ def _dialects(declared: Csv) -> list[Csv]:
 
 def _texts(values: Sequence[str], missing: Collection[str]) -> pa.Array:
     nothing = {"", *missing}
-    return pa.array([None if v in nothing else v for v in values], pa.string())
+    return pa.array([None if v.strip(" ") in nothing else v for v in values], pa.string())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pipelines.ingestion.readers.settle import (
     Batches,
     Parsed,
     Plan,
+    Refused,
     Rows,
     Source,
     settled,
@@ -65,6 +67,7 @@ class Parts:
         self._sources: list[Source]
         if module == "json_lines":
             self._sources = [json_lines.source(file, data) for file in files]
+            self.refuses = self._sources[0].refuses
             return
         first = delimited.source(files[0], data)
         found = first.dialect
@@ -75,6 +78,7 @@ class Parts:
         for other in others:
             check_same(other.raw, other.names, first.raw, first.names)
         self._sources = [first, *others]
+        self.refuses = first.refuses
 
     def pieces(self, size: int) -> Iterator[tuple[Source, Any]]:
         """The pieces of all parts, each with the part that it is from."""
@@ -90,7 +94,11 @@ class Parts:
     def parsed(self, piece: tuple[Source, Any], plan: Plan) -> Parsed:
         """The rows of a piece with typed columns, in the plan's order."""
         part, own = piece
-        return part.parsed(own, plan)
+        parsed = part.parsed(own, plan)
+        if isinstance(parsed, Refused):
+            name = part.raw.name
+            return Refused(tuple(replace(p, where=f"{name}, {p.where}") for p in parsed.problems))
+        return parsed
 
 
 def _dialect(file: Path, rest: Csv, found: Csv) -> Csv:

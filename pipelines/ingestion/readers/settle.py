@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 import pyarrow as pa
 
 from pipelines.config import Problem
-from pipelines.ingestion.readers.faults import KEPT, ragged
+from pipelines.ingestion.readers.faults import KEPT, refused
 from pipelines.ingestion.readers.kinds import ANY, UNDECIDED, Kind, arrow_type, chosen
 
 THREADS = 2
@@ -69,6 +69,8 @@ class Source(Protocol):
     """A file whose types are settled by reading it."""
 
     raw: Path
+    refuses: tuple[str, str]
+    """What a refused row is called, and what is expected instead."""
 
     def pieces(self, size: int) -> Iterator[Any]:
         """The file from its beginning, in pieces of whole rows of about `size` bytes."""
@@ -130,7 +132,7 @@ def _typed(
         elif not doubtful and not problems:
             yield parsed
     if problems:
-        raise ragged(source.raw, len(plan), problems)
+        raise refused(source.raw, *source.refuses, problems)
     if doubtful:
         exact = _plan({**found, **_exactly(source, doubtful)}, not_numbers)
         raise Again(Rows(_schema(exact), _typed(source, exact, found, not_numbers)))
