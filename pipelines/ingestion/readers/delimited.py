@@ -99,6 +99,7 @@ class Delimited:
             ),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(self.names, pa.string()),
+                check_utf8=False,
                 strings_can_be_null=True,
                 null_values=self._missing,
             ),
@@ -107,20 +108,16 @@ class Delimited:
         return batch, self._located(piece, odd) if odd else ()
 
     def _checked(self, piece: Chunk, **options: Any) -> pa.Table:
+        if not piece.text.isascii():
+            try:
+                piece.text.decode("utf-8")
+            except UnicodeDecodeError as error:
+                line = piece.line + piece.text.count(b"\n", 0, error.start)
+                raise not_in(self.raw, "utf-8", line) from error
         try:
             return arrow_csv.read_csv(pa.BufferReader(piece.text), **options)
         except pa.ArrowInvalid as error:
-            if "UTF8" in str(error) or "UTF-8" in str(error):
-                raise self._not_utf_8(piece) from error
             raise broken(self.raw, error) from error
-
-    def _not_utf_8(self, piece: Chunk) -> Exception:
-        try:
-            piece.text.decode("utf-8")
-        except UnicodeDecodeError as error:
-            line = piece.line + piece.text.count(b"\n", 0, error.start)
-            return not_in(self.raw, "utf-8", line)
-        return not_in(self.raw, "utf-8", piece.line)
 
     def _located(self, piece: Chunk, odd: list[Any]) -> tuple[Problem, ...]:
         """The refused rows with the lines on which they begin."""

@@ -21,8 +21,11 @@ MARKS = {
 SIGNS = frozenset("€£§°µ«»“”‘’–—…·²³½©®™\u00a0")
 """What stands in texts that are English but for it."""
 
-LATIN = SIGNS | frozenset("ŠšŽžŒœŸ") | frozenset(map(chr, range(0xC0, 0x100)))
-"""Letters and signs of Western European languages in Windows' encoding."""
+HANGUL = 0.8
+"""Share of Hangul in Korean text; Chinese text read as Korean has about a half."""
+
+LETTERS = frozenset("ŠšŽžŒœŸ") | frozenset(map(chr, range(0xC0, 0x100)))
+"""Letters of Western European languages in Windows' encoding."""
 
 DECLARE = "declare it in the experiment file, data: csv: {encoding: …}, or save the file as UTF-8"
 
@@ -30,8 +33,8 @@ DECLARE = "declare it in the experiment file, data: csv: {encoding: …}, or sav
 def guess_encoding(raw: Path, start: bytes, whole: bool) -> str | None:
     """The encoding of a text by its first bytes, as Python names it.
 
-    Marks first; then UTF-8, which other text is by chance hardly ever; then CP949 where most of
-    what is not ASCII becomes Hangul; then Windows' and ISO's Latin, where letters stand alone
+    Marks first; then UTF-8, which other text is by chance hardly ever; then CP949 where what
+    is not ASCII becomes Hangul; then Windows' and ISO's Latin, where letters stand alone
     between ASCII ones. Other encodings cannot be told from these.
 
     Args:
@@ -53,6 +56,8 @@ def guess_encoding(raw: Path, start: bytes, whole: bool) -> str | None:
     if start.isascii():
         return None
     for name in ("utf-8", "cp949", "cp1252", "latin-1"):
+        if name == "cp1252" and _mostly_utf_8(start):
+            return "utf-8"  # the error that names the line comes when that line is read
         text = _decoded(start, name, whole)
         if text is not None and _plausible(text, start, name):
             return codecs.lookup(name).name
@@ -65,11 +70,9 @@ def guess_encoding(raw: Path, start: bytes, whole: bool) -> str | None:
 
 def _utf_16(raw: Path, start: bytes) -> str:
     even, odd = start[0::2].count(0), start[1::2].count(0)
-    half = len(start) // 4
-    if odd > half and even == 0:
-        return "utf-16-le"
-    if even > half and odd == 0:
-        return "utf-16-be"
+    for name, zeros, others in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
+        if not others and zeros > len(start) // 20 and "\n" in (_decoded(start, name, False) or ""):
+            return name
     kind = next((words for magic, words in MAGIC.items() if start.startswith(magic)), None)
     line = start.count(b"\n", 0, start.index(0)) + 1
     raise unreadable(
@@ -84,17 +87,24 @@ def _decoded(start: bytes, encoding: str, whole: bool) -> str | None:
         return None
 
 
+def _mostly_utf_8(start: bytes) -> bool:
+    """Whether more letters are well-formed UTF-8 than are not: other text is so by chance only."""
+    foreign = re.findall(r"[^\0-\x7f]", start.decode("utf-8", errors="replace"))
+    return 2 * foreign.count("\ufffd") <= len(foreign)
+
+
 def _plausible(text: str, start: bytes, encoding: str) -> bool:
     if encoding == "utf-8":
         return True
-    foreign = re.findall(r"[^\0-\x7f]", text)
+    foreign: list[str] = re.findall(r"[^\0-\x7f]", text)
     if encoding == "cp949":
-        return sum("가" <= letter <= "힣" for letter in foreign) > len(foreign) / 2
-    together = re.findall(r"[^\0-\x7f]{3,}", text)  # two letters of other scripts are four bytes
-    letters = sum(letter in LATIN - SIGNS for letter in foreign)
+        return sum("가" <= letter <= "힣" for letter in foreign) > HANGUL * len(foreign)
+    # two letters of another script would be four bytes
+    together: list[str] = re.findall(r"[^\0-\x7f]{3,}", text)
+    letters = sum(letter in LETTERS for letter in foreign)
     return bool(
         sum(map(len, together)) < len(foreign) / 3
-        and all(letter in LATIN or letter >= "\xa0" for letter in foreign)
+        and all(letter in SIGNS or letter >= "\xa0" for letter in foreign)
         and (letters >= len(foreign) / 2 or all(letter in SIGNS for letter in foreign))
     )
 

@@ -6,9 +6,10 @@ those that every value fits, so they depend on neither the order nor the blocks 
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import Flag, auto
 from functools import cached_property
 
@@ -156,19 +157,14 @@ class Reading:
         return pc.replace_substring(bare, self.dialect.decimal or ".", ".").cast(pa.float64())
 
     def _declared(self, texts: pa.Array) -> pa.Array | None:
-        import pandas as pd
-
-        if not self.dialect.dates:
+        """Each different text is read once; the first of the declared forms that fits is taken."""
+        coded = texts.dictionary_encode()
+        moments = [
+            _declared_moment(t, self.dialect.dates or ()) for t in coded.dictionary.to_pylist()
+        ]
+        if None in moments:
             return None
-        column = texts.to_pandas()
-        found = pd.Series(pd.NaT, index=column.index, dtype="datetime64[us]")
-        for layout in self.dialect.dates:
-            with warnings.catch_warnings(action="ignore"):
-                some = pd.to_datetime(column, format=layout, errors="coerce", utc="%z" in layout)
-            found = found.fillna(some.dt.tz_localize(None).astype("datetime64[us]"))
-        if (found.isna() & column.notna()).any():
-            return None
-        return pa.Array.from_pandas(found, type=MOMENT)
+        return pa.array(moments, MOMENT).take(coded.indices)
 
     def _bare(self, texts: pa.Array) -> pa.Array:
         bare = pc.utf8_trim(texts, " \t")
@@ -228,6 +224,14 @@ def _truths(texts: pa.Array) -> pa.Array | None:
 
 def _all(texts: pa.Array, pattern: str) -> bool:
     return bool(pc.all(pc.match_substring_regex(texts, pattern)).as_py())
+
+
+def _declared_moment(text: str, layouts: Iterable[str]) -> datetime | None:
+    for layout in layouts:
+        with suppress(ValueError):
+            moment = datetime.strptime(text, layout)
+            return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    return None
 
 
 def _moments(texts: pa.Array, kind: Kind) -> pa.Array | None:
