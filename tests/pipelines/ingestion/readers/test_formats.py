@@ -161,6 +161,9 @@ def test_columns_that_come_late_in_json_are_columns(
 
 def test_parquet_of_every_flat_type_becomes_one_of_few(tmp_path: Path) -> None:
     moment = pa.timestamp("us")
+    first, second = datetime(1970, 1, 1), datetime(1970, 1, 2)
+    nanos = pa.array([1001, None], pa.timestamp("ns"))
+    zoned = pa.array([0, None], pa.timestamp("ms", "Asia/Seoul"))
     columns = {
         "decimal": (pa.array([Decimal("1.25"), None]), [1.25, None], pa.float64()),
         "levels": (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"], pa.string()),
@@ -168,12 +171,10 @@ def test_parquet_of_every_flat_type_becomes_one_of_few(tmp_path: Path) -> None:
         "large": (pa.array(["x", "y"], pa.large_string()), ["x", "y"], pa.string()),
         "nothing": (pa.nulls(2), [None, None], pa.int64()),
         "short": (pa.array([1, 2], pa.uint8()), [1, 2], pa.int64()),
-        "date": (pa.array([0, 1], pa.date32()), [datetime(1970, 1, 1), datetime(1970, 1, 2)], moment),
-        "nano": (pa.array([1001, None], pa.timestamp("ns")), [datetime(1970, 1, 1, 0, 0, 0, 1), None], moment),
-        "zoned": (
-            pa.array([0, None], pa.timestamp("ms", "Asia/Seoul")), [datetime(1970, 1, 1), None], moment,
-        ),
-    }  # fmt: skip
+        "date": (pa.array([0, 1], pa.date32()), [first, second], moment),
+        "nano": (nanos, [datetime(1970, 1, 1, 0, 0, 0, 1), None], moment),
+        "zoned": (zoned, [first, None], moment),
+    }
     raw = tmp_path / "a.parquet"
     pq.write_table(pa.table({name: column[0] for name, column in columns.items()}), raw)
     table = ingested(raw)
