@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from pipelines.config import (
     ConfigError,
+    Data,
     EnvironmentFault,
     InputError,
     Project,
@@ -51,7 +53,7 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
         else require_version(require_versions(project, name), number)
     )
     model = _loaded(version)
-    rows = _read(project, name, file, model)
+    rows = read_rows(file, _declared(project, name), *_columns(model))
     answers = _answers(model, rows)
     table = pd.concat([rows.reset_index(drop=True), answers.reset_index(drop=True)], axis=1)
     with writing(target.absolute()) as aside:
@@ -64,25 +66,43 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
     )
 
 
-def _read(project: Project, name: str, file: Path, model: Any) -> pd.DataFrame:
-    """The rows as training saw them: the same reader, dialect and kinds of columns.
+def read_rows(
+    file: Path, data: Data | None, texts: Collection[str], numbers: Collection[str]
+) -> pd.DataFrame:
+    """The rows of a file through the reader of ingest, with the kinds of columns of a model.
 
-    A few rows may look like numbers where training saw text, and the other way round; the model's
-    signature says which it is.
+    A few rows may look like numbers where training saw text, and the other way round.
+
+    Args:
+        file: to read.
+        data: the experiment's section, whose dialect is used; None where there is none.
+        texts: columns that the model takes as text.
+        numbers: columns that it takes as numbers.
     """
-    known = project.experiment_file(name).is_file()
-    data = load_experiment(project, name).data if known else None
-    columns = model.metadata.get_input_schema().input_dict()
-    texts = [name for name, column in columns.items() if column.type.name == "string"]
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "table.parquet"
         ingest_file(file.absolute(), table, data, not_numbers=texts)
         rows = pd.read_parquet(table, dtype_backend="numpy_nullable")
-    for name in set(columns) - set(texts):
+    for name in numbers:
         if name in rows and pd.api.types.is_string_dtype(rows[name]):
             with contextlib.suppress(ValueError):  # left as it is, the model says what is wrong
                 rows[name] = pd.to_numeric(rows[name])
     return rows
+
+
+def _declared(project: Project, name: str) -> Data | None:
+    known = project.experiment_file(name).is_file()
+    return load_experiment(project, name).data if known else None
+
+
+def _columns(model: Any) -> tuple[list[str], list[str]]:
+    """The columns that a model takes as text, and those that it takes as numbers."""
+    kinds = {
+        column: kind.type.name
+        for column, kind in model.metadata.get_input_schema().input_dict().items()
+    }
+    texts = [column for column, kind in kinds.items() if kind == "string"]
+    return texts, [column for column, kind in kinds.items() if kind in ("double", "long")]
 
 
 def _loaded(version: Version) -> Any:

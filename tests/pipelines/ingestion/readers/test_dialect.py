@@ -21,8 +21,8 @@ Rows = dict[str, list[Any]]
 APRIL = datetime(2024, 4, 3)
 
 
-def read(raw: Path, content: str | bytes, encoding: str = "utf-8", **declared: Any) -> Rows:
-    raw.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))
+def read(raw: Path, content: str, written: str = "utf-8", **declared: Any) -> Rows:
+    raw.write_bytes(content.encode(written))
     data = Data(path="data/a/a.csv", target="b", task="regression", csv=Csv(**declared))
     ingest_file(raw, raw.with_name("table.parquet"), data)
     rows: Rows = pq.read_table(raw.with_name("table.parquet")).to_pydict()
