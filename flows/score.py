@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
 
-from pipelines.config import ConfigError, EnvironmentFault, InputError, Project, writing
+from pipelines.config import (
+    ConfigError,
+    Data,
+    EnvironmentFault,
+    InputError,
+    Project,
+    load_experiment,
+    writing,
+)
 from pipelines.ingestion.table import ingest_file
+from pipelines.preparation.transform import MISSING, labels
 from pipelines.registry import plain_types, require_champion
 from pipelines.registry.models import Version, require_version, require_versions
 
@@ -41,8 +53,9 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
         if number is None
         else require_version(require_versions(project, name), number)
     )
-    rows = _read(file)
-    answers, absent = _answers(version, rows)
+    model = _loaded(version)
+    rows = read_rows(file, _declared(project, name), *_columns(model))
+    answers, absent = _answers(model, rows)
     table = pd.concat([rows.reset_index(drop=True), answers.reset_index(drop=True)], axis=1)
     with writing(target.absolute()) as aside:
         if target.suffix == ".csv":
@@ -58,29 +71,68 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
         )
 
 
-def _read(file: Path) -> pd.DataFrame:
-    """The rows as training saw them: through the same reader."""
+def read_rows(
+    file: Path, data: Data | None, texts: Collection[str], numbers: Collection[str]
+) -> pd.DataFrame:
+    """The rows of a file through the reader of ingest, with the kinds of columns of a model.
+
+    A few rows may look like numbers where training saw text, and the other way round.
+
+    Args:
+        file: to read.
+        data: the experiment's section, whose dialect is used; None where there is none.
+        texts: columns that the model takes as text.
+        numbers: columns that it takes as numbers.
+    """
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "table.parquet"
-        ingest_file(file.absolute(), table)
-        return pd.read_parquet(table, dtype_backend="numpy_nullable")
+        ingest_file(file.absolute(), table, data, not_numbers=texts)
+        rows = pd.read_parquet(table, dtype_backend="numpy_nullable")
+    for name in numbers:
+        if name in rows and pd.api.types.is_string_dtype(rows[name]):
+            with contextlib.suppress(ValueError):  # left as it is, the model says what is wrong
+                rows[name] = pd.to_numeric(rows[name])
+    return rows
 
 
-def _answers(version: Version, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The model's answers, and the columns that it wants but can do without and has to."""
+def _declared(project: Project, name: str) -> Data | None:
+    known = project.experiment_file(name).is_file()
+    return load_experiment(project, name).data if known else None
+
+
+def _columns(model: Any) -> tuple[list[str], list[str]]:
+    """The columns that a model takes as text as it is written, and those it takes as numbers."""
+    statistics = model.unwrap_python_model().statistics
+    texts = [c["name"] for c in statistics["columns"] if not _are_numbers(c.get("levels", [""]))]
+    return texts, [column["name"] for column in statistics["numbers"]]
+
+
+def _are_numbers(levels: Collection[str]) -> bool:
+    """Whether levels are what numbers look like once they are read, but for the missing one."""
+    known = [level for level in levels if level != MISSING]
+    return labels(pd.to_numeric(pd.Series(known, dtype=object), "coerce")) == known
+
+
+def _loaded(version: Version) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import mlflow
     from mlflow.exceptions import MlflowException
 
     try:
         with _Quiet():
-            model = mlflow.pyfunc.load_model(version.address)
+            return mlflow.pyfunc.load_model(version.address)
     except (MlflowException, OSError) as error:
         raise EnvironmentFault(
             f"{version.model} version {version.number} cannot be loaded",
             found=str(error).strip().split("\n")[0][:300],
             next=f"gristmill models {version.model}",
         ) from error
+
+
+def _answers(model: Any, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The model's answers, and the columns that it wants but can do without and has to."""
+    from mlflow.exceptions import MlflowException
+
     schema = model.metadata.get_input_schema()
     wanted = schema.input_names()
     refused = [name for name in schema.required_input_names() if name not in rows]

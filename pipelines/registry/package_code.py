@@ -30,7 +30,7 @@ class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         folder = Path(context.artifacts["package"])
         _import_modules(folder / "modules")
         self._preparation = _load_module(folder / "transform.py", f"transform_{uuid.uuid4().hex}")
-        self._statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
+        self.statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
         model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
         shape = (None, *model.input_shape[1:])
         signature = [tf.TensorSpec(shape, tf.float32)]
@@ -40,10 +40,10 @@ class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
     def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]
         """Answers for raw rows: `prediction` and, for classes, `probability_<class>` columns."""
-        rows = self._preparation.transform(model_input, self._statistics)
+        rows = self._preparation.transform(model_input, self.statistics)
         parts = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
         made = [np.asarray(self._call(part)) for part in parts or [rows]]
-        table = self._preparation.answers(np.concatenate(made), self._statistics)
+        table = self._preparation.answers(np.concatenate(made), self.statistics)
         table.index = model_input.index
         return table
 

@@ -1,0 +1,209 @@
+"""The same rows from every format give the same table."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import zipfile
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.ingestion.readers import settle
+from pipelines.ingestion.readers.formats import FORMATS, described
+from pipelines.ingestion.readers.wrapped import WRAPS
+from pipelines.ingestion.table import ROW_GROUP, ingest_file
+
+ROWS = pa.table(
+    {
+        "id": pa.array(range(3000)),
+        "size": pa.array([None if i % 7 == 0 else i / 8 for i in range(3000)]),
+        "name": pa.array([f"한글 {i % 13}" for i in range(3000)]),
+        "code": pa.array([f"{i % 50:04d}" for i in range(3000)]),
+        "open": pa.array([i % 3 == 0 for i in range(3000)]),
+        "day": pa.array([datetime(2024, 1, 1 + i % 30) for i in range(3000)], pa.timestamp("us")),
+    }
+)
+
+
+def as_csv(rows: pa.Table = ROWS) -> bytes:
+    made = io.BytesIO()
+    arrow_csv.write_csv(rows, made)
+    return made.getvalue()
+
+
+def as_json(rows: pa.Table = ROWS) -> bytes:
+    return "".join(json.dumps(row, default=str) + "\n" for row in rows.to_pylist()).encode()
+
+
+def as_parquet(rows: pa.Table = ROWS) -> bytes:
+    made = io.BytesIO()
+    pq.write_table(rows, made, row_group_size=700)
+    return made.getvalue()
+
+
+def as_zip(content: bytes, name: str = "inside.csv") -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("folder/", "")
+        archive.writestr(f"folder/{name}", content)
+        archive.writestr("__MACOSX/._inside.csv", "of no use")
+    return made.getvalue()
+
+
+FILES: Mapping[str, Callable[[], bytes]] = {
+    "a.csv": as_csv,
+    "a.CSV": as_csv,
+    "a.txt": lambda: as_csv().replace(b",", b"\t"),
+    "a.csv.gz": lambda: gzip.compress(as_csv()),
+    "two.csv.gz": lambda: gzip.compress(as_csv()[:9999]) + gzip.compress(as_csv()[9999:]),
+    "a.csv.bz2": lambda: bz2.compress(as_csv()),
+    "a.csv.xz": lambda: lzma.compress(as_csv()),
+    "a.csv.zst": lambda: pa.compress(as_csv(), "zstd", asbytes=True),
+    "a.csv.zip": lambda: as_zip(as_csv()),
+    "a.zip": lambda: as_zip(as_csv()),
+    "b.zip": lambda: as_zip(as_json(), "inside.jsonl"),
+    "a.jsonl": as_json,
+    "a.jsonl.gz": lambda: gzip.compress(as_json()),
+    "a.json": lambda: b"\xef\xbb\xbf" + as_json(),
+    "a.parquet": as_parquet,
+}
+
+
+def ingested(raw: Path) -> pa.Table:
+    ingest_file(raw, raw.with_name("table.parquet"))
+    return pq.read_table(raw.with_name("table.parquet"))
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("block", [None, 5000])
+def test_the_same_rows_give_the_same_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, block: int | None
+) -> None:
+    if block:
+        monkeypatch.setattr(settle, "BLOCK", block)
+        monkeypatch.setattr(settle, "SAMPLE", block)
+    (tmp_path / name).write_bytes(FILES[name]())
+    assert ingested(tmp_path / name) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("suffix", "write"), [(".csv", as_csv), (".jsonl", as_json), (".parquet", as_parquet)]
+)
+def test_parts_are_read_in_the_order_of_their_names(
+    tmp_path: Path, suffix: str, write: Callable[[pa.Table], bytes]
+) -> None:
+    raw = tmp_path / "parts"
+    raw.mkdir()
+    for place in (2, 0, 1):
+        (raw / f"part-{place}{suffix}").write_bytes(write(ROWS.slice(place * 1000, 1000)))
+    (raw / "_SUCCESS").touch()
+    (raw / ".part-0.crc").write_bytes(b"\0")
+    assert ingested(raw) == ROWS
+
+
+def test_columns_of_parts_may_stand_in_another_order(tmp_path: Path) -> None:
+    for suffix, write in ((".csv", as_csv), (".parquet", as_parquet)):
+        raw = tmp_path / suffix[1:]
+        raw.mkdir()
+        (raw / f"1{suffix}").write_bytes(write(ROWS.slice(0, 10)))
+        (raw / f"2{suffix}").write_bytes(write(ROWS.slice(10).select(ROWS.column_names[::-1])))
+        assert ingested(raw) == ROWS
+
+
+def test_types_are_settled_over_all_parts(tmp_path: Path) -> None:
+    raw = tmp_path / "parts"
+    raw.mkdir()
+    (raw / "1.csv").write_text("a,b\n1,1\n2,03/04/2024\n")
+    (raw / "2.csv").write_text("a;b\n1,5;x\n")
+    (raw / "2.csv").write_text("a,b\n2.5,x\n")
+    assert ingested(raw).to_pydict() == {"a": [1.0, 2.0, 2.5], "b": ["1", "03/04/2024", "x"]}
+
+
+def test_json_keeps_its_own_types(tmp_path: Path) -> None:
+    raw = tmp_path / "a.jsonl"
+    raw.write_text(
+        '{"n": 1, "text": "7", "mixed": 1, "late": null, "na": "NA", "big": 12345678901234567890}\n'
+        '{"n": 2.5, "text": "8", "mixed": "x", "when": "2024-01-31T09:00:00+09:00", "big": 1}\n'
+        '{"mixed": 1.50, "late": true, "na": "", "when": null}\n'
+    )
+    assert ingested(raw).to_pydict() == {
+        "n": [1.0, 2.5, None],
+        "text": ["7", "8", None],
+        "mixed": ["1", "x", "1.50"],
+        "late": [None, None, True],
+        "na": ["NA", None, None],
+        "big": ["12345678901234567890", "1", None],
+        "when": [None, datetime(2024, 1, 31), None],
+    }
+
+
+def test_columns_that_come_late_in_json_are_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle, "SAMPLE", 64)
+    monkeypatch.setattr(settle, "BLOCK", 64)
+    raw = tmp_path / "a.jsonl"
+    raw.write_text('{"a": 1}\n' * 50 + '{"b": 2, "a": 0.5}\n' + '{"c": "x"}\n' * 50)
+    table = ingested(raw)
+    assert table.schema.types == [pa.float64(), pa.int64(), pa.string()]
+    assert [table[name].null_count for name in "abc"] == [50, 100, 51]
+
+
+def test_parquet_of_every_flat_type_becomes_one_of_few(tmp_path: Path) -> None:
+    moment = pa.timestamp("us")
+    first, second = datetime(1970, 1, 1), datetime(1970, 1, 2)
+    nanos = pa.array([1001, None], pa.timestamp("ns"))
+    zoned = pa.array([0, None], pa.timestamp("ms", "Asia/Seoul"))
+    columns = {
+        "decimal": (pa.array([Decimal("1.25"), None]), [1.25, None], pa.float64()),
+        "levels": (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"], pa.string()),
+        "codes": (pa.array([5, 6]).dictionary_encode(), [5, 6], pa.int64()),
+        "large": (pa.array(["x", "y"], pa.large_string()), ["x", "y"], pa.string()),
+        "nothing": (pa.nulls(2), [None, None], pa.int64()),
+        "short": (pa.array([1, 2], pa.uint8()), [1, 2], pa.int64()),
+        "date": (pa.array([0, 1], pa.date32()), [first, second], moment),
+        "nano": (nanos, [datetime(1970, 1, 1, 0, 0, 0, 1), None], moment),
+        "zoned": (zoned, [first, None], moment),
+    }
+    raw = tmp_path / "a.parquet"
+    pq.write_table(pa.table({name: column[0] for name, column in columns.items()}), raw)
+    table = ingested(raw)
+    assert table.to_pydict() == {name: column[1] for name, column in columns.items()}
+    assert table.schema.types == [column[2] for column in columns.values()]
+
+
+def test_columns_that_are_no_numbers_stay_as_they_are_written(tmp_path: Path) -> None:
+    made = tmp_path / "table.parquet"
+    (tmp_path / "a.csv").write_text("zip,n,day,open\n12345,1,2024-01-31,True\n")
+    ingest_file(tmp_path / "a.csv", made, not_numbers=["zip", "day", "open"])
+    (row,) = pq.read_table(made).to_pylist()
+    assert row == {"zip": "12345", "n": 1, "day": datetime(2024, 1, 31), "open": True}
+    pq.write_table(pa.table({"zip": [12345], "n": [1]}), tmp_path / "a.parquet")
+    ingest_file(tmp_path / "a.parquet", made, not_numbers=["zip"])
+    assert pq.read_table(made).to_pylist() == [{"zip": "12345", "n": 1}]
+
+
+def test_row_groups_have_one_size_however_the_blocks_fall(tmp_path: Path) -> None:
+    raw = tmp_path / "a.csv"
+    raw.write_bytes(b"a,b\n" + b"1,2\n" * (ROW_GROUP * 2 + 5))
+    ingested(raw)
+    meta = pq.ParquetFile(tmp_path / "table.parquet").metadata
+    assert [meta.row_group(i).num_rows for i in range(3)] == [ROW_GROUP, ROW_GROUP, 5]
+
+
+def test_every_format_and_every_compression_is_in_the_words_for_a_user() -> None:
+    words = "\n".join(described())
+    for kind in FORMATS:
+        assert kind.about in words
+        assert all(suffix in words for suffix in kind.suffixes)
+    assert all(suffix in words for suffix in WRAPS)
