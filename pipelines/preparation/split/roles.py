@@ -31,6 +31,7 @@ from pipelines.config import (
 )
 from pipelines.preparation.columns import feature_columns
 from pipelines.preparation.hashing import Hashes, combine, occurrences, row_hashes, uniform
+from pipelines.validation.leaks import require_no_leaks
 
 TEST, VALIDATION, TRAINING = 0, 1, 2
 ROLES = ("test", "validation", "training")
@@ -80,7 +81,7 @@ def split(project: Project, name: str) -> Roles:
     """The stage `split`: the table → `build/NAME/roles.parquet` and `experiments/NAME.split.json`.
 
     Raises:
-        DataInvalid: a class has too few rows to be in every role.
+        DataInvalid: a class has too few rows to be in every role, or the data tell the target.
     """
     experiment = load_experiment(project, name)
     document = experiment.document
@@ -94,6 +95,8 @@ def split(project: Project, name: str) -> Roles:
     cuts, identities, roles = assign(
         frame, document.data.target, features, document.split, strata_of, old
     )
+    report = project.build(name) / "leaks.json"
+    require_no_leaks(report.with_name("table.parquet"), roles, document, features, report)
     table = pa.table({"role": roles.astype(np.int8), "identity": identities})
     with writing(project.build(name) / "roles.parquet") as aside:
         pa.parquet.write_table(table, aside, compression="zstd")
