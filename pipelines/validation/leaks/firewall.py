@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pyarrow.parquet
@@ -21,10 +21,11 @@ from pipelines.config import (
 from pipelines.validation.leaks.hints import Learnt, row_order, strength
 from pipelines.validation.leaks.leak import KINDS, Leak
 from pipelines.validation.leaks.means import (
+    Goal,
     goals,
+    is_group,
     left_out_mean,
     may_be_mean,
-    mean_groups,
     own_mean,
 )
 from pipelines.validation.leaks.proofs import copy, identifier, missingness, recoding
@@ -130,75 +131,84 @@ def _of_roles(
     yield from _found(near_duplicates(looked, [c for c in columns if c is not None], roles))
 
 
+@dataclass(frozen=True)
+class _Subject:
+    """What the columns of a table are held against."""
+
+    table: Path
+    looked: Looked
+    y: Values
+    goals: list[Goal]
+    used: Sequence[str]
+    classes: bool
+    dated: str | None  # the column that a split by time goes by
+
+    def both_whole(self, name: str) -> tuple[Values, Values] | None:
+        """A column and the target over all rows."""
+        x, y = whole_column(self.table, name), whole_column(self.table, self.y.name)
+        return (x, y) if x is not None and y is not None else None
+
+
 def _of_columns(
     table: Path, looked: Looked, y: Values, roles: Roles, document: Document, used: Sequence[str]
 ) -> Iterator[Leak]:
     classes = document.data.task == "classification"
-    learnt = Learnt(y, roles[looked.places] == TRAINING, classes)
     time = document.split.time
+    dated = time.column if time is not None else None
+    subject = _Subject(table, looked, y, goals(y, classes), used, classes, dated)
+    learnt = Learnt(y, roles[looked.places] == TRAINING, classes)
     if time is None:
         yield from _found(row_order(y, looked.places, classes))
     for name in used:
         x = values(name, looked.table[name])
-        if x is None or not (x.codes >= 0).any():
-            continue
-        proof = _proof(table, looked, x, y, document, used)
-        leak = proof
-        if proof is None or proof.severity == "warning":
-            leak = proof or strength(x, learnt)
-        yield from _found(leak)
+        if x is not None and (x.codes >= 0).any():
+            yield from _found(_proof(subject, x) or _mean(subject, x) or strength(x, learnt))
 
 
-def _proof(
-    table: Path, looked: Looked, x: Values, y: Values, document: Document, used: Sequence[str]
-) -> Leak | None:
+def _proof(subject: _Subject, x: Values) -> Leak | None:
     """The first proof that holds; a recoding is counted out over all rows."""
-    classes = document.data.task == "classification"
-    time = document.split.time
-    if classes or len(y.levels) <= FEW_NUMBERS:
+    y, looked = subject.y, subject.looked
+    if subject.classes or len(y.levels) <= FEW_NUMBERS:
         found = recoding(x, y) or missingness(x, y)
-        if found is not None and not looked.whole:
-            all_x, all_y = whole_column(table, x.name), whole_column(table, y.name)
-            if all_x is not None and all_y is not None:
-                return recoding(all_x, all_y) or missingness(all_x, all_y)
+        whole = None if found is None or looked.whole else subject.both_whole(x.name)
+        if whole is not None:
+            return recoding(*whole) or missingness(*whole)
         if found is not None:
             return found
-    found = None
-    if time is None or time.column != x.name:  # dates may order what is to be foretold
-        found = identifier(x, y, looked.total, classes) or (None if classes else copy(x, y))
-    if found is not None:
-        rows = tuple(int(looked.places[row - 1]) + 1 for row in found.rows)
-        return replace(found, rows=rows)
-    return _mean(table, looked, x, y, document, used)
+    if x.name == subject.dated:  # dates may order what is to be foretold
+        return None
+    found = identifier(x, y, looked.total, subject.classes)
+    if found is None and not subject.classes:
+        found = copy(x, y)
+    if found is None:
+        return None
+    return replace(found, rows=tuple(int(looked.places[row - 1]) + 1 for row in found.rows))
 
 
-def _mean(
-    table: Path, looked: Looked, x: Values, y: Values, document: Document, used: Sequence[str]
-) -> Leak | None:
-    classes = document.data.task == "classification"
-    for place, goal in enumerate(goals(y, classes)):
+def _mean(subject: _Subject, x: Values) -> Leak | None:
+    """The target's mean by level, counted out over all rows."""
+    for goal in subject.goals:
         if not may_be_mean(x, goal):
             continue
         all_x, all_goal = x, goal
-        if not looked.whole:
-            whole_x, whole_y = whole_column(table, x.name), whole_column(table, y.name)
-            if whole_x is None or whole_y is None:
-                continue
-            all_x, all_goal = whole_x, goals(whole_y, classes)[place]
-        found = own_mean(all_x, all_goal)
-        if found is None:
-            found = left_out_mean(all_x, _groups(table, looked, x, used), all_goal)
+        whole = None if subject.looked.whole else subject.both_whole(x.name)
+        if whole is not None:
+            all_x, everywhere = whole[0], goals(whole[1], subject.classes)
+            all_goal = next(g for g in everywhere if g.name == goal.name)
+        found = own_mean(all_x, all_goal) or left_out_mean(all_x, _groups(subject, x), all_goal)
         if found is not None:
             return found
     return None
 
 
-def _groups(table: Path, looked: Looked, x: Values, used: Sequence[str]) -> Iterator[Values]:
-    for name in used:
-        group = values(name, looked.table[name]) if name != x.name else None
-        for one in mean_groups([group] if group is not None else []):
-            full = one if looked.whole else whole_column(table, name)
-            yield from [full] if full is not None else []
+def _groups(subject: _Subject, x: Values) -> Iterator[Values]:
+    """The other columns that have levels, over all rows."""
+    for name in subject.used:
+        group = values(name, subject.looked.table[name]) if name != x.name else None
+        if group is None or not is_group(group):
+            continue
+        whole = group if subject.looked.whole else whole_column(subject.table, name)
+        yield from [whole] if whole is not None else []
 
 
 def _allowed(table: Path, document: Document) -> set[str]:

@@ -11,7 +11,7 @@ attributes, 2001.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,9 @@ NEAR = 0.15
 
 ROWS = 50
 
+MOST_CLASSES = 20
+"""Classes up to which the share of each is a number that a column may hold."""
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -53,10 +56,10 @@ def goals(y: Values, classes: bool) -> list[Goal]:
     found = []
     if y.kind == "number":
         found.append(Goal(f"mean of {y.name}", y.levels[y.codes].astype(np.float64)))
-    if classes:
+    if classes and len(y.levels) <= MOST_CLASSES:
         found += [
             Goal(f"share of {y.name} = {level}", (y.codes == code).astype(np.float64))
-            for code, level in enumerate(y.levels[:50])
+            for code, level in enumerate(y.levels)
         ]
     return found
 
@@ -113,7 +116,7 @@ def left_out_mean(x: Values, groups: Iterable[Values], goal: Goal) -> Leak | Non
         n = int(judged.sum())
         if n < ROWS or off.sum() > PROOF * n:
             continue
-        if len(np.unique(expected[judged])) > 2 * FEWEST and len(group.levels) >= FEWEST:
+        if len(np.unique(expected[judged])) >= 2 * FEWEST and len(group.levels) >= FEWEST:
             words = f"is the {goal.name} over the other rows with the same {group.name}"
             return _leak(x, words, int(off.sum()) + len(numbers) - n, True)
     return None
@@ -128,9 +131,9 @@ def left_out(codes: Codes, y: Numbers) -> tuple[Numbers, Numbers]:
         return counts, (sums - y) / (counts - 1)
 
 
-def mean_groups(columns: Iterable[Values]) -> Iterator[Values]:
-    """Columns with levels that a mean may be taken over."""
-    return (c for c in columns if FEWEST - 1 <= len(c.levels) <= len(c.codes) / 2)
+def is_group(column: Values) -> bool:
+    """Whether a mean may be taken over the column's levels."""
+    return FEWEST - 1 <= len(column.levels) <= len(column.codes) / 2
 
 
 def _leak(x: Values, words: str, exceptions: int, proven: bool) -> Leak:

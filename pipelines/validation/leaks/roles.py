@@ -22,7 +22,7 @@ Matrix = npt.NDArray[np.float32]
 TEST, VALIDATION, TRAINING = 0, 1, 2
 """As the split stage numbers them; any other number is a row that is left out."""
 
-NEAR = 0.05
+NEAR = 0.01
 """A near-duplicate is nearer than this share of the usual distance to the nearest row."""
 
 NEAR_SHARE = 0.01
@@ -115,13 +115,14 @@ def near_duplicates(looked: Looked, columns: Sequence[Values], roles: Roles) -> 
         return None
     points = np.column_stack([_scaled(c, np.concatenate([test, others])) for c in numbers])
     a, b = points[: len(test)], points[len(test) :]
-    usual = float(np.median(_nearest(b[:MOST_TEST], b, skip_self=True)))
+    among_training = _nearest(b[:MOST_TEST], b, skip_self=True)
+    usual = float(np.median(among_training))
     if usual == 0:
         return None
     distance = _nearest(a, b)
     near = (distance > 0) & (distance < NEAR * usual)
     share = float(near.mean())
-    if near.sum() < NEAR_ROWS or share < NEAR_SHARE:
+    if near.sum() < NEAR_ROWS or share < max(NEAR_SHARE, 5 * _near_by_chance(among_training)):
         return None
     words = (
         f"{share:.1%} of {len(test):,} test rows that were looked at lie within {NEAR:.0%} of the "
@@ -129,6 +130,18 @@ def near_duplicates(looked: Looked, columns: Sequence[Values], roles: Roles) -> 
         "in one role"
     )
     return make("near duplicates", "", words, near.sum(), share, looked.places[test[near]])
+
+
+def _near_by_chance(distances: Matrix) -> float:
+    """The share of rows that is near where rows are spread evenly: many in few dimensions.
+
+    Then −ln P(distance > r) grows as r to the power of the dimension, which the median and the
+    upper fifth give (Levina, Bickel: Maximum likelihood estimation of intrinsic dimension, 2004).
+    """
+    half, fifth = np.log(2), np.log(5)
+    wide = float(np.quantile(distances, 0.8) / np.median(distances))
+    dimension = np.log(fifth / half) / np.log(wide) if wide > 1 else np.inf
+    return float(half * NEAR**dimension)
 
 
 def _scaled(column: Values, rows: npt.NDArray[np.int64]) -> Matrix:
