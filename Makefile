@@ -35,7 +35,7 @@ checked = $(if $(LOCK),,$(error TF is "$(TF)"; it must be cpu or gpu))$(if \
   $(filter $(VERSION),$(SUPPORTED)),,$(error Python $(SUPPORTED) will do; "$(PYTHON)" is $(or \
   $(VERSION),not there). Name another one: make setup PYTHON=python3.12))
 
-.PHONY: help setup picture run test lint types lock check-lock wheels no-venv \
+.PHONY: help setup picture run test test-slow lint types lock check-lock wheels no-venv \
   bench-leaks
 
 help: ## this list
@@ -49,7 +49,10 @@ run: $(READY) ## train the digits experiment; ARGS=NAME for another one
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/gristmill run $(or $(ARGS),digits)
 
 test: $(READY) ## the tests; ARGS='-k split -x' goes to pytest
-	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python -m pytest $(ARGS)
+	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python -m pytest $(or $(ARGS),-m "not slow")
+
+test-slow: $(READY) ## the tests that take longer
+	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python -m pytest -m slow $(ARGS)
 
 lint: $(READY) ## style
 	@.venv/bin/ruff check .

@@ -51,7 +51,8 @@ def _run_flow(
 
             server.wait()
             mend_dead_flow_runs(server.url)
-            return run_train(made).exit_code
+            with screen.ctrl_c():
+                return run_train(made).exit_code
     finally:
         if made is not None and made.flow_run:
             wait_until_recorded(server.url, made.flow_run)

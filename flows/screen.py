@@ -60,6 +60,16 @@ class Screen:
         if self.interrupted:
             raise KeyboardInterrupt
 
+    @contextmanager
+    def ctrl_c(self) -> Iterator[None]:
+        """Ctrl-C stays Ctrl-C, whatever a library that it hit in its midst made of it."""
+        try:
+            yield
+        except Exception as error:
+            if self.interrupted:
+                raise KeyboardInterrupt from error
+            raise
+
     def skipped(self, name: str, why: str) -> None:
         """A step that had nothing to do."""
         self.say(f"  · {name:{NAME_WIDTH}s}          {why}", style="dim")

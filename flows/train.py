@@ -126,7 +126,11 @@ def train(
         if (done := steps.earlier_run()) is not None:
             return done
         run.rehearsal.warm_up()
-        with store_errors("record the run"), Tracker(run.project, experiment) as run.tracker:
+        with (
+            store_errors("record the run"),
+            Tracker(run.project, experiment) as run.tracker,
+            run.screen.ctrl_c(),
+        ):
             searched = search()
             evaluation = evaluate(searched)
             pictures(searched, evaluation)

@@ -20,6 +20,7 @@ from aftermath import (
     until,
 )
 
+from flows.screen import Screen
 from pipelines.config import Project
 from pipelines.tracking.runs import whole
 from tests.conftest import Run, git
@@ -113,6 +114,15 @@ def test_ctrl_c_waits_for_the_end_of_a_call_to_the_store() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, handler)
+
+
+def test_ctrl_c_stays_ctrl_c_when_a_library_makes_another_error_of_it() -> None:
+    screen = Screen()
+    with pytest.raises(ValueError, match="task run"), screen.ctrl_c():
+        raise ValueError("task run is not set")
+    screen.interrupted = True
+    with pytest.raises(KeyboardInterrupt), screen.ctrl_c():
+        raise ValueError("task run is not set")
 
 
 def is_at_work(words: str) -> bool:
