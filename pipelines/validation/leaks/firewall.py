@@ -63,8 +63,8 @@ def require_no_leaks(
             f"the data tell the target before its time: {len(errors)} leak"
             + "s" * (len(errors) > 1),
             problems=[_problem(leak) for leak in errors],
-            next="leave the column out (features.exclude) or mend the data. If it is truly known\n"
-            "before the target is, allow it: "
+            next="mend the data or the split, or leave the column out (features.exclude).\n"
+            "What is known before the target is can be allowed: "
             f"features: {{allow_leaks: [{', '.join(_names(errors))}]}}",
         )
     return found
