@@ -35,7 +35,8 @@ checked = $(if $(LOCK),,$(error TF is "$(TF)"; it must be cpu or gpu))$(if \
   $(filter $(VERSION),$(SUPPORTED)),,$(error Python $(SUPPORTED) will do; "$(PYTHON)" is $(or \
   $(VERSION),not there). Name another one: make setup PYTHON=python3.12))
 
-.PHONY: help setup picture run test test-slow lint types lock check-lock wheels no-venv
+.PHONY: help setup picture run test test-slow lint types lock check-lock wheels no-venv \
+  bench-leaks
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -70,6 +71,9 @@ locks = $(compile) -o "$(1)/requirements.lock" && $(compile) --overrides overrid
 
 picture: $(READY) ## draw docs/run.svg, the picture in the README
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python docs/picture.py
+
+bench-leaks: $(READY) ## 400 planted leaks and thousands of clean tables (about five minutes)
+	@.venv/bin/python benchmarks/leaks.py
 
 lock: $(READY) ## write both locks from pyproject.toml; ARGS=--upgrade for newer versions
 	@$(call locks,.)

@@ -80,6 +80,11 @@ def carry_out(stage: str) -> bool:
         note = run.build / "logs" / f"{stage}.txt"
         said = note.read_text(encoding="utf-8").strip() if ran and note.exists() else ""
         words.append(said if ran else "nothing changed")
+    if stage == "split":
+        from pipelines.validation.leaks import read_warnings
+
+        for warning in read_warnings(run.build / "leaks.json"):
+            run.screen.say(f"    warning: {warning}", style="yellow")
     return ran
 
 
@@ -235,7 +240,8 @@ def describe_run(run: Session, digests: Mapping[str, str], plans: Sequence[Trial
     (folder / lock.name).write_text(redact(lock.read_text(encoding="utf-8")), encoding="utf-8")
     for file in (folder / lock.name, run.project.cuts_file(experiment.name)):
         tracker.log_file(file, "lineage")
-    for file in (run.build / "validation.json", run.build / "validation" / "result.json"):
+    found = ("validation.json", "validation/result.json", "leaks.json")
+    for file in (run.build / name for name in found):
         if file.exists():
             tracker.log_file(file, "validation")
 

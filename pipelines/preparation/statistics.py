@@ -42,8 +42,7 @@ def fit(rows: Rows, document: Document) -> Column:
         DataInvalid: a column cannot be made numbers; all such columns are listed.
     """
     features, target = document.features, document.data.target
-    present = [name for name in rows.schema.names if name != document.split.given]
-    names = feature_columns(present, features, target)
+    names = feature_columns(rows.schema.names, features, target, document.split)
     declared = declared_kinds(names, features)
     kinds = {name: _kind(rows, name, declared.get(name)) for name in names}
     numbers = [name for name in names if kinds[name].kind == "number"]

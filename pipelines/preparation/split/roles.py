@@ -58,6 +58,7 @@ from pipelines.preparation.split.record import (
 from pipelines.preparation.split.rows import Rows, rows_of
 from pipelines.preparation.split.shared import owner_of
 from pipelines.preparation.split.times import dates_for, moments, time_roles
+from pipelines.validation.leaks import require_no_leaks
 
 Task = Literal["classification", "regression"]
 Strata = tuple[Codes, tuple[str, ...]]
@@ -90,7 +91,7 @@ def split(project: Project, name: str) -> Roles:
     test row of which a training row has the very same features. Memory holds a few numbers a row.
 
     Raises:
-        DataInvalid: a role has no rows, or a class none to train on.
+        DataInvalid: a role has no rows, a class none to train on, or the data tell the target.
     """
     document = load_experiment(project, name).document
     file = project.cuts_file(name)
@@ -107,6 +108,9 @@ def split(project: Project, name: str) -> Roles:
         notes += class_notes(*rows.labels(document.data.target), made.roles)
     content = _content(rows, document, made)
     marked, said = twins(content, made.roles)
+    report = project.build(name) / "leaks.json"
+    features = _features(rows, document)
+    require_no_leaks(report.with_name("table.parquet"), made.roles, document, features, report)
     _write(project.build(name) / "roles.parquet", made, marked)
     if cuts != old:
         write_cuts(file, cuts)
@@ -118,8 +122,12 @@ def split(project: Project, name: str) -> Roles:
 
 def assign_for(rows: Rows, document: Document, old: Cuts | None) -> Assigned:
     """Roles as an experiment asks for them."""
-    features = feature_columns(rows.names, document.features, document.data.target, document.split)
-    return assign(rows, document.data.target, features, document.split, document.data.task, old)
+    data, features = document.data, _features(rows, document)
+    return assign(rows, data.target, features, document.split, data.task, old)
+
+
+def _features(rows: Rows, document: Document) -> list[str]:
+    return feature_columns(rows.names, document.features, document.data.target, document.split)
 
 
 def assign(

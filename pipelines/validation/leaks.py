@@ -1,1 +1,0 @@
-"""Leaks: columns and rows that tell the target, or the test rows, before their time."""

@@ -1,0 +1,189 @@
+"""Proofs that a column was made of the target's means: target encoding over all rows.
+
+A column that holds the target's mean by the levels of another column is its own witness: over the
+rows where it has one value, the target's mean is that value. So no other column need be tried. A
+mean that leaves the row itself out, (S − y) / (n − 1), is no function of the level, and is held
+against each column of levels.
+
+Source of both encodings: Micci-Barreca: A preprocessing scheme for high-cardinality categorical
+attributes, 2001.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.validation.leaks.leak import PROOF, Leak, make
+from pipelines.validation.leaks.reading import Codes, Values
+
+Numbers = npt.NDArray[np.float64]
+
+CHANCE = 1e-12
+SUSPECT = 1e-4
+"""Chance below which agreement is a proof, and below which it is worth a warning."""
+
+FEWEST = 3
+"""Levels with different means that there must be."""
+
+NEAR = 0.15
+"""Largest distance of the column's mean from the target's, in the target's deviations."""
+
+ROWS = 50
+
+MOST_CLASSES = 20
+"""Classes up to which the share of each is a number that a column may hold."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """The target as a number: itself, or whether it is one class.
+
+    Attributes:
+        name: in words.
+        y: (n_rows,) numbers.
+    """
+
+    name: str
+    y: Numbers
+
+
+def goals(y: Values, classes: bool) -> list[Goal]:
+    """What a mean may be taken of."""
+    found = []
+    if y.kind == "number":
+        found.append(Goal(f"mean of {y.name}", y.levels[y.codes].astype(np.float64)))
+    if classes and len(y.levels) <= MOST_CLASSES:
+        found += [
+            Goal(f"share of {y.name} = {level}", (y.codes == code).astype(np.float64))
+            for code, level in enumerate(y.levels)
+        ]
+    return found
+
+
+def may_be_mean(x: Values, goal: Goal) -> bool:
+    """Whether the column's numbers lie as means of the target do: most columns end here."""
+    if x.kind != "number" or len(x.codes) < ROWS or (x.codes < 0).any() or len(x.levels) < FEWEST:
+        return False
+    low, high = goal.y.min(), goal.y.max()
+    if x.levels[0] < low or x.levels[-1] > high or _broken(x.levels).sum() < FEWEST:
+        return False
+    counts = np.bincount(x.codes, minlength=len(x.levels))
+    mean = float(counts @ x.levels) / len(x.codes)
+    return bool(abs(mean - goal.y.mean()) <= NEAR * goal.y.std())
+
+
+def own_mean(x: Values, goal: Goal) -> Leak | None:
+    """A column whose every value is the target's mean over the rows that have it.
+
+    Also of a mean drawn towards that of all rows by m rows' weight, (S + m·mean) / (n + m).
+    """
+    counts = np.bincount(x.codes, minlength=len(x.levels)).astype(np.float64)
+    if len(x.levels) > len(x.codes) / 2:
+        return None
+    seen = counts > 0
+    sums = np.bincount(x.codes, weights=goal.y, minlength=len(x.levels)).astype(np.float64)
+    levels, counts, sums = x.levels[seen], counts[seen], sums[seen]
+    squares = np.bincount(x.codes, weights=goal.y**2, minlength=len(x.levels))[seen]
+    spread = np.sqrt(np.maximum(squares / counts - (sums / counts) ** 2, 0.0))
+    everywhere = float(goal.y.mean())
+    for m in (0.0, _weight(levels, counts, sums, everywhere)):
+        if m is None:
+            continue
+        off = _apart(levels, counts, sums, m, everywhere) > _rounding(levels)
+        noise = spread if not m else np.full(len(levels), goal.y.std())
+        chance = _log_chance(levels, counts, noise, off)
+        if counts[off].sum() <= PROOF * len(x.codes) and chance < np.log(SUSPECT):
+            drawn = f", drawn to the mean of all rows with weight {m:g}" if m else ""
+            words = f"is the {goal.name} over the rows with that value{drawn}"
+            return _leak(x, words, int(counts[off].sum()), chance < np.log(CHANCE))
+    return None
+
+
+def left_out_mean(x: Values, groups: Iterable[Values], goal: Goal) -> Leak | None:
+    """A column that is the target's mean over the other rows of a level of some column."""
+    numbers = x.levels[x.codes]
+    slack = _rounding(numbers)
+    if slack > 0.05 * goal.y.std():
+        return None
+    for group in groups:
+        counts, expected = left_out(group.codes, goal.y)
+        judged = counts > 1
+        off = judged & ~(np.abs(expected - numbers) <= slack)
+        n = int(judged.sum())
+        if n < ROWS or off.sum() > PROOF * n:
+            continue
+        if len(np.unique(expected[judged])) >= 2 * FEWEST and len(group.levels) >= FEWEST:
+            words = f"is the {goal.name} over the other rows with the same {group.name}"
+            return _leak(x, words, int(off.sum()) + len(numbers) - n, True)
+    return None
+
+
+def left_out(codes: Codes, y: Numbers) -> tuple[Numbers, Numbers]:
+    """Rows of each row's level, and the mean of y over the others of them: two of (n_rows,)."""
+    present = np.where(codes < 0, codes.max() + 1, codes)  # missing is a level as well
+    counts = np.bincount(present).astype(np.float64)[present]
+    sums = np.bincount(present, weights=y)[present]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return counts, (sums - y) / (counts - 1)
+
+
+def is_group(column: Values) -> bool:
+    """Whether a mean may be taken over the column's levels."""
+    return FEWEST - 1 <= len(column.levels) <= len(column.codes) / 2
+
+
+def _leak(x: Values, words: str, exceptions: int, proven: bool) -> Leak:
+    n = len(x.codes)
+    share = 1 - exceptions / n
+    return make("target mean", x.name, words, n - exceptions, share, range(n), proven=proven)
+
+
+def _apart(levels: Numbers, counts: Numbers, sums: Numbers, m: float, everywhere: float) -> Numbers:
+    """How far each value is from the mean, drawn by m rows; up to four like groups may share it."""
+    groups = np.arange(1, 5 if m else 2)[:, None]
+    means = (sums / groups + m * everywhere) / (counts / groups + m)
+    return np.asarray(np.abs(means - levels).min(axis=0))
+
+
+def _weight(levels: Numbers, counts: Numbers, sums: Numbers, everywhere: float) -> float | None:
+    """The weight m that the levels give, by the median over them."""
+    apart = np.abs(levels - everywhere) > 1e-3 * (np.abs(levels).max() + 1e-12)
+    if apart.sum() < FEWEST:
+        return None
+    m = counts[apart] * (sums[apart] / counts[apart] - levels[apart]) / (levels[apart] - everywhere)
+    middle = float(np.median(m))
+    whole = round(middle, 2)
+    return whole if 0 < whole < 1e6 else None
+
+
+def _rounding(numbers: Numbers) -> float:
+    """Half of the last decimal place that the numbers use; a hair where they use them all."""
+    size = float(np.abs(numbers).max()) or 1.0
+    for places in range(2, 7):
+        if np.allclose(numbers, np.round(numbers, places), rtol=0, atol=1e-9 * size):
+            return float(0.5001 * 10.0**-places)
+    return 1e-6 * size
+
+
+def _log_chance(
+    levels: Numbers, counts: Numbers, spread: Numbers, off: npt.NDArray[np.bool_]
+) -> float:
+    """The logarithm of the chance that so many levels agree though the column is no such mean.
+
+    A column that is right on average still misses each level's mean by about spread / √rows; that
+    it comes as near as the rounding has a chance that is small.
+    """
+    telling = ~off & (counts > 1) & (spread > 1e-6 * (np.abs(levels) + 1)) & _broken(levels)
+    if telling.sum() < FEWEST:
+        return 0.0
+    errors = spread[telling] / np.sqrt(counts[telling])
+    chances = np.minimum(1.0, 2 * _rounding(levels) / (errors * np.sqrt(2 * np.pi)))
+    return float(np.log(np.maximum(chances, 1e-300)).sum())
+
+
+def _broken(numbers: Numbers) -> npt.NDArray[np.bool_]:
+    return np.asarray(numbers != np.floor(numbers))

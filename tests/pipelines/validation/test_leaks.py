@@ -1,0 +1,391 @@
+"""The leak firewall: proofs stop, strength warns, clean data pass."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.config import ConfigError, DataInvalid, Document, Project, read_json
+from pipelines.preparation.split import TEST, TRAINING, VALIDATION, split
+from pipelines.validation.leaks import (
+    KINDS,
+    Leak,
+    find_leaks,
+    read_warnings,
+    reading,
+    require_no_leaks,
+    roles,
+)
+from pipelines.validation.leaks.hints import auc
+from pipelines.validation.leaks.proofs import out_of_order
+from tests.tiny import make_project, table, write_experiment
+
+ROWS = 600
+Roles = npt.NDArray[np.int8]
+
+
+@lru_cache
+def document(task: str, split: str, features: str) -> Document:
+    content = {
+        "data": {"path": "data/a/a.csv", "target": "y", "task": task},
+        "schema": {},
+        "split": json.loads(split),
+        "features": json.loads(features),
+        "model": {"layers": []},
+    }
+    return Document.model_validate_json(json.dumps(content))
+
+
+def make(
+    task: str = "classification",
+    split: dict[str, Any] | None = None,
+    features: dict[str, Any] | None = None,
+) -> Document:
+    return document(task, json.dumps(split or {}), json.dumps(features or {}))
+
+
+def clean(task: str = "classification", rows: int = ROWS, seed: int = 0) -> pd.DataFrame:
+    """Numbers, a category and a target that they tell in part."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "a": rng.normal(size=rows),
+            "b": rng.integers(0, 40, rows),
+            "c": rng.choice(["red", "blue", "green"], rows),
+        }
+    )
+    value = frame.a + frame.b / 20 + rng.normal(size=rows)
+    return frame.assign(y=(value > 1).map({True: "yes", False: "no"}) if task[0] == "c" else value)
+
+
+def by_chance(rows: int) -> Roles:
+    places = np.random.default_rng(1).permutation(rows) / rows
+    return np.select([places < 0.2, places < 0.4], [0, 1], 2).astype(np.int8)
+
+
+def found(
+    folder: Path, frame: pd.DataFrame, document: Document, role: Roles | None = None
+) -> list[Leak]:
+    file = folder / "table.parquet"
+    frame.to_parquet(file, index=False)
+    role = by_chance(len(frame)) if role is None else role
+    return find_leaks(file, role, document, [name for name in frame if name != "y"])
+
+
+def only(leaks: list[Leak]) -> tuple[str, str, str]:
+    assert len(leaks) == 1, list(map(str, leaks))
+    (leak,) = leaks
+    return leak.kind, leak.column, leak.severity
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_clean_data_have_no_leak(tmp_path: Path, task: str) -> None:
+    assert found(tmp_path, clean(task), make(task)) == []
+
+
+@pytest.mark.parametrize("exceptions", [0, 3])
+def test_the_target_in_other_words_is_an_error(tmp_path: Path, exceptions: int) -> None:
+    frame = clean()
+    frame["told"] = frame.y.map({"yes": 7, "no": 3})
+    frame.loc[: exceptions - 1, "told"] = 10 - frame.told
+    assert only(found(tmp_path, frame, make())) == ("recoding", "told", "error")
+
+
+def test_a_recoding_with_gaps_is_an_error_by_the_rows_that_have_it(tmp_path: Path) -> None:
+    frame = clean(rows=1200)
+    frame["told"] = frame.y.str.upper().mask(np.arange(1200) % 2 == 0)
+    (leak,) = found(tmp_path, frame, make())
+    assert (leak.kind, leak.severity, leak.count) == ("recoding", "error", 600)
+    assert "NO = no, YES = yes" in leak.words
+
+
+@pytest.mark.parametrize("rows", [100, 400])
+def test_few_rows_of_two_classes_only_warn(tmp_path: Path, rows: int) -> None:
+    frame = clean(rows=rows)
+    frame["told"] = frame.y == "yes"
+    assert only(found(tmp_path, frame, make())) == ("recoding", "told", "warning")
+
+
+def test_more_exceptions_than_a_proof_may_have_only_warn(tmp_path: Path) -> None:
+    frame = clean()
+    frame["told"] = frame.y.where(np.arange(ROWS) >= 9, "yes")
+    assert only(found(tmp_path, frame, make())) == ("recoding", "told", "warning")
+
+
+def test_a_rare_class_is_not_told_by_a_column_that_hardly_varies(tmp_path: Path) -> None:
+    frame = clean(rows=5000)
+    frame["y"] = np.where(np.arange(5000) % 250 == 0, "rare", "often")
+    frame["flag"] = np.arange(5000) % 251 == 0
+    assert [leak for leak in found(tmp_path, frame, make()) if leak.severity == "error"] == []
+
+
+def test_a_value_that_is_missing_by_class_is_an_error(tmp_path: Path) -> None:
+    frame = clean()
+    frame["told"] = pd.Series(np.arange(ROWS) % 50 / 7).mask(frame.y == "no")
+    (leak,) = found(tmp_path, frame, make())
+    assert (leak.kind, leak.severity) == ("missingness", "error")
+    assert "has no value exactly where y is no" in leak.words
+
+
+@pytest.mark.parametrize(
+    "form", [lambda y: 3 * y - 8, lambda y: -np.exp(y), lambda y: y.round(1), np.sign]
+)
+def test_what_rises_or_falls_with_a_number_is_an_error(tmp_path: Path, form: Any) -> None:
+    frame = clean("regression")
+    leaks = found(tmp_path, frame.assign(told=form(frame.y)), make("regression"))
+    expected = [] if form is np.sign else [("copy", "told", "error")]
+    assert [(leak.kind, leak.column, leak.severity) for leak in leaks] == expected
+
+
+def test_a_target_of_few_numbers_is_no_copy_of_a_column_of_few_numbers(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = clean("regression").assign(y=rng.integers(0, 6, ROWS).astype(float))
+    frame["near"] = (frame.y > 2).astype(int)
+    leaks = found(tmp_path, frame, make("regression"))
+    assert [leak for leak in leaks if leak.severity == "error"] == []
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("form", ["mean", "rounded", "drawn"])
+def test_the_targets_mean_by_level_is_an_error(tmp_path: Path, task: str, form: str) -> None:
+    frame = clean(task)
+    y = frame.y if task == "regression" else (frame.y == "yes").astype(float)
+    mean, n = y.groupby(frame.b).transform("mean"), y.groupby(frame.b).transform("size")
+    forms = {"mean": mean, "rounded": mean.round(4), "drawn": (mean * n + 5 * y.mean()) / (n + 5)}
+    leaks = found(tmp_path, frame.assign(told=forms[form]).drop(columns="b"), make(task))
+    assert only(leaks) == ("target mean", "told", "error")
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_mean_of_the_other_rows_is_an_error(tmp_path: Path, task: str) -> None:
+    frame = clean(task)
+    y = frame.y if task == "regression" else (frame.y == "yes").astype(float)
+    by_level = y.groupby(frame.c)
+    told = (by_level.transform("sum") - y) / (by_level.transform("size") - 1)
+    (leak,) = found(tmp_path, frame.assign(told=told), make(task))
+    assert (leak.kind, leak.column, leak.severity) == ("target mean", "told", "error")
+    assert leak.words.endswith("over the other rows with the same c")
+
+
+def test_the_mean_of_another_column_by_level_is_clean(tmp_path: Path) -> None:
+    frame = clean()
+    frame["mean"] = frame.a.groupby(frame.b).transform("mean")
+    frame["often"] = frame.b.map(frame.b.value_counts()) / ROWS
+    assert found(tmp_path, frame, make()) == []
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_an_identifier_in_the_order_of_the_classes_is_an_error(tmp_path: Path, text: bool) -> None:
+    frame = clean().sort_values("y", ignore_index=True)
+    frame["id"] = [f"C-{i}" for i in range(ROWS)] if text else np.arange(ROWS)
+    leaks = found(tmp_path, frame.sample(frac=1, random_state=0), make())
+    assert only(leaks) == ("identifier", "id", "error")
+
+
+def test_an_identifier_by_chance_and_a_measurement_in_order_are_clean(tmp_path: Path) -> None:
+    frame = clean().assign(id=np.random.default_rng(3).permutation(ROWS))
+    frame["size"] = np.where(frame.y == "yes", 3.0, 1.0) + frame.a.rank() / ROWS
+    leaks = found(tmp_path, frame, make())
+    assert only(leaks) == ("strength", "size", "warning")
+
+
+@pytest.mark.parametrize("what", ["key", "group"])
+def test_a_key_or_group_in_two_roles_is_an_error(tmp_path: Path, what: str) -> None:
+    frame = clean().assign(who=np.random.default_rng(2).permutation(ROWS) + 10)
+    role = by_chance(ROWS)
+    test, training = np.flatnonzero(role == 0)[4], np.flatnonzero(role == 2)[2]
+    assert found(tmp_path, frame, make(split={what: "who"}), role) == []
+    frame.loc[test, "who"] = frame.who[training]
+    (leak,) = found(tmp_path, frame, make(split={what: "who"}), role)
+    assert (leak.kind, leak.severity, leak.count) == ("twice", "error", 2)
+    assert leak.rows == tuple(sorted((test + 1, training + 1)))
+
+
+@pytest.mark.parametrize("form", ["text", "time"])
+def test_rows_from_the_future_are_an_error(tmp_path: Path, form: str) -> None:
+    days = pd.date_range("2026-01-01", periods=ROWS)
+    frame = clean().assign(day=days.strftime("%Y-%m-%d") if form == "text" else days)
+    role = np.repeat([2, 1, 0], [400, 100, 100]).astype(np.int8)
+    split = {"time": {"column": "day"}}
+    assert found(tmp_path, frame, make(split=split), role) == []
+    role[550] = 2
+    (leak,) = found(tmp_path, frame, make(split=split), role)
+    assert (leak.kind, leak.column, leak.severity) == ("future", "day", "error")
+    assert leak.rows == (551,)
+
+
+def test_rows_that_are_left_out_are_in_no_role(tmp_path: Path) -> None:
+    frame = clean().assign(who=np.arange(ROWS) // 2)
+    role = np.where(np.arange(ROWS) % 2, by_chance(ROWS), 3).astype(np.int8)
+    assert found(tmp_path, frame, make(split={"group": "who"}), role) == []
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_column_that_is_too_good_warns(tmp_path: Path, task: str) -> None:
+    frame = clean(task)
+    y = frame.y if task == "regression" else (frame.y == "yes").astype(float)
+    frame["told"] = y + np.random.default_rng(1).normal(0, 0.08, ROWS)
+    assert only(found(tmp_path, frame, make(task))) == ("strength", "told", "warning")
+
+
+def test_levels_that_are_each_of_one_class_warn(tmp_path: Path) -> None:
+    frame = clean()
+    frame["told"] = frame.y + frame.b.mod(3).astype(str)
+    assert only(found(tmp_path, frame, make())) == ("strength", "told", "warning")
+
+
+def test_twins_across_roles_warn(tmp_path: Path) -> None:
+    frame = clean()
+    twice = pd.concat([frame, frame[:200]], ignore_index=True)
+    (leak,) = found(tmp_path, twice, make())
+    assert (leak.kind, leak.severity) == ("duplicates", "warning")
+    assert 20 <= leak.count <= 120
+
+
+def test_near_twins_across_roles_warn(tmp_path: Path) -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(ROWS, 8))).add_prefix("x")
+    frame["y"] = clean().y
+    again = frame[:200].copy()
+    again.iloc[:, :8] += 1e-4
+    leaks = found(tmp_path, pd.concat([frame, again], ignore_index=True), make())
+    assert only(leaks) == ("near duplicates", "", "warning")
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_sorted_file_warns(tmp_path: Path, task: str) -> None:
+    leaks = found(tmp_path, clean(task).sort_values("y"), make(task))
+    assert only(leaks) == ("row order", "", "warning")
+
+
+def test_a_large_table_is_looked_at_in_part_and_counted_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MOST_ROWS", 1600)
+    monkeypatch.setattr(reading, "LEAST_ROWS", 0)
+    monkeypatch.setattr(reading, "MOST_HASHES", 2000)
+    frame = clean(rows=8000)
+    y = (frame.y == "yes").astype(float)
+    frame["mean"] = y.groupby(frame.b).transform("mean")
+    total, n = y.groupby(frame.c).transform("sum"), y.groupby(frame.c).transform("size")
+    frame["others"], frame["told"] = (total - y) / (n - 1), frame.y.str.upper()
+    leaks = found(tmp_path, pd.concat([frame, frame[:4000]], ignore_index=True), make())
+    kinds = {leak.column: (leak.kind, leak.severity) for leak in leaks}
+    assert kinds[""] == ("duplicates", "warning")
+    assert kinds["told"] == ("recoding", "error")
+    (twins,) = (leak for leak in leaks if leak.kind == "duplicates")
+    assert twins.share == pytest.approx(0.55, abs=0.1)
+    (told,) = (leak for leak in leaks if leak.column == "told")
+    assert told.count == 12_000
+    leaks = found(tmp_path, frame, make())
+    assert [leak.column for leak in leaks if leak.kind == "target mean"] == ["mean", "others"]
+    assert leaks == found(tmp_path, frame, make())
+
+
+def test_all_errors_stop_together_and_say_what_allows_them(tmp_path: Path) -> None:
+    frame = clean().assign(told=lambda f: f.y.str.upper())
+    frame["gone"] = frame.a.mask(frame.y == "no")
+    file, report = tmp_path / "table.parquet", tmp_path / "leaks.json"
+    frame.to_parquet(file, index=False)
+    role, columns = by_chance(ROWS), [name for name in frame if name != "y"]
+    with pytest.raises(DataInvalid, match="2 leaks") as error:
+        require_no_leaks(file, role, make(), columns, report)
+    assert error.value.exit_code == 2
+    assert {problem.where for problem in error.value.problems} == {"told", "gone"}
+    assert "features: {allow_leaks: [told]}" in str(error.value)
+    assert [leak["column"] for leak in read_json(report)["leaks"]] == ["told", "gone"]
+
+    allowed = make(features={"allow_leaks": ["to*", "gone"]})
+    assert require_no_leaks(file, role, allowed, columns, report) == []
+    assert read_json(report) == {"leaks": []}
+
+
+def test_what_allows_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean a"):
+        found(tmp_path, clean(), make(features={"allow_leaks": ["aa"]}))
+
+
+def test_a_column_that_is_no_feature_may_tell_the_target(tmp_path: Path) -> None:
+    file = tmp_path / "table.parquet"
+    clean().assign(told=lambda f: f.y).to_parquet(file, index=False)
+    assert find_leaks(file, by_chance(ROWS), make(), ["a", "b"]) == []
+
+
+def test_the_split_stage_stops_at_a_leak_and_writes_no_roles(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    write_experiment(project)
+    build = project.build("tiny")
+    build.mkdir(parents=True)
+    frame = table(700, "kind")
+    frame.to_parquet(build / "table.parquet", index=False)
+    split(project, "tiny")
+    before = (build / "roles.parquet").read_bytes()
+    assert read_warnings(build / "leaks.json") == []
+    frame.assign(told=frame.kind.str.upper()).to_parquet(build / "table.parquet", index=False)
+    with pytest.raises(DataInvalid, match="allow_leaks"):
+        split(project, "tiny")
+    assert (build / "roles.parquet").read_bytes() == before
+    write_experiment(project, features={"allow_leaks": ["told"]})
+    split(project, "tiny")
+
+
+def test_warnings_are_read_back_from_the_report(tmp_path: Path) -> None:
+    file, report = tmp_path / "table.parquet", tmp_path / "leaks.json"
+    clean().sort_values("y").to_parquet(file, index=False)
+    warnings = require_no_leaks(file, by_chance(ROWS), make(), ["a", "b", "c"], report)
+    assert read_warnings(report) == [str(leak) for leak in warnings]
+    assert "the row before tells 100% of y" in read_warnings(report)[0]
+    assert read_warnings(tmp_path / "none.json") == []
+
+
+def test_roles_are_numbered_as_the_split_numbers_them() -> None:
+    assert (roles.TEST, roles.VALIDATION, roles.TRAINING) == (TEST, VALIDATION, TRAINING)
+
+
+def test_every_kind_says_what_it_is() -> None:
+    assert {severity for severity, _ in KINDS.values()} == {"error", "warning"}
+
+
+numbers = st.lists(st.integers(0, 6), min_size=1, max_size=9)
+
+
+@given(numbers, st.data())
+@settings(max_examples=60, deadline=None)
+def test_rows_out_of_order_are_the_fewest_to_leave_out(first: list[int], data: Any) -> None:
+    second = data.draw(st.lists(st.integers(0, 6), min_size=len(first), max_size=len(first)))
+    pairs = list(zip(first, second, strict=True))
+    best = 0
+    for chosen in range(1 << len(pairs)):
+        kept = [pair for place, pair in enumerate(pairs) if chosen >> place & 1]
+        ordered = all(
+            (a[0] != b[0] or a[1] == b[1]) and (a[0] >= b[0] or a[1] <= b[1])
+            for a in kept
+            for b in kept
+        )
+        best = max(best, len(kept) * ordered)
+    fewest = out_of_order(np.array(first), np.array(second))
+    assert fewest in (len(pairs) - best, len(pairs))
+
+
+@given(st.lists(st.tuples(st.integers(-1, 5), st.integers(0, 1)), min_size=2, max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(
+    rows: list[tuple[int, int]],
+) -> None:
+    ones, zeros = ([x for x, y in rows if y == of] for of in (1, 0))
+    wins = [(a > b) + (a == b) / 2 for a in ones for b in zeros]
+    expected = float(np.mean(wins)) if wins else 0.5
+    x, y = (np.array(part) for part in zip(*rows, strict=True))
+    assert auc(x, y) == pytest.approx(expected)
+
+
+def test_a_project_of_a_person_has_the_report_beside_the_roles(reproduced: Project) -> None:
+    assert read_json(reproduced.build("digits") / "leaks.json")["leaks"] == []
