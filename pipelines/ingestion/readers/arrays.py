@@ -54,13 +54,13 @@ def read_npz(file: Path, data: Data) -> tuple[pa.Schema, Iterator[pa.RecordBatch
         InputError: damaged, with pickled objects, or with other names or shapes than expected.
     """
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except ValueError as error:
         pickled = "allow_pickle" in str(error)
         found = "Python objects, which only a pickle can hold" if pickled else str(error)[:200]
         raise _unreadable(file, "arrays of numbers or texts", found) from error
-    except (OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, TypeError) as error:
         raise _unreadable(file, "a whole .npz file", f"{error}"[:200]) from error
     return _rows(file, _parts(file, arrays), data)
 
