@@ -1,0 +1,127 @@
+"""Ingest against pandas: time and peak memory for a table of mixed columns.
+
+    python benchmarks/table.py write FOLDER --rows 1000000
+    python benchmarks/table.py measure FOLDER
+    python benchmarks/table.py one ingest|pandas FILE      (what `measure` starts, one process each)
+
+The table has 20 columns: whole numbers, floats (some with gaps), categories, truths, a day and a
+moment, a code with leading zeros, free text and a target of two classes that depends on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+BLOCK = 250_000
+CITIES = np.array([f"city {i}" for i in range(300)])
+COLOURS = np.array(["red", "green", "blue", "black"])
+WORDS = np.array(["late", "as agreed", "call back", "damaged, sent again", 'said "no"'])
+
+
+def block(start: int, rows: int) -> pa.Table:
+    """Rows `start` to `start + rows`, the same whenever they are asked for."""
+    rng = np.random.default_rng([7, start])
+    numbers = rng.normal(size=(rows, 6))
+    age = rng.integers(18, 95, rows)
+    moments = np.datetime64("2024-01-01T00:00:00") + (start + np.arange(rows)) * np.timedelta64(3)
+    columns = {
+        "id": pa.array(start + np.arange(rows)),
+        "age": pa.array(age),
+        "visits": pa.array(rng.poisson(3, rows)),
+        "clicks": pa.array(rng.integers(0, 100_000, rows), mask=rng.random(rows) < 0.05),
+        "year": pa.array(rng.integers(1990, 2025, rows)),
+        "city": pa.array(CITIES[rng.integers(0, len(CITIES), rows)]),
+        "colour": pa.array(COLOURS[rng.integers(0, len(COLOURS), rows)]),
+        "grade": pa.array(np.array(list("ABCDE"))[rng.integers(0, 5, rows)]),
+        "member": pa.array(rng.random(rows) < 0.3),
+        "abroad": pa.array(rng.random(rows) < 0.1),
+        "born": pa.array((np.datetime64("2006-01-01") - age * 365).astype("datetime64[D]")),
+        "seen": pa.array(moments.astype("datetime64[s]")),
+        "code": pa.array(np.char.zfill(rng.integers(0, 10**5, rows).astype(str), 5)),
+        "note": pa.array(WORDS[rng.integers(0, len(WORDS), rows)]),
+    }
+    for place, name in enumerate(("income", "spent", "score", "rate", "ratio")):
+        gaps = rng.random(rows) < (0.1 if place % 2 else 0.0)
+        columns[name] = pa.array(np.round(numbers[:, place] * 100, 4), mask=gaps)
+    columns["bought"] = pa.array((numbers[:, 0] + (age > 50) + numbers[:, 5] > 1).astype(int))
+    return pa.table(columns)
+
+
+def write(folder: Path, rows: int) -> None:
+    """The same table as CSV and as Parquet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    schema = block(0, 1).schema
+    with (
+        pa.csv.CSVWriter(folder / "table.csv", schema) as text,
+        pa.parquet.ParquetWriter(folder / "table.parquet", schema) as parquet,
+    ):
+        for start in range(0, rows, BLOCK):
+            part = block(start, min(BLOCK, rows - start))
+            text.write_table(part)
+            parquet.write_table(part)
+
+
+def one(way: str, raw: Path) -> None:
+    """Takes a file to Parquet and says how long it took and how much memory at most."""
+    with tempfile.TemporaryDirectory(dir=raw.parent) as folder:
+        made = Path(folder) / "made.parquet"
+        begun = time.perf_counter()
+        if way == "ingest":
+            from pipelines.ingestion.table import ingest_file
+
+            ingest_file(raw, made)
+        else:
+            import pandas as pd
+
+            read = pd.read_csv if raw.suffix == ".csv" else pd.read_parquet
+            read(raw).to_parquet(made)
+        seconds, busy = time.perf_counter() - begun, time.process_time()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(
+        f"{way:7s} {raw.name:14s} {seconds:7.1f} s, {busy:7.1f} s of all cores, {peak:8,.0f} MiB\n"
+    )
+
+
+def measure(folder: Path, ways: list[str]) -> None:
+    """Each way and file in a process of its own."""
+    for name in ("table.csv", "table.parquet"):
+        for way in ways:
+            words = [sys.executable, __file__, "one", way, str(folder / name)]
+            subprocess.run(words, check=True)
+
+
+def main() -> None:
+    """What was typed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parts = parser.add_subparsers(dest="part", required=True)
+    writing = parts.add_parser("write")
+    writing.add_argument("folder", type=Path)
+    writing.add_argument("--rows", type=int, default=1_000_000)
+    measuring = parts.add_parser("measure")
+    measuring.add_argument("folder", type=Path)
+    measuring.add_argument("--only", choices=("ingest", "pandas"))
+    single = parts.add_parser("one")
+    single.add_argument("way", choices=("ingest", "pandas"))
+    single.add_argument("raw", type=Path)
+    typed = parser.parse_args()
+    if typed.part == "write":
+        write(typed.folder, typed.rows)
+    elif typed.part == "measure":
+        measure(typed.folder, [typed.only] if typed.only else ["ingest", "pandas"])
+    else:
+        one(typed.way, typed.raw)
+
+
+if __name__ == "__main__":
+    main()
