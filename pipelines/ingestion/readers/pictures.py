@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.config import ConfigError, Data, InputError, Pictures, Problem
+from pipelines.ingestion.readers.faults import unreadable
+from pipelines.ingestion.readers.settle import Batches, Rows
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 """Files that count as pictures."""
@@ -48,12 +50,17 @@ class Listed:
     role: str | None
 
 
-def holds_pictures(folder: Path) -> bool:
+def takes(folder: Path) -> bool:
     """Whether there is a picture anywhere below the folder."""
     return any(_is_picture(file) for file in folder.rglob("*"))
 
 
-def read_pictures(folder: Path, data: Data) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+def target_of(data: Data | None) -> str:
+    """The name of the column of labels."""
+    return data.target if data is not None else "label"
+
+
+def read(raw: Path, data: Data | None, as_text: Collection[str]) -> Rows:
     """The pictures of a folder as rows, sorted by path.
 
     Columns are `path`, `picture` (height × width × channels bytes, row by row, as its field's
@@ -64,14 +71,15 @@ def read_pictures(folder: Path, data: Data) -> tuple[pa.Schema, Iterator[pa.Reco
         InputError: no pictures, damaged ones, or of several sizes with none asked for.
         ConfigError: the CSV of labels does not fit.
     """
-    listed = _listed(folder, data.target)
-    form = data.pictures or _common_form(folder, listed)
+    target = target_of(data)
+    listed = _listed(raw, target)
+    form = (data and data.pictures) or _common_form(raw, listed)
     field = picture_field(form)
-    columns = [pa.field(PATH, pa.string()), field, pa.field(data.target, _label_type(listed))]
+    columns = [pa.field(PATH, pa.string()), field, pa.field(target, _label_type(listed))]
     if any(one.role for one in listed):
         columns.append(pa.field(GIVEN_ROLE, pa.string()))
     schema = pa.schema(columns)
-    return schema, _batches(folder, listed, form, schema)
+    return Rows(schema, _batches(raw, listed, form, schema))
 
 
 def picture_field(form: Pictures) -> pa.Field:
@@ -107,11 +115,11 @@ def _listed(folder: Path, target: str) -> list[Listed]:
     found = sorted(file for file in folder.rglob("*") if _is_picture(file))
     listed = [_by_folder(file.relative_to(folder)) for file in found if file.is_file()]
     if not listed:
-        raise _unreadable(folder, "pictures (" + ", ".join(SUFFIXES) + ")", "none")
+        raise unreadable(folder, "pictures (" + ", ".join(SUFFIXES) + ")", "none")
     _require_inside(folder, listed)
     loose = [one.path for one in listed if not one.label]
     if loose:
-        raise _unreadable(
+        raise unreadable(
             folder,
             "one folder a class, or a CSV of path and label beside the pictures",
             f"{len(loose):,} pictures outside of any class's folder, such as {loose[0]}",
@@ -132,7 +140,7 @@ def _by_table(folder: Path, table: Path, target: str) -> list[Listed]:
     try:
         rows = csv.read_csv(table)
     except pa.ArrowInvalid as error:
-        raise _unreadable(table, "a CSV of path and label", str(error)[:200]) from error
+        raise unreadable(table, "a CSV of path and label", str(error)[:200]) from error
     absent = [name for name in (PATH, target) if name not in rows.column_names]
     if absent:
         raise ConfigError(
@@ -192,7 +200,7 @@ def _common_form(folder: Path, listed: Sequence[Listed]) -> Pictures:
             f"{3 if colours else 1}}}}} in the experiment file",
         )
     if not forms:
-        raise _unreadable(folder, "pictures", f"{len(listed):,} files, and none can be read")
+        raise unreadable(folder, "pictures", f"{len(listed):,} files, and none can be read")
     ((width, height),) = forms
     return Pictures(height=height, width=width, channels=3 if colours else 1)
 
@@ -202,9 +210,7 @@ def _label_type(listed: Iterable[Listed]) -> pa.DataType:
     return pa.float64() if pa.types.is_floating(kind) else kind
 
 
-def _batches(
-    folder: Path, listed: Sequence[Listed], form: Pictures, schema: pa.Schema
-) -> Iterator[pa.RecordBatch]:
+def _batches(folder: Path, listed: Sequence[Listed], form: Pictures, schema: pa.Schema) -> Batches:
     step = rows_in_a_block(form)
     wrong: list[Problem] = []
     with ThreadPoolExecutor(2) as threads:  # Pillow decodes outside of Python's lock
@@ -250,12 +256,3 @@ def _pixels(file: Path, form: Pictures) -> bytes | str:
         return f"{type(error).__name__}: {error}"[:120]
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
-
-
-def _unreadable(place: Path, expected: str, found: str) -> InputError:
-    return InputError(
-        f"{place.name} cannot be read as pictures",
-        expected=expected,
-        found=found,
-        next="mend the folder at its source",
-    )

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipelines.config import ConfigError, Data, GristmillError, InputError, Pictures
-from pipelines.ingestion.readers.arrays import holds_idx, read_idx, read_npz
-from pipelines.ingestion.readers.pictures import fit, holds_pictures, read_pictures
+from pipelines.ingestion.readers.formats import find_format, read
+from pipelines.ingestion.readers.pictures import fit
 
 DATA = Data(path="data/pets/pictures", target="kind", task="classification")
 Write = Callable[..., Any]
@@ -40,8 +40,8 @@ def test_a_folder_a_class_becomes_rows_of_path_pixels_and_label(tmp_path: Path) 
     for shade, name in enumerate(["dog/b.png", "cat/a.png", "cat/c.PNG"]):
         picture(tmp_path / name, shade)
     (tmp_path / "cat" / "notes.txt").write_text("no picture")
-    assert holds_pictures(tmp_path)
-    table = table_of(read_pictures(tmp_path, DATA))
+    assert find_format(tmp_path).name == "pictures"
+    table = table_of(read(tmp_path, DATA))
     assert table["path"].to_pylist() == ["cat/a.png", "cat/c.PNG", "dog/b.png"]
     assert table["kind"].to_pylist() == ["cat", "cat", "dog"]
     assert table["picture"].to_pylist() == [bytes([shade]) * 12 for shade in (1, 2, 0)]
@@ -52,7 +52,7 @@ def test_a_folder_a_class_becomes_rows_of_path_pixels_and_label(tmp_path: Path) 
 def test_folders_of_parts_give_each_row_its_role(tmp_path: Path) -> None:
     for name in ["Train/dog/1.png", "train/cat/2.png", "val/cat/3.png", "TEST/dog/4.png"]:
         picture(tmp_path / name)
-    table = table_of(read_pictures(tmp_path, DATA))
+    table = table_of(read(tmp_path, DATA))
     found = dict(zip(table["path"].to_pylist(), table["given_role"].to_pylist(), strict=True))
     assert found == {
         "Train/dog/1.png": "training",
@@ -67,7 +67,7 @@ def test_a_csv_beside_the_pictures_gives_the_labels_and_keeps_their_type(tmp_pat
     for name in ("a", "b"):
         picture(tmp_path / "files" / f"{name}.png", ord(name))
     (tmp_path / "labels.csv").write_text("kind,path\n7,files/b.png\n5,files/a.png\n")
-    table = table_of(read_pictures(tmp_path, DATA))
+    table = table_of(read(tmp_path, DATA))
     assert table["kind"].to_pylist() == [7, 5]
     assert table["picture"].to_pylist() == [b"b" * 12, b"a" * 12]
 
@@ -76,9 +76,7 @@ def test_pictures_are_brought_to_the_form_that_is_asked_for(tmp_path: Path) -> N
     picture(tmp_path / "x" / "1.png", 9, (8, 8))
     picture(tmp_path / "y" / "2.png", 9, (2, 5), "RGB")
     asked = with_(pictures=Pictures(height=2, width=3, channels=3))
-    sizes = {
-        len(pixels) for pixels in table_of(read_pictures(tmp_path, asked))["picture"].to_pylist()
-    }
+    sizes = {len(pixels) for pixels in table_of(read(tmp_path, asked))["picture"].to_pylist()}
     assert sizes == {18}
 
 
@@ -124,7 +122,6 @@ def _csv(text: str) -> Write:
 @pytest.mark.parametrize(
     ("broken", "error", "message"),
     [
-        (lambda folder: None, InputError, r"expected +pictures \(\.png.*found +none"),
         (_of_two_sizes, InputError, r"2 sizes.*8×8 \(2\).*height: 8, width: 8, channels: 1"),
         (_cut_short, InputError, r"1 of the 2 pictures.*x/1\.png.*a whole picture"),
         (_text_by_another_name, InputError, r"1 of the 2 pictures.*x/2\.png.*no picture"),
@@ -143,7 +140,7 @@ def test_a_broken_folder_of_pictures_is_refused_with_what_is_wrong(
     folder.mkdir()
     broken(folder)
     with pytest.raises(error, match=f"(?s){message}"):
-        table_of(read_pictures(folder, DATA))
+        table_of(read(folder, DATA))
 
 
 def write_idx(file: Path, values: Any) -> None:
@@ -159,8 +156,8 @@ def test_idx_files_become_rows_with_the_roles_of_their_parts(tmp_path: Path, end
     for start, rows in (("train", slice(0, 3)), ("t10k", slice(3, 5))):
         write_idx(tmp_path / f"{start}-images-idx3-ubyte{end}", pixels[rows])
         write_idx(tmp_path / f"{start}-labels-idx1-ubyte{end}", labels[rows])
-    assert holds_idx(tmp_path)
-    table = table_of(read_idx(tmp_path, DATA))
+    assert find_format(tmp_path).name == "IDX"
+    table = table_of(read(tmp_path, DATA))
     assert table["kind"].to_pylist() == labels.tolist()
     assert table["picture"].to_pylist() == [picture.tobytes() for picture in pixels]
     assert table["given_role"].to_pylist() == ["training"] * 3 + ["test"] * 2
@@ -183,7 +180,7 @@ def test_arrays_of_a_npz_come_back_value_for_value(
     if parts:
         arrays |= {"x_test": x[:1], "y_test": y[:1]}
     np.savez(file, **arrays)
-    table = table_of(read_npz(file, DATA))
+    table = table_of(read(file, DATA))
     assert table["kind"].to_pylist()[:rows] == y.reshape(-1).tolist()
     if len(shape) == 1:
         found = np.column_stack([table[f"x{i}"].to_numpy() for i in range(3)])
@@ -224,7 +221,7 @@ def test_a_broken_npz_is_refused_with_what_is_wrong(
     file = tmp_path / "a.npz"
     broken(file)
     with pytest.raises(InputError, match=f"(?s){message}"):
-        table_of(read_npz(file, DATA))
+        table_of(read(file, DATA))
 
 
 @pytest.mark.parametrize(
@@ -243,7 +240,7 @@ def test_a_broken_idx_file_is_refused_with_what_is_wrong(
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=f"(?s){message}"):
-        table_of(read_idx(tmp_path, DATA))
+        table_of(read(tmp_path, DATA))
 
 
 def test_resizing_a_picture_of_one_shade_keeps_it() -> None:
