@@ -43,6 +43,9 @@ WORD_PAIRS = (
 )  # fmt: skip
 """Words for false and true, by which two texts are known as a boolean."""
 
+PICTURES = 256
+"""Pictures that are read at a time."""
+
 Column = dict[str, Any]
 
 
@@ -59,7 +62,8 @@ def fit(rows: Rows, document: Document) -> Column:
         document: the experiment file.
 
     Returns:
-        `numbers` (name, offset, factor, fill, indicator), `columns` (name, kind and what the kind
+        `picture` (name, form, offset and factor a channel, or None), `numbers` (name, offset,
+        factor, fill, indicator), `columns` (name, kind and what the kind
         needs; the embedded ones last), `embedded` (how many codes each of those has, and the length
         of its embedding), `classes` (labels in order, or None), `target_scale` (offset and factor,
         or None), `target` and `task`.
@@ -72,6 +76,9 @@ def fit(rows: Rows, document: Document) -> Column:
     present = [name for name in rows.schema.names if name != document.split.given]
     names = feature_columns(present, features, target)
     declared = declared_kinds(names, features)
+    pictures = [name for name in names if rows.storage(name) == "picture"]
+    if pictures:
+        return _of_pictures(rows, names, pictures, document)
     kinds = {name: declared.get(name) or _by_storage(rows, name) for name in names}
     numbers = [name for name in names if kinds[name].kind == "number"]
     problems: list[Problem] = []
@@ -90,18 +97,70 @@ def fit(rows: Rows, document: Document) -> Column:
         )
     columns.sort(key=lambda column: bool(column["kind"] == "embedded"))
     codes = [c for c in columns if c["kind"] == "embedded"]
+    return {
+        "picture": None,
+        "numbers": measured,
+        "columns": columns,
+        "embedded": [[len(column["levels"]) + 1, column["size"]] for column in codes],
+        **_of_target(rows, document),
+    }
+
+
+def _of_target(rows: Rows, document: Document) -> Column:
+    features, target = document.features, document.data.target
     classes = None
     if document.data.task == "classification":
         classes = _classes(rows, target)
     return {
-        "numbers": measured,
-        "columns": columns,
-        "embedded": [[len(column["levels"]) + 1, column["size"]] for column in codes],
         "classes": classes,
         "target_scale": _target_scale(rows, target) if features.scale_target else None,
         "target": target,
         "task": document.data.task,
     }
+
+
+def _of_pictures(
+    rows: Rows, names: Sequence[str], pictures: Sequence[str], document: Document
+) -> Column:
+    rest = [name for name in names if name != pictures[0]]
+    if rest:
+        raise ConfigError(
+            "pictures are learnt from alone",
+            expected=f"no feature beside {pictures[0]}",
+            found=", ".join(rest[:10]) + "…" * (len(rest) > 10),
+            next="features: {exclude: [" + ", ".join(rest[:10]) + "]}",
+        )
+    picture = _picture(rows, pictures[0], document.features.scale)
+    none: Column = {"numbers": [], "columns": [], "embedded": []}
+    return {"picture": picture, **none, **_of_target(rows, document)}
+
+
+def _picture(rows: Rows, name: str, scale: str) -> Column:
+    """The form of all pictures, and how each channel is shifted and scaled.
+
+    `minmax` takes 0 to 255 to 0 to 1; `standard` has mean and deviation from the training rows.
+    """
+    about = rows.schema.field(name).metadata or {}
+    form = {key: int(about[key.encode()]) for key in ("height", "width", "channels")}
+    offset, factor = np.zeros(form["channels"]), np.ones(form["channels"])
+    if scale == "minmax":
+        factor /= 255
+    if scale == "standard":
+        offset, deviation = _moments(rows, name, form["channels"])
+        factor = 1 / np.where(deviation > 0, deviation, 1)
+    return {"name": name, **form, "offset": offset.tolist(), "factor": factor.tolist()}
+
+
+def _moments(rows: Rows, name: str, channels: int) -> tuple[Any, Any]:
+    """Mean and deviation of each channel, (channels,) float64, exact in whole numbers."""
+    counts = np.zeros((channels, 256), dtype=np.int64)
+    for batch in rows.batches([name], size=PICTURES):
+        flat = np.frombuffer(b"".join(batch.column(0).to_pylist()), np.uint8)
+        for channel in range(channels):
+            counts[channel] += np.bincount(flat[channel::channels], minlength=256)
+    shades = np.arange(256)
+    mean = counts @ shades / counts.sum(axis=1)
+    return mean, np.sqrt(counts @ shades**2 / counts.sum(axis=1) - mean**2)
 
 
 class _Unfit(Exception):
@@ -113,7 +172,7 @@ class _Unfit(Exception):
 def _by_storage(rows: Rows, name: str) -> Feature:
     """The kind of a column that the experiment file does not name."""
     stored = rows.storage(name)
-    if stored == "other":
+    if stored == "picture" or stored == "other":
         raise ConfigError(
             f"column {name} holds what cannot become numbers",
             expected="numbers, booleans, dates or text",
