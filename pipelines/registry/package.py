@@ -151,9 +151,8 @@ def _rehearse(build: Path, evaluation: Evaluation, rehearsal: Rehearsal, address
 def _rehearsed(schema: pyarrow.Schema) -> int:
     """How many rows are tried: fewer of pictures."""
     fixed = [field.type for field in schema if pyarrow.types.is_fixed_size_binary(field.type)]
-    return min(
-        REHEARSED, *(max(1, REHEARSED_BYTES // kind.byte_width) for kind in fixed), REHEARSED
-    )
+    most = [max(1, REHEARSED_BYTES // int(kind.byte_width)) for kind in fixed]
+    return min([REHEARSED, *most])
 
 
 def plain_types(rows: pd.DataFrame) -> pd.DataFrame:
