@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 MOST_ROWS = 20_000
 """Training rows that a baseline is fitted on at most; evenly spaced ones of a larger set."""
 
+MOST_PIXELS = 1024
 
-PART = 65_536
+PART = 4096
 """Rows that are predicted at a time."""
 
 
@@ -22,7 +24,8 @@ def baseline_outputs(
     """Outputs of a dummy and a linear model, fitted on training rows, for other rows.
 
     Args:
-        x: (n, n_features) training features, scaled.
+        x: (n, n_features) training features, scaled; or (n, height, width, channels) pictures, of
+            which the linear model sees `MOST_PIXELS` evenly spaced values or fewer.
         y: (n,) training targets.
         rows: (m, n_features) features to predict.
         classes: how many, None for regression.
@@ -58,6 +61,9 @@ def _predict(model: Any, rows: Any, classes: int | None, codes: Sequence[int]) -
 
 def _columns(rows: Any, codes: Sequence[int]) -> Any:
     """(n_rows, n_columns), sparse where codes become a column each."""
+    if rows.ndim > 2:
+        step = math.ceil(math.sqrt(math.prod(rows.shape[1:]) / MOST_PIXELS))
+        rows = rows[:, ::step, ::step]
     flat = np.asarray(rows).reshape(len(rows), -1)
     if not codes:
         return flat

@@ -12,10 +12,13 @@ import pyarrow.parquet as pq
 from pipelines.config import ConfigError, Data, InputError, Project, load_experiment, writing
 from pipelines.ingestion.readers.faults import unreadable
 from pipelines.ingestion.readers.formats import read
-from pipelines.ingestion.readers.settle import Again, Batches, Rows
+from pipelines.ingestion.readers.settle import Again, Rows
 
 ROW_GROUP = 1 << 18
 """Rows of a row group: later stages read one at a time."""
+
+GROUP_BYTES = 64 << 20
+"""Of pixels in a row group, at most."""
 
 
 @dataclass(frozen=True)
@@ -83,23 +86,29 @@ def _write(rows: Rows, aside: Path) -> int:
     with pq.ParquetWriter(
         aside, rows.schema, compression="zstd", compression_level=1, use_dictionary=texts
     ) as writer:
-        for group in _groups(rows.batches):
+        for group in _groups(rows):
             writer.write_table(group, row_group_size=ROW_GROUP)
             count += group.num_rows
     return count
 
 
-def _groups(batches: Batches) -> Iterator[pa.Table]:
+def _group_size(schema: pa.Schema) -> int:
+    pixels = sum(int(f.type.byte_width) for f in schema if pa.types.is_fixed_size_binary(f.type))
+    return min(ROW_GROUP, max(1, GROUP_BYTES // max(pixels, 1)))
+
+
+def _groups(rows_read: Rows) -> Iterator[pa.Table]:
+    size = _group_size(rows_read.schema)
     waiting: list[pa.RecordBatch] = []
     rows = 0
-    for batch in batches:
+    for batch in rows_read.batches:
         waiting.append(batch)
         rows += batch.num_rows
-        while rows >= ROW_GROUP:
+        while rows >= size:
             whole = pa.Table.from_batches(waiting)
-            yield whole.slice(0, ROW_GROUP)
-            waiting = whole.slice(ROW_GROUP).to_batches()
-            rows -= ROW_GROUP
+            yield whole.slice(0, size)
+            waiting = whole.slice(size).to_batches()
+            rows -= size
     if rows:
         yield pa.Table.from_batches(waiting)
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-Storage = Literal["number", "boolean", "date", "text", "other"]
+Storage = Literal["number", "boolean", "date", "text", "picture", "other"]
 
 BATCH = 65_536
 """Rows that are read at a time."""
@@ -95,6 +95,8 @@ def storage(kind: pa.DataType) -> Storage:
         return "number"  # no value in any row, which is said when it is scaled
     if types.is_timestamp(kind) or types.is_date(kind):
         return "date"
+    if types.is_fixed_size_binary(kind):
+        return "picture"
     return "text" if types.is_string(kind) or types.is_large_string(kind) else "other"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pipelines.config import DataInvalid, Project, load_experiment, write_json, 
 from pipelines.preparation.rows import BATCH, Rows, to_frame
 from pipelines.preparation.split import TEST, TRAINING, VALIDATION, test_twins
 from pipelines.preparation.statistics import fit
-from pipelines.preparation.transform import encode_target, feature_names, labels, transform
+from pipelines.preparation.transform import encode_target, feature_shape, labels, transform
 
 MOST_VALUES = 1 << 23
 """Values that are transformed at a time, at most: 64 MiB while they are float64."""
@@ -29,11 +30,12 @@ GROUP = 1 << 17
 class Scaled:
     """What the arrays look like."""
 
-    features: int
+    shape: tuple[int, ...]
     classes: int | None
 
     def __str__(self) -> str:
-        return f"{self.features} features" + (f", {self.classes} classes" if self.classes else "")
+        features = "×".join(map(str, self.shape))
+        return f"{features} features" + (f", {self.classes} classes" if self.classes else "")
 
 
 def scale(project: Project, name: str) -> Scaled:
@@ -57,13 +59,13 @@ def scale(project: Project, name: str) -> Scaled:
         _write_identities(build / "roles.parquet", role, test_folder / "identity.npy")
         np.save(test_folder / "twin.npy", test_twins(build / "roles.parquet"))
     classes = statistics["classes"]
-    return Scaled(len(feature_names(statistics)), len(classes) if classes else None)
+    return Scaled(feature_shape(statistics), len(classes) if classes else None)
 
 
 def _write_arrays(
     table: Path, role: Any, statistics: Mapping[str, Any], folder: Path, test_folder: Path
 ) -> None:
-    target, width = statistics["target"], len(feature_names(statistics))
+    target, shape = statistics["target"], feature_shape(statistics)
     texts = [c["name"] for c in statistics["columns"] if c["kind"] == "text"]
     rows = Rows(table)
     raw: Mapping[str, Any] = {**statistics, "target_scale": None}
@@ -74,13 +76,13 @@ def _write_arrays(
         TEST: (test_folder, "", raw),
     }
     unseen: set[str] = set()
-    size = max(256, min(BATCH, MOST_VALUES // width))
+    size = max(16, min(BATCH, MOST_VALUES // math.prod(shape)))
     with ExitStack() as open_files:
         x, y = {}, {}
         for of, (place, part, _) in files.items():
             count = int((role == of).sum())
             x[of] = open_files.enter_context(
-                npy(place / f"x{part}.npy", (count, width), np.dtype(np.float32))
+                npy(place / f"x{part}.npy", (count, *shape), np.dtype(np.float32))
             )
             y[of] = open_files.enter_context(npy(place / f"y{part}.npy", (count,), kind))
         test_rows = open_files.enter_context(_raw_rows(test_folder / "rows.parquet", rows.schema))

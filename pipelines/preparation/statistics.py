@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipelines.config import ConfigError, DataInvalid, Document, Feature, Features, Problem
 from pipelines.preparation.columns import declared_kinds, feature_columns
 from pipelines.preparation.kinds import Column, Unfit, fit_column, nothing, scaling, series
+from pipelines.preparation.picture import fit_picture
 from pipelines.preparation.rows import Rows
 from pipelines.preparation.transform import labels
 
@@ -32,7 +33,8 @@ def fit(rows: Rows, document: Document) -> Column:
         document: the experiment file.
 
     Returns:
-        `numbers` (name, offset, factor, fill, indicator), `columns` (name, kind and what the kind
+        `picture` (name, form, offset and factor a channel, or None), `numbers` (name, offset,
+        factor, fill, indicator), `columns` (name, kind and what the kind
         needs; the embedded ones last), `embedded` (how many codes each of those has, and the length
         of its embedding), `classes` (labels in order, or None), `target_scale` (offset and factor,
         or None), `target` and `task`.
@@ -44,6 +46,9 @@ def fit(rows: Rows, document: Document) -> Column:
     features, target = document.features, document.data.target
     names = feature_columns(rows.schema.names, features, target, document.split)
     declared = declared_kinds(names, features)
+    pictures = [name for name in names if rows.storage(name) == "picture"]
+    if pictures:
+        return {**fit_picture(rows, names, pictures[0], features), **_of_target(rows, document)}
     kinds = {name: _kind(rows, name, declared.get(name)) for name in names}
     numbers = [name for name in names if kinds[name].kind == "number"]
     problems: list[Problem] = []
@@ -62,13 +67,21 @@ def fit(rows: Rows, document: Document) -> Column:
         )
     columns.sort(key=lambda column: bool(column["kind"] == "embedded"))
     codes = [c for c in columns if c["kind"] == "embedded"]
+    return {
+        "picture": None,
+        "numbers": measured,
+        "columns": columns,
+        "embedded": [[len(column["levels"]) + 1, column["size"]] for column in codes],
+        **_of_target(rows, document),
+    }
+
+
+def _of_target(rows: Rows, document: Document) -> Column:
+    features, target = document.features, document.data.target
     classes = None
     if document.data.task == "classification":
         classes = _classes(rows, target)
     return {
-        "numbers": measured,
-        "columns": columns,
-        "embedded": [[len(column["levels"]) + 1, column["size"]] for column in codes],
         "classes": classes,
         "target_scale": _target_scale(rows, target) if features.scale_target else None,
         "target": target,
@@ -88,7 +101,7 @@ def _kind(rows: Rows, name: str, declared: Feature | None) -> Feature:
         )
     if declared is not None and (declared.kind, stored) != ("number", "boolean"):
         return declared
-    if stored == "other":
+    if stored == "other" or stored == "picture":
         raise ConfigError(
             f"column {name} holds what cannot become numbers",
             expected="numbers, booleans, dates or text",

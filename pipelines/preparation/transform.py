@@ -1,13 +1,15 @@
 """Raw rows to numbers and back, from statistics alone.
 
 This file is also the preprocessing of every package: it is stored beside the model and loaded from
-there, so it imports nothing but numpy and pandas.
+there, so it imports nothing but numpy and pandas; and Pillow, for files of pictures.
 
 A new kind of column is an entry in `KINDS`: the names of what it becomes, and what fills them.
 """
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -39,6 +41,8 @@ Statistics = Mapping[str, Any]
 
 def input_names(statistics: Statistics) -> list[str]:
     """The raw columns that `transform` reads."""
+    if picture := statistics.get("picture"):
+        return [picture["name"]]
     return [c["name"] for kind in ("numbers", "columns") for c in statistics[kind]]
 
 
@@ -48,8 +52,15 @@ def optional_names(statistics: Statistics) -> list[str]:
     return gaps + [c["name"] for c in statistics["columns"] if _has_gaps(c)]
 
 
+def feature_shape(statistics: Statistics) -> tuple[int, ...]:
+    """What `transform` gives of one row: (n_features,), or (height, width, channels)."""
+    if picture := statistics.get("picture"):
+        return picture["height"], picture["width"], picture["channels"]
+    return (len(feature_names(statistics)),)
+
+
 def feature_names(statistics: Statistics) -> list[str]:
-    """The names of the columns that `transform` gives, in order."""
+    """The names of the columns that `transform` gives, in order; none for pictures."""
     names = [column["name"] for column in statistics["numbers"]]
     names += [_mark(column) for column in statistics["numbers"] if column["indicator"]]
     for column in statistics["columns"]:
@@ -70,10 +81,10 @@ def transform(frame: pd.DataFrame, statistics: Statistics) -> Any:
         statistics: what the stage `scale` found in the training rows.
 
     Returns:
-        (n_rows, n_features) float32.
+        (n_rows, n_features) float32; of pictures (n_rows, height, width, channels) float32.
 
     Raises:
-        ValueError: a column is missing, or holds text where numbers or dates belong.
+        ValueError: a column is missing, or holds text where numbers or dates belong, or no picture.
     """
     absent = [name for name in input_names(statistics) if name not in frame]
     refused = sorted(set(absent) - set(optional_names(statistics)))
@@ -81,6 +92,8 @@ def transform(frame: pd.DataFrame, statistics: Statistics) -> Any:
         raise ValueError(f"columns are missing: {', '.join(refused[:10])}")
     if absent:
         frame = frame.reindex(columns=input_names(statistics))
+    if statistics.get("picture"):
+        return _pictures(frame, statistics["picture"])
     numbers = statistics["numbers"]
     out = np.zeros((len(frame), len(feature_names(statistics))), dtype=np.float32)
     if numbers:
@@ -92,6 +105,55 @@ def transform(frame: pd.DataFrame, statistics: Statistics) -> Any:
         fill(out[:, place : place + width], frame[column["name"]], column)
         place += width
     return out
+
+
+def _pictures(frame: pd.DataFrame, picture: Mapping[str, Any]) -> Any:
+    shape = (picture["height"], picture["width"], picture["channels"])
+    out = np.empty((len(frame), *shape), dtype=np.float32)
+    for row, value in enumerate(frame[picture["name"]]):
+        out[row] = pixels(value, shape)
+    out -= np.array(picture["offset"], dtype=np.float32)
+    out *= np.array(picture["factor"], dtype=np.float32)
+    return out
+
+
+def pixels(value: Any, shape: tuple[int, int, int]) -> Any:
+    """The pixels of one picture, whole numbers from 0 to 255.
+
+    Args:
+        value: the pixels themselves, row by row, as bytes or as (nested) lists; or a whole PNG,
+            JPEG or other file that Pillow reads. Bytes may be written in base64, for JSON.
+        shape: height, width and channels; a picture of another size is resized.
+
+    Returns:
+        (height, width, channels) uint8, or another type from lists.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if isinstance(value, str):
+        value = base64.b64decode(value, validate=True)
+    if isinstance(value, bytes | bytearray | memoryview):
+        if len(value) == shape[0] * shape[1] * shape[2]:
+            return np.frombuffer(value, np.uint8).reshape(shape)
+        return _decoded(bytes(value), shape)
+    try:
+        return np.asarray(value, dtype=np.float32).reshape(shape)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a picture of shape {shape} or a file of one is wanted") from error
+
+
+def _decoded(content: bytes, shape: tuple[int, int, int]) -> Any:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            made = image.convert("L" if shape[2] == 1 else "RGB")
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"a picture cannot be read: {str(error)[:100]}") from error
+    if made.size != (shape[1], shape[0]):
+        made = made.resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
+    return np.asarray(made, dtype=np.uint8).reshape(shape)
 
 
 def labels(values: Any) -> list[str]:

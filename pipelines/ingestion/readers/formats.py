@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.config import Data, InputError
 
@@ -24,7 +24,7 @@ class Format:
         about: one line for help and documentation.
         module: in this package, with `read(raw, data, not_numbers) -> Rows`.
         wraps: whether it may be compressed.
-        folder: whether it is a folder.
+        folder: whether it is a folder; its module says with `takes(folder)` whether this one.
     """
 
     name: str
@@ -52,6 +52,27 @@ FORMATS = (
     ),
     Format("Parquet", (".parquet", ".pq"), "flat columns; decimals become floats", "parquet_file"),
     Format(
+        "NumPy",
+        (".npz",),
+        "x_train, y_train, x_test, y_test as Keras has them, or x and y; no pickles",
+        "arrays",
+    ),
+    Format(
+        "IDX",
+        (),
+        "a folder of train-images…, train-labels… and t10k-…, as MNIST has them (also .gz)",
+        "idx",
+        folder=True,
+    ),
+    Format(
+        "pictures",
+        (),
+        "a folder with a folder a class (below train, validation, test or not), or with a CSV of "
+        "path and label",
+        "pictures",
+        folder=True,
+    ),
+    Format(
         "a folder of parts",
         (),
         "CSV, JSON lines or Parquet files of the same columns, read in the order of their names",
@@ -59,7 +80,7 @@ FORMATS = (
         folder=True,
     ),
 )
-"""A format is an entry here and a module; for folders the first entry that takes it is used."""
+"""A format is an entry here and a module; of the folders the first that takes it, or the last."""
 
 
 def find_format(raw: Path, data: Data | None = None) -> Format:
@@ -71,7 +92,8 @@ def find_format(raw: Path, data: Data | None = None) -> Format:
     from pipelines.ingestion.readers.wrapped import WRAPS, unwrapped_name
 
     if raw.is_dir():
-        return next(kind for kind in FORMATS if kind.folder)
+        folders = [kind for kind in FORMATS if kind.folder]
+        return next((kind for kind in folders[:-1] if _module(kind).takes(raw)), folders[-1])
     wrapped = raw.suffix.lower() in WRAPS
     suffix = PurePath(unwrapped_name(raw)).suffix.lower()
     for kind in FORMATS:
@@ -103,6 +125,9 @@ def described() -> list[str]:
 def read(raw: Path, data: Data | None = None, not_numbers: Collection[str] = ()) -> Rows:
     """The columns and rows of a file or folder of any format."""
     kind = find_format(raw, data)
-    module = import_module(f"pipelines.ingestion.readers.{kind.module}")
-    rows: Rows = module.read(raw, data, not_numbers)
+    rows: Rows = _module(kind).read(raw, data, not_numbers)
     return rows
+
+
+def _module(kind: Format) -> Any:
+    return import_module(f"pipelines.ingestion.readers.{kind.module}")

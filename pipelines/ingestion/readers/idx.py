@@ -1,0 +1,71 @@
+"""Folders of IDX files, as MNIST has them."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.config import Data
+from pipelines.ingestion.readers.arrays import Part, rows_of
+from pipelines.ingestion.readers.faults import unreadable
+from pipelines.ingestion.readers.settle import Rows
+
+IDX_PARTS = {"train": "training", "t10k": "test"}
+"""What the names of IDX files begin with."""
+
+IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+"""Types of an IDX file's values by the third byte of its head."""
+
+
+def takes(folder: Path) -> bool:
+    """Whether a folder holds IDX files."""
+    return bool(_idx_files(folder))
+
+
+def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
+    """A folder of IDX files (also .gz) as rows: images and labels, `train` and `t10k`.
+
+    Source: Yann LeCun's description of the MNIST files.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    files = _idx_files(raw)
+    parts = []
+    for start, role in IDX_PARTS.items():
+        x, y = files.get((start, "images")), files.get((start, "labels"))
+        if (x is None) != (y is None):
+            missing = "images" if x is None else "labels"
+            raise unreadable(raw, f"{start}-images and {start}-labels", f"no {missing}")
+        if x is not None and y is not None:
+            parts.append(Part(role, _idx(x), _idx(y)))
+    return rows_of(raw, parts, data)
+
+
+def _idx_files(folder: Path) -> dict[tuple[str, str], Path]:
+    found = {}
+    for file in sorted(folder.iterdir()):
+        start, _, rest = file.name.partition("-")
+        what = rest.partition("-")[0]
+        if start in IDX_PARTS and what in ("images", "labels") and "idx" in rest:
+            found[start, what] = file
+    return found
+
+
+def _idx(file: Path) -> Any:
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            content = stream.read()
+        zero, kind, dimensions = struct.unpack(">HBB", content[:4])
+        shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
+        if zero or kind not in IDX_TYPES:
+            raise ValueError("its head is no IDX file's")
+        values = np.frombuffer(content, IDX_TYPES[kind], offset=4 + 4 * dimensions)
+        return values.reshape(shape).astype(values.dtype.newbyteorder("="), copy=False)
+    except (OSError, EOFError, ValueError, struct.error) as error:
+        raise unreadable(file, "a whole IDX file", f"{error}"[:200]) from error

@@ -1,0 +1,258 @@
+"""Folders of pictures: one folder a class, or a CSV of path and label beside them."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.config import ConfigError, Data, InputError, Pictures, Problem
+from pipelines.ingestion.readers.faults import unreadable
+from pipelines.ingestion.readers.settle import Batches, Rows
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+"""Files that count as pictures."""
+
+PICTURE, PATH, GIVEN_ROLE = "picture", "path", "given_role"
+"""Columns that a table of pictures has beside its labels."""
+
+ROLES = {
+    "train": "training",
+    "training": "training",
+    "valid": "validation",
+    "validation": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""Names of folders, in any case, that hold a data set's own parts."""
+
+BLOCK = 32 << 20
+"""Bytes of pixels that are held at a time."""
+
+SHOWN = 20
+"""Pictures that an error names."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One picture: where it stands below the folder, its label, and its part where there are."""
+
+    path: str
+    label: Any
+    role: str | None
+
+
+def takes(folder: Path) -> bool:
+    """Whether there is a picture anywhere below the folder."""
+    return any(_is_picture(file) for file in folder.rglob("*"))
+
+
+def target_of(data: Data | None) -> str:
+    """The name of the column of labels."""
+    return data.target if data is not None else "label"
+
+
+def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
+    """The pictures of a folder as rows, sorted by path.
+
+    Columns are `path`, `picture` (height × width × channels bytes, row by row, as its field's
+    metadata say), the target, and `given_role` where the folder has parts such as `train` and
+    `test`.
+
+    Raises:
+        InputError: no pictures, damaged ones, or of several sizes with none asked for.
+        ConfigError: the CSV of labels does not fit.
+    """
+    target = target_of(data)
+    listed = _listed(raw, target)
+    form = (data and data.pictures) or _common_form(raw, listed)
+    field = picture_field(form)
+    columns = [pa.field(PATH, pa.string()), field, pa.field(target, _label_type(listed))]
+    if any(one.role for one in listed):
+        columns.append(pa.field(GIVEN_ROLE, pa.string()))
+    schema = pa.schema(columns)
+    return Rows(schema, _batches(raw, listed, form, schema))
+
+
+def picture_field(form: Pictures) -> pa.Field:
+    """The column of pixels, with its form in the metadata."""
+    form_of = {"height": form.height, "width": form.width, "channels": form.channels}
+    size = form.height * form.width * form.channels
+    return pa.field(PICTURE, pa.binary(size), metadata={k: str(v) for k, v in form_of.items()})
+
+
+def rows_in_a_block(form: Pictures) -> int:
+    """How many pictures of a form are held at a time."""
+    return max(1, BLOCK // int(form.height * form.width * form.channels))
+
+
+def fit(image: Any, form: Pictures) -> bytes:
+    """The pixels of a picture in the form that all have; resized bilinearly."""
+    from PIL import Image
+
+    fitted = image.convert("L" if form.channels == 1 else "RGB")
+    if fitted.size != (form.width, form.height):
+        fitted = fitted.resize((form.width, form.height), Image.Resampling.BILINEAR)
+    return bytes(fitted.tobytes())
+
+
+def _is_picture(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+
+
+def _listed(folder: Path, target: str) -> list[Listed]:
+    tables = sorted(folder.glob("*.csv"))
+    if len(tables) == 1:
+        return _by_table(folder, tables[0], target)
+    found = sorted(file for file in folder.rglob("*") if _is_picture(file))
+    listed = [_by_folder(file.relative_to(folder)) for file in found if file.is_file()]
+    if not listed:
+        raise unreadable(folder, "pictures (" + ", ".join(SUFFIXES) + ")", "none")
+    _require_inside(folder, listed)
+    loose = [one.path for one in listed if not one.label]
+    if loose:
+        raise unreadable(
+            folder,
+            "one folder a class, or a CSV of path and label beside the pictures",
+            f"{len(loose):,} pictures outside of any class's folder, such as {loose[0]}",
+        )
+    return listed
+
+
+def _by_folder(path: Path) -> Listed:
+    parts = path.parts[:-1]
+    role = ROLES.get(parts[0].lower()) if len(parts) > 1 else None
+    labels = parts[1:] if role else parts
+    return Listed(path.as_posix(), "/".join(labels), role)
+
+
+def _by_table(folder: Path, table: Path, target: str) -> list[Listed]:
+    from pyarrow import csv
+
+    try:
+        rows = csv.read_csv(table)
+    except pa.ArrowInvalid as error:
+        raise unreadable(table, "a CSV of path and label", str(error)[:200]) from error
+    absent = [name for name in (PATH, target) if name not in rows.column_names]
+    if absent:
+        raise ConfigError(
+            f"{table.name} does not say which picture has which label",
+            expected=f"columns {PATH} and {target}",
+            found=", ".join(rows.column_names[:10]),
+            next=f"name the columns so, or mend data.target: it is {target}",
+        )
+    paths, labels = rows[PATH].to_pylist(), rows[target].to_pylist()
+    roles = rows[GIVEN_ROLE].to_pylist() if GIVEN_ROLE in rows.column_names else [None] * len(paths)
+    listed = [Listed(str(p), v, r) for p, v, r in zip(paths, labels, roles, strict=True)]
+    _require_inside(folder, listed)
+    return listed
+
+
+def _require_inside(folder: Path, listed: Sequence[Listed]) -> None:
+    home = folder.resolve()
+    wrong = [
+        Problem(one.path, "a picture in the folder", what)
+        for one in listed
+        if (what := _elsewhere(home, folder / one.path))
+    ]
+    if wrong:
+        raise InputError(
+            f"{len(wrong):,} of the {len(listed):,} pictures of {folder.name} cannot be taken",
+            problems=wrong[:SHOWN],
+            next="mend the folder at its source",
+        )
+
+
+def _elsewhere(home: Path, file: Path) -> str:
+    if not file.resolve().is_relative_to(home):
+        return "a path that leaves the folder"
+    return "" if file.is_file() else "nothing there"
+
+
+def _common_form(folder: Path, listed: Sequence[Listed]) -> Pictures:
+    from PIL import Image, UnidentifiedImageError
+
+    forms: Counter[tuple[int, int]] = Counter()
+    colours = False
+    for one in listed:
+        try:
+            with Image.open(folder / one.path) as image:
+                forms[image.size] += 1
+                colours |= image.mode not in ("1", "L", "I", "I;16")
+        except (UnidentifiedImageError, OSError):
+            continue  # named when the pixels are read
+    if len(forms) > 1:
+        some = ", ".join(f"{w}×{h} ({n:,})" for (w, h), n in forms.most_common(5))
+        (width, height), _ = forms.most_common(1)[0]
+        raise InputError(
+            f"the pictures of {folder.name} are of {len(forms):,} sizes",
+            expected="one size, or the size to bring them to",
+            found=some + (" …" if len(forms) > 5 else "") + ", width × height",
+            next=f"data: {{pictures: {{height: {height}, width: {width}, channels: "
+            f"{3 if colours else 1}}}}} in the experiment file",
+        )
+    if not forms:
+        raise unreadable(folder, "pictures", f"{len(listed):,} files, and none can be read")
+    ((width, height),) = forms
+    return Pictures(height=height, width=width, channels=3 if colours else 1)
+
+
+def _label_type(listed: Iterable[Listed]) -> pa.DataType:
+    kind = pa.array([one.label for one in listed]).type
+    return pa.float64() if pa.types.is_floating(kind) else kind
+
+
+def _batches(folder: Path, listed: Sequence[Listed], form: Pictures, schema: pa.Schema) -> Batches:
+    step = rows_in_a_block(form)
+    wrong: list[Problem] = []
+    with ThreadPoolExecutor(2) as threads:  # Pillow decodes outside of Python's lock
+        for start in range(0, len(listed), step):
+            part = listed[start : start + step]
+            pixels = list(threads.map(lambda one: _pixels(folder / one.path, form), part))
+            wrong += [
+                Problem(one.path, "a whole picture", found)
+                for one, found in zip(part, pixels, strict=True)
+                if isinstance(found, str)
+            ]
+            if wrong:
+                continue
+            yield _batch(part, pixels, schema)
+    if wrong:
+        raise InputError(
+            f"{len(wrong):,} of the {len(listed):,} pictures of {folder.name} cannot be read",
+            problems=wrong[:SHOWN],
+            next="mend these files at their source, or take them out",
+        )
+
+
+def _batch(part: Sequence[Listed], pixels: Sequence[Any], schema: pa.Schema) -> pa.RecordBatch:
+    columns: list[Sequence[Any]] = [[one.path for one in part], pixels, [o.label for o in part]]
+    if GIVEN_ROLE in schema.names:
+        columns.append([one.role for one in part])
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+    return pa.record_batch(arrays, schema=schema)
+
+
+def _pixels(file: Path, form: Pictures) -> bytes | str:
+    """The pixels, or in words why there are none."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                return fit(image, form)
+    except UnidentifiedImageError:
+        return "no picture"
+    except (OSError, ValueError, SyntaxError) as error:
+        return f"{type(error).__name__}: {error}"[:120]
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"

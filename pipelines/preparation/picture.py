@@ -1,0 +1,61 @@
+"""What `transform` has to know of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pipelines.config import ConfigError, Features
+from pipelines.preparation.rows import Rows
+
+PICTURES = 256
+"""Pictures that are read at a time."""
+
+
+def fit_picture(rows: Rows, names: Sequence[str], name: str, features: Features) -> dict[str, Any]:
+    """The form of all pictures, and how each channel is shifted and scaled.
+
+    `minmax` takes 0 to 255 to 0 to 1; `standard` has mean and deviation of the training rows.
+
+    Args:
+        names: all feature columns.
+        name: of the column of pictures.
+
+    Returns:
+        The statistics of a table that has no other feature.
+
+    Raises:
+        ConfigError: there are other features.
+    """
+    rest = [other for other in names if other != name]
+    if rest:
+        raise ConfigError(
+            "pictures are learnt from alone",
+            expected=f"no feature beside {name}",
+            found=", ".join(rest[:10]) + "…" * (len(rest) > 10),
+            next="features: {exclude: [" + ", ".join(rest[:10]) + "]}",
+        )
+    about = rows.schema.field(name).metadata or {}
+    form = {key: int(about[key.encode()]) for key in ("height", "width", "channels")}
+    offset, factor = np.zeros(form["channels"]), np.ones(form["channels"])
+    if features.scale == "minmax":
+        factor /= 255
+    if features.scale == "standard":
+        offset, deviation = _moments(rows, name, form["channels"])
+        factor = 1 / np.where(deviation > 0, deviation, 1)
+    picture = {"name": name, **form, "offset": offset.tolist(), "factor": factor.tolist()}
+    return {"picture": picture, "numbers": [], "columns": [], "embedded": []}
+
+
+def _moments(rows: Rows, name: str, channels: int) -> tuple[Any, Any]:
+    """Mean and deviation of each channel, (channels,) float64, exact in whole numbers."""
+    counts = np.zeros((channels, 256), dtype=np.int64)
+    for batch in rows.batches([name], size=PICTURES):
+        flat = np.frombuffer(b"".join(batch.column(0).to_pylist()), np.uint8)
+        for channel in range(channels):
+            counts[channel] += np.bincount(flat[channel::channels], minlength=256)
+    shades = np.arange(256)
+    mean = counts @ shades / counts.sum(axis=1)
+    return mean, np.sqrt(counts @ shades**2 / counts.sum(axis=1) - mean**2)
