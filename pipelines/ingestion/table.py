@@ -16,7 +16,15 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from pipelines.config import ConfigError, InputError, Problem, Project, load_experiment, writing
+from pipelines.config import (
+    ConfigError,
+    Data,
+    InputError,
+    Problem,
+    Project,
+    load_experiment,
+    writing,
+)
 
 BLOCK = 8 << 20
 """Bytes of CSV that are parsed at a time."""
@@ -44,10 +52,11 @@ class Ingested:
 def ingest(project: Project, name: str) -> Ingested:
     """The stage `ingest`: `data.path` → `build/NAME/table.parquet`."""
     experiment = load_experiment(project, name)
-    return ingest_file(project.root / experiment.data.path, project.build(name) / "table.parquet")
+    raw = project.root / experiment.data.path
+    return ingest_file(raw, project.build(name) / "table.parquet", experiment.data)
 
 
-def ingest_file(raw: Path, table: Path) -> Ingested:
+def ingest_file(raw: Path, table: Path, data: Data | None = None) -> Ingested:
     """Reads a CSV file (also .gz, .bz2, .zst) with a header, or Parquet, into a Parquet table.
 
     Integers, floats and booleans become int64, float64 and bool when every value of the column
