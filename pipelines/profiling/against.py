@@ -48,7 +48,9 @@ def against(sample: Sample, column: ColumnProfile, goal: Goal) -> list[Bin]:
 def _levels(values: Any) -> tuple[npt.NDArray[np.int64], list[str]]:
     codes, names = as_codes(values)
     order = np.argsort(-np.bincount(codes, minlength=len(names)), kind="stable")
-    shown = sorted(order[:BINS], key=lambda code: (names[code] == "no value", _by_size(names[code])))
+    shown = sorted(
+        order[:BINS], key=lambda code: (names[code] == "no value", _by_size(names[code]))
+    )
     place = np.full(len(names), len(shown))
     place[shown] = np.arange(len(shown))
     return place[codes], [*(names[code] for code in shown), "others"]

@@ -183,6 +183,8 @@ def _one_key(made: list[Assumption], profile: TableProfile) -> list[Assumption]:
     keys = [a.name for a in made if a.role == "key"]
     kept = {*groups[:1]} if groups else {*keys[:1]}
     return [
-        a if a.role in ("", "target") or a.name in kept else Assumption(a.name, a.kind, a.used, a.why)
+        a
+        if a.role in ("", "target") or a.name in kept
+        else Assumption(a.name, a.kind, a.used, a.why)
         for a in made
     ]

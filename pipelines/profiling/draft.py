@@ -149,7 +149,10 @@ def _schema(draft: Draft) -> Iterator[str]:
     rules = list(_column_rules(draft))
     wide = max((broad(name) for name, _, _ in rules if broad(name) <= MOST_PADDED), default=0)
     yield from aligned(
-        [(f"{name}:{' ' * max(wide - broad(name), 0)} {{{rule}}}", note) for name, rule, note in rules],
+        [
+            (f"{name}:{' ' * max(wide - broad(name), 0)} {{{rule}}}", note)
+            for name, rule, note in rules
+        ],
         "    ",
     )
 
@@ -174,8 +177,11 @@ def _column_rules(draft: Draft) -> Iterator[tuple[str, str, str]]:
 def _plain_number(column: ColumnProfile, assumed: Assumption) -> bool:
     """Numbers that are features, and constant ones beside them."""
     number = column.type in ("integer", "number") and bool(column.quantiles)
-    return number and assumed.kind in ("number", "category") and assumed.role == "" and (
-        assumed.used or assumed.why == "constant"
+    return (
+        number
+        and assumed.kind in ("number", "category")
+        and assumed.role == ""
+        and (assumed.used or assumed.why == "constant")
     )
 
 
@@ -245,12 +251,16 @@ def _split(draft: Draft) -> Iterator[str]:
     dates = [a.name for a in draft.used if a.kind == "date"]
     yield ""
     settings = "test: 0.2, validation: 0.2, seed: 0"
-    notes = ["Which rows are for testing and for validation: a hash of the row decides, and rows "
-             "that come later move no other."]
+    notes = [
+        "Which rows are for testing and for validation: a hash of the row decides, and rows "
+        "that come later move no other."
+    ]
     if group:
         settings += f", group: {scalar(group.name)}"
-        notes.append(f"All rows of one {group.name} stay together ({group.why}), so that a test row "
-                     "is never of a group that was trained on.")
+        notes.append(
+            f"All rows of one {group.name} stay together ({group.why}), so that a test row "
+            "is never of a group that was trained on."
+        )
     elif key:
         settings += f", key: {scalar(key)}"
         notes.append(f"{key} is what makes a row the same row next month.")
@@ -290,9 +300,7 @@ def _excluded(draft: Draft) -> Iterator[str]:
     if len(constant) > 5:  # pixels at the edge: one list, not a line each
         left_out = [a for a in left_out if a not in constant]
     yield "  exclude:"
-    yield from aligned(
-        [(f"- {scalar(pattern_of(a.name))}", _why_out(a)) for a in left_out], "    "
-    )
+    yield from aligned([(f"- {scalar(pattern_of(a.name))}", _why_out(a)) for a in left_out], "    ")
     if len(constant) > 5:
         yield from wrapped(f"{len(constant)} columns are constant:", "    ")
         for a in constant:
@@ -314,7 +322,9 @@ def _kinds(draft: Draft) -> Iterator[str]:
     lines: list[tuple[str, str]] = []
     done: set[str] = set()
     for kind in sorted({a.kind for a in special.values()} - {"ordered"}):
-        for pattern, members in stems([n for n, a in special.items() if a.kind == kind], names).items():
+        for pattern, members in stems(
+            [n for n, a in special.items() if a.kind == kind], names
+        ).items():
             lines.append((f"{quoted(pattern)}: {kind}", f"{len(members)} columns"))
             done |= {*members}
     for name, assumed in special.items():

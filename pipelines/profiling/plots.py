@@ -77,7 +77,9 @@ def ranges(bins: Sequence[Bin]) -> str:
         first, middle, last = (LABEL + (q - low) * scale for q in made.quartiles)
         lines.append(_text(LABEL - 6, top + 12, _cut(made.label), "end", made.label))
         lines.append(_rectangle(first, top + 5, max(last - first, 1), LINE - 10, "#9CC4E0"))
-        lines.append(_rectangle(middle - 1.5, top + 2, 3, LINE - 4, COLOURS[0], f"{made.rows} rows"))
+        lines.append(
+            _rectangle(middle - 1.5, top + 2, 3, LINE - 4, COLOURS[0], f"{made.rows} rows")
+        )
     return _picture("".join(lines), max(len(bins), 1) * LINE)
 
 
@@ -93,9 +95,7 @@ def legend(classes: Sequence[str]) -> str:
 
 
 def _picture(inside: str, high: float) -> str:
-    return (
-        f'<svg viewBox="0 0 {WIDE} {high:g}" width="{WIDE}" height="{high:g}" role="img">{inside}</svg>'
-    )
+    return f'<svg viewBox="0 0 {WIDE} {high:g}" width="{WIDE}" height="{high:g}" role="img">{inside}</svg>'
 
 
 def _rectangle(x: float, y: float, wide: float, high: float, colour: str, title: str = "") -> str:

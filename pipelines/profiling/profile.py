@@ -247,7 +247,9 @@ def _words(sampled: Any) -> float:
     texts = sampled.drop_null()
     if not len(texts):
         return 0.0
-    return float(pc.mean(pc.add(pc.count_substring(pc.utf8_trim_whitespace(texts), " "), 1)).as_py())
+    return float(
+        pc.mean(pc.add(pc.count_substring(pc.utf8_trim_whitespace(texts), " "), 1)).as_py()
+    )
 
 
 def _counts_rows(column: Any) -> bool:

@@ -74,7 +74,9 @@ def moment(seconds: float) -> str:
     if not -62135596800 <= seconds <= 253402300799:
         return short(seconds)
     at = datetime.fromtimestamp(seconds, UTC)
-    return at.strftime("%Y-%m-%d" if (at.hour, at.minute, at.second) == (0, 0, 0) else "%Y-%m-%d %H:%M")
+    return at.strftime(
+        "%Y-%m-%d" if (at.hour, at.minute, at.second) == (0, 0, 0) else "%Y-%m-%d %H:%M"
+    )
 
 
 def outward(low: float, high: float) -> tuple[float, float]:
