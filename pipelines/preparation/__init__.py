@@ -1,11 +1,18 @@
 """Roles for rows, and numbers for what stands in them."""
 
-from pipelines.preparation.scale import Scaled, fit_statistics, scale
+from pipelines.preparation.rows import Rows
+from pipelines.preparation.scale import Scaled, scale
 from pipelines.preparation.split import ROLES, Cuts, Roles, assign, cut, read_cuts, split
+from pipelines.preparation.statistics import fit, fit_statistics
 from pipelines.preparation.transform import (
     answers,
+    class_name,
+    embeddings,
     encode_target,
     feature_names,
+    in_own_units,
+    input_names,
+    optional_names,
     probabilities,
     transform,
 )
@@ -14,13 +21,20 @@ __all__ = [
     "ROLES",
     "Cuts",
     "Roles",
+    "Rows",
     "Scaled",
     "answers",
     "assign",
+    "class_name",
     "cut",
+    "embeddings",
     "encode_target",
     "feature_names",
+    "fit",
     "fit_statistics",
+    "in_own_units",
+    "input_names",
+    "optional_names",
     "probabilities",
     "read_cuts",
     "scale",

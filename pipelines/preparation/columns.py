@@ -1,11 +1,12 @@
-"""Which columns of a table are features."""
+"""Which columns of a table are features, and of which kind the experiment file says they are."""
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from pipelines.config import ConfigError, Features
+from pipelines.config import ConfigError, Feature, Features, Problem
+from pipelines.config.names import nearest
 
 
 def feature_columns(present: Iterable[str], features: Features, target: str) -> list[str]:
@@ -30,3 +31,30 @@ def feature_columns(present: Iterable[str], features: Features, target: str) -> 
     if not left:
         raise ConfigError("no column is left to learn from", expected="a feature", found="none")
     return left
+
+
+def declared_kinds(columns: Sequence[str], features: Features) -> dict[str, Feature]:
+    """What `features.columns` says of feature columns: an exact name first, else the first pattern.
+
+    Raises:
+        ConfigError: an entry names no feature; all such entries are listed.
+    """
+    problems = [
+        Problem(f"features.columns.{entry}", "a feature, or a pattern of features", entry, _hint(n))
+        for entry in features.columns
+        if entry not in columns and not fnmatch.filter(columns, entry)
+        for n in [nearest(entry, columns)]
+    ]
+    if problems:
+        raise ConfigError("features.columns names what is no feature", problems=problems)
+    patterns = [(p, feature) for p, feature in features.columns.items() if p not in columns]
+    found = {name: features.columns[name] for name in columns if name in features.columns}
+    for name in columns:
+        if name not in found:
+            matching = [f for pattern, f in patterns if fnmatch.fnmatchcase(name, pattern)]
+            found |= {name: feature for feature in matching[:1]}
+    return found
+
+
+def _hint(near: str | None) -> str:
+    return f"did you mean {near}?" if near else "the target and excluded columns are no features"

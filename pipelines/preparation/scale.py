@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 
-from pipelines.config import (
-    DataInvalid,
-    Document,
-    Features,
-    Project,
-    load_experiment,
-    write_json,
-    writing,
-)
-from pipelines.preparation.columns import feature_columns
+from pipelines.config import DataInvalid, Project, load_experiment, write_json, writing
+from pipelines.preparation.rows import BATCH, Rows, to_frame
 from pipelines.preparation.split import TEST, TRAINING, VALIDATION
-from pipelines.preparation.transform import as_text, encode_target, feature_names, transform
+from pipelines.preparation.statistics import fit
+from pipelines.preparation.transform import encode_target, feature_names, labels, transform
 
-MOST_LEVELS = 200
-"""Levels above which a text column is no category."""
+MOST_VALUES = 1 << 23
+"""Values that are transformed at a time, at most: 64 MiB while they are float64."""
+
+GROUP = 1 << 17
+"""Test rows in a row group."""
 
 
 @dataclass(frozen=True)
@@ -42,133 +41,114 @@ def scale(project: Project, name: str) -> Scaled:
 
     `training/` holds x_ and y_ of training and validation rows as .npy, and `statistics.json`;
     `test/` holds those of the test rows, their identities and their raw rows, and is opened by the
-    final evaluation alone.
+    final evaluation alone. The target of the test rows is in its own unit. Rows are read and
+    written piece by piece; a column of numbers is in memory while its median is found.
     """
     document = load_experiment(project, name).document
     build = project.build(name)
-    frame = pd.read_parquet(build / "table.parquet", dtype_backend="numpy_nullable")
-    roles = pd.read_parquet(build / "roles.parquet")
-    role = roles["role"].to_numpy()
-    statistics = fit_statistics(frame[role == TRAINING], document)
-    target = document.data.target
+    role = pa.parquet.read_table(build / "roles.parquet", columns=["role"])["role"].to_numpy()
+    statistics = fit(Rows(build / "table.parquet", role == TRAINING), document)
     with writing(build / "training") as folder, writing(build / "test") as test_folder:
         folder.mkdir()
-        for part, of in (("training", TRAINING), ("validation", VALIDATION)):
-            _write(folder, f"_{part}", frame[role == of], target, statistics)
-        write_json(folder / "statistics.json", statistics)
         test_folder.mkdir()
-        test = frame[role == TEST]
-        _write(test_folder, "", test, target, statistics)
-        np.save(test_folder / "identity.npy", roles["identity"].to_numpy()[role == TEST])
-        test.to_parquet(test_folder / "rows.parquet", index=False)
+        write_json(folder / "statistics.json", statistics)
+        _write_arrays(build / "table.parquet", role, statistics, folder, test_folder)
+        _write_identities(build / "roles.parquet", role, test_folder / "identity.npy")
     classes = statistics["classes"]
     return Scaled(len(feature_names(statistics)), len(classes) if classes else None)
 
 
-def _write(
-    folder: Path, part: str, rows: pd.DataFrame, target: str, statistics: dict[str, Any]
+def _write_arrays(
+    table: Path, role: Any, statistics: Mapping[str, Any], folder: Path, test_folder: Path
 ) -> None:
-    y = encode_target(rows[target], statistics)
-    if statistics["classes"] is not None and (y < 0).any():
-        unseen = sorted({str(label) for label in rows[target][y < 0]})
+    target, width = statistics["target"], len(feature_names(statistics))
+    texts = [c["name"] for c in statistics["columns"] if c["kind"] == "text"]
+    rows = Rows(table)
+    raw: Mapping[str, Any] = {**statistics, "target_scale": None}
+    kind = np.dtype(np.float32 if statistics["classes"] is None else np.int32)
+    files = {
+        TRAINING: (folder, "_training", statistics),
+        VALIDATION: (folder, "_validation", statistics),
+        TEST: (test_folder, "", raw),
+    }
+    unseen: set[str] = set()
+    size = max(256, min(BATCH, MOST_VALUES // width))
+    with ExitStack() as open_files:
+        x, y = {}, {}
+        for of, (place, part, _) in files.items():
+            count = int((role == of).sum())
+            x[of] = open_files.enter_context(
+                npy(place / f"x{part}.npy", (count, width), np.dtype(np.float32))
+            )
+            y[of] = open_files.enter_context(npy(place / f"y{part}.npy", (count,), kind))
+        test_rows = open_files.enter_context(_raw_rows(test_folder / "rows.parquet", rows.schema))
+        start = 0
+        for batch in rows.batches(plain=texts, size=size):
+            roles = role[start : start + batch.num_rows]
+            start += batch.num_rows
+            frame = to_frame(batch)
+            made = transform(frame, statistics)
+            for of, (_, _, how) in files.items():
+                here = roles == of
+                encoded = encode_target(frame[target][here], how)
+                if statistics["classes"] is not None and (encoded < 0).any():
+                    unseen.update(labels(frame[target][here][encoded < 0].unique()))
+                x[of](made[here])
+                y[of](encoded)
+            test_rows(batch.filter(pa.array(roles == TEST)))
+    _require_seen(unseen)
+
+
+def _require_seen(unseen: set[str]) -> None:
+    if unseen:
         raise DataInvalid(
             "some classes have no training rows",
             expected="training rows of every class",
-            found="none of " + ", ".join(unseen[:10]),
+            found="none of " + ", ".join(sorted(unseen)[:10]),
             next="set split.stratify: true, or leave these classes out of the data",
         )
-    np.save(folder / f"x{part}.npy", transform(rows, statistics))
-    np.save(folder / f"y{part}.npy", y)
 
 
-def fit_statistics(training: pd.DataFrame, document: Document) -> dict[str, Any]:
-    """Everything that `transform` has to know, from training rows alone.
+def _write_identities(roles: Path, role: Any, target: Path) -> None:
+    count, start = int((role == TEST).sum()), 0
+    with npy(target, (count,), np.dtype(np.uint64)) as append:
+        for batch in Rows(roles).batches(["identity"]):
+            here = role[start : start + batch.num_rows] == TEST
+            start += batch.num_rows
+            append(batch.column(0).to_numpy()[here])
 
-    Args:
-        training: raw training rows.
-        document: the experiment file.
 
-    Returns:
-        `numbers` (name, offset, factor, fill, indicator), `categories` (name, levels), `classes`
-        (labels in order, or None), `target` and `task`.
+@contextmanager
+def npy(target: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> Iterator[Any]:
+    """A .npy file that is written piece by piece: gives a function that appends rows.
 
-    Raises:
-        DataInvalid: a text column has too many levels to be a category.
+    Plain writes, no mapped pages, so that memory does not grow with the file.
     """
-    features, target = document.features, document.data.target
-    columns = feature_columns(training.columns, features, target)
-    numeric = [c for c in columns if _is_number(training[c])]
-    texts = [c for c in columns if c not in numeric]
-    classes = None
-    if document.data.task == "classification":
-        classes = [_plain(label) for label in sorted(training[target].unique().tolist())]
-    return {
-        "numbers": _numbers(training[numeric], features) if numeric else [],
-        "categories": [_levels(training[c]) for c in texts],
-        "classes": classes,
-        "target": target,
-        "task": document.data.task,
+    about = {
+        "descr": np.lib.format.dtype_to_descr(kind),
+        "fortran_order": False,
+        "shape": shape,
     }
+    with target.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, about)
+        yield lambda part: file.write(np.ascontiguousarray(part, dtype=kind).data)
 
 
-def _is_number(column: pd.Series[Any]) -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+@contextmanager
+def _raw_rows(target: Path, schema: pa.Schema) -> Iterator[Any]:
+    """A Parquet file of raw rows that is written piece by piece."""
+    waiting: list[pa.RecordBatch] = []
+    with pa.parquet.ParquetWriter(target, schema, compression="zstd") as writer:
 
+        def flush() -> None:
+            writer.write_table(pa.Table.from_batches(waiting).cast(schema), GROUP)
+            waiting.clear()
 
-def _numbers(block: pd.DataFrame, features: Features) -> list[dict[str, Any]]:
-    from sklearn.preprocessing import MinMaxScaler, StandardScaler
+        def append(batch: pa.RecordBatch) -> None:
+            waiting.append(batch)
+            if sum(each.num_rows for each in waiting) >= GROUP:
+                flush()
 
-    values = block.to_numpy(dtype="float64", na_value=np.nan)
-    missing = np.isnan(values).any(axis=0)
-    offset, factor = np.zeros(values.shape[1]), np.ones(values.shape[1])
-    empty = np.isnan(values).all(axis=0)
-    if empty.any():
-        raise DataInvalid(
-            "columns without a single value in the training rows",
-            expected="values",
-            found=", ".join(block.columns[empty][:10]),
-            next="leave them out: features: {exclude: ["
-            + ", ".join(block.columns[empty][:10])
-            + "]}",
-        )
-    endless = np.isinf(values).any(axis=0)
-    if endless.any():
-        raise DataInvalid(
-            "columns with infinite values in the training rows",
-            expected="finite numbers",
-            found=", ".join(block.columns[endless][:10]),
-            next="mend the source; `type: number` in the schema finds such rows",
-        )
-    if features.scale == "minmax":
-        minmax = MinMaxScaler().fit(values)
-        offset, factor = minmax.data_min_, minmax.scale_
-    elif features.scale == "standard":
-        standard = StandardScaler().fit(values)
-        offset, factor = standard.mean_, 1 / standard.scale_
-    fill = np.nanmedian(values, axis=0)
-    return [
-        {
-            "name": str(name),
-            "offset": float(offset[i]),
-            "factor": float(factor[i]),
-            "fill": float(fill[i]),
-            "indicator": bool(missing[i]),
-        }
-        for i, name in enumerate(block.columns)
-    ]
-
-
-def _levels(column: pd.Series[Any]) -> dict[str, Any]:
-    levels = sorted(set(as_text(column)))
-    if len(levels) > MOST_LEVELS:
-        raise DataInvalid(
-            f"the text column '{column.name}' has too many different values to be a category",
-            expected=f"{MOST_LEVELS} or fewer",
-            found=f"{len(levels):,} in {len(column):,} training rows",
-            next=f"leave it out: features: {{exclude: [{column.name}]}}",
-        )
-    return {"name": str(column.name), "levels": levels}
-
-
-def _plain(label: Any) -> Any:
-    return label.item() if isinstance(label, np.generic) else label
+        yield append
+        if waiting:
+            flush()

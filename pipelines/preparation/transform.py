@@ -2,33 +2,74 @@
 
 This file is also the preprocessing of every package: it is stored beside the model and loaded from
 there, so it imports nothing but numpy and pandas.
+
+A new kind of column is an entry in `KINDS`: the names of what it becomes, and what fills them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+MISSING = "(missing)"
+"""The level that stands for no value."""
 
-def feature_names(statistics: Mapping[str, Any]) -> list[str]:
+WORD = re.compile(r"\w+")
+DAY = 86_400_000_000
+"""Microseconds."""
+
+PARTS: dict[str, tuple[str, ...]] = {
+    "days": ("days",),
+    "year": ("year",),
+    "month": ("month, sine", "month, cosine"),
+    "weekday": ("weekday, sine", "weekday, cosine"),
+    "hour": ("hour, sine", "hour, cosine"),
+}
+"""What a date can become, and the columns of each."""
+
+PERIODS = {"month": 12, "weekday": 7, "hour": 24}
+
+Statistics = Mapping[str, Any]
+
+
+def input_names(statistics: Statistics) -> list[str]:
+    """The raw columns that `transform` reads."""
+    return [c["name"] for kind in ("numbers", "columns") for c in statistics[kind]]
+
+
+def optional_names(statistics: Statistics) -> list[str]:
+    """The raw columns that may be absent: those that had gaps in the training rows."""
+    gaps = [c["name"] for c in statistics["numbers"] if c["indicator"]]
+    return gaps + [c["name"] for c in statistics["columns"] if _has_gaps(c)]
+
+
+def feature_names(statistics: Statistics) -> list[str]:
     """The names of the columns that `transform` gives, in order."""
     names = [column["name"] for column in statistics["numbers"]]
-    names += [
-        f"{column['name']} is missing" for column in statistics["numbers"] if column["indicator"]
-    ]
-    for column in statistics["categories"]:
-        names += [f"{column['name']}={level}" for level in column["levels"]]
+    names += [_mark(column) for column in statistics["numbers"] if column["indicator"]]
+    for column in statistics["columns"]:
+        names += _names(column)
     return names
 
 
-def transform(frame: pd.DataFrame, statistics: Mapping[str, Any]) -> Any:
+def embeddings(statistics: Statistics) -> list[tuple[int, int]]:
+    """(number of codes, length) of each embedded column; they are the last ones, in this order."""
+    columns = [c for c in statistics["columns"] if c["kind"] == "embedded"]
+    return [(len(column["levels"]) + 1, column["size"]) for column in columns]
+
+
+def transform(frame: pd.DataFrame, statistics: Statistics) -> Any:
     """Features of raw rows.
 
-    Numbers are filled where missing, shifted and scaled; categories become one column a level, and
-    a level that training has not seen is all zeros.
+    Numbers are filled where missing, shifted and scaled. A category is one column a level, and all
+    zeros for a level that training has not seen; an embedded one is a single column of codes, from
+    1, and 0 for such a level. A column that is absent counts as missing in every row if training
+    rows had gaps in it.
 
     Args:
         frame: raw rows; columns in any order, more than needed do no harm.
@@ -38,53 +79,103 @@ def transform(frame: pd.DataFrame, statistics: Mapping[str, Any]) -> Any:
         (n_rows, n_features) float32.
 
     Raises:
-        ValueError: a column is missing, or holds text where numbers belong.
+        ValueError: a column is missing, or holds text where numbers or dates belong.
     """
-    absent = [
-        c["name"]
-        for kind in ("numbers", "categories")
-        for c in statistics[kind]
-        if c["name"] not in frame
-    ]
+    absent = [name for name in input_names(statistics) if name not in frame]
+    refused = sorted(set(absent) - set(optional_names(statistics)))
+    if refused:
+        raise ValueError(f"columns are missing: {', '.join(refused[:10])}")
     if absent:
-        raise ValueError(f"columns are missing: {', '.join(absent[:10])}")
+        frame = frame.reindex(columns=input_names(statistics))
     numbers = statistics["numbers"]
-    out = np.empty((len(frame), len(feature_names(statistics))), dtype=np.float32)
+    out = np.zeros((len(frame), len(feature_names(statistics))), dtype=np.float32)
     if numbers:
-        raw = _numbers(frame, [column["name"] for column in numbers])
-        missing = np.isnan(raw)
-        raw = np.where(missing, np.array([column["fill"] for column in numbers]), raw)
-        offset = np.array([column["offset"] for column in numbers])
-        factor = np.array([column["factor"] for column in numbers])
-        out[:, : len(numbers)] = (raw - offset) * factor
-        marked = [i for i, column in enumerate(numbers) if column["indicator"]]
-        out[:, len(numbers) : len(numbers) + len(marked)] = missing[:, marked]
+        _fill_numbers(out, frame, numbers)
     place = len(numbers) + sum(column["indicator"] for column in numbers)
-    for column in statistics["categories"]:
-        texts = as_text(frame[column["name"]])
-        for level in column["levels"]:
-            out[:, place] = (texts == level).to_numpy(dtype=bool)
-            place += 1
+    for column in statistics["columns"]:
+        width = len(_names(column))
+        _, fill = KINDS[column["kind"]]
+        fill(out[:, place : place + width], frame[column["name"]], column)
+        place += width
     return out
 
 
+def labels(values: Any) -> list[str]:
+    """Values as the text that levels are compared by, whatever type a file or a caller has them in.
+
+    3 and 3.0 are one level, for a column of whole numbers becomes one of floats by its first gap.
+    """
+    return [_label(value) for value in values]
+
+
 def as_text(column: pd.Series) -> pd.Series:
-    """Values as the text that levels are compared by; a missing one is a level of its own."""
-    texts = [_label(value) for value in column]
-    return pd.Series(texts, index=column.index, dtype=object)
+    """Each value's label; a missing one is a level of its own."""
+    codes, values = _distinct(column)
+    texts = np.array([*labels(values), MISSING], dtype=object)
+    return pd.Series(texts[codes], index=column.index, dtype=object)
+
+
+def places(column: pd.Series, levels: Sequence[str]) -> Any:
+    """(n_rows,) int64: each value's place in the levels, −1 for one that is not among them."""
+    codes, values = _distinct(column)
+    place = {level: i for i, level in enumerate(levels)}
+    table = np.array([place.get(text, -1) for text in (*labels(values), MISSING)], dtype=np.int64)
+    return table[codes]
+
+
+def _distinct(column: pd.Series) -> tuple[Any, Any]:
+    """Codes, −1 for missing, and the distinct values that they stand for."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.codes.to_numpy(), column.cat.categories
+    if column.dtype == object:  # where True and 1 would be one value
+        kinds = [type(value) for value in column]
+        if bool in kinds and len(set(kinds)) > 1:
+            column = column.map(lambda v: _label(v) if isinstance(v, bool | np.bool_) else v)
+    return pd.factorize(column)
 
 
 def _label(value: Any) -> str:
     if value is None or value is pd.NA or value != value:
-        return "(missing)"
+        return MISSING
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
+    if isinstance(value, float | np.floating):
+        return str(int(value)) if float(value).is_integer() else repr(float(value))
+    if isinstance(value, np.datetime64):
+        value = pd.Timestamp(value)
+    if isinstance(value, date):  # pandas's and Python's own moments are dates as well
+        return value.isoformat().removesuffix("T00:00:00")
     return str(value)
 
 
-def _numbers(frame: pd.DataFrame, names: list[str]) -> Any:
+def _mark(column: Mapping[str, Any]) -> str:
+    return f"{column['name']} is missing"
+
+
+def _has_gaps(column: Mapping[str, Any]) -> bool:
+    return bool(column["gaps"]) if "gaps" in column else MISSING in column["levels"]
+
+
+def _names(column: Mapping[str, Any]) -> list[str]:
+    names, _ = KINDS[column["kind"]]
+    return names(column) + [_mark(column)] * column.get("gaps", False)
+
+
+def _fill_numbers(out: Any, frame: pd.DataFrame, numbers: Sequence[Mapping[str, Any]]) -> None:
+    raw = _floats(frame, [column["name"] for column in numbers])
+    missing = np.isnan(raw)
+    np.copyto(raw, np.array([column["fill"] for column in numbers]), where=missing)
+    raw -= np.array([column["offset"] for column in numbers])
+    raw *= np.array([column["factor"] for column in numbers])
+    out[:, : len(numbers)] = raw
+    marked = [i for i, column in enumerate(numbers) if column["indicator"]]
+    out[:, len(numbers) : len(numbers) + len(marked)] = missing[:, marked]
+
+
+def _floats(frame: pd.DataFrame, names: list[str]) -> Any:
+    """(n_rows, n_columns) float64, NaN where missing, to be written into."""
     try:
-        return frame[names].to_numpy(dtype="float64", na_value=np.nan)
+        return frame[names].to_numpy(dtype="float64", na_value=np.nan, copy=True)
     except (ValueError, TypeError):
         for name in names:
             parsed = pd.to_numeric(frame[name], errors="coerce")
@@ -95,21 +186,163 @@ def _numbers(frame: pd.DataFrame, names: list[str]) -> Any:
         raise
 
 
-def encode_target(column: pd.Series, statistics: Mapping[str, Any]) -> Any:
+def _fill_category(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:
+    found = places(values, column["levels"])
+    rows = np.flatnonzero(found >= 0)
+    out[rows, found[rows]] = 1
+
+
+def _fill_embedded(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:
+    out[:, 0] = places(values, column["levels"]) + 1
+
+
+def _fill_ordered(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:
+    found = places(values, column["levels"]).astype("float64")
+    _fill_marked(out, found / (len(column["levels"]) - 1), found < 0, column)
+
+
+def _fill_boolean(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:
+    found = truths(values, column["false"], column["true"])
+    _fill_marked(out, found, np.isnan(found), column)
+
+
+def truths(values: pd.Series, false: Sequence[str], true: Sequence[str]) -> Any:
+    """(n_rows,) float64: 0 or 1 by the words for each, whatever their case; NaN for all else."""
+    codes, distinct = _distinct(values)
+    means = {word: 0.0 for word in false} | {word: 1.0 for word in true}
+    words = [text.strip().lower() for text in labels(distinct)]
+    return np.array([*(means.get(word, np.nan) for word in words), np.nan])[codes]
+
+
+def _fill_marked(out: Any, found: Any, missing: Any, column: Mapping[str, Any]) -> None:
+    out[:, 0] = np.where(missing, column["fill"], found)
+    if column["gaps"]:
+        out[:, 1] = missing
+
+
+def _date_names(column: Mapping[str, Any]) -> list[str]:
+    return [f"{column['name']}: {name}" for part in column["parts"] for name in PARTS[part["part"]]]
+
+
+def _fill_date(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:
+    moments = moments_of(values)
+    missing = np.isnat(moments)
+    place = 0
+    for part in column["parts"]:
+        found = date_part(moments, part["part"])
+        if part["part"] in PERIODS:  # a missing one has no place on the circle
+            angle = 2 * np.pi * np.where(missing, 0, found) / PERIODS[part["part"]]
+            out[:, place] = np.where(missing, 0, np.sin(angle))
+            out[:, place + 1] = np.where(missing, 0, np.cos(angle))
+        else:
+            filled = np.where(missing, part["fill"], found)
+            out[:, place] = (filled - part["offset"]) * part["factor"]
+        place += len(PARTS[part["part"]])
+    if column["gaps"]:
+        out[:, place] = missing
+
+
+def moments_of(values: pd.Series) -> Any:
+    """(n_rows,) datetime64[us] in UTC from dates or from text in ISO 8601; NaT where missing.
+
+    Raises:
+        ValueError: a value is neither.
+    """
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        if isinstance(values.dtype, pd.DatetimeTZDtype):
+            values = values.dt.tz_convert(None)
+        return values.to_numpy("datetime64[us]")
+    codes, distinct = _distinct(values)
+    texts = pd.Series(labels(distinct), dtype=object)
+    parsed = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+    wrong = parsed.isna()
+    if wrong.any():
+        raise ValueError(
+            f"column {values.name} must hold dates such as 2026-01-31, "
+            f"found {texts[wrong].iloc[0]!r}"
+        )
+    known = parsed.dt.tz_convert(None).to_numpy("datetime64[us]")
+    return np.append(known, np.datetime64("NaT", "us"))[codes]
+
+
+def date_part(moments: Any, part: str) -> Any:
+    """(n_rows,) float64: days since 1970, the year, the month from 0, the weekday from Monday as
+    0, or the hour with its fraction; anything where missing."""
+    if part == "year":
+        return moments.astype("datetime64[Y]").astype("float64") + 1970
+    if part == "month":
+        return moments.astype("datetime64[M]").astype("int64") % 12
+    stamps = moments.astype("int64")
+    if part == "weekday":
+        return (stamps // DAY + 3) % 7  # 1970 began on a Thursday
+    return stamps / DAY if part == "days" else stamps % DAY / (DAY / 24)
+
+
+def _fill_text(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:
+    """tf-idf as scikit-learn has it: counts × (ln((1 + n) / (1 + df)) + 1), each row of length 1
+    (Salton, Buckley: Term-weighting approaches in automatic text retrieval, 1988)."""
+    rows, words = words_of(values)
+    place = {word: i for i, word in enumerate(column["words"])}
+    found = np.array([place.get(word, -1) for word in words], dtype=np.int64)
+    known = found >= 0
+    weights = np.zeros((len(values), len(place)))
+    np.add.at(weights, (rows[known], found[known]), 1)
+    weights *= np.array(column["weights"])
+    length = np.sqrt((weights**2).sum(axis=1, keepdims=True))
+    out[:, : len(place)] = weights / np.where(length > 0, length, 1)
+    if column["gaps"]:
+        out[:, len(place)] = values.isna()
+
+
+def words_of(values: pd.Series) -> tuple[Any, list[str]]:
+    """The words of all rows in lower case, and the place of each one's row."""
+    found = [WORD.findall(text.lower()) for text in values.astype(object).where(values.notna(), "")]
+    rows = np.repeat(np.arange(len(found)), [len(words) for words in found])
+    return rows, [word for words in found for word in words]
+
+
+KINDS: dict[
+    str,
+    tuple[
+        Callable[[Mapping[str, Any]], list[str]],
+        Callable[[Any, pd.Series, Mapping[str, Any]], None],
+    ],
+] = {
+    "category": (lambda c: [f"{c['name']}={level}" for level in c["levels"]], _fill_category),
+    "ordered": (lambda c: [c["name"]], _fill_ordered),
+    "boolean": (lambda c: [c["name"]], _fill_boolean),
+    "date": (_date_names, _fill_date),
+    "text": (lambda c: [f"{c['name']}: {word}" for word in c["words"]], _fill_text),
+    "embedded": (lambda c: [f"{c['name']}, code"], _fill_embedded),
+}
+"""Names and filling of each kind; `gaps` in a column's statistics adds a mark for missing ones."""
+
+
+def encode_target(column: pd.Series, statistics: Statistics) -> Any:
     """The target as the model learns it.
 
     Returns:
         (n_rows,) int32 places in the list of classes, −1 for a class that training has not seen;
-        for regression (n_rows,) float32.
+        for regression (n_rows,) float32, standardised where the statistics have a `target_scale`.
     """
     classes = statistics["classes"]
-    if classes is None:
-        return column.to_numpy(dtype="float32")
-    places = {_label(label): place for place, label in enumerate(classes)}
-    return np.array([places.get(_label(value), -1) for value in column], dtype=np.int32)
+    if classes is not None:
+        return places(column, labels(classes)).astype(np.int32)
+    values = column.to_numpy(dtype="float64", na_value=np.nan)
+    scale = statistics.get("target_scale")
+    if scale:
+        values = (values - scale["offset"]) * scale["factor"]
+    return values.astype("float32")
 
 
-def answers(outputs: Any, statistics: Mapping[str, Any]) -> pd.DataFrame:
+def in_own_units(values: Any, statistics: Statistics) -> Any:
+    """What a model of a regression gave, float64, in the unit of the target."""
+    scale = statistics.get("target_scale")
+    values = np.asarray(values, dtype="float64")
+    return values / scale["factor"] + scale["offset"] if scale else values
+
+
+def answers(outputs: Any, statistics: Statistics) -> pd.DataFrame:
     """What a caller gets: the prediction in the target's own words and, for classes, probabilities.
 
     Args:
@@ -121,14 +354,19 @@ def answers(outputs: Any, statistics: Mapping[str, Any]) -> pd.DataFrame:
     classes = statistics["classes"]
     if classes is None:
         return pd.DataFrame(
-            {"prediction": np.asarray(outputs, dtype="float64").reshape(len(outputs))}
+            {"prediction": in_own_units(outputs, statistics).reshape(len(outputs))}
         )
     shares = probabilities(outputs)
-    labels = np.array(classes, dtype=object)[shares.argmax(axis=1)] if len(shares) else []
-    table: dict[str, Any] = {"prediction": pd.Series(list(labels), dtype=_dtype(classes))}
+    chosen = np.array(classes, dtype=object)[shares.argmax(axis=1)] if len(shares) else []
+    table: dict[str, Any] = {"prediction": pd.Series(list(chosen), dtype=_dtype(classes))}
     for place, label in enumerate(classes):
-        table[f"probability_{_label(label)}"] = shares[:, place].astype("float64")
+        table[f"probability_{class_name(label)}"] = shares[:, place].astype("float64")
     return pd.DataFrame(table)
+
+
+def class_name(label: Any) -> str:
+    """A class as it stands in the names of columns."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def probabilities(outputs: Any) -> Any:

@@ -16,6 +16,7 @@ from pipelines.preparation import (
     answers,
     encode_target,
     feature_names,
+    optional_names,
     probabilities,
     transform,
 )
@@ -25,7 +26,7 @@ STATISTICS: dict[str, Any] = {
         {"name": "a", "offset": 1.0, "factor": 0.5, "fill": 3.0, "indicator": True},
         {"name": "b", "offset": 0.0, "factor": 2.0, "fill": 0.0, "indicator": False},
     ],
-    "categories": [{"name": "c", "levels": ["(missing)", "x", "y"]}],
+    "columns": [{"name": "c", "kind": "category", "levels": ["(missing)", "x", "y"]}],
     "classes": ["no", "yes"],
     "target": "t",
     "task": "classification",
@@ -71,8 +72,14 @@ def test_text_where_numbers_belong_is_an_error_with_the_column_and_the_value() -
 
 
 def test_missing_columns_are_named() -> None:
-    with pytest.raises(ValueError, match="columns are missing: b, c"):
+    with pytest.raises(ValueError, match=r"columns are missing: b$"):
         transform(FRAME[["a"]], STATISTICS)
+
+
+def test_a_column_with_gaps_in_training_may_be_absent_and_counts_as_missing() -> None:
+    assert optional_names(STATISTICS) == ["a", "c"]
+    expected = transform(FRAME.assign(a=None, c=None), STATISTICS)
+    assert (transform(FRAME[["b"]], STATISTICS) == expected).all()
 
 
 LABELS = [["no", "yes"], [3, 7], [False, True], [0.5, 1.5]]
