@@ -185,7 +185,7 @@ def _file_name(address: str, name: str) -> str:
     kind, _, rest = address.partition(":")
     last = rest.split("?")[0].rstrip("/").rpartition("/")[2] if rest else kind
     if "://" not in address and rest:
-        return f"{last if re.fullmatch(r'[\w-]+', last) else name}.csv"
+        return f"{last}.csv" if re.fullmatch(r"[\w-]+", last) else f"{name}.csv"
     fits = last and last.isprintable() and not last.startswith(".") and "\\" not in last
     return last if fits else f"{name}.csv"
 

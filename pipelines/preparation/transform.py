@@ -209,7 +209,7 @@ def _fill_boolean(out: Any, values: pd.Series, column: Mapping[str, Any]) -> Non
 def truths(values: pd.Series, false: Sequence[str], true: Sequence[str]) -> Any:
     """(n_rows,) float64: 0 or 1 by the words for each, whatever their case; NaN for all else."""
     codes, distinct = _distinct(values)
-    means = {word: 0.0 for word in false} | {word: 1.0 for word in true}
+    means = dict.fromkeys(false, 0.0) | dict.fromkeys(true, 1.0)
     words = [text.strip().lower() for text in labels(distinct)]
     return np.array([*(means.get(word, np.nan) for word in words), np.nan])[codes]
 

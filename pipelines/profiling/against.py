@@ -65,7 +65,9 @@ def _by_size(name: str) -> tuple[float, str]:
 
 def _bins(x: npt.NDArray[np.float64], column: ColumnProfile) -> Any:
     finite = x[np.isfinite(x)]
-    edges = np.unique(np.quantile(finite, np.linspace(0, 1, BINS + 1)))[:-1] if len(finite) else []
+    edges: Any = (
+        np.unique(np.quantile(finite, np.linspace(0, 1, BINS + 1)))[:-1] if len(finite) else []
+    )
     write = moment if column.type == "date" else short
     places = np.searchsorted(edges, x, side="right") - 1
     places[~np.isfinite(x)] = len(edges)

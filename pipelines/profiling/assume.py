@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.preparation.statistics import WORD_PAIRS
 from pipelines.profiling.profile import ColumnProfile, TableProfile, Task
 from pipelines.profiling.words import (
     may_name_identifier,
@@ -124,13 +125,15 @@ def assume_column(column: ColumnProfile) -> Assumption:
     name = column.name
     if not column.present:
         return Assumption(name, "number", False, "empty")
+    if column.present < FEW_ROWS and column.missing > column.present:
+        return Assumption(name, "category", False, f"only {column.present} values")
     if column.distinct == 1 and not column.missing:
         return Assumption(name, "category", False, "constant")
     if (found := _identifier(column)) is not None:
         return found
     if column.type == "date":
         return Assumption(name, "date", True)
-    if column.type == "boolean":
+    if column.type == "boolean" or _word_pair(column):
         return Assumption(name, "boolean", True)
     if column.type == "text":
         return _text(column)
@@ -160,6 +163,12 @@ def _identifier(column: ColumnProfile) -> Assumption | None:
         why = f"identifier of groups of {mean:.1f} rows"
         return Assumption(name, kind, False, why, role="" if column.missing else "group")
     return Assumption(name, kind, False, "identifier, by its name")
+
+
+def _word_pair(column: ColumnProfile) -> bool:
+    """Whether the values are the words of some language for yes and no."""
+    words = {str(value).strip().lower() for value, _ in column.levels}
+    return column.type == "text" and any(words == {*pair} for pair in WORD_PAIRS)
 
 
 def _text(column: ColumnProfile) -> Assumption:

@@ -54,8 +54,8 @@ SIZES = (
 """Rows below which: units of the hidden layers, batch size, epochs, patience."""
 
 SCHEMA_RULE = (
-    "A row that breaks the schema stops the run. The bounds are loose on purpose, so that tomorrow's "
-    "data pass and broken ones do not: numbers may leave the range seen so far by its own width "
+    "A row that breaks the schema stops the run. The bounds are loose on purpose, so that "
+    "tomorrow's data pass and broken ones do not: numbers may leave the range seen so far by its own width "
     "(zero stays a bound where nothing was beyond it), 5 % more values may be missing, and levels "
     "are listed only where each was seen often."
 )
@@ -369,10 +369,10 @@ def _judgement(draft: Draft) -> Iterator[str]:
     elif draft.rarest < RARE:
         metrics = ["log_loss", "balanced_accuracy", "f1_macro", "accuracy"]
         yield from wrapped(
-            f"Always answering the commonest class would look accurate here, so log_loss decides."
+            "Always answering the commonest class would look accurate here, so log_loss decides."
         )
     yield f"evaluation: {{metrics: [{', '.join(metrics)}]}}"
     least = "r2: {min: 0.5}" if metrics[0] == "rmse" else "accuracy: {min: 0.9}"
-    yield f"# Only you know how good is good enough: `require: {{{least}}}` beside champion says it."
+    yield f"# Only you know what is good enough: `require: {{{least}}}` beside champion says it."
     yield f"gate: {{champion: {{metric: {metrics[0]}}}}}"
     yield '# schedule: {cron: "0 6 * * *", timezone: Asia/Seoul, refresh: true}'

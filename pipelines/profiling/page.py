@@ -34,18 +34,19 @@ dt{color:#666}dd{margin:0;overflow-wrap:anywhere}.out{background:#fafafa}
 figure{margin:0}figcaption{font-size:.78rem;color:#666}
 svg text{font-size:11px;fill:#333;font-family:inherit}svg{max-width:100%;overflow:visible}
 table{border-collapse:collapse;width:100%;font-size:.85rem}th{text-align:left;font-weight:600}
-th,td{padding:.22rem .6rem;border-bottom:1px solid #e5e5e5;vertical-align:top;overflow-wrap:anywhere}
+th,td{padding:.22rem .6rem;border-bottom:1px solid #e5e5e5;vertical-align:top;
+ overflow-wrap:anywhere}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.class{margin-right:.9rem;white-space:nowrap}.class i{display:inline-block;width:.75rem;height:.75rem;
- margin-right:.3rem;border-radius:2px}.note{color:#666;font-size:.87rem}
+.class{margin-right:.9rem;white-space:nowrap}.class i{display:inline-block;width:.75rem;
+ height:.75rem;margin-right:.3rem;border-radius:2px}.note{color:#666;font-size:.87rem}
 @media(max-width:900px){.card{grid-template-columns:1fr}}
 """
 
 HOW = (
     "<b>tells</b>: how much the column alone says about the target, 0 nothing, 1 everything. For "
-    "classes 2·AUC − 1 of the class told best, for a number |Spearman’s ρ|; the levels of a text are "
-    "ranked on one half of the rows and judged on the other. Counts, gaps and ends are of all rows; "
-    "relations and plots of at most 20,000."
+    "classes 2·AUC − 1 of the class told best, for a number |Spearman’s ρ|; the levels of a text "
+    "are ranked on one half of the rows and judged on the other. Counts, gaps and ends are of all "
+    "rows; relations and plots of at most 20,000."
 )
 
 

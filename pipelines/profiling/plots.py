@@ -95,7 +95,8 @@ def legend(classes: Sequence[str]) -> str:
 
 
 def _picture(inside: str, high: float) -> str:
-    return f'<svg viewBox="0 0 {WIDE} {high:g}" width="{WIDE}" height="{high:g}" role="img">{inside}</svg>'
+    size = f'viewBox="0 0 {WIDE} {high:g}" width="{WIDE}" height="{high:g}"'
+    return f'<svg {size} role="img">{inside}</svg>'
 
 
 def _rectangle(x: float, y: float, wide: float, high: float, colour: str, title: str = "") -> str:

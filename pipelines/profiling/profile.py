@@ -196,7 +196,7 @@ def as_numbers(column: Any) -> Floats:
 
 
 def as_codes(column: Any) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """(n,) places in the list of levels; a missing value is a level of its own, named `no value`."""
+    """(n,) places in the list of levels; a missing value is one of its own, named `no value`."""
     texts = column.cast(pa.string()) if not pa.types.is_string(column.type) else column
     coded = texts.dictionary_encode(null_encoding="encode")
     names = ["no value" if name is None else str(name) for name in coded.dictionary.to_pylist()]

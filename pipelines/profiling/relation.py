@@ -100,7 +100,9 @@ def _judge(codes: Codes, goal: Goal, learn: npt.NDArray[np.bool_]) -> Floats:
     prior = table[0].sum(axis=0) / table[0].sum()
     rates = (table[0] + prior) / (table[0].sum(axis=1, keepdims=True) + 1)
     kept = _enough(np.bincount(y, minlength=classes))
-    return np.array([2 * _area(rates[:, c], table[1], c) - 1 for c in np.flatnonzero(kept)])
+    return np.array(
+        [2 * _area(rates[:, c], table[1], c) - 1 for c in np.flatnonzero(kept).tolist()]
+    )
 
 
 def _area(scores: Floats, counts: Codes, which: int) -> float:
@@ -118,7 +120,8 @@ def _enough(counts: Codes) -> npt.NDArray[np.bool_]:
     """The classes that have rows enough to be judged, and rows outside."""
     some = (counts > 0) & (counts < counts.sum())
     many = some & (counts >= FEW)
-    return many if many.any() else some
+    kept: npt.NDArray[np.bool_] = many if many.any() else some
+    return kept
 
 
 def _correlation(a: Floats, b: Floats) -> float:

@@ -58,7 +58,7 @@ def names_identifier(name: str) -> bool:
 def may_name_identifier(name: str) -> bool:
     """Whether the name allows that the column identifies rows."""
     words = name_words(name)
-    return names_identifier(name) or bool(words) and words[-1] in NUMBER_ENDS
+    return names_identifier(name) or (bool(words) and words[-1] in NUMBER_ENDS)
 
 
 def names_code(name: str) -> bool:
