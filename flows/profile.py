@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.profiling import Assumption, ColumnProfile, TableProfile, stems, summary
+from pipelines.profiling.text import comment
 
 MOST_LINES = 60
 """Columns that are listed one by one."""
@@ -22,15 +23,14 @@ def show(
     console: Console, profile: TableProfile, assumptions: Sequence[Assumption] | None = None
 ) -> None:
     """A line a column, or a group of numbered columns; with what is assumed where that is known."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("column", max_width=18, overflow="fold")
-    table.add_column("type")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
+    table.add_column("column", max_width=20, overflow="fold")
+    table.add_column("type" if assumptions is None else "taken for", max_width=12)
     table.add_column("gaps", justify="right", no_wrap=True)
-    table.add_column("values", justify="right", no_wrap=True)
-    table.add_column("least, median, greatest, or shares", max_width=24, overflow="fold")
+    table.add_column("distinct", justify="right", no_wrap=True)
+    table.add_column("low … median … high, or shares", overflow="fold")
     if assumptions is not None:
         table.add_column("tells", justify="right", no_wrap=True)
-        table.add_column("taken for", overflow="fold")
     by_name = {a.name: a for a in assumptions or ()}
     groups = stems(profile.names, profile.names) if len(profile.names) > MOST_LINES else {}
     inside = {name for members in groups.values() for name in members}
@@ -48,31 +48,29 @@ def show(
 
 
 def _line(column: ColumnProfile, assumed: Assumption | None) -> list[str]:
+    out = assumed is not None and not assumed.used and assumed.role != "target"
     cells = [
-        column.name,
-        column.type,
+        comment(column.name),
+        column.type if assumed is None else _taken_for(assumed),
         _share(column.missing_share),
         f"{column.distinct:,}",
-        summary(column, LEVELS),
+        assumed.why if assumed is not None and out else summary(column, LEVELS),
     ]
     if assumed is not None:
-        tells = "" if column.relation is None else f"{column.relation:.2f}"
-        cells += [tells, _taken_for(assumed)]
+        cells.append("" if column.relation is None else f"{column.relation:.2f}")
     return [escape(cell) for cell in cells]
 
 
 def _taken_for(assumed: Assumption) -> str:
     if assumed.role == "target":
         return "the target"
-    if assumed.used:
-        return assumed.kind
-    return f"left out: {assumed.why}"
+    return assumed.kind if assumed.used else "left out"
 
 
 def _group(
     pattern: str, columns: Sequence[ColumnProfile], assumed: Sequence[Assumption]
 ) -> list[str]:
-    kinds = sorted({column.type for column in columns})
+    kinds = sorted({a.kind for a in assumed if a.used} or {column.type for column in columns})
     most = max(column.distinct for column in columns)
     ends = [column.quantiles for column in columns if column.quantiles]
     span = ""
@@ -86,14 +84,9 @@ def _group(
         span,
     ]
     if assumed:
-        best = max((column.relation or 0.0 for column in columns), default=0.0)
-        used = sum(a.used for a in assumed)
-        out = len(assumed) - used
-        kinds_used = ", ".join(sorted({a.kind for a in assumed if a.used}))
-        cells += [
-            f"≤ {best:.2f}",
-            f"{used:,} {kinds_used}" + (f", {out:,} left out" if out else ""),
-        ]
+        out = [a.why for a in assumed if not a.used]
+        cells[-1] += f"; {len(out):,} left out: {out[0]}, …" if out else ""
+        cells.append(f"≤ {max((column.relation or 0.0 for column in columns), default=0.0):.2f}")
     return [escape(cell) for cell in cells]
 
 

@@ -55,9 +55,9 @@ SIZES = (
 
 SCHEMA_RULE = (
     "A row that breaks the schema stops the run. The bounds are loose on purpose, so that "
-    "tomorrow's data pass and broken ones do not: numbers may leave the range seen so far by its own width "
-    "(zero stays a bound where nothing was beyond it), 5 % more values may be missing, and levels "
-    "are listed only where each was seen often."
+    "tomorrow's data pass and broken ones do not: numbers may leave the range seen so far by its "
+    "own width (zero stays a bound where nothing was beyond it), 5 % more values may be missing, "
+    "and levels are listed only where each was seen often."
 )
 
 
@@ -148,13 +148,8 @@ def _schema(draft: Draft) -> Iterator[str]:
     yield "  columns:"
     rules = list(_column_rules(draft))
     wide = max((broad(name) for name, _, _ in rules if broad(name) <= MOST_PADDED), default=0)
-    yield from aligned(
-        [
-            (f"{name}:{' ' * max(wide - broad(name), 0)} {{{rule}}}", note)
-            for name, rule, note in rules
-        ],
-        "    ",
-    )
+    lines = [(f"{n}:{' ' * max(wide - broad(n), 0)} {{{rule}}}", note) for n, rule, note in rules]
+    yield from aligned(lines, "    ")
 
 
 def _column_rules(draft: Draft) -> Iterator[tuple[str, str, str]]:

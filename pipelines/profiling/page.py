@@ -9,7 +9,7 @@ from pathlib import Path
 from pipelines.config import writing
 from pipelines.profiling import plots
 from pipelines.profiling.against import against
-from pipelines.profiling.assume import Assumption
+from pipelines.profiling.assume import NEARLY, Assumption
 from pipelines.profiling.profile import ColumnProfile, Sample, TableProfile, Task, read_goal
 from pipelines.profiling.relation import Goal
 from pipelines.profiling.text import comment, moment, short
@@ -140,16 +140,22 @@ def _card(
         "assumed": _assumed(assumed),
     }
     listed = "".join(f"<dt>{key}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
-    bins = against(sample, column, goal)
-    drawn = plots.ranges(bins) if goal.classes is None else plots.shares(bins)
-    what = "median and quartiles" if goal.classes is None else "shares"
     return (
         f'<div class="card{"" if assumed.used else " out"}"><div><h3>{_name(column.name)}'
         f'<span class="kind">{assumed.kind if assumed.used else "left out"}</span></h3>'
         f"<dl>{listed}</dl></div>{_distribution(column)}"
-        f"<figure>{drawn}<figcaption>{_name(target)}: {what}, by {_name(column.name)}</figcaption>"
-        "</figure></div>"
+        f"{_against_target(column, sample, goal, target)}</div>"
     )
+
+
+def _against_target(column: ColumnProfile, sample: Sample, goal: Goal, target: str) -> str:
+    if not column.present or (column.type == "text" and column.distinct_share > NEARLY):
+        return "<figure></figure>"
+    bins = against(sample, column, goal)
+    drawn = plots.ranges(bins) if goal.classes is None else plots.shares(bins)
+    what = "median and quartiles" if goal.classes is None else "shares"
+    about = f"{_name(target)}: {what}, by {_name(column.name)}"
+    return f"<figure>{drawn}<figcaption>{about}</figcaption></figure>"
 
 
 def _distribution(column: ColumnProfile) -> str:
@@ -159,6 +165,8 @@ def _distribution(column: ColumnProfile) -> str:
         cut = column.quantiles and tuple(column.ends) != (column.quantiles[0], column.quantiles[-1])
         drawn = plots.histogram(column.heights, *ends)
         about = "distribution" + (", without the outermost values" if cut else "")
+    elif column.distinct_share > NEARLY and column.distinct > BARS:
+        return "<figure><figcaption>nearly each value once</figcaption></figure>"
     else:
         levels = [(_value(value), count) for value, count in column.levels[:BARS]]
         drawn = plots.level_bars(levels, column.rows)
@@ -183,7 +191,7 @@ def summary(column: ColumnProfile, levels: int) -> str:
         write = moment if column.type == "date" else short
         low, _, middle, _, high = column.quantiles
         return f"{write(low)} … {write(middle)} … {write(high)}"
-    if not column.levels:
+    if not column.levels or (column.words >= 2 and column.distinct_share > 0.5):
         return f"{column.words:.0f} words in the mean" if column.words >= 2 else "all different"
     shown = [f"{_value(v)} {n / column.rows:.0%}" for v, n in column.levels[:levels]]
     return ", ".join(shown) + (", …" if column.distinct > levels else "")
