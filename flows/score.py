@@ -76,8 +76,9 @@ def _answers(version: Version, rows: pd.DataFrame) -> pd.DataFrame:
             found=str(error).strip().split("\n")[0][:300],
             next=f"gristmill models {version.model}",
         ) from error
-    wanted = model.metadata.get_input_schema().input_names()
-    absent = [name for name in wanted if name not in rows]
+    schema = model.metadata.get_input_schema()
+    wanted = schema.input_names()
+    absent = [name for name in schema.required_input_names() if name not in rows]
     if absent:
         raise InputError(
             "the file does not have the columns that the model was trained on",
@@ -85,7 +86,7 @@ def _answers(version: Version, rows: pd.DataFrame) -> pd.DataFrame:
             found="without " + ", ".join(absent[:8]) + "…" * (len(absent) > 8),
         )
     try:
-        answers = model.predict(plain_types(rows[wanted]))
+        answers = model.predict(plain_types(rows[[name for name in wanted if name in rows]]))
     except (MlflowException, ValueError) as error:
         raise InputError(
             "the model does not take these rows",

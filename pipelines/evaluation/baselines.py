@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,13 @@ MOST_ROWS = 20_000
 """Training rows that a baseline is fitted on at most; evenly spaced ones of a larger set."""
 
 
-def baseline_outputs(x: Any, y: Any, rows: Any, classes: int | None) -> dict[str, Any]:
+PART = 65_536
+"""Rows that are predicted at a time."""
+
+
+def baseline_outputs(
+    x: Any, y: Any, rows: Any, classes: int | None, codes: Sequence[int] = ()
+) -> dict[str, Any]:
     """Outputs of a dummy and a linear model, fitted on training rows, for other rows.
 
     Args:
@@ -19,6 +26,8 @@ def baseline_outputs(x: Any, y: Any, rows: Any, classes: int | None) -> dict[str
         y: (n,) training targets.
         rows: (m, n_features) features to predict.
         classes: how many, None for regression.
+        codes: for each of the last features that hold a code, how many codes there are; the linear
+            model gets a column for each code instead, and none for code 0, a level unseen.
 
     Returns:
         `dummy` and `linear`: (m, classes) probabilities or (m,) values.
@@ -28,20 +37,47 @@ def baseline_outputs(x: Any, y: Any, rows: Any, classes: int | None) -> dict[str
     from sklearn.linear_model import LogisticRegression, Ridge
 
     step = max(1, -(-len(x) // MOST_ROWS))
-    x, y = np.asarray(x[::step]).reshape(len(y[::step]), -1), np.asarray(y[::step])
-    rows = np.asarray(rows).reshape(len(rows), -1)
+    x, y = _columns(x[::step], codes), np.asarray(y[::step])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         if classes is None:
-            return {
-                "dummy": DummyRegressor().fit(x, y).predict(rows),
-                "linear": Ridge().fit(x, y).predict(rows),
-            }
-        dummy, linear = DummyClassifier().fit(x, y), LogisticRegression(max_iter=300).fit(x, y)
-    return {"dummy": _shares(dummy, rows, classes), "linear": _shares(linear, rows, classes)}
+            models = {"dummy": DummyRegressor().fit(x, y), "linear": Ridge().fit(x, y)}
+        else:
+            linear = LogisticRegression(max_iter=300).fit(x, y)
+            models = {"dummy": DummyClassifier().fit(x, y), "linear": linear}
+    return {name: _predict(model, rows, classes, codes) for name, model in models.items()}
+
+
+def _predict(model: Any, rows: Any, classes: int | None, codes: Sequence[int]) -> Any:
+    answer: Callable[[Any], Any] = model.predict
+    if classes is not None:
+        answer = lambda part: _shares(model, part, classes)  # noqa: E731
+    parts = range(0, max(len(rows), 1), PART)
+    return np.concatenate([answer(_columns(rows[i : i + PART], codes)) for i in parts])
+
+
+def _columns(rows: Any, codes: Sequence[int]) -> Any:
+    """(n_rows, n_columns), sparse where codes become a column each."""
+    flat = np.asarray(rows).reshape(len(rows), -1)
+    if not codes:
+        return flat
+    from scipy import sparse
+
+    first = flat.shape[1] - len(codes)
+    one_hot = [
+        sparse.csr_array(
+            (
+                np.ones(len(flat), np.float32),
+                (np.arange(len(flat)), flat[:, first + i].astype(int)),
+            ),
+            shape=(len(flat), count),
+        )[:, 1:]
+        for i, count in enumerate(codes)
+    ]
+    return sparse.hstack([sparse.csr_array(flat[:, :first]), *one_hot], format="csr")
 
 
 def _shares(model: Any, rows: Any, classes: int) -> Any:
-    shares = np.zeros((len(rows), classes))
+    shares = np.zeros((rows.shape[0], classes))
     shares[:, model.classes_] = model.predict_proba(rows)
     return shares

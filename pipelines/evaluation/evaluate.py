@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from pipelines.evaluation.predictions import (
     read_predictions,
     write_predictions,
 )
+from pipelines.preparation import in_own_units
 from pipelines.training import Export, Pool, Trial
 
 
@@ -90,7 +92,7 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
     names = experiment.document.test_metrics
     return Evaluation(
         metrics=measure_all(names, predictions.truth, predictions.outputs),
-        baselines=_baselines(build, names, predictions),
+        baselines=_baselines(build, names, predictions, statistics),
         rows=len(predictions.truth),
         model=model,
         predictions=stored,
@@ -99,13 +101,16 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
 
 
 def _baselines(
-    build: Path, names: tuple[str, ...], predictions: Predictions
+    build: Path, names: tuple[str, ...], predictions: Predictions, statistics: dict[str, Any]
 ) -> dict[str, tuple[Metric, ...]]:
     x = np.load(build / "training" / "x_training.npy", mmap_mode="r")
-    y = np.load(build / "training" / "y_training.npy")
+    y = np.load(build / "training" / "y_training.npy", mmap_mode="r")
     rows = np.load(build / "test" / "x.npy", mmap_mode="r")
     classes = None if predictions.classes is None else len(predictions.classes)
-    outputs = baseline_outputs(x, y, rows, classes)
+    codes = [count for count, _ in statistics["embedded"]]
+    outputs = baseline_outputs(x, y, rows, classes, codes)
+    if classes is None:
+        outputs = {name: in_own_units(given, statistics) for name, given in outputs.items()}
     return {name: measure_all(names, predictions.truth, given) for name, given in outputs.items()}
 
 
@@ -113,5 +118,9 @@ def _digest(folder: Path) -> str:
     """Of the test rows, by their identities and targets."""
     import hashlib
 
-    content = b"".join((folder / name).read_bytes() for name in ("identity.npy", "x.npy", "y.npy"))
-    return hashlib.sha256(content).hexdigest()[:12]
+    content = hashlib.sha256()
+    for name in ("identity.npy", "x.npy", "y.npy"):
+        with (folder / name).open("rb") as file:
+            while part := file.read(1 << 20):
+                content.update(part)
+    return content.hexdigest()[:12]

@@ -2,12 +2,21 @@
 
 from pipelines.preparation.rows import Rows
 from pipelines.preparation.scale import Scaled, scale
-from pipelines.preparation.split import ROLES, Cuts, Roles, assign, cut, read_cuts, split
+from pipelines.preparation.split import (
+    ROLES,
+    TRAINING,
+    Cuts,
+    Roles,
+    assign,
+    cut,
+    read_cuts,
+    split,
+)
 from pipelines.preparation.statistics import fit, fit_statistics
 from pipelines.preparation.transform import (
     answers,
+    as_text,
     class_name,
-    embeddings,
     encode_target,
     feature_names,
     in_own_units,
@@ -19,15 +28,16 @@ from pipelines.preparation.transform import (
 
 __all__ = [
     "ROLES",
+    "TRAINING",
     "Cuts",
     "Roles",
     "Rows",
     "Scaled",
     "answers",
+    "as_text",
     "assign",
     "class_name",
     "cut",
-    "embeddings",
     "encode_target",
     "feature_names",
     "fit",

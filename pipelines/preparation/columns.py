@@ -51,8 +51,8 @@ def declared_kinds(columns: Sequence[str], features: Features) -> dict[str, Feat
     found = {name: features.columns[name] for name in columns if name in features.columns}
     for name in columns:
         if name not in found:
-            matching = [f for pattern, f in patterns if fnmatch.fnmatchcase(name, pattern)]
-            found |= {name: feature for feature in matching[:1]}
+            matching = (f for pattern, f in patterns if fnmatch.fnmatchcase(name, pattern))
+            found |= dict(zip([name], matching, strict=False))
     return found
 
 

@@ -38,7 +38,8 @@ MOST_WORDS = 500_000
 WORD_PAIRS = (
     ("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"),
     ("nein", "ja"), ("n", "j"), ("non", "oui"), ("no", "si"), ("no", "sí"), ("não", "sim"),
-    ("nee", "ja"), ("нет", "да"), ("아니오", "예"), ("아니요", "네"), ("否", "是"), ("いいえ", "はい"),
+    ("nee", "ja"), ("нет", "да"), ("아니오", "예"), ("아니요", "네"),
+    ("否", "是"), ("いいえ", "はい"),
 )  # fmt: skip
 """Words for false and true, by which two texts are known as a boolean."""
 
@@ -59,8 +60,9 @@ def fit(rows: Rows, document: Document) -> Column:
 
     Returns:
         `numbers` (name, offset, factor, fill, indicator), `columns` (name, kind and what the kind
-        needs; the embedded ones last), `classes` (labels in order, or None), `target_scale` (offset
-        and factor, or None), `target` and `task`.
+        needs; the embedded ones last), `embedded` (how many codes each of those has, and the length
+        of its embedding), `classes` (labels in order, or None), `target_scale` (offset and factor,
+        or None), `target` and `task`.
 
     Raises:
         ConfigError: `features.columns` does not fit the data.
@@ -85,13 +87,15 @@ def fit(rows: Rows, document: Document) -> Column:
             f"{len(problems)} column{'s' * (len(problems) > 1)} cannot become features",
             problems=problems,
         )
-    columns.sort(key=lambda column: column["kind"] == "embedded")
+    columns.sort(key=lambda column: bool(column["kind"] == "embedded"))
+    codes = [c for c in columns if c["kind"] == "embedded"]
     classes = None
     if document.data.task == "classification":
         classes = _classes(rows, target)
     return {
         "numbers": measured,
         "columns": columns,
+        "embedded": [[len(column["levels"]) + 1, column["size"]] for column in codes],
         "classes": classes,
         "target_scale": _target_scale(rows, target) if features.scale_target else None,
         "target": target,
@@ -262,7 +266,7 @@ def _category(name: str, levels: list[str], feature: Feature, features: Features
 
 def embedding_size(levels: int) -> int:
     """1.6 · levels^0.56, 50 at most: fastai's rule of thumb (Howard, Gugger 2020)."""
-    return min(50, round(1.6 * levels**0.56))
+    return min(50, round(1.6 * float(levels**0.56)))
 
 
 def _is_word_pair(levels: Sequence[str]) -> bool:
@@ -305,7 +309,7 @@ def _ordered(rows: Rows, name: str, feature: Feature) -> Column:
     levels = labels(feature.levels or ())
     counts: Counter[str] = Counter()
     for values in _series(rows, name):
-        counts.update(as_text(values).value_counts().to_dict())
+        counts.update(Counter(as_text(values).tolist()))
     unknown = sorted(set(counts) - {*levels, MISSING})
     if unknown:
         near = nearest(unknown[0], levels)

@@ -57,12 +57,6 @@ def feature_names(statistics: Statistics) -> list[str]:
     return names
 
 
-def embeddings(statistics: Statistics) -> list[tuple[int, int]]:
-    """(number of codes, length) of each embedded column; they are the last ones, in this order."""
-    columns = [c for c in statistics["columns"] if c["kind"] == "embedded"]
-    return [(len(column["levels"]) + 1, column["size"]) for column in columns]
-
-
 def transform(frame: pd.DataFrame, statistics: Statistics) -> Any:
     """Features of raw rows.
 
@@ -353,9 +347,7 @@ def answers(outputs: Any, statistics: Statistics) -> pd.DataFrame:
     """
     classes = statistics["classes"]
     if classes is None:
-        return pd.DataFrame(
-            {"prediction": in_own_units(outputs, statistics).reshape(len(outputs))}
-        )
+        return pd.DataFrame({"prediction": in_own_units(outputs, statistics).reshape(len(outputs))})
     shares = probabilities(outputs)
     chosen = np.array(classes, dtype=object)[shares.argmax(axis=1)] if len(shares) else []
     table: dict[str, Any] = {"prediction": pd.Series(list(chosen), dtype=_dtype(classes))}

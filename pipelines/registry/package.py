@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 
 from pipelines.config import (
     EnvironmentFault,
@@ -22,7 +23,7 @@ from pipelines.config import (
     writing,
 )
 from pipelines.evaluation import Evaluation, from_answers, read_predictions
-from pipelines.preparation import answers
+from pipelines.preparation import TRAINING, Rows, answers, as_text, input_names, optional_names
 from pipelines.registry.rehearsal import Rehearsal
 from pipelines.training import Trial
 
@@ -35,6 +36,9 @@ TOLERANCE = 1e-4
 another thread count and another batch give other last bits in float32."""
 
 EXAMPLE_ROWS = 3
+
+REHEARSED = 20_000
+"""Test rows that a package must answer as the evaluation did."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,9 @@ def _assemble(
 
 
 def _rehearse(build: Path, evaluation: Evaluation, rehearsal: Rehearsal, address: str) -> None:
-    rows = pd.read_parquet(build / "test" / "rows.parquet", dtype_backend="numpy_nullable")
-    expected = read_predictions(evaluation.predictions)
+    with pyarrow.parquet.ParquetFile(build / "test" / "rows.parquet") as file:
+        rows = next(file.iter_batches(batch_size=REHEARSED)).to_pandas()
+    expected = read_predictions(evaluation.predictions).rows(slice(len(rows)))
     given = from_answers(rehearsal.answer(address, plain_types(rows)), expected)
     scale = max(float(np.abs(expected.outputs).max()), 1e-12)
     worst = float(np.abs(given.outputs - expected.outputs).max()) / scale
@@ -140,7 +145,7 @@ def _rehearse(build: Path, evaluation: Evaluation, rehearsal: Rehearsal, address
 
 
 def plain_types(rows: pd.DataFrame) -> pd.DataFrame:
-    """Raw rows with the types of the signature: float64 numbers, text as objects."""
+    """Raw rows with types that any caller can give: float64 numbers, all else text as objects."""
     plain: dict[str, Any] = {}
     for name in map(str, rows.columns):
         column = rows[name]
@@ -148,18 +153,17 @@ def plain_types(rows: pd.DataFrame) -> pd.DataFrame:
         if pd.api.types.is_numeric_dtype(column) and not is_bool:
             plain[name] = column.to_numpy(dtype="float64", na_value=np.nan)
         else:
-            texts = column.map({True: "true", False: "false"}) if is_bool else column
-            plain[name] = texts.astype(object).where(column.notna(), None)
+            plain[name] = as_text(column).where(column.notna(), None)
     return pd.DataFrame(plain)
 
 
 def _training_examples(build: Path, experiment: Experiment) -> pd.DataFrame:
     """The first training rows, as they come in."""
-    roles = pd.read_parquet(build / "roles.parquet", columns=["role"])["role"].to_numpy()
-    frame = pd.read_parquet(build / "table.parquet", dtype_backend="numpy_nullable")
-    statistics = read_json(build / "training" / "statistics.json")
-    names = [c["name"] for kind in ("numbers", "categories") for c in statistics[kind]]
-    return plain_types(frame[roles == 2][names].head(EXAMPLE_ROWS).reset_index(drop=True))
+    role = pyarrow.parquet.read_table(build / "roles.parquet", columns=["role"])["role"].to_numpy()
+    names = input_names(read_json(build / "training" / "statistics.json"))
+    batches = Rows(build / "table.parquet", role == TRAINING).batches(names, plain=names)
+    first = next(batch for batch in batches if batch.num_rows)
+    return plain_types(first.slice(0, EXAMPLE_ROWS).to_pandas()[names])
 
 
 def _signature(statistics: dict[str, Any]) -> Any:
@@ -167,13 +171,14 @@ def _signature(statistics: dict[str, Any]) -> Any:
 
     Inputs have no type there: MLflow refuses whole numbers where a double is declared, and what
     `pandas.read_csv` makes of a column hangs on the rows of the file. `transform` checks values.
+    Columns that had gaps in training may be absent.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import AnyType
 
-    columns = [c["name"] for kind in ("numbers", "categories") for c in statistics[kind]]
-    inputs = [ColSpec(AnyType(), name) for name in columns]
+    optional = set(optional_names(statistics))
+    inputs = [ColSpec(AnyType(), n, required=n not in optional) for n in input_names(statistics)]
     shown = answers(np.zeros((1, len(statistics["classes"] or "1"))), statistics)
     kinds = {"b": DataType.boolean, "i": DataType.long, "f": DataType.double}
     outputs = [

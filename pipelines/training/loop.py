@@ -24,11 +24,12 @@ class Program:
 
     Args:
         model: compiled; its variables are what is trained.
-        training: features (n, …) float32 and targets of the training rows.
-        validation: the same of the validation rows.
+        training: features (n, …) float32 and targets of the training rows, and their weights in
+            the loss if they differ.
+        validation: features and targets of the validation rows.
     """
 
-    def __init__(self, model: Any, training: tuple[Any, Any], validation: tuple[Any, Any]) -> None:
+    def __init__(self, model: Any, training: tuple[Any, ...], validation: tuple[Any, Any]) -> None:
         self.model = model
         self._training = tuple(tf.constant(part) for part in training)
         self._validation = tuple(tf.constant(part) for part in validation)
@@ -68,10 +69,9 @@ class Program:
         return logs | {f"val_{name}": value for name, value in checked.items()}
 
     def _fit_epoch(self, order: Any, batch_size: Any) -> Any:
-        x, y = self._training
         for start in tf.range(0, self._rows, batch_size):
             rows = order[start : start + batch_size]
-            self.model.train_step((tf.gather(x, rows), tf.gather(y, rows)))
+            self.model.train_step(tuple(tf.gather(part, rows) for part in self._training))
         return self.model.get_metrics_result()
 
     def _check_epoch(self) -> Any:

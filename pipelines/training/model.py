@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from pipelines.config import ConfigError, Recipe, nearest
 
@@ -25,7 +26,13 @@ ARGUMENT_KINDS = {
 """Arguments that may hold another `{Name: {…}}`, by how their name ends."""
 
 
-def build_model(recipe: Recipe, shape: tuple[int, ...], outputs: int, folder: Path) -> Any:
+def build_model(
+    recipe: Recipe,
+    shape: tuple[int, ...],
+    outputs: int,
+    folder: Path,
+    embedded: Sequence[tuple[int, int]] = (),
+) -> Any:
     """A compiled model with fresh weights from the recipe's seed.
 
     Args:
@@ -33,6 +40,8 @@ def build_model(recipe: Recipe, shape: tuple[int, ...], outputs: int, folder: Pa
         shape: of one row's features.
         outputs: classes, or 1 for regression.
         folder: where a builder's module stands.
+        embedded: (number of codes, length) for each of the last columns that hold codes. What is
+            built from `layers` embeds them first; a builder is given the rows as they are.
 
     Raises:
         ConfigError: Keras does not take a name or an argument, or the shapes do not fit.
@@ -41,7 +50,7 @@ def build_model(recipe: Recipe, shape: tuple[int, ...], outputs: int, folder: Pa
     if recipe.model.builder is not None:
         model = _build_by_hand(recipe, shape, outputs, folder)
     else:
-        model = _build_from_layers(recipe, shape, outputs)
+        model = _build_from_layers(recipe, shape, outputs, embedded)
     _require_outputs(model, recipe.task, outputs)
     training = recipe.training
     model.compile(
@@ -76,7 +85,68 @@ def targets(y: Any, model: Any, task: str) -> Any:
     return np.asarray(y, dtype=np.float32).reshape(-1, 1)
 
 
-def _build_from_layers(recipe: Recipe, shape: tuple[int, ...], outputs: int) -> Any:
+def class_weights(
+    recipe: Recipe, classes: Sequence[Any], y: npt.NDArray[np.int32]
+) -> npt.NDArray[np.float32] | None:
+    """The weight of each training row in the loss, (n_rows,), as Keras's `fit(class_weight=…)` has
+    it; None where classes are not weighted.
+
+    `balanced` is n_rows / (n_classes · rows of the class) (King, Zeng: Logistic regression in rare
+    events data, 2001). A class that the experiment file does not name weighs 1.
+
+    Args:
+        classes: the labels, in order.
+        y: (n_rows,) places in `classes`.
+
+    Raises:
+        ConfigError: a weight is for a class that the data do not have.
+    """
+    asked = recipe.training.class_weight
+    if asked is None:
+        return None
+    if asked == "balanced":
+        counts = np.bincount(y, minlength=len(classes))
+        by_class = len(y) / (len(classes) * np.maximum(counts, 1))
+    else:
+        from pipelines.preparation import class_name
+
+        names = [class_name(label) for label in classes]
+        weights = {_known_class(name, names): weight for name, weight in asked.items()}
+        by_class = np.array([weights.get(name, 1.0) for name in names])
+    return np.asarray(by_class.astype(np.float32)[y])
+
+
+def _known_class(name: str, names: Sequence[str]) -> str:
+    known = {each.lower(): each for each in names} | {each: each for each in names}
+    found = known.get(name) or known.get(name.lower())
+    if found is None:
+        near = nearest(name, names)
+        raise ConfigError(
+            f"training.class_weight: there is no class {name!r}",
+            expected="classes of the target: " + ", ".join(names[:20]) + "…" * (len(names) > 20),
+            found=name,
+            next=f"did you mean {near}?" if near else "mend training.class_weight",
+        )
+    return found
+
+
+def _embedding(shape: tuple[int, ...], embedded: Sequence[tuple[int, int]]) -> Any:
+    """Takes rows whose last columns are codes, and puts embeddings in the codes' place."""
+    rows = keras.Input(shape)
+    first = shape[-1] - len(embedded)
+    numbers, *codes = keras.ops.split(rows, [*range(first, shape[-1])], axis=-1)
+    vectors = [
+        keras.layers.Flatten()(keras.layers.Embedding(levels, size)(code))
+        for code, (levels, size) in zip(codes, embedded, strict=True)
+    ]
+    parts = [numbers, *vectors] if first else vectors
+    whole = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+    return keras.Model(rows, whole, name="embeddings")
+
+
+def _build_from_layers(
+    recipe: Recipe, shape: tuple[int, ...], outputs: int, embedded: Sequence[tuple[int, int]]
+) -> Any:
     spec = recipe.model
     entries: list[tuple[str, Mapping[str, Any]]] = [
         (f"model.layers.{place}", entry) for place, entry in enumerate(spec.layers or ())
@@ -87,6 +157,9 @@ def _build_from_layers(recipe: Recipe, shape: tuple[int, ...], outputs: int) -> 
     start = {"shape": shape} if spec.input is None else dict(next(iter(spec.input.values())))
     model = keras.Sequential([keras.Input(**{"shape": shape, **start})])
     before = (None, *start.get("shape", shape))
+    if embedded:
+        model.add(_embedding(tuple(start.get("shape", shape)), embedded))
+        before = model.output_shape
     for where, entry in entries:
         layer = _entry(keras.layers, entry, where)
         try:

@@ -125,7 +125,7 @@ class Bench:
 
     def _program(self, request: Train) -> Any:
         from pipelines.training.loop import Program
-        from pipelines.training.model import targets
+        from pipelines.training.model import class_weights, targets
 
         name = architecture(request.recipe, request.data)
         twin = self._model(request)
@@ -135,11 +135,14 @@ class Bench:
             program.reset(twin)
             return program
         data, task = self._data(request.data), request.recipe.task
-        parts = [
+        training, validation = (
             (data[f"x_{role}"], targets(data[f"y_{role}"], twin, task))
             for role in ("training", "validation")
-        ]
-        program = self._programs[name] = Program(twin, parts[0], parts[1])
+        )
+        classes = data["statistics"]["classes"] or ()
+        weights = class_weights(request.recipe, classes, data["y_training"])
+        weighted = training if weights is None else (*training, weights)
+        program = self._programs[name] = Program(twin, weighted, validation)
         if len(self._programs) > PROGRAMS:
             self._programs.popitem(last=False)
         return program
@@ -148,9 +151,10 @@ class Bench:
         from pipelines.training.model import build_model
 
         data = self._data(request.data)
-        classes = data["statistics"]["classes"]
-        shape = data["x_training"].shape[1:]
-        return build_model(request.recipe, shape, len(classes or [0]), request.modules)
+        statistics = data["statistics"]
+        shape, outputs = data["x_training"].shape[1:], len(statistics["classes"] or [0])
+        embedded = statistics["embedded"]
+        return build_model(request.recipe, shape, outputs, request.modules, embedded)
 
     def _data(self, folder: Path) -> dict[str, Any]:
         if folder not in self._arrays:
@@ -174,7 +178,14 @@ def architecture(recipe: Recipe, data: Path) -> str:
         name: {k: v for k, v in arguments.items() if k != "learning_rate" or isinstance(v, dict)}
         for name, arguments in training.optimizer.items()
     }
-    parts = [recipe.model.model_dump(), optimizer, training.loss, recipe.fit_metrics, str(data)]
+    parts = [
+        recipe.model.model_dump(),
+        optimizer,
+        training.loss,
+        training.class_weight,
+        recipe.fit_metrics,
+        str(data),
+    ]
     return json.dumps(parts, sort_keys=True)
 
 

@@ -201,7 +201,10 @@ def test_classes_keep_their_own_type_and_are_in_order(
     ("column", "words"),
     [
         (pd.array([None] * 300, dtype="Float64"), r"n has not a single value.*exclude: \[n\]"),
-        (pd.array([1.0] * 299 + [np.inf], dtype="Float64"), r"column n has infinite values.*finite"),
+        (
+            pd.array([1.0] * 299 + [np.inf], dtype="Float64"),
+            r"column n has infinite values.*finite",
+        ),
         (
             [f"name {i}" for i in range(300)],
             r"column n has too many.*50 or.*found +300 in.*exclude: \[n\].*columns: \{n: text\}",

@@ -480,7 +480,7 @@ def test_a_signature_names_the_columns_that_a_package_answers(
     from pipelines.preparation import answers
 
     number = {"name": "width", "offset": 0.0, "factor": 1.0, "fill": 0.0, "indicator": False}
-    statistics = {"numbers": [number], "categories": [], "classes": classes}
+    statistics = {"numbers": [number], "columns": [], "classes": classes}
     made = {c.name: c.type.name for c in _signature(statistics).outputs}
     shown = answers(np.full((1, len(classes or [0])), 0.5), statistics)
     assert list(made) == list(shown.columns)
