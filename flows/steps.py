@@ -14,6 +14,7 @@ from flows.session import Session, current
 from pipelines.evaluation import Evaluation, evaluate
 from pipelines.ingestion import versions
 from pipelines.ingestion.snapshot import Snapshot, refresh, snapshot
+from pipelines.profiling.declared import current_page
 from pipelines.registry import (
     Decision,
     Package,
@@ -237,6 +238,9 @@ def describe_run(run: Session, digests: Mapping[str, str], plans: Sequence[Trial
     for file in (run.build / "validation.json", run.build / "validation" / "result.json"):
         if file.exists():
             tracker.log_file(file, "validation")
+    page = current_page(run.project, experiment.name, digests[f"data/{experiment.data.folder}"])
+    if page is not None:
+        tracker.log_file(page)
 
 
 def data_inputs(run: Session, roles: Sequence[str]) -> list[DataInput]:
