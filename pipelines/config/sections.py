@@ -63,11 +63,10 @@ class Csv(Section):
 
     @model_validator(mode="after")
     def _marks_differ(self) -> Self:
-        marks = [mark for mark in (self.delimiter, self.quote, self.decimal) if mark]
-        if len(set(marks)) < len(marks):
-            raise ValueError("delimiter, quote and decimal must be different marks")
-        if self.thousands and self.thousands in (self.decimal or ".", self.delimiter):
-            raise ValueError("thousands must differ from the decimal mark and the delimiter")
+        if self.quote and self.quote in (self.delimiter, self.decimal):
+            raise ValueError("quote must differ from the delimiter and the decimal mark")
+        if self.thousands and self.thousands == (self.decimal or "."):
+            raise ValueError("thousands must differ from the decimal mark")
         return self
 
 

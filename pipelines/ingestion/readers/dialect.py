@@ -2,16 +2,175 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
+from collections import Counter
 from pathlib import Path
 
+from pipelines.config import ConfigError
 from pipelines.config.sections import Csv
+from pipelines.ingestion.readers.encoding import Utf8, guess_encoding
+from pipelines.ingestion.readers.faults import broken, unreadable
+from pipelines.ingestion.readers.marks import MISSING, number_marks, words_for_nothing
+from pipelines.ingestion.readers.names import check_names
+from pipelines.ingestion.readers.wrapped import Readable, opened
+
+HEAD = 1 << 20
+"""Bytes from which a dialect is found out."""
+
+ROWS = 2000
+"""Rows from which delimiter and quote are found out."""
+
+DELIMITERS = (",", ";", "\t", "|")
+AND_SO_ON = "two column names or more, parted by comma, semicolon, tab or |"
 
 
 def sniff_csv(file: Path, declared: Csv = Csv()) -> Csv:  # noqa: B008 - it is frozen
-    """The dialect of a text table; what is declared wins over what is found.
+    """The dialect of a text table, also a compressed one; what is declared wins over what is found.
+
+    Read are the first 2^20 bytes, and the rest only where these are all ASCII: what encoding it is
+    in shows at the first letter that is not.
+
+    Returns:
+        `delimiter`, `quote`, `decimal`, `encoding` and `missing` are set; `thousands` only where
+        the numbers have such marks, `dates` only where declared: dates in the usual forms need not
+        be.
 
     Raises:
-        InputError: nothing fits.
+        InputError: nothing fits, or the file is broken.
+        ConfigError: a declared mark cannot be one.
     """
-    found = Csv(delimiter=",", quote='"', decimal=".", encoding="utf-8")
-    return found.model_copy(update=declared.model_dump(exclude_none=True))
+    for name in ("delimiter", "quote"):
+        mark = getattr(declared, name)
+        if mark is not None and not (mark.isascii() and (mark.isprintable() or mark == "\t")):
+            raise ConfigError(
+                f"csv.{name} cannot be this mark",
+                expected="one letter of ASCII, such as ; or a tab",
+                found=repr(mark),
+            )
+    encoding = declared.encoding or find_encoding(file)
+    text = _head(file, encoding)
+    quote = declared.quote or _quote(text)
+    delimiter = declared.delimiter or _delimiter(file, text, quote)
+    rows = _rows(text, delimiter, quote, ROWS)
+    columns = _columns(rows)
+    missing = declared.missing
+    if missing is None:
+        missing = (*MISSING, *words_for_nothing(columns, declared))
+    decimal, thousands = number_marks(columns, missing, declared)
+    return declared.model_copy(
+        update={
+            "delimiter": delimiter,
+            "quote": quote,
+            "decimal": decimal,
+            "thousands": thousands,
+            "encoding": encoding,
+            "missing": missing,
+        }
+    )
+
+
+def header(file: Path, dialect: Csv) -> tuple[list[str], int]:
+    """The names of the columns, without blanks around them, and how many lines they take.
+
+    Raises:
+        InputError: there are fewer than two, or they are blank or double.
+    """
+    text = _head(file, dialect.encoding or "utf-8")
+    if "\r" in text[:-1] and "\n" not in text:
+        raise unreadable(file, "lines that end in a line feed", "carriage returns alone")
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=dialect.delimiter or ",", quotechar=dialect.quote
+    )
+    try:
+        names = next((row for row in reader if row), [])
+    except csv.Error as error:
+        raise broken(file, error) from error
+    if len(names) < 2:
+        raise unreadable(file, f"a header with {AND_SO_ON}", f"{text[:60]!r}")
+    check_names(file, names)
+    names = [name.strip() for name in names]
+    check_names(file, names)
+    return names, reader.line_num
+
+
+def find_encoding(file: Path) -> str:
+    """The encoding of a text file, read until it shows."""
+    with opened(file) as stream:
+        start = _read(stream, HEAD)
+        whole = len(start) < HEAD
+        found = guess_encoding(file, start, whole)
+        while found is None and not whole:
+            start = _read(stream, HEAD)
+            whole = len(start) < HEAD
+            if not start.isascii():
+                found = guess_encoding(file, start, whole)
+    return found or "utf-8"
+
+
+def _head(file: Path, encoding: str) -> str:
+    with opened(file) as stream:
+        text = _read(Utf8(file, stream, encoding), HEAD)
+    return text.decode("utf-8", errors="replace" if len(text) < HEAD else "ignore")
+
+
+def _read(stream: Readable, size: int) -> bytes:
+    parts: list[bytes] = []
+    while size > 0 and (data := stream.read(size)):
+        parts.append(data)
+        size -= len(data)
+    return b"".join(parts)
+
+
+def _quote(text: str) -> str:
+    """The apostrophe where values stand in apostrophes and none in quotes."""
+    edge = r"(?:^|[,;\t|])[ ]?{0}[^{0}\n]*{0}(?=[,;\t|\r\n]|$)"
+    if re.search(edge.format('"'), text, re.MULTILINE):
+        return '"'
+    lines = text[:100_000].count("\n")
+    values = re.findall(edge.format("'"), text[:100_000], re.MULTILINE)
+    return "'" if values and len(values) >= lines / 2 else '"'
+
+
+def _delimiter(file: Path, text: str, quote: str) -> str:
+    """The mark that parts all rows, or the most, into as many values as the header."""
+    scores: dict[str, tuple[float, int]] = {}
+    for mark in DELIMITERS:
+        rows = _rows(text, mark, quote, ROWS)
+        if rows and len(rows[0]) > 1:
+            like = Counter(map(len, rows))[len(rows[0])]
+            scores[mark] = (like / len(rows) if len(rows) > 1 else 0.0, len(rows[0]))
+    if not scores:
+        raise unreadable(
+            file,
+            f"a header with {AND_SO_ON}",
+            repr(text[:60]),
+            "declare another mark in the experiment file, data: csv: {delimiter: …}",
+        )
+    below = [row for row in scores if scores[row][0] > 1 / ROWS]
+    return max(below or scores, key=lambda mark: scores[mark])
+
+
+def _rows(text: str, delimiter: str, quote: str, most: int) -> list[list[str]]:
+    """The first whole rows, without empty ones."""
+    end = text.rfind("\n") + 1 if len(text) >= HEAD // 4 else len(text)
+    reader = csv.reader(io.StringIO(text[:end], newline=""), delimiter=delimiter, quotechar=quote)
+    rows: list[list[str]] = []
+    try:
+        for row in reader:
+            if row:
+                rows.append(row)
+            if len(rows) == most:
+                break
+    except csv.Error:
+        pass
+    return rows
+
+
+def _columns(rows: list[list[str]]) -> list[list[str]]:
+    """The values below the header by column; ragged rows are left out."""
+    if not rows:
+        return []
+    whole = [row for row in rows[1:] if len(row) == len(rows[0])]
+    return [list(column) for column in zip(*whole, strict=True)]

@@ -1,0 +1,130 @@
+"""Text in any encoding as UTF-8."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+
+from pipelines.ingestion.readers.faults import unreadable
+from pipelines.ingestion.readers.wrapped import MAGIC, Readable
+
+MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Byte order marks, longer ones before those that they begin with."""
+
+DECLARE = "declare it in the experiment file, data: csv: {encoding: …}, or save the file as UTF-8"
+
+
+def guess_encoding(raw: Path, start: bytes, whole: bool) -> str | None:
+    """The encoding of a text by its first bytes, as Python names it.
+
+    Marks first; then UTF-8, which other text is by chance hardly ever; then CP949 where most of
+    what is not ASCII becomes Hangul; then Windows' and ISO's Latin, where letters stand alone
+    between ASCII ones. Other encodings cannot be told from these.
+
+    Args:
+        raw: to name in an error.
+        start: the first bytes.
+        whole: whether these are all.
+
+    Returns:
+        None where all is ASCII so far.
+
+    Raises:
+        InputError: none fits, or it is no text.
+    """
+    for mark, name in MARKS.items():
+        if start.startswith(mark):
+            return name
+    if b"\0" in start:
+        return _utf_16(raw, start)
+    if start.isascii():
+        return None
+    for name in ("utf-8", "cp949", "cp1252", "latin-1"):
+        text = _decoded(start, name, whole)
+        if text is not None and _plausible(text, start, name):
+            return codecs.lookup(name).name
+    place = next(i for i, byte in enumerate(start) if byte > 127)
+    line = start.count(b"\n", 0, place) + 1
+    raise unreadable(
+        raw, "text in UTF-8, UTF-16, CP949 or Latin-1", f"line {line} is in none of them", DECLARE
+    )
+
+
+def _utf_16(raw: Path, start: bytes) -> str:
+    even, odd = start[0::2].count(0), start[1::2].count(0)
+    half = len(start) // 4
+    if odd > half and even == 0:
+        return "utf-16-le"
+    if even > half and odd == 0:
+        return "utf-16-be"
+    kind = next((words for magic, words in MAGIC.items() if start.startswith(magic)), None)
+    line = start.count(b"\n", 0, start.index(0)) + 1
+    raise unreadable(
+        raw, "text, such as CSV in UTF-8, or a .parquet file", kind or f"binary data in line {line}"
+    )
+
+
+def _decoded(start: bytes, encoding: str, whole: bool) -> str | None:
+    try:
+        return codecs.getincrementaldecoder(encoding)("strict").decode(start, final=whole)
+    except UnicodeDecodeError:
+        return None
+
+
+def _plausible(text: str, start: bytes, encoding: str) -> bool:
+    if encoding == "utf-8":
+        return True
+    if encoding == "cp949":
+        foreign = [letter for letter in text if ord(letter) > 127]
+        return sum("가" <= letter <= "힣" for letter in foreign) > len(foreign) / 2
+    if encoding == "latin-1" and any("\x80" <= letter <= "\x9f" for letter in text):
+        return False
+    runs = re.findall(rb"[\x80-\xff]+", start)
+    return sum(len(run) == 1 for run in runs) > len(runs) / 2
+
+
+class Utf8:
+    """A stream of text of another encoding, given as UTF-8 without a mark."""
+
+    def __init__(self, raw: Path, stream: Readable, encoding: str) -> None:
+        self._raw, self._stream, self._encoding = raw, stream, codecs.lookup(encoding).name
+        self._plain = self._encoding in ("utf-8", "utf-8-sig")
+        self._decoder = codecs.getincrementaldecoder(encoding)("strict")
+        self._lines, self._began = 1, False
+
+    def read(self, size: int, /) -> bytes:
+        """About `size` bytes; none at the end."""
+        if not self._began:
+            self._began = True
+            start = self._read(max(size, 3))
+            return start.removeprefix(codecs.BOM_UTF8) or self._read(size)
+        return self._read(size)
+
+    def _read(self, size: int) -> bytes:
+        while True:
+            data = self._stream.read(size)
+            if self._plain:
+                return data
+            try:
+                text = self._decoder.decode(data, final=not data)
+            except UnicodeDecodeError as error:
+                good = bytes(error.object[: error.start])
+                lines = self._lines + good.decode(self._encoding, errors="ignore").count("\n")
+                raise not_in(self._raw, self._encoding, lines) from error
+            if text or not data:
+                out = text.encode("utf-8")
+                self._lines += out.count(b"\n")
+                return out
+
+
+def not_in(raw: Path, encoding: str, line: int) -> Exception:
+    """The error for bytes that the encoding does not have."""
+    name = "UTF-8" if encoding.startswith("utf-8") else encoding
+    return unreadable(raw, f"text in {name}", f"line {line} is not in {name}", DECLARE)

@@ -1,0 +1,216 @@
+"""JSON lines: one flat object a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as arrow_json
+
+from pipelines.config import Data, Problem
+from pipelines.config.sections import Csv
+from pipelines.ingestion.readers.chunks import Chunk, chunks
+from pipelines.ingestion.readers.dialect import find_encoding
+from pipelines.ingestion.readers.encoding import Utf8, not_in
+from pipelines.ingestion.readers.faults import KEPT, unreadable
+from pipelines.ingestion.readers.kinds import ANY, EXACT, LAYOUTS, MOMENT, Kind, Reading
+from pipelines.ingestion.readers.names import check_names
+from pipelines.ingestion.readers.settle import Misfit, Parsed, Plan, Refused, Rows, settled
+from pipelines.ingestion.readers.wrapped import opened
+
+NO_QUOTE = "\0"
+"""Lines of JSON hold no line breaks, so no quote has to be looked for; text holds no NUL."""
+
+WORDS = Kind.TEXT | Kind.DECLARED
+for _kind in LAYOUTS:
+    WORDS |= _kind
+
+
+class _Token(str):
+    """A number, as it is written."""
+
+
+def read(raw: Path, data: Data | None, as_text: Collection[str]) -> Rows:
+    """The columns and rows of a file of JSON lines."""
+    return settled(source(raw, data), as_text)
+
+
+def source(raw: Path, data: Data | None) -> JsonLines:
+    """The file as a source whose types are settled by reading it."""
+    return JsonLines(raw, data.csv if data is not None else Csv())
+
+
+class JsonLines:
+    """Objects of names and values; a name that a line does not have is missing there.
+
+    Args:
+        raw: the file.
+        declared: `missing`, `dates` and `encoding` are used; numbers are JSON's own.
+    """
+
+    def __init__(self, raw: Path, declared: Csv) -> None:
+        self.raw = raw
+        self._encoding = declared.encoding or find_encoding(raw)
+        self._missing = frozenset(declared.missing or ())
+        self._reading = Reading(Csv(dates=declared.dates))
+
+    def pieces(self, size: int) -> Iterator[Chunk]:
+        """The lines of the file."""
+        with opened(self.raw) as stream:
+            text = Utf8(self.raw, stream, self._encoding)
+            for chunk in chunks(self.raw, text, size, NO_QUOTE, NO_QUOTE):
+                if chunk.text.strip():
+                    yield chunk
+
+    def fits(self, piece: Chunk, among: Collection[str] | None) -> dict[str, Kind]:
+        """The kinds that all values of the named columns fit; text in quotes is no number."""
+        rows, _ = self._rows(piece)
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        check_names(self.raw, names)
+        self._refuse_nested(rows)
+        found: dict[str, Kind] = {}
+        for name in names:
+            if among is None or name in among:
+                values = [row.get(name) for row in rows]
+                fits = self._reading.fits(_texts(values, self._missing))
+                quoted = any(type(v) is str and v not in self._missing for v in values)
+                bools = any(isinstance(v, bool) for v in values)
+                tokens = any(isinstance(v, _Token) for v in values)
+                found[name] = fits if fits == ANY else fits & _allowed(quoted, bools, tokens)
+        return found
+
+    def parsed(self, piece: Chunk, plan: Plan) -> Parsed:
+        """The lines of a piece with typed columns."""
+        if all(column.direct for column in plan.values()) and not self._missing:
+            batch = _arrow(piece, plan)
+            if batch is not None and not _inexact(batch, plan):
+                return batch
+        return self._slowly(piece, plan)
+
+    def _slowly(self, piece: Chunk, plan: Plan) -> Parsed:
+        rows, problems = self._rows(piece)
+        if problems:
+            return Refused(tuple(problems))
+        self._refuse_nested(rows)
+        misfits = {name for row in rows for name in row if name not in plan}
+        fits = self.fits(piece, None)
+        columns = []
+        for name, planned in plan.items():
+            texts = _texts([row.get(name) for row in rows], self._missing)
+            fitting = planned.kind in fits.get(name, ANY)
+            column = self._reading.read(texts, planned.kind) if fitting else None
+            if column is None:
+                misfits.add(name)
+            columns.append(column)
+        if misfits:
+            return Misfit(frozenset(misfits))
+        return pa.RecordBatch.from_arrays(columns, names=list(plan))
+
+    def _rows(self, piece: Chunk) -> tuple[list[dict[str, Any]], list[Problem]]:
+        rows: list[dict[str, Any]] = []
+        problems: list[Problem] = []
+        for number, line in enumerate(piece.text.split(b"\n"), piece.line):
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(
+                    line, parse_int=_Token, parse_float=_Token, object_pairs_hook=_once
+                )
+            except UnicodeDecodeError as error:
+                raise not_in(self.raw, "utf-8", number) from error
+            except (json.JSONDecodeError, RecursionError) as error:
+                value = error
+            if isinstance(value, dict):
+                rows.append(value)
+            elif len(problems) < KEPT:
+                if number == 1 and line.lstrip().startswith(b"["):
+                    raise self._an_array()
+                problems.append(Problem(f"line {number}", "one JSON object", _shown(value, line)))
+        return rows, problems
+
+    def _refuse_nested(self, rows: list[dict[str, Any]]) -> None:
+        nested = {n: None for row in rows for n, v in row.items() if isinstance(v, dict | list)}
+        if nested:
+            raise unreadable(
+                self.raw, "flat columns", "nested ones: " + ", ".join(list(nested)[:10])
+            )
+
+    def _an_array(self) -> Exception:
+        return unreadable(
+            self.raw,
+            "JSON lines: one object a line, none around them",
+            "a JSON array",
+            f"jq -c '.[]' {self.raw.name} > {self.raw.stem}.jsonl",
+        )
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Any:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        return ValueError(f"the name {twice!r} twice")
+    return made
+
+
+def _shown(value: Any, line: bytes) -> str:
+    start = line[:60].decode("utf-8", errors="replace")
+    return f"{value}: {start}" if isinstance(value, Exception) else start
+
+
+def _allowed(quoted: bool, bools: bool, tokens: bool) -> Kind:
+    """What JSON's own types leave open: text in quotes is neither a number nor a truth."""
+    if quoted:
+        return WORDS if not bools and not tokens else Kind.TEXT
+    if bools and tokens:
+        return Kind.TEXT
+    return ANY
+
+
+def _texts(values: list[Any], missing: Collection[str]) -> pa.Array:
+    return pa.array([_text(value, missing) for value in values], pa.string())
+
+
+def _text(value: Any, missing: Collection[str]) -> str | None:
+    if value is None or value == "" or value in missing:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _arrow(piece: Chunk, plan: Plan) -> pa.RecordBatch | None:
+    """The piece through Arrow's parser, None where it does not take it as planned."""
+    schema = pa.schema([(name, column.parsed) for name, column in plan.items()])
+    try:
+        table = arrow_json.read_json(
+            pa.BufferReader(piece.text),
+            read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(piece.text) + 1),
+            parse_options=arrow_json.ParseOptions(
+                explicit_schema=schema, unexpected_field_behavior="error"
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    (batch,) = table.combine_chunks().to_batches()
+    columns = []
+    for name, column in plan.items():
+        values = batch[name]
+        if column.kind is Kind.TEXT:
+            values = pc.if_else(pc.equal(values, ""), None, values)
+        columns.append(values.cast(MOMENT) if column.kind is Kind.ZONED else values)
+    return pa.RecordBatch.from_arrays(columns, names=list(plan))
+
+
+def _inexact(batch: pa.RecordBatch, plan: Plan) -> bool:
+    """Whether a float column may hold whole numbers that float64 does not have."""
+    for name, column in plan.items():
+        if column.kind is Kind.FLOAT:
+            ends = pc.min_max(batch[name]).as_py()
+            if ends["max"] is not None and max(ends["max"], -ends["min"]) > EXACT:
+                return True
+    return False

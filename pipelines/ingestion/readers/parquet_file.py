@@ -1,0 +1,74 @@
+"""Parquet: typed already, brought to the same few types as all else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.config import Data
+from pipelines.ingestion.readers.faults import broken, unreadable
+from pipelines.ingestion.readers.kinds import MOMENT
+from pipelines.ingestion.readers.names import check_names
+from pipelines.ingestion.readers.settle import Batches, Rows
+
+ROWS = 1 << 16
+"""Rows that are held at a time."""
+
+BUFFER = 1 << 20
+"""Bytes of a column that are read ahead: without a limit, a whole row group would be."""
+
+
+def read(raw: Path, data: Data | None, as_text: Collection[str]) -> Rows:
+    """The columns and rows of a Parquet file, read piece by piece.
+
+    Raises:
+        InputError: it is broken, has nested columns or types that no table has.
+    """
+    try:
+        file = pq.ParquetFile(raw, buffer_size=BUFFER, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        raise broken(raw, error) from error
+    check_names(raw, file.schema_arrow.names)
+    nested = [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]
+    if nested:
+        raise unreadable(raw, "flat columns", "nested ones: " + ", ".join(nested[:10]))
+    schema = pa.schema(
+        [
+            (field.name, pa.string() if field.name in as_text else _canonical(field.type))
+            for field in file.schema_arrow
+        ]
+    )
+    return Rows(schema, _batches(raw, file, schema))
+
+
+def _batches(raw: Path, file: pq.ParquetFile, schema: pa.Schema) -> Batches:
+    with file:
+        try:
+            for batch in file.iter_batches(batch_size=ROWS):
+                columns = [_cast(c, f.type) for c, f in zip(batch.columns, schema, strict=True)]
+                yield pa.RecordBatch.from_arrays(columns, schema=schema)
+        except (pa.ArrowException, OSError) as error:
+            raise broken(raw, error) from error
+
+
+def _canonical(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return _canonical(kind.value_type)
+    if pa.types.is_boolean(kind):
+        return pa.bool_()
+    if pa.types.is_integer(kind) or pa.types.is_null(kind):
+        return pa.int64()
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return pa.float64()
+    return MOMENT if pa.types.is_date(kind) or pa.types.is_timestamp(kind) else pa.string()
+
+
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_timestamp(column.type):  # nanoseconds are cut, never refused
+        return column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(kind)
+    return column.cast(kind, safe=not pa.types.is_date64(column.type))

@@ -1,0 +1,193 @@
+"""The types of all columns, settled over the whole file, and the rows in them.
+
+The first rows say what the columns seem to be, and the file is read as that, straight to typed
+columns: the usual file is read once. Where a later value contradicts, the columns in doubt are
+looked at exactly over the whole file, and it is read again with what they turned out to be.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+
+import pyarrow as pa
+
+from pipelines.config import Problem
+from pipelines.ingestion.readers.faults import KEPT, ragged
+from pipelines.ingestion.readers.kinds import ANY, UNDECIDED, Kind, arrow_type, chosen
+
+THREADS = 2
+"""Pieces that are parsed at a time; two more wait, so that memory stays small."""
+
+Batches = Iterator[pa.RecordBatch]
+Seen = TypeVar("Seen")
+Done = TypeVar("Done")
+
+
+class Rows(NamedTuple):
+    """What a reader gives: the columns, and the rows in blocks."""
+
+    schema: pa.Schema
+    batches: Batches
+
+
+class Again(Exception):
+    """A late value was of another kind: what came so far is void, and begins again."""
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__("types were settled anew")
+        self.rows = rows
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a column is read as.
+
+    Attributes:
+        kind: what its values are.
+        direct: whether the format's own parser reads it; else it is read as text and converted.
+    """
+
+    kind: Kind
+    direct: bool
+
+    @property
+    def parsed(self) -> pa.DataType:
+        """The type that the parser is asked for."""
+        if not self.direct or self.kind is Kind.TEXT:
+            return pa.string()
+        return pa.timestamp("us", "UTC") if self.kind is Kind.ZONED else arrow_type(self.kind)
+
+
+Plan = Mapping[str, Settled]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Rows of a piece that are no rows of the table."""
+
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Columns of a piece that hold values which contradict the plan."""
+
+    columns: frozenset[str]
+
+
+Parsed: TypeAlias = pa.RecordBatch | Refused | Misfit
+
+DIRECT = (Kind.INTEGER, Kind.FLOAT, Kind.BOOLEAN, Kind.ISO, Kind.ZONED, Kind.TEXT)
+
+
+class Source(Protocol):
+    """A file whose types are settled by reading it."""
+
+    raw: Path
+
+    def pieces(self, size: int) -> Iterator[Any]:
+        """The file from its beginning, in pieces of whole rows of about `size` bytes."""
+
+    def fits(self, piece: Any, among: Collection[str] | None) -> dict[str, Kind]:
+        """The kinds that all values of the named columns (None: of all) fit."""
+
+    def parsed(self, piece: Any, plan: Plan) -> Parsed:
+        """A piece as the plan says, or why not."""
+
+
+SAMPLE = 1 << 20
+"""Bytes from which the first plan is made."""
+
+BLOCK = 8 << 20
+"""Bytes that are parsed at a time."""
+
+
+def settled(source: Source, as_text: Collection[str] = ()) -> Rows:
+    """The columns and rows of a file.
+
+    Args:
+        source: the file.
+        as_text: columns that stay text whatever they hold.
+
+    Raises:
+        Again: while the rows are read, when a type must change; never twice.
+        InputError: it cannot be read.
+    """
+    first = next(source.pieces(SAMPLE), None)
+    found = source.fits(first, None) if first is not None else {}
+    undecided = {n for n, fits in found.items() if fits != ANY and UNDECIDED in fits}
+    if undecided:
+        found |= _exactly(source, undecided)
+    plan = _plan(found, (), as_text)
+    trial = source.parsed(first, plan) if first is not None else None
+    indirect: Collection[str] = trial.columns if isinstance(trial, Misfit) else frozenset()
+    plan = _plan(found, indirect, as_text)
+    return Rows(_schema(plan), _typed(source, plan, found, as_text))
+
+
+def _plan(found: Mapping[str, Kind], indirect: Collection[str], as_text: Collection[str]) -> Plan:
+    kinds = {n: Kind.TEXT if n in as_text else chosen(fits) for n, fits in found.items()}
+    return {n: Settled(kind, kind in DIRECT and n not in indirect) for n, kind in kinds.items()}
+
+
+def _schema(plan: Plan) -> pa.Schema:
+    return pa.schema([(name, arrow_type(column.kind)) for name, column in plan.items()])
+
+
+def _typed(
+    source: Source, plan: Plan, found: Mapping[str, Kind], as_text: Collection[str]
+) -> Batches:
+    doubtful: set[str] = set()
+    problems: list[Problem] = []
+    for _, parsed in side_by_side(source.pieces(BLOCK), lambda p: source.parsed(p, plan)):
+        if isinstance(parsed, Misfit):
+            doubtful |= parsed.columns
+        elif isinstance(parsed, Refused):
+            problems += parsed.problems
+            if len(problems) >= KEPT:
+                break
+        elif not doubtful and not problems:
+            yield parsed
+    if problems:
+        raise ragged(source.raw, len(plan), problems)
+    if doubtful:
+        indirect = {name for name, column in plan.items() if not column.direct} | doubtful
+        exact = _plan({**found, **_exactly(source, doubtful)}, indirect, as_text)
+        raise Again(Rows(_schema(exact), _typed(source, exact, found, as_text)))
+
+
+def _exactly(source: Source, names: Collection[str]) -> dict[str, Kind]:
+    """The kinds that all values of some columns fit, over the whole file."""
+    pieces = side_by_side(source.pieces(BLOCK), lambda piece: source.fits(piece, names))
+    return reduce(_both, (fits for _, fits in pieces), {})
+
+
+def _both(one: dict[str, Kind], other: dict[str, Kind]) -> dict[str, Kind]:
+    names = dict.fromkeys([*one, *other])
+    return {name: one.get(name, ANY) & other.get(name, ANY) for name in names}
+
+
+def side_by_side(
+    pieces: Iterable[Seen], work: Callable[[Seen], Done]
+) -> Iterator[tuple[Seen, Done]]:
+    """What `work` makes of each piece, in order; a few at a time are under way."""
+    under_way: deque[tuple[Seen, Future[Done]]] = deque()
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            for piece in pieces:
+                under_way.append((piece, pool.submit(work, piece)))
+                if len(under_way) > THREADS + 1:
+                    seen, future = under_way.popleft()
+                    yield seen, future.result()
+            while under_way:
+                seen, future = under_way.popleft()
+                yield seen, future.result()
+        finally:
+            for _, future in under_way:
+                future.cancel()
