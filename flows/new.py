@@ -28,6 +28,8 @@ from pipelines.config import (
 from pipelines.config.sections import Csv, Data
 from pipelines.ingestion import fetch, versions
 from pipelines.ingestion.readers.dialect import sniff_csv
+from pipelines.ingestion.readers.formats import find_format
+from pipelines.ingestion.readers.marks import MISSING
 from pipelines.ingestion.table import ingest_file
 from pipelines.ingestion.versions import DataState
 from pipelines.profiling import (
@@ -47,7 +49,7 @@ from pipelines.tracking.lineage import redact
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:.+")
 
-USUAL = Csv(delimiter=",", quote='"', decimal=".", encoding="utf-8")
+USUAL = Csv(delimiter=",", quote='"', decimal=".", encoding="utf-8", missing=MISSING)
 """The dialect that needs no words."""
 
 
@@ -299,18 +301,7 @@ def _draft(
 
 def _dialect(raw: Path) -> Csv:
     """What was found out of a text table; nothing for other formats."""
-    if not raw.is_file() or raw.suffix.lower() not in (
-        ".csv",
-        ".tsv",
-        ".txt",
-        ".gz",
-        ".bz2",
-        ".zst",
-        ".xz",
-        ".zip",
-    ):
-        return Csv()
-    return sniff_csv(raw)
+    return sniff_csv(raw) if find_format(raw).module == "delimited" else Csv()
 
 
 def take_in(project: Project, name: str, place: Place, raw: Path, aside: Path) -> None:
