@@ -43,7 +43,8 @@ from pipelines.profiling import (
     write_draft,
     write_page,
 )
-from pipelines.profiling.target import require_target, require_task, shell_word
+from pipelines.profiling.profile import column_names
+from pipelines.profiling.target import no_target, require_target, require_task, shell_word
 from pipelines.tracking.lineage import redact
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
@@ -276,16 +277,17 @@ def _draft(
     made = ingest_file(raw, table, described)
     console.print(f"{Path(place.path).name}: {made}")
     console.print()
-    first = profile_table(table)
-    if target is None or target not in first.names:
-        screen.show(console, first)
-    chosen = require_task(column := require_target(first, target, again), task)
-    profile = profile_table(table, column.name, chosen.task)
-    assumptions = assume(profile, column.name)
+    if target is None:
+        screen.show(console, whole := profile_table(table))
+        raise no_target(whole, again)
+    require_target(column_names(table), target, again)
+    chosen = require_task(profile_table(table, only=[target]).column(target), task)
+    profile = profile_table(table, target, chosen.task)
+    assumptions = assume(profile, target)
     screen.show(console, profile, assumptions)
     unusual = {k: v for k, v in csv.model_dump().items() if v != getattr(USUAL, k)}
     draft = Draft(
-        name, place.path, place.source, Csv(**unusual), column.name, chosen, profile, assumptions
+        name, place.path, place.source, Csv(**unusual), target, chosen, profile, assumptions
     )
     if not draft.used:
         raise ConfigError(
@@ -295,7 +297,7 @@ def _draft(
     (aside / "experiments" / f"{name}.yaml").write_text(write_draft(draft), encoding="utf-8")
     load_experiment(Project(aside), name)  # a draft that does not load must not leave this place
     page = aside / "profile.html"
-    write_page(page, name, table, profile, column.name, chosen.task, assumptions)
+    write_page(page, name, table, profile, target, chosen.task, assumptions)
     return draft
 
 

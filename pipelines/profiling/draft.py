@@ -36,6 +36,9 @@ FIRST_LINE = "# yaml-language-server: $schema=../build/experiment.schema.json"
 MOST_ONE_OF = 20
 """Levels that a schema lists."""
 
+FEW_CONSTANT = 5
+"""Constant columns that have a line each."""
+
 MOST_PADDED = 20
 """Columns of a name that others are aligned with."""
 
@@ -145,7 +148,7 @@ def _schema(draft: Draft) -> Iterator[str]:
     yield "schema:"
     rows = draft.profile.rows
     yield from aligned([(f"rows: {{min: {max(rows // 2, 1)}}}", f"half of today's {rows:,}")], "  ")
-    yield "  columns:"
+    yield "  columns:  # behind each rule: what was seen"
     rules = list(_column_rules(draft))
     wide = max((broad(name) for name, _, _ in rules if broad(name) <= MOST_PADDED), default=0)
     lines = [(f"{n}:{' ' * max(wide - broad(n), 0)} {{{rule}}}", note) for n, rule, note in rules]
@@ -172,29 +175,29 @@ def _column_rules(draft: Draft) -> Iterator[tuple[str, str, str]]:
 def _plain_number(column: ColumnProfile, assumed: Assumption) -> bool:
     """Numbers that are features, and constant ones beside them."""
     number = column.type in ("integer", "number") and bool(column.quantiles)
-    return (
-        number
-        and assumed.kind in ("number", "category")
-        and assumed.role == ""
-        and (assumed.used or assumed.why == "constant")
-    )
+    feature = assumed.used and assumed.kind == "number"
+    return number and (feature or assumed.why == "constant")
 
 
 def _rule(column: ColumnProfile, assumed: Assumption, draft: Draft) -> tuple[str, str]:
     target = assumed.role == "target"
+    if assumed.role == "group":
+        return f"type: {column.type}, missing: never", assumed.why
     if assumed.role == "key":
         return f"type: {column.type}, missing: never, unique: true", "each value once, always"
     if target and draft.task.task == "classification":
         return f"type: {column.type}, {_one_of(column)}missing: never", _classes(column)
+    if column.type in ("integer", "number") and assumed.kind == "category":
+        return f"type: {column.type}, {_gaps([column])}", f"{column.distinct:,} levels"
     if column.type in ("integer", "number"):
         rule = _bounds([column])
         return (rule.rpartition(", ")[0] + ", missing: never" if target else rule), _seen([column])
     if column.type == "date":
         first, last = moment(column.quantiles[0]), moment(column.quantiles[-1])
-        return f"type: date, {_gaps([column])}", f"seen {first} … {last}"
+        return f"type: date, {_gaps([column])}", f"{first} … {last}"
     often = column.distinct <= MOST_ONE_OF and _often(column)
     listing = _one_of(column) if column.type == "text" and often else ""
-    note = "" if listing or column.type == "boolean" else f"{column.distinct:,} levels seen"
+    note = "" if listing or column.type == "boolean" else f"{column.distinct:,} levels"
     return f"type: {column.type}, {listing}{_gaps([column])}", note
 
 
@@ -231,7 +234,7 @@ def _ends(columns: Sequence[ColumnProfile]) -> tuple[float, float]:
 def _seen(columns: Sequence[ColumnProfile]) -> str:
     low, high = _ends(columns)
     gaps = max(c.missing_share for c in columns)
-    return f"seen {short(low)} … {short(high)}" + (f", {gaps:.1%} missing" if gaps else "")
+    return f"{short(low)} … {short(high)}" + (f", {gaps:.1%} gaps" if gaps else "")
 
 
 def _gaps(columns: Sequence[ColumnProfile]) -> str:
@@ -291,20 +294,22 @@ def _excluded(draft: Draft) -> Iterator[str]:
     left_out = draft.left_out
     if not left_out:
         return
-    constant = [a for a in left_out if a.why == "constant"]
-    if len(constant) > 5:  # pixels at the edge: one list, not a line each
-        left_out = [a for a in left_out if a not in constant]
-    yield "  exclude:"
-    yield from aligned([(f"- {scalar(pattern_of(a.name))}", _why_out(a)) for a in left_out], "    ")
-    if len(constant) > 5:
-        yield from wrapped(f"{len(constant)} columns are constant:", "    ")
-        for a in constant:
-            yield f"    - {scalar(pattern_of(a.name))}"
+    constant = [a.name for a in left_out if a.why == "constant"]
+    entries = [(scalar(pattern_of(a.name)), _why_out(a)) for a in left_out]
+    if len(constant) <= FEW_CONSTANT:
+        yield "  exclude:"
+        yield from aligned([(f"- {entry}", why) for entry, why in entries], "    ")
+        return
+    for a in left_out:  # pixels at the edge: not a line each
+        if a.name not in constant:
+            yield from wrapped(f"{a.name}: {_why_out(a)}", "  ")
+    yield from wrapped(f"{len(constant)} columns are constant", "  ")
+    yield from listed([entry for entry, _ in entries], "  exclude: ", "    ")
 
 
 def _why_out(assumed: Assumption) -> str:
     if assumed.kind == "text":
-        return f"{assumed.why}; `{quoted(assumed.name)}: text` below would count its words"
+        return f"{assumed.why}; to count its words, free it here and below"
     return assumed.why
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -119,25 +119,40 @@ class Sample:
         return column if self._places is None else column.take(self._places)
 
 
-def profile_table(table: Path, target: str | None = None, task: Task | None = None) -> TableProfile:
+def profile_table(
+    table: Path,
+    target: str | None = None,
+    task: Task | None = None,
+    *,
+    only: Sequence[str] | None = None,
+) -> TableProfile:
     """Profiles a table that ingest made.
 
     Args:
         table: Parquet.
         target: the column to relate the others to.
         task: how the target is meant.
+        only: columns to read; all by default.
     """
     sample = Sample(table)
     goal = read_goal(sample, target, task) if target and task else None
-    columns = tuple(_profiles(sample, goal, target))
+    names = sample.names if only is None else only
+    columns = tuple(_profiles(sample, names, goal, target))
     return TableProfile(sample.rows, columns)
 
 
-def _profiles(sample: Sample, goal: Goal | None, target: str | None) -> Iterator[ColumnProfile]:
-    for name in sample.names:
+def _profiles(
+    sample: Sample, names: Sequence[str], goal: Goal | None, target: str | None
+) -> Iterator[ColumnProfile]:
+    for name in names:
         column = sample.whole(name)
         related = goal if name != target else None
         yield profile_column(name, column, sample.of(column), related)
+
+
+def column_names(table: Path) -> list[str]:
+    """The columns of a table, in its order."""
+    return [str(name) for name in pa.parquet.read_schema(table).names]
 
 
 def profile_column(name: str, column: Any, sampled: Any, goal: Goal | None) -> ColumnProfile:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pipelines.config import ConfigError, DataInvalid, nearest
 from pipelines.profiling.assume import TaskChoice, choose_task, likely_targets
 from pipelines.profiling.profile import ColumnProfile, TableProfile, Task
@@ -10,31 +12,35 @@ LEAST_ROWS = 10
 """Rows without which no role has anything in it."""
 
 
-def require_target(profile: TableProfile, target: str | None, again: str) -> ColumnProfile:
-    """The target's column.
+def require_target(names: Sequence[str], target: str, again: str) -> str:
+    """The target, if the data have such a column.
 
     Args:
+        names: of the data's columns.
         again: the command so far, to be completed by `--target COLUMN`.
 
     Raises:
-        ConfigError: no target was named, or one that the data do not have.
+        ConfigError: they have not; the nearest is offered.
     """
-    likely = likely_targets(profile)
-    if target is None:
-        raise ConfigError(
-            "which column is to be predicted?",
-            expected="--target COLUMN",
-            found="none; these look like targets: " + ", ".join(likely) if likely else "none",
-            next=f"{again} --target {shell_word(likely[0] if likely else 'COLUMN')}",
-        )
-    if target in profile.names:
-        return profile.column(target)
-    near = nearest(target, profile.names)
+    if target in names:
+        return target
+    near = nearest(target, names)
     raise ConfigError(
         f"the data have no column '{target}'",
-        expected="one of " + ", ".join(profile.names[:20]) + ", …" * (len(profile.names) > 20),
+        expected="one of " + ", ".join(names[:20]) + ", …" * (len(names) > 20),
         found=target,
-        next=f"{again} --target {shell_word(near or (likely or profile.names)[0])}",
+        next=f"{again} --target {shell_word(near or names[-1])}",
+    )
+
+
+def no_target(profile: TableProfile, again: str) -> ConfigError:
+    """The error for a command without a target, with what looks like one."""
+    likely = likely_targets(profile)
+    return ConfigError(
+        "which column is to be predicted?",
+        expected="--target COLUMN",
+        found="none; these look like targets: " + ", ".join(likely) if likely else "none",
+        next=f"{again} --target {shell_word(likely[0] if likely else 'COLUMN')}",
     )
 
 

@@ -64,6 +64,8 @@ def short(value: float) -> str:
     """A number for people: four significant digits, thousands parted."""
     if value and (abs(value) >= 1e9 or abs(value) < 1e-3):
         return f"{value:.2e}"
+    if float(value).is_integer() and abs(value) < 10_000:
+        return f"{value:.0f}"  # also a year
     if float(value).is_integer() or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4g}"
@@ -139,7 +141,7 @@ def aligned(lines: Iterable[tuple[str, str]], indent: str) -> list[str]:
     pairs = [(indent + text, comment(note)) for text, note in lines]
     room = [(broad(text), broad(note) + 4) for text, note in pairs]
     fitting = [long for (long, behind), (_, note) in zip(room, pairs, strict=True) if note]
-    column = max((long for long in fitting if long <= WIDTH * 2 // 3), default=0)
+    column = max((long for long in fitting if long <= WIDTH - 24), default=0)
     out: list[str] = []
     for (text, note), (long, behind) in zip(pairs, room, strict=True):
         if not note:
