@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Sequence
 
 from pipelines.config import ConfigError, DataInvalid, nearest
@@ -45,10 +47,8 @@ def no_target(profile: TableProfile, again: str) -> ConfigError:
 
 
 def shell_word(text: str) -> str:
-    """A text as one word of a command line."""
-    import shlex
-
-    return shlex.quote(text)
+    """A text as one word of a command line; letters of any script need no quotes."""
+    return text if re.fullmatch(r"[\w@%+=:,./-]+", text) else shlex.quote(text)
 
 
 def require_task(column: ColumnProfile, asked: Task | None) -> TaskChoice:
