@@ -42,7 +42,7 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
         else require_version(require_versions(project, name), number)
     )
     rows = _read(file)
-    answers = _answers(version, rows)
+    answers, absent = _answers(version, rows)
     table = pd.concat([rows.reset_index(drop=True), answers.reset_index(drop=True)], axis=1)
     with writing(target.absolute()) as aside:
         if target.suffix == ".csv":
@@ -52,6 +52,10 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
     Console(highlight=False).print(
         f"{len(table):,} rows scored with {name} version {version.number}: {target}", soft_wrap=True
     )
+    if absent:
+        Console(highlight=False).print(
+            "not in the file, taken as missing in every row: " + ", ".join(absent), soft_wrap=True
+        )
 
 
 def _read(file: Path) -> pd.DataFrame:
@@ -62,7 +66,8 @@ def _read(file: Path) -> pd.DataFrame:
         return pd.read_parquet(table, dtype_backend="numpy_nullable")
 
 
-def _answers(version: Version, rows: pd.DataFrame) -> pd.DataFrame:
+def _answers(version: Version, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The model's answers, and the columns that it wants but can do without and has to."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -78,15 +83,16 @@ def _answers(version: Version, rows: pd.DataFrame) -> pd.DataFrame:
         ) from error
     schema = model.metadata.get_input_schema()
     wanted = schema.input_names()
-    absent = [name for name in schema.required_input_names() if name not in rows]
-    if absent:
+    refused = [name for name in schema.required_input_names() if name not in rows]
+    if refused:
         raise InputError(
             "the file does not have the columns that the model was trained on",
             expected=f"{len(wanted)} columns: " + ", ".join(wanted[:8]) + "…" * (len(wanted) > 8),
-            found="without " + ", ".join(absent[:8]) + "…" * (len(absent) > 8),
+            found="without " + ", ".join(refused[:8]) + "…" * (len(refused) > 8),
         )
     try:
-        answers = model.predict(plain_types(rows[[name for name in wanted if name in rows]]))
+        present = [name for name in wanted if name in rows]
+        answers = model.predict(plain_types(rows[present]))
     except (MlflowException, ValueError) as error:
         raise InputError(
             "the model does not take these rows",
@@ -100,7 +106,7 @@ def _answers(version: Version, rows: pd.DataFrame) -> pd.DataFrame:
             expected="a file without them",
             found=", ".join(map(str, taken)),
         )
-    return pd.DataFrame(answers)
+    return pd.DataFrame(answers), [name for name in wanted if name not in rows]
 
 
 class _Quiet:

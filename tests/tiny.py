@@ -78,11 +78,51 @@ def table(rows: int, target: str, seed: int = 0) -> pd.DataFrame:
     return frame
 
 
-def make_data(project: Project, experiment: Experiment, rows: int = 150, seed: int = 0) -> Path:
+KINDS: dict[str, Any] = {
+    "columns": {
+        "size": {"kind": "ordered", "levels": ["small", "middle", "large"]},
+        "said": {"kind": "text", "words": 3},
+    },
+    "embed_above": 5,
+}
+"""The section `features` for `mixed`."""
+
+
+def mixed(rows: int, seed: int = 0) -> pd.DataFrame:
+    """Raw rows with a column of every kind, with gaps in all but `whole` and the target `y`."""
+    rng = np.random.default_rng(seed)
+    day = np.datetime64("2024-01-01", "s")
+    frame = pd.DataFrame(
+        {
+            "number": pd.Series(rng.integers(0, 9, rows), dtype="Int64"),
+            "colour": rng.choice(["red", "green", "blue"], rows),
+            "shop": [f"shop {i}" for i in rng.integers(0, 7, rows)],
+            "size": rng.choice(["small", "middle", "large"], rows),
+            "member": rng.choice(["Yes", "no"], rows),
+            "flag": pd.Series(rng.random(rows) < 0.5, dtype="boolean"),
+            "when": pd.Series(day + rng.integers(0, 10**8, rows)),
+            "said": [" ".join(words) for words in rng.choice(["a", "b", "ça", "d"], (rows, 4))],
+        }
+    )
+    shop = frame["shop"].str[-1].astype(int)
+    frame = frame.mask(rng.random(frame.shape) < 0.1)
+    whole = rng.normal(size=rows)
+    return frame.assign(whole=whole, y=1000 + 100 * whole + 50 * (shop % 3))
+
+
+def make_data(
+    project: Project,
+    experiment: Experiment,
+    rows: int = 150,
+    seed: int = 0,
+    frame: pd.DataFrame | None = None,
+) -> Path:
     """What the data stages leave: the table, the roles, and the folders `training` and `test`."""
     build = project.build(experiment.name)
     build.mkdir(parents=True, exist_ok=True)
-    frame = table(rows, experiment.data.target, seed)
+    if frame is None:
+        frame = table(rows, experiment.data.target, seed)
+    rows = len(frame)
     frame.to_parquet(build / "table.parquet", index=False)
     places = np.random.default_rng(1).permutation(rows)
     role = np.select([places < rows // 5, places < rows // 3], [TEST, VALIDATION], TRAINING)

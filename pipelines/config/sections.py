@@ -258,7 +258,19 @@ class Feature(Section):
     def _fits(self) -> Self:
         if (self.kind == "ordered") != (self.levels is not None):
             raise ValueError("levels, lowest first, belong to kind: ordered, which needs them")
+        for setting, kind in (("words", "text"), ("size", "category")):
+            if setting in self.model_fields_set and self.kind != kind:
+                raise ValueError(f"{setting} belongs to kind: {kind}, and not to {self.kind}")
         return self
+
+    @field_validator("levels")
+    @classmethod
+    def _levels_differ(cls, levels: tuple[Scalar, ...] | None) -> tuple[Scalar, ...] | None:
+        texts = [str(level) for level in levels or ()]
+        twice = [text for text in texts if texts.count(text) > 1]
+        if twice:
+            raise ValueError(f"lists {twice[0]} twice")
+        return levels
 
 
 class Features(Section):

@@ -138,7 +138,7 @@ def npy(target: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> Iterator[A
 def _raw_rows(target: Path, schema: pa.Schema) -> Iterator[Any]:
     """A Parquet file of raw rows that is written piece by piece."""
     waiting: list[pa.RecordBatch] = []
-    with pa.parquet.ParquetWriter(target, schema, compression="zstd") as writer:
+    with pa.parquet.ParquetWriter(target, schema, compression="snappy") as writer:
 
         def flush() -> None:
             writer.write_table(pa.Table.from_batches(waiting).cast(schema), GROUP)

@@ -69,7 +69,8 @@ def fit(rows: Rows, document: Document) -> Column:
         DataInvalid: a column cannot be made numbers; all such columns are listed.
     """
     features, target = document.features, document.data.target
-    names = feature_columns(rows.schema.names, features, target)
+    present = [name for name in rows.schema.names if name != document.split.given]
+    names = feature_columns(present, features, target)
     declared = declared_kinds(names, features)
     kinds = {name: declared.get(name) or _by_storage(rows, name) for name in names}
     numbers = [name for name in names if kinds[name].kind == "number"]

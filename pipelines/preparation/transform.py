@@ -99,7 +99,7 @@ def labels(values: Any) -> list[str]:
 
     3 and 3.0 are one level, for a column of whole numbers becomes one of floats by its first gap.
     """
-    return [_label(value) for value in values]
+    return [_label(value) for value in (values.tolist() if hasattr(values, "tolist") else values)]
 
 
 def as_text(column: pd.Series) -> pd.Series:
@@ -129,6 +129,8 @@ def _distinct(column: pd.Series) -> tuple[Any, Any]:
 
 
 def _label(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     if value is None or value is pd.NA or value != value:
         return MISSING
     if isinstance(value, bool | np.bool_):

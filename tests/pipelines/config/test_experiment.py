@@ -193,6 +193,23 @@ def test_a_wrong_value_is_refused_with_place_expected_and_found(
         load(**sections)
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("{kind: ordered}", "levels, lowest first, belong to kind: ordered"),
+        ("{kind: category, levels: [a, b]}", "levels, lowest first, belong to kind: ordered"),
+        ("{kind: ordered, levels: [a, b, a]}", "lists a twice"),
+        ("{kind: date, words: 5}", "words belongs to kind: text, and not to date"),
+        ("{kind: text, size: 5}", "size belongs to kind: category, and not to text"),
+    ],
+)
+def test_settings_of_a_column_that_do_not_fit_its_kind_are_refused(
+    load: Load, kind: str, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"(?s)features\.columns\.a.*{words}"):
+        load(features=f"{{columns: {{a: {kind}}}}}")
+
+
 def test_the_metrics_of_the_other_task_are_refused(load: Load) -> None:
     regression = "{path: data/a/a.csv, target: y, task: regression}"
     with pytest.raises(

@@ -31,6 +31,18 @@ def test_a_class_without_rows_in_the_sample_has_no_share() -> None:
         np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-6)
 
 
+@pytest.mark.parametrize("classes", [2, None])
+def test_codes_become_a_column_each_for_the_linear_model(
+    classes: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.evaluation.baselines.PART", 7)
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.normal(size=300), rng.integers(0, 6, 300)], axis=1).astype(np.float32)
+    y = (x[:, 1] % 2).astype(np.int32 if classes else np.float32)  # no line through the codes
+    made = baseline_outputs(x[:200], y[:200], x[200:], classes, [6])["linear"]
+    assert score("accuracy" if classes else "r2", y[200:], made) > 0.95
+
+
 def test_pictures_are_flattened_and_values_predicted() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 2, 3)).astype(np.float32)

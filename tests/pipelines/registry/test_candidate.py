@@ -15,9 +15,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tiny import DIGEST, make_data, make_project, table, write_experiment
+from tiny import DIGEST, KINDS, make_data, make_project, mixed, table, write_experiment
 
-from pipelines.config import EnvironmentFault, Experiment, Project, load_experiment
+from pipelines.config import (
+    EnvironmentFault,
+    Experiment,
+    InputError,
+    Project,
+    load_experiment,
+)
 from pipelines.evaluation import Evaluation, Predictions, evaluate, read_predictions
 from pipelines.evaluation.predictions import write_predictions
 from pipelines.registry import (
@@ -46,10 +52,20 @@ VALUES = {
     "features": {"scale": "minmax"},
 }
 
+OF_ALL_KINDS = {
+    "data": {"target": "y", "task": "regression"},
+    "training": {"epochs": 30, "optimizer": {"Adam": {"learning_rate": 0.03}}},
+    "features": {**KINDS, "scale_target": True},
+}
+
 BY_HAND = {
     "data": {"target": "flag"},
     "model": {"layers": None, "builder": "a_models:build"},
 }
+
+MODELS: dict[str, dict[str, Any]] = {
+    "tiny": {}, "weights": VALUES, "by_hand": BY_HAND, "kinds": OF_ALL_KINDS,
+}  # fmt: skip
 
 A_MODELS = """
 import keras
@@ -130,7 +146,7 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
 def milled(
     store_once: Path, tmp_path_factory: pytest.TempPathFactory, pool: Pool, rehearsal: Rehearsal
 ) -> Project:
-    """A project with three registered models; copied, never changed."""
+    """A project with four registered models; copied, never changed."""
     project = make_project(tmp_path_factory.mktemp("milled") / "project")
     shutil.copytree(store_once, project.store)
     (project.experiments / "a_models.py").write_text(A_MODELS)
@@ -139,8 +155,9 @@ def milled(
     mill = Mill(project, pool, rehearsal)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        for name, changes in (("tiny", {}), ("weights", VALUES), ("by_hand", BY_HAND)):
-            make_data(project, write_experiment(project, name, **changes))
+        for name, changes in MODELS.items():
+            frame = mixed(300) if name == "kinds" else None
+            make_data(project, write_experiment(project, name, **changes), frame=frame)
             mill.train(name, **changes)
             mill.register(name)
     return project
@@ -155,7 +172,7 @@ def mill(milled: Project, tmp_path: Path, pool: Pool, rehearsal: Rehearsal) -> M
     return Mill(project, pool, rehearsal)
 
 
-@pytest.mark.parametrize("name", ["tiny", "weights", "by_hand"])
+@pytest.mark.parametrize("name", MODELS)
 def test_the_first_candidate_becomes_champion_and_its_version_says_why(
     mill: Mill, name: str
 ) -> None:
@@ -184,12 +201,17 @@ import json, sys, warnings
 import mlflow, pandas as pd
 from fastapi.testclient import TestClient
 from mlflow.pyfunc import scoring_server
-store, rows = sys.argv[1:]
+store, rows, mixed = sys.argv[1:]
 mlflow.set_tracking_uri(store)
 load = lambda name: mlflow.pyfunc.load_model(f"models:/{name}@champion")
 tiny, weights, by_hand = load("tiny"), load("weights"), load("by_hand")
 rows = pd.read_parquet(rows)
+kinds, mixed = load("kinds"), pd.read_json(mixed, dtype=False, convert_dates=False)
 said = {
+    "kinds": kinds.predict(mixed),
+    "kinds without a column": kinds.predict(mixed.drop(columns=["when", "shop"])),
+    "kinds with gaps": kinds.predict(mixed.assign(when=None, shop=None)),
+    "a kind unseen": kinds.predict(mixed.assign(shop="shop 99", colour="grey")),
     "tiny": tiny.predict(rows),
     "weights": weights.predict(rows),
     "by_hand": by_hand.predict(rows),
@@ -202,9 +224,14 @@ said = {
 }
 served = TestClient(scoring_server.init(tiny))
 columns = {"width": [5, 6.5], "height": [3, None], "colour": ["red", None]}
+one = json.loads(mixed.head(2).drop(columns="colour").to_json(orient="records"))
+kind_served = TestClient(scoring_server.init(kinds)).post(
+    "/invocations", json={"dataframe_records": one})
 answer = served.post("/invocations", json={"dataframe_split": {
     "columns": list(columns), "data": list(zip(*columns.values()))}})
 said["served"] = pd.DataFrame(answer.json()["predictions"])
+said["kinds served"] = pd.DataFrame(kind_served.json()["predictions"])
+said["kinds asked"] = kinds.predict(mixed.head(2).assign(colour=None))
 said["asked"] = tiny.predict(pd.DataFrame(columns))
 said = {name: json.loads(frame.to_json(orient="split")) for name, frame in said.items()}
 try:
@@ -232,7 +259,9 @@ def said(milled: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     store = f"sqlite:///{milled.store / 'mlflow.db'}"
-    command = [sys.executable, "-I", "-c", STRANGER, store, str(folder / "rows.parquet")]
+    files = [str(folder / "rows.parquet"), str(folder / "mixed.json")]
+    mixed(60, seed=5).to_json(files[1], orient="records", date_format="iso")
+    command = [sys.executable, "-I", "-c", STRANGER, store, *files]
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout.splitlines()[-1]))
@@ -283,6 +312,41 @@ def test_a_missing_column_and_text_for_a_number_are_errors(said: dict[str, Any])
     assert "width" in said["without width"]
     assert "missing" in said["without width"]
     assert "width" in said["text for width"]
+
+
+def test_rows_of_every_kind_are_answered_in_the_unit_of_the_target(said: dict[str, Any]) -> None:
+    answers = frame_of(said["kinds"])["prediction"]
+    truth = mixed(60, seed=5)["y"]
+    assert np.corrcoef(answers, truth)[0, 1] > 0.6
+    assert abs(answers.mean() - truth.mean()) < 100
+    assert np.isfinite(frame_of(said["a kind unseen"])["prediction"]).all()
+
+
+def test_a_column_that_had_gaps_in_training_may_be_absent_also_when_served(
+    said: dict[str, Any],
+) -> None:
+    assert said["kinds without a column"]["data"] == said["kinds with gaps"]["data"]
+    served, asked = frame_of(said["kinds served"]), frame_of(said["kinds asked"])
+    pd.testing.assert_frame_equal(served, asked, rtol=1e-6)
+
+
+def test_score_says_which_absent_columns_it_takes_as_missing_and_refuses_without_others(
+    mill: Mill, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flows.score import score
+
+    monkeypatch.chdir(mill.project.root)
+    rows = mixed(40, seed=7).drop(columns="y")
+    rows.drop(columns=["when", "shop"]).to_csv("part.csv", index=False)
+    rows.assign(when=None, shop=None).to_csv("gaps.csv", index=False)
+    for name in ("part", "gaps"):
+        score("kinds", Path(f"{name}.csv"), None, None)
+    assert "missing in every row: when, shop\n" in capsys.readouterr().out
+    part, gaps = (pd.read_csv(f"{name}.scored.csv")["prediction"] for name in ("part", "gaps"))
+    np.testing.assert_array_equal(part, gaps)
+    rows.drop(columns="whole").to_csv("whole.csv", index=False)
+    with pytest.raises(InputError, match=r"(?s)does not have the columns.*without whole"):
+        score("kinds", Path("whole.csv"), None, None)
 
 
 def tampered(mill: Mill, name: str) -> None:

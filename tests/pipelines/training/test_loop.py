@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tiny import make_project, write_experiment
 
 from pipelines.config import Recipe
 from pipelines.training.loop import Program, row_order
-from pipelines.training.model import build_model, targets
+from pipelines.training.model import build_model, class_weights, targets
 
 ROWS, COLUMNS, EPOCHS, BATCH = 90, 5, 3, 16
 
@@ -136,6 +137,38 @@ def test_weights_and_logs_are_those_of_keras_on_the_same_batches(
     for ours, theirs in pairs:
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5, err_msg=ours.path)
     assert int(mine.optimizer.iterations) == EPOCHS * 5
+
+
+@pytest.mark.parametrize(
+    "made", ["dropout, batch normalization and Adam", "one sigmoid for two classes"], indirect=True
+)
+def test_class_weights_act_as_in_keras_on_the_same_batches(made: tuple[Recipe, int]) -> None:
+    recipe, outputs = made
+    by_class = {"0": 0.3, "1": 4.0}
+    asked = recipe.training.model_copy(update={"class_weight": by_class})
+    recipe = replace(recipe, training=asked)
+    x, places = rows(outputs)
+    mine, keras_own = build(recipe, outputs), build(recipe, outputs)
+    y = targets(places, mine, recipe.task)
+    weights = class_weights(recipe, range(outputs), places[:70])
+    program = Program(mine, (x[:70], y[:70], weights), (x[70:], y[70:]))
+    program.reset(build(recipe, outputs))
+    for epoch in range(EPOCHS):
+        logs = program.epoch(5, epoch, BATCH)
+        order = row_order(5, epoch, 70)
+        fitted = keras_own.fit(
+            x[order],
+            y[order],
+            batch_size=BATCH,
+            shuffle=False,
+            class_weight={int(name): weight for name, weight in by_class.items()},
+            validation_data=(x[70:], y[70:]),
+            verbose=0,
+        )
+        expected = {name: values[0] for name, values in fitted.history.items()}
+        assert logs == pytest.approx(expected, rel=1e-4)
+    for ours, theirs in zip(mine.variables, keras_own.variables, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5, err_msg=ours.path)
 
 
 @pytest.mark.parametrize("made", ["regression with a schedule"], indirect=True)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from tiny import make_project, write_experiment
 
 from pipelines.config import ConfigError, Project
-from pipelines.training.model import build_model, targets
+from pipelines.training.model import build_model, class_weights, targets
 
 
 @pytest.fixture
@@ -61,6 +62,66 @@ def test_arguments_may_hold_keras_objects(home: Project) -> None:
     assert model.layers[0].kernel_constraint.max_value == 3
     np.testing.assert_array_equal(model.layers[0].kernel, np.full((5, 4), 2.0))
     assert type(model.optimizer._learning_rate).__name__ == "ExponentialDecay"
+
+
+def embedded(home: Project, **changes: Any) -> Any:
+    experiment = write_experiment(home, **changes)
+    recipe = experiment.recipe(experiment.document.parameters)
+    return build_model(recipe, (5,), 3, home.experiments, [(4, 2), (9, 3)])
+
+
+def test_codes_are_embedded_before_the_layers_and_a_saved_model_does_so_too(
+    home: Project, tmp_path: Path
+) -> None:
+    model = embedded(home)
+    assert (model.input_shape, model.output_shape) == ((None, 5), (None, 3))
+    assert model.layers[0].output_shape == (None, 3 + 2 + 3)
+    rows = np.array([[0.5, 1, 2, 0, 8], [0.5, 1, 2, 3, 8], [0.5, 1, 2, 0, 8]], np.float32)
+    made = np.asarray(model(rows))
+    assert not np.array_equal(made[0], made[1])
+    np.testing.assert_array_equal(made[0], made[2])
+    model.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras", compile=False, safe_mode=True)
+    np.testing.assert_array_equal(loaded(rows), made)
+
+
+def test_a_model_of_codes_alone_is_built(home: Project) -> None:
+    experiment = write_experiment(home)
+    recipe = experiment.recipe(experiment.document.parameters)
+    model = build_model(recipe, (1,), 3, home.experiments, [(4, 2)])
+    assert model.layers[0].output_shape == (None, 2)
+
+
+def test_a_builder_is_given_the_rows_with_their_codes(home: Project) -> None:
+    (home.experiments / "my_models.py").write_text(BUILDER)
+    model = embedded(home, model={"layers": None, "builder": "my_models:build"})
+    assert [type(layer).__name__ for layer in model.layers] == ["Dense", "Dense"]
+
+
+def weighted(home: Project, asked: Any, classes: Sequence[Any] = ("low", "top")) -> list[float]:
+    experiment = write_experiment(home, training={"class_weight": asked})
+    recipe = experiment.recipe(experiment.document.parameters)
+    found = class_weights(recipe, classes, np.array([0, 0, 0, 1], np.int32))
+    return [] if found is None else found.tolist()
+
+
+def test_balanced_classes_weigh_the_same_together_as_scikit_learn_has_them(home: Project) -> None:
+    from sklearn.utils.class_weight import compute_sample_weight
+
+    expected = compute_sample_weight("balanced", [0, 0, 0, 1])
+    np.testing.assert_allclose(weighted(home, "balanced"), expected, rtol=1e-6)
+
+
+def test_classes_weigh_what_the_file_says_and_1_where_it_says_nothing(home: Project) -> None:
+    assert weighted(home, None) == []
+    assert weighted(home, {"top": 5.0}) == [1, 1, 1, 5]
+    assert weighted(home, {"true": 2.0}, [False, True]) == [1, 1, 1, 2]
+    assert weighted(home, {"3": 0.5, "7": 2.0}, [3, 7]) == [0.5, 0.5, 0.5, 2]
+
+
+def test_a_weight_for_an_unknown_class_is_an_error_with_the_nearest(home: Project) -> None:
+    with pytest.raises(ConfigError, match=r"(?s)class_weight: there is no class 'tip'.*mean top\?"):
+        weighted(home, {"tip": 2.0})
 
 
 def test_one_seed_gives_one_model(home: Project) -> None:

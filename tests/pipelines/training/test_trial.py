@@ -40,6 +40,12 @@ class Lab:
         self.bench = Bench()
         self.runs = 0
 
+    def embedded(self) -> Path:
+        """The same rows with the colour as a code, weighted by class."""
+        changes = {"features": {"embed_above": 2}, "training": {"class_weight": "balanced"}}
+        experiment = write_experiment(self.project, "embedded", **changes)
+        return make_data(self.project, experiment) / "training"
+
     def recipe(self, **training: Any) -> Recipe:
         experiment = write_experiment(self.project, model=STATEFUL, training=training)
         return experiment.recipe(experiment.document.parameters)
@@ -176,6 +182,22 @@ def test_an_interrupted_trial_goes_on_to_the_same_end(
     assert seen[0] == 4  # epochs 1 to 3 were not done again
     assert_same(whole, folder)
     assert result_of(folder).stopped_early is (stopping is not None)
+
+
+def test_an_interrupted_trial_with_embeddings_and_weights_goes_on_to_the_same_end(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("pipelines.training.trial.SAVE_EVERY", 0.0)
+    monkeypatch.setattr(lab, "data", lab.embedded())
+    recipe = lab.recipe(epochs=4, class_weight="balanced")
+    whole = lab.run(recipe)
+    assert weights_of(whole)[0].shape == (5, 3)  # of the embedding
+    with pytest.raises(Crash):
+        lab.run(recipe, tmp_path, crash_after(3))
+    lab.run(recipe, tmp_path)
+    assert_same(whole, tmp_path)
+    unweighted = lab.run(lab.recipe(epochs=4))  # on a program of its own
+    assert not np.array_equal(weights_of(unweighted)[-1], weights_of(whole)[-1])
 
 
 @pytest.mark.parametrize("stopping", [None, {"patience": 50}])
