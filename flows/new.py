@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -45,7 +46,6 @@ from pipelines.profiling import (
 )
 from pipelines.profiling.profile import column_names
 from pipelines.profiling.target import no_target, require_target, require_task, shell_word
-from pipelines.tracking.lineage import redact
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:.+")
@@ -154,11 +154,11 @@ def require_free(project: Project, name: str) -> None:
 
 def _place(project: Project, name: str, data: str) -> Place:
     if ADDRESS.fullmatch(data) and not Path(data).exists():
-        if redact(data) != data:
+        if (secret := urlsplit(data).password) is not None:
             raise ConfigError(
                 "an address with a password would stand in the experiment file, for all to read",
                 expected="the password in the environment",
-                found=redact(data),
+                found=data.replace(f":{secret}@", ":***@"),
             )
         return Place(data, f"data/{name}/{_file_name(data, name)}", data, False)
     path = Path(data).expanduser().resolve()
@@ -188,7 +188,8 @@ def _file_name(address: str, name: str) -> str:
     kind, _, rest = address.partition(":")
     last = rest.split("?")[0].rstrip("/").rpartition("/")[2] if rest else kind
     if "://" not in address and rest:
-        return f"{last}.csv" if re.fullmatch(r"[\w-]+", last) else f"{name}.csv"
+        stem = last if re.fullmatch(r"[\w-]+", last) else name
+        return f"{stem}.npz" if kind == "keras" else f"{stem}.csv"
     fits = last and last.isprintable() and not last.startswith(".") and "\\" not in last
     return last if fits else f"{name}.csv"
 
