@@ -21,6 +21,7 @@ from flows import profile as screen
 from pipelines.config import (
     ConfigError,
     EnvironmentFault,
+    InputError,
     Project,
     file_digest,
     load_experiment,
@@ -160,7 +161,7 @@ def _place(project: Project, name: str, data: str) -> Place:
                 expected="the password in the environment",
                 found=data.replace(f":{secret}@", ":***@"),
             )
-        return Place(data, f"data/{name}/{_file_name(data, name)}", data, False)
+        return Place(data, f"data/{name}/{_file_of(data, name)}", data, False)
     path = Path(data).expanduser().resolve()
     if not path.exists():
         near = nearest(path.name, (p.name for p in path.parent.glob("*")))
@@ -176,22 +177,26 @@ def _place(project: Project, name: str, data: str) -> Place:
     if inside is not None and inside.parts[0] == "data" and len(inside.parts) > 2:
         return Place(inside.as_posix(), inside.as_posix(), None, True)
     source = inside.as_posix() if inside is not None else None
-    return Place(str(path), f"data/{name}/{_file_name(path.name, name)}", source, False)
+    return Place(str(path), f"data/{name}/{_plain(path.name, name)}", source, False)
 
 
 def _within(project: Project, path: Path) -> bool:
     return path.is_relative_to(project.root.resolve())
 
 
-def _file_name(address: str, name: str) -> str:
-    """The file's own name where it has a plain one, else the experiment's."""
+def _file_of(address: str, name: str) -> str:
+    """What the data of an address will be called: as there, where that is a file's name."""
     kind, _, rest = address.partition(":")
-    last = rest.split("?")[0].rstrip("/").rpartition("/")[2] if rest else kind
-    if "://" not in address and rest:
-        stem = last if re.fullmatch(r"[\w-]+", last) else name
-        return f"{stem}.npz" if kind == "keras" else f"{stem}.csv"
-    fits = last and last.isprintable() and not last.startswith(".") and "\\" not in last
-    return last if fits else f"{name}.csv"
+    if "://" in address:
+        return _plain(urlsplit(address).path.rstrip("/").rpartition("/")[2], name)
+    stem = rest if re.fullmatch(r"[\w-]+", rest) else name
+    return f"{stem}.npz" if kind == "keras" else f"{stem}.csv"
+
+
+def _plain(file: str, name: str) -> str:
+    """The file's own name where it has a plain one, else the experiment's."""
+    fits = file and file.isprintable() and not file.startswith(".") and "\\" not in file
+    return file if fits else f"{name}.csv"
 
 
 @contextmanager
@@ -224,12 +229,24 @@ def alone(project: Project) -> Iterator[Path]:
 def _bring(project: Project, place: Place, aside: Path) -> Path:
     """The raw data, in the project already or fetched aside."""
     if place.there:
+        if versions.data_state(project, place.folder) is DataState.EDITED:
+            raise _edited(place)
         return project.root / place.path
     _require_no_data(project, place, None)
     raw = aside / "data" / Path(place.path).name
     fetch(project, place.given, raw)
     _require_no_data(project, place, raw)
     return raw
+
+
+def _edited(place: Place) -> InputError:
+    return InputError(
+        f"data/{place.folder} was edited by hand",
+        expected="the bytes that data.dvc pins",
+        found="others",
+        next=f"cp {shell_word(place.path)} elsewhere, and --data elsewhere   takes it in as new "
+        "data\ndvc checkout data   throws the edit away",
+    )
 
 
 def _require_no_data(project: Project, place: Place, raw: Path | None) -> None:

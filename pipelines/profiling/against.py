@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pipelines.profiling.profile import ColumnProfile, Sample, as_codes, as_numbers
 from pipelines.profiling.relation import Goal
-from pipelines.profiling.text import moment, short
+from pipelines.profiling.text import writer
 
 BINS = 8
 """Bins of equal count of a number, or levels of a text."""
@@ -68,7 +68,7 @@ def _bins(x: npt.NDArray[np.float64], column: ColumnProfile) -> Any:
     edges: Any = (
         np.unique(np.quantile(finite, np.linspace(0, 1, BINS + 1)))[:-1] if len(finite) else []
     )
-    write = moment if column.type == "date" else short
+    write = writer(column.type, column.quantiles[0], column.quantiles[-1])
     places = np.searchsorted(edges, x, side="right") - 1
     places[~np.isfinite(x)] = len(edges)
     return places, [*(f"≥ {write(edge)}" for edge in edges), "no value"]

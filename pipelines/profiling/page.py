@@ -12,7 +12,7 @@ from pipelines.profiling.against import against
 from pipelines.profiling.assume import NEARLY, Assumption
 from pipelines.profiling.profile import ColumnProfile, Sample, TableProfile, Task, read_goal
 from pipelines.profiling.relation import Goal
-from pipelines.profiling.text import comment, moment, short
+from pipelines.profiling.text import comment, short, writer
 
 CARDS = 60
 """Columns that are drawn, those that tell most about the target first; the table has all."""
@@ -160,7 +160,7 @@ def _against_target(column: ColumnProfile, sample: Sample, goal: Goal, target: s
 
 def _distribution(column: ColumnProfile) -> str:
     if column.heights and not _few(column):
-        write = moment if column.type == "date" else short
+        write = writer(column.type, *column.ends)
         ends = [write(end) for end in column.ends]
         cut = column.quantiles and tuple(column.ends) != (column.quantiles[0], column.quantiles[-1])
         drawn = plots.histogram(column.heights, *ends)
@@ -188,8 +188,8 @@ def summary(column: ColumnProfile, levels: int) -> str:
     if not column.present:
         return "no value"
     if column.quantiles and not (column.levels and column.distinct <= 2):
-        write = moment if column.type == "date" else short
         low, _, middle, _, high = column.quantiles
+        write = writer(column.type, low, high)
         return f"{write(low)} … {write(middle)} … {write(high)}"
     if not column.levels or (column.words >= 2 and column.distinct_share > 0.5):
         return f"{column.words:.0f} words in the mean" if column.words >= 2 else "all different"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from pipelines.profiling.against import CLASSES, Bin
+from pipelines.profiling.text import short
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, which colour-blind readers tell apart."""
@@ -80,7 +81,9 @@ def ranges(bins: Sequence[Bin]) -> str:
         lines.append(
             _rectangle(middle - 1.5, top + 2, 3, LINE - 4, COLOURS[0], f"{made.rows} rows")
         )
-    return _picture("".join(lines), max(len(bins), 1) * LINE)
+    below = len(bins) * LINE + 13
+    lines.append(_text(LABEL, below, short(low)) + _text(WIDE - 4, below, short(high), "end"))
+    return _picture("".join(lines), below + 5)
 
 
 def legend(classes: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,6 +79,17 @@ def moment(seconds: float) -> str:
     return at.strftime(
         "%Y-%m-%d" if (at.hour, at.minute, at.second) == (0, 0, 0) else "%Y-%m-%d %H:%M"
     )
+
+
+DAYS = 5 * 86400.0
+"""Span of dates from which the time of day is left out."""
+
+
+def writer(type: str, low: float, high: float) -> Callable[[float], str]:
+    """How values of a column of this type and span are written for people."""
+    if type != "date":
+        return short
+    return (lambda value: moment(value)[:10]) if high - low > DAYS else moment
 
 
 def outward(low: float, high: float) -> tuple[float, float]:

@@ -110,6 +110,21 @@ def test_an_address_stands_in_the_file_as_the_source(project: Project) -> None:
     assert (data.source, data.path) == ("sklearn:iris", "data/flowers/iris.csv")
 
 
+@pytest.mark.parametrize(
+    ("address", "file"),
+    [
+        ("https://host/a/customers.csv.gz?token=1", "customers.csv.gz"),
+        ("https://host/", "churn.csv"),
+        ("s3://bucket/folder/rows.parquet", "rows.parquet"),
+        ("openml:credit-g", "credit-g.csv"),
+        ("openml:credit-g@1", "churn.csv"),
+        ("keras:mnist", "mnist.npz"),
+    ],
+)
+def test_the_data_of_an_address_are_called_as_there(address: str, file: str) -> None:
+    assert module._place(Project(Path()), "churn", address).path == f"data/churn/{file}"
+
+
 def test_a_file_of_the_project_is_a_source_too(project: Project) -> None:
     customers(project.root / "inbox" / "a.csv")
     make("churn", "inbox/a.csv")
@@ -198,6 +213,15 @@ def test_data_of_that_name_are_never_touched(project: Project, raw: Path) -> Non
     before = state(project)
     with pytest.raises(ConfigError, match="data/churn is there already"):
         make("churn", raw)
+    assert state(project) == before
+
+
+def test_pinned_data_that_were_edited_are_not_taken_in_by_the_way(project: Project) -> None:
+    file = project.root / "data" / "digits" / "digits.csv"
+    file.write_text(file.read_text() + "1," * 64 + "1\n")
+    before = state(project)
+    with pytest.raises(InputError, match="data/digits was edited by hand"):
+        make("more", file, target="digit")
     assert state(project) == before
 
 
