@@ -164,7 +164,7 @@ def tables(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
     return columns, draw(st.sampled_from(names))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tables())
 def test_any_small_table_gives_a_draft_that_loads_and_that_its_own_data_keep(
     empty: Project, made: tuple[dict[str, Any], str]
