@@ -88,6 +88,35 @@ def run(name: Name, parameter: Override = [], force: Force = False) -> None:  # 
 
 
 @app.command()
+def new(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What the experiment shall be called.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="FILE", help="A file, a folder or an address."),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="classification or regression; default: by the target.")
+    ] = None,
+    example: Annotated[
+        str | None, typer.Option("--example", metavar="NAME", help="Start from examples/NAME.yaml.")
+    ] = None,
+    origin: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="Where the example's data files are."),
+    ] = None,
+) -> None:
+    """Draft an experiment from a data file, or copy an example."""
+    from flows.new import begin
+
+    begin(name, data, target, task, example, origin)
+
+
+@app.command()
 def plan(name: Name, parameter: Override = [], force: Force = False) -> None:  # noqa: B006
     """Show what a run would do, step by step and trial by trial, and why."""
     project, experiment = _load(name, parameter)

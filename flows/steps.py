@@ -16,6 +16,7 @@ from pipelines.evaluation import Evaluation, evaluate
 from pipelines.ingestion import versions
 from pipelines.ingestion.snapshot import Snapshot, snapshot
 from pipelines.preparation import ROLES
+from pipelines.profiling.declared import current_page
 from pipelines.registry import (
     Decision,
     Package,
@@ -244,6 +245,9 @@ def describe_run(run: Session, digests: Mapping[str, str], plans: Sequence[Trial
     for file in (run.build / name for name in found):
         if file.exists():
             tracker.log_file(file, "validation")
+    page = current_page(run.project, experiment.name, digests[f"data/{experiment.data.folder}"])
+    if page is not None:
+        tracker.log_file(page)
 
 
 def data_inputs(run: Session, roles: Sequence[str]) -> list[DataInput]:

@@ -1,0 +1,401 @@
+"""`gristmill new`: from a file that nobody cleaned to an experiment that runs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast, get_args
+from urllib.parse import urlsplit
+
+from rich.console import Console
+
+from flows import profile as screen
+from pipelines.config import (
+    ConfigError,
+    EnvironmentFault,
+    InputError,
+    Project,
+    file_digest,
+    load_experiment,
+    nearest,
+)
+from pipelines.config.sections import Csv, Data
+from pipelines.ingestion import fetch, versions
+from pipelines.ingestion.readers.dialect import sniff_csv
+from pipelines.ingestion.readers.formats import find_format
+from pipelines.ingestion.readers.marks import MISSING
+from pipelines.ingestion.table import ingest_file
+from pipelines.ingestion.versions import DataState
+from pipelines.profiling import (
+    FEW_ROWS,
+    RARE,
+    TELLS_ALL,
+    Draft,
+    Task,
+    assume,
+    profile_table,
+    write_draft,
+    write_page,
+)
+from pipelines.profiling.profile import column_names
+from pipelines.profiling.target import no_target, require_target, require_task, shell_word
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:.+")
+
+USUAL = Csv(delimiter=",", quote='"', decimal=".", encoding="utf-8", missing=MISSING)
+"""The dialect that needs no words."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the data come from and where they will be.
+
+    Attributes:
+        given: what stands after `--data`: an address, or a path as the project sees it.
+        path: of the data in the project, below `data/`.
+        source: for the experiment file; None for what is on this machine alone.
+        there: whether they are in the project already.
+    """
+
+    given: str
+    path: str
+    source: str | None
+    there: bool
+
+    @property
+    def folder(self) -> str:
+        return self.path.split("/")[1]
+
+
+def begin(
+    name: str,
+    data: str | None,
+    target: str | None,
+    task: str | None,
+    example: str | None,
+    origin: Path | None,
+) -> None:
+    """What the command line asks for: a draft from data, or a copy of an example.
+
+    Raises:
+        GristmillError: the options do not go together, or what they name is wrong.
+    """
+    if task not in (None, *get_args(Task)):
+        raise ConfigError(
+            f"there is no task '{task}'",
+            expected=" or ".join(get_args(Task)),
+            found=f"--task {task}",
+            next=f"--task {nearest(task or '', get_args(Task)) or 'classification'}",
+        )
+    if (data is None) == (example is None) or (example is None and origin is not None):
+        raise ConfigError(
+            "an experiment begins with data or with an example",
+            expected="--data FILE [--target COLUMN], or --example NAME [--from FOLDER]",
+            found="both" if data and example else "--from alone" if origin else "neither",
+            next=f"gristmill new {name} --data FILE --target COLUMN",
+        )
+    if example is not None:
+        from flows.example import copy_example
+
+        copy_example(name, example, origin)
+    elif data is not None:
+        new(name, data, target, cast("Task | None", task))
+
+
+def new(name: str, data: str, target: str | None, task: Task | None) -> None:
+    """Reads the data, drafts the experiment, shows what was assumed, and takes both in.
+
+    Raises:
+        GristmillError: whatever is wrong; nothing is left behind.
+    """
+    project = Project.find()
+    project.require_git()
+    require_free(project, name)
+    place = _place(project, name, data)
+    again = f"gristmill new {name} --data {shell_word(data)}"
+    console = Console(highlight=False)
+    with alone(project) as aside:
+        raw = _bring(project, place, aside)
+        draft = _draft(project, name, place, raw, aside, target, task, again, console)
+        take_in(project, name, place, raw, aside)
+    _say_end(console, draft)
+
+
+def require_free(project: Project, name: str) -> None:
+    """Raises ConfigError unless an experiment may have this name and none has it."""
+    if not NAME.fullmatch(name):
+        near = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-")
+        raise ConfigError(
+            f"an experiment cannot be called {name!r}",
+            expected="a letter from a to z, then letters, digits, _ or -, 63 in all: it names "
+            "files,\nstages, a model and pages of three tools (columns and values may be in any "
+            "script)",
+            found=name,
+            next=f"gristmill new {near} …" if NAME.fullmatch(near) else "gristmill new churn …",
+        )
+    same = [other for other in project.experiment_names() if other.lower() == name.lower()]
+    if same:
+        raise ConfigError(
+            f"there is an experiment '{same[0]}' already, and `new` never overwrites",
+            expected="a name that is free",
+            found=f"experiments/{same[0]}.yaml",
+            next=f"gristmill new {name}_2 …   beside it\n"
+            f"gristmill data refresh {same[0]} --data FILE   for new rows of the same data",
+        )
+
+
+def _place(project: Project, name: str, data: str) -> Place:
+    if ADDRESS.fullmatch(data) and not Path(data).exists():
+        if (secret := urlsplit(data).password) is not None:
+            raise ConfigError(
+                "an address with a password would stand in the experiment file, for all to read",
+                expected="the password in the environment",
+                found=data.replace(f":{secret}@", ":***@"),
+            )
+        return Place(data, f"data/{name}/{_file_of(data, name)}", data, False)
+    path = Path(data).expanduser().resolve()
+    if not path.exists():
+        near = nearest(path.name, (p.name for p in path.parent.glob("*")))
+        raise ConfigError(
+            "the data file is not there",
+            expected="a file, a folder or an address after --data",
+            found=f"nothing at {data}",
+            next=f"gristmill new {name} --data {shell_word(str(Path(data).with_name(near)))}"
+            if near
+            else "",
+        )
+    inside = path.relative_to(project.root.resolve()) if _within(project, path) else None
+    if inside is not None and inside.parts[0] == "data" and len(inside.parts) > 2:
+        return Place(inside.as_posix(), inside.as_posix(), None, True)
+    source = inside.as_posix() if inside is not None else None
+    return Place(str(path), f"data/{name}/{_plain(path.name, name)}", source, False)
+
+
+def _within(project: Project, path: Path) -> bool:
+    return path.is_relative_to(project.root.resolve())
+
+
+def _file_of(address: str, name: str) -> str:
+    """What the data of an address will be called: as there, where that is a file's name."""
+    kind, _, rest = address.partition(":")
+    if "://" in address:
+        return _plain(urlsplit(address).path.rstrip("/").rpartition("/")[2], name)
+    stem = rest if re.fullmatch(r"[\w-]+", rest) else name
+    return f"{stem}.npz" if kind == "keras" else f"{stem}.csv"
+
+
+def _plain(file: str, name: str) -> str:
+    """The file's own name where it has a plain one, else the experiment's."""
+    fits = file and file.isprintable() and not file.startswith(".") and "\\" not in file
+    return file if fits else f"{name}.csv"
+
+
+@contextmanager
+def alone(project: Project) -> Iterator[Path]:
+    """A folder to prepare everything in; it is gone at the end, whatever happens.
+
+    The lock is on the folder of the experiments itself and ends with the process: what an earlier,
+    killed one has left can be cleared.
+    """
+    build = project.root / "build"
+    build.mkdir(exist_ok=True)
+    lock = os.open(project.experiments, os.O_RDONLY)
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise EnvironmentFault(
+                "another `gristmill new` is at work here", next="wait for it and try again"
+            ) from error
+        for left in build.glob(".new-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=build, prefix=".new-") as aside:
+            yield Path(aside)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        os.close(lock)
+
+
+def _bring(project: Project, place: Place, aside: Path) -> Path:
+    """The raw data, in the project already or fetched aside."""
+    if place.there:
+        if versions.data_state(project, place.folder) is DataState.EDITED:
+            raise _edited(place)
+        return project.root / place.path
+    _require_no_data(project, place, None)
+    raw = aside / "data" / Path(place.path).name
+    fetch(project, place.given, raw)
+    _require_no_data(project, place, raw)
+    return raw
+
+
+def _edited(place: Place) -> InputError:
+    return InputError(
+        f"data/{place.folder} was edited by hand",
+        expected="the bytes that data.dvc pins",
+        found="others",
+        next=f"cp {shell_word(place.path)} elsewhere, and --data elsewhere   takes it in as new "
+        "data\ndvc checkout data   throws the edit away",
+    )
+
+
+def _require_no_data(project: Project, place: Place, raw: Path | None) -> None:
+    """Other data of this name are never touched; the same file is what a killed `new` has left."""
+    folder = project.root / "data" / place.folder
+    pinned = versions.data_state(project, place.folder) is DataState.MISSING
+    if not pinned and not (folder.is_dir() and any(folder.iterdir())):
+        return
+    there = project.root / place.path
+    if not pinned and [*folder.iterdir()] == [there] and there.is_file():
+        if raw is None or (raw.is_file() and file_digest(raw) == file_digest(there)):
+            return
+        found = f"{place.path}, with other content"
+    else:
+        found = "a data set that is pinned, but not on disk" if pinned else "other files"
+    raise ConfigError(
+        f"data/{place.folder} is there already, and `new` never overwrites",
+        expected="no folder of that name, or the very same file in it",
+        found=found,
+        next=f"gristmill new {place.folder}_2 …   takes another folder\n"
+        f"gristmill new {place.folder} --data data/{place.folder}/FILE   uses what is there",
+    )
+
+
+def _draft(
+    project: Project,
+    name: str,
+    place: Place,
+    raw: Path,
+    aside: Path,
+    target: str | None,
+    task: Task | None,
+    again: str,
+    console: Console,
+) -> Draft:
+    """Everything that will be moved in, in the folder aside."""
+    csv = _dialect(raw)
+    table = aside / "table.parquet"
+    described = Data(
+        path=place.path,
+        source=place.source,
+        target=target or "?",
+        task=task or "regression",
+        csv=csv,
+    )
+    made = ingest_file(raw, table, described)
+    console.print(f"{Path(place.path).name}: {made}")
+    console.print()
+    if target is None:
+        screen.show(console, whole := profile_table(table))
+        raise no_target(whole, again)
+    require_target(column_names(table), target, again)
+    chosen = require_task(profile_table(table, only=[target]).column(target), task)
+    profile = profile_table(table, target, chosen.task)
+    assumptions = assume(profile, target)
+    screen.show(console, profile, assumptions)
+    unusual = {k: v for k, v in csv.model_dump().items() if v != getattr(USUAL, k)}
+    draft = Draft(
+        name, place.path, place.source, Csv(**unusual), target, chosen, profile, assumptions
+    )
+    if not draft.used:
+        raise ConfigError(
+            "no column is left to learn from", expected="a feature", found="none of use"
+        )
+    (aside / "experiments").mkdir()
+    (aside / "experiments" / f"{name}.yaml").write_text(write_draft(draft), encoding="utf-8")
+    load_experiment(Project(aside), name)  # a draft that does not load must not leave this place
+    page = aside / "profile.html"
+    write_page(page, name, table, profile, target, chosen.task, assumptions)
+    return draft
+
+
+def _dialect(raw: Path) -> Csv:
+    """What was found out of a text table; nothing for other formats."""
+    return sniff_csv(raw) if find_format(raw).module == "delimited" else Csv()
+
+
+def take_in(project: Project, name: str, place: Place, raw: Path, aside: Path) -> None:
+    """Moves everything in: the data, the pin, the page, `params.yaml`, and last the experiment.
+
+    When anything fails, or on Ctrl-C, all is as before. Killed in between, the same command works:
+    it finds its own data, and no experiment.
+    """
+    with ExitStack() as undo:
+        for file in (project.root / versions.PIN, project.params_file):
+            undo.callback(put_back, file, file.read_bytes() if file.exists() else None)
+        if not place.there and not (project.root / place.path).exists():
+            folder = project.root / "data" / place.folder
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder.parent.mkdir(exist_ok=True)
+            if folder.is_dir():
+                folder.rmdir()  # an empty one
+            raw.parent.rename(folder)
+        if versions.data_state(project, place.folder) is not DataState.PINNED:
+            versions.pin(project, place.folder)
+        _move_page(project, name, place, aside, undo)
+        project.register(name, place.folder)
+        (aside / "experiments" / f"{name}.yaml").rename(project.experiment_file(name))
+        undo.pop_all()
+
+
+def _move_page(project: Project, name: str, place: Place, aside: Path, undo: ExitStack) -> None:
+    page, build = aside / "profile.html", project.build(name)
+    if not page.exists():
+        return
+    if not build.exists():
+        undo.callback(shutil.rmtree, build, ignore_errors=True)
+        build.mkdir()
+    digest = versions.data_digest(project, place.folder)
+    text = page.read_text(encoding="utf-8")
+    page.write_text(
+        text.replace('name="data" content=""', f'name="data" content="{digest}"', 1),
+        encoding="utf-8",
+    )
+    page.replace(build / "profile.html")
+
+
+def put_back(file: Path, content: bytes | None) -> None:
+    """Undoes what was written to a file."""
+    if content is None:
+        file.unlink(missing_ok=True)
+    elif not file.exists() or file.read_bytes() != content:
+        file.write_bytes(content)
+
+
+def _say_end(console: Console, draft: Draft) -> None:
+    task, features = draft.task, len(draft.used)
+    console.print(f"{task.task} of {draft.target} ({task.why}) from {features} features")
+    for line in _warnings(draft):
+        console.print(f"  ! {line}", markup=False)
+    console.print(f"experiments/{draft.name}.yaml   is yours to edit")
+    console.print(f"build/{draft.name}/profile.html   shows each column")
+    console.print(f"next: gristmill run {draft.name}")
+
+
+def _warnings(draft: Draft) -> Iterator[str]:
+    target = draft.profile.column(draft.target)
+    classes = dict(target.levels) if draft.task.task == "classification" else {}
+    few = [f"{label} ({rows})" for label, rows in classes.items() if rows < FEW_ROWS]
+    if few:
+        yield f"classes of fewer than {FEW_ROWS} rows: {', '.join(few[:6])}"
+    if draft.rarest < RARE:
+        yield f"the rarest class has {draft.rarest:.1%} of the rows: see training.class_weight"
+    for assumed in draft.left_out:
+        if assumed.kind == "text":
+            yield f"{assumed.name} is free text and left out; the file says how to take it in"
+        if assumed.role == "group":
+            yield f"rows of one {assumed.name} stay together in the split ({assumed.why})"
+    used = {a.name for a in draft.used}
+    for column in draft.profile.columns:
+        if column.name in used and (column.relation or 0) >= TELLS_ALL:
+            yield f"{column.name} tells the target nearly alone: is it known in time?"

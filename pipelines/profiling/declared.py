@@ -1,0 +1,58 @@
+"""The page of an experiment that is there already: how its file uses the columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet
+
+from pipelines.config import Document, Project, load_experiment
+from pipelines.preparation.columns import declared_kinds, feature_columns
+from pipelines.profiling.assume import Assumption
+from pipelines.profiling.page import page_digest, write_page
+from pipelines.profiling.profile import TableProfile, profile_table
+
+MOST_VALUES = 20_000_000
+"""Values of a table above which a run does not wait for its page; some seconds."""
+
+
+def current_page(project: Project, name: str, digest: str) -> Path | None:
+    """`build/NAME/profile.html`, made anew where it is not of these data.
+
+    Args:
+        digest: DVC's hash of the data.
+
+    Returns:
+        None where there is no table, or one too large to be profiled in passing.
+    """
+    build = project.build(name)
+    page, table = build / "profile.html", build / "table.parquet"
+    if page_digest(page) == digest:
+        return page
+    if not table.is_file():
+        return None
+    about = pyarrow.parquet.read_metadata(table)
+    if about.num_rows * about.num_columns > MOST_VALUES:
+        return None
+    document = load_experiment(project, name).document
+    target, task = document.data.target, document.data.task
+    profile = profile_table(table, target, task)
+    used = as_declared(profile, document)
+    write_page(page, name, table, profile, target, task, used, digest)
+    return page
+
+
+def as_declared(profile: TableProfile, document: Document) -> list[Assumption]:
+    """How the experiment file uses each column."""
+    target = document.data.target
+    features = feature_columns(profile.names, document.features, target)
+    kinds = declared_kinds(features, document.features)
+    made = []
+    for column in profile.columns:
+        by_type = "category" if column.type == "text" else column.type
+        kind = kinds[column.name].kind if column.name in kinds else by_type
+        used = column.name in features
+        why = "" if used else "the target" if column.name == target else "excluded by the file"
+        role = "target" if column.name == target else ""
+        made.append(Assumption(column.name, kind.replace("integer", "number"), used, why, (), role))
+    return made

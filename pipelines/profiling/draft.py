@@ -1,0 +1,378 @@
+"""The experiment file that `gristmill new` writes: commented, and as a person would have it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pipelines.config.sections import Csv
+from pipelines.profiling.assume import (
+    FEW_ROWS,
+    RARE,
+    TELLS_ALL,
+    Assumption,
+    TaskChoice,
+    classes_of,
+)
+from pipelines.profiling.profile import ColumnProfile, TableProfile
+from pipelines.profiling.text import (
+    aligned,
+    broad,
+    comment,
+    listed,
+    moment,
+    outward,
+    pattern_of,
+    quoted,
+    scalar,
+    short,
+    stems,
+    wrapped,
+)
+
+FIRST_LINE = "# yaml-language-server: $schema=../build/experiment.schema.json"
+
+MOST_ONE_OF = 20
+"""Levels that a schema lists."""
+
+FEW_CONSTANT = 5
+"""Constant columns that have a line each."""
+
+MOST_PADDED = 20
+"""Columns of a name that others are aligned with."""
+
+SEEN = 5
+"""Rows that each level must have been seen in, or a list of levels would soon be too short."""
+
+SLACK = 0.05
+"""Share of rows that may lose their value, beyond what was seen."""
+
+SIZES = (
+    (500, (16,), 16, 300, 20),
+    (5_000, (32, 16), 32, 200, 15),
+    (50_000, (64, 32), 64, 100, 8),
+    (math.inf, (128, 64), 256, 50, 4),
+)
+"""Rows below which: units of the hidden layers, batch size, epochs, patience."""
+
+SCHEMA_RULE = (
+    "A row that breaks the schema stops the run. The bounds are loose on purpose, so that "
+    "tomorrow's data pass and broken ones do not: numbers may leave the range seen so far by its "
+    "own width (zero stays a bound where nothing was beyond it), 5 % more values may be missing, "
+    "and levels are listed only where each was seen often."
+)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What the file is made from.
+
+    Attributes:
+        name: of the experiment.
+        path: the data file, as it will stand in the project.
+        source: where the data come from, if not from this machine.
+        csv: the dialect that was found out, for text tables.
+        target: name of a column.
+        task: and why.
+        profile: of the whole table.
+        assumptions: one a column, in the table's order.
+    """
+
+    name: str
+    path: str
+    source: str | None
+    csv: Csv
+    target: str
+    task: TaskChoice
+    profile: TableProfile
+    assumptions: Sequence[Assumption]
+
+    @property
+    def used(self) -> list[Assumption]:
+        return [a for a in self.assumptions if a.used]
+
+    @property
+    def left_out(self) -> list[Assumption]:
+        return [a for a in self.assumptions if not a.used and a.role != "target"]
+
+    @property
+    def rarest(self) -> float:
+        """Share of the rarest class; 1 for regression."""
+        counts = classes_of(self.profile.column(self.target))
+        if self.task.task == "regression" or not counts:
+            return 1.0
+        return min(counts.values()) / self.profile.rows
+
+
+def write_draft(draft: Draft) -> str:
+    """The text of the experiment file."""
+    parts = (_head, _data, _schema, _split, _features, _model, _judgement)
+    return "\n".join(line for part in parts for line in part(draft)) + "\n"
+
+
+def _head(draft: Draft) -> Iterator[str]:
+    rows, columns = draft.profile.rows, len(draft.profile.columns)
+    yield FIRST_LINE
+    yield from wrapped(
+        f"Drafted by `gristmill new` from {rows:,} rows × {columns} columns, for you to edit. "
+        f"What the columns hold: build/{draft.name}/profile.html"
+    )
+    about = f"{draft.target} from {len(draft.used)} of {columns - 1} columns"
+    yield f"description: {scalar(about)}"
+
+
+def _data(draft: Draft) -> Iterator[str]:
+    lines = [(f"path: {scalar(draft.path)}", "")]
+    if draft.source:
+        lines.append((f"source: {scalar(draft.source)}", "`gristmill data refresh` fetches it"))
+    lines.append((f"target: {scalar(draft.target)}", ""))
+    lines.append((f"task: {draft.task.task}", draft.task.why))
+    found = draft.csv.model_dump(exclude_none=True)
+    if found:
+        inside = ", ".join(f"{key}: {_flow(value)}" for key, value in found.items())
+        lines.append((f"csv: {{{inside}}}", "as it was found out"))
+    yield "data:"
+    yield from aligned(lines, "  ")
+
+
+def _flow(value: object) -> str:
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(_flow(entry) for entry in value) + "]"
+    return scalar(value)
+
+
+def _schema(draft: Draft) -> Iterator[str]:
+    yield ""
+    yield from wrapped(SCHEMA_RULE)
+    yield "schema:"
+    rows = draft.profile.rows
+    yield from aligned([(f"rows: {{min: {max(rows // 2, 1)}}}", f"half of today's {rows:,}")], "  ")
+    yield "  columns:  # behind each rule: what was seen"
+    rules = list(_column_rules(draft))
+    wide = max((broad(name) for name, _, _ in rules if broad(name) <= MOST_PADDED), default=0)
+    lines = [(f"{n}:{' ' * max(wide - broad(n), 0)} {{{rule}}}", note) for n, rule, note in rules]
+    yield from aligned(lines, "    ")
+
+
+def _column_rules(draft: Draft) -> Iterator[tuple[str, str, str]]:
+    """Name or pattern, rule, note."""
+    names = draft.profile.names
+    by_name = {a.name: a for a in draft.assumptions}
+    numbers = [c.name for c in draft.profile.columns if _plain_number(c, by_name[c.name])]
+    grouped = stems(numbers, names)
+    done = {name for members in grouped.values() for name in members}
+    for pattern, members in grouped.items():
+        columns = [draft.profile.column(name) for name in members]
+        yield quoted(pattern), _bounds(columns), f"{len(members)} columns, {_seen(columns)}"
+    for column in draft.profile.columns:
+        assumed = by_name[column.name]
+        if column.name not in done and (assumed.used or assumed.role) and column.present:
+            rule, note = _rule(column, assumed, draft)
+            yield quoted(column.name), rule, note
+
+
+def _plain_number(column: ColumnProfile, assumed: Assumption) -> bool:
+    """Numbers that are features, and constant ones beside them."""
+    number = column.type in ("integer", "number") and bool(column.quantiles)
+    feature = assumed.used and assumed.kind == "number"
+    return number and (feature or assumed.why == "constant")
+
+
+def _rule(column: ColumnProfile, assumed: Assumption, draft: Draft) -> tuple[str, str]:
+    target = assumed.role == "target"
+    if assumed.role == "group":
+        return f"type: {column.type}, missing: never", assumed.why
+    if assumed.role == "key":
+        return f"type: {column.type}, missing: never, unique: true", "each value once, always"
+    if target and draft.task.task == "classification":
+        return f"type: {column.type}, {_one_of(column)}missing: never", _classes(column)
+    if column.type in ("integer", "number") and assumed.kind == "category":
+        return f"type: {column.type}, {_gaps([column])}", f"{column.distinct:,} levels"
+    if column.type in ("integer", "number"):
+        rule = _bounds([column])
+        return (rule.rpartition(", ")[0] + ", missing: never" if target else rule), _seen([column])
+    if column.type == "date":
+        first, last = moment(column.quantiles[0]), moment(column.quantiles[-1])
+        return f"type: date, {_gaps([column])}", f"{first} … {last}"
+    often = column.distinct <= MOST_ONE_OF and _often(column)
+    listing = _one_of(column) if column.type == "text" and often else ""
+    note = "" if listing or column.type == "boolean" else f"{column.distinct:,} levels"
+    return f"type: {column.type}, {listing}{_gaps([column])}", note
+
+
+def _often(column: ColumnProfile) -> bool:
+    return len(column.levels) == column.distinct and column.levels[-1][1] >= SEEN
+
+
+def _one_of(column: ColumnProfile) -> str:
+    if len(column.levels) != column.distinct or column.distinct > MOST_ONE_OF:
+        return ""
+    values = sorted((value for value, _ in column.levels), key=lambda v: (str(type(v)), v))
+    return f"one_of: [{', '.join(map(scalar, values))}], "
+
+
+def _classes(column: ColumnProfile) -> str:
+    few = [f"{value}: {rows}" for value, rows in column.levels if rows < FEW_ROWS]
+    if few:
+        return f"classes of fewer than {FEW_ROWS} rows: " + ", ".join(few[:5])
+    shares = [f"{value} {rows / column.rows:.0%}" for value, rows in column.levels[:3]]
+    return ", ".join(shares) + (", …" if column.distinct > 3 else "")
+
+
+def _bounds(columns: Sequence[ColumnProfile]) -> str:
+    low, high = _ends(columns)
+    least, most = outward(low, high)
+    kind = "integer" if all(c.type == "integer" for c in columns) else "number"
+    return f"type: {kind}, min: {scalar(least)}, max: {scalar(most)}, {_gaps(columns)}"
+
+
+def _ends(columns: Sequence[ColumnProfile]) -> tuple[float, float]:
+    return min(c.quantiles[0] for c in columns), max(c.quantiles[-1] for c in columns)
+
+
+def _seen(columns: Sequence[ColumnProfile]) -> str:
+    low, high = _ends(columns)
+    gaps = max(c.missing_share for c in columns)
+    return f"{short(low)} … {short(high)}" + (f", {gaps:.1%} gaps" if gaps else "")
+
+
+def _gaps(columns: Sequence[ColumnProfile]) -> str:
+    """A little above the share that was seen."""
+    share = math.ceil(100 * (max(c.missing_share for c in columns) + SLACK)) / 100
+    return f"missing: {share:g}" if share < 1 else "missing: allowed"
+
+
+def _split(draft: Draft) -> Iterator[str]:
+    key = next((a.name for a in draft.assumptions if a.role == "key"), None)
+    group = next((a for a in draft.assumptions if a.role == "group"), None)
+    dates = [a.name for a in draft.used if a.kind == "date"]
+    yield ""
+    settings = "test: 0.2, validation: 0.2, seed: 0"
+    notes = [
+        "Which rows are for testing and for validation: a hash of the row decides, and rows "
+        "that come later move no other."
+    ]
+    if group:
+        settings += f", group: {scalar(group.name)}"
+        notes.append(
+            f"All rows of one {group.name} stay together ({group.why}), so that a test row "
+            "is never of a group that was trained on."
+        )
+    elif key:
+        settings += f", key: {scalar(key)}"
+        notes.append(f"{key} is what makes a row the same row next month.")
+    for note in notes:
+        yield from wrapped(note)
+    if dates and not group:
+        yield from wrapped("Will the model predict the future? Then test it on the newest rows:")
+        yield f"# split: {{test: 0.2, validation: 0.2, time: {{column: {scalar(dates[0])}}}}}"
+    yield f"split: {{{settings}}}"
+
+
+def _features(draft: Draft) -> Iterator[str]:
+    yield ""
+    strong = [
+        f"{c.name} ({c.relation:.2f})"
+        for c in draft.profile.columns
+        if (c.relation or 0) >= TELLS_ALL and c.name in {a.name for a in draft.used}
+    ]
+    if strong:
+        yield from wrapped(
+            f"Nearly as good as the target alone: {', '.join(strong[:5])}. Is it known in time? If "
+            "not, exclude it."
+        )
+    yield "features:"
+    yield "  scale: standard"
+    if draft.task.task == "regression":
+        yield "  scale_target: true"
+    yield from _excluded(draft)
+    yield from _kinds(draft)
+
+
+def _excluded(draft: Draft) -> Iterator[str]:
+    left_out = draft.left_out
+    if not left_out:
+        return
+    constant = [a.name for a in left_out if a.why == "constant"]
+    entries = [(scalar(pattern_of(a.name)), _why_out(a)) for a in left_out]
+    if len(constant) <= FEW_CONSTANT:
+        yield "  exclude:"
+        yield from aligned([(f"- {entry}", why) for entry, why in entries], "    ")
+        return
+    for a in left_out:  # pixels at the edge: not a line each
+        if a.name not in constant:
+            yield from wrapped(f"{a.name}: {_why_out(a)}", "  ")
+    yield from wrapped(f"{len(constant)} columns are constant", "  ")
+    yield from listed([entry for entry, _ in entries], "  exclude: ", "    ")
+
+
+def _why_out(assumed: Assumption) -> str:
+    if assumed.kind == "text":
+        return f"{assumed.why}; to count its words, free it here and below"
+    return assumed.why
+
+
+def _kinds(draft: Draft) -> Iterator[str]:
+    names = draft.profile.names
+    special = {a.name: a for a in draft.used if a.kind != "number"}
+    texts = [a for a in draft.left_out if a.kind == "text"]
+    if special or texts:
+        yield "  columns:" if special else "  # columns:"
+    lines: list[tuple[str, str]] = []
+    done: set[str] = set()
+    for kind in sorted({a.kind for a in special.values()} - {"ordered"}):
+        for pattern, members in stems(
+            [n for n, a in special.items() if a.kind == kind], names
+        ).items():
+            lines.append((f"{quoted(pattern)}: {kind}", f"{len(members)} columns"))
+            done |= {*members}
+    for name, assumed in special.items():
+        if name in done:
+            continue
+        if assumed.kind == "ordered":
+            (levels,) = listed([scalar(v) for v in assumed.levels], "", "") or [""]
+            lines.append((f"{quoted(name)}: {{kind: ordered, levels: {levels}}}", "lowest first"))
+        else:
+            lines.append((f"{quoted(name)}: {assumed.kind}", assumed.why))
+    yield from aligned(lines, "    ")
+    for assumed in texts:
+        yield f"    # {comment(quoted(assumed.name))}: text"
+
+
+def _model(draft: Draft) -> Iterator[str]:
+    _, units, batch, epochs, patience = next(s for s in SIZES if draft.profile.rows < s[0])
+    yield ""
+    yield from wrapped("What a grid varies and `-P` overrides; $name below stands for the value.")
+    yield f"parameters: {{units: {units[0]}, dropout: 0.1, learning_rate: 0.003}}"
+    yield "model:"
+    yield "  layers:"
+    for place, width in enumerate(units):
+        yield f"    - Dense: {{units: {'$units' if place == 0 else width}, activation: relu}}"
+        yield "    - Dropout: {rate: $dropout}"
+    yield "training:"
+    yield "  optimizer: {Adam: {learning_rate: $learning_rate}}"
+    yield f"  batch_size: {batch}"
+    yield f"  epochs: {epochs}"
+    yield f"  early_stopping: {{monitor: val_loss, patience: {patience}}}"
+    if draft.rarest < RARE:
+        note = f"the rarest class has {draft.rarest:.1%} of the rows"
+        yield from aligned([("# class_weight: balanced", note)], "  ")
+    yield "search: {grid: {learning_rate: [0.001, 0.003, 0.01]}, objective: val_loss}"
+
+
+def _judgement(draft: Draft) -> Iterator[str]:
+    yield ""
+    metrics = ["accuracy", "f1_macro", "log_loss"]
+    if draft.task.task == "regression":
+        metrics = ["rmse", "mae", "r2"]
+    elif draft.rarest < RARE:
+        metrics = ["log_loss", "balanced_accuracy", "f1_macro", "accuracy"]
+        yield from wrapped(
+            "Always answering the commonest class would look accurate here, so log_loss decides."
+        )
+    yield f"evaluation: {{metrics: [{', '.join(metrics)}]}}"
+    least = "r2: {min: 0.5}" if metrics[0] == "rmse" else "accuracy: {min: 0.9}"
+    yield f"# Only you know what is good enough: `require: {{{least}}}` beside champion says it."
+    yield f"gate: {{champion: {{metric: {metrics[0]}}}}}"
+    yield '# schedule: {cron: "0 6 * * *", timezone: Asia/Seoul, refresh: true}'

@@ -1,0 +1,84 @@
+"""The profile as a page."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.profiling import assume, page_digest, profile_table, write_page
+from pipelines.profiling.page import CARDS
+from pipelines.profiling.profile import Task
+
+RNG = np.random.default_rng(0)
+
+
+class Reader(HTMLParser):
+    """Notes the elements and their attributes, and that all are closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def page_of(tmp_path: Path, columns: dict[str, Any], task: Task) -> tuple[str, Reader]:
+    table, file = tmp_path / "table.parquet", tmp_path / "profile.html"
+    pq.write_table(pa.table(columns), table)
+    profile = profile_table(table, "y", task)
+    write_page(file, "<b>", table, profile, "y", task, assume(profile, "y"), "abc123")
+    assert page_digest(file) == "abc123"
+    text = file.read_text(encoding="utf-8")
+    reader = Reader()
+    reader.feed(text)
+    assert not [tag for tag in reader.open if tag not in ("rect", "path")]
+    return text, reader
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_names_and_values_of_the_data_are_text_and_nothing_is_fetched(
+    tmp_path: Path, task: Task
+) -> None:
+    evil = '<script>alert("1")</script>'
+    columns = {
+        evil: RNG.choice([evil, "<img src=x onerror=a>", "b"], 200),
+        "x&y": RNG.normal(size=200),
+        "when": pa.array(RNG.integers(0, 10**15, 200), pa.timestamp("us")),
+        "gaps": pa.array([None] * 200, pa.string()),
+        "y": RNG.choice([f"{evil}a", "b"], 200) if task == "classification" else np.arange(200.0),
+    }
+    text, reader = page_of(tmp_path, columns, task)
+    assert not {"script", "img", "link", "iframe", "object"} & {*reader.tags}
+    assert not {name for name, _ in reader.attributes} & {"src", "href", "onerror", "onload"}
+    assert "http" not in text
+    assert "url(" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_hundreds_of_columns_make_a_small_page_with_the_telling_ones_drawn(tmp_path: Path) -> None:
+    y = RNG.choice(["a", "b", "c"], 300)
+    columns = {f"x{i}": RNG.normal(size=300) for i in range(300)}
+    text, reader = page_of(tmp_path, {**columns, "best": y, "y": y}, "classification")
+    assert len(text) < 1_000_000
+    assert reader.tags.count("h3") == CARDS + 1
+    assert reader.tags.count("tr") == 303
+    assert text.index("<h3>best") < text.index("<h3>x")
+
+
+def test_there_is_no_digest_without_a_page(tmp_path: Path) -> None:
+    assert page_digest(tmp_path / "profile.html") == ""
