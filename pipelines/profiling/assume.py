@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.preparation.statistics import WORD_PAIRS
+from pipelines.preparation.kinds import WORD_PAIRS
 from pipelines.profiling.profile import ColumnProfile, TableProfile, Task
 from pipelines.profiling.words import (
     may_name_identifier,
