@@ -61,7 +61,10 @@ def _end_of_row(text: bytes, quote: bytes, delimiter: str) -> int:
     if _count(text, quote, end) % 2 == 0 and not _stray(text, quote, delimiter):
         return end
     where = _open_quote(text[:end], quote, delimiter)
-    return end if where is None else text.rfind(b"\n", 0, where) + 1
+    while where is not None:  # an earlier value of the same row may hold line breaks too
+        end = text.rfind(b"\n", 0, where) + 1
+        where = _open_quote(text[:end], quote, delimiter)
+    return end
 
 
 def _count(text: bytes, letter: bytes, end: int) -> int:
