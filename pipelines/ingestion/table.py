@@ -59,11 +59,7 @@ def ingest_file(
     before = _state(raw)
     rows = read(raw, data, not_numbers)
     with writing(table) as aside:
-        try:
-            count = _write(rows, aside)
-        except Again as again:
-            count = _write(again.rows, aside)
-            rows = again.rows
+        count, columns = _written(rows, aside)
         if count == 0:
             raise unreadable(raw, "rows below the header", "none")
         if _state(raw) != before:
@@ -73,7 +69,16 @@ def ingest_file(
                 found="another size or time of change than at the beginning",
                 next="wait until it is complete and try again",
             )
-    return Ingested(count, len(rows.schema))
+    return Ingested(count, columns)
+
+
+def _written(rows: Rows, aside: Path) -> tuple[int, int]:
+    """Rows and columns of the table, begun anew as often as the reader says."""
+    while True:
+        try:
+            return _write(rows, aside), len(rows.schema)
+        except Again as again:
+            rows = again.rows
 
 
 def _write(rows: Rows, aside: Path) -> int:

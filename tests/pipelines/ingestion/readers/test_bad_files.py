@@ -18,7 +18,7 @@ import pytest
 from pipelines.config import ConfigError, GristmillError, InputError
 from pipelines.config.sections import Csv, Data
 from pipelines.ingestion import table as table_module
-from pipelines.ingestion.readers import formats, wrapped
+from pipelines.ingestion.readers import chunks, formats, settle, wrapped
 from pipelines.ingestion.table import ingest_file
 
 GOOD = b"a,b\n1,x\n2,y\n"
@@ -74,6 +74,11 @@ FILES: Mapping[str, Case] = {
     ),
     "ragged, in another dialect": ("a.csv", b"a;b\n1,5;2\n3\n", "1 ragged row\n  line 3"),
     "a quote never closed": ("a.csv", b'a,b\n1,2\n3,"x\n4,5\n', "closed\n.*quote in line 3 is not"),
+    "a quote never closed in a large file": (
+        "a.csv",
+        b'a,b\n1,2\n3,"x\n' + b"1,2\n" * 5000,
+        "quotes that are closed\n.*quote in line 3 is not",
+    ),
     "a header never closed": ("a.csv", b'a,"b\n1,2\n', "a.csv cannot be read"),
     "a NUL byte": ("a.csv", b"a,b\n1,x\n2,\0y\n", "binary data in line 3"),
     "a NUL byte, late": ("a.csv", LONG * 60 + b"1,\0\n", "binary data: a NUL byte in line 300061"),
@@ -195,6 +200,8 @@ def test_a_broken_file_is_one_clear_error_and_the_old_table_stays(
 ) -> None:
     monkeypatch.setattr(wrapped, "HARMLESS", 1 << 18)
     monkeypatch.setattr(wrapped, "EXPANSION", 100)
+    monkeypatch.setattr(chunks, "LONGEST", 1 << 13)
+    monkeypatch.setattr(settle, "SAMPLE", 1 << 12)
     raw = made.parents[1] / name
     raw.write_bytes(content)
     refused(raw, made, words)

@@ -223,7 +223,7 @@ def test_whatever_python_writes_as_csv_comes_back_in_blocks_of_any_size(
     assert rows == {"one": [f"x{a}" for a, _ in values], "two": [f"{b}x" for _, b in values]}
 
 
-@settings(max_examples=30)
+@settings(max_examples=100)
 @given(
     values=st.lists(
         st.sampled_from(['5" pipe', '"', '"x\ny"', '"a ""b"", c"', "plain", 'a "b" c']), min_size=1
