@@ -96,13 +96,13 @@ def _declared(project: Project, name: str) -> Data | None:
 
 
 def _columns(model: Any) -> tuple[list[str], list[str]]:
-    """The columns that a model takes as text, and those that it takes as numbers."""
-    kinds = {
-        column: kind.type.name
-        for column, kind in model.metadata.get_input_schema().input_dict().items()
-    }
-    texts = [column for column, kind in kinds.items() if kind == "string"]
-    return texts, [column for column, kind in kinds.items() if kind in ("double", "long")]
+    """The columns that a package takes as text, and those that it takes as numbers.
+
+    Its signature leaves types open, its statistics do not.
+    """
+    statistics = model.unwrap_python_model()._statistics
+    texts, numbers = ([c["name"] for c in statistics[k]] for k in ("categories", "numbers"))
+    return texts, numbers
 
 
 def _loaded(version: Version) -> Any:

@@ -58,8 +58,8 @@ def chunks(
             line += _count(rest, b"\n", end)
             rest = rest[end:]
         elif len(rest) > LONGEST:
-            where = _open_quote(rest, mark, delimiter) or 0
-            raise _never_closed(raw, line + rest.count(b"\n", 0, where))
+            opened = _open_quote(rest, mark, delimiter) or 0
+            raise _never_closed(raw, line + rest.count(b"\n", 0, opened))
     if rest:
         where = _open_quote(rest, mark, delimiter)
         if where is not None:
