@@ -85,9 +85,7 @@ def _write(rows: Rows, aside: Path) -> int:
     """Writes row groups of `ROW_GROUP` rows, however large the blocks are that come in."""
     texts = [field.name for field in rows.schema if pa.types.is_string(field.type)]
     count = 0
-    with pq.ParquetWriter(
-        aside, rows.schema, compression="zstd", compression_level=1, use_dictionary=texts
-    ) as writer:
+    with pq.ParquetWriter(aside, rows.schema, compression="snappy", use_dictionary=texts) as writer:
         for group in _groups(rows.batches):
             writer.write_table(group, row_group_size=ROW_GROUP)
             count += group.num_rows
