@@ -62,11 +62,7 @@ def ingest_file(
     before = _state(raw)
     rows = read(raw, data, not_numbers)
     with writing(table) as aside:
-        try:
-            count = _write(rows, aside)
-        except Again as again:
-            count = _write(again.rows, aside)
-            rows = again.rows
+        count, columns = _written(rows, aside)
         if count == 0:
             raise unreadable(raw, "rows below the header", "none")
         if _state(raw) != before:
@@ -76,16 +72,23 @@ def ingest_file(
                 found="another size or time of change than at the beginning",
                 next="wait until it is complete and try again",
             )
-    return Ingested(count, len(rows.schema))
+    return Ingested(count, columns)
+
+
+def _written(rows: Rows, aside: Path) -> tuple[int, int]:
+    """Rows and columns of the table, begun anew as often as the reader says."""
+    while True:
+        try:
+            return _write(rows, aside), len(rows.schema)
+        except Again as again:
+            rows = again.rows
 
 
 def _write(rows: Rows, aside: Path) -> int:
     """Writes row groups of `ROW_GROUP` rows, however large the blocks are that come in."""
     texts = [field.name for field in rows.schema if pa.types.is_string(field.type)]
     count = 0
-    with pq.ParquetWriter(
-        aside, rows.schema, compression="zstd", compression_level=1, use_dictionary=texts
-    ) as writer:
+    with pq.ParquetWriter(aside, rows.schema, compression="snappy", use_dictionary=texts) as writer:
         for group in _groups(rows):
             writer.write_table(group, row_group_size=ROW_GROUP)
             count += group.num_rows

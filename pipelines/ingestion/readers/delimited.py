@@ -43,6 +43,7 @@ class Delimited:
         self.names, self._header_lines = header(raw, dialect)
         wanted = f"{len(self.names)} values in each row, as in the header"
         self.refuses = ("ragged row", wanted)
+        self._exact = False
         self._reading = Reading(dialect)
         words = {"", *(dialect.missing or ())}
         self._missing = sorted(words | {" " + word for word in words})  # after `a, b`
@@ -54,11 +55,18 @@ class Delimited:
             encoding = self.dialect.encoding or "utf-8"
             text = Utf8(self.raw, stream, encoding)
             left = self._header_lines
-            for chunk in chunks(self.raw, text, size, self._quote, self._delimiter):
+            for chunk in chunks(
+                self.raw, text, size, self._quote, self._delimiter, exact=self._exact
+            ):
                 if left:
                     chunk, left = _without_header(chunk, left), 0
                 if chunk.text.strip(b"\r\n"):
                     yield chunk
+
+    def more_carefully(self) -> bool:
+        """From now on, looks at each quote to find where rows end."""
+        before, self._exact = self._exact, True
+        return not before
 
     def fits(self, piece: Chunk, among: Collection[str] | None) -> dict[str, Kind]:
         """The kinds that all values of the named columns fit."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.config import InputError, Problem
+from pipelines.ingestion.readers.formats import FORMATS
 
 KEPT = 100
 """Refused rows that are kept to be reported."""
@@ -25,7 +26,9 @@ def broken(raw: Path, error: BaseException) -> InputError:
     words = " ".join(str(error).split())[:200] or type(error).__name__
     if isinstance(error, EOFError):
         words = "Truncated: " + words
-    return unreadable(raw, "a whole file of its kind", words)
+    kinds = [kind.name for kind in FORMATS if not kind.folder]
+    whole = f"a whole {', '.join(kinds[:-1])} or {kinds[-1]} file"
+    return unreadable(raw, whole, words)
 
 
 def refused(raw: Path, what: str, expected: str, problems: Sequence[Problem]) -> InputError:

@@ -71,6 +71,10 @@ class JsonLines:
                 if chunk.text.strip():
                     yield chunk
 
+    def more_carefully(self) -> bool:
+        """Lines of JSON end in one way only."""
+        return False
+
     def fits(self, piece: Chunk, among: Collection[str] | None) -> dict[str, Kind]:
         """The kinds that all values of the named columns fit; text in quotes is no number."""
         rows, _ = self._rows(piece)

@@ -86,6 +86,11 @@ class Parts:
             for piece in part.pieces(size):
                 yield part, piece
 
+    def more_carefully(self) -> bool:
+        """Whether any part can be read more carefully, which all do from now on."""
+        changed = [part.more_carefully() for part in self._sources]
+        return any(changed)
+
     def fits(self, piece: tuple[Source, Any], among: Collection[str] | None) -> dict[str, Kind]:
         """The kinds that all values of the named columns fit."""
         part, own = piece

@@ -37,7 +37,7 @@ class Rows(NamedTuple):
 
 
 class Again(Exception):
-    """A late value was of another kind: what came so far is void, and begins again."""
+    """What came so far is void, for a late value was of another kind: all begins again."""
 
     def __init__(self, rows: Rows) -> None:
         super().__init__("types were settled anew")
@@ -78,6 +78,9 @@ class Source(Protocol):
     def fits(self, piece: Any, among: Collection[str] | None) -> dict[str, Kind]:
         """The kinds that all values of the named columns (None: of all) fit."""
 
+    def more_carefully(self) -> bool:
+        """Cuts the file in a slower way that is never wrong; False where that is done already."""
+
     def parsed(self, piece: Any, plan: Plan) -> Parsed:
         """A piece as the plan says, or why not."""
 
@@ -97,7 +100,7 @@ def settled(source: Source, not_numbers: Collection[str] = ()) -> Rows:
         not_numbers: columns that are no numbers even where all values look like it.
 
     Raises:
-        Again: while the rows are read, when a type must change; never twice.
+        Again: while the rows are read, when a type must change or quotes misled; at most twice.
         InputError: it cannot be read.
     """
     first = next(source.pieces(SAMPLE), None)
@@ -132,6 +135,8 @@ def _typed(
         elif not doubtful and not problems:
             yield parsed
     if problems:
+        if source.more_carefully():
+            raise Again(settled(source, not_numbers))
         raise refused(source.raw, *source.refuses, problems)
     if doubtful:
         exact = _plan({**found, **_exactly(source, doubtful)}, not_numbers)

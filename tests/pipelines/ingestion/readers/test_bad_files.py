@@ -18,7 +18,7 @@ import pytest
 from pipelines.config import ConfigError, GristmillError, InputError
 from pipelines.config.sections import Csv, Data
 from pipelines.ingestion import table as table_module
-from pipelines.ingestion.readers import formats, wrapped
+from pipelines.ingestion.readers import chunks, formats, settle, wrapped
 from pipelines.ingestion.table import ingest_file
 
 GOOD = b"a,b\n1,x\n2,y\n"
@@ -74,6 +74,11 @@ FILES: Mapping[str, Case] = {
     ),
     "ragged, in another dialect": ("a.csv", b"a;b\n1,5;2\n3\n", "1 ragged row\n  line 3"),
     "a quote never closed": ("a.csv", b'a,b\n1,2\n3,"x\n4,5\n', "closed\n.*quote in line 3 is not"),
+    "a quote never closed in a large file": (
+        "a.csv",
+        b'a,b\n1,2\n3,"x\n' + b"1,2\n" * 5000,
+        "quotes that are closed\n.*quote in line 3 is not",
+    ),
     "a header never closed": ("a.csv", b'a,"b\n1,2\n', "a.csv cannot be read"),
     "a NUL byte": ("a.csv", b"a,b\n1,x\n2,\0y\n", "binary data in line 3"),
     "a NUL byte, late": ("a.csv", LONG * 60 + b"1,\0\n", "binary data: a NUL byte in line 300061"),
@@ -102,17 +107,17 @@ FILES: Mapping[str, Case] = {
     "no ending inside of gzip": ("data.gz", gzip.compress(GOOD), r"no known name inside of \.gz"),
     # compression
     "half a gzip": ("a.csv.gz", gzip.compress(LONG)[:9000], "Truncated"),
-    "a damaged gzip": ("a.csv.gz", damaged(gzip.compress(LONG)), "a whole file of its kind"),
+    "a damaged gzip": ("a.csv.gz", damaged(gzip.compress(LONG)), "a whole CSV, JSON"),
     "text named gzip": ("a.csv.gz", GOOD, "incorrect header"),
     "gzip named text": ("a.csv", gzip.compress(LONG), "gzip data: name it .gz"),
     "half a bzip2": ("a.csv.bz2", bz2.compress(LONG)[:4000], "Truncated"),
     "half an xz": ("a.csv.xz", lzma.compress(LONG)[:1000], "Truncated"),
-    "text named xz": ("a.csv.xz", GOOD, "not supported by liblzma|a whole file"),
+    "text named xz": ("a.csv.xz", GOOD, "not supported by liblzma|a whole CSV"),
     "half a zstd": ("a.csv.zst", pa.compress(LONG, "zstd", asbytes=True)[:3000], "Truncated"),
-    "text named zstd": ("a.csv.zst", GOOD, "a whole file of its kind"),
+    "text named zstd": ("a.csv.zst", GOOD, "a whole CSV, JSON"),
     "half a zip": ("a.zip", zipped(a__csv=LONG)[:-30], "not a zip file"),
     "text named zip": ("a.zip", GOOD, "not a zip file"),
-    "a damaged zip": ("a.csv.zip", damaged(zipped(a__csv=LONG)), "a whole file of its kind"),
+    "a damaged zip": ("a.csv.zip", damaged(zipped(a__csv=LONG)), "a whole CSV, JSON"),
     "a zip with two files": ("a.zip", zipped(a__csv=GOOD, b__csv=GOOD), "one file\n.*2: a.csv, b"),
     "a zip without a file": ("a.zip", zipped(), "exactly one file\n.*none"),
     "a zip that leaves its folder": ("a.zip", named("../../a.csv"), r"own folder\n.*'\.\./\.\./a"),
@@ -142,7 +147,7 @@ FILES: Mapping[str, Case] = {
     "Parquet named text": ("a.csv", parquet(a=[1], b=[2]), "Parquet data: name it .parquet"),
     "half a Parquet": ("a.parquet", parquet(a=[1, 2], b=[1, 2])[:200], "Parquet"),
     "nested Parquet": ("a.parquet", parquet(a=[[1]], b=[{"x": 1}], c=[1]), "nested ones: a, b"),
-    "bytes in Parquet": ("a.parquet", parquet(a=[b"\xff\xfe"], b=[1]), "a whole file.*\n.*UTF"),
+    "bytes in Parquet": ("a.parquet", parquet(a=[b"\xff\xfe"], b=[1]), "a whole CSV.*\n.*UTF"),
     "too large for int64": ("a.parquet", parquet(a=pa.array([2**64 - 1], pa.uint64())), "range"),
     "no rows in Parquet": ("a.parquet", parquet(a=pa.nulls(0, pa.int64())), "rows"),
 }
@@ -195,6 +200,8 @@ def test_a_broken_file_is_one_clear_error_and_the_old_table_stays(
 ) -> None:
     monkeypatch.setattr(wrapped, "HARMLESS", 1 << 18)
     monkeypatch.setattr(wrapped, "EXPANSION", 100)
+    monkeypatch.setattr(chunks, "LONGEST", 1 << 13)
+    monkeypatch.setattr(settle, "SAMPLE", 1 << 12)
     raw = made.parents[1] / name
     raw.write_bytes(content)
     refused(raw, made, words)

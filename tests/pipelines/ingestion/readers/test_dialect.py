@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.config.sections import Csv, Data
+from pipelines.ingestion.readers import settle
 from pipelines.ingestion.readers.dialect import sniff_csv
 from pipelines.ingestion.table import ingest_file
 
@@ -193,23 +194,51 @@ def test_moments_with_zones_become_utc_and_fractions_are_kept(tmp_path: Path) ->
 letters = st.text(st.sampled_from("ab ,;|\t\"'\n가ä1"), min_size=1, max_size=6)
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(
-    values=st.lists(st.tuples(letters, letters), min_size=1, max_size=6),
+    values=st.lists(st.tuples(letters, letters), min_size=1, max_size=8),
     delimiter=st.sampled_from(",;\t|"),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    written=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
     line_end=st.sampled_from(["\n", "\r\n"]),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+    block=st.sampled_from([8, 40, 8 << 20]),
 )
-def test_whatever_python_writes_as_csv_comes_back(
+def test_whatever_python_writes_as_csv_comes_back_in_blocks_of_any_size(
     tmp_path_factory: pytest.TempPathFactory,
     values: list[tuple[str, str]],
     delimiter: str,
-    encoding: str,
+    written: str,
     line_end: str,
+    quoting: Any,
+    block: int,
 ) -> None:
     made = io.StringIO(newline="")
-    writer = csv.writer(made, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL)
+    writer = csv.writer(made, delimiter=delimiter, lineterminator=line_end, quoting=quoting)
     writer.writerows([("one", "two"), *((f"x{a}", f"{b}x") for a, b in values)])
     raw = tmp_path_factory.mktemp("csv") / "a.csv"
-    rows = read(raw, made.getvalue(), encoding, delimiter=delimiter, quote='"')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settle, "BLOCK", block)
+        patch.setattr(settle, "SAMPLE", block)
+        rows = read(raw, made.getvalue(), written, delimiter=delimiter, quote='"')
     assert rows == {"one": [f"x{a}" for a, _ in values], "two": [f"{b}x" for _, b in values]}
+
+
+@settings(max_examples=100)
+@given(
+    values=st.lists(
+        st.sampled_from(['5" pipe', '"', '"x\ny"', '"a ""b"", c"', "plain", 'a "b" c']), min_size=1
+    ),
+    block=st.sampled_from([8, 40]),
+)
+def test_quotes_that_are_letters_do_not_move_the_ends_of_rows(
+    tmp_path_factory: pytest.TempPathFactory, values: list[str], block: int
+) -> None:
+    values = [value for value in values if value != '"']
+    raw = tmp_path_factory.mktemp("csv") / "a.csv"
+    content = "a,b\n" + "".join(f"x{i},{value}\n" for i, value in enumerate(values)) + "x,y\n"
+    whole = read(raw, content, delimiter=",", quote='"')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settle, "BLOCK", block)
+        patch.setattr(settle, "SAMPLE", block)
+        assert read(raw, content, delimiter=",", quote='"') == whole
+    assert len(whole["a"]) == len(values) + 1
