@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from flows.drift import DISTRIBUTIONS, DRIFT, FOLDER, check_drift
+from flows.freshness import check_fresh
 from flows.outcome import Outcome, done_lines
 from flows.plan import TrialPlan, make_plan, plan_trials, run_key
 from flows.session import Session, current
+from pipelines.config import GristmillError, read_json
 from pipelines.evaluation import Evaluation, evaluate
 from pipelines.ingestion import versions
 from pipelines.ingestion.snapshot import Snapshot, refresh, snapshot
@@ -81,7 +84,41 @@ def carry_out(stage: str) -> bool:
         note = run.build / "logs" / f"{stage}.txt"
         said = note.read_text(encoding="utf-8").strip() if ran and note.exists() else ""
         words.append(said if ran else "nothing changed")
+    if stage == "validate":
+        warn(
+            run,
+            [
+                *warnings_in(run.build / "validation.json"),
+                *check_fresh(run.project, run.experiment),
+            ],
+        )
     return ran
+
+
+def warnings_in(file: Path) -> list[str]:
+    """The warnings that the stage `validate` kept, in words."""
+    from pipelines.validation import Finding
+
+    found = [Finding(**entry) for entry in read_json(file)["warnings"]]
+    return [f"{one.column}: {one.rule}; found {one}" for one in found]
+
+
+def warn(run: Session, lines: Sequence[str]) -> None:
+    """Shows warnings, and keeps them for the report."""
+    run.warnings += lines
+    for line in lines[: GristmillError.SHOWN]:
+        run.screen.say(f"    ! {line}")
+    if len(lines) > GristmillError.SHOWN:
+        run.screen.say(f"    ! and {len(lines) - GristmillError.SHOWN} more")
+
+
+def compare_with_accepted() -> None:
+    """The data's distributions against those that the champion was trained on."""
+    run = current()
+    with run.screen.step("drift") as words:
+        said, lines = interruptible(lambda: check_drift(run))
+        words.append(said)
+    warn(run, lines)
 
 
 def interruptible(work: Callable[[], Result]) -> Result:
@@ -234,9 +271,10 @@ def describe_run(run: Session, digests: Mapping[str, str], plans: Sequence[Trial
         tracker.log_file(folder / "changes.diff", "lineage")
     for file in (run.project.root / "dvc.lock", run.project.cuts_file(experiment.name)):
         tracker.log_file(file, "lineage")
-    for file in (run.build / "validation.json", run.build / "validation" / "result.json"):
+    kept = ("validation.json", "validation/result.json", DISTRIBUTIONS, DRIFT)
+    for file in (run.build / name for name in kept):
         if file.exists():
-            tracker.log_file(file, "validation")
+            tracker.log_file(file, FOLDER)
 
 
 def data_inputs(run: Session, roles: Sequence[str]) -> list[DataInput]:
