@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flows.drift import DISTRIBUTIONS, DRIFT, FOLDER, check_drift
+from flows.accepted import DISTRIBUTIONS, DRIFT, FOLDER, check_drift
 from flows.freshness import check_fresh
 from flows.outcome import Outcome, done_lines
 from flows.plan import TrialPlan, make_plan, plan_trials, run_key
@@ -85,13 +85,8 @@ def carry_out(stage: str) -> bool:
         said = note.read_text(encoding="utf-8").strip() if ran and note.exists() else ""
         words.append(said if ran else "nothing changed")
     if stage == "validate":
-        warn(
-            run,
-            [
-                *warnings_in(run.build / "validation.json"),
-                *check_fresh(run.project, run.experiment),
-            ],
-        )
+        warn(run, warnings_in(run.build / "validation.json"))
+        warn(run, check_fresh(run.project, run.experiment))
     return ran
 
 
@@ -116,7 +111,7 @@ def compare_with_accepted() -> None:
     """The data's distributions against those that the champion was trained on."""
     run = current()
     with run.screen.step("drift") as words:
-        said, lines = interruptible(lambda: check_drift(run))
+        said, lines = check_drift(run)
         words.append(said)
     warn(run, lines)
 

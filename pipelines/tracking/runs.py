@@ -292,11 +292,9 @@ def fetch_artifact(project: Project, run_id: str, name: str, folder: Path) -> Pa
 def has_artifact(project: Project, run_id: str, name: str) -> bool:
     """Whether a run kept an artifact; only a store that answers can say that it did not."""
     connection = client(project)
-    folder, _, _ = name.rpartition("/")
+    folder = name.rpartition("/")[0] or None
     with store_errors(f"list the artifacts of run {run_id[:8]}"):
-        return any(
-            found.path == name for found in connection.list_artifacts(run_id, folder or None)
-        )
+        return name in {str(found.path) for found in connection.list_artifacts(run_id, folder)}
 
 
 def process_tags() -> dict[str, str]:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ PRIOR = 0.5
 
 Summary = Mapping[str, Any]
 Column = dict[str, Any]
-"""`type` (number, date, text, boolean), `cuts` or `levels`, `counts`, `missing`, all of a sample."""
+"""Of a sample: `type` (number, date, text, boolean), `cuts` or `levels`, `counts`, `missing`."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ def _labels(column: Column) -> list[str]:
         cut.removesuffix("T00:00:00.000000Z") if isinstance(cut, str) else f"{cut:.4g}"
         for cut in column["cuts"]
     ]
-    inner = [f"above {low} up to {high}" for low, high in zip(words, words[1:], strict=False)]
+    inner = [f"above {low} up to {high}" for low, high in pairwise(words)]
     return [f"up to {words[0]}", *inner, f"above {words[-1]}", "missing"]
 
 
@@ -233,7 +234,7 @@ def _summary(column: Array, like: Column | None) -> Column:
         like = None
     if kind in ("number", "date"):
         values = _numeric(present, kind)
-        if like is None and len(np.unique(values)) > BINS or like is not None and "cuts" in like:
+        if "cuts" in like if like is not None else len(np.unique(values)) > BINS:
             cuts = _deciles(values) if like is None else _cuts(like, kind)
             bins = np.searchsorted(cuts, values, side="left")
             counts = np.bincount(bins, minlength=len(cuts) + 1).tolist()
