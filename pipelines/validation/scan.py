@@ -14,6 +14,7 @@ import pyarrow.parquet
 
 from pipelines.config import Column, Document, Rule, Schema, read_condition
 from pipelines.validation.conditions import check_rule
+from pipelines.validation.footer import unproven
 from pipelines.validation.rules import Finding, check_block, expand, finding, merge
 from pipelines.validation.unique import repeated
 from pipelines.validation.values import as_text, dates, kind_of, plain
@@ -92,8 +93,9 @@ def scan(table: Path, document: Document, rows: int | None = None) -> Scanned:
     """
     schema, present = document.schema_, column_names(table)
     asked, parts, before = entries(schema, present), _Parts(), 0
-    for block in blocks(table, _needed(document, asked, present), rows):
-        _see(parts, block, document, asked, before)
+    read = unproven(table, asked)
+    for block in blocks(table, _needed(document, read, present), rows):
+        _see(parts, block, document, read, before)
         before += len(block)
     return Scanned(
         before,
