@@ -102,7 +102,14 @@ def _compare(old: Path, new: Path) -> list[str]:
 
 def _distributions(old: Path, new: Path) -> list[str]:
     """Lines on columns whose distribution is another one now."""
-    return []  # the one place for a comparison of distributions
+    from pipelines.validation import compare_tables
+
+    found = compare_tables(old, new)
+    retyped = {column for column, _, _ in found.retyped}
+    drifted = [one for one in found.drifted if one.column not in retyped]
+    lines = [f"{one.column}: {one}" for one in drifted]
+    rest = f"… and {len(lines) - SHOWN} more columns" * (len(lines) > SHOWN)
+    return [*lines[:SHOWN], *filter(None, [rest])]
 
 
 def _row_lines(found: Changes) -> list[str]:

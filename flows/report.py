@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -84,11 +84,16 @@ def metric_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
     return rows
 
 
-def markdown(searched: Searched, evaluation: Evaluation, outcome: Outcome) -> str:
+def markdown(
+    searched: Searched, evaluation: Evaluation, outcome: Outcome, warnings: Sequence[str] = ()
+) -> str:
     """The report of a run."""
     first, *rest = decision_lines(outcome)
     trials = trial_rows(searched)
-    lines = [f"# {first}", "", *(f"- {line.strip()}" for line in rest), "", "## Trials", ""]
+    lines = [f"# {first}", "", *(f"- {line.strip()}" for line in rest), ""]
+    if warnings:
+        lines += ["## Warnings", "", *(f"- {line}" for line in warnings), ""]
+    lines += ["## Trials", ""]
     lines += _markdown_table([*trials[0]], [[*row.values()] for row in trials])
     lines += [
         "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
+from flows.freshness import check_fresh
 from flows.outcome import EXIT_CODES, done_lines
 from flows.plan import Plan, make_plan
 from flows.screen import Screen
@@ -18,6 +19,8 @@ def run(project: Project, experiment: Experiment, force: bool) -> int:
     screen = Screen()
     plan = make_plan(project, experiment)
     if plan.done is not None and not force:
+        for line in check_fresh(project, experiment):
+            screen.say(f"  ! {line}")
         for line in done_lines(plan.done):
             screen.say(line)
         return EXIT_CODES[plan.done.decision]

@@ -27,6 +27,7 @@ class Session:
     force: bool = False
     tracker: Any = None
     flow_run: str = ""
+    warnings: list[str] = field(default_factory=list)
     pool: Pool = field(init=False)
     rehearsal: Rehearsal = field(init=False)
 

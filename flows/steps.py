@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from flows.accepted import DISTRIBUTIONS, DRIFT, FOLDER, check_drift
+from flows.freshness import check_fresh
 from flows.outcome import Outcome, done_lines
 from flows.plan import TrialPlan, make_plan, plan_trials, run_key
 from flows.session import Session, current
-from pipelines.config import redact
+from pipelines.config import GristmillError, read_json, redact
 from pipelines.evaluation import Evaluation, evaluate
 from pipelines.ingestion import versions
 from pipelines.ingestion.snapshot import Snapshot, snapshot
@@ -81,12 +83,40 @@ def carry_out(stage: str) -> bool:
         note = run.build / "logs" / f"{stage}.txt"
         said = note.read_text(encoding="utf-8").strip() if ran and note.exists() else ""
         words.append(said if ran else "nothing changed")
+    if stage == "validate":
+        warn(run, warnings_in(run.build / "validation.json"))
+        warn(run, check_fresh(run.project, run.experiment))
     if stage == "split":
         from pipelines.validation.leaks import read_warnings
 
-        for warning in read_warnings(run.build / "leaks.json"):
-            run.screen.say(f"    warning: {warning}", style="yellow")
+        warn(run, read_warnings(run.build / "leaks.json"))
     return ran
+
+
+def warnings_in(file: Path) -> list[str]:
+    """The warnings that the stage `validate` kept, in words."""
+    from pipelines.validation import Finding
+
+    found = [Finding(**entry) for entry in read_json(file)["warnings"]]
+    return [f"{one.column}: {one.rule}; found {one}" for one in found]
+
+
+def warn(run: Session, lines: Sequence[str]) -> None:
+    """Shows warnings, and keeps them for the report."""
+    run.warnings += lines
+    for line in lines[: GristmillError.SHOWN]:
+        run.screen.say(f"    ! {line}")
+    if len(lines) > GristmillError.SHOWN:
+        run.screen.say(f"    ! and {len(lines) - GristmillError.SHOWN} more")
+
+
+def compare_with_accepted() -> None:
+    """The data's distributions against those that the champion was trained on."""
+    run = current()
+    with run.screen.step("drift") as words:
+        said, lines = check_drift(run)
+        words.append(said)
+    warn(run, lines)
 
 
 def interruptible(work: Callable[[], Result]) -> Result:
@@ -241,10 +271,10 @@ def describe_run(run: Session, digests: Mapping[str, str], plans: Sequence[Trial
     (folder / lock.name).write_text(redact(lock.read_text(encoding="utf-8")), encoding="utf-8")
     for file in (folder / lock.name, run.project.cuts_file(experiment.name)):
         tracker.log_file(file, "lineage")
-    found = ("validation.json", "validation/result.json", "leaks.json")
-    for file in (run.build / name for name in found):
+    kept = ("validation.json", "validation/result.json", "leaks.json", DISTRIBUTIONS, DRIFT)
+    for file in (run.build / name for name in kept):
         if file.exists():
-            tracker.log_file(file, "validation")
+            tracker.log_file(file, FOLDER)
     page = current_page(run.project, experiment.name, digests[f"data/{experiment.data.folder}"])
     if page is not None:
         tracker.log_file(page)

@@ -65,6 +65,13 @@ def stage(stage: str) -> bool:
     return steps.carry_out(stage)
 
 
+@task(
+    cache_policy=NO_CACHE, retry_condition_fn=_passes, retries=RETRIES, retry_delay_seconds=DELAYS
+)
+def drift() -> None:
+    steps.compare_with_accepted()
+
+
 @task(cache_policy=NO_CACHE)
 def search() -> Searched:
     return steps.search()
@@ -123,6 +130,8 @@ def train(
         snapshot()
         for name in STAGES:
             stage(name)
+            if name == "validate":
+                drift()
         if (done := steps.earlier_run()) is not None:
             return done
         run.rehearsal.warm_up()
@@ -195,7 +204,7 @@ def _outcome(registered: Registered) -> Outcome:
 
 def _publish(run: Session, searched: Searched, evaluation: Evaluation, outcome: Outcome) -> None:
     """The report and the table of trials, on the flow run and in MLflow."""
-    text = report.markdown(searched, evaluation, outcome)
+    text = report.markdown(searched, evaluation, outcome, run.warnings)
     file = run.build / "report.md"
     file.write_text(text, encoding="utf-8")
     run.tracker.log_file(file)

@@ -1,5 +1,6 @@
 """Experiment files, the project's folder, errors and safe writing: what every other room uses."""
 
+from pipelines.config.conditions import Condition, read_condition
 from pipelines.config.errors import (
     ConfigError,
     DataInvalid,
@@ -50,6 +51,7 @@ __all__ = [
     "REGRESSION_METRICS",
     "SOURCES",
     "Column",
+    "Condition",
     "ConfigError",
     "Csv",
     "Data",
@@ -85,6 +87,7 @@ __all__ = [
     "load_experiment",
     "nearest",
     "normalised_source",
+    "read_condition",
     "read_json",
     "read_override",
     "redact",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipelines.config.conditions import read_condition
 from pipelines.config.names import (
     CLASSIFICATION_METRICS,
     REGRESSION_METRICS,
@@ -134,10 +135,12 @@ class Range(Section):
         return self
 
 
-class Column(Range):
+class Column(Section):
     """What must hold for a column, or for all columns that a pattern such as `pixel*` names."""
 
     type: Literal["integer", "number", "text", "boolean", "date"] | None = None
+    min: float | str | None = Field(None, description="a number; for type: date an ISO date")
+    max: float | str | None = None
     missing: Literal["never", "allowed"] | Share = Field(
         "allowed", description="or the largest share of rows without a value"
     )
@@ -155,12 +158,42 @@ class Column(Range):
             raise ValueError(f"is not a regular expression: {error}") from error
         return pattern
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        ends = [end for end in (self.min, self.max) if end is not None]
+        if self.type == "date":
+            moments = [_moment(end) for end in ends]
+            if len(moments) == 2 and moments[0] > moments[1]:
+                raise ValueError(f"min {self.min} is above max {self.max}")
+        elif texts := [end for end in ends if isinstance(end, str)]:
+            raise ValueError(f"{texts[0]!r} must be a number; dates go with type: date")
+        elif len(ends) == 2 and float(ends[0]) > float(ends[1]):
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
+
+
+def _moment(end: float | str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(str(end))
+    except ValueError as error:
+        raise ValueError(f"{end!r} must be a date such as 2026-01-31") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
 
 class Rule(Section):
     """What must hold between the columns of each row, such as `end >= start`."""
 
-    check: str = Field(description="columns, numbers, texts, arithmetic, comparison, and, or, not")
+    check: str = Field(
+        description="columns (in backticks where needed), numbers, texts, + - * / %, comparisons, "
+        "and, or, not, missing(column); a row that lacks a needed value passes"
+    )
     severity: Severity = "error"
+
+    @field_validator("check")
+    @classmethod
+    def _readable(cls, check: str) -> str:
+        read_condition(check)
+        return check
 
 
 class Freshness(Section):

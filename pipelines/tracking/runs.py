@@ -289,6 +289,14 @@ def fetch_artifact(project: Project, run_id: str, name: str, folder: Path) -> Pa
         ) from error
 
 
+def has_artifact(project: Project, run_id: str, name: str) -> bool:
+    """Whether a run kept an artifact; only a store that answers can say that it did not."""
+    connection = client(project)
+    folder = name.rpartition("/")[0] or None
+    with store_errors(f"list the artifacts of run {run_id[:8]}"):
+        return name in {str(found.path) for found in connection.list_artifacts(run_id, folder)}
+
+
 def process_tags() -> dict[str, str]:
     """What tells whether the process of a run still lives."""
     me = psutil.Process()

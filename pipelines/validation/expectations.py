@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pipelines.config import Column, Schema, write_json
-from pipelines.validation.rules import Finding, check_block, expand
+from pipelines.config import Column, Document, Rule, write_json
+from pipelines.validation.rules import Finding, expand
+from pipelines.validation.scan import Scanned, column_names, entries, scan
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read by great_expectations when it is imported
 
@@ -27,11 +28,20 @@ with warnings.catch_warnings():
     from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
 
-class BlockFindings(TableMetricProvider):  # type: ignore[misc]
-    """Metric: what `check_block` finds in some columns."""
+GRAVITY = {"error": "critical", "warning": "warning"}
+"""Great Expectations' words for ours, as the Data Docs show them."""
 
-    metric_name = "table.block_findings"
-    value_keys = ("columns", "rule")
+
+class TableScan(TableMetricProvider):  # type: ignore[misc]
+    """Metric: what one reading of the table finds.
+
+    The batch is a frame with the table's columns and no rows; it carries the address of the table
+    and the experiment, so that the rows are read block by block and not held in memory. All
+    expectations ask for this one metric, and Great Expectations computes it once.
+    """
+
+    metric_name = "table.scan"
+    value_keys = ()
 
     @metric_value(engine=PandasExecutionEngine)  # type: ignore[untyped-decorator]
     def _pandas(
@@ -41,21 +51,24 @@ class BlockFindings(TableMetricProvider):  # type: ignore[misc]
         metric_value_kwargs: dict[str, Any],
         metrics: dict[str, Any],
         runtime_configuration: dict[str, Any],
-    ) -> list[dict[str, Any]]:
+    ) -> Scanned:
         frame, _, _ = execution_engine.get_compute_domain(metric_domain_kwargs, domain_type="table")
-        rule = Column.model_validate_json(metric_value_kwargs["rule"])
-        return [
-            asdict(finding) for finding in check_block(frame, metric_value_kwargs["columns"], rule)
-        ]
+        scanned = scan(frame.attrs["table"], frame.attrs["document"])
+        frame.attrs["scanned"] = scanned
+        return scanned
 
 
-class ExpectBlockToFollowRule(BatchExpectation):  # type: ignore[misc]
-    """Expect every value of a block of columns to follow one entry of the schema."""
+class ScanExpectation(BatchExpectation):  # type: ignore[misc]
+    """Base of expectations that read their answer from the scan."""
 
-    columns: list[str]
-    rule: str
-    metric_dependencies = ("table.block_findings",)
-    success_keys = ("columns", "rule")
+    metric_dependencies = ("table.scan",)
+
+    def _findings(self, scanned: Scanned) -> list[Finding]:
+        raise NotImplementedError
+
+    def _seen(self, scanned: Scanned, findings: Sequence[Finding]) -> str:
+        count = sum(finding.count for finding in findings)
+        return f"{scanned.rows:,} rows, {count:,} values break it"
 
     def _validate(
         self,
@@ -63,29 +76,93 @@ class ExpectBlockToFollowRule(BatchExpectation):  # type: ignore[misc]
         runtime_configuration: dict[str, Any] | None = None,
         execution_engine: Any = None,
     ) -> dict[str, Any]:
-        findings = metrics["table.block_findings"]
-        seen = f"{len(self.columns)} columns, {sum(f['count'] for f in findings)} values break it"
-        return {"success": not findings, "result": {"observed_value": seen, "details": findings}}
+        scanned = metrics["table.scan"]
+        findings = self._findings(scanned)
+        return {
+            "success": not findings,
+            "result": {
+                "observed_value": self._seen(scanned, findings),
+                "details": [asdict(finding) for finding in findings],
+            },
+        }
 
 
-def validate_frame(frame: pd.DataFrame, schema: Schema, report: Path) -> list[Finding]:
-    """Runs the schema's expectations and writes the full report.
+class ExpectBlockToFollowRule(ScanExpectation):
+    """Expect every value of some columns to follow what the schema says of them."""
+
+    columns: list[str]
+    rule: str
+    success_keys = ("columns", "rule")
+
+    def _findings(self, scanned: Scanned) -> list[Finding]:
+        return scanned.by_entry[Column.model_validate_json(self.rule)]
+
+
+class ExpectRowsToFollowRule(ScanExpectation):
+    """Expect every row to follow a rule between columns."""
+
+    rule: str
+    success_keys = ("rule",)
+
+    def _findings(self, scanned: Scanned) -> list[Finding]:
+        return scanned.by_rule[Rule.model_validate_json(self.rule)]
+
+
+class ExpectTableToHaveRows(ScanExpectation):
+    """Expect the number of rows to be in a range."""
+
+    min_rows: int | None = None
+    max_rows: int | None = None
+    success_keys = ("min_rows", "max_rows")
+
+    def _seen(self, scanned: Scanned, findings: Sequence[Finding]) -> str:
+        return f"{scanned.rows:,} rows"
+
+    def _findings(self, scanned: Scanned) -> list[Finding]:
+        rows, low, high = scanned.rows, self.min_rows, self.max_rows
+        if (low is None or rows >= low) and (high is None or rows <= high):
+            return []
+        ends = [(low, "or more"), (high, "or less")]
+        bounds = " and ".join(f"{end:,} rows {word}" for end, word in ends if end is not None)
+        return [Finding("the table", bounds, rows, 1.0, (), ())]
+
+
+class ExpectTargetToBeLearnable(ScanExpectation):
+    """Expect a target in each row, of two values or more, numbers for a regression."""
+
+    target: str
+    success_keys = ("target",)
+
+    def _findings(self, scanned: Scanned) -> list[Finding]:
+        return scanned.target
+
+
+def run_expectations(
+    table: Path, document: Document, report: Path
+) -> tuple[list[Finding], Scanned | None]:
+    """Runs the schema's expectations over a table and writes the full report.
 
     Args:
-        frame: the rows, with pandas' nullable types.
-        schema: the experiment's.
-        report: folder for `result.json` (GX's own, complete) and `docs/` (GX Data Docs).
+        table: what ingest made.
+        document: the experiment file; the columns that it names are there.
+        report: folder for `result.json` (GX's own, with counts of all rows, the first row numbers
+            and values) and `docs/` (GX Data Docs).
 
     Returns:
-        What breaks the schema, empty when all holds.
+        What breaks the schema, empty when all holds; and the scan, None where it broke down.
     """
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    frame = pd.DataFrame(columns=column_names(table))
+    frame.attrs.update(table=table, document=document)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _run(frame, schema, report)
+        result = _run(frame, _expectations(document, list(frame.columns)), report)
+    write_json(report / "result.json", result.to_json_dict())
+    failed = [part for part in result.results if not part.success]
+    return _distinct(failed, list(frame.columns)), frame.attrs.get("scanned")
 
 
-def _run(frame: pd.DataFrame, schema: Schema, report: Path) -> list[Finding]:
+def _run(frame: pd.DataFrame, expectations: list[Any], report: Path) -> Any:
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     docs = {
@@ -102,9 +179,7 @@ def _run(frame: pd.DataFrame, schema: Schema, report: Path) -> list[Finding]:
         .add_dataframe_asset("rows")
         .add_batch_definition_whole_dataframe("all")
     )
-    suite = context.suites.add(
-        gx.ExpectationSuite("schema", expectations=_expectations(frame, schema))
-    )
+    suite = context.suites.add(gx.ExpectationSuite("schema", expectations=expectations))
     definition = context.validation_definitions.add(
         gx.ValidationDefinition(name="schema", data=batch, suite=suite)
     )
@@ -118,49 +193,52 @@ def _run(frame: pd.DataFrame, schema: Schema, report: Path) -> list[Finding]:
     )
     outcome = checkpoint.run(batch_parameters={"dataframe": frame})
     (result,) = outcome.run_results.values()
-    write_json(report / "result.json", result.to_json_dict())
-    return [
-        finding for part in result.results if not part.success for finding in _found(part, frame)
+    return result
+
+
+def _expectations(document: Document, present: list[str]) -> list[Any]:
+    schema = document.schema_
+    made: list[Any] = [
+        ExpectBlockToFollowRule(
+            columns=columns, rule=rule.model_dump_json(), severity=GRAVITY[rule.severity]
+        )
+        for rule, columns in entries(schema, present).items()
     ]
-
-
-def _expectations(frame: pd.DataFrame, schema: Schema) -> list[Any]:
-    expectations: list[Any] = [
-        ExpectBlockToFollowRule(columns=columns, rule=schema.columns[entry].model_dump_json())
-        for entry, columns in expand(schema.columns, list(frame.columns)).items()
-        if columns
+    made += [
+        ExpectRowsToFollowRule(rule=rule.model_dump_json(), severity=GRAVITY[rule.severity])
+        for rule in dict.fromkeys(schema.rules)
     ]
     if schema.rows is not None:
-        bounds = {"min_value": _whole(schema.rows.min), "max_value": _whole(schema.rows.max)}
-        expectations.append(gx.expectations.ExpectTableRowCountToBeBetween(**bounds))
+        low, high = _whole(schema.rows.min), _whole(schema.rows.max)
+        made.append(ExpectTableToHaveRows(min_rows=low, max_rows=high))
     if schema.extra == "forbid":
-        named = [c for found in expand(schema.columns, list(frame.columns)).values() for c in found]
-        expectations.append(
+        named = [c for found in expand(schema.columns, present).values() for c in found]
+        made.append(
             gx.expectations.ExpectTableColumnsToMatchSet(column_set=named, exact_match=True)
         )
-    return expectations
+    return [*made, ExpectTargetToBeLearnable(target=document.data.target)]
 
 
 def _whole(bound: float | None) -> int | None:
     return None if bound is None else int(bound)
 
 
-def _found(part: Any, frame: pd.DataFrame) -> list[Finding]:
-    details = part.result.get("details")
-    if isinstance(details, list):
-        return [_finding(detail) for detail in details]
+def _distinct(failed: Sequence[Any], present: list[str]) -> list[Finding]:
+    """The findings of what failed; what all expectations say alike is said once."""
+    return list(dict.fromkeys(finding for part in failed for finding in _found(part, present)))
+
+
+def _found(part: Any, present: list[str]) -> list[Finding]:
     if message := _raised(part.exception_info):
-        return [Finding("the table", f"a check that runs: {message}", len(frame), 1.0, (), ())]
+        return [Finding("the table", f"a check that runs: {message}", 0, 1.0, (), ())]
     arguments: Mapping[str, Any] = part.expectation_config.kwargs
     if "column_set" in arguments:
-        unknown = [name for name in frame.columns if name not in arguments["column_set"]]
+        unknown = [name for name in present if name not in arguments["column_set"]]
         return [
-            Finding(name, "a column that the schema names", len(frame), 1.0, (), ())
+            Finding(name, "a column that the schema names", 0, 1.0, (), ("not named",))
             for name in unknown
         ]
-    ends = [(arguments.get("min_value"), "or more"), (arguments.get("max_value"), "or less")]
-    bounds = " and ".join(f"{end:,} rows {word}" for end, word in ends if end is not None)
-    return [Finding("the table", bounds, len(frame), 1.0, (), ())]
+    return [_finding(detail) for detail in part.result["details"]]
 
 
 def _raised(info: Mapping[str, Any] | None) -> str:

@@ -1,22 +1,27 @@
-"""What a schema says, checked on whole blocks of columns at once. Pure: frames in, findings out."""
+"""What a schema says, checked on blocks of rows. Pure: Arrow blocks in, findings out."""
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.config import Column, nearest
+from pipelines.validation.values import Array, as_text, by_level, dates, moment, numbers, plain
 
 SHOWN = 20
 """Row numbers and values that are kept of each finding."""
 
-Mask = npt.NDArray[np.bool_]
+LONGEST_VALUE = 40
+"""Characters that are kept of a value."""
+
+Broken = Iterator[tuple[str, Array]]
+"""What should hold, in words, and the mask of the rows that break it."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Finding:
         share: the same as a share of all rows, in [0, 1].
         rows: the first row numbers, counted from 1 below the header.
         values: the values there, as text.
+        severity: error, which stops, or warning, which is shown.
     """
 
     column: str
@@ -38,10 +44,11 @@ class Finding:
     share: float
     rows: tuple[int, ...]
     values: tuple[str, ...]
+    severity: str = "error"
 
     def __str__(self) -> str:
         if not self.rows:
-            return f"{self.count:,} rows"
+            return f"{self.count:,} rows" if self.count else "; ".join(self.values)
         some = ", ".join(map(str, self.rows[:5])) + ("…" if self.count > 5 else "")
         values = ", ".join(self.values[:5])
         rows = "row" if self.count == 1 else "rows"
@@ -76,107 +83,130 @@ def unmatched(columns: Mapping[str, Column], present: Sequence[str]) -> dict[str
     }
 
 
-def check_block(frame: pd.DataFrame, names: Sequence[str], rule: Column) -> list[Finding]:
-    """The rows of the named columns that break a rule.
+def check_block(block: Any, names: Sequence[str], rule: Column, before: int = 0) -> list[Finding]:
+    """The rows of the named columns that break a rule, as far as a block alone can tell.
+
+    A share of missing values and `unique` hang on all rows: of the first the missing rows are
+    counted here, and `merge` decides; the second is `pipelines.validation.unique`.
 
     Args:
-        frame: rows in the order of the data set, with pandas' nullable types.
+        block: a pyarrow RecordBatch or Table.
         names: columns that the rule is for.
         rule: the entry of the schema.
+        before: how many rows of the table stand before the block.
     """
-    block = frame[list(names)]
-    missing = block.isna().to_numpy()
-    findings: list[Finding] = []
-    if rule.missing == "never":
-        findings += _findings(block, missing, "no missing value")
-    if rule.type in ("integer", "number"):
-        numbers, wrong = _numbers(block)
-        kind = "a number"
-        if rule.type == "integer":
-            kind = "a whole number"
-            with np.errstate(invalid="ignore"):
-                wrong |= np.isfinite(numbers) & (numbers != np.floor(numbers))
-        findings += _findings(block, wrong & ~missing, kind)
-        findings += _range(block, numbers, wrong | missing, rule)
-    elif rule.min is not None or rule.max is not None:
-        numbers, wrong = _numbers(block)
-        findings += _findings(block, wrong & ~missing, "a number")
-        findings += _range(block, numbers, wrong | missing, rule)
-    if rule.type in ("text", "boolean"):
-        findings += _findings(block, ~_is_kind(block, rule.type) & ~missing, rule.type)
-    if rule.one_of is not None:
-        allowed = {_text(value) for value in rule.one_of}
-        outside = _each(block, lambda text: text.isin(allowed)) | missing
-        words = "one of " + ", ".join(sorted(allowed)[:12]) + ("…" if len(allowed) > 12 else "")
-        findings += _findings(block, ~outside, words)
-    if rule.matches is not None:
-        pattern = rule.matches
-        like = _each(block, lambda text: text.str.fullmatch(pattern)) | missing
-        findings += _findings(block, ~like, f"text that matches {pattern}")
-    if rule.unique:
-        twice = np.column_stack([block[name].duplicated(keep=False) for name in names])
-        findings += _findings(block, twice & ~missing, "each value once")
-    return findings
-
-
-def _numbers(block: pd.DataFrame) -> tuple[npt.NDArray[np.float64], Mask]:
-    """The block as float64, and where it holds something that is no finite number."""
-    flags = np.array([pd.api.types.is_bool_dtype(kind) for kind in block.dtypes])
-    if all(pd.api.types.is_numeric_dtype(kind) for kind in block.dtypes):
-        numbers = block.to_numpy(dtype="float64", na_value=np.nan)
-        return numbers, np.isinf(numbers) | flags
-    parsed = [pd.to_numeric(block[name], errors="coerce") for name in block]
-    numbers = np.column_stack([column.to_numpy("float64", na_value=np.nan) for column in parsed])
-    return numbers, ~np.isfinite(numbers) & ~block.isna().to_numpy() | flags
-
-
-def _range(
-    block: pd.DataFrame, numbers: npt.NDArray[np.float64], skip: Mask, rule: Column
-) -> list[Finding]:
-    findings: list[Finding] = []
-    with np.errstate(invalid="ignore"):
-        if rule.min is not None:
-            findings += _findings(block, ~(numbers >= rule.min) & ~skip, f"{rule.min:g} or more")
-        if rule.max is not None:
-            findings += _findings(block, ~(numbers <= rule.max) & ~skip, f"{rule.max:g} or less")
-    return findings
-
-
-def _is_kind(block: pd.DataFrame, kind: str) -> Mask:
-    check = pd.api.types.is_bool_dtype if kind == "boolean" else pd.api.types.is_string_dtype
-    right = [check(dtype) for dtype in block.dtypes]
-    return np.broadcast_to(np.array(right), block.shape).copy()
-
-
-def _each(block: pd.DataFrame, test: Any) -> Mask:
-    columns = [test(block[name].map(_text, na_action="ignore").astype("string")) for name in block]
-    return np.column_stack([c.fillna(False).to_numpy(dtype=bool) for c in columns])
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def _findings(block: pd.DataFrame, bad: Mask, rule: str) -> list[Finding]:
     return [
-        _finding(block[name], np.flatnonzero(bad[:, place]), rule)
-        for place, name in enumerate(block.columns)
-        if bad[:, place].any()
+        finding(name, words, column, mask, before, rule.severity)
+        for name in names
+        for column in [plain(block[name])]
+        for words, mask in _broken(column, rule)
+        if pc.any(mask).as_py()
     ]
 
 
-def _finding(column: pd.Series[Any], rows: Iterable[int], rule: str) -> Finding:
-    places = np.asarray(rows)
-    first = places[:SHOWN]
+def merge(parts: Iterable[Finding], rows: int, rule: Column | None = None) -> list[Finding]:
+    """The findings of all blocks as those of the whole table, whatever the blocks were.
+
+    Args:
+        parts: in the order of the rows.
+        rows: of the whole table.
+        rule: whose share of missing values decides whether those are a finding.
+    """
+    whole: dict[tuple[str, str], Finding] = {}
+    for part in parts:
+        kept = whole.get((part.column, part.rule))
+        whole[part.column, part.rule] = part if kept is None else _joined(kept, part)
+    allowed = rule.missing if rule is not None and isinstance(rule.missing, float) else 0.0
+    few = _missing_words(rule) if rule is not None else ""
+    found = [replace(made, share=made.count / max(rows, 1)) for made in whole.values()]
+    return [made for made in found if made.rule != few or made.share > allowed]
+
+
+def finding(
+    name: str, rule: str, column: Array, mask: Array, before: int, severity: str = "error"
+) -> Finding:
+    """What a mask of a block's rows says."""
+    count = pc.sum(mask).as_py()
+    first = pc.indices_nonzero(mask)[:SHOWN]
     return Finding(
-        column=str(column.name),
+        column=name,
         rule=rule,
-        count=len(places),
-        share=len(places) / max(len(column), 1),
-        rows=tuple(int(place) + 1 for place in first),
-        values=tuple(
-            "nothing" if pd.isna(value) else _text(value)[:40] for value in column.iloc[first]
-        ),
+        count=count,
+        share=count / max(len(column), 1),
+        rows=tuple(before + place + 1 for place in first.to_pylist()),
+        values=tuple(as_text(value)[:LONGEST_VALUE] for value in column.take(first).to_pylist()),
+        severity=severity,
     )
+
+
+def _joined(first: Finding, second: Finding) -> Finding:
+    return replace(
+        first,
+        count=first.count + second.count,
+        rows=(first.rows + second.rows)[:SHOWN],
+        values=(first.values + second.values)[:SHOWN],
+    )
+
+
+def _missing_words(rule: Column) -> str:
+    if isinstance(rule.missing, float):
+        return f"at most {rule.missing:.4g} of the rows missing"
+    return "no missing value" if rule.missing == "never" else ""
+
+
+def _broken(column: Array, rule: Column) -> Broken:
+    if rule.missing != "allowed" and column.null_count:
+        yield _missing_words(rule), pc.is_null(column)
+    if rule.type == "date":
+        yield from _dates(column, rule)
+    elif rule.type in ("integer", "number") or rule.min is not None or rule.max is not None:
+        yield from _numbers(column, rule)
+    if rule.type in ("text", "boolean") and not _is_kind(column, rule.type):
+        yield rule.type, pc.is_valid(column)
+    if rule.one_of is not None:
+        allowed = {as_text(value) for value in rule.one_of}
+        some = ", ".join(sorted(allowed)[:12]) + ("…" if len(allowed) > 12 else "")
+        yield f"one of {some}", _unlike(column, allowed.__contains__)
+    if rule.matches is not None:
+        pattern = re.compile(rule.matches)
+        yield (
+            f"text that matches {rule.matches}",
+            _unlike(column, pattern.fullmatch),
+        )
+
+
+def _numbers(column: Array, rule: Column) -> Broken:
+    found, wrong = numbers(column)
+    if rule.type == "integer" and pa.types.is_floating(found.type):
+        part = pc.not_equal(found, pc.floor(found))
+        yield "a whole number", part if wrong is None else pc.or_kleene(wrong, part)
+    elif wrong is not None:
+        yield "a whole number" if rule.type == "integer" else "a number", wrong
+    ends = pc.min_max(found)
+    low, high = ends["min"].as_py(), ends["max"].as_py()
+    if isinstance(rule.min, int | float) and low is not None and low < rule.min:
+        yield f"{rule.min:g} or more", pc.less(found, rule.min)
+    if isinstance(rule.max, int | float) and high is not None and high > rule.max:
+        yield f"{rule.max:g} or less", pc.greater(found, rule.max)
+
+
+def _dates(column: Array, rule: Column) -> Broken:
+    found, wrong = dates(column)
+    if wrong is not None:
+        yield "a date", wrong
+    if rule.min is not None:
+        yield f"{rule.min} or later", pc.less(found, moment(rule.min))
+    if rule.max is not None:
+        yield f"{rule.max} or earlier", pc.greater(found, moment(rule.max))
+
+
+def _is_kind(column: Array, kind: str) -> bool:
+    if kind == "boolean":
+        return bool(pa.types.is_boolean(column.type))
+    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
+
+
+def _unlike(column: Array, test: Any) -> Array:
+    if not _is_kind(column, "text"):
+        return by_level(column, lambda levels: [not test(as_text(v)) for v in levels], pa.bool_())
+    return by_level(column, lambda levels: [not test(text) for text in levels], pa.bool_())

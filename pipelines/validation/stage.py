@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import pandas as pd
 
 from pipelines.config import (
     ConfigError,
@@ -15,6 +14,7 @@ from pipelines.config import (
     Project,
     load_experiment,
     nearest,
+    read_condition,
     write_json,
 )
 from pipelines.validation.rules import Finding, unmatched
@@ -22,14 +22,26 @@ from pipelines.validation.rules import Finding, unmatched
 
 @dataclass(frozen=True)
 class Validated:
-    """What validation found in data that passed."""
+    """What validation found in data that passed.
+
+    Attributes:
+        rows: of the table.
+        columns: of the table.
+        rules: entries of the schema and rules between columns.
+        warnings: what breaks a rule of severity warning.
+        newest: the newest date of the column that must be fresh, as ISO text. How old it may be is
+            asked when a run begins, not here: this result is kept, and must not hang on the clock.
+    """
 
     rows: int
     columns: int
     rules: int
+    warnings: tuple[Finding, ...] = ()
+    newest: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.rules} rules hold for {self.columns} columns"
+        more = f", {len(self.warnings)} warning" + "s" * (len(self.warnings) > 1)
+        return f"{self.rules} rules hold for {self.columns} columns" + more * bool(self.warnings)
 
 
 def validate(project: Project, name: str) -> Validated:
@@ -39,8 +51,7 @@ def validate(project: Project, name: str) -> Validated:
     result = validate_table(
         build / "table.parquet", experiment.document, build / "validation", project.relative(build)
     )
-    content = {"rows": result.rows, "columns": result.columns, "rules": result.rules}
-    write_json(build / "validation.json", content)
+    write_json(build / "validation.json", asdict(result))
     return result
 
 
@@ -57,28 +68,40 @@ def validate_table(table: Path, document: Document, report: Path, shown: str) ->
         ConfigError: the file and the data do not speak of the same columns.
         DataInvalid: rows break the schema, or the target cannot be learnt.
     """
-    frame = pd.read_parquet(table, dtype_backend="numpy_nullable")
-    _columns_exist(frame, document)
-    from pipelines.validation.expectations import validate_frame
+    from pipelines.validation.expectations import run_expectations
+    from pipelines.validation.scan import column_names
 
-    findings = [*validate_frame(frame, document.schema_, report), *_target(frame, document)]
-    if findings:
+    present = column_names(table)
+    _columns_exist(present, document)
+    findings, scanned = run_expectations(table, document, report)
+    findings += _no_date(document, scanned.newest if scanned is not None else None)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors or scanned is None:
         raise DataInvalid(
-            f"the data break the schema: {len(findings)} finding" + "s" * (len(findings) > 1),
-            problems=[Problem(f.column, f.rule, str(f)) for f in findings],
+            f"the data break the schema: {len(errors)} finding" + "s" * (len(errors) > 1),
+            problems=[Problem(f.column, f.rule, str(f)) for f in errors],
             next=f"mend the source, or the schema if it is wrong; full report: {shown}/validation/",
         )
-    return Validated(len(frame), len(frame.columns), len(document.schema_.columns))
+    schema = document.schema_
+    rules = len(schema.columns) + len(schema.rules)
+    return Validated(scanned.rows, len(present), rules, tuple(findings), scanned.newest)
 
 
-def _columns_exist(frame: pd.DataFrame, document: Document) -> None:
-    present = list(frame.columns)
+def _no_date(document: Document, newest: str | None) -> list[Finding]:
+    fresh = document.schema_.fresh
+    if fresh is None or newest is not None:
+        return []
+    return [Finding(fresh.column, "a date, to be fresh", 0, 1.0, (), ("none",), fresh.severity)]
+
+
+def _columns_exist(present: list[str], document: Document) -> None:
+    schema = document.schema_
     problems = [
         Problem(f"schema.columns.{entry}", "a column of the data", "none of that name", _mean(near))
-        for entry, near in unmatched(document.schema_.columns, present).items()
+        for entry, near in unmatched(schema.columns, present).items()
     ]
-    for where, column in (("data.target", document.data.target), ("split.key", document.split.key)):
-        if column is not None and column not in present:
+    for where, column in _named(document):
+        if column not in present:
             near = nearest(column, present)
             problems.append(Problem(where, "a column of the data", column, _mean(near)))
     if problems:
@@ -90,32 +113,17 @@ def _columns_exist(frame: pd.DataFrame, document: Document) -> None:
         )
 
 
+def _named(document: Document) -> Iterator[tuple[str, str]]:
+    """Every place of the file that names one column, and the column."""
+    yield "data.target", document.data.target
+    if document.split.key is not None:
+        yield "split.key", document.split.key
+    if document.schema_.fresh is not None:
+        yield "schema.fresh.column", document.schema_.fresh.column
+    for place, rule in enumerate(document.schema_.rules):
+        for column in dict.fromkeys(read_condition(rule.check).columns.values()):
+            yield f"schema.rules.{place}.check", column
+
+
 def _mean(near: str) -> str:
     return f"did you mean {near}?" if near else ""
-
-
-def _target(frame: pd.DataFrame, document: Document) -> list[Finding]:
-    target = frame[document.data.target]
-    everything = len(frame)
-    if target.isna().any():
-        rows = tuple(int(row) + 1 for row in target.isna().to_numpy().nonzero()[0][:20])
-        count = int(target.isna().sum())
-        values = ("nothing",) * len(rows)
-        return [
-            Finding(
-                str(target.name), "a target in each row", count, count / everything, rows, values
-            )
-        ]
-    if target.nunique() < 2:
-        only = (str(target.iloc[0]),)
-        return [
-            Finding(str(target.name), "two different targets or more", everything, 1.0, (1,), only)
-        ]
-    if document.data.task == "regression" and not pd.api.types.is_numeric_dtype(target):
-        texts = tuple(map(str, target.iloc[:5]))
-        return [
-            Finding(
-                str(target.name), "numbers, for regression", everything, 1.0, (1, 2, 3, 4, 5), texts
-            )
-        ]
-    return []

@@ -140,7 +140,7 @@ WRONG_VALUES = [
     ({"schema": "{rows: 5}"}, "schema.rows", "a mapping", "5"),
     ({"schema": "{rows: {min: ten}}"}, "schema.rows.min", "number", "'ten'"),
     ({"schema": "{rows: {min: 5, max: 1}}"}, "schema.rows", "min 5 is above max 1", ""),
-    ({"schema": "{columns: {a: {type: int}}}"}, "schema.columns.a.type", "'boolean'\n", "'int'"),
+    ({"schema": "{columns: {a: {type: int}}}"}, "schema.columns.a.type", "'date'\n", "'int'"),
     ({"schema": "{columns: {a: {matches: '('}}}"}, "schema.columns.a.matches", "regular", r"'\('"),
     ({"schema": "{columns: {a: {one_of: []}}}"}, "schema.columns.a.one_of", "at least one", r"\["),
     ({"schema": "{columns: {a: {one_of: 3}}}"}, "schema.columns.a.one_of", "a list", "3"),

@@ -239,7 +239,7 @@ def test_another_version_of_a_library_re_runs_what_uses_it(
     ("old", "new", "stages"),
     [
         ("rows: {min: 1000}", "rows: {min: 999}", {"validate"}),
-        ("validation: 0.2, stratify", "validation: 0.1, stratify", {"split"}),
+        ("validation: 0.2, stratify", "validation: 0.1, stratify", {"split", "scale"}),
         ("scale: minmax", "scale: standard", {"split", "scale"}),
         ("units: 64", "units: 65", set()),
         ("epochs: 100", "epochs: 101", set()),

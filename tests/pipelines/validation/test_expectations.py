@@ -4,43 +4,91 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from pipelines.config import Column, Schema
+from pipelines.config import Column, Document, Rule, Schema
 from pipelines.validation import expectations
-from pipelines.validation.expectations import validate_frame
+from pipelines.validation.expectations import run_expectations
+from pipelines.validation.rules import Finding
 
 FRAME = pd.DataFrame({"a": pd.array([1, 2, 30], dtype="Int64"), "b": ["x", "y", "z"]})
 
 
+def document(schema: Schema) -> Document:
+    content = {
+        "data": {"path": "data/a/a.csv", "target": "a", "task": "classification"},
+        "schema": schema.model_dump(),
+        "split": {},
+        "features": {},
+        "model": {"layers": []},
+    }
+    return Document.model_validate_json(json.dumps(content))
+
+
+def findings(schema: Schema, folder: Path, frame: pd.DataFrame = FRAME) -> list[Finding]:
+    table = folder / "table.parquet"
+    frame.to_parquet(table)
+    return run_expectations(table, document(schema), folder)[0]
+
+
+def kept(folder: Path) -> list[dict[str, Any]]:
+    results = json.loads((folder / "result.json").read_text())["results"]
+    return [detail for result in results for detail in result["result"].get("details", [])]
+
+
 def test_what_great_expectations_keeps_is_what_is_found(tmp_path: Path) -> None:
-    schema = Schema(columns={"a": Column(max=10), "b": Column(matches="[x-y]")})
-    findings = validate_frame(FRAME, schema, tmp_path)
-    assert [(f.column, f.rows, f.values) for f in findings] == [
+    rules = (Rule(check="a < 20 or b == 'x'"),)
+    schema = Schema(columns={"a": Column(max=10), "b": Column(matches="[x-y]")}, rules=rules)
+    assert [(f.column, f.rows, f.values) for f in findings(schema, tmp_path)] == [
         ("a", (3,), ("30",)),
         ("b", (3,), ("z",)),
+        ("a, b", (3,), ("a=30 b=z",)),
     ]
+    assert [(d["column"], d["rows"]) for d in kept(tmp_path)] == [
+        ("a", [3]),
+        ("b", [3]),
+        ("a, b", [3]),
+    ]
+
+
+def test_the_report_of_many_bad_rows_is_small_and_says_how_many_there_are(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": range(200_000), "b": "x" * 100})
+    schema = Schema(columns={"a": Column(max=-1), "b": Column(one_of=("y",), unique=True)})
+    found = findings(schema, tmp_path, frame)
+    assert [finding.count for finding in found] == [200_000] * 3
+    assert (tmp_path / "result.json").stat().st_size < 50_000
+    pages = [page for page in (tmp_path / "docs").rglob("*.html") if "validations" in str(page)]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    assert "200,000 rows, 400,000 values break it" in text
+    assert sum(page.stat().st_size for page in pages) < 1_000_000
+    assert str(tmp_path) not in text + (tmp_path / "result.json").read_text()
+
+
+def test_entries_that_say_the_same_are_one_expectation(tmp_path: Path) -> None:
+    schema = Schema(columns={"a": Column(missing="never"), "b": Column(missing="never")})
+    assert findings(schema, tmp_path) == []
     results = json.loads((tmp_path / "result.json").read_text())["results"]
-    kept = [detail for result in results for detail in result["result"]["details"]]
-    assert [(d["column"], d["rows"]) for d in kept] == [("a", [3]), ("b", [3])]
+    columns = [r["expectation_config"]["kwargs"].get("columns") for r in results]
+    assert columns == [["a", "b"], None]
 
 
 def test_a_check_that_breaks_down_is_a_finding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> list[object]:
+    def broken(*_: object) -> object:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(expectations, "check_block", broken)
-    findings = validate_frame(FRAME, Schema(columns={"a": Column()}), tmp_path)
-    assert [finding.column for finding in findings] == ["the table"]
-    assert "out of luck" in findings[0].rule
+    monkeypatch.setattr(expectations, "scan", broken)
+    found = findings(Schema(columns={"a": Column()}), tmp_path)
+    assert [finding.column for finding in found] == ["the table"]
+    assert "out of luck" in found[0].rule
 
 
 def test_no_unnamed_column_may_hide_behind_a_pattern(tmp_path: Path) -> None:
     schema = Schema(columns={"a*": Column()}, extra="forbid")
-    (finding,) = validate_frame(FRAME, schema, tmp_path)
+    (finding,) = findings(schema, tmp_path)
     assert (finding.column, finding.rule) == ("b", "a column that the schema names")
-    assert validate_frame(FRAME[["a"]], schema, tmp_path) == []
+    assert findings(schema, tmp_path, FRAME[["a"]]) == []

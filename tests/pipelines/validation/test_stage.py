@@ -68,7 +68,7 @@ def test_every_failure_is_collected_before_anything_is_raised(tmp_path: Path) ->
         ("id", "each value once"): "2 of the rows (50.00%): rows 2, 3 with 2, 2",
         ("y", "one of no, yes"): "1 of the rows (25.00%): row 4 with maybe",
         ("the table", "5 rows or more"): "4 rows",
-        ("name", "a column that the schema names"): "4 rows",
+        ("name", "a column that the schema names"): "not named",
         ("y", "a target in each row"): "1 of the rows (25.00%): row 3 with nothing",
     }
     assert "full report: build/a/validation/" in caught.value.next
@@ -119,9 +119,54 @@ def test_names_that_the_data_do_not_have_are_all_listed_with_the_nearest(tmp_pat
     assert not (tmp_path / "report").exists()
 
 
+def test_the_names_in_rules_and_in_fresh_must_be_there_as_well(tmp_path: Path) -> None:
+    schema = {"rules": [{"check": "id < nmae"}], "fresh": {"column": "when", "within": "7d"}}
+    with pytest.raises(
+        ConfigError,
+        match=r"(?s)schema\.fresh\.column\n.*found +when"
+        r".*schema\.rules\.0\.check\n.*found +nmae\n +hint +did you mean name\?",
+    ):
+        checked(tmp_path, GOOD, make(schema))
+
+
+def test_warnings_are_kept_and_stop_nothing(tmp_path: Path) -> None:
+    columns = {"name": {"missing": 0.1, "severity": "warning"}}
+    rules = [{"check": "pixel1 < 9", "severity": "warning"}]
+    made = checked(tmp_path, GOOD, make({"columns": columns, "rules": rules}))
+    assert str(made) == "2 rules hold for 5 columns, 2 warnings"
+    assert [(f.column, f.rule, f.rows) for f in made.warnings] == [
+        ("name", "at most 0.1 of the rows missing", (3,)),
+        ("pixel1", "pixel1 < 9", (3,)),
+    ]
+
+
+def test_errors_stop_beside_warnings_and_are_counted_alone(tmp_path: Path) -> None:
+    columns = {"name": {"missing": "never", "severity": "warning"}, "id": {"max": 3}}
+    with pytest.raises(DataInvalid, match=r"1 finding\n  id\n") as caught:
+        checked(tmp_path, GOOD, make({"columns": columns}))
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        ["2026-01-01", "2026-03-01", None, "2025-12-31"],
+        list(pd.to_datetime(["2026-01-01", "2026-03-01", None, "2025-12-31"])),
+    ],
+)
+def test_the_newest_date_is_kept_and_no_clock_is_asked(tmp_path: Path, when: list[Any]) -> None:
+    schema = {"fresh": {"column": "when", "within": "1s"}}
+    assert checked(tmp_path, GOOD | {"when": when}, make(schema)).newest == "2026-03-01"
+
+
+def test_a_column_without_a_date_cannot_be_fresh(tmp_path: Path) -> None:
+    with pytest.raises(DataInvalid, match=r"name\n +expected +a date, to be fresh"):
+        checked(tmp_path, GOOD, make({"fresh": {"column": "name", "within": "1d"}}))
+
+
 def test_the_stage_keeps_what_passed(project: Project) -> None:
     ingest(project, "diabetes")
     assert str(validate(project, "diabetes")) == "6 rules hold for 11 columns"
     made = json.loads((project.build("diabetes") / "validation.json").read_text())
-    assert made == {"rows": 442, "columns": 11, "rules": 6}
+    assert made == {"rows": 442, "columns": 11, "rules": 6, "warnings": [], "newest": None}
     assert (project.build("diabetes") / "validation" / "docs" / "index.html").is_file()

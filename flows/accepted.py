@@ -1,0 +1,86 @@
+"""The data of a run against those that the champion was trained on."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from flows.session import Session
+from pipelines.config import DataInvalid, Document, Problem, read_json, write_json
+from pipelines.registry import Version, champion
+from pipelines.tracking.runs import fetch_artifact, has_artifact
+from pipelines.validation import Drifted, drifted, summarise
+
+DISTRIBUTIONS, DRIFT = "distributions.json", "drift.json"
+FOLDER = "validation"
+"""Where MLflow's runs have the two files."""
+
+
+def check_drift(run: Session) -> tuple[str, list[str]]:
+    """Compares with the accepted version, and keeps the distributions for later runs.
+
+    Returns:
+        What came out, in a few words, and warnings.
+
+    Raises:
+        DataInvalid: columns have drifted, and `schema.drift` has the severity error.
+        EnvironmentFault: the store or what the champion left in it cannot be read.
+    """
+    files = [run.build / DISTRIBUTIONS, run.build / DRIFT]
+    for file in files:
+        file.unlink(missing_ok=True)
+    document, name = run.experiment.document, run.experiment.name
+    if document.schema_.drift.severity == "off":
+        return "switched off", []
+    table, exclude = run.build / "table.parquet", not_compared(document)
+    mine = summarise(table, exclude)
+    write_json(files[0], mine)
+    accepted = champion(run.project, name)
+    if accepted is None:
+        return "no accepted version to compare with yet", []
+    theirs = _distributions(run, accepted)
+    if theirs is None:
+        return f"version {accepted.number}, the champion, kept no distributions to compare with", []
+    same = theirs == mine
+    found = [] if same else drifted(theirs, summarise(table, exclude, like=theirs))
+    write_json(files[1], {"version": accepted.number, "drifted": [_kept(one) for one in found]})
+    return _judged(run, accepted, found)
+
+
+def not_compared(document: Document) -> tuple[str, ...]:
+    """Columns and patterns that may drift: those excluded, and those that tell rows apart."""
+    split = document.split
+    time = split.time.column if split.time is not None else None
+    apart = [name for name in (split.key, split.group, time) if name is not None]
+    return (*document.schema_.drift.exclude, *document.features.exclude, *apart)
+
+
+def _distributions(run: Session, accepted: Version) -> Any:
+    if not has_artifact(run.project, accepted.run_id, f"{FOLDER}/{DISTRIBUTIONS}"):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        address = f"{FOLDER}/{DISTRIBUTIONS}"
+        return read_json(fetch_artifact(run.project, accepted.run_id, address, Path(folder)))
+
+
+def _kept(one: Drifted) -> dict[str, Any]:
+    return asdict(one) | {"psi": one.psi if one.psi < float("inf") else None}
+
+
+def _judged(run: Session, accepted: Version, found: list[Drifted]) -> tuple[str, list[str]]:
+    against = f"the data of version {accepted.number}, the champion"
+    if not found:
+        return f"as in {against}", []
+    columns = f"{len(found)} column" + "s" * (len(found) > 1)
+    if run.experiment.document.schema_.drift.severity == "error":
+        raise DataInvalid(
+            f"{columns} drifted from {against}",
+            problems=[Problem(one.column, "the distribution of then", str(one)) for one in found],
+            next="mend the source; or, where the change is meant, schema.drift: "
+            "{exclude: [COLUMN]} or {severity: warning}",
+        )
+    shown = [f"{one.column} drifted: {one}" for one in found[: DataInvalid.SHOWN]]
+    more = len(found) - len(shown)
+    return f"{columns} drifted from {against}", [*shown, *[f"and {more} more"] * bool(more)]

@@ -1,0 +1,105 @@
+"""What a cross-column rule may say: a small part of Python's expressions, read and never run."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+
+QUOTED = re.compile(r""""[^"]*"|'[^']*'|`([^`]+)`""")
+"""Texts, left alone, and column names in backticks."""
+
+ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Mod)
+COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
+LONGEST = 1000
+"""Characters of a check."""
+
+DEEPEST = 50
+"""Levels of brackets and signs."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A check as a tree.
+
+    Attributes:
+        tree: made of the kinds of nodes that `read_condition` lets through.
+        columns: the name of a column by the identifier that stands for it in the tree.
+    """
+
+    tree: ast.expr
+    columns: dict[str, str]
+
+
+def read_condition(check: str) -> Condition:
+    """Reads a check such as `end >= start and not missing(price)`.
+
+    It may hold column names (in backticks where they are no Python name), numbers, texts, + - * /
+    %, comparisons, `and`, `or`, `not`, and `missing(x)`.
+
+    Raises:
+        ValueError: it holds anything else, or is none; the message says what.
+    """
+    if len(check) > LONGEST:
+        raise ValueError(f"is longer than {LONGEST} characters")
+    quoted: dict[str, str] = {}
+
+    def stand_in(found: re.Match[str]) -> str:
+        if found[1] is None:
+            return found[0]
+        identifier = f"_quoted_{len(quoted)}"
+        quoted[identifier] = found[1]
+        return identifier
+
+    try:
+        tree = ast.parse(QUOTED.sub(stand_in, check).strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"cannot be read: {getattr(error, 'msg', error)}") from error
+    names: list[str] = []
+    _check(tree, names)
+    if not names:
+        raise ValueError("names no column")
+    if isinstance(tree, ast.BinOp | ast.Constant) or _is_negative(tree):
+        raise ValueError("must compare something: it is a value, neither true nor false")
+    return Condition(tree, {name: quoted.get(name, name) for name in names})
+
+
+def _is_negative(node: ast.expr) -> bool:
+    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
+
+
+def _check(node: ast.expr, names: list[str], depth: int = 0) -> None:
+    if depth > DEEPEST:
+        raise ValueError(f"is nested more than {DEEPEST} levels deep")
+    inner: list[ast.expr] = []
+    if isinstance(node, ast.Name):
+        names.append(node.id)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, bool | int | float | str):
+        pass
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ARITHMETIC):
+        inner = [node.left, node.right]
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub):
+        inner = [node.operand]
+    elif isinstance(node, ast.BoolOp):
+        inner = node.values
+    elif isinstance(node, ast.Compare) and all(isinstance(op, COMPARISONS) for op in node.ops):
+        inner = [node.left, *node.comparators]
+    elif _is_missing(node):
+        inner = node.args  # type: ignore[attr-defined]
+    else:
+        raise ValueError(
+            f"may not hold {ast.unparse(node)[:60]!r}: only columns, numbers, texts, + - * / %, "
+            "comparisons, and, or, not, missing(column)"
+        )
+    for part in inner:
+        _check(part, names, depth + 1)
+
+
+def _is_missing(node: ast.expr) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "missing"
+        and len(node.args) == 1
+        and not node.keywords
+    )

@@ -1,0 +1,274 @@
+"""Whether the distribution of a column left that of an earlier version of the data.
+
+The measure is the population stability index, PSI = Σ (p − q) · ln(p / q) over the bins of the
+earlier version. Without drift its mean is (B − 1)(1/n + 1/m) for B bins, n and m rows, and PSI over
+(1/n + 1/m) is distributed as χ² with B − 1 degrees of freedom (Yurdakul & Naranjo: Statistical
+properties of the population stability index, 2020). A column has drifted where the effect matters
+(PSI above 0.1) *and* chance does not explain it at a level of 1 % over all columns.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.validation.scan import blocks, column_names
+from pipelines.validation.values import Array, as_text, dates, kind_of, plain
+
+BINS = 10
+MATTERS = 0.1
+"""PSI below which a difference is of no interest; a shift of 0.3 deviations has about 0.1."""
+
+LEVEL = 0.01
+"""Chance of one false alarm or more among all columns together."""
+
+SAMPLE = 50_000
+"""Rows that a summary is made of: there, chance alone makes a PSI of 0.0004."""
+
+CELLS = 10_000_000
+"""Values of a sample: a wide table gives fewer rows, …"""
+
+FEWEST = 2_000
+"""… but not fewer than these."""
+
+PRIOR = 0.5
+"""Added to the count of every bin, so that an empty one has a logarithm (Jeffreys)."""
+
+Summary = Mapping[str, Any]
+Column = dict[str, Any]
+"""Of a sample: `type` (number, date, text, boolean), `cuts` or `levels`, `counts`, `missing`."""
+
+
+@dataclass(frozen=True)
+class Drifted:
+    """A column whose distribution, or type, is another one now.
+
+    Attributes:
+        column: its name.
+        psi: the population stability index; infinite for another type.
+        bound: what it may be.
+        change: what is different most, in words.
+    """
+
+    column: str
+    psi: float
+    bound: float
+    change: str
+
+    def __str__(self) -> str:
+        if np.isinf(self.psi):
+            return self.change
+        return f"PSI {self.psi:.3g}, may be {self.bound:.3g}; {self.change}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What sets two versions of a table apart.
+
+    Attributes:
+        rows: of the old and of the new one.
+        added: columns that only the new one has.
+        removed: columns that only the old one has.
+        retyped: columns of another type, as (column, before, now).
+        drifted: columns of another distribution.
+    """
+
+    rows: tuple[int, int]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    retyped: tuple[tuple[str, str, str], ...]
+    drifted: tuple[Drifted, ...]
+
+
+def compare_tables(old: Path, new: Path, exclude: Sequence[str] = ()) -> Difference:
+    """What sets two Parquet tables apart.
+
+    Args:
+        old: the earlier version.
+        new: the later version.
+        exclude: columns or patterns whose distribution may change.
+    """
+    before = summarise(old, exclude)
+    return compare(before, summarise(new, exclude, like=before))
+
+
+def compare(reference: Summary, current: Summary) -> Difference:
+    """What sets two summaries apart, the second made `like` the first."""
+    before, now = reference["columns"], current["columns"]
+    kinds = [(n, str(before[n]["type"]), str(now[n]["type"])) for n in before if n in now]
+    return Difference(
+        (int(reference["rows"]), int(current["rows"])),
+        tuple(name for name in now if name not in before),
+        tuple(name for name in before if name not in now),
+        tuple(kind for kind in kinds if kind[1] != kind[2]),
+        tuple(drifted(reference, current)),
+    )
+
+
+def summarise(
+    table: Path, exclude: Sequence[str] = (), *, like: Summary | None = None
+) -> dict[str, Any]:
+    """The distribution of every column: counts in ten bins between quantiles, or of ten levels.
+
+    Of a sample: a row is in it where a hash of its number is small, so that equal tables give equal
+    summaries. Numbers and dates of more than ten different values are counted between their deciles
+    (each bin holds its upper end; the outer ones are open), all others by level, the rest together.
+
+    Args:
+        table: a Parquet file.
+        exclude: columns or patterns to leave out.
+        like: an earlier summary, whose bins are to be used.
+
+    Returns:
+        `rows` (of the table), `sampled` (rows), and `columns`, which can be written as JSON.
+    """
+    names = [n for n in column_names(table) if not any(fnmatchcase(n, e) for e in exclude)]
+    rows, some = _sample(table, names)
+    earlier = like["columns"] if like is not None else {}
+    columns = {name: _summary(plain(some[name]), earlier.get(name)) for name in names}
+    return {"rows": rows, "sampled": some.num_rows, "columns": columns}
+
+
+def drifted(reference: Summary, current: Summary) -> list[Drifted]:
+    """The columns that have drifted, the worst first.
+
+    Args:
+        reference: the summary of the accepted version.
+        current: a summary made `like` it.
+    """
+    from scipy.stats import chi2
+
+    before, now = reference["columns"], current["columns"]
+    both = [name for name in before if name in now]
+    found = []
+    for name in both:
+        if before[name]["type"] != now[name]["type"]:
+            words = f"was {before[name]['type']}, is {now[name]['type']}"
+            found.append(Drifted(name, float("inf"), MATTERS, words))
+            continue
+        p, q = _counts(before[name]), _counts(now[name])
+        used = (p + q) > 0
+        p, q = p[used], q[used]
+        freedom = max(len(p) - 1, 1)
+        noise = 1 / max(p.sum(), 1) + 1 / max(q.sum(), 1)
+        bound = max(MATTERS, float(noise * chi2.isf(LEVEL / len(both), freedom)))
+        index = psi(p, q)
+        if index > bound:
+            words = _change(_labels(before[name]), _counts(before[name]), _counts(now[name]))
+            found.append(Drifted(name, index, bound, words))
+    return sorted(found, key=lambda one: (-one.psi, one.column))
+
+
+def psi(before: npt.ArrayLike, now: npt.ArrayLike) -> float:
+    """The population stability index of two vectors of counts, (n_bins,) each."""
+    p, q = _shares(np.asarray(before)), _shares(np.asarray(now))
+    return float(((q - p) * np.log(q / p)).sum())
+
+
+def _shares(counts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    smooth = counts + PRIOR
+    return np.asarray(smooth / smooth.sum(), dtype=np.float64)
+
+
+def _counts(column: Column) -> npt.NDArray[np.float64]:
+    return np.array([*column["counts"], column["missing"]], dtype=np.float64)
+
+
+def _labels(column: Column) -> list[str]:
+    if "levels" in column:
+        return [*column["levels"], "other values", "missing"]
+    words = [
+        cut.removesuffix("T00:00:00.000000Z") if isinstance(cut, str) else f"{cut:.4g}"
+        for cut in column["cuts"]
+    ]
+    inner = [f"above {low} up to {high}" for low, high in pairwise(words)]
+    return [f"up to {words[0]}", *inner, f"above {words[-1]}", "missing"]
+
+
+def _change(labels: Sequence[str], before: Any, now: Any) -> str:
+    p, q = before / max(before.sum(), 1), now / max(now.sum(), 1)
+    place = int(np.abs(q - p).argmax())
+    return f"{labels[place]}: {p[place]:.1%} of the rows before, {q[place]:.1%} now"
+
+
+def _sample(table: Path, names: Sequence[str]) -> tuple[int, Any]:
+    """The number of rows, and the rows of the sample as a pyarrow Table."""
+    total = pa.parquet.read_metadata(table).num_rows
+    wanted = min(SAMPLE, max(FEWEST, CELLS // max(len(names), 1)))
+    share = min(wanted / max(total, 1), 1.0)
+    before, kept = 0, []
+    for block in blocks(table, list(names)):
+        if share < 1:
+            numbers = np.arange(before, before + len(block), dtype=np.uint64)
+            before += len(block)
+            block = block.filter(pa.array(_hashed(numbers) < share))
+        kept.append(block)
+    schema = pa.schema([pa.parquet.read_schema(table).field(name) for name in names])
+    return total, pa.Table.from_batches(kept, schema=schema)
+
+
+def _hashed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+    """Numbers in [0, 1) (SplitMix64; Steele, Lea, Flood 2014): no rhythm of the rows is kept."""
+    with np.errstate(over="ignore"):
+        z = (numbers + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53)
+
+
+def _summary(column: Array, like: Column | None) -> Column:
+    kind = kind_of(column.type)
+    made: Column = {"type": kind, "missing": column.null_count}
+    present = column.drop_null()
+    if like is not None and like["type"] != kind:
+        like = None
+    if kind in ("number", "date"):
+        values = _numeric(present, kind)
+        if "cuts" in like if like is not None else len(np.unique(values)) > BINS:
+            cuts = _deciles(values) if like is None else _cuts(like, kind)
+            bins = np.searchsorted(cuts, values, side="left")
+            counts = np.bincount(bins, minlength=len(cuts) + 1).tolist()
+            return made | {"cuts": _written(cuts, kind), "counts": counts}
+    found = Counter(
+        {as_text(pair["values"]): pair["counts"] for pair in pc.value_counts(present).to_pylist()}
+    )
+    ranked = sorted(found, key=lambda level: (-found[level], level))
+    levels = list(like["levels"]) if like is not None else ranked[:BINS]
+    counts = [found[level] for level in levels]
+    return made | {"levels": levels, "counts": [*counts, found.total() - sum(counts)]}
+
+
+def _numeric(present: Array, kind: str) -> npt.NDArray[Any]:
+    if kind == "date":
+        return np.asarray(dates(present)[0].cast(pa.int64()).to_numpy(zero_copy_only=False))
+    return np.asarray(present.cast(pa.float64()).to_numpy(zero_copy_only=False))
+
+
+def _deciles(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return np.zeros(1)
+    steps = np.arange(1, BINS) / BINS
+    return np.unique(np.quantile(finite, steps, method="inverted_cdf"))
+
+
+def _written(cuts: npt.NDArray[Any], kind: str) -> list[Any]:
+    if kind == "number":
+        return [float(cut) for cut in cuts]
+    return [str(moment) + "Z" for moment in cuts.astype("int64").view("datetime64[us]")]
+
+
+def _cuts(like: Column, kind: str) -> npt.NDArray[Any]:
+    if kind == "number":
+        return np.array(like["cuts"], dtype=np.float64)
+    return np.array([cut.rstrip("Z") for cut in like["cuts"]], dtype="datetime64[us]").view("int64")

@@ -1,0 +1,134 @@
+"""A column of a block as numbers, dates or texts, with what is none of them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Array = Any
+"""A pyarrow array; a mask is one of booleans, where null means false."""
+
+MOMENT = pa.timestamp("us", tz="UTC")
+"""What all dates are compared as; a date without a time zone is taken as UTC."""
+
+
+def plain(column: Array) -> Array:
+    """The column without a dictionary, and with null for NaN."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_floating(column.type):
+        absent = pc.is_nan(column)
+        if pc.any(absent).as_py():
+            column = pc.if_else(absent, pa.scalar(None, column.type), column)
+    return column
+
+
+def by_level(column: Array, result: Callable[[list[Any]], list[Any]], kind: Any) -> Array:
+    """A function of the value, computed once for each different value of the block.
+
+    Args:
+        column: without NaN.
+        result: from the different values to as many results.
+        kind: the type of the results.
+
+    Returns:
+        An array as long as the column, null where the column is.
+    """
+    encoded = column.dictionary_encode()
+    results = pa.array(result(encoded.dictionary.to_pylist()), type=kind, from_pandas=True)
+    return results.take(encoded.indices)
+
+
+def numbers(column: Array) -> tuple[Array, Array | None]:
+    """The column as int64 or float64, null where it holds no finite number.
+
+    Returns:
+        The numbers, and where something stands that is no number; None where that is nowhere.
+    """
+    kind = column.type
+    if pa.types.is_integer(kind):
+        return column, None
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        found = column.cast(pa.float64())
+    elif _is_text(kind):
+        found = by_level(column, _parse_numbers, pa.float64())
+    else:
+        found = pa.nulls(len(column), pa.float64())
+    ends = pc.min_max(found)
+    if float("inf") in (ends["max"].as_py(), -(ends["min"].as_py() or 0)):
+        found = pc.if_else(pc.is_finite(found), found, pa.scalar(None, pa.float64()))
+    return found, _lost(column, found)
+
+
+def dates(column: Array) -> tuple[Array, Array | None]:
+    """The column as moments, null where it holds no date.
+
+    Returns:
+        `MOMENT`s, and where something stands that is no date; None where that is nowhere.
+    """
+    kind = column.type
+    if pa.types.is_date(kind):
+        found = column.cast(pa.timestamp("us")).cast(MOMENT, safe=False)
+    elif pa.types.is_timestamp(kind):
+        found = column.cast(MOMENT, safe=False)
+    elif _is_text(kind):
+        found = by_level(column, _parse_dates, MOMENT)
+    else:
+        found = pa.nulls(len(column), MOMENT)
+    return found, _lost(column, found)
+
+
+def moment(text: float | str) -> Any:
+    """A date of the experiment file as a `MOMENT`."""
+    read = datetime.fromisoformat(str(text))
+    return pa.scalar(read if read.tzinfo else read.replace(tzinfo=UTC), MOMENT)
+
+
+def as_text(value: Any) -> str:
+    """A value as a person writes it: 3 and not 3.0, 2026-01-31 and not 2026-01-31T00:00:00."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time() else value.isoformat()
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def kind_of(column_type: Any) -> str:
+    """The word of the experiment file for a column's type."""
+    if pa.types.is_dictionary(column_type):
+        return kind_of(column_type.value_type)
+    if pa.types.is_boolean(column_type):
+        return "boolean"
+    if pa.types.is_temporal(column_type):
+        return "date"
+    return "text" if _is_text(column_type) else "number"
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _lost(column: Array, found: Array) -> Array | None:
+    if found.null_count == column.null_count:
+        return None
+    return pc.and_(pc.is_null(found), pc.is_valid(column))
+
+
+def _parse_numbers(texts: list[Any]) -> list[Any]:
+    return list(pd.to_numeric(pd.Series(texts, dtype="object"), errors="coerce").astype("float64"))
+
+
+def _parse_dates(texts: list[Any]) -> list[Any]:
+    read = pd.to_datetime(
+        pd.Series(texts, dtype="object"), format="ISO8601", errors="coerce", utc=True
+    )
+    return [None if pd.isna(one) else one.to_pydatetime(warn=False) for one in read]
