@@ -94,9 +94,11 @@ def test_nothing_can_load_a_pickle() -> None:
                     assert ast.unparse(word.value) == str(safe), f"{path}:{node.lineno}"
 
 
-def test_the_preprocessing_of_a_package_needs_numpy_and_pandas_alone() -> None:
+def test_the_preprocessing_of_a_package_needs_numpy_and_pandas_alone_and_pillow_for_pictures() -> (
+    None
+):
     found = {name.split(".")[0] for name in imports(ROOT / "pipelines/preparation/transform.py")}
-    assert found - sys.stdlib_module_names == {"numpy", "pandas"}
+    assert found - sys.stdlib_module_names == {"numpy", "pandas", "PIL"}
 
 
 def test_nothing_but_the_command_line_prints() -> None:

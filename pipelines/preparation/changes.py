@@ -40,7 +40,7 @@ class Changes:
 
 def table_changes(old: Path, new: Path) -> Changes:
     """Compares two Parquet tables; memory grows by 8 bytes a row, not with the columns."""
-    first, second = pa.parquet.ParquetFile(old), pa.parquet.ParquetFile(new)
+    first, second = _opened(old), _opened(new)
     before, after = first.schema_arrow, second.schema_arrow
     both = [name for name in before.names if name in after.names]
     kinds = {name: (before.field(name).type, after.field(name).type) for name in both}
@@ -58,6 +58,11 @@ def table_changes(old: Path, new: Path) -> Changes:
     )
 
 
+def _opened(table: Path) -> pa.parquet.ParquetFile:
+    # with `pre_buffer`, the default, the whole file would be read into memory
+    return pa.parquet.ParquetFile(table, pre_buffer=False, buffer_size=1 << 20)
+
+
 def _kind(kind: pa.DataType) -> str:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
         return "number"  # equal values hash alike
@@ -69,17 +74,10 @@ def _hashes(file: pa.parquet.ParquetFile, columns: Sequence[str]) -> Hashes:
     if not columns:
         return np.zeros(file.metadata.num_rows, dtype=np.uint64)
     parts = [
-        row_hashes(batch.to_pandas(types_mapper=_missing_stay), columns)
+        row_hashes(batch, columns)
         for batch in file.iter_batches(batch_size=BATCH, columns=list(columns))
     ]
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
-
-
-def _missing_stay(kind: pa.DataType) -> object:
-    """A type of pandas that keeps whole numbers whole beside missing values."""
-    import pandas as pd
-
-    return {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get(kind)
 
 
 def _unmatched(old: Hashes, new: Hashes) -> tuple[int, int]:
