@@ -21,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from pipelines.validation.scan import blocks, column_names
+from pipelines.validation.scan import blocks
 from pipelines.validation.values import Array, as_text, dates, kind_of, plain
 
 BINS = 10
@@ -126,13 +127,18 @@ def summarise(
 
     Args:
         table: a Parquet file.
-        exclude: columns or patterns to leave out.
+        exclude: columns or patterns to leave out; pictures are left out always.
         like: an earlier summary, whose bins are to be used.
 
     Returns:
         `rows` (of the table), `sampled` (rows), and `columns`, which can be written as JSON.
     """
-    names = [n for n in column_names(table) if not any(fnmatchcase(n, e) for e in exclude)]
+    names = [
+        field.name
+        for field in pq.read_schema(table)
+        if not pa.types.is_fixed_size_binary(field.type)
+        and not any(fnmatchcase(field.name, entry) for entry in exclude)
+    ]
     rows, some = _sample(table, names)
     earlier = like["columns"] if like is not None else {}
     columns = {name: _summary(plain(some[name]), earlier.get(name)) for name in names}

@@ -91,7 +91,7 @@ def find_leaks(
         table: Parquet, what ingest made.
         roles: (n_rows,) integers; 0 test, 1 validation, 2 training, else left out.
         document: the experiment file.
-        features: the columns that are learnt from.
+        features: the columns that are learnt from; pictures are not looked at.
 
     Returns:
         Errors first, then in the order of the kinds and of the columns.
@@ -101,6 +101,9 @@ def find_leaks(
     """
     allowed = _allowed(table, document)
     target = document.data.target
+    schema = pyarrow.parquet.read_schema(table)
+    is_picture = pyarrow.types.is_fixed_size_binary
+    features = [name for name in features if not is_picture(schema.field(name).type)]
     given = document.split.given
     used = [name for name in features if name not in allowed and name not in (target, given)]
     looked = look(table, features, target)
@@ -126,6 +129,8 @@ def _of_roles(
             yield from _found(in_two_roles(table, name, roles, what))
     if split.time is not None and split.time.column not in allowed:
         yield from _found(from_the_future(table, split.time.column, roles))
+    if not used:
+        return
     yield from _found(duplicates(looked, roles))
     columns = [values(name, looked.table[name]) for name in used]
     yield from _found(near_duplicates(looked, [c for c in columns if c is not None], roles))
