@@ -162,7 +162,7 @@ def _of_columns(
     dated = time.column if time is not None else None
     subject = _Subject(table, looked, y, goals(y, classes), used, classes, dated)
     learnt = Learnt(y, roles[looked.places] == TRAINING, classes)
-    if time is None:
+    if time is None and used:  # pictures stand in the order of their folders
         yield from _found(row_order(y, looked.places, classes))
     for name in used:
         x = values(name, looked.table[name])
