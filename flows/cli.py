@@ -272,6 +272,14 @@ def data_use(
     use(name, revision)
 
 
+@data_app.command("formats")
+def data_formats() -> None:
+    """List what a data set may be, and where it may come from."""
+    from flows.data import formats
+
+    formats()
+
+
 @data_app.command("merge", hidden=True)
 def data_merge(base: Path, ours: Path, theirs: Path, name: str) -> None:
     """Merge data.dvc, dvc.lock or params.yaml; this is what git calls."""

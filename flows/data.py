@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from flows.screen import Screen
@@ -41,6 +42,22 @@ def status() -> None:
         there = state not in (DataState.MISSING, DataState.ABSENT)
         digest = data_digest(project, folder)[:8] if there else ""
         table.add_row(folder, state.value, digest, ", ".join(names))
+    Console(highlight=False).print(table)
+
+
+def formats() -> None:
+    """The formats that are read, and the sources that they may come from."""
+    from pipelines.config import SOURCES
+    from pipelines.ingestion.readers.formats import described
+
+    kinds = [f"{kind.form}: {kind.description}" for kind in SOURCES]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(ratio=1)
+    table.add_column(ratio=2)
+    for title, lines in (("data.path may be", described()), ("data.source may be", kinds)):
+        table.add_row(f"[bold]{title}[/]")
+        for line in lines:
+            table.add_row(*map(escape, line.split(": ", 1)))
     Console(highlight=False).print(table)
 
 

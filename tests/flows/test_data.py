@@ -6,10 +6,24 @@ import pytest
 from versioned import ROWS, raw, write
 
 from flows.data import _row_lines
-from pipelines.config import Project
+from pipelines.config import SOURCES, Project
 from pipelines.ingestion.merge import registered_driver
+from pipelines.ingestion.readers.formats import FORMATS
 from pipelines.preparation.changes import Changes
-from tests.conftest import Run, git, gristmill_in
+from tests.conftest import ROOT, Run, git, gristmill_in
+
+
+def test_readme_and_command_line_list_every_format_and_source() -> None:
+    shown = gristmill_in(ROOT)("data", "formats", env={"COLUMNS": "200"}, check=True).stdout
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for kind in FORMATS:
+        assert f"| {kind.name} |" in readme
+        assert kind.name in shown
+        assert " ".join(kind.suffixes) in shown
+        assert " ".join(kind.suffixes) in readme
+    for source in SOURCES:
+        assert source.form in shown
+        assert source.form.split("@")[0] in readme
 
 
 def test_a_refresh_says_what_changed_and_what_to_type(versioned: Project, gristmill: Run) -> None:
