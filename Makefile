@@ -35,8 +35,8 @@ checked = $(if $(LOCK),,$(error TF is "$(TF)"; it must be cpu or gpu))$(if \
   $(filter $(VERSION),$(SUPPORTED)),,$(error Python $(SUPPORTED) will do; "$(PYTHON)" is $(or \
   $(VERSION),not there). Name another one: make setup PYTHON=python3.12))
 
-.PHONY: help setup picture run test test-slow lint types lock check-lock wheels no-venv \
-  bench-leaks
+.PHONY: help setup picture run test test-slow lint types lock check-lock wheels no-venv
+.PHONY: bench-leaks
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'

@@ -35,6 +35,8 @@ Severity = Literal["error", "warning"]
 Span = Annotated[str, Field(pattern=r"^\d+(\.\d+)?[smhdw]$")]
 """A length of time: a number and s, m, h, d or w."""
 
+IsoDate = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d")]
+
 
 class Section(BaseModel):
     """Base of all parts: immutable, and strict about keys and types."""
@@ -139,8 +141,8 @@ class Column(Section):
     """What must hold for a column, or for all columns that a pattern such as `pixel*` names."""
 
     type: Literal["integer", "number", "text", "boolean", "date"] | None = None
-    min: float | str | None = Field(None, description="a number; for type: date an ISO date")
-    max: float | str | None = None
+    min: float | IsoDate | None = Field(None, description="a number; for type: date an ISO date")
+    max: float | IsoDate | None = None
     missing: Literal["never", "allowed"] | Share = Field(
         "allowed", description="or the largest share of rows without a value"
     )

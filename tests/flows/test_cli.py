@@ -59,13 +59,6 @@ def broken_off(project: Project) -> None:
     (project.root / "data/tiny/tiny.csv.gz").write_bytes(whole[:-40])
 
 
-def few_of_a_class(project: Project) -> None:
-    from pipelines.ingestion.table import ingest_file
-
-    raw = write_tiny(project, [*ROWS, "1,2,perhaps", "2,2,perhaps"])
-    ingest_file(raw, project.build("tiny") / "table.parquet")
-
-
 def data_gone(project: Project) -> None:
     shutil.rmtree(project.root / "data" / "tiny")
     shutil.rmtree(project.root / ".dvc" / "cache")
@@ -239,13 +232,6 @@ CASES = [
         offered("", rows=[row.replace("yes", "no") for row in ROWS]),
     ),
     Case(
-        "a class with too few rows",
-        "stage split tiny",
-        2,
-        ("fewer rows than the split needs", "perhaps: 2 rows", "none for", "20 or more are safe"),
-        few_of_a_class,
-    ),
-    Case(
         "data edited by hand",
         "data restore",
         1,
@@ -260,7 +246,7 @@ CASES = [
         "data gone, and no source",
         "data restore tiny",
         1,
-        ("the experiment names no source", "put the file at data/tiny/tiny.csv, or dvc pull"),
+        ("the experiment names no source", "put it at data/tiny/tiny.csv, or dvc pull"),
         data_gone,
     ),
     Case(

@@ -27,7 +27,7 @@ from tests.conftest import Run, git, gristmill_in
 
 TRIALS = 4
 STEPS = {
-    *("snapshot", "ingest", "validate", "split", "scale", "search"),
+    *("snapshot", "ingest", "validate", "drift", "split", "scale", "search"),
     *("evaluate", "pictures", "package", "gate", "register"),
 }
 
@@ -132,7 +132,7 @@ def test_trials_are_children_with_a_value_for_each_epoch(finished: Project) -> N
         assert {"weights.npz", "result.json"} <= artifacts(finished, key)
 
 
-def test_prefect_has_the_flow_its_eleven_tasks_and_two_artifacts(finished: Project) -> None:
+def test_prefect_has_the_flow_its_twelve_tasks_and_two_artifacts(finished: Project) -> None:
     assert flow_states(finished) == ["COMPLETED"]
     tasks = prefect(finished, "SELECT name, state_type FROM task_run")
     names = Counter(name.rpartition("-")[0] or name for name, _ in tasks)

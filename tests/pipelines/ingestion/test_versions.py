@@ -217,7 +217,7 @@ def test_done_stages_have_nothing_to_do_and_known_digests(reproduced: Project) -
     [
         ("great-expectations", {"validate"}),
         ("scikit-learn", {"scale"}),
-        ("numpy", {"split", "scale"}),
+        ("numpy", {"validate", "split", "scale"}),
         ("pandas", {"validate", "split", "scale"}),
         ("pyarrow", {"ingest", "validate", "split", "scale"}),
     ],
