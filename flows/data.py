@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.screen import Screen
-from pipelines.config import Experiment, Project, load_experiment
+from pipelines.config import Experiment, GristmillError, Project, load_experiment
 from pipelines.ingestion import snapshot
 from pipelines.ingestion.log import Version, data_log, find, note_rows, recorded_rows
 from pipelines.ingestion.refresh import Refreshed
@@ -65,12 +65,19 @@ def restore(name: str | None) -> None:
     """Brings pinned bytes back; only a data set that is named may lose edits."""
     project = Project.find()
     screen = Screen()
+    failed: list[GristmillError] = []
     for experiment in [name] if name else project.experiment_names():
-        with screen.turning(f"data of {experiment} …"):
-            how = snapshot.restore(
-                project, experiment, discard=name is not None, progress=screen.arriving
-            )
+        try:
+            with screen.turning(f"data of {experiment} …"):
+                how = snapshot.restore(
+                    project, experiment, discard=name is not None, progress=screen.arriving
+                )
+        except GristmillError as error:  # the others may still come
+            failed.append(error)
+            how = f"not restored, {error.what}"
         screen.say(f"data of {experiment}: {how}")
+    if failed:
+        raise failed[0]
 
 
 def refresh(name: str, data: Path | None) -> None:

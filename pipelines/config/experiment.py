@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,8 @@ def _replace(
         }
     if isinstance(tree, list):
         return [_replace(v, values, f"{where}.{i}", problems, allowed) for i, v in enumerate(tree)]
+    if isinstance(tree, date):  # DVC keeps what it tracks as JSON, which has no dates
+        problems.append(Problem(where, f'a text: "{tree}" in quotes', f"the bare date {tree}"))
     if not isinstance(tree, str) or not tree.startswith("$"):
         return tree
     if tree.startswith("$$"):

@@ -49,13 +49,16 @@ def snapshot(project: Project, name: str, progress: Progress | None = None) -> S
     how = "as pinned"
     if state in (DataState.MISSING, DataState.OTHER):
         how = restore(project, name, progress=progress)
-    elif state is DataState.ABSENT:
+        state = versions.data_state(project, data.folder)
+    if state in (DataState.NEW, DataState.ABSENT) and not versions.knows_pin(project):
+        _restore_others(project, data.folder, progress)
+    if state is DataState.ABSENT:
         notes = _fetch(project, data, name, progress)
         versions.pin(project, data.folder)
         how = "; ".join((f"fetched from {_shown(data)} and pinned", *notes))
     elif state is DataState.NEW:
         versions.pin(project, data.folder)
-        how = "new, pinned"
+        how = "new, pinned" if how == "as pinned" else f"{how}, pinned"
     return Snapshot(versions.data_digest(project, data.folder), how)
 
 
@@ -80,6 +83,10 @@ def restore(
         return "as pinned"
     if state is DataState.EDITED and not discard:
         raise edited(data.folder, data.path, name)
+    if state is DataState.NEW and not (discard and data.source):
+        return "on disk, not pinned yet"
+    if state is DataState.ABSENT:
+        return f"not pinned yet: gristmill run {name}"
     try:
         if versions.restore_from_cache(project, data.folder):
             return "restored by DVC"
@@ -96,6 +103,8 @@ def restore(
         state = versions.data_state(project, data.folder)
         if state is DataState.NEW:
             state = _by_whole_pin(project, name)
+        if state is DataState.NEW and kept is None:
+            return f"fetched from {_shown(data)}, not pinned yet"
         if state is not DataState.PINNED:
             raise InputError(
                 f"the source of {name} no longer holds the pinned bytes",
@@ -118,11 +127,18 @@ def restore(
 def _by_whole_pin(project: Project, name: str) -> DataState:
     """On a clone that knows nothing but the hash of all of `data/`, all of it must be there."""
     mine = load_experiment(project, name).data.folder
+    _restore_others(project, mine, None)
+    known = versions.matches_pin(project)
+    return versions.data_state(project, mine) if known else DataState.EDITED
+
+
+def _restore_others(project: Project, folder: str, progress: Progress | None) -> None:
+    """Fetches the other data sets, so that the list of what is pinned can be known."""
     for other in project.experiment_names():
         data = load_experiment(project, other).data
-        if data.folder != mine and not (project.root / data.path).exists() and data.source:
-            _fetch(project, data, other, None)
-    return DataState.PINNED if versions.matches_pin(project) else DataState.EDITED
+        if data.folder != folder and not (project.root / data.path).exists() and data.source:
+            _fetch(project, data, other, progress)
+    versions.matches_pin(project)
 
 
 def _fetch(project: Project, data: Data, name: str, progress: Progress | None) -> tuple[str, ...]:

@@ -196,15 +196,54 @@ def restore_from_cache(project: Project, folder: str) -> bool:
         return _state(project, repo, folder) is DataState.PINNED
 
 
+def knows_pin(project: Project) -> bool:
+    """Whether it is known which files `data.dvc` pins: their list is in the cache or the remote."""
+    with _opened(project) as repo:
+        return _pin(project, repo) is None or _pinned(project, repo) is not None
+
+
 def matches_pin(project: Project) -> bool:
-    """Whether all of `data/` has the pinned hash; if so DVC's cache gets the bytes."""
+    """Whether `data/` has the pinned hash; if so DVC's cache gets the bytes.
+
+    Where the list of pinned files is not known, data sets may be there that are not pinned yet.
+    """
     with _opened(project) as repo:
         out = _pin(project, repo)
-        if out is None or not Path(out.fs_path).exists() or out.get_hash() != out.hash_info:
+        if out is None or not Path(out.fs_path).exists():
             return False
-        if out.get_obj() is None:
-            repo.add(_place(project, "data"))
-        return True
+        if out.get_hash() == out.hash_info:
+            if out.get_obj() is None:
+                repo.add(_place(project, "data"))
+            return True
+        return _pinned(project, repo) is None and _pinned_among(repo, str(out.hash_info.value))
+
+
+def _pinned_among(repo: Any, digest: str) -> bool:
+    """Finds the data sets on disk that together have the pin's hash; they go to the cache."""
+    data = Path(repo.root_dir, "data")
+    parts = {
+        place.name: _built(repo, place, add=False)
+        for place in sorted(data.iterdir())
+        if place.is_dir() and not place.name.startswith(".")
+    }
+    ingested = [name for name in parts if _last_ingested(repo, name) is not None]
+    without_one = [[name for name in parts if name != new] for new in parts]
+    for names in (ingested, *without_one):
+        whole = Tree()
+        for name in names:
+            _graft(whole, name, parts[name])
+        whole.digest()
+        if whole.oid == digest:
+            for name in names:
+                _built(repo, data / name, add=True)
+            add_update_tree(repo.cache.local, whole)
+            return True
+    return False
+
+
+def _graft(whole: Tree, folder: str, part: Tree) -> None:
+    for key, meta, info in part:
+        whole.add((folder, *key) if key else (folder,), meta, info)
 
 
 def pin(project: Project, folder: str) -> str:
@@ -217,18 +256,13 @@ def pin(project: Project, folder: str) -> str:
         ConfigError: other data sets are not on disk and the pin's list is not in the cache.
     """
     with _opened(project) as repo:
-        out = _pin(project, repo)
-        if out is None:
+        if _pin(project, repo) is None:
             repo.add(_place(project, "data"))
-        else:
-            tree = out.get_obj()
-            if tree is None:
-                raise _unknown_pin()
-            repo.add(_place(project, f"data/{folder}"))
-            names = {key[0] for key, _, _ in tree}
-            if all((project.root / "data" / name).exists() for name in names):
-                repo.add(_place(project, "data"))  # a part's add leaves the size out of the pin
-        return str(_hash_of(repo, folder).value)
+            return str(_hash_of(repo, folder).value)
+        part = _built(repo, project.root / "data" / folder, add=True)
+        whole = _with_part(project, repo, folder, part)
+        _write_pin(project, repo, whole)
+        return str(part.oid)
 
 
 def pinned_digest(project: Project, folder: str) -> str | None:
@@ -413,8 +447,7 @@ def merge_pins(project: Project, base: str, ours: str, theirs: str) -> MergedPin
                         _remember(repo, side[name])
         whole = Tree()
         for name, part in merged.items():
-            for key, meta, info in part:
-                whole.add((name, *key) if key else (name,), meta, info)
+            _graft(whole, name, part)
         whole.digest()
         add_update_tree(repo.cache.local, whole)
         return MergedPins(_pin_text(ours or theirs, whole, du(repo.cache.local, whole)), conflicts)
@@ -547,30 +580,35 @@ MOVE = "gristmill-move.json"
 
 def _move(project: Project, repo: Any, folder: str, part: Tree) -> None:
     """Moves the pin to a version whose bytes are in the cache; `_finish_move` does the rest."""
-    out = _pin(project, repo)
-    before = None if out is None else _pinned(project, repo)
-    if out is not None and before is None:
+    whole = _with_part(project, repo, folder, part)
+    write_json(Path(repo.tmp_dir, MOVE), {"folder": folder, "pin": whole.oid})
+    _write_pin(project, repo, whole)
+
+
+def _with_part(project: Project, repo: Any, folder: str, part: Tree) -> Tree:
+    """The pin's list of files with another version of one data set; all lists are in the cache."""
+    before = _pinned(project, repo)
+    if before is None and _pin(project, repo) is not None:
         raise _unknown_pin()
     whole = Tree()
     for key, meta, info in before or ():
         if key[0] != folder:
             whole.add(key, meta, info)
-    for key, meta, info in part:
-        whole.add((folder, *key), meta, info)
+    _graft(whole, folder, part)
     whole.digest()
-    odb = repo.cache.local
-    add_update_tree(odb, whole)
+    add_update_tree(repo.cache.local, whole)
     for version in filter(None, (part, before and _subtree(before, folder))):
         _remember(repo, version)
+    return whole
+
+
+def _write_pin(project: Project, repo: Any, whole: Tree) -> None:
     file = project.root / PIN
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     if history.whole_of(text) != whole.oid:
-        new = _pin_text(text, whole, du(odb, whole))
-        write_json(Path(repo.tmp_dir, MOVE), {"folder": folder, "pin": whole.oid})
+        new = _pin_text(text, whole, du(repo.cache.local, whole))
         with writing(file) as aside:
             aside.write_text(new, encoding="utf-8")
-    else:
-        write_json(Path(repo.tmp_dir, MOVE), {"folder": folder, "pin": whole.oid})
 
 
 def _finish_move(project: Project, repo: Any) -> None:

@@ -91,7 +91,7 @@ def _write_arrays(
             roles = role[start : start + batch.num_rows]
             start += batch.num_rows
             frame = to_frame(batch)
-            made = transform(frame, statistics)
+            made = _features(frame, statistics)
             for of, (_, _, how) in files.items():
                 here = roles == of
                 encoded = encode_target(frame[target][here], how)
@@ -101,6 +101,18 @@ def _write_arrays(
                 y[of](encoded)
             test_rows(batch.filter(pa.array(roles == TEST)))
     _require_seen(unseen)
+
+
+def _features(frame: Any, statistics: Mapping[str, Any]) -> Any:
+    try:
+        return transform(frame, statistics)
+    except ValueError as error:  # of rows that the statistics were not made from
+        raise DataInvalid(
+            "validation or test rows hold what cannot become numbers",
+            expected="values such as the training rows have",
+            found=str(error),
+            next="mend the source, or leave the column out: features: {exclude: [...]}",
+        ) from error
 
 
 def _require_seen(unseen: set[str]) -> None:

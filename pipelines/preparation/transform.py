@@ -84,7 +84,8 @@ def transform(frame: pd.DataFrame, statistics: Statistics) -> Any:
         (n_rows, n_features) float32; of pictures (n_rows, height, width, channels) float32.
 
     Raises:
-        ValueError: a column is missing, or holds text where numbers or dates belong, or no picture.
+        ValueError: a column is missing, or holds text where numbers or dates belong, or infinity,
+            or no picture.
     """
     absent = [name for name in input_names(statistics) if name not in frame]
     refused = sorted(set(absent) - set(optional_names(statistics)))
@@ -225,9 +226,18 @@ def _fill_numbers(out: Any, frame: pd.DataFrame, numbers: Sequence[Mapping[str, 
     np.copyto(raw, np.array([column["fill"] for column in numbers]), where=missing)
     raw -= np.array([column["offset"] for column in numbers])
     raw *= np.array([column["factor"] for column in numbers])
-    out[:, : len(numbers)] = raw
+    with np.errstate(over="ignore"):  # refused below
+        out[:, : len(numbers)] = raw
+    if not np.isfinite(out[:, : len(numbers)]).all():
+        _refuse_infinite(out, frame, numbers)
     marked = [i for i, column in enumerate(numbers) if column["indicator"]]
     out[:, len(numbers) : len(numbers) + len(marked)] = missing[:, marked]
+
+
+def _refuse_infinite(out: Any, frame: pd.DataFrame, numbers: Sequence[Mapping[str, Any]]) -> None:
+    row, place = np.argwhere(~np.isfinite(out[:, : len(numbers)]))[0]
+    name = numbers[place]["name"]
+    raise ValueError(f"column {name} must hold finite numbers, found {frame[name].iloc[row]!r}")
 
 
 def _floats(frame: pd.DataFrame, names: list[str]) -> Any:
@@ -354,7 +364,8 @@ def _fill_text(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:
 
 def words_of(values: pd.Series) -> tuple[Any, list[str]]:
     """The words of all rows in lower case, and the place of each one's row."""
-    found = [WORD.findall(text.lower()) for text in values.astype(object).where(values.notna(), "")]
+    texts = values.astype(object).where(values.notna(), "")
+    found = [WORD.findall(_label(text).lower()) for text in texts]
     rows = np.repeat(np.arange(len(found)), [len(words) for words in found])
     return rows, [word for words in found for word in words]
 

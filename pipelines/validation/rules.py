@@ -12,7 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.config import Column, nearest
-from pipelines.validation.values import Array, as_text, by_level, dates, moment, numbers, plain
+from pipelines.validation.values import (
+    NOTHING,
+    Array,
+    as_text,
+    by_level,
+    dates,
+    moment,
+    numbers,
+    plain,
+)
 
 SHOWN = 20
 """Row numbers and values that are kept of each finding."""
@@ -52,7 +61,8 @@ class Finding:
         some = ", ".join(map(str, self.rows[:5])) + ("…" if self.count > 5 else "")
         values = ", ".join(self.values[:5])
         rows = "row" if self.count == 1 else "rows"
-        return f"{self.count:,} of the rows ({self.share:.2%}): {rows} {some} with {values}"
+        said = f"{self.count:,} of the rows ({self.share:.2%}): {rows} {some}"
+        return said if set(self.values) == {NOTHING} else f"{said} with {values}"
 
 
 def expand(columns: Mapping[str, Column], present: Sequence[str]) -> dict[str, list[str]]:

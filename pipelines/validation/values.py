@@ -13,6 +13,9 @@ import pyarrow.compute as pc
 Array = Any
 """A pyarrow array; a mask is one of booleans, where null means false."""
 
+NOTHING = "nothing"
+"""What is shown for a missing value."""
+
 MOMENT = pa.timestamp("us", tz="UTC")
 """What all dates are compared as; a date without a time zone is taken as UTC."""
 
@@ -94,7 +97,7 @@ def moment(text: float | str) -> Any:
 def as_text(value: Any) -> str:
     """A value as a person writes it: 3 and not 3.0, 2026-01-31 and not 2026-01-31T00:00:00."""
     if value is None:
-        return "nothing"
+        return NOTHING
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, datetime):

@@ -221,7 +221,7 @@ CASES = [
         "nothing where something must be",
         REFRESH,
         2,
-        (SCHEMA, "  a\n", "no missing value", "row 4 with nothing"),
+        (SCHEMA, "  a\n", "no missing value", "row 4"),
         offered(",2,no"),
     ),
     Case(

@@ -225,6 +225,14 @@ def test_all_problems_of_a_file_are_listed_at_once(load: Load) -> None:
     assert {problem.where for problem in caught.value.problems} == {"model", "split.seed"}
 
 
+def test_a_bare_date_is_refused_for_dvc_cannot_keep_it(load: Load) -> None:
+    with pytest.raises(
+        ConfigError,
+        match=r'schema\.columns\.when\.min\n    expected  a text: "2026-01-31" in quotes',
+    ):
+        load(schema="{columns: {when: {type: date, min: 2026-01-31}}}")
+
+
 @pytest.mark.parametrize("section", SECTIONS)
 def test_a_section_that_dvc_or_the_model_needs_must_be_there(load: Load, section: str) -> None:
     with pytest.raises(

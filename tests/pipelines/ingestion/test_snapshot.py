@@ -204,3 +204,16 @@ def test_a_link_that_leads_out_of_the_data_is_refused_before_it_is_pinned(
     with pytest.raises(InputError, match=r"(?s)leads out of the data folder.*data/churn/churn.csv"):
         snapshot(project, "churn")
     assert (project.root / "data.dvc").read_bytes() == pinned
+
+
+def test_on_a_clone_without_data_a_new_data_set_is_pinned_beside_the_others(
+    project: Project,
+) -> None:
+    forget_bytes(project)
+    shutil.rmtree(project.root / "data")
+    file = write_churn(project)
+    file.parent.mkdir(parents=True)
+    file.write_text("a,b\n1,2\n")
+    assert restore(project, "churn") == "on disk, not pinned yet"
+    assert snapshot(project, "churn").how == "new, pinned"
+    assert data_state(project, "digits") is DataState.PINNED

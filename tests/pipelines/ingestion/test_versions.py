@@ -267,3 +267,19 @@ def test_a_changed_schema_re_runs_validate_alone_and_data_that_break_it_change_n
     assert caught.value.exit_code == 2
     assert passed.read_bytes() == before
     assert set(changes(reproduced)) == {"validate"}
+
+
+def test_pinning_one_data_set_takes_no_edit_of_another_one(project: Project) -> None:
+    add(project, "churn")
+    edit(project)
+    pin(project, "churn")
+    assert data_state(project, "churn") is DataState.PINNED
+    assert data_state(project, "digits") is DataState.EDITED
+
+
+def test_the_pinned_data_are_known_among_others_that_are_not_pinned_yet(project: Project) -> None:
+    forget_bytes(project)
+    add(project, "churn")
+    assert matches_pin(project)
+    assert data_state(project, "digits") is DataState.PINNED
+    assert data_state(project, "churn") is DataState.NEW

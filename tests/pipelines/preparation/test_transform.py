@@ -20,6 +20,7 @@ from pipelines.preparation import (
     probabilities,
     transform,
 )
+from pipelines.preparation.transform import words_of
 
 STATISTICS: dict[str, Any] = {
     "numbers": [
@@ -64,6 +65,16 @@ def test_each_row_is_transformed_by_itself() -> None:
     alone = [transform(FRAME.iloc[[place]], STATISTICS)[0] for place in range(3)]
     assert (whole == np.stack(alone)).all()
     assert transform(FRAME.head(0), STATISTICS).shape == (0, 6)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300])
+def test_what_is_not_finite_as_a_feature_is_an_error_and_no_prediction(value: float) -> None:
+    with pytest.raises(ValueError, match="column b must hold finite numbers, found"):
+        transform(FRAME.assign(b=value), STATISTICS)
+
+
+def test_words_are_also_taken_from_numbers() -> None:
+    assert words_of(pd.Series(["Tea 3", 3, None, 2.5]))[1] == ["tea", "3", "3", "2", "5"]
 
 
 def test_text_where_numbers_belong_is_an_error_with_the_column_and_the_value() -> None:
