@@ -39,7 +39,11 @@ def block(start: int, rows: int) -> pa.Table:
         "grade": pa.array(np.array(list("ABCDE"))[rng.integers(0, 5, rows)]),
         "member": pa.array(rng.random(rows) < 0.3),
         "abroad": pa.array(rng.random(rows) < 0.1),
-        "born": pa.array((np.datetime64("2006-01-01") - age * 365).astype("datetime64[D]")),
+        "born": pa.array(
+            (np.datetime64("2006-01-01") - age * 365 - (start + np.arange(rows)) % 365).astype(
+                "datetime64[D]"
+            )
+        ),
         "seen": pa.array(moments.astype("datetime64[s]")),
         "code": pa.array(np.char.zfill(rng.integers(0, 10**5, rows).astype(str), 5)),
         "note": pa.array(WORDS[rng.integers(0, len(WORDS), rows)]),

@@ -14,10 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from pipelines.config import DataInvalid, Project, load_experiment, write_json, writing
+from pipelines.config.threads import side_by_side
 from pipelines.preparation.rows import BATCH, Rows, to_frame
 from pipelines.preparation.split import TEST, TRAINING, VALIDATION, test_twins
 from pipelines.preparation.statistics import fit
-from pipelines.preparation.transform import encode_target, feature_shape, labels, transform
+from pipelines.preparation.transform import (
+    encode_target,
+    feature_shape,
+    input_names,
+    labels,
+    transform,
+)
 
 MOST_VALUES = 1 << 23
 """Values that are transformed at a time, at most: 64 MiB while they are float64."""
@@ -86,21 +93,37 @@ def _write_arrays(
             )
             y[of] = open_files.enter_context(npy(place / f"y{part}.npy", (count,), kind))
         test_rows = open_files.enter_context(_raw_rows(test_folder / "rows.parquet", rows.schema))
-        start = 0
-        for batch in rows.batches(plain=texts, size=size):
-            roles = role[start : start + batch.num_rows]
-            start += batch.num_rows
-            frame = to_frame(batch)
+        needed = [*input_names(statistics), target]
+        plain = [*texts, *(name for name in rows.schema.names if name not in needed)]
+
+        def work(piece: tuple[Any, pa.RecordBatch]) -> tuple[dict[int, Any], pa.RecordBatch]:
+            roles, batch = piece
+            frame = to_frame(batch.select(needed))
             made = transform(frame, statistics)
+            parts = {}
             for of, (_, _, how) in files.items():
                 here = roles == of
                 encoded = encode_target(frame[target][here], how)
                 if statistics["classes"] is not None and (encoded < 0).any():
                     unseen.update(labels(frame[target][here][encoded < 0].unique()))
-                x[of](made[here])
+                parts[of] = made[here], encoded
+            return parts, batch.filter(pa.array(roles == TEST))
+
+        pieces = with_roles(rows.batches(plain=plain, size=size), role)
+        for _, (parts, tested) in side_by_side(pieces, work):
+            for of, (made, encoded) in parts.items():
+                x[of](made)
                 y[of](encoded)
-            test_rows(batch.filter(pa.array(roles == TEST)))
+            test_rows(tested)
     _require_seen(unseen)
+
+
+def with_roles(batches: Iterator[pa.RecordBatch], role: Any) -> Iterator[tuple[Any, Any]]:
+    """Each batch behind the roles of its rows."""
+    start = 0
+    for batch in batches:
+        yield role[start : start + batch.num_rows], batch
+        start += batch.num_rows
 
 
 def _require_seen(unseen: set[str]) -> None:
