@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,9 @@ def scale(project: Project, name: str) -> Scaled:
     document = load_experiment(project, name).document
     build = project.build(name)
     role = pa.parquet.read_table(build / "roles.parquet", columns=["role"])["role"].to_numpy()
-    statistics = fit(Rows(build / "table.parquet", role == TRAINING), document)
+    with ThreadPoolExecutor(1) as aside:  # while the first rows are read
+        aside.submit(import_module, "sklearn.preprocessing")
+        statistics = fit(Rows(build / "table.parquet", role == TRAINING), document)
     with writing(build / "training") as folder, writing(build / "test") as test_folder:
         folder.mkdir()
         test_folder.mkdir()
