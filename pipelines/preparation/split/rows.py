@@ -94,12 +94,16 @@ class Rows:
 def rows_of(file: Path) -> Rows:
     """The rows of a Parquet file."""
     # with `pre_buffer`, the default, the whole file would be read into memory
-    opened = pa.parquet.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER)
+    schema = pa.parquet.read_schema(file)
+    texts = [field.name for field in schema if pa.types.is_string(field.type)]
+    opened = pa.parquet.ParquetFile(
+        file, pre_buffer=False, buffer_size=BUFFER, read_dictionary=texts
+    )
 
     def read(columns: list[str], size: int) -> Iterator[pa.RecordBatch]:
         yield from opened.iter_batches(size, columns=columns)
 
-    return Rows(opened.schema_arrow, opened.metadata.num_rows, read)
+    return Rows(schema, opened.metadata.num_rows, read)
 
 
 def rows_in(table: pa.Table) -> Rows:
