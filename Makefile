@@ -36,10 +36,10 @@ checked = $(if $(LOCK),,$(error TF is "$(TF)"; it must be cpu or gpu))$(if \
   $(VERSION),not there). Name another one: make setup PYTHON=python3.12))
 
 .PHONY: help setup picture run test test-slow lint types lock check-lock wheels no-venv
-.PHONY: bench-leaks
+.PHONY: bench-data bench-validation bench-leaks
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 	@echo 'Options: PYTHON=python3.12  TF=gpu  WHEELS=DIR (install without a network)'
 
 setup: $(READY) ## make .venv with everything in it; TF=gpu for an NVIDIA card
@@ -71,6 +71,12 @@ locks = $(compile) -o "$(1)/requirements.lock" && $(compile) --overrides overrid
 
 picture: $(READY) ## draw docs/run.svg, the picture in the README
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python docs/picture.py
+
+bench-data: $(READY) ## ingest, validate, split and scale against pandas; ROWS=500000 for fewer
+	@.venv/bin/python benchmarks/data.py $(if $(ROWS),--rows $(ROWS)) $(ARGS)
+
+bench-validation: $(READY) ## the schema against one expectation a column in a loop (two minutes)
+	@.venv/bin/python benchmarks/validation.py $(ARGS)
 
 bench-leaks: $(READY) ## 400 planted leaks and thousands of clean tables (about five minutes)
 	@.venv/bin/python benchmarks/leaks.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 
@@ -17,6 +18,7 @@ def carry_out(stage: str, name: str) -> None:
         ConfigError: there is no such stage.
     """
     project = Project.find()
+    gc.disable()  # a search through all that an import makes, again and again, is a quarter of it
     note = project.build(name) / "logs" / f"{stage}.txt"
     said = str(_stage(stage, name)(project, name))
     note.parent.mkdir(parents=True, exist_ok=True)

@@ -52,7 +52,7 @@ def column_hashes(column: pa.Array | pa.ChunkedArray) -> Hashes:
     """A hash of each value: (n_rows,) uint64."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    if pa.types.is_dictionary(column.type):
+    if pa.types.is_dictionary(column.type) and not _is_of_texts(column):
         column = column.dictionary_decode()
     kind = column.type
     if pa.types.is_floating(kind):
@@ -130,10 +130,16 @@ def _of_integers(numbers: npt.NDArray[Any]) -> Hashes:
     return hashes
 
 
+def _is_of_texts(column: pa.DictionaryArray) -> bool:
+    return pa.types.is_string(column.type.value_type) and not column.dictionary.null_count
+
+
 def _of_texts(column: pa.Array) -> Hashes:
-    if not any(is_bytes(column.type) for is_bytes in _BYTES):
-        column = column.cast(pa.large_string())
-    encoded = column.dictionary_encode()
+    encoded = column
+    if not pa.types.is_dictionary(column.type):
+        if not any(is_bytes(column.type) for is_bytes in _BYTES):
+            column = column.cast(pa.large_string())
+        encoded = column.dictionary_encode()
     levels = [level for level in encoded.dictionary.to_pylist() if level is not None]
     by_level = np.array([_text_hash(level) for level in levels] or [_MISSING], dtype=np.uint64)
     hashes: Hashes = by_level[np.asarray(pc.fill_null(encoded.indices, 0))]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from pipelines.config import DataInvalid, Project, load_experiment, write_json, writing
+from pipelines.config.threads import side_by_side
 from pipelines.preparation.rows import BATCH, Rows, to_frame
 from pipelines.preparation.split import TEST, TRAINING, VALIDATION, test_twins
 from pipelines.preparation.statistics import fit
-from pipelines.preparation.transform import encode_target, feature_shape, labels, transform
+from pipelines.preparation.transform import (
+    encode_target,
+    feature_shape,
+    input_names,
+    labels,
+    transform,
+)
 
 MOST_VALUES = 1 << 23
 """Values that are transformed at a time, at most: 64 MiB while they are float64."""
@@ -50,7 +59,9 @@ def scale(project: Project, name: str) -> Scaled:
     document = load_experiment(project, name).document
     build = project.build(name)
     role = pa.parquet.read_table(build / "roles.parquet", columns=["role"])["role"].to_numpy()
-    statistics = fit(Rows(build / "table.parquet", role == TRAINING), document)
+    with ThreadPoolExecutor(1) as aside:  # while the first rows are read
+        aside.submit(import_module, "sklearn.preprocessing")
+        statistics = fit(Rows(build / "table.parquet", role == TRAINING), document)
     with writing(build / "training") as folder, writing(build / "test") as test_folder:
         folder.mkdir()
         test_folder.mkdir()
@@ -86,20 +97,28 @@ def _write_arrays(
             )
             y[of] = open_files.enter_context(npy(place / f"y{part}.npy", (count,), kind))
         test_rows = open_files.enter_context(_raw_rows(test_folder / "rows.parquet", rows.schema))
-        start = 0
-        for batch in rows.batches(plain=texts, size=size):
-            roles = role[start : start + batch.num_rows]
-            start += batch.num_rows
-            frame = to_frame(batch)
+        needed = [*input_names(statistics), target]
+        plain = [*texts, *(name for name in rows.schema.names if name not in needed)]
+
+        def work(piece: tuple[Any, pa.RecordBatch]) -> tuple[dict[int, Any], pa.RecordBatch]:
+            roles, batch = piece
+            frame = to_frame(batch.select(needed))
             made = _features(frame, statistics)
+            parts = {}
             for of, (_, _, how) in files.items():
                 here = roles == of
                 encoded = encode_target(frame[target][here], how)
                 if statistics["classes"] is not None and (encoded < 0).any():
                     unseen.update(labels(frame[target][here][encoded < 0].unique()))
-                x[of](made[here])
+                parts[of] = made[here], encoded
+            return parts, batch.filter(pa.array(roles == TEST))
+
+        pieces = with_roles(rows.batches(plain=plain, size=size), role)
+        for _, (parts, tested) in side_by_side(pieces, work):
+            for of, (made, encoded) in parts.items():
+                x[of](made)
                 y[of](encoded)
-            test_rows(batch.filter(pa.array(roles == TEST)))
+            test_rows(tested)
     _require_seen(unseen)
 
 
@@ -113,6 +132,14 @@ def _features(frame: Any, statistics: Mapping[str, Any]) -> Any:
             found=str(error),
             next="mend the source, or leave the column out: features: {exclude: [...]}",
         ) from error
+
+
+def with_roles(batches: Iterator[pa.RecordBatch], role: Any) -> Iterator[tuple[Any, Any]]:
+    """Each batch behind the roles of its rows."""
+    start = 0
+    for batch in batches:
+        yield role[start : start + batch.num_rows], batch
+        start += batch.num_rows
 
 
 def _require_seen(unseen: set[str]) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipelines.config import ConfigError, DataInvalid, Document, Feature, Features, Problem
+from pipelines.config.threads import side_by_side
 from pipelines.preparation.columns import declared_kinds, feature_columns
 from pipelines.preparation.kinds import Column, Unfit, fit_column, nothing, scaling, series
 from pipelines.preparation.picture import fit_picture
@@ -54,12 +55,15 @@ def fit(rows: Rows, document: Document) -> Column:
     problems: list[Problem] = []
     measured = _numbers(rows, numbers, features, problems)
     columns: list[Column] = []
-    for name in names:
-        if name not in numbers:
-            try:
-                columns.append(fit_column(rows, name, kinds[name], name in declared, features))
-            except Unfit as error:
-                problems.append(error.problem)
+
+    def of(name: str) -> Column | Problem:
+        try:
+            return fit_column(rows, name, kinds[name], name in declared, features)
+        except Unfit as error:
+            return error.problem
+
+    for _, fitted in side_by_side((name for name in names if name not in numbers), of):
+        problems.append(fitted) if isinstance(fitted, Problem) else columns.append(fitted)
     if problems:
         raise DataInvalid(
             f"{len(problems)} column{'s' * (len(problems) > 1)} cannot become features",
@@ -120,30 +124,30 @@ def _numbers(
     for start in range(0, len(names), width):
         block = names[start : start + width]
         values = _values(rows, block)
-        for i, name in enumerate(block):
-            known = values[i][~np.isnan(values[i])]
-            if not len(known):
-                problems.append(nothing(name))
-            elif np.isinf(known).any():
-                problems.append(
-                    Problem(
-                        f"column {name} has infinite values in the training rows",
-                        "finite numbers",
-                        hint="mend the source; `type: number` in the schema finds such rows",
-                    )
-                )
-            else:
-                offset, factor = scaling(known, features.scale)
-                found.append(
-                    {
-                        "name": name,
-                        "offset": offset,
-                        "factor": factor,
-                        "fill": float(np.median(known, overwrite_input=True)),
-                        "indicator": len(known) < values.shape[1],
-                    }
-                )
+        pairs = zip(block, values, strict=True)
+        for _, measured in side_by_side(pairs, lambda pair: _measured(*pair, features)):
+            problems.append(measured) if isinstance(measured, Problem) else found.append(measured)
     return found
+
+
+def _measured(name: str, values: Any, features: Features) -> Column | Problem:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return nothing(name)
+    if np.isinf(known).any():
+        return Problem(
+            f"column {name} has infinite values in the training rows",
+            "finite numbers",
+            hint="mend the source; `type: number` in the schema finds such rows",
+        )
+    offset, factor = scaling(known, features.scale)
+    return {
+        "name": name,
+        "offset": offset,
+        "factor": factor,
+        "fill": float(np.median(known, overwrite_input=True)),
+        "indicator": len(known) < len(values),
+    }
 
 
 def _values(rows: Rows, names: Sequence[str]) -> Any:

@@ -299,15 +299,23 @@ def _fill_date(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:
     for part in column["parts"]:
         found = date_part(moments, part["part"])
         if part["part"] in PERIODS:  # a missing one has no place on the circle
-            angle = 2 * np.pi * np.where(missing, 0, found) / PERIODS[part["part"]]
-            out[:, place] = np.where(missing, 0, np.sin(angle))
-            out[:, place + 1] = np.where(missing, 0, np.cos(angle))
+            found = np.where(missing, 0, found)
+            out[:, place], out[:, place + 1] = _on_circle(found, PERIODS[part["part"]])
+            out[missing, place : place + 2] = 0
         else:
             filled = np.where(missing, part["fill"], found)
             out[:, place] = (filled - part["offset"]) * part["factor"]
         place += len(PARTS[part["part"]])
     if column["gaps"]:
         out[:, place] = missing
+
+
+def _on_circle(found: Any, period: int) -> tuple[Any, Any]:
+    """Sine and cosine; whole numbers are looked up, for they are few."""
+    whole = np.issubdtype(found.dtype, np.integer)
+    angle = 2 * np.pi * (np.arange(period) if whole else found) / period
+    sine, cosine = np.sin(angle), np.cos(angle)
+    return (sine[found], cosine[found]) if whole else (sine, cosine)
 
 
 def moments_of(values: pd.Series) -> Any:

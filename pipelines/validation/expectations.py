@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pandas as pd
 
 from pipelines.config import Column, Document, Rule, write_json
 from pipelines.validation.rules import Finding, expand
-from pipelines.validation.scan import Scanned, column_names, entries, scan
+from pipelines.validation.scan import Scanned, column_names, entries
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read by great_expectations when it is imported
 
@@ -35,8 +35,8 @@ GRAVITY = {"error": "critical", "warning": "warning"}
 class TableScan(TableMetricProvider):  # type: ignore[misc]
     """Metric: what one reading of the table finds.
 
-    The batch is a frame with the table's columns and no rows; it carries the address of the table
-    and the experiment, so that the rows are read block by block and not held in memory. All
+    The batch is a frame with the table's columns and no rows; it carries a function that gives the
+    findings, so that the rows are read block by block and not held in memory. All
     expectations ask for this one metric, and Great Expectations computes it once.
     """
 
@@ -53,7 +53,7 @@ class TableScan(TableMetricProvider):  # type: ignore[misc]
         runtime_configuration: dict[str, Any],
     ) -> Scanned:
         frame, _, _ = execution_engine.get_compute_domain(metric_domain_kwargs, domain_type="table")
-        scanned = scan(frame.attrs["table"], frame.attrs["document"])
+        scanned: Scanned = frame.attrs["scan"]()
         frame.attrs["scanned"] = scanned
         return scanned
 
@@ -138,7 +138,7 @@ class ExpectTargetToBeLearnable(ScanExpectation):
 
 
 def run_expectations(
-    table: Path, document: Document, report: Path
+    table: Path, document: Document, report: Path, scan: Callable[[], Scanned]
 ) -> tuple[list[Finding], Scanned | None]:
     """Runs the schema's expectations over a table and writes the full report.
 
@@ -147,13 +147,14 @@ def run_expectations(
         document: the experiment file; the columns that it names are there.
         report: folder for `result.json` (GX's own, with counts of all rows, the first row numbers
             and values) and `docs/` (GX Data Docs).
+        scan: gives what a reading of the table finds.
 
     Returns:
         What breaks the schema, empty when all holds; and the scan, None where it broke down.
     """
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     frame = pd.DataFrame(columns=column_names(table))
-    frame.attrs.update(table=table, document=document)
+    frame.attrs["scan"] = scan
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         result = _run(frame, _expectations(document, list(frame.columns)), report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -68,12 +69,15 @@ def validate_table(table: Path, document: Document, report: Path, shown: str) ->
         ConfigError: the file and the data do not speak of the same columns.
         DataInvalid: rows break the schema, or the target cannot be learnt.
     """
-    from pipelines.validation.expectations import run_expectations
-    from pipelines.validation.scan import column_names
+    from pipelines.validation.scan import column_names, scan
 
     present = column_names(table)
     _columns_exist(present, document)
-    findings, scanned = run_expectations(table, document, report)
+    with ThreadPoolExecutor(1) as reading:  # while Great Expectations is imported
+        scanning = reading.submit(scan, table, document)
+        from pipelines.validation.expectations import run_expectations
+
+    findings, scanned = run_expectations(table, document, report, lambda: scanning.result())
     findings += _no_date(document, scanned.newest if scanned is not None else None)
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors or scanned is None:

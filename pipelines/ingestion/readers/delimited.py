@@ -60,7 +60,7 @@ class Delimited:
             ):
                 if left:
                     chunk, left = _without_header(chunk, left), 0
-                if chunk.text.strip(b"\r\n"):
+                if chunk.text.lstrip(b"\r\n"):  # at its end, line breaks would cost a copy
                     yield chunk
 
     def more_carefully(self) -> bool:

@@ -7,26 +7,20 @@ looked at exactly over the whole file, and it is read again with what they turne
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import pyarrow as pa
 
 from pipelines.config import Problem
+from pipelines.config.threads import side_by_side
 from pipelines.ingestion.readers.faults import KEPT, refused
 from pipelines.ingestion.readers.kinds import ANY, UNDECIDED, Kind, arrow_type, chosen
 
-THREADS = 2
-"""Pieces that are parsed at a time; two more wait, so that memory stays small."""
-
 Batches = Iterator[pa.RecordBatch]
-Seen = TypeVar("Seen")
-Done = TypeVar("Done")
 
 
 class Rows(NamedTuple):
@@ -152,23 +146,3 @@ def _exactly(source: Source, names: Collection[str]) -> dict[str, Kind]:
 def _both(one: dict[str, Kind], other: dict[str, Kind]) -> dict[str, Kind]:
     names = dict.fromkeys([*one, *other])
     return {name: one.get(name, ANY) & other.get(name, ANY) for name in names}
-
-
-def side_by_side(
-    pieces: Iterable[Seen], work: Callable[[Seen], Done]
-) -> Iterator[tuple[Seen, Done]]:
-    """What `work` makes of each piece, in order; a few at a time are under way."""
-    under_way: deque[tuple[Seen, Future[Done]]] = deque()
-    with ThreadPoolExecutor(THREADS) as pool:
-        try:
-            for piece in pieces:
-                under_way.append((piece, pool.submit(work, piece)))
-                if len(under_way) > THREADS + 1:
-                    seen, future = under_way.popleft()
-                    yield seen, future.result()
-            while under_way:
-                seen, future = under_way.popleft()
-                yield seen, future.result()
-        finally:
-            for _, future in under_way:
-                future.cancel()

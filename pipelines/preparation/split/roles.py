@@ -110,7 +110,8 @@ def split(project: Project, name: str) -> Roles:
     marked, said = twins(content, made.roles)
     report = project.build(name) / "leaks.json"
     features = _features(rows, document)
-    require_no_leaks(report.with_name("table.parquet"), made.roles, document, features, report)
+    table = report.with_name("table.parquet")
+    require_no_leaks(table, made.roles, document, features, report, content)
     _write(project.build(name) / "roles.parquet", made, marked)
     if cuts != old:
         write_cuts(file, cuts)

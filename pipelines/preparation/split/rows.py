@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet
 
+from pipelines.config.threads import side_by_side
 from pipelines.preparation.hashing import Hashes, row_hashes
 
 BATCH = 8 << 20
@@ -57,8 +58,9 @@ class Rows:
     def hashes(self, columns: Sequence[str]) -> Hashes:
         """The hash of each row's content in some columns: (n_rows,) uint64."""
         made = np.empty(self.count, dtype=np.uint64)
-        for place, batch in self.batches(columns):
-            made[place] = row_hashes(batch, columns)
+        pieces = self.batches(columns)
+        for (place, _), hashes in side_by_side(pieces, lambda piece: row_hashes(piece[1], columns)):
+            made[place] = hashes
         return made
 
     def labels(self, column: str) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
@@ -92,12 +94,16 @@ class Rows:
 def rows_of(file: Path) -> Rows:
     """The rows of a Parquet file."""
     # with `pre_buffer`, the default, the whole file would be read into memory
-    opened = pa.parquet.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER)
+    schema = pa.parquet.read_schema(file)
+    texts = [field.name for field in schema if pa.types.is_string(field.type)]
+    opened = pa.parquet.ParquetFile(
+        file, pre_buffer=False, buffer_size=BUFFER, read_dictionary=texts
+    )
 
     def read(columns: list[str], size: int) -> Iterator[pa.RecordBatch]:
         yield from opened.iter_batches(size, columns=columns)
 
-    return Rows(opened.schema_arrow, opened.metadata.num_rows, read)
+    return Rows(schema, opened.metadata.num_rows, read)
 
 
 def rows_in(table: pa.Table) -> Rows:

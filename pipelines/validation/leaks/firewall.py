@@ -29,7 +29,7 @@ from pipelines.validation.leaks.means import (
     own_mean,
 )
 from pipelines.validation.leaks.proofs import copy, identifier, missingness, recoding
-from pipelines.validation.leaks.reading import Looked, Values, look, values, whole_column
+from pipelines.validation.leaks.reading import Hashes, Looked, Values, look, values, whole_column
 from pipelines.validation.leaks.roles import (
     TRAINING,
     Roles,
@@ -44,7 +44,12 @@ FEW_NUMBERS = 10
 
 
 def require_no_leaks(
-    table: Path, roles: Roles, document: Document, features: Sequence[str], report: Path
+    table: Path,
+    roles: Roles,
+    document: Document,
+    features: Sequence[str],
+    report: Path,
+    hashes: Hashes | None = None,
 ) -> list[Leak]:
     """Writes what `find_leaks` finds to a report, and stops where something is proven.
 
@@ -55,7 +60,7 @@ def require_no_leaks(
         ConfigError: `features.allow_leaks` names no column.
         DataInvalid: leaks that are proven, all of them.
     """
-    found = find_leaks(table, roles, document, features)
+    found = find_leaks(table, roles, document, features, hashes)
     write_json(report, {"leaks": [asdict(leak) for leak in found]})
     errors = [leak for leak in found if leak.severity == "error"]
     if errors:
@@ -79,7 +84,11 @@ def read_warnings(report: Path) -> list[str]:
 
 
 def find_leaks(
-    table: Path, roles: Roles, document: Document, features: Sequence[str]
+    table: Path,
+    roles: Roles,
+    document: Document,
+    features: Sequence[str],
+    hashes: Hashes | None = None,
 ) -> list[Leak]:
     """Everything in a table and its roles that tells the target, or test rows, too early.
 
@@ -92,6 +101,7 @@ def find_leaks(
         roles: (n_rows,) integers; 0 test, 1 validation, 2 training, else left out.
         document: the experiment file.
         features: the columns that are learnt from; pictures are not looked at.
+        hashes: (n_rows,) uint64 of all features, if they are known already.
 
     Returns:
         Errors first, then in the order of the kinds and of the columns.
@@ -106,7 +116,7 @@ def find_leaks(
     features = [name for name in features if not is_picture(schema.field(name).type)]
     given = document.split.given
     used = [name for name in features if name not in allowed and name not in (target, given)]
-    looked = look(table, features, target)
+    looked = look(table, features, target, hashes)
     found = [*_of_roles(table, looked, roles, document, used, allowed)]
     y = values(target, looked.table[target])
     if y is not None and len(y.levels) > 1 and not (y.codes < 0).any():

@@ -84,8 +84,9 @@ class Looked:
         return len(self.places) == self.total
 
 
-def look(table: Path, features: Sequence[str], target: str) -> Looked:
-    """Reads a table once: hashes every row's features and keeps the rows to look at.
+def look(table: Path, features: Sequence[str], target: str, known: Hashes | None = None) -> Looked:
+    """Reads a table once: hashes every row's features, if these hashes are not known, and keeps the
+    rows to look at.
 
     Runs of rows are drawn by a hash of their number, so that the same file gives the same rows.
     """
@@ -98,8 +99,9 @@ def look(table: Path, features: Sequence[str], target: str) -> Looked:
     starts = np.concatenate([[0], np.cumsum(groups)])
 
     def part(group: int) -> _Part:
-        here = keep[starts[group] : starts[group + 1]]
-        return _read_part(table, group, [*features, target], here, highest)
+        here = slice(starts[group], starts[group + 1])
+        mine = None if known is None else known[here]
+        return _read_part(table, group, [*features, target], keep[here], highest, mine)
 
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         parts = list(pool.map(part, range(len(groups))))
@@ -117,7 +119,12 @@ class _Part:
 
 
 def _read_part(
-    table: Path, group: int, columns: Sequence[str], keep: Mask, highest: np.uint64
+    table: Path,
+    group: int,
+    columns: Sequence[str],
+    keep: Mask,
+    highest: np.uint64,
+    known: Hashes | None,
 ) -> _Part:
     """One row group. Read in one go, pyarrow keeps every row group that it has passed."""
     kept, hashes, hashed, start = [], [], [], 0
@@ -125,7 +132,11 @@ def _read_part(
         for batch in file.iter_batches(
             BATCH, row_groups=[group], columns=columns, use_threads=False
         ):
-            found = _row_hashes(batch, columns[:-1])
+            found = (
+                _row_hashes(batch, columns[:-1])
+                if known is None
+                else known[start : start + batch.num_rows]
+            )
             low = np.flatnonzero(found <= highest)
             hashes.append(found[low])
             hashed.append(low + start)

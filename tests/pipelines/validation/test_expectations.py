@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pipelines.config import Column, Document, Rule, Schema
 from pipelines.validation import expectations
 from pipelines.validation.expectations import run_expectations
 from pipelines.validation.rules import Finding
+from pipelines.validation.scan import scan
 
 FRAME = pd.DataFrame({"a": pd.array([1, 2, 30], dtype="Int64"), "b": ["x", "y", "z"]})
 
@@ -31,7 +33,8 @@ def document(schema: Schema) -> Document:
 def findings(schema: Schema, folder: Path, frame: pd.DataFrame = FRAME) -> list[Finding]:
     table = folder / "table.parquet"
     frame.to_parquet(table)
-    return run_expectations(table, document(schema), folder)[0]
+    asked = document(schema)
+    return run_expectations(table, asked, folder, partial(scan, table, asked))[0]
 
 
 def kept(folder: Path) -> list[dict[str, Any]]:
