@@ -142,7 +142,10 @@ def stage(
 def score(
     name: Name,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV or Parquet, with or without the target.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A file or folder like the data, with or without the target."
+        ),
     ],
     output: Annotated[
         Path | None,

@@ -165,7 +165,7 @@ def _sheet(column: ColumnProfile, table: Path, sample: Sample, goal: Goal, targe
         f'<div class="card sheet"><div><h3>{_name(column.name)}<span class="kind">picture</span>'
         f"</h3><p>{column.form}; {column.missing_share:.1%} missing</p>"
         f"<table>{shown}</table>"
-        f"<p class=\"note\">Some of each {by} of {_name(target)}, with its number of rows.</p>"
+        f'<p class="note">Some of each {by} of {_name(target)}, with its number of rows.</p>'
         "</div></div>"
     )
 

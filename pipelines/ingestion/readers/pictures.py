@@ -52,7 +52,7 @@ class Listed:
 
 def takes(folder: Path) -> bool:
     """Whether there is a picture anywhere below the folder."""
-    return any(_is_picture(file) for file in folder.rglob("*"))
+    return any(is_picture(file) for file in folder.rglob("*"))
 
 
 def target_of(data: Data | None) -> str:
@@ -82,6 +82,23 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
     return Rows(schema, _batches(raw, listed, form, schema))
 
 
+def read_unlabelled(raw: Path, form: Pictures) -> Rows:
+    """The pictures of a folder, however deep they stand in it, or a single one: `path`, `picture`.
+
+    Raises:
+        InputError: no pictures, damaged ones, or a link that leaves the folder.
+    """
+    folder = raw if raw.is_dir() else raw.parent
+    found = sorted(folder.rglob("*")) if raw.is_dir() else [raw]
+    paths = [file.relative_to(folder).as_posix() for file in found if is_picture(file)]
+    if not paths:
+        raise unreadable(raw, "pictures (" + ", ".join(SUFFIXES) + ")", "none")
+    listed = [Listed(path, None, None) for path in paths]
+    _require_inside(folder, listed)
+    schema = pa.schema([pa.field(PATH, pa.string()), picture_field(form)])
+    return Rows(schema, _batches(folder, listed, form, schema))
+
+
 def picture_field(form: Pictures) -> pa.Field:
     """The column of pixels, with its form in the metadata."""
     form_of = {"height": form.height, "width": form.width, "channels": form.channels}
@@ -104,7 +121,8 @@ def fit(image: Any, form: Pictures) -> bytes:
     return bytes(fitted.tobytes())
 
 
-def _is_picture(file: Path) -> bool:
+def is_picture(file: Path) -> bool:
+    """Whether a file's name says that it is a picture."""
     return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
 
 
@@ -112,7 +130,7 @@ def _listed(folder: Path, target: str) -> list[Listed]:
     tables = sorted(folder.glob("*.csv"))
     if len(tables) == 1:
         return _by_table(folder, tables[0], target)
-    found = sorted(file for file in folder.rglob("*") if _is_picture(file))
+    found = sorted(file for file in folder.rglob("*") if is_picture(file))
     listed = [_by_folder(file.relative_to(folder)) for file in found if file.is_file()]
     if not listed:
         raise unreadable(folder, "pictures (" + ", ".join(SUFFIXES) + ")", "none")
@@ -234,7 +252,9 @@ def _batches(folder: Path, listed: Sequence[Listed], form: Pictures, schema: pa.
 
 
 def _batch(part: Sequence[Listed], pixels: Sequence[Any], schema: pa.Schema) -> pa.RecordBatch:
-    columns: list[Sequence[Any]] = [[one.path for one in part], pixels, [o.label for o in part]]
+    columns: list[Sequence[Any]] = [[one.path for one in part], pixels]
+    if len(schema) > len(columns):
+        columns.append([one.label for one in part])
     if GIVEN_ROLE in schema.names:
         columns.append([one.role for one in part])
     arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
