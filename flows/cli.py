@@ -102,6 +102,10 @@ def new(
     task: Annotated[
         str | None, typer.Option(help="classification or regression; default: by the target.")
     ] = None,
+    query: Annotated[
+        str | None,
+        typer.Option(metavar="SQL", help="What to select, where --data is a database's address."),
+    ] = None,
     example: Annotated[
         str | None, typer.Option("--example", metavar="NAME", help="Start from examples/NAME.yaml.")
     ] = None,
@@ -113,7 +117,7 @@ def new(
     """Draft an experiment from a data file, or copy an example."""
     from flows.new import begin
 
-    begin(name, data, target, task, example, origin)
+    begin(name, data, target, task, example, origin, query)
 
 
 @app.command()

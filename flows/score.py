@@ -24,7 +24,8 @@ from pipelines.config import (
 )
 from pipelines.config.sections import Pictures
 from pipelines.ingestion.readers.formats import find_format
-from pipelines.ingestion.readers.pictures import is_picture, read_unlabelled, rows_in_a_block
+from pipelines.ingestion.readers.picture_sizes import is_picture
+from pipelines.ingestion.readers.pictures import read_unlabelled, rows_in_a_block
 from pipelines.ingestion.table import ingest_file
 from pipelines.preparation.transform import MISSING, labels
 from pipelines.registry import plain_types, require_champion

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.config.sections import Csv
+from pipelines.config.sections import Csv, Pictures
 from pipelines.profiling.assume import (
     FEW_ROWS,
     RARE,
@@ -15,6 +15,8 @@ from pipelines.profiling.assume import (
     TaskChoice,
     classes_of,
 )
+from pipelines.profiling.convolutions import convolutions
+from pipelines.profiling.pictures import in_words
 from pipelines.profiling.profile import ColumnProfile, TableProfile
 from pipelines.profiling.text import (
     aligned,
@@ -73,6 +75,8 @@ class Draft:
         path: the data file, as it will stand in the project.
         source: where the data come from, if not from this machine.
         csv: the dialect that was found out, for text tables.
+        query: SQL, where the source is a database.
+        pictures: the form to bring pictures to, where files of them are read; and why.
         target: name of a column.
         task: and why.
         profile: of the whole table.
@@ -87,6 +91,13 @@ class Draft:
     task: TaskChoice
     profile: TableProfile
     assumptions: Sequence[Assumption]
+    query: str | None = None
+    pictures: tuple[Pictures, str] | None = None
+
+    @property
+    def picture(self) -> ColumnProfile | None:
+        """The column of pictures, if the data are such."""
+        return next((c for c in self.profile.columns if c.form is not None), None)
 
     @property
     def used(self) -> list[Assumption]:
@@ -119,6 +130,8 @@ def _head(draft: Draft) -> Iterator[str]:
         f"What the columns hold: build/{draft.name}/profile.html"
     )
     about = f"{draft.target} from {len(draft.used)} of {columns - 1} columns"
+    if draft.picture:
+        about = f"{draft.target} from pictures"
     yield f"description: {scalar(about)}"
 
 
@@ -126,12 +139,18 @@ def _data(draft: Draft) -> Iterator[str]:
     lines = [(f"path: {scalar(draft.path)}", "")]
     if draft.source:
         lines.append((f"source: {scalar(draft.source)}", "`gristmill data refresh` fetches it"))
+    if draft.query:
+        lines.append((f"query: {scalar(draft.query)}", ""))
     lines.append((f"target: {scalar(draft.target)}", ""))
     lines.append((f"task: {draft.task.task}", draft.task.why))
     found = draft.csv.model_dump(exclude_none=True)
     if found:
         inside = ", ".join(f"{key}: {_flow(value)}" for key, value in found.items())
         lines.append((f"csv: {{{inside}}}", "as it was found out"))
+    if draft.pictures:
+        form, why = draft.pictures
+        inside = ", ".join(f"{key}: {value}" for key, value in form.model_dump().items())
+        lines.append((f"pictures: {{{inside}}}", why))
     yield "data:"
     yield from aligned(lines, "  ")
 
@@ -181,7 +200,9 @@ def _plain_number(column: ColumnProfile, assumed: Assumption) -> bool:
 
 def _rule(column: ColumnProfile, assumed: Assumption, draft: Draft) -> tuple[str, str]:
     target = assumed.role == "target"
-    if assumed.role == "group":
+    if column.form is not None:
+        return "missing: never", in_words(column.form)
+    if assumed.role in ("group", "given"):
         return f"type: {column.type}, missing: never", assumed.why
     if assumed.role == "key":
         return f"type: {column.type}, missing: never, unique: true", "each value once, always"
@@ -248,6 +269,13 @@ def _split(draft: Draft) -> Iterator[str]:
     group = next((a for a in draft.assumptions if a.role == "group"), None)
     dates = [a.name for a in draft.used if a.kind == "date"]
     yield ""
+    if any(a.role == "given" for a in draft.assumptions):
+        yield from wrapped(
+            "The data set's own test part is for testing. Rows for validation are its own as well, "
+            "or else this share of its training part."
+        )
+        yield "split: {test: given, validation: 0.2, seed: 0}"
+        return
     settings = "test: 0.2, validation: 0.2, seed: 0"
     notes = [
         "Which rows are for testing and for validation: a hash of the row decides, and rows "
@@ -283,7 +311,10 @@ def _features(draft: Draft) -> Iterator[str]:
             "not, exclude it."
         )
     yield "features:"
-    yield "  scale: standard"
+    if draft.picture:
+        yield from aligned([("scale: minmax", "0 … 255 becomes 0 … 1")], "  ")
+    else:
+        yield "  scale: standard"
     if draft.task.task == "regression":
         yield "  scale_target: true"
     yield from _excluded(draft)
@@ -291,7 +322,7 @@ def _features(draft: Draft) -> Iterator[str]:
 
 
 def _excluded(draft: Draft) -> Iterator[str]:
-    left_out = draft.left_out
+    left_out = [a for a in draft.left_out if a.role != "given"]  # no feature in any case
     if not left_out:
         return
     constant = [a.name for a in left_out if a.why == "constant"]
@@ -315,7 +346,7 @@ def _why_out(assumed: Assumption) -> str:
 
 def _kinds(draft: Draft) -> Iterator[str]:
     names = draft.profile.names
-    special = {a.name: a for a in draft.used if a.kind != "number"}
+    special = {a.name: a for a in draft.used if a.kind not in ("number", "picture")}
     texts = [a for a in draft.left_out if a.kind == "text"]
     if special or texts:
         yield "  columns:" if special else "  # columns:"
@@ -342,14 +373,14 @@ def _kinds(draft: Draft) -> Iterator[str]:
 
 def _model(draft: Draft) -> Iterator[str]:
     _, units, batch, epochs, patience = next(s for s in SIZES if draft.profile.rows < s[0])
+    rates = "[0.001, 0.003, 0.01]"
     yield ""
     yield from wrapped("What a grid varies and `-P` overrides; $name below stands for the value.")
-    yield f"parameters: {{units: {units[0]}, dropout: 0.1, learning_rate: 0.003}}"
-    yield "model:"
-    yield "  layers:"
-    for place, width in enumerate(units):
-        yield f"    - Dense: {{units: {'$units' if place == 0 else width}, activation: relu}}"
-        yield "    - Dropout: {rate: $dropout}"
+    if draft.picture and draft.picture.form:
+        yield from convolutions(draft.picture.form)
+        epochs, patience, rates = min(epochs, 100), min(patience, 10), "[0.001, 0.003]"
+    else:
+        yield from _dense(units)
     yield "training:"
     yield "  optimizer: {Adam: {learning_rate: $learning_rate}}"
     yield f"  batch_size: {batch}"
@@ -358,7 +389,16 @@ def _model(draft: Draft) -> Iterator[str]:
     if draft.rarest < RARE:
         note = f"the rarest class has {draft.rarest:.1%} of the rows"
         yield from aligned([("# class_weight: balanced", note)], "  ")
-    yield "search: {grid: {learning_rate: [0.001, 0.003, 0.01]}, objective: val_loss}"
+    yield f"search: {{grid: {{learning_rate: {rates}}}, objective: val_loss}}"
+
+
+def _dense(units: Sequence[int]) -> Iterator[str]:
+    yield f"parameters: {{units: {units[0]}, dropout: 0.1, learning_rate: 0.003}}"
+    yield "model:"
+    yield "  layers:"
+    for place, width in enumerate(units):
+        yield f"    - Dense: {{units: {'$units' if place == 0 else width}, activation: relu}}"
+        yield "    - Dropout: {rate: $dropout}"
 
 
 def _judgement(draft: Draft) -> Iterator[str]:

@@ -10,7 +10,7 @@ from pipelines.config import writing
 from pipelines.profiling import plots
 from pipelines.profiling.against import against
 from pipelines.profiling.assume import NEARLY, Assumption
-from pipelines.profiling.pictures import contact_sheet
+from pipelines.profiling.pictures import contact_sheet, in_words
 from pipelines.profiling.profile import ColumnProfile, Sample, TableProfile, Task, read_goal
 from pipelines.profiling.relation import Goal
 from pipelines.profiling.text import comment, short, writer
@@ -158,12 +158,11 @@ def _card(
 
 
 def _sheet(column: ColumnProfile, table: Path, sample: Sample, goal: Goal, target: str) -> str:
-    form = sample.form(column.name)
-    shown = form and contact_sheet(table, column.name, form, sample.whole(target), goal)
+    shown = contact_sheet(table, column, sample.whole(target), goal)
     by = "class" if goal.classes is not None else "quarter"
     return (
         f'<div class="card sheet"><div><h3>{_name(column.name)}<span class="kind">picture</span>'
-        f"</h3><p>{column.form}; {column.missing_share:.1%} missing</p>"
+        f"</h3><p>{_summary(column)}; {column.missing_share:.1%} missing</p>"
         f"<table>{shown}</table>"
         f'<p class="note">Some of each {by} of {_name(target)}, with its number of rows.</p>'
         "</div></div>"
@@ -209,8 +208,8 @@ def summary(column: ColumnProfile, levels: int) -> str:
     """Least, median and greatest value, or the commonest levels."""
     if not column.present:
         return "no value"
-    if column.type == "picture":
-        return column.form
+    if column.form is not None:
+        return in_words(column.form)
     if column.quantiles and not (column.levels and column.distinct <= 2):
         low, _, middle, _, high = column.quantiles
         write = writer(column.type, low, high)

@@ -17,6 +17,7 @@ from pipelines.profiling.text import comment, short
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipelines.profiling.profile import ColumnProfile
     from pipelines.profiling.relation import Goal
 
 CLASSES, EACH = 12, 10
@@ -57,12 +58,12 @@ def gaps_of(file: Any, name: str) -> int:
     return sum(column.statistics.null_count for column in columns if column.is_stats_set)
 
 
-def contact_sheet(table: Path, name: str, form: Form, target: Any, goal: Goal) -> str:
+def contact_sheet(table: Path, column: ColumnProfile, target: Any, goal: Goal) -> str:
     """Some pictures of each class, or of each quarter of a number, a line each, as HTML.
 
     Args:
         table: Parquet.
-        name: of the column of pictures.
+        column: of pictures.
         target: Arrow array of all rows' target.
         goal: what the target is.
     """
@@ -74,9 +75,9 @@ def contact_sheet(table: Path, name: str, form: Form, target: Any, goal: Goal) -
             group = int(np.searchsorted(starts, rows[len(rows) // 2], side="right")) - 1
             near = rows[(rows >= starts[group]) & (rows < starts[group + 1])]
             some = near[np.unique(np.linspace(0, len(near) - 1, EACH).astype(int))]
-            column = file.read_row_group(group, columns=[name]).column(0)
-            pixels = column.take(some - starts[group]).to_pylist()
-            lines.append(_line(label, len(rows), [p for p in pixels if p is not None], form))
+            held = file.read_row_group(group, columns=[column.name]).column(0)
+            pixels = held.take(some - starts[group]).drop_null().to_pylist()
+            lines.append(_line(label, len(rows), pixels, column.form or (1, 1, 1)))
     return "\n".join(lines)
 
 

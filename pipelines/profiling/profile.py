@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from pipelines.profiling.pictures import form_of, gaps_of, in_words
+from pipelines.profiling.pictures import Form, form_of, gaps_of
 from pipelines.profiling.relation import (
     Floats,
     Goal,
@@ -52,7 +52,7 @@ class ColumnProfile:
         words: mean number of words, for text.
         numbered: whether the values count the rows from 0 or 1.
         relation: to the target, 0 to 1; None without a target, and for pictures.
-        form: of pictures, in words.
+        form: height, width and channels of pictures.
     """
 
     name: str
@@ -67,7 +67,7 @@ class ColumnProfile:
     words: float = 0.0
     numbered: bool = False
     relation: float | None = None
-    form: str = ""
+    form: Form | None = None
 
     @property
     def present(self) -> int:
@@ -110,7 +110,7 @@ class Sample:
             chosen = np.random.default_rng(0).choice(self.rows, SAMPLE, replace=False)
             self._places = pa.array(np.sort(chosen))
 
-    def form(self, name: str) -> tuple[int, int, int] | None:
+    def form(self, name: str) -> Form | None:
         """Height, width and channels of a column of pictures; None for any other."""
         return form_of(self.file.schema_arrow.field(name))
 
@@ -154,7 +154,7 @@ def _profiles(
     for name in names:
         if (form := sample.form(name)) is not None:
             missing = gaps_of(sample.file, name)
-            yield ColumnProfile(name, "picture", sample.rows, missing, 0, form=in_words(form))
+            yield ColumnProfile(name, "picture", sample.rows, missing, 0, form=form)
             continue
         column = sample.whole(name)
         related = goal if name != target else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,10 +13,8 @@ import pyarrow as pa
 
 from pipelines.config import ConfigError, Data, InputError, Pictures, Problem
 from pipelines.ingestion.readers.faults import unreadable
+from pipelines.ingestion.readers.picture_sizes import SUFFIXES, is_picture, sizes_of
 from pipelines.ingestion.readers.settle import Batches, Rows
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
-"""Files that count as pictures."""
 
 PICTURE, PATH, GIVEN_ROLE = "picture", "path", "given_role"
 """Columns that a table of pictures has beside its labels."""
@@ -58,6 +55,21 @@ def takes(folder: Path) -> bool:
 def target_of(data: Data | None) -> str:
     """The name of the column of labels."""
     return data.target if data is not None else "label"
+
+
+def label_columns(folder: Path) -> list[str]:
+    """What a CSV beside the pictures says of them; `label` where the folders name the classes."""
+    from pyarrow import csv
+
+    tables = sorted(folder.glob("*.csv"))
+    if len(tables) != 1:
+        return ["label"]
+    try:
+        with csv.open_csv(tables[0]) as rows:
+            names = rows.schema.names
+    except pa.ArrowInvalid as error:
+        raise unreadable(tables[0], "a CSV of path and label", str(error)[:200]) from error
+    return [name for name in names if name not in (PATH, GIVEN_ROLE)]
 
 
 def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
@@ -119,11 +131,6 @@ def fit(image: Any, form: Pictures) -> bytes:
     if fitted.size != (form.width, form.height):
         fitted = fitted.resize((form.width, form.height), Image.Resampling.BILINEAR)
     return bytes(fitted.tobytes())
-
-
-def is_picture(file: Path) -> bool:
-    """Whether a file's name says that it is a picture."""
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
 
 
 def _listed(folder: Path, target: str) -> list[Listed]:
@@ -196,31 +203,20 @@ def _elsewhere(home: Path, file: Path) -> str:
 
 
 def _common_form(folder: Path, listed: Sequence[Listed]) -> Pictures:
-    from PIL import Image, UnidentifiedImageError
-
-    forms: Counter[tuple[int, int]] = Counter()
-    colours = False
-    for one in listed:
-        try:
-            with Image.open(folder / one.path) as image:
-                forms[image.size] += 1
-                colours |= image.mode not in ("1", "L", "I", "I;16")
-        except (UnidentifiedImageError, OSError):
-            continue  # named when the pixels are read
-    if len(forms) > 1:
-        some = ", ".join(f"{w}×{h} ({n:,})" for (w, h), n in forms.most_common(5))
-        (width, height), _ = forms.most_common(1)[0]
-        raise InputError(
-            f"the pictures of {folder.name} are of {len(forms):,} sizes",
-            expected="one size, or the size to bring them to",
-            found=some + (" …" if len(forms) > 5 else "") + ", width × height",
-            next=f"data: {{pictures: {{height: {height}, width: {width}, channels: "
-            f"{3 if colours else 1}}}}} in the experiment file",
-        )
-    if not forms:
+    sizes = sizes_of(folder / one.path for one in listed)
+    if not sizes.counts:
         raise unreadable(folder, "pictures", f"{len(listed):,} files, and none can be read")
-    ((width, height),) = forms
-    return Pictures(height=height, width=width, channels=3 if colours else 1)
+    height, width = sizes.commonest
+    form = Pictures(height=height, width=width, channels=sizes.channels)
+    if len(sizes.counts) > 1:
+        raise InputError(
+            f"the pictures of {folder.name} are of {len(sizes.counts):,} sizes",
+            expected="one size, or the size to bring them to",
+            found=f"{sizes}, height × width",
+            next=f"data: {{pictures: {{height: {form.height}, width: {form.width}, channels: "
+            f"{form.channels}}}}} in the experiment file",
+        )
+    return form
 
 
 def _label_type(listed: Iterable[Listed]) -> pa.DataType:
