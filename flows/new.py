@@ -45,7 +45,6 @@ from pipelines.ingestion.table import ingest_file
 from pipelines.ingestion.versions import DataState
 from pipelines.profiling import (
     FEW_ROWS,
-    RARE,
     TELLS_ALL,
     Draft,
     Task,
@@ -459,7 +458,7 @@ def _warnings(draft: Draft) -> Iterator[str]:
     few = [f"{label} ({rows})" for label, rows in classes.items() if rows < FEW_ROWS]
     if few:
         yield f"classes of fewer than {FEW_ROWS} rows: {', '.join(few[:6])}"
-    if draft.rarest < RARE:
+    if draft.uneven:
         yield f"the rarest class has {draft.rarest:.1%} of the rows: see training.class_weight"
     for assumed in draft.left_out:
         if assumed.kind == "text":

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pipelines.profiling.pictures import Form
 from pipelines.profiling.text import aligned, wrapped
 
-SMALL = 8
-"""The side from which a picture is not halved any more."""
+SMALL = 7
+"""The side up to which a picture is not halved any more."""
 
 MOST_BLOCKS = 4
 

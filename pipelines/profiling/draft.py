@@ -47,6 +47,9 @@ MOST_PADDED = 20
 SEEN = 5
 """Rows that each level must have been seen in, or a list of levels would soon be too short."""
 
+FAIR = 0.5
+"""Of the rows that it would have among equals: a class with less is rare."""
+
 SLACK = 0.05
 """Share of rows that may lose their value, beyond what was seen."""
 
@@ -114,6 +117,12 @@ class Draft:
         if self.task.task == "regression" or not counts:
             return 1.0
         return min(counts.values()) / self.profile.rows
+
+    @property
+    def uneven(self) -> bool:
+        """Whether a class is rare, and not only one of many like it."""
+        classes = len(classes_of(self.profile.column(self.target)))
+        return self.rarest < min(RARE, FAIR / max(classes, 1))
 
 
 def write_draft(draft: Draft) -> str:
@@ -386,7 +395,7 @@ def _model(draft: Draft) -> Iterator[str]:
     yield f"  batch_size: {batch}"
     yield f"  epochs: {epochs}"
     yield f"  early_stopping: {{monitor: val_loss, patience: {patience}}}"
-    if draft.rarest < RARE:
+    if draft.uneven:
         note = f"the rarest class has {draft.rarest:.1%} of the rows"
         yield from aligned([("# class_weight: balanced", note)], "  ")
     yield f"search: {{grid: {{learning_rate: {rates}}}, objective: val_loss}}"
@@ -406,7 +415,7 @@ def _judgement(draft: Draft) -> Iterator[str]:
     metrics = ["accuracy", "f1_macro", "log_loss"]
     if draft.task.task == "regression":
         metrics = ["rmse", "mae", "r2"]
-    elif draft.rarest < RARE:
+    elif draft.uneven:
         metrics = ["log_loss", "balanced_accuracy", "f1_macro", "accuracy"]
         yield from wrapped(
             "Always answering the commonest class would look accurate here, so log_loss decides."
