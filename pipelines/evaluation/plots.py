@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,22 @@ MOST_CELLS = 20
 @contextmanager
 def legible() -> Iterator[None]:
     """Letters of any script, as far as this machine has fonts; a box for others needs no words."""
-    known = {font.name for font in font_manager.fontManager.ttflist}
-    fonts = [name for name in LETTERS if name in known]
-    with matplotlib.rc_context({"font.family": fonts}), warnings.catch_warnings():
+    with matplotlib.rc_context({"font.family": _fonts()}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         yield
+
+
+@cache
+def _fonts() -> list[str]:
+    """Those of `LETTERS` that are here, also where matplotlib's own list is older than a font."""
+    manager = font_manager.fontManager
+    listed = {font.fname for font in manager.ttflist}
+    for file in font_manager.findSystemFonts():
+        if file not in listed:
+            with suppress(RuntimeError, OSError):  # a kind that matplotlib does not draw
+                manager.addfont(file)
+    known = {font.name for font in manager.ttflist}
+    return [name for name in LETTERS if name in known]
 
 
 @legible()
