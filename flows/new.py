@@ -45,7 +45,6 @@ from pipelines.ingestion.table import ingest_file
 from pipelines.ingestion.versions import DataState
 from pipelines.profiling import (
     FEW_ROWS,
-    TELLS_ALL,
     Draft,
     Task,
     assume,
@@ -59,6 +58,9 @@ from pipelines.profiling.target import no_target, require_target, require_task, 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 ARCHIVE = re.compile(r"(\.zip|\.tgz|\.tar(\.\w+)?)$", re.IGNORECASE)
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:.+")
+
+SHOWN = 5
+"""Columns that a warning names."""
 
 USUAL = Csv(delimiter=",", quote='"', decimal=".", encoding="utf-8", missing=MISSING)
 """The dialect that needs no words."""
@@ -470,7 +472,9 @@ def _warnings(draft: Draft) -> Iterator[str]:
     if draft.pictures and len(set(draft.pictures[1].split()) & {"median", "smaller,"}):
         form, why = draft.pictures
         yield f"all are brought to {form.height} × {form.width}, {why}"
-    used = {a.name for a in draft.used}
-    for column in draft.profile.columns:
-        if column.name in used and (column.relation or 0) >= TELLS_ALL:
-            yield f"{column.name} tells the target nearly alone: is it known in time?"
+    strong = [c.name for c in draft.strong]
+    if strong:
+        more = f" and {len(strong) - SHOWN:,} more tell" if len(strong) > SHOWN else ""
+        each = " tells" if len(strong) == 1 else " each tell"
+        named = ", ".join(strong[:SHOWN]) + (more or each)
+        yield f"{named} the target nearly alone: known in time?"

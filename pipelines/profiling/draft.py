@@ -119,6 +119,14 @@ class Draft:
         return min(counts.values()) / self.profile.rows
 
     @property
+    def strong(self) -> list[ColumnProfile]:
+        """Features that tell the target nearly alone."""
+        used = {a.name for a in self.used}
+        return [
+            c for c in self.profile.columns if c.name in used and (c.relation or 0) >= TELLS_ALL
+        ]
+
+    @property
     def uneven(self) -> bool:
         """Whether a class is rare, and not only one of many like it."""
         classes = len(classes_of(self.profile.column(self.target)))
@@ -309,15 +317,11 @@ def _split(draft: Draft) -> Iterator[str]:
 
 def _features(draft: Draft) -> Iterator[str]:
     yield ""
-    strong = [
-        f"{c.name} ({c.relation:.2f})"
-        for c in draft.profile.columns
-        if (c.relation or 0) >= TELLS_ALL and c.name in {a.name for a in draft.used}
-    ]
+    strong = [f"{c.name} ({c.relation:.2f})" for c in draft.strong]
     if strong:
+        named = ", ".join(strong[:5]) + ", …" * (len(strong) > 5)
         yield from wrapped(
-            f"Nearly as good as the target alone: {', '.join(strong[:5])}. Is it known in time? If "
-            "not, exclude it."
+            f"Nearly as good as the target alone: {named}. Is it known in time? If not, exclude it."
         )
     yield "features:"
     if draft.picture:
