@@ -102,6 +102,10 @@ def new(
     task: Annotated[
         str | None, typer.Option(help="classification or regression; default: by the target.")
     ] = None,
+    query: Annotated[
+        str | None,
+        typer.Option(metavar="SQL", help="What to select, where --data is a database's address."),
+    ] = None,
     example: Annotated[
         str | None, typer.Option("--example", metavar="NAME", help="Start from examples/NAME.yaml.")
     ] = None,
@@ -113,7 +117,7 @@ def new(
     """Draft an experiment from a data file, or copy an example."""
     from flows.new import begin
 
-    begin(name, data, target, task, example, origin)
+    begin(name, data, target, task, example, origin, query)
 
 
 @app.command()
@@ -142,7 +146,10 @@ def stage(
 def score(
     name: Name,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV or Parquet, with or without the target.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A file or folder like the data, with or without the target."
+        ),
     ],
     output: Annotated[
         Path | None,

@@ -10,7 +10,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
 from urllib.parse import urlsplit
@@ -18,26 +18,33 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from flows import profile as screen
+from flows.screen import Screen
 from pipelines.config import (
     ConfigError,
     EnvironmentFault,
     InputError,
     Project,
     file_digest,
+    holds_password,
     load_experiment,
     nearest,
+    redact,
+    source_kind,
 )
 from pipelines.config.sections import Csv, Data
 from pipelines.ingestion import fetch, versions
 from pipelines.ingestion.readers.dialect import sniff_csv
 from pipelines.ingestion.readers.formats import find_format
 from pipelines.ingestion.readers.marks import MISSING
+from pipelines.ingestion.readers.picture_sizes import fitting_form
+from pipelines.ingestion.readers.pictures import PICTURE, label_columns
+from pipelines.ingestion.sources.archives import holds_several, unpack
+from pipelines.ingestion.sources.database import PASSWORD
+from pipelines.ingestion.sources.meter import Meter
 from pipelines.ingestion.table import ingest_file
 from pipelines.ingestion.versions import DataState
 from pipelines.profiling import (
     FEW_ROWS,
-    RARE,
-    TELLS_ALL,
     Draft,
     Task,
     assume,
@@ -49,7 +56,11 @@ from pipelines.profiling.profile import column_names
 from pipelines.profiling.target import no_target, require_target, require_task, shell_word
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+ARCHIVE = re.compile(r"(\.zip|\.tgz|\.tar(\.\w+)?)$", re.IGNORECASE)
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:.+")
+
+SHOWN = 5
+"""Columns that a warning names."""
 
 USUAL = Csv(delimiter=",", quote='"', decimal=".", encoding="utf-8", missing=MISSING)
 """The dialect that needs no words."""
@@ -64,12 +75,14 @@ class Place:
         path: of the data in the project, below `data/`.
         source: for the experiment file; None for what is on this machine alone.
         there: whether they are in the project already.
+        query: SQL, where they come from a database.
     """
 
     given: str
     path: str
     source: str | None
     there: bool
+    query: str | None = None
 
     @property
     def folder(self) -> str:
@@ -83,6 +96,7 @@ def begin(
     task: str | None,
     example: str | None,
     origin: Path | None,
+    query: str | None = None,
 ) -> None:
     """What the command line asks for: a draft from data, or a copy of an example.
 
@@ -108,10 +122,12 @@ def begin(
 
         copy_example(name, example, origin)
     elif data is not None:
-        new(name, data, target, cast("Task | None", task))
+        new(name, data, target, cast("Task | None", task), query)
 
 
-def new(name: str, data: str, target: str | None, task: Task | None) -> None:
+def new(
+    name: str, data: str, target: str | None, task: Task | None, query: str | None = None
+) -> None:
     """Reads the data, drafts the experiment, shows what was assumed, and takes both in.
 
     Raises:
@@ -120,11 +136,13 @@ def new(name: str, data: str, target: str | None, task: Task | None) -> None:
     project = Project.find()
     project.require_git()
     require_free(project, name)
-    place = _place(project, name, data)
+    place = _place(project, name, data, query)
     again = f"gristmill new {name} --data {shell_word(data)}"
+    if query is not None:
+        again += f" --query {shell_word(query)}"
     console = Console(highlight=False)
     with alone(project) as aside:
-        raw = _bring(project, place, aside)
+        place, raw = _bring(project, place, aside, Screen(console))
         draft = _draft(project, name, place, raw, aside, target, task, again, console)
         take_in(project, name, place, raw, aside)
     _say_end(console, draft)
@@ -153,15 +171,18 @@ def require_free(project: Project, name: str) -> None:
         )
 
 
-def _place(project: Project, name: str, data: str) -> Place:
+def _place(project: Project, name: str, data: str, query: str | None) -> Place:
+    _require_query(name, data, query)
     if ADDRESS.fullmatch(data) and not Path(data).exists():
-        if (secret := urlsplit(data).password) is not None:
+        if urlsplit(data).password is not None or (query is not None and holds_password(data)):
             raise ConfigError(
                 "an address with a password would stand in the experiment file, for all to read",
                 expected="the password in the environment",
-                found=data.replace(f":{secret}@", ":***@"),
+                found=redact(data),
+                next=f"{PASSWORD}=… gristmill new …" if query is not None else "",
             )
-        return Place(data, f"data/{name}/{_file_of(data, name)}", data, False)
+        file = f"{name}.parquet" if query is not None else _file_of(data, name)
+        return Place(data, f"data/{name}/{file}", data, False, query)
     path = Path(data).expanduser().resolve()
     if not path.exists():
         near = nearest(path.name, (p.name for p in path.parent.glob("*")))
@@ -178,6 +199,19 @@ def _place(project: Project, name: str, data: str) -> Place:
         return Place(inside.as_posix(), inside.as_posix(), None, True)
     source = inside.as_posix() if inside is not None else None
     return Place(str(path), f"data/{name}/{_plain(path.name, name)}", source, False)
+
+
+def _require_query(name: str, data: str, query: str | None) -> None:
+    """Raises ConfigError unless a database has a query, and only a database."""
+    if (source_kind(data, query) == "database") == (query is not None):
+        return
+    raise ConfigError(
+        "a database needs a query, and nothing else has one",
+        expected="--data postgresql+psycopg://user@host/name --query 'SELECT … ORDER BY …'",
+        found="no --query" if query is None else f"--query for {redact(data)}",
+        next=f"gristmill new {name} --data {shell_word(redact(data))}"
+        + (" --query 'SELECT * FROM TABLE ORDER BY id'" if query is None else ""),
+    )
 
 
 def _within(project: Project, path: Path) -> bool:
@@ -197,6 +231,14 @@ def _plain(file: str, name: str) -> str:
     """The file's own name where it has a plain one, else the experiment's."""
     fits = file and file.isprintable() and not file.startswith(".") and "\\" not in file
     return file if fits else f"{name}.csv"
+
+
+def _digests(place: Path) -> dict[str, str]:
+    """Of a file, or of all files of a folder by their paths."""
+    if place.is_file():
+        return {"": file_digest(place)}
+    files = sorted(file for file in place.rglob("*") if file.is_file())
+    return {str(file.relative_to(place)): file_digest(file) for file in files}
 
 
 @contextmanager
@@ -226,17 +268,25 @@ def alone(project: Project) -> Iterator[Path]:
         os.close(lock)
 
 
-def _bring(project: Project, place: Place, aside: Path) -> Path:
-    """The raw data, in the project already or fetched aside."""
+def _bring(project: Project, place: Place, aside: Path, on: Screen) -> tuple[Place, Path]:
+    """The raw data, in the project already or fetched aside; and their place there."""
     if place.there:
         if versions.data_state(project, place.folder) is DataState.EDITED:
             raise _edited(place)
-        return project.root / place.path
+        return place, project.root / place.path
     _require_no_data(project, place, None)
     raw = aside / "data" / Path(place.path).name
-    fetch(project, place.given, raw)
+    with on.turning("fetching …"):
+        notes = fetch(project, place.given, raw, query=place.query, progress=on.arriving)
+    for note in notes:
+        on.say(f"  ! {note}")
+    if (ending := ARCHIVE.search(raw.name)) and holds_several(raw):
+        place = replace(place, path=place.path.removesuffix(ending[0]))
+        packed, raw = raw, aside / "data" / Path(place.path).name
+        unpack(packed, raw, Meter())
+        packed.unlink()
     _require_no_data(project, place, raw)
-    return raw
+    return place, raw
 
 
 def _edited(place: Place) -> InputError:
@@ -256,8 +306,8 @@ def _require_no_data(project: Project, place: Place, raw: Path | None) -> None:
     if not pinned and not (folder.is_dir() and any(folder.iterdir())):
         return
     there = project.root / place.path
-    if not pinned and [*folder.iterdir()] == [there] and there.is_file():
-        if raw is None or (raw.is_file() and file_digest(raw) == file_digest(there)):
+    if not pinned and [*folder.iterdir()] == [there]:
+        if raw is None or _digests(raw) == _digests(there):
             return
         found = f"{place.path}, with other content"
     else:
@@ -283,29 +333,47 @@ def _draft(
     console: Console,
 ) -> Draft:
     """Everything that will be moved in, in the folder aside."""
-    csv = _dialect(raw)
+    on = Screen(console)
+    kind = find_format(raw).module
+    csv = sniff_csv(raw) if kind == "delimited" else Csv()
+    pictures = fitting_form(raw) if kind == "pictures" else None
+    target = target or _usual_target(raw, kind)
     table = aside / "table.parquet"
     described = Data(
         path=place.path,
         source=place.source,
+        query=place.query,
         target=target or "?",
         task=task or "regression",
         csv=csv,
+        pictures=pictures[0] if pictures else None,
     )
-    made = ingest_file(raw, table, described)
+    with on.turning("reading …"):
+        made = ingest_file(raw, table, described)
     console.print(f"{Path(place.path).name}: {made}")
     console.print()
     if target is None:
         screen.show(console, whole := profile_table(table))
         raise no_target(whole, again)
     require_target(column_names(table), target, again)
-    chosen = require_task(profile_table(table, only=[target]).column(target), task)
-    profile = profile_table(table, target, chosen.task)
+    of_target = profile_table(table, only=[target]).column(target)
+    chosen = require_task(of_target, task, PICTURE in column_names(table))
+    with on.turning("looking at the columns …"):
+        profile = profile_table(table, target, chosen.task)
     assumptions = assume(profile, target)
     screen.show(console, profile, assumptions)
     unusual = {k: v for k, v in csv.model_dump().items() if v != getattr(USUAL, k)}
     draft = Draft(
-        name, place.path, place.source, Csv(**unusual), target, chosen, profile, assumptions
+        name,
+        place.path,
+        place.source,
+        Csv(**unusual),
+        target,
+        chosen,
+        profile,
+        assumptions,
+        place.query,
+        pictures,
     )
     if not draft.used:
         raise ConfigError(
@@ -319,9 +387,12 @@ def _draft(
     return draft
 
 
-def _dialect(raw: Path) -> Csv:
-    """What was found out of a text table; nothing for other formats."""
-    return sniff_csv(raw) if find_format(raw).module == "delimited" else Csv()
+def _usual_target(raw: Path, kind: str) -> str | None:
+    """What the labels of pictures and arrays are called where nobody says it."""
+    if kind == "pictures":
+        names = label_columns(raw)
+        return names[0] if len(names) == 1 else "label" if "label" in names else None
+    return "label" if kind in ("arrays", "idx") else None
 
 
 def take_in(project: Project, name: str, place: Place, raw: Path, aside: Path) -> None:
@@ -374,7 +445,8 @@ def put_back(file: Path, content: bytes | None) -> None:
 
 def _say_end(console: Console, draft: Draft) -> None:
     task, features = draft.task, len(draft.used)
-    console.print(f"{task.task} of {draft.target} ({task.why}) from {features} features")
+    of = "pictures" if draft.picture else f"{features} features"
+    console.print(f"{task.task} of {draft.target} ({task.why}) from {of}")
     for line in _warnings(draft):
         console.print(f"  ! {line}", markup=False)
     console.print(f"experiments/{draft.name}.yaml   is yours to edit")
@@ -388,14 +460,21 @@ def _warnings(draft: Draft) -> Iterator[str]:
     few = [f"{label} ({rows})" for label, rows in classes.items() if rows < FEW_ROWS]
     if few:
         yield f"classes of fewer than {FEW_ROWS} rows: {', '.join(few[:6])}"
-    if draft.rarest < RARE:
+    if draft.uneven:
         yield f"the rarest class has {draft.rarest:.1%} of the rows: see training.class_weight"
     for assumed in draft.left_out:
         if assumed.kind == "text":
             yield f"{assumed.name} is free text and left out; the file says how to take it in"
         if assumed.role == "group":
             yield f"rows of one {assumed.name} stay together in the split ({assumed.why})"
-    used = {a.name for a in draft.used}
-    for column in draft.profile.columns:
-        if column.name in used and (column.relation or 0) >= TELLS_ALL:
-            yield f"{column.name} tells the target nearly alone: is it known in time?"
+        if assumed.role == "given":
+            yield f"{assumed.name}: {assumed.why} decide what is for testing"
+    if draft.pictures and len(set(draft.pictures[1].split()) & {"median", "smaller,"}):
+        form, why = draft.pictures
+        yield f"all are brought to {form.height} × {form.width}, {why}"
+    strong = [c.name for c in draft.strong]
+    if strong:
+        more = f" and {len(strong) - SHOWN:,} more tell" if len(strong) > SHOWN else ""
+        each = " tells" if len(strong) == 1 else " each tell"
+        named = ", ".join(strong[:SHOWN]) + (more or each)
+        yield f"{named} the target nearly alone: known in time?"

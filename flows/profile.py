@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.profiling import Assumption, ColumnProfile, TableProfile, stems, summary
+from pipelines.profiling import Assumption, ColumnProfile, TableProfile, distinct, stems, summary
 from pipelines.profiling.text import comment
 
 MOST_LINES = 60
@@ -53,7 +53,7 @@ def _line(column: ColumnProfile, assumed: Assumption | None) -> list[str]:
         comment(column.name),
         column.type if assumed is None else _taken_for(assumed),
         _share(column.missing_share),
-        f"{column.distinct:,}",
+        distinct(column),
         assumed.why if assumed is not None and out else summary(column, LEVELS),
     ]
     if assumed is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet
 from rich.console import Console
 
 from pipelines.config import (
@@ -21,6 +22,10 @@ from pipelines.config import (
     load_experiment,
     writing,
 )
+from pipelines.config.sections import Pictures
+from pipelines.ingestion.readers.formats import find_format
+from pipelines.ingestion.readers.picture_sizes import is_picture
+from pipelines.ingestion.readers.pictures import read_unlabelled, rows_in_a_block
 from pipelines.ingestion.table import ingest_file
 from pipelines.preparation.transform import MISSING, labels
 from pipelines.registry import plain_types, require_champion
@@ -37,26 +42,30 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
         InputError: the file is no table, or not of the columns that the model was trained on.
     """
     project = Project.find()
-    target = (
-        output if output is not None else file.with_name(f"{file.stem.split('.')[0]}.scored.csv")
-    )
+    target = output if output is not None else _beside(project, file)
     if target.suffix not in FORMATS:
         raise ConfigError(
             "scores are written as CSV or Parquet",
             expected="a name that ends in " + " or ".join(FORMATS),
             found=str(target),
         )
-    if not file.is_file():
-        raise ConfigError("the file to score is not there", expected="a file", found=str(file))
+    if not file.exists():
+        raise ConfigError(
+            "the file to score is not there", expected="a file or a folder", found=str(file)
+        )
     version = (
         require_champion(project, name)
         if number is None
         else require_version(require_versions(project, name), number)
     )
     model = _loaded(version)
-    rows = read_rows(file, _declared(project, name), *_columns(model))
-    answers, absent = _answers(model, rows)
-    table = pd.concat([rows.reset_index(drop=True), answers.reset_index(drop=True)], axis=1)
+    data = _declared(project, name)
+    picture = model.unwrap_python_model().statistics.get("picture")
+    if picture:
+        blocks, hidden = read_pictures(file, data, picture), [picture["name"]]
+    else:
+        blocks, hidden = iter([read_rows(file, data, *_columns(model))]), []
+    table, absent = _scored(model, blocks, hidden)
     with writing(target.absolute()) as aside:
         if target.suffix == ".csv":
             table.to_csv(aside, index=False)
@@ -69,6 +78,49 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
         Console(highlight=False).print(
             "not in the file, taken as missing in every row: " + ", ".join(absent), soft_wrap=True
         )
+
+
+def _beside(project: Project, file: Path) -> Path:
+    """Where scores are written: beside the file, but never into the data that are pinned."""
+    name = f"{file.absolute().stem.split('.')[0]}.scored.csv"
+    pinned = file.resolve().is_relative_to(project.root.resolve() / "data")
+    return Path(name) if pinned else file.with_name(name)
+
+
+def _scored(
+    model: Any, blocks: Iterator[pd.DataFrame], hidden: Collection[str]
+) -> tuple[pd.DataFrame, list[str]]:
+    """The rows with the answers, without the columns to hide; and what the rows did not have."""
+    tables: list[pd.DataFrame] = []
+    absent: list[str] = []
+    for rows in blocks:
+        answers, absent = _answers(model, rows)
+        kept = rows.drop(columns=[name for name in hidden if name in rows])
+        both = [kept.reset_index(drop=True), answers.reset_index(drop=True)]
+        tables.append(pd.concat(both, axis=1))
+    return pd.concat(tables, ignore_index=True), absent
+
+
+def read_pictures(
+    file: Path, data: Data | None, picture: Mapping[str, Any]
+) -> Iterator[pd.DataFrame]:
+    """The pictures of a folder, or one; or of a file that holds such, in blocks.
+
+    Args:
+        file: to read.
+        data: the experiment's section; None where there is none.
+        picture: the form that the model takes, and the name of its column.
+    """
+    form = Pictures(**{side: picture[side] for side in ("height", "width", "channels")})
+    if is_picture(file) or (file.is_dir() and find_format(file).module == "pictures"):
+        yield from (batch.to_pandas() for batch in read_unlabelled(file, form).batches)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "table.parquet"
+        ingest_file(file.absolute(), table, data and data.model_copy(update={"pictures": form}))
+        with pyarrow.parquet.ParquetFile(table) as rows:
+            for batch in rows.iter_batches(batch_size=rows_in_a_block(form)):
+                yield batch.to_pandas()
 
 
 def read_rows(

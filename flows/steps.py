@@ -325,7 +325,7 @@ def final_evaluation(searched: Searched) -> Evaluation:
 
 
 def draw_pictures(searched: Searched, evaluation: Evaluation) -> list[Path]:
-    """Learning curves, and the confusion matrix or the residuals."""
+    """Learning curves, the confusion matrix or the residuals, and some pictures if it is such."""
     from pipelines.evaluation import plots, read_predictions
 
     run = current()
@@ -349,6 +349,13 @@ def draw_pictures(searched: Searched, evaluation: Evaluation) -> list[Path]:
         else:
             made.append(folder / "confusion_matrix.png")
             plots.confusion_matrix(made[1], predictions)
+        picture = read_json(run.build / "training" / "statistics.json").get("picture")
+        if picture:
+            from pipelines.evaluation.gallery import gallery
+
+            made.append(folder / "gallery.png")
+            every = read_predictions(evaluation.predictions)
+            gallery(made[-1], run.build / "test" / "rows.parquet", every, picture)
         for file in made:
             run.tracker.log_file(file, "plots")
         words.append(", ".join(file.name for file in made))

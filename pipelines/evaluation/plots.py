@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -18,10 +23,41 @@ DOTS_PER_INCH = 110
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, which colour-blind readers tell apart."""
 
+LETTERS = (
+    *("DejaVu Sans", "Noto Sans CJK KR", "Noto Sans CJK JP", "Noto Sans KR", "NanumGothic"),
+    *("NanumBarunGothic", "Malgun Gothic", "Apple SD Gothic Neo", "AppleGothic", "UnDotum"),
+    *("Hiragino Sans", "Yu Gothic", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei"),
+    *("Noto Sans", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari"),
+    *("Noto Sans Thai", "Arial Unicode MS"),
+)
+"""Fonts for names in any script: a letter is drawn with the first one that has it."""
+
 MOST_CURVES = 7
 MOST_CELLS = 20
 
 
+@contextmanager
+def legible() -> Iterator[None]:
+    """Letters of any script, as far as this machine has fonts; a box for others needs no words."""
+    with matplotlib.rc_context({"font.family": _fonts()}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        yield
+
+
+@cache
+def _fonts() -> list[str]:
+    """Those of `LETTERS` that are here, also where matplotlib's own list is older than a font."""
+    manager = font_manager.fontManager
+    listed = {font.fname for font in manager.ttflist}
+    for file in font_manager.findSystemFonts():
+        if file not in listed:
+            with suppress(RuntimeError, OSError):  # a kind that matplotlib does not draw
+                manager.addfont(file)
+    known = {font.name for font in manager.ttflist}
+    return [name for name in LETTERS if name in known]
+
+
+@legible()
 def learning_curves(
     file: Path, histories: Mapping[str, Mapping[str, Sequence[float]]], objective: str
 ) -> None:
@@ -51,9 +87,10 @@ def learning_curves(
         _clean(axes)
     figure.axes[0].legend(frameon=False, fontsize=8)
     figure.suptitle("Learning curves: validation solid, training dashed", fontsize=11)
-    _save(figure, file)
+    save(figure, file)
 
 
+@legible()
 def confusion_matrix(file: Path, predictions: Predictions) -> None:
     """Counts by true and predicted class, shaded by the share of the true class."""
     classes = predictions.classes or ()
@@ -77,9 +114,10 @@ def confusion_matrix(file: Path, predictions: Predictions) -> None:
     axes.set_ylabel("true")
     axes.set_title(f"{len(predictions.truth):,} test rows", fontsize=11)
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
-    _save(figure, file)
+    save(figure, file)
 
 
+@legible()
 def residuals(file: Path, predictions: Predictions, target: str) -> None:
     """Predicted against true values, and the errors' distribution."""
     figure = Figure(figsize=(10, 4.2), layout="constrained")
@@ -96,7 +134,7 @@ def residuals(file: Path, predictions: Predictions, target: str) -> None:
     right.set_ylabel("test rows")
     for axes in (left, right):
         _clean(axes)
-    _save(figure, file)
+    save(figure, file)
 
 
 def _clean(axes: Axes) -> None:
@@ -104,7 +142,8 @@ def _clean(axes: Axes) -> None:
     axes.grid(alpha=0.25)
 
 
-def _save(figure: Figure, file: Path) -> None:
+def save(figure: Figure, file: Path) -> None:
+    """Writes a figure as PNG, whole or not at all; equal figures give equal bytes."""
     with writing(file) as aside:
         options: dict[str, Any] = {
             "format": "png",

@@ -11,7 +11,7 @@ from pipelines.profiling.assume import (
     likely_targets,
 )
 from pipelines.profiling.draft import Draft, write_draft
-from pipelines.profiling.page import page_digest, summary, write_page
+from pipelines.profiling.page import distinct, page_digest, summary, write_page
 from pipelines.profiling.profile import ColumnProfile, TableProfile, Task, profile_table
 from pipelines.profiling.text import stems
 
@@ -27,6 +27,7 @@ __all__ = [
     "TaskChoice",
     "assume",
     "choose_task",
+    "distinct",
     "likely_targets",
     "page_digest",
     "profile_table",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from pipelines.preparation.columns import GIVEN_ROLE
 from pipelines.preparation.kinds import WORD_PAIRS
+from pipelines.preparation.split.given import WORDS as ROLE_WORDS
+from pipelines.preparation.split.record import TEST, TRAINING
 from pipelines.profiling.profile import ColumnProfile, TableProfile, Task
 from pipelines.profiling.words import (
     may_name_identifier,
@@ -19,6 +22,9 @@ from pipelines.profiling.words import (
 MOST_CLASSES = 20
 """Whole numbers with more values than this are quantities, not classes."""
 
+PATH = "path"
+"""The column that names the file of a picture."""
+
 FEW_ROWS = 20
 """Rows of a class below which some role may hold next to none of it."""
 
@@ -27,6 +33,9 @@ RARE = 0.1
 
 NEARLY = 0.95
 """Share of distinct values from which a column counts as nearly unique."""
+
+MOST_CLASSES_OF_PICTURES = 1000
+"""Likewise for pictures, whose whole numbers are classes by custom."""
 
 MOST_LEVELS = 1000
 """Levels above which text is no category."""
@@ -54,7 +63,7 @@ class Assumption:
         used: whether it is a feature.
         why: the reason, in a few words; empty where the type says it all.
         levels: the order, for an ordered category.
-        role: `target`, `key`, `group`, or nothing.
+        role: `target`, `key`, `group`, `given` (it says each row's role), or nothing.
     """
 
     name: str
@@ -73,13 +82,18 @@ class TaskChoice:
     why: str
 
 
-def choose_task(target: ColumnProfile) -> TaskChoice:
-    """Few distinct values or text: classes. Many numbers: a quantity."""
+def choose_task(target: ColumnProfile, pictures: bool = False) -> TaskChoice:
+    """Few distinct values or text: classes. Many numbers: a quantity.
+
+    Args:
+        pictures: whether it is a target of pictures.
+    """
     if target.type in ("text", "boolean"):
         what = "text" if target.type == "text" else "true and false"
         return TaskChoice("classification", f"{what}, {target.distinct} different values")
     whole = target.type == "integer" or _whole(target)
-    few = target.distinct <= MOST_CLASSES and target.distinct * 5 <= target.present
+    most = MOST_CLASSES_OF_PICTURES if pictures else MOST_CLASSES
+    few = target.distinct <= most and target.distinct * 5 <= target.present
     if whole and few:
         return TaskChoice("classification", f"whole numbers, only {target.distinct} different")
     return TaskChoice("regression", f"numbers, {target.distinct:,} different")
@@ -111,18 +125,33 @@ def _can_be_target(column: ColumnProfile) -> bool:
 
 def assume(profile: TableProfile, target: str) -> list[Assumption]:
     """An assumption for every column, in the table's order."""
-    made = [
-        Assumption(column.name, "", False, "the target", role="target")
-        if column.name == target
-        else assume_column(column)
-        for column in profile.columns
-    ]
+    pictures = any(column.type == "picture" for column in profile.columns)
+    made = []
+    for column in profile.columns:
+        if column.name == target:
+            made.append(Assumption(column.name, "", False, "the target", role="target"))
+        elif column.name == GIVEN_ROLE and _names_roles(column):
+            why = "the data set's own parts"
+            made.append(Assumption(column.name, "category", False, why, role="given"))
+        elif pictures and column.type != "picture":
+            why = "names the file" if column.name == PATH else "pictures are learnt from alone"
+            made.append(Assumption(column.name, "category", False, why))
+        else:
+            made.append(assume_column(column))
     return _one_key(made, profile)
+
+
+def _names_roles(column: ColumnProfile) -> bool:
+    """Whether the values are roles, with training and test among them."""
+    words = {str(value).strip().lower() for value, _ in column.levels}
+    return words <= {*ROLE_WORDS} and {TRAINING, TEST} <= {ROLE_WORDS[word] for word in words}
 
 
 def assume_column(column: ColumnProfile) -> Assumption:
     """What one column is taken for."""
     name = column.name
+    if column.type == "picture":
+        return Assumption(name, "picture", True)
     if not column.present:
         return Assumption(name, "number", False, "empty")
     if column.present < FEW_ROWS and column.missing > column.present:
@@ -188,6 +217,8 @@ def _text(column: ColumnProfile) -> Assumption:
 
 def _one_key(made: list[Assumption], profile: TableProfile) -> list[Assumption]:
     """At most one key or group: groups matter more, then the first key."""
+    if any(a.role == "given" for a in made):
+        return [replace(a, role="") if a.role in ("group", "key") else a for a in made]
     groups = [a.name for a in made if a.role == "group"]
     keys = [a.name for a in made if a.role == "key"]
     kept = {*groups[:1]} if groups else {*keys[:1]}

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.config.sections import Csv
+from pipelines.config.sections import Csv, Pictures
 from pipelines.profiling.assume import (
     FEW_ROWS,
     RARE,
@@ -15,6 +15,8 @@ from pipelines.profiling.assume import (
     TaskChoice,
     classes_of,
 )
+from pipelines.profiling.convolutions import convolutions
+from pipelines.profiling.pictures import in_words
 from pipelines.profiling.profile import ColumnProfile, TableProfile
 from pipelines.profiling.text import (
     aligned,
@@ -45,6 +47,9 @@ MOST_PADDED = 20
 SEEN = 5
 """Rows that each level must have been seen in, or a list of levels would soon be too short."""
 
+FAIR = 0.5
+"""Of the rows that it would have among equals: a class with less is rare."""
+
 SLACK = 0.05
 """Share of rows that may lose their value, beyond what was seen."""
 
@@ -73,6 +78,8 @@ class Draft:
         path: the data file, as it will stand in the project.
         source: where the data come from, if not from this machine.
         csv: the dialect that was found out, for text tables.
+        query: SQL, where the source is a database.
+        pictures: the form to bring pictures to, where files of them are read; and why.
         target: name of a column.
         task: and why.
         profile: of the whole table.
@@ -87,6 +94,13 @@ class Draft:
     task: TaskChoice
     profile: TableProfile
     assumptions: Sequence[Assumption]
+    query: str | None = None
+    pictures: tuple[Pictures, str] | None = None
+
+    @property
+    def picture(self) -> ColumnProfile | None:
+        """The column of pictures, if the data are such."""
+        return next((c for c in self.profile.columns if c.form is not None), None)
 
     @property
     def used(self) -> list[Assumption]:
@@ -104,6 +118,20 @@ class Draft:
             return 1.0
         return min(counts.values()) / self.profile.rows
 
+    @property
+    def strong(self) -> list[ColumnProfile]:
+        """Features that tell the target nearly alone."""
+        used = {a.name for a in self.used}
+        return [
+            c for c in self.profile.columns if c.name in used and (c.relation or 0) >= TELLS_ALL
+        ]
+
+    @property
+    def uneven(self) -> bool:
+        """Whether a class is rare, and not only one of many like it."""
+        classes = len(classes_of(self.profile.column(self.target)))
+        return self.rarest < min(RARE, FAIR / max(classes, 1))
+
 
 def write_draft(draft: Draft) -> str:
     """The text of the experiment file."""
@@ -119,6 +147,8 @@ def _head(draft: Draft) -> Iterator[str]:
         f"What the columns hold: build/{draft.name}/profile.html"
     )
     about = f"{draft.target} from {len(draft.used)} of {columns - 1} columns"
+    if draft.picture:
+        about = f"{draft.target} from pictures"
     yield f"description: {scalar(about)}"
 
 
@@ -126,12 +156,18 @@ def _data(draft: Draft) -> Iterator[str]:
     lines = [(f"path: {scalar(draft.path)}", "")]
     if draft.source:
         lines.append((f"source: {scalar(draft.source)}", "`gristmill data refresh` fetches it"))
+    if draft.query:
+        lines.append((f"query: {scalar(draft.query)}", ""))
     lines.append((f"target: {scalar(draft.target)}", ""))
     lines.append((f"task: {draft.task.task}", draft.task.why))
     found = draft.csv.model_dump(exclude_none=True)
     if found:
         inside = ", ".join(f"{key}: {_flow(value)}" for key, value in found.items())
         lines.append((f"csv: {{{inside}}}", "as it was found out"))
+    if draft.pictures:
+        form, why = draft.pictures
+        inside = ", ".join(f"{key}: {value}" for key, value in form.model_dump().items())
+        lines.append((f"pictures: {{{inside}}}", why))
     yield "data:"
     yield from aligned(lines, "  ")
 
@@ -181,7 +217,9 @@ def _plain_number(column: ColumnProfile, assumed: Assumption) -> bool:
 
 def _rule(column: ColumnProfile, assumed: Assumption, draft: Draft) -> tuple[str, str]:
     target = assumed.role == "target"
-    if assumed.role == "group":
+    if column.form is not None:
+        return "missing: never", in_words(column.form)
+    if assumed.role in ("group", "given"):
         return f"type: {column.type}, missing: never", assumed.why
     if assumed.role == "key":
         return f"type: {column.type}, missing: never, unique: true", "each value once, always"
@@ -248,6 +286,13 @@ def _split(draft: Draft) -> Iterator[str]:
     group = next((a for a in draft.assumptions if a.role == "group"), None)
     dates = [a.name for a in draft.used if a.kind == "date"]
     yield ""
+    if any(a.role == "given" for a in draft.assumptions):
+        yield from wrapped(
+            "The data set's own test part is for testing. Rows for validation are its own as well, "
+            "or else this share of its training part."
+        )
+        yield "split: {test: given, validation: 0.2, seed: 0}"
+        return
     settings = "test: 0.2, validation: 0.2, seed: 0"
     notes = [
         "Which rows are for testing and for validation: a hash of the row decides, and rows "
@@ -272,18 +317,17 @@ def _split(draft: Draft) -> Iterator[str]:
 
 def _features(draft: Draft) -> Iterator[str]:
     yield ""
-    strong = [
-        f"{c.name} ({c.relation:.2f})"
-        for c in draft.profile.columns
-        if (c.relation or 0) >= TELLS_ALL and c.name in {a.name for a in draft.used}
-    ]
+    strong = [f"{c.name} ({c.relation:.2f})" for c in draft.strong]
     if strong:
+        named = ", ".join(strong[:5]) + ", …" * (len(strong) > 5)
         yield from wrapped(
-            f"Nearly as good as the target alone: {', '.join(strong[:5])}. Is it known in time? If "
-            "not, exclude it."
+            f"Nearly as good as the target alone: {named}. Is it known in time? If not, exclude it."
         )
     yield "features:"
-    yield "  scale: standard"
+    if draft.picture:
+        yield from aligned([("scale: minmax", "0 … 255 becomes 0 … 1")], "  ")
+    else:
+        yield "  scale: standard"
     if draft.task.task == "regression":
         yield "  scale_target: true"
     yield from _excluded(draft)
@@ -291,7 +335,7 @@ def _features(draft: Draft) -> Iterator[str]:
 
 
 def _excluded(draft: Draft) -> Iterator[str]:
-    left_out = draft.left_out
+    left_out = [a for a in draft.left_out if a.role != "given"]  # no feature in any case
     if not left_out:
         return
     constant = [a.name for a in left_out if a.why == "constant"]
@@ -315,7 +359,7 @@ def _why_out(assumed: Assumption) -> str:
 
 def _kinds(draft: Draft) -> Iterator[str]:
     names = draft.profile.names
-    special = {a.name: a for a in draft.used if a.kind != "number"}
+    special = {a.name: a for a in draft.used if a.kind not in ("number", "picture")}
     texts = [a for a in draft.left_out if a.kind == "text"]
     if special or texts:
         yield "  columns:" if special else "  # columns:"
@@ -342,23 +386,32 @@ def _kinds(draft: Draft) -> Iterator[str]:
 
 def _model(draft: Draft) -> Iterator[str]:
     _, units, batch, epochs, patience = next(s for s in SIZES if draft.profile.rows < s[0])
+    rates = "[0.001, 0.003, 0.01]"
     yield ""
     yield from wrapped("What a grid varies and `-P` overrides; $name below stands for the value.")
+    if draft.picture and draft.picture.form:
+        yield from convolutions(draft.picture.form)
+        epochs, patience, rates = min(epochs, 100), min(patience, 10), "[0.001, 0.003]"
+    else:
+        yield from _dense(units)
+    yield "training:"
+    yield "  optimizer: {Adam: {learning_rate: $learning_rate}}"
+    yield f"  batch_size: {batch}"
+    yield f"  epochs: {epochs}"
+    yield f"  early_stopping: {{monitor: val_loss, patience: {patience}}}"
+    if draft.uneven:
+        note = f"the rarest class has {draft.rarest:.1%} of the rows"
+        yield from aligned([("# class_weight: balanced", note)], "  ")
+    yield f"search: {{grid: {{learning_rate: {rates}}}, objective: val_loss}}"
+
+
+def _dense(units: Sequence[int]) -> Iterator[str]:
     yield f"parameters: {{units: {units[0]}, dropout: 0.1, learning_rate: 0.003}}"
     yield "model:"
     yield "  layers:"
     for place, width in enumerate(units):
         yield f"    - Dense: {{units: {'$units' if place == 0 else width}, activation: relu}}"
         yield "    - Dropout: {rate: $dropout}"
-    yield "training:"
-    yield "  optimizer: {Adam: {learning_rate: $learning_rate}}"
-    yield f"  batch_size: {batch}"
-    yield f"  epochs: {epochs}"
-    yield f"  early_stopping: {{monitor: val_loss, patience: {patience}}}"
-    if draft.rarest < RARE:
-        note = f"the rarest class has {draft.rarest:.1%} of the rows"
-        yield from aligned([("# class_weight: balanced", note)], "  ")
-    yield "search: {grid: {learning_rate: [0.001, 0.003, 0.01]}, objective: val_loss}"
 
 
 def _judgement(draft: Draft) -> Iterator[str]:
@@ -366,7 +419,7 @@ def _judgement(draft: Draft) -> Iterator[str]:
     metrics = ["accuracy", "f1_macro", "log_loss"]
     if draft.task.task == "regression":
         metrics = ["rmse", "mae", "r2"]
-    elif draft.rarest < RARE:
+    elif draft.uneven:
         metrics = ["log_loss", "balanced_accuracy", "f1_macro", "accuracy"]
         yield from wrapped(
             "Always answering the commonest class would look accurate here, so log_loss decides."

@@ -10,6 +10,7 @@ from pipelines.config import writing
 from pipelines.profiling import plots
 from pipelines.profiling.against import against
 from pipelines.profiling.assume import NEARLY, Assumption
+from pipelines.profiling.pictures import contact_sheet, in_words
 from pipelines.profiling.profile import ColumnProfile, Sample, TableProfile, Task, read_goal
 from pipelines.profiling.relation import Goal
 from pipelines.profiling.text import comment, short, writer
@@ -39,6 +40,8 @@ th,td{padding:.22rem .6rem;border-bottom:1px solid #e5e5e5;vertical-align:top;
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .class{margin-right:.9rem;white-space:nowrap}.class i{display:inline-block;width:.75rem;
  height:.75rem;margin-right:.3rem;border-radius:2px}.note{color:#666;font-size:.87rem}
+.sheet{grid-template-columns:1fr}.sheet table{width:auto}.sheet th{font-weight:400}
+.sheet small{color:#666}.sheet img{max-width:100%;image-rendering:pixelated;display:block}
 @media(max-width:900px){.card{grid-template-columns:1fr}}
 """
 
@@ -79,7 +82,12 @@ def write_page(
         _target(profile.column(target), goal),
         _left_out(assumptions),
         "<h2>Columns, those that tell most about the target first</h2>",
-        *(_card(c, by_name[c.name], sample, goal, target) for c in drawn),
+        *(
+            _sheet(c, table, sample, goal, target)
+            if c.type == "picture"
+            else _card(c, by_name[c.name], sample, goal, target)
+            for c in drawn
+        ),
         "<h2>All columns</h2>",
         _table(profile, by_name),
         f'<p class="note">{HOW}</p>',
@@ -108,7 +116,8 @@ def _whole(name: str, digest: str, body: str) -> str:
 
 
 def _ranked(profile: TableProfile) -> list[ColumnProfile]:
-    return sorted(profile.columns, key=lambda column: -(column.relation or 0.0))
+    """Pictures first."""
+    return sorted(profile.columns, key=lambda c: (c.type != "picture", -(c.relation or 0.0)))
 
 
 def _target(column: ColumnProfile, goal: Goal) -> str:
@@ -145,6 +154,18 @@ def _card(
         f'<span class="kind">{assumed.kind if assumed.used else "left out"}</span></h3>'
         f"<dl>{listed}</dl></div>{_distribution(column)}"
         f"{_against_target(column, sample, goal, target)}</div>"
+    )
+
+
+def _sheet(column: ColumnProfile, table: Path, sample: Sample, goal: Goal, target: str) -> str:
+    shown = contact_sheet(table, column, sample.whole(target), goal)
+    by = "class" if goal.classes is not None else "quarter"
+    return (
+        f'<div class="card sheet"><div><h3>{_name(column.name)}<span class="kind">picture</span>'
+        f"</h3><p>{_summary(column)}; {column.missing_share:.1%} missing</p>"
+        f"<table>{shown}</table>"
+        f'<p class="note">Some of each {by} of {_name(target)}, with its number of rows.</p>'
+        "</div></div>"
     )
 
 
@@ -187,6 +208,8 @@ def summary(column: ColumnProfile, levels: int) -> str:
     """Least, median and greatest value, or the commonest levels."""
     if not column.present:
         return "no value"
+    if column.form is not None:
+        return in_words(column.form)
     if column.quantiles and not (column.levels and column.distinct <= 2):
         low, _, middle, _, high = column.quantiles
         write = writer(column.type, low, high)
@@ -195,6 +218,11 @@ def summary(column: ColumnProfile, levels: int) -> str:
         return f"{column.words:.0f} words in the mean" if column.words >= 2 else "all different"
     shown = [f"{_value(v)} {n / column.rows:.0%}" for v, n in column.levels[:levels]]
     return ", ".join(shown) + (", …" if column.distinct > levels else "")
+
+
+def distinct(column: ColumnProfile) -> str:
+    """The number of different values, as far as it was counted."""
+    return "" if column.type == "picture" else f"{column.distinct:,}"
 
 
 def _value(value: object) -> str:
@@ -214,7 +242,7 @@ def _table(profile: TableProfile, by_name: Mapping[str, Assumption]) -> str:
     heads = ("column", "type", "missing", "distinct", "values", "tells", "assumed")
     cells = "".join(
         f'<tr><td>{_name(c.name)}</td><td>{c.type}</td><td class="n">{c.missing_share:.1%}</td>'
-        f'<td class="n">{c.distinct:,}</td><td>{escape(_summary(c))}</td>'
+        f'<td class="n">{distinct(c)}</td><td>{escape(_summary(c))}</td>'
         f'<td class="n">{"" if c.relation is None else f"{c.relation:.2f}"}</td>'
         f"<td>{escape(_assumed(by_name[c.name]))}</td></tr>\n"
         for c in profile.columns

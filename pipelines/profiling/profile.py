@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
+from pipelines.profiling.pictures import Form, form_of, gaps_of
 from pipelines.profiling.relation import (
     Floats,
     Goal,
@@ -22,7 +23,7 @@ from pipelines.profiling.relation import (
     number_relation,
 )
 
-Type = Literal["integer", "number", "boolean", "date", "text"]
+Type = Literal["integer", "number", "boolean", "date", "text", "picture"]
 Task = Literal["classification", "regression"]
 
 SAMPLE = 20_000
@@ -40,17 +41,18 @@ class ColumnProfile:
     """One column.
 
     Attributes:
-        type: as in an experiment file's schema.
+        type: as in an experiment file's schema, or `picture`.
         rows: of the table.
         missing: rows without a value.
-        distinct: different values.
+        distinct: different values; 0 for pictures, which are not counted.
         levels: (value, rows), the most frequent first; empty for dates and where all are distinct.
         quantiles: least, lower quartile, median, upper quartile, greatest; seconds since 1970 for
             dates; empty for text and booleans.
         heights: rows of the sample in each bar of the histogram over `ends`.
         words: mean number of words, for text.
         numbered: whether the values count the rows from 0 or 1.
-        relation: to the target, 0 to 1; None without a target.
+        relation: to the target, 0 to 1; None without a target, and for pictures.
+        form: height, width and channels of pictures.
     """
 
     name: str
@@ -65,6 +67,7 @@ class ColumnProfile:
     words: float = 0.0
     numbered: bool = False
     relation: float | None = None
+    form: Form | None = None
 
     @property
     def present(self) -> int:
@@ -99,17 +102,21 @@ class Sample:
     """The columns of a table, whole or at the sampled rows; the same rows for every column."""
 
     def __init__(self, table: Path) -> None:
-        self._file = pa.parquet.ParquetFile(table)
-        self.rows = int(self._file.metadata.num_rows)
-        self.names = [str(name) for name in self._file.schema_arrow.names]
+        self.file = pa.parquet.ParquetFile(table)
+        self.rows = int(self.file.metadata.num_rows)
+        self.names = [str(name) for name in self.file.schema_arrow.names]
         self._places: Any = None
         if self.rows > SAMPLE:
             chosen = np.random.default_rng(0).choice(self.rows, SAMPLE, replace=False)
             self._places = pa.array(np.sort(chosen))
 
+    def form(self, name: str) -> Form | None:
+        """Height, width and channels of a column of pictures; None for any other."""
+        return form_of(self.file.schema_arrow.field(name))
+
     def whole(self, name: str) -> Any:
         """A column as one Arrow array; NaN is a missing value."""
-        column = self._file.read(columns=[name]).column(name).combine_chunks()
+        column = self.file.read(columns=[name]).column(name).combine_chunks()
         if pa.types.is_floating(column.type):
             return pc.if_else(pc.is_nan(column), None, column)
         return column
@@ -145,6 +152,10 @@ def _profiles(
     sample: Sample, names: Sequence[str], goal: Goal | None, target: str | None
 ) -> Iterator[ColumnProfile]:
     for name in names:
+        if (form := sample.form(name)) is not None:
+            missing = gaps_of(sample.file, name)
+            yield ColumnProfile(name, "picture", sample.rows, missing, 0, form=form)
+            continue
         column = sample.whole(name)
         related = goal if name != target else None
         yield profile_column(name, column, sample.of(column), related)

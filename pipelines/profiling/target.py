@@ -51,8 +51,8 @@ def shell_word(text: str) -> str:
     return text if re.fullmatch(r"[\w@%+=:,./-]+", text) else shlex.quote(text)
 
 
-def require_task(column: ColumnProfile, asked: Task | None) -> TaskChoice:
-    """The task for a target.
+def require_task(column: ColumnProfile, asked: Task | None, pictures: bool = False) -> TaskChoice:
+    """The task for a target; of pictures or of rows.
 
     Raises:
         ConfigError: it cannot be learnt as asked.
@@ -78,7 +78,7 @@ def require_task(column: ColumnProfile, asked: Task | None) -> TaskChoice:
             expected=f"{LEAST_ROWS} or more",
             found=f"{column.rows}",
         )
-    chosen = choose_task(column)
+    chosen = choose_task(column, pictures)
     if column.type == "date" or (asked == "regression" and column.type in ("text", "boolean")):
         raise ConfigError(
             f"the target {name} cannot be learnt as a number",

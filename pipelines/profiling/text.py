@@ -64,7 +64,7 @@ def short(value: float) -> str:
     """A number for people: four significant digits, thousands parted."""
     if value and (abs(value) >= 1e9 or abs(value) < 1e-3):
         return f"{value:.2e}"
-    if float(value).is_integer() and abs(value) < 10_000:
+    if float(value).is_integer() and 0 <= value < 10_000:
         return f"{value:.0f}"  # also a year
     if float(value).is_integer() or abs(value) >= 1000:
         return f"{value:,.0f}"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from flows import new as module
 from flows.new import begin
@@ -22,9 +26,13 @@ from pipelines.config import (
     Project,
     load_experiment,
 )
+from pipelines.config.sections import Pictures
+from pipelines.ingestion.readers.picture_sizes import fitting_form
 from pipelines.ingestion.versions import DataState, data_state
 from pipelines.profiling import page_digest
 from tests.conftest import Run, git
+
+RNG = np.random.default_rng(0)
 
 
 def customers(file: Path, rows: int = 300) -> Path:
@@ -319,6 +327,97 @@ def test_examples_that_cannot_be_taken_leave_nothing(
     (project.experiments / "small.py").write_text("# mine\n")
     with pytest.raises(ConfigError, match=r"small\.py is there already"):
         copy("mine", "flowers")
+
+
+def paint(folder: Path, *sizes: tuple[int, int]) -> Path:
+    """A few pictures of two classes; sizes as (height, width)."""
+    for place in range(12):
+        height, width = sizes[place % len(sizes)]
+        kind = folder / ("고양이" if place % 3 else "dog")
+        kind.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(RNG.integers(0, 255, (height, width, 3), np.uint8)).save(
+            kind / f"{place}.png"
+        )
+    return folder
+
+
+def test_a_folder_of_pictures_becomes_an_experiment_of_one_size(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make("pets", paint(tmp_path / "raw", (20, 30), (40, 30), (300, 200)), target=None)
+    document = load_experiment(project, "pets").document
+    assert document.data.target == "label"
+    assert document.data.pictures == Pictures(height=40, width=30, channels=3)
+    assert document.features.exclude == ("path",)
+    assert document.features.scale == "minmax"
+    assert "Conv2D" in document.model.layers[0]
+    assert "brought to 40 × 30" in " ".join(capsys.readouterr().out.split())
+    assert "data:image/png" in (project.build("pets") / "profile.html").read_text("utf-8")
+
+
+def test_large_pictures_are_made_smaller_and_keep_their_proportions(tmp_path: Path) -> None:
+    form, why = fitting_form(paint(tmp_path, (400, 200))) or (None, "")
+    assert form == Pictures(height=128, width=64, channels=3)
+    assert "smaller" in why
+
+
+def test_arrays_with_test_rows_of_their_own_keep_them(project: Project, tmp_path: Path) -> None:
+    x, y = np.zeros((60, 9, 9), np.uint8), np.arange(60) % 3
+    np.savez(tmp_path / "a.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:], y_test=y[40:])
+    make("arrays", tmp_path / "a.npz", target=None)
+    document = load_experiment(project, "arrays").document
+    assert (document.data.target, document.data.task) == ("label", "classification")
+    assert document.split.test == "given"
+    assert document.data.pictures is None
+
+
+def test_a_query_stands_in_the_file_with_what_is_to_be_known_of_it(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(project.root / "shop.db")) as shop, shop:
+        shop.execute("create table c (age integer, gone text)")
+        rows = [(i % 50, "yes" if i % 50 > 20 else "no") for i in range(200)]
+        shop.executemany("insert into c values (?, ?)", rows)
+    make("shop", "sqlite:///shop.db", target="gone", query="SELECT * FROM c")
+    data = load_experiment(project, "shop").data
+    assert (data.source, data.query) == ("sqlite:///shop.db", "SELECT * FROM c")
+    assert data.path == "data/shop/shop.parquet"
+    assert "no ORDER BY" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("data", "query", "match"),
+    [
+        ("sqlite:///shop.db", None, "no --query"),
+        ("sklearn:iris", "SELECT 1", "--query for sklearn:iris"),
+        ("postgresql://me:secret@host/db", "SELECT 1", "GRISTMILL_SQL_PASSWORD"),
+    ],
+)
+def test_a_query_goes_with_a_database_and_no_password_with_either(
+    project: Project, data: str, query: str | None, match: str
+) -> None:
+    before = state(project)
+    with pytest.raises(ConfigError, match=match) as refused:
+        make("shop", data, query=query)
+    assert "secret" not in str(refused.value)
+    assert state(project) == before
+
+
+def test_an_archive_of_pictures_is_opened(project: Project, tmp_path: Path) -> None:
+    paint(tmp_path / "raw" / "pets", (9, 9))
+    packed = shutil.make_archive(str(tmp_path / "pets-1.0"), "zip", tmp_path / "raw")
+    make("pets", packed, target=None)
+    assert load_experiment(project, "pets").data.path == "data/pets/pets-1.0"
+    assert (project.root / "data" / "pets" / "pets-1.0" / "dog").is_dir()
+
+
+def test_pictures_that_are_broken_leave_nothing_behind(project: Project, tmp_path: Path) -> None:
+    folder = paint(tmp_path / "raw", (9, 9))
+    (folder / "dog" / "0.png").write_bytes(b"no picture")
+    before = state(project)
+    with pytest.raises(InputError, match=r"dog/0\.png"):
+        make("pets", folder, target=None)
+    assert state(project) == before
 
 
 @pytest.mark.slow

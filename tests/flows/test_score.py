@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from flows.score import read_rows
+from flows.score import _beside, read_pictures, read_rows
+from pipelines.config import Project
 from pipelines.config.sections import Csv, Data
+from pipelines.ingestion.readers import pictures
 
 
 def test_a_small_file_is_read_in_the_dialect_of_its_experiment(tmp_path: Path) -> None:
@@ -38,3 +42,32 @@ def test_columns_have_the_kinds_that_the_model_takes_whatever_they_look_like(
 def test_text_that_is_no_number_is_left_for_the_model_to_refuse(tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("a,b\nx,1\n")
     assert read_rows(tmp_path / "new.csv", None, [], ["a", "b"])["a"].tolist() == ["x"]
+
+
+def test_pictures_are_read_from_any_folder_and_brought_to_the_form_of_the_model(
+    tmp_path: Path,
+) -> None:
+    form = {"name": "picture", "height": 2, "width": 3, "channels": 1}
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    for place in ("a.png", "deep/er/b.png"):
+        Image.new("RGB", (6, 4), "white").save(tmp_path / place)
+    (rows,) = read_pictures(tmp_path, None, form)
+    assert rows["path"].tolist() == ["a.png", "deep/er/b.png"]
+    assert rows["picture"].tolist() == [b"\xff" * 6] * 2
+    (alone,) = read_pictures(tmp_path / "a.png", None, form)
+    assert alone["path"].tolist() == ["a.png"]
+
+
+def test_arrays_of_pictures_are_scored_in_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "BLOCK", 8)
+    np.savez(tmp_path / "a.npz", x=np.zeros((5, 2, 2), np.uint8), y=np.arange(5))
+    form = {"name": "picture", "height": 2, "width": 2, "channels": 1}
+    blocks = [*read_pictures(tmp_path / "a.npz", None, form)]
+    assert [len(block) for block in blocks] == [2, 2, 1]
+
+
+def test_scores_never_land_among_the_pinned_data(project: Project) -> None:
+    assert _beside(project, project.root / "data" / "a" / "b.csv") == Path("b.scored.csv")
+    assert _beside(project, Path("/tmp/b.csv.gz")) == Path("/tmp/b.scored.csv")

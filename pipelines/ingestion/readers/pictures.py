@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,10 +13,8 @@ import pyarrow as pa
 
 from pipelines.config import ConfigError, Data, InputError, Pictures, Problem
 from pipelines.ingestion.readers.faults import unreadable
+from pipelines.ingestion.readers.picture_sizes import SUFFIXES, is_picture, sizes_of
 from pipelines.ingestion.readers.settle import Batches, Rows
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
-"""Files that count as pictures."""
 
 PICTURE, PATH, GIVEN_ROLE = "picture", "path", "given_role"
 """Columns that a table of pictures has beside its labels."""
@@ -52,12 +49,27 @@ class Listed:
 
 def takes(folder: Path) -> bool:
     """Whether there is a picture anywhere below the folder."""
-    return any(_is_picture(file) for file in folder.rglob("*"))
+    return any(is_picture(file) for file in folder.rglob("*"))
 
 
 def target_of(data: Data | None) -> str:
     """The name of the column of labels."""
     return data.target if data is not None else "label"
+
+
+def label_columns(folder: Path) -> list[str]:
+    """What a CSV beside the pictures says of them; `label` where the folders name the classes."""
+    from pyarrow import csv
+
+    tables = sorted(folder.glob("*.csv"))
+    if len(tables) != 1:
+        return ["label"]
+    try:
+        with csv.open_csv(tables[0]) as rows:
+            names = rows.schema.names
+    except pa.ArrowInvalid as error:
+        raise unreadable(tables[0], "a CSV of path and label", str(error)[:200]) from error
+    return [name for name in names if name not in (PATH, GIVEN_ROLE)]
 
 
 def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
@@ -82,6 +94,23 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
     return Rows(schema, _batches(raw, listed, form, schema))
 
 
+def read_unlabelled(raw: Path, form: Pictures) -> Rows:
+    """The pictures of a folder, however deep they stand in it, or a single one: `path`, `picture`.
+
+    Raises:
+        InputError: no pictures, damaged ones, or a link that leaves the folder.
+    """
+    folder = raw if raw.is_dir() else raw.parent
+    found = sorted(folder.rglob("*")) if raw.is_dir() else [raw]
+    paths = [file.relative_to(folder).as_posix() for file in found if is_picture(file)]
+    if not paths:
+        raise unreadable(raw, "pictures (" + ", ".join(SUFFIXES) + ")", "none")
+    listed = [Listed(path, None, None) for path in paths]
+    _require_inside(folder, listed)
+    schema = pa.schema([pa.field(PATH, pa.string()), picture_field(form)])
+    return Rows(schema, _batches(folder, listed, form, schema))
+
+
 def picture_field(form: Pictures) -> pa.Field:
     """The column of pixels, with its form in the metadata."""
     form_of = {"height": form.height, "width": form.width, "channels": form.channels}
@@ -104,15 +133,11 @@ def fit(image: Any, form: Pictures) -> bytes:
     return bytes(fitted.tobytes())
 
 
-def _is_picture(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-
-
 def _listed(folder: Path, target: str) -> list[Listed]:
     tables = sorted(folder.glob("*.csv"))
     if len(tables) == 1:
         return _by_table(folder, tables[0], target)
-    found = sorted(file for file in folder.rglob("*") if _is_picture(file))
+    found = sorted(file for file in folder.rglob("*") if is_picture(file))
     listed = [_by_folder(file.relative_to(folder)) for file in found if file.is_file()]
     if not listed:
         raise unreadable(folder, "pictures (" + ", ".join(SUFFIXES) + ")", "none")
@@ -178,31 +203,20 @@ def _elsewhere(home: Path, file: Path) -> str:
 
 
 def _common_form(folder: Path, listed: Sequence[Listed]) -> Pictures:
-    from PIL import Image, UnidentifiedImageError
-
-    forms: Counter[tuple[int, int]] = Counter()
-    colours = False
-    for one in listed:
-        try:
-            with Image.open(folder / one.path) as image:
-                forms[image.size] += 1
-                colours |= image.mode not in ("1", "L", "I", "I;16")
-        except (UnidentifiedImageError, OSError):
-            continue  # named when the pixels are read
-    if len(forms) > 1:
-        some = ", ".join(f"{w}×{h} ({n:,})" for (w, h), n in forms.most_common(5))
-        (width, height), _ = forms.most_common(1)[0]
-        raise InputError(
-            f"the pictures of {folder.name} are of {len(forms):,} sizes",
-            expected="one size, or the size to bring them to",
-            found=some + (" …" if len(forms) > 5 else "") + ", width × height",
-            next=f"data: {{pictures: {{height: {height}, width: {width}, channels: "
-            f"{3 if colours else 1}}}}} in the experiment file",
-        )
-    if not forms:
+    sizes = sizes_of(folder / one.path for one in listed)
+    if not sizes.counts:
         raise unreadable(folder, "pictures", f"{len(listed):,} files, and none can be read")
-    ((width, height),) = forms
-    return Pictures(height=height, width=width, channels=3 if colours else 1)
+    height, width = sizes.commonest
+    form = Pictures(height=height, width=width, channels=sizes.channels)
+    if len(sizes.counts) > 1:
+        raise InputError(
+            f"the pictures of {folder.name} are of {len(sizes.counts):,} sizes",
+            expected="one size, or the size to bring them to",
+            found=f"{sizes}, height × width",
+            next=f"data: {{pictures: {{height: {form.height}, width: {form.width}, channels: "
+            f"{form.channels}}}}} in the experiment file",
+        )
+    return form
 
 
 def _label_type(listed: Iterable[Listed]) -> pa.DataType:
@@ -234,7 +248,9 @@ def _batches(folder: Path, listed: Sequence[Listed], form: Pictures, schema: pa.
 
 
 def _batch(part: Sequence[Listed], pixels: Sequence[Any], schema: pa.Schema) -> pa.RecordBatch:
-    columns: list[Sequence[Any]] = [[one.path for one in part], pixels, [o.label for o in part]]
+    columns: list[Sequence[Any]] = [[one.path for one in part], pixels]
+    if len(schema) > len(columns):
+        columns.append([one.label for one in part])
     if GIVEN_ROLE in schema.names:
         columns.append([one.role for one in part])
     arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]

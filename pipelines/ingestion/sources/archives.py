@@ -35,6 +35,18 @@ def is_archive(file: Path) -> bool:
     return zipfile.is_zipfile(file) or tarfile.is_tarfile(file)
 
 
+def holds_several(file: Path) -> bool:
+    """Whether a file is an archive of files that only make sense together: a tar, a zip of many.
+
+    A zip of one file is that file, compressed; hidden files do not count.
+    """
+    if not zipfile.is_zipfile(file):
+        return tarfile.is_tarfile(file)
+    with zipfile.ZipFile(file) as zipped:
+        names = [info.filename for info in zipped.infolist() if not info.is_dir()]
+    return sum(_inside(name) is not None for name in names) > 1
+
+
 def unpack(archive: Path, folder: Path, meter: Meter) -> None:
     """Writes an archive's files to a new folder; a single folder around all of them is taken off.
 

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import matplotlib.image
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.evaluation import Predictions
+from pipelines.evaluation.gallery import chosen_rows, gallery
 from pipelines.evaluation.plots import confusion_matrix, learning_curves, residuals
+
+RNG = np.random.default_rng(0)
 
 
 def of_classes(k: int) -> Predictions:
@@ -50,3 +55,31 @@ def test_equal_runs_give_equal_pictures(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         confusion_matrix(tmp_path / name, of_classes(3))
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_names_in_other_scripts_are_drawn_without_a_warning(tmp_path: Path) -> None:
+    predictions = Predictions(
+        np.arange(4), np.arange(4) % 2, np.eye(2)[[0, 1, 1, 0]], ("해지", "ꦗ")
+    )
+    confusion_matrix(tmp_path / "c.png", predictions)
+    assert_picture(tmp_path / "c.png")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("classes", [("a", "b"), None])
+def test_a_gallery_shows_the_surest_mistakes_first(
+    channels: int, classes: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    truth = np.zeros(90)
+    outputs = np.tile([0.9, 0.1], (90, 1))
+    outputs[[5, 70]] = [0.4, 0.6], [0.1, 0.9]
+    if classes is None:
+        outputs = outputs[:, 1]
+    predictions = Predictions(np.arange(90), truth.astype(int), outputs, classes)
+    assert chosen_rows(predictions)[:2] == [70, 5]
+    assert len({*chosen_rows(predictions)}) == 32
+    pixels = [RNG.bytes(6 * channels) for _ in range(90)]
+    pq.write_table(pa.table({"p": pa.array(pixels, pa.binary(6 * channels))}), tmp_path / "rows")
+    form = {"name": "p", "height": 2, "width": 3, "channels": channels}
+    gallery(tmp_path / "g.png", tmp_path / "rows", predictions, form)
+    assert_picture(tmp_path / "g.png")

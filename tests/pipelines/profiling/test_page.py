@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from pipelines.profiling import assume, page_digest, profile_table, write_page
 from pipelines.profiling.page import CARDS
@@ -30,7 +34,7 @@ class Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += attrs
-        if tag not in ("meta", "br"):
+        if tag not in ("meta", "br", "img"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -82,3 +86,27 @@ def test_hundreds_of_columns_make_a_small_page_with_the_telling_ones_drawn(tmp_p
 
 def test_there_is_no_digest_without_a_page(tmp_path: Path) -> None:
     assert page_digest(tmp_path / "profile.html") == ""
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_are_shown_by_class_inside_the_page(
+    tmp_path: Path, task: Task, channels: int
+) -> None:
+    size = 200 * 300 * channels
+    pixels = pa.array([RNG.bytes(size) for _ in range(30)], pa.binary(size))
+    about = {"height": "200", "width": "300", "channels": str(channels)}
+    schema = pa.schema([pa.field("p", pixels.type, metadata=about), ("y", pa.float64())])
+    y = np.arange(30.0) % 2 if task == "classification" else np.arange(30.0)
+    table, file = tmp_path / "table.parquet", tmp_path / "profile.html"
+    pq.write_table(pa.table([pixels, y], schema=schema), table, row_group_size=7)
+    profile = profile_table(table, "y", task)
+    assert profile.column("p").form == (200, 300, channels)
+    assert profile.column("p").relation is None
+    write_page(file, "pets", table, profile, "y", task, assume(profile, "y"))
+    shown = re.findall(r'src="([^"]+)"', file.read_text(encoding="utf-8"))
+    assert len(shown) == (2 if task == "classification" else 4)
+    for source in shown:
+        strip = Image.open(io.BytesIO(base64.b64decode(source.partition("base64,")[2])))
+        assert strip.height == 64
+        assert (strip.width + 4) % (96 + 4) == 0

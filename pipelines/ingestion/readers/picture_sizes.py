@@ -1,0 +1,97 @@
+"""The sizes of pictures, from the heads of their files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median_low
+from typing import Literal
+
+from pipelines.config import Pictures
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+"""Files that count as pictures."""
+
+SHOWN = 5
+"""Sizes that are named."""
+
+LOOKED_AT = 5_000
+"""Pictures whose heads are read to find a size that suits all."""
+
+MOST_SIDE = 128
+"""The longest side that is suggested: a larger picture costs much and seldom tells more."""
+
+
+def is_picture(file: Path) -> bool:
+    """Whether a file's name says that it is a picture."""
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes that were seen.
+
+    Attributes:
+        counts: pictures by (height, width).
+        colours: whether any is more than grey.
+    """
+
+    counts: Counter[tuple[int, int]]
+    colours: bool
+
+    @property
+    def channels(self) -> Literal[1, 3]:
+        return 3 if self.colours else 1
+
+    @property
+    def commonest(self) -> tuple[int, int]:
+        ((size, _),) = self.counts.most_common(1)
+        return size
+
+    def __str__(self) -> str:
+        some = [f"{h}×{w} ({n:,})" for (h, w), n in self.counts.most_common(SHOWN)]
+        return ", ".join(some) + (" …" if len(self.counts) > SHOWN else "")
+
+
+def sizes_of(files: Iterable[Path]) -> Sizes:
+    """Reads the heads of pictures; files that are none are passed over, the reader names them."""
+    from PIL import Image, UnidentifiedImageError
+
+    counts: Counter[tuple[int, int]] = Counter()
+    colours = False
+    for file in files:
+        try:
+            with Image.open(file) as image:
+                counts[image.height, image.width] += 1
+                colours |= image.mode not in ("1", "L", "I", "I;16")
+        except (UnidentifiedImageError, OSError):
+            continue
+    return Sizes(counts, colours)
+
+
+def fitting_form(folder: Path) -> tuple[Pictures, str] | None:
+    """A form for all pictures of a folder, and in words where it is from.
+
+    The median of the heights and of the widths, made smaller where a side is above `MOST_SIDE`.
+
+    Returns:
+        None where no picture can be read.
+    """
+    files = sorted(file for file in folder.rglob("*") if is_picture(file))
+    sizes = sizes_of(files[:: -(-len(files) // LOOKED_AT) or 1])
+    if not sizes.counts:
+        return None
+    middle = [median_low(sorted(side)) for side in zip(*sizes.counts.elements(), strict=True)]
+    height, width = _within(middle)
+    one = len(sizes.counts) == 1
+    why = "the size of all" if one else f"the median of {len(sizes.counts):,} sizes: {sizes}"
+    if [height, width] != middle:
+        why += f"; {middle[0]} × {middle[1]} made smaller, larger costs more"
+    return Pictures(height=height, width=width, channels=sizes.channels), why
+
+
+def _within(sides: Sequence[int]) -> list[int]:
+    factor = min(1.0, MOST_SIDE / max(sides))
+    return [max(1, round(side * factor)) for side in sides]
