@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -217,6 +218,7 @@ def _refit(run: Session, plan: TrialPlan) -> TrialResult:
 
 def _train(run: Session, new: Sequence[Trial]) -> dict[str, TrialResult]:
     objective = run.experiment.document.objective
+    inputs = cache(lambda fold: trial_inputs(run, fold))
     by_key = {trial.key: trial for trial in new}
     open_runs: dict[str, str] = {}
     results: dict[str, TrialResult] = {}
@@ -226,7 +228,7 @@ def _train(run: Session, new: Sequence[Trial]) -> dict[str, TrialResult]:
             trial = by_key[key]
             params = {**trial.recipe.parameters, **_flat(trial), "seed": trial.recipe.training.seed}
             open_runs[key] = run.tracker.start_trial(key, trial.name, params, trial.parts)
-            run.tracker.log_data(trial_inputs(run, trial), open_runs[key])
+            run.tracker.log_data(inputs(trial.fold), open_runs[key])
         return open_runs[key]
 
     for message in run_search(run.project, run.experiment, list(by_key.values()), run.pool):
@@ -324,17 +326,17 @@ def data_inputs(run: Session, roles: Sequence[str]) -> list[DataInput]:
     return [_data_input(run, name, int((role == ROLES.index(name)).sum())) for name in roles]
 
 
-def trial_inputs(run: Session, trial: Trial) -> list[DataInput]:
+def trial_inputs(run: Session, fold: int | None) -> list[DataInput]:
     """The rows that a trial learns from and is validated on."""
     import pandas as pd
 
-    if trial.fold is None:
+    if fold is None:
         return data_inputs(run, ("training", "validation"))
-    fold = pd.read_parquet(run.build / "roles.parquet", columns=["fold"])["fold"]
-    mine, others = int((fold == trial.fold).sum()), int((fold >= 0).sum())
+    folds = pd.read_parquet(run.build / "roles.parquet", columns=["fold"])["fold"]
+    mine, others = int((folds == fold).sum()), int(((folds >= 0) & (folds != fold)).sum())
     return [
-        _data_input(run, f"training without fold {trial.fold}", others - mine),
-        _data_input(run, f"validation on fold {trial.fold}", mine),
+        _data_input(run, f"training without fold {fold}", others),
+        _data_input(run, f"validation on fold {fold}", mine),
     ]
 
 
