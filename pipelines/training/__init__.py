@@ -1,7 +1,7 @@
 """Models, trials and the search among them. Importing this room does not import TensorFlow."""
 
-from pipelines.training.folds import Point, points_of
 from pipelines.training.identity import ALL_FOLDS, Trial, changed, cores, trials
+from pipelines.training.points import Point, points_of
 from pipelines.training.pool import Pool
 from pipelines.training.search import choose, more_is_better, run_search
 from pipelines.training.trial import TrialResult, read_result
