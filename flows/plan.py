@@ -13,7 +13,15 @@ import pipelines
 from pipelines.config import Experiment, Project, normalised_source
 from pipelines.ingestion.versions import DataState, StageState, data_plan
 from pipelines.tracking import KnownRun, KnownTrial, known_run, known_trials, latest_trial_parts
-from pipelines.training import Trial, TrialResult, changed, trials
+from pipelines.training import (
+    ALL_FOLDS,
+    Trial,
+    TrialResult,
+    changed,
+    choose,
+    points_of,
+    trials,
+)
 
 JUDGING_MODULES = ("evaluation", "registry", "preparation/transform.py")
 JUDGING_PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy")
@@ -40,6 +48,8 @@ class Plan:
         stages: the data stages.
         trials: None while the data that they depend on are still to be made.
         done: the earlier run that came to this very end, if there is one.
+        refit: the winner on the rows of all folds; None without folds, or while it is not known
+            who wins.
     """
 
     data: DataState
@@ -47,11 +57,14 @@ class Plan:
     stages: Sequence[StageState]
     trials: Sequence[TrialPlan] | None
     done: KnownRun | None
+    refit: TrialPlan | None = None
 
     @property
     def trains(self) -> bool:
         """Whether a trial has to be trained, as far as that is known."""
-        return self.trials is None or any(trial.known is None for trial in self.trials)
+        if self.trials is None or (self.refit is not None and self.refit.known is None):
+            return True
+        return any(trial.known is None for trial in self.trials)
 
 
 def make_plan(project: Project, experiment: Experiment) -> Plan:
@@ -65,7 +78,21 @@ def make_plan(project: Project, experiment: Experiment) -> Plan:
         return Plan(data, parameters, stages, None, None)
     planned = plan_trials(project, experiment, digests)
     key = run_key(experiment, [entry.trial for entry in planned], digests)
-    return Plan(data, parameters, stages, planned, known_run(project, key))
+    done = known_run(project, key)
+    refit = None if done is not None else _foreseen_refit(project, experiment, planned)
+    return Plan(data, parameters, stages, planned, done, refit)
+
+
+def _foreseen_refit(
+    project: Project, experiment: Experiment, planned: Sequence[TrialPlan]
+) -> TrialPlan | None:
+    results = [plan.known for plan in planned if plan.known is not None]
+    if len(results) < len(planned):
+        return None
+    points = points_of([plan.trial for plan in planned], results)
+    best = choose([point.result for point in points], experiment.document.objective)
+    refit = next(point for point in points if point.trial.key == best.key).refit
+    return None if refit is None else plan_each(project, experiment, [refit])[0]
 
 
 def _with_shared_cuts(
@@ -91,6 +118,13 @@ def plan_trials(
         force: take none as known.
     """
     asked = trials(experiment, digests[f"build/{experiment.name}/training"])
+    return plan_each(project, experiment, asked, force=force)
+
+
+def plan_each(
+    project: Project, experiment: Experiment, asked: Sequence[Trial], *, force: bool = False
+) -> list[TrialPlan]:
+    """Each of some trials: known, unfinished or new."""
     known = {} if force else known_trials(project, [trial.key for trial in asked])
     latest: Mapping[str, str] | None = None
     made = []
@@ -98,8 +132,7 @@ def plan_trials(
         found = _satisfying(trial, known.get(trial.key, []))
         if found is not None:
             result = TrialResult(**{**found.result, "history": {}})
-            objective = experiment.document.objective
-            words = f"{objective} {result.scores[objective]:.4g}"
+            words = score_words(result.scores, experiment.document.objective)
             made.append(TrialPlan(trial, "known", words, result, found.run_id))
             continue
         folder = project.build(experiment.name) / "trials" / trial.key
@@ -107,10 +140,16 @@ def plan_trials(
             made.append(TrialPlan(trial, "unfinished", "goes on where it ended", None, ""))
             continue
         if latest is None:
-            latest = latest_trial_parts(project, experiment.name)
+            latest = latest_trial_parts(project, experiment.name, but=ALL_FOLDS)
         reasons = changed(trial, latest) if latest else ["first time"]
         made.append(TrialPlan(trial, "new", ", ".join(reasons[:4]) or "asked for", None, ""))
     return made
+
+
+def score_words(scores: Mapping[str, float], objective: str) -> str:
+    """The objective, or the same of the training rows where none validate."""
+    name = objective if objective in scores else objective.removeprefix("val_")
+    return f"{name} {scores.get(name, float('nan')):.4g}"
 
 
 def run_key(experiment: Experiment, asked: Sequence[Trial], digests: Mapping[str, str]) -> str:

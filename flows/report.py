@@ -28,11 +28,13 @@ def show(
         table.add_column(heading, justify="left" if heading in ("trial", "") else "right")
     for row in trial_rows(searched)[:MOST_TRIALS]:
         table.add_row(*(str(value) for value in row.values()))
-    hidden = len(searched.plans) - MOST_TRIALS
+    hidden = len(searched.points) - MOST_TRIALS
     if hidden > 0:
         table.add_row(f"… {hidden} more", "", "", "", "")
     screen.say("")
     screen.console.print(table)
+    for line in fold_lines(searched):
+        screen.say(line)
     screen.say("")
     metrics = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     metrics.add_column(f"{evaluation.measured:,} test rows")
@@ -56,21 +58,36 @@ def time_line(times: Mapping[str, float], whole: float) -> str:
 
 
 def trial_rows(searched: Searched) -> list[dict[str, Any]]:
-    """A row a trial, the winner first."""
+    """A row a point of the grid, the winner first."""
     objective = _objective(searched)
+    known = {plan.trial.point for plan in searched.plans}
+    known -= {plan.trial.point for plan in searched.plans if not plan.known}
     ranked = sorted(
-        zip(searched.plans, searched.results, strict=True),
-        key=lambda pair: (pair[1].key != searched.best.key, pair[1].status != "finished"),
+        searched.points,
+        key=lambda p: (p.result.key != searched.point.result.key, p.result.status != "finished"),
     )
     return [
         {
-            "trial": plan.trial.name,
-            objective: f"{result.scores[objective]:.4g}" if result.scores else "failed",
-            "epochs": result.epochs,
-            "seconds": f"{result.seconds:.1f}",
-            "": "winner" if result.key == searched.best.key else ("known" if plan.known else ""),
+            "trial": point.trial.point,
+            objective: point.shown(objective),
+            "epochs": point.result.epochs,
+            "seconds": f"{point.result.seconds:.1f}",
+            "": "winner"
+            if point.result.key == searched.point.result.key
+            else ("known" if point.trial.point in known else ""),
         }
-        for plan, result in ranked
+        for point in ranked
+    ]
+
+
+def fold_lines(searched: Searched) -> list[str]:
+    """What the scores are with folds, and what became of the winner; nothing without."""
+    if searched.point.refit is None:
+        return []
+    folds = len(searched.plans) // len(searched.points)
+    return [
+        f"Scores are means over {folds} folds ± their deviation; the winner was then trained on "
+        f"the rows of all folds for {searched.winner.epochs} epochs, the median of their best."
     ]
 
 
@@ -98,6 +115,7 @@ def markdown(
     lines += [
         "",
         "The validation score chose the winner, so it flatters it; report the test metrics.",
+        *fold_lines(searched),
         "",
         f"## {evaluation.measured:,} test rows",
         "",

@@ -98,13 +98,17 @@ def show(
         _line(say, stage.name, not reasons, _few(reasons) or "nothing changed")
         upstream = upstream or bool(reasons)
     if plan.trials is None:
-        count = sum(1 for _ in experiment.points())
+        count = sum(1 for _ in experiment.points()) * (experiment.document.split.folds or 1)
         _line(say, "search", False, f"{count} trials, once the data are there")
     else:
         new = [trial for trial in plan.trials if trial.known is None]
         _line(say, "search", not new, f"{len(new)} of {len(plan.trials)} trials to train")
         for trial in [] if brief else plan.trials:
             say(f"    {trial.trial.name:30s} {trial.state}: {trial.reason}")
+    if experiment.document.split.folds:
+        known = plan.refit is not None and plan.refit.known is not None and not force
+        why = "known" if known else "the best point, on the rows of all folds"
+        _line(say, "refit", known, why)
     _line(say, "evaluate", False, "the winner on the test rows, package, gate, registry")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from flows.accepted import DISTRIBUTIONS, DRIFT, FOLDER, check_drift
 from flows.freshness import check_fresh
 from flows.outcome import Outcome, done_lines
-from flows.plan import TrialPlan, make_plan, plan_trials, run_key
+from flows.plan import TrialPlan, make_plan, plan_each, plan_trials, run_key, score_words
 from flows.session import Session, current
 from pipelines.config import GristmillError, read_json, redact
 from pipelines.evaluation import Evaluation, evaluate
@@ -31,20 +32,39 @@ from pipelines.registry import judge as ask_gate
 from pipelines.tracking import tags as names
 from pipelines.tracking.lineage import git_state
 from pipelines.tracking.runs import DataInput, fetch_artifact
-from pipelines.training import Epoch, Trial, TrialResult, choose, read_result, run_search
+from pipelines.training import (
+    Epoch,
+    Point,
+    Trial,
+    TrialResult,
+    choose,
+    points_of,
+    read_result,
+    run_search,
+)
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Searched:
-    """The outcome of a search: all trials of the grid, known ones included, and the winner."""
+    """The outcome of a search.
+
+    Attributes:
+        plans: all trials of the grid, known ones included.
+        points: the points of the grid.
+        point: the best one.
+        winner: its trial; with folds the one that was trained again on the rows of all of them.
+        best: what the winner came to.
+        run_id: MLflow's run of the winner, where an earlier run of the experiment trained it.
+    """
 
     plans: tuple[TrialPlan, ...]
-    results: tuple[TrialResult, ...]
-    trained: int
+    points: tuple[Point, ...]
+    point: Point
     winner: Trial
     best: TrialResult
+    run_id: str
 
 
 def take_snapshot() -> Snapshot:
@@ -172,16 +192,34 @@ def search() -> Searched:
             words.append(f"{len(new)} trained, {len(plans) - len(new)} known")
     else:
         run.screen.skipped("search", f"all {len(plans)} trials are known")
-    listed = [results[plan.trial.key] for plan in plans]
-    best = choose(listed, run.experiment.document.objective)
-    winner = next(plan.trial for plan in plans if plan.trial.key == best.key)
-    return Searched(tuple(plans), tuple(listed), len(new), winner, best)
+    points = points_of([p.trial for p in plans], [results[p.trial.key] for p in plans])
+    best = choose([point.result for point in points], run.experiment.document.objective)
+    point = next(point for point in points if point.trial.key == best.key)
+    if point.refit is None:
+        plan = next(plan for plan in plans if plan.trial.key == best.key)
+    else:
+        (plan,) = plan_each(run.project, run.experiment, [point.refit], force=run.force)
+        best = _refit(run, plan)
+    return Searched(tuple(plans), tuple(points), point, plan.trial, best, plan.run_id)
+
+
+def _refit(run: Session, plan: TrialPlan) -> TrialResult:
+    """The best point on the rows of all folds."""
+    if plan.known is not None:
+        run.screen.skipped("refit", "known")
+        return plan.known
+    with run.screen.step("refit") as words:
+        if run.force:
+            (run.build / "trials" / plan.trial.key / "state.npz").unlink(missing_ok=True)
+        result = _train(run, [plan.trial])[plan.trial.key]
+        words.append(f"on the rows of all folds, for {plan.trial.epochs} epochs")
+    return choose([result], "loss")
 
 
 def _train(run: Session, new: Sequence[Trial]) -> dict[str, TrialResult]:
     objective = run.experiment.document.objective
+    inputs = cache(lambda fold: trial_inputs(run, fold))
     by_key = {trial.key: trial for trial in new}
-    inputs = data_inputs(run, ("training", "validation"))
     open_runs: dict[str, str] = {}
     results: dict[str, TrialResult] = {}
 
@@ -190,17 +228,16 @@ def _train(run: Session, new: Sequence[Trial]) -> dict[str, TrialResult]:
             trial = by_key[key]
             params = {**trial.recipe.parameters, **_flat(trial), "seed": trial.recipe.training.seed}
             open_runs[key] = run.tracker.start_trial(key, trial.name, params, trial.parts)
-            run.tracker.log_data(inputs, open_runs[key])
+            run.tracker.log_data(inputs(trial.fold), open_runs[key])
         return open_runs[key]
 
     for message in run_search(run.project, run.experiment, list(by_key.values()), run.pool):
         trial_run = opened(message.key)
         name = by_key[message.key].name
         if isinstance(message, Epoch):
-            value = message.logs.get(objective, float("nan"))
             run.screen.now(
                 f"search {len(results)}/{len(by_key)}  {name}  "
-                f"epoch {message.number}  {objective} {value:.4g}"
+                f"epoch {message.number}  {score_words(message.logs, objective)}"
             )
             continue
         results[message.key] = message
@@ -214,7 +251,7 @@ def _train(run: Session, new: Sequence[Trial]) -> dict[str, TrialResult]:
 def _trial_line(name: str, result: TrialResult, objective: str) -> str:
     if result.status == "failed":
         return f"{name:30s} failed: {result.error}"[:200]
-    score = f"{objective} {result.scores[objective]:.4g}"
+    score = score_words(result.scores, objective)
     return f"{name:30s} {score:21s} {result.epochs:3d} epochs {result.seconds:5.1f} s"
 
 
@@ -254,6 +291,7 @@ def describe_run(run: Session, digests: Mapping[str, str], plans: Sequence[Trial
         "split.seed": experiment.document.split.seed,
         "training.seed": experiment.document.training.seed,
         "training.threads": first.threads,
+        **({"split.folds": folds} if (folds := experiment.document.split.folds) else {}),
         **{f"override.{name}": value for name, value in experiment.overrides.items()},
     }
     tracker.log(params=params, tags=tags)
@@ -284,12 +322,28 @@ def data_inputs(run: Session, roles: Sequence[str]) -> list[DataInput]:
     """The data set's roles, with DVC's hash of the raw data and the number of rows of each."""
     import pandas as pd
 
-    folder = run.experiment.data.folder
-    digest = versions.data_digest(run.project, folder)
     role = pd.read_parquet(run.build / "roles.parquet", columns=["role"])["role"]
-    counts = {name: int((role == code).sum()) for code, name in enumerate(ROLES)}
-    source = run.experiment.data.source or run.experiment.data.path
-    return [DataInput(folder, digest, name, counts[name], redact(source)) for name in roles]
+    return [_data_input(run, name, int((role == ROLES.index(name)).sum())) for name in roles]
+
+
+def trial_inputs(run: Session, fold: int | None) -> list[DataInput]:
+    """The rows that a trial learns from and is validated on."""
+    import pandas as pd
+
+    if fold is None:
+        return data_inputs(run, ("training", "validation"))
+    folds = pd.read_parquet(run.build / "roles.parquet", columns=["fold"])["fold"]
+    mine, others = int((folds == fold).sum()), int(((folds >= 0) & (folds != fold)).sum())
+    return [
+        _data_input(run, f"training without fold {fold}", others),
+        _data_input(run, f"validation on fold {fold}", mine),
+    ]
+
+
+def _data_input(run: Session, role: str, rows: int) -> DataInput:
+    data = run.experiment.data
+    digest = versions.data_digest(run.project, data.folder)
+    return DataInput(data.folder, digest, role, rows, redact(data.source or data.path))
 
 
 def final_evaluation(searched: Searched) -> Evaluation:
@@ -299,9 +353,8 @@ def final_evaluation(searched: Searched) -> Evaluation:
         folder = run.build / "trials" / searched.winner.key
         kept = read_result(folder)  # a trial's folder is one for all its budgets
         if kept is None or kept.epochs != searched.best.epochs:
-            run_id = next(p.run_id for p in searched.plans if p.trial.key == searched.winner.key)
             for name in ("weights.npz", "result.json"):
-                fetch_artifact(run.project, run_id, name, folder)
+                fetch_artifact(run.project, searched.run_id, name, folder)
         made = interruptible(
             lambda: evaluate(run.project, run.experiment, searched.winner, run.pool)
         )
@@ -311,6 +364,7 @@ def final_evaluation(searched: Searched) -> Evaluation:
             | {f"test_{m.name}_high": m.high for m in made.metrics if m.high is not None}
             | {f"{who}_{m.name}": m.value for who, ms in made.baselines.items() for m in ms}
             | {f"best_{name}": value for name, value in searched.best.scores.items()}
+            | _over_folds(searched.point)
             | {"test_rows": made.measured, "test_rows_seen": made.seen},
             params={f"best.{name}": value for name, value in searched.winner.varied.items()},
             tags={names.WINNER: searched.winner.key},
@@ -324,6 +378,12 @@ def final_evaluation(searched: Searched) -> Evaluation:
     return made
 
 
+def _over_folds(point: Point) -> dict[str, float]:
+    """The means and deviations of the scores; none without folds."""
+    means = {f"{name}_mean": point.result.scores[name] for name in point.deviations}
+    return means | {f"{name}_deviation": value for name, value in point.deviations.items()}
+
+
 def draw_pictures(searched: Searched, evaluation: Evaluation) -> list[Path]:
     """Learning curves, the confusion matrix or the residuals, and some pictures if it is such."""
     from pipelines.evaluation import plots, read_predictions
@@ -331,12 +391,9 @@ def draw_pictures(searched: Searched, evaluation: Evaluation) -> list[Path]:
     run = current()
     with run.screen.step("pictures") as words:
         folder = run.build / "plots"
-        ranked = sorted(
-            zip(searched.plans, searched.results, strict=True),
-            key=lambda p: p[1].key != searched.best.key,
-        )
+        ranked = sorted(searched.plans, key=lambda p: p.trial.point != searched.winner.point)
         histories = {}
-        for plan, _ in ranked:
+        for plan in ranked:
             known = read_result(run.build / "trials" / plan.trial.key)
             if known is not None and known.history:
                 histories[plan.trial.name] = known.history

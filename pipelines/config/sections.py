@@ -253,6 +253,9 @@ class Split(Section):
         0.2, description="a share, or given: the data set comes with its own test rows"
     )
     validation: Share = 0.2
+    folds: int | None = Field(
+        None, ge=2, le=20, description="for few rows: each fold validates once, the rest trains"
+    )
     stratify: bool = True
     seed: int = Field(0, ge=0)
     key: str | None = Field(None, description="column that identifies a row; else its content")
@@ -266,7 +269,7 @@ class Split(Section):
     @model_validator(mode="after")
     def _rows_left(self) -> Self:
         test = 0.0 if self.test == "given" else self.test
-        if test + self.validation >= 1:
+        if not self.folds and test + self.validation >= 1:
             raise ValueError("test and validation leave no rows to train on")
         return self
 
@@ -279,6 +282,14 @@ class Split(Section):
             ways.append("test: given")
         if len(ways) > 1:
             raise ValueError(f"{' and '.join(ways)} cannot go together")
+        return self
+
+    @model_validator(mode="after")
+    def _folds_alone(self) -> Self:
+        if self.folds and "validation" in self.model_fields_set:
+            raise ValueError("each of the folds validates once: leave validation out")
+        if self.folds and self.time is not None:
+            raise ValueError("folds and time cannot go together: a fold would know its future")
         return self
 
 

@@ -18,7 +18,7 @@ import pyarrow.parquet
 from pipelines.config import DataInvalid, Project, load_experiment, write_json, writing
 from pipelines.config.threads import side_by_side
 from pipelines.preparation.rows import BATCH, Rows, to_frame
-from pipelines.preparation.split import TEST, TRAINING, VALIDATION, test_twins
+from pipelines.preparation.split import TEST, TRAINING, UNUSED, VALIDATION, test_twins
 from pipelines.preparation.statistics import fit
 from pipelines.preparation.transform import (
     encode_target,
@@ -55,27 +55,57 @@ def scale(project: Project, name: str) -> Scaled:
     seen in training, and is opened by the final evaluation alone. The target of the test rows is in
     its own unit. Rows are read and written piece by piece; a column of numbers is in memory while
     its median is found.
+
+    With folds all rows that are not for testing are training rows, and none validates;
+    `training/fold-0/` and so on hold the same four arrays with the rows of that fold for
+    validation, and the statistics of all other folds' rows.
     """
     document = load_experiment(project, name).document
     build = project.build(name)
-    role = pa.parquet.read_table(build / "roles.parquet", columns=["role"])["role"].to_numpy()
+    table = build / "table.parquet"
+    role, fold = _column(build / "roles.parquet", "role"), _column(build / "roles.parquet", "fold")
     with ThreadPoolExecutor(1) as aside:  # while the first rows are read
         aside.submit(import_module, "sklearn.preprocessing")
-        statistics = fit(Rows(build / "table.parquet", role == TRAINING), document)
+        statistics = fit(Rows(table, role == TRAINING), document)
     with writing(build / "training") as folder, writing(build / "test") as test_folder:
-        folder.mkdir()
         test_folder.mkdir()
-        write_json(folder / "statistics.json", statistics)
-        _write_arrays(build / "table.parquet", role, statistics, folder, test_folder)
+        _write_arrays(table, role, statistics, folder, test_folder)
         _write_identities(build / "roles.parquet", role, test_folder / "identity.npy")
         np.save(test_folder / "twin.npy", test_twins(build / "roles.parquet"))
+        for number in range(0 if fold is None else int(fold.max()) + 1):
+            mine = roles_in(fold, number)
+            learnt = fit(Rows(table, mine == TRAINING), document)
+            _write_arrays(table, mine, learnt, folder / f"fold-{number}")
     classes = statistics["classes"]
     return Scaled(feature_shape(statistics), len(classes) if classes else None)
 
 
+def _column(roles: Path, name: str) -> Any:
+    if name not in pa.parquet.read_schema(roles).names:
+        return None
+    return pa.parquet.read_table(roles, columns=[name])[name].to_numpy()
+
+
+def roles_in(fold: Any, number: int) -> Any:
+    """What each row does while one fold validates: (n_rows,) int8.
+
+    Args:
+        fold: (n_rows,) int8, −1 for rows that are for testing.
+        number: of the fold.
+    """
+    kinds = [fold == number, fold >= 0]
+    return np.select(kinds, [VALIDATION, TRAINING], UNUSED).astype(np.int8)
+
+
 def _write_arrays(
-    table: Path, role: Any, statistics: Mapping[str, Any], folder: Path, test_folder: Path
+    table: Path,
+    role: Any,
+    statistics: Mapping[str, Any],
+    folder: Path,
+    test_folder: Path | None = None,
 ) -> None:
+    folder.mkdir()
+    write_json(folder / "statistics.json", statistics)
     target, shape = statistics["target"], feature_shape(statistics)
     texts = [c["name"] for c in statistics["columns"] if c["kind"] == "text"]
     rows = Rows(table)
@@ -84,8 +114,9 @@ def _write_arrays(
     files = {
         TRAINING: (folder, "_training", statistics),
         VALIDATION: (folder, "_validation", statistics),
-        TEST: (test_folder, "", raw),
     }
+    if test_folder is not None:
+        files[TEST] = (test_folder, "", raw)
     unseen: set[str] = set()
     size = max(16, min(BATCH, MOST_VALUES // math.prod(shape)))
     with ExitStack() as open_files:
@@ -96,7 +127,10 @@ def _write_arrays(
                 npy(place / f"x{part}.npy", (count, *shape), np.dtype(np.float32))
             )
             y[of] = open_files.enter_context(npy(place / f"y{part}.npy", (count,), kind))
-        test_rows = open_files.enter_context(_raw_rows(test_folder / "rows.parquet", rows.schema))
+        test_rows = None
+        if test_folder is not None:
+            target_file = test_folder / "rows.parquet"
+            test_rows = open_files.enter_context(_raw_rows(target_file, rows.schema))
         needed = [*input_names(statistics), target]
         plain = [*texts, *(name for name in rows.schema.names if name not in needed)]
 
@@ -118,7 +152,8 @@ def _write_arrays(
             for of, (made, encoded) in parts.items():
                 x[of](made)
                 y[of](encoded)
-            test_rows(tested)
+            if test_rows is not None:
+                test_rows(tested)
     _require_seen(unseen)
 
 

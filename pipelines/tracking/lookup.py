@@ -75,11 +75,17 @@ def known_run(project: Project, key: str) -> KnownRun | None:
     return None
 
 
-def latest_trial_parts(project: Project, experiment: str) -> Mapping[str, str]:
-    """What the key of the experiment's newest trial was made of; empty when there is none."""
+def latest_trial_parts(project: Project, experiment: str, but: str = "") -> Mapping[str, str]:
+    """What the key of the experiment's newest trial was made of; empty when there is none.
+
+    Args:
+        but: a part; trials that have it are passed over.
+    """
     for _, _, tags in _runs(project, EXPERIMENT, experiment):
         if TRIAL_PARTS in tags:
-            return dict(json.loads(tags[TRIAL_PARTS]))
+            parts = dict(json.loads(tags[TRIAL_PARTS]))
+            if but not in parts.values():
+                return parts
     return {}
 
 

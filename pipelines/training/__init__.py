@@ -1,14 +1,17 @@
 """Models, trials and the search among them. Importing this room does not import TensorFlow."""
 
-from pipelines.training.identity import Trial, changed, cores, trials
+from pipelines.training.identity import ALL_FOLDS, Trial, changed, cores, trials
+from pipelines.training.points import Point, points_of
 from pipelines.training.pool import Pool
 from pipelines.training.search import choose, more_is_better, run_search
 from pipelines.training.trial import TrialResult, read_result
 from pipelines.training.worker import Epoch, Export
 
 __all__ = [
+    "ALL_FOLDS",
     "Epoch",
     "Export",
+    "Point",
     "Pool",
     "Trial",
     "TrialResult",
@@ -16,6 +19,7 @@ __all__ = [
     "choose",
     "cores",
     "more_is_better",
+    "points_of",
     "read_result",
     "run_search",
     "trials",

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +21,11 @@ PACKAGES = ("keras", "numpy", "tensorflow", "tensorflow-cpu")
 
 MODULES = ("model.py", "loop.py", "trial.py")
 """The modules of this folder that decide over a trial's weights."""
+
+FOLD = "fold"
+"""The part of a key that only trials with folds have: the fold that validates, or `ALL_FOLDS`."""
+
+ALL_FOLDS = "all folds"
 
 INSTRUCTIONS = frozenset(
     {"sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl", "asimd", "sve"}
@@ -37,6 +42,7 @@ class Trial:
         recipe: the experiment file at this grid point.
         varied: the parameters that differ between the trials of the search.
         threads: how many threads it computes with.
+        fold: the one that validates; None where there are no folds, or none of them validates.
     """
 
     key: str
@@ -44,6 +50,7 @@ class Trial:
     recipe: Recipe
     varied: Mapping[str, Scalar]
     threads: int
+    fold: int | None = None
 
     @property
     def epochs(self) -> int:
@@ -52,12 +59,24 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """Short text for people: the varied parameters."""
+        """Short text for people: the varied parameters, and the fold."""
+        if FOLD not in self.parts:
+            return self.point
+        return f"{self.point} {ALL_FOLDS if self.fold is None else f'fold {self.fold}'}"
+
+    @property
+    def point(self) -> str:
+        """The same without the fold."""
         return " ".join(f"{k}={v}" for k, v in self.varied.items()) or "single"
+
+    @property
+    def arrays(self) -> str:
+        """The folder in `build/NAME` of the rows that it learns from."""
+        return "training" if self.fold is None else f"training/fold-{self.fold}"
 
 
 def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
-    """The trials of an experiment, in the order of its grid.
+    """The trials of an experiment, in the order of its grid; with folds one a fold of each point.
 
     Args:
         experiment: the checked file with overrides.
@@ -78,10 +97,23 @@ def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
         recipe = experiment.recipe(point)
         threads = thread_count(recipe)
         parts = shared | _recipe_parts(recipe) | {"threads": str(threads)}
-        key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
         varied = {name: point[name] for name in experiment.varied}
-        made.append(Trial(key, parts, recipe, varied, threads))
+        count = experiment.document.split.folds
+        for fold in range(count) if count else (None,):
+            here = parts if fold is None else parts | {FOLD: str(fold)}
+            made.append(Trial(_digest(here), here, recipe, varied, threads, fold))
     return made
+
+
+def on_all_folds(trial: Trial, epochs: int) -> Trial:
+    """The trial of a grid point that learns from the rows of all folds, for so many epochs.
+
+    No row is left to validate, so that nothing can stop it early.
+    """
+    training = trial.recipe.training.model_copy(update={"epochs": epochs, "early_stopping": None})
+    recipe = replace(trial.recipe, training=training)
+    parts = {**trial.parts, **_recipe_parts(recipe), FOLD: ALL_FOLDS}
+    return replace(trial, key=_digest(parts), parts=parts, recipe=recipe, fold=None)
 
 
 def thread_count(recipe: Recipe) -> int:
@@ -100,6 +132,8 @@ def cores() -> int:
 def changed(trial: Trial, earlier: Mapping[str, str]) -> list[str]:
     """What differs between a trial and an earlier one's parts, in words."""
     names = sorted({*trial.parts, *earlier})
+    if FOLD in trial.parts and FOLD in earlier:
+        names.remove(FOLD)
     return [
         f"{name}: {earlier.get(name, 'none')} → {trial.parts.get(name, 'none')}"
         if len(trial.parts.get(name, "")) < 24 and len(earlier.get(name, "")) < 24

@@ -44,11 +44,12 @@ def run_search(
         Train(
             trial.key,
             trial.recipe,
-            build / "training",
+            build / trial.arrays,
             build / "trials" / trial.key,
             project.experiments,
         )
-        for trial in by_key.values()
+        # fold by fold, for a traced program serves the trials of one fold
+        for trial in sorted(by_key.values(), key=lambda trial: trial.fold or 0)
     ]
     threads = max((trial.threads for trial in trials), default=1)
     workers = experiment.document.search.workers or max(1, cores() // threads)

@@ -102,6 +102,8 @@ class Bench:
         from pipelines.training.trial import run_trial
 
         program = self._program(request)
+        if not len(self._data(request.data)["x_validation"]):
+            program = Unvalidated(program)
         request.folder.mkdir(parents=True, exist_ok=True)
         run_trial(request.key, request.recipe, program, request.folder, note)
 
@@ -165,6 +167,19 @@ class Bench:
                 "statistics": json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
             }
         return self._arrays[folder]
+
+
+class Unvalidated:
+    """A program without validation rows: its epochs tell of the training rows alone."""
+
+    def __init__(self, program: Any) -> None:
+        self._program = program
+        self.model = program.model
+
+    def epoch(self, seed: int, number: int, batch_size: int) -> dict[str, float]:
+        """The program's epoch; what it says of no rows is left out."""
+        logs = self._program.epoch(seed, number, batch_size)
+        return {name: value for name, value in logs.items() if not name.startswith("val_")}
 
 
 def architecture(recipe: Recipe, data: Path) -> str:

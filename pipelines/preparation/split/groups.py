@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pipelines.config import DataInvalid
 from pipelines.preparation.hashing import Hashes, uniform
 from pipelines.preparation.split.hashed import SAFE, Codes
-from pipelines.preparation.split.record import ROLES, TEST, TRAINING, VALIDATION, RoleCodes
+from pipelines.preparation.split.record import ROLES, RoleCodes
 from pipelines.preparation.split.rows import Rows
 
 TRIES = 1_000
@@ -50,47 +50,57 @@ def group_hashes(rows: Rows, column: str) -> Hashes:
     return rows.hashes([column])
 
 
-def best_seed(
-    hashes: Hashes, classes: Codes | None, shares: tuple[float, float], first: int
-) -> int:
-    """The seed whose roles come nearest to the shares, over all rows and within each class.
+def best_seed(hashes: Hashes, classes: Codes | None, shares: Sequence[float], first: int) -> int:
+    """The seed whose parts come nearest to the shares, over all rows and within each class.
 
     Args:
         hashes: (n_rows,) of the groups.
         classes: (n_rows,) codes, or None where classes do not count.
-        shares: of test and validation.
+        shares: of test and validation; or of test and of each fold but the last.
         first: the experiment's seed: each has a thousand others to try.
     """
     groups, pairs, kinds, counts = _pairs(hashes, classes)
     wanted = np.array([*shares, 1 - sum(shares)])
     tries = min(TRIES, max(FEWEST, WORK // len(counts)))
     seeds = range(first * TRIES, first * TRIES + tries)
-    return min(seeds, key=lambda s: _error(_roles(groups, s, shares)[pairs], kinds, counts, wanted))
+    return min(
+        seeds, key=lambda s: _error(group_parts(groups, s, shares)[pairs], kinds, counts, wanted)
+    )
 
 
-def group_roles(hashes: Hashes, seed: int, shares: tuple[float, float]) -> RoleCodes:
-    """Each row's role, which follows from its group alone: (n_rows,) int8."""
-    return _roles(hashes, seed, shares)
+def group_parts(hashes: Hashes, seed: int, shares: Sequence[float]) -> RoleCodes:
+    """Each row's part, which follows from its group alone: (n_rows,) int8.
+
+    It is the role, or with folds 0 for test and i + 1 for fold i.
+    """
+    ends = np.cumsum(shares)
+    return np.searchsorted(ends, uniform(hashes, seed), side="right").astype(np.int8)
 
 
 def group_notes(
-    rows: Rows, column: str, hashes: Hashes, roles: RoleCodes, shares: tuple[float, float]
+    rows: Rows,
+    column: str,
+    hashes: Hashes,
+    parts: RoleCodes,
+    shares: Sequence[float],
+    names: Sequence[str] = ROLES,
 ) -> list[str]:
-    """The achieved shares, and groups that are too big for the role they are in."""
+    """The achieved shares, and groups that are too big for the part that they are in."""
     groups, first, counts = np.unique(hashes, return_index=True, return_counts=True)
-    share = np.bincount(roles, minlength=3)[:3] / len(roles)
     wanted = np.array([*shares, 1 - sum(shares)])
+    share = np.bincount(parts, minlength=len(wanted))[: len(wanted)] / len(parts)
+    backward = range(len(wanted) - 1, -1, -1)
     notes = [
-        f"{len(groups):,} groups, each whole in one role: "
-        + ", ".join(f"{100 * share[r]:.1f} % {ROLES[r]}" for r in (TRAINING, VALIDATION, TEST))
-        + f" (asked for {', '.join(f'{100 * wanted[r]:g}' for r in (TRAINING, VALIDATION, TEST))})"
+        f"{len(groups):,} groups, each whole in one {'role' if names is ROLES else 'fold'}: "
+        + ", ".join(f"{100 * share[p]:.1f} % {names[p]}" for p in backward)
+        + f" (asked for {', '.join(f'{100 * wanted[p]:g}' for p in backward)})"
     ]
-    big = np.flatnonzero(counts / len(roles) > wanted[roles[first]])
+    big = np.flatnonzero(counts / len(parts) > wanted[parts[first]])
     for place in big[np.argsort(-counts[big])][:SHOWN]:
         value, row = rows.value(column, int(first[place])), first[place]
         notes.append(
             f"too big for the shares: {column} {value} has {counts[place]:,} rows, "
-            f"{100 * counts[place] / len(roles):.1f} % of all; it is {ROLES[roles[row]]}"
+            f"{100 * counts[place] / len(parts):.1f} % of all; it is {names[parts[row]]}"
         )
     return notes
 
@@ -112,23 +122,15 @@ def _pairs(hashes: Hashes, classes: Codes | None) -> tuple[Hashes, Counts, Count
     return groups, met // width, met % width, counts
 
 
-def _roles(hashes: Hashes, seed: int, shares: Sequence[float]) -> RoleCodes:
-    u = uniform(hashes, seed)
-    roles = np.full(len(u), TRAINING, dtype=np.int8)
-    roles[u < shares[0] + shares[1]] = VALIDATION
-    roles[u < shares[0]] = TEST
-    return roles
-
-
 def _error(
-    roles: RoleCodes, kinds: Counts, counts: Counts, wanted: npt.NDArray[np.float64]
+    parts: RoleCodes, kinds: Counts, counts: Counts, wanted: npt.NDArray[np.float64]
 ) -> float:
-    """How far roles are from the shares: the worst role, over all rows and on average by class.
+    """How far parts are from the shares: the worst one, over all rows and on average by class.
 
-    A role that is empty, or has none of a class that is big enough for all, weighs more than all.
+    A part that is empty, or has none of a class that is big enough for all, weighs more than all.
     """
-    width = int(kinds.max()) + 1
-    by_class = np.bincount(roles * np.int64(width) + kinds, counts, 3 * width).reshape(3, width)
+    width, n = int(kinds.max()) + 1, len(wanted)
+    by_class = np.bincount(parts * np.int64(width) + kinds, counts, n * width).reshape(n, width)
     rows = by_class.sum(axis=0)
     whole = by_class.sum(axis=1)
     far = float(np.abs(whole / whole.sum() - wanted).max())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.preparation.split.record import TEST, TRAINING, VALIDATION, RoleCodes
+from pipelines.preparation.split.record import RoleCodes
 
 BINS = 10
 """Bins of equal count by which a regression target is stratified."""
@@ -38,6 +38,26 @@ def cut(u: Uniform, test: float, validation: float) -> tuple[float, float]:
     return _between(ordered, min(for_test, end)), _between(ordered, end)
 
 
+def fold_cuts(u: Uniform, test: float, folds: int) -> tuple[float, ...]:
+    """The cuts that give one stratum's rows to test and to folds of equal size, to one row.
+
+    Test rows are those of `cut`; fold i lies between cuts i and i + 1, the last one above them.
+
+    Args:
+        u: (n_rows,) in [0, 1).
+        test: share in [0, 1), 0 where the test rows are known already.
+        folds: how many, 2 or more.
+
+    Returns:
+        As many cuts as there are folds, in ascending order.
+    """
+    ordered = np.sort(u)
+    n = len(ordered)
+    first = min(max(round(n * test), int(n >= SAFE and test > 0)), max(n - 1, 0))
+    ends = (first + round((n - first) * fold / folds) for fold in range(folds))
+    return tuple(_between(ordered, end) for end in ends)
+
+
 def _between(ordered: Uniform, place: int) -> float:
     """A value with `place` of the ordered values below it, or the nearest that ties allow."""
     n = len(ordered)
@@ -58,9 +78,9 @@ def cuts_for(
     u: Uniform,
     codes: Codes,
     names: Sequence[str],
-    known: Mapping[str, tuple[float, float]],
-    shares: tuple[float, float],
-) -> dict[str, tuple[float, float]]:
+    known: Mapping[str, tuple[float, ...]],
+    make: Callable[[Uniform], tuple[float, ...]],
+) -> dict[str, tuple[float, ...]]:
     """The known cuts, and new ones for the strata that they lack.
 
     Args:
@@ -68,7 +88,7 @@ def cuts_for(
         codes: (n_rows,) places in `names`.
         names: of the strata.
         known: cuts by stratum.
-        shares: of test and validation.
+        make: the cuts of one stratum's rows.
     """
     ends = np.cumsum(np.bincount(codes, minlength=len(names)))
     made = dict(known)
@@ -77,19 +97,20 @@ def cuts_for(
     order = np.argsort(codes, kind="stable")
     for name, mine in zip(names, np.split(order, ends[:-1]), strict=True):
         if len(mine) and name not in made:
-            made[name] = cut(u[mine], *shares)
+            made[name] = make(u[mine])
     return dict(sorted(made.items()))
 
 
-def roles_by(
-    u: Uniform, codes: Codes, names: Sequence[str], cuts: Mapping[str, tuple[float, float]]
+def parts_by(
+    u: Uniform, codes: Codes, names: Sequence[str], cuts: Mapping[str, tuple[float, ...]]
 ) -> RoleCodes:
-    """Each row's role: (n_rows,) int8."""
-    bounds = np.array([cuts.get(name, (0.0, 0.0)) for name in names]).reshape(-1, 2)
-    roles = np.full(len(u), TRAINING, dtype=np.int8)
-    roles[u < bounds[codes, 1]] = VALIDATION
-    roles[u < bounds[codes, 0]] = TEST
-    return roles
+    """How many of its stratum's cuts each row is not below: (n_rows,) int8."""
+    width = max(map(len, cuts.values()), default=0)
+    bounds = np.array([cuts.get(name, (0.0,) * width) for name in names]).reshape(-1, width)
+    part = np.zeros(len(u), dtype=np.int8)
+    for place in range(width):
+        part += u >= bounds[codes, place]
+    return part
 
 
 def bin_edges(values: Uniform) -> tuple[float, ...]:

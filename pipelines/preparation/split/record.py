@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -33,7 +33,8 @@ class Cuts:
             content and the number of its occurrence.
         columns: the columns that the identity is made of.
         edges: inner edges of the target's bins, for regression.
-        cuts: for each stratum (test below the first, validation below the second) in [0, 1].
+        cuts: for each stratum, in [0, 1]: test below the first, validation below the second; or
+            with folds test below the first, fold 0 below the second, and so on.
         seed: the one that was chosen among many, for a split by groups.
         dates: `validation_from` and `test_from` in ISO 8601, for a split by time.
     """
@@ -42,7 +43,7 @@ class Cuts:
     identity: Literal["key", "content", "occurrence"]
     columns: tuple[str, ...]
     edges: tuple[float, ...]
-    cuts: Mapping[str, tuple[float, float]]
+    cuts: Mapping[str, tuple[float, ...]]
     seed: int | None = None
     dates: Mapping[str, str] | None = None
 
@@ -56,9 +57,13 @@ class Roles:
     test: int
     gap: int = 0
     notes: tuple[str, ...] = ()
+    folds: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         line = f"{self.training:,} training, {self.validation:,} validation, {self.test:,} test"
+        if self.folds:
+            sizes = ", ".join(f"{size:,}" for size in self.folds)
+            line = f"{self.training:,} in {len(self.folds)} folds ({sizes}), {self.test:,} test"
         if self.gap:
             line += f", {self.gap:,} in gaps"
         return "\n".join([line, *(f"    {note}" for note in self.notes)])
@@ -69,6 +74,8 @@ def settings_of(rule: Split, target: str) -> dict[str, Any]:
     values = rule.model_dump(by_alias=True, exclude={"as_"})
     plain = Split().model_dump(by_alias=True, exclude={"as_"})
     kept = {k: v for k, v in values.items() if k in _ALWAYS or v != plain[k]}
+    if rule.folds:
+        del kept["validation"]
     if rule.time is not None:
         kept["time"] = {k: v for k, v in kept["time"].items() if v is not None}
     return {**kept, "target": target}
@@ -88,7 +95,7 @@ def read_cuts(file: Path) -> Cuts:
             identity=content["identity"],
             columns=tuple(content["columns"]),
             edges=tuple(content["edges"]),
-            cuts={str(s): (float(a), float(b)) for s, (a, b) in content["cuts"].items()},
+            cuts={str(s): _bounds(cuts, content["rule"]) for s, cuts in content["cuts"].items()},
             seed=None if seed is None else int(seed),
             dates=None if dates is None else _checked(dates),
         )
@@ -99,6 +106,13 @@ def read_cuts(file: Path) -> Cuts:
             found=f"{type(error).__name__}: {error}",
             next="git checkout the file; only the dates of a split by time may be moved by hand",
         ) from error
+
+
+def _bounds(cuts: Sequence[float], rule: Mapping[str, Any]) -> tuple[float, ...]:
+    bounds = tuple(map(float, cuts))
+    if len(bounds) != (expected := rule.get("folds") or 2):
+        raise ValueError(f"{len(bounds)} cuts of a stratum where there are {expected}")
+    return bounds
 
 
 def write_cuts(file: Path, cuts: Cuts) -> None:

@@ -8,7 +8,9 @@ are hashed whole; a split by time keeps dates instead of cuts; roles that the da
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -40,10 +42,20 @@ from pipelines.preparation.split.check import (
     require_roles,
     twins,
 )
+from pipelines.preparation.split.folds import fold_names, fold_notes, folds_of, require_folds
 from pipelines.preparation.split.given import given_roles
-from pipelines.preparation.split.groups import best_seed, group_hashes, group_notes, group_roles
-from pipelines.preparation.split.hashed import Codes, bin_edges, cuts_for, roles_by
+from pipelines.preparation.split.groups import best_seed, group_hashes, group_notes, group_parts
+from pipelines.preparation.split.hashed import (
+    Codes,
+    Uniform,
+    bin_edges,
+    cut,
+    cuts_for,
+    fold_cuts,
+    parts_by,
+)
 from pipelines.preparation.split.record import (
+    ROLES,
     TEST,
     TRAINING,
     UNUSED,
@@ -76,22 +88,27 @@ class Assigned:
         identities: (n_rows,) uint64, what makes a row the same row in another version of the data.
         roles: (n_rows,) int8.
         notes: what a person should know.
+        folds: (n_rows,) int8, the fold of each row that is not for testing, −1 for the others;
+            None where none were asked for.
     """
 
     cuts: Cuts
     identities: Hashes
     roles: RoleCodes
     notes: tuple[str, ...] = ()
+    folds: RoleCodes | None = None
 
 
 def split(project: Project, name: str) -> Roles:
     """The stage `split`: the table → `build/NAME/roles.parquet` and `experiments/NAME.split.json`.
 
     `roles.parquet` has, in the order of the table, `role`, `identity`, and `twin`: whether it is a
-    test row of which a training row has the very same features. Memory holds a few numbers a row.
+    test row of which a training row has the very same features; and `fold` where folds were asked
+    for: all rows but those for testing are training rows then. Memory holds a few numbers a row.
 
     Raises:
-        DataInvalid: a role has no rows, a class none to train on, or the data tell the target.
+        DataInvalid: a role or a fold has no rows, a class none to train on, or the data tell the
+            target.
     """
     document = load_experiment(project, name).document
     file = project.cuts_file(name)
@@ -102,10 +119,18 @@ def split(project: Project, name: str) -> Roles:
     cuts = made.cuts
     if theirs is not None:
         cuts = replace(cuts, rule={**cuts.rule, "as": document.split.as_})
-    require_roles(made.roles)
-    notes = list(made.notes)
+    notes, count = list(made.notes), document.split.folds
+    if made.folds is None or count is None:
+        require_roles(made.roles)
+    else:
+        require_folds(made.folds, count)
     if document.data.task == "classification":
-        notes += class_notes(*rows.labels(document.data.target), made.roles)
+        labels = rows.labels(document.data.target)
+        notes += (
+            class_notes(*labels, made.roles)
+            if made.folds is None or count is None
+            else fold_notes(*labels, made.folds, count)
+        )
     content = _content(rows, document, made)
     marked, said = twins(content, made.roles)
     report = project.build(name) / "leaks.json"
@@ -116,8 +141,14 @@ def split(project: Project, name: str) -> Roles:
     if cuts != old:
         write_cuts(file, cuts)
     counts = [int(count) for count in np.bincount(made.roles, minlength=4)]
+    sizes = () if made.folds is None else np.bincount(made.folds[made.folds >= 0]).tolist()
     return Roles(
-        counts[TRAINING], counts[VALIDATION], counts[TEST], counts[UNUSED], (*notes, *said)
+        counts[TRAINING],
+        counts[VALIDATION],
+        counts[TEST],
+        counts[UNUSED],
+        (*notes, *said),
+        tuple(sizes),
     )
 
 
@@ -165,16 +196,37 @@ def _by_hash(rows: Rows, target: str, rule: Split, old: Cuts, identities: Hashes
     codes, names = _strata(rows, target, rule, old)
     u = uniform(identities, rule.seed)
     if rule.test != "given":
-        cuts = replace(old, cuts=cuts_for(u, codes, names, old.cuts, _shares(rule)))
-        return Assigned(cuts, identities, roles_by(u, codes, names, cuts.cuts))
+        cuts = replace(old, cuts=cuts_for(u, codes, names, old.cuts, _cutter(rule)))
+        return _assigned(cuts, identities, rule, parts_by(u, codes, names, cuts.cuts))
     roles = given_roles(rows, rule.given or GIVEN_ROLE)
+    if rule.folds:
+        roles[roles == VALIDATION] = TRAINING
     trained = np.flatnonzero(roles == TRAINING)
     first = not old.cuts and not (roles == VALIDATION).any()
+    parts = roles
     if old.cuts or first:
         mine = codes[trained]
-        old = replace(old, cuts=cuts_for(u[trained], mine, names, old.cuts, _shares(rule)))
-        roles[trained] = roles_by(u[trained], mine, names, old.cuts)
-    return Assigned(old, identities, roles)
+        old = replace(old, cuts=cuts_for(u[trained], mine, names, old.cuts, _cutter(rule)))
+        parts[trained] = parts_by(u[trained], mine, names, old.cuts)
+    return _assigned(old, identities, rule, parts)
+
+
+def _cutter(rule: Split) -> Callable[[Uniform], tuple[float, ...]]:
+    """What makes the cuts of one stratum."""
+    test = 0.0 if rule.test == "given" else float(rule.test)
+    if rule.folds:
+        return partial(fold_cuts, test=test, folds=rule.folds)
+    return partial(cut, test=test, validation=rule.validation)
+
+
+def _assigned(
+    cuts: Cuts, identities: Hashes, rule: Split, parts: RoleCodes, notes: Sequence[str] = ()
+) -> Assigned:
+    """Parts are the roles; or, with folds, 0 for test and i + 1 for fold i."""
+    if not rule.folds:
+        return Assigned(cuts, identities, parts, tuple(notes))
+    roles, folds = folds_of(parts)
+    return Assigned(cuts, identities, roles, tuple(notes), folds)
 
 
 def _by_group(
@@ -182,15 +234,18 @@ def _by_group(
 ) -> Assigned:
     column = str(rule.group)
     hashes = group_hashes(rows, column)
-    shares = _shares(rule)
+    shares: tuple[float, ...] = _shares(rule)
+    if rule.folds:
+        shares = (shares[0], *((1 - shares[0]) / rule.folds for _ in range(rule.folds - 1)))
     if old.seed is None:
         counted = rule.stratify and task == "classification"
         classes = rows.labels(target)[0] if counted else None
         old = replace(old, seed=best_seed(hashes, classes, shares, rule.seed))
-        old = replace(old, cuts={"all": (shares[0], shares[0] + shares[1])})
-    roles = group_roles(hashes, int(old.seed or 0), shares)
-    notes = group_notes(rows, column, hashes, roles, shares)
-    return Assigned(old, identities, roles, tuple(notes))
+        old = replace(old, cuts={"all": tuple(np.cumsum(shares).tolist())})
+    parts = group_parts(hashes, int(old.seed or 0), shares)
+    names = fold_names(rule.folds) if rule.folds else ROLES
+    notes = group_notes(rows, column, hashes, parts, shares, names)
+    return _assigned(old, identities, rule, parts, notes)
 
 
 def _same_rule(old: Cuts, settings: dict[str, object]) -> bool:
@@ -293,6 +348,9 @@ def test_twins(file: Path) -> Flags:
 
 
 def _write(file: Path, made: Assigned, marked: Flags) -> None:
-    table = pa.table({"role": made.roles, "identity": made.identities, "twin": marked})
+    columns = {"role": made.roles, "identity": made.identities, "twin": marked}
+    if made.folds is not None:
+        columns["fold"] = made.folds
+    table = pa.table(columns)
     with writing(file) as aside:
         pa.parquet.write_table(table, aside, compression="zstd")

@@ -36,6 +36,15 @@ def owner_of(project: Project, name: str, document: Document) -> tuple[Document,
             found=f"split.as: {owner.split.as_} in experiments/{other}.yaml",
             next=f"split: {{as: {owner.split.as_}}}",
         )
+    if owner.split.folds != document.split.folds:
+        said = [f"folds: {split.folds or 'none'}" for split in (owner.split, document.split)]
+        both = f", folds: {owner.split.folds}" if owner.split.folds else ""
+        raise ConfigError(
+            f"the cuts of '{other}' cannot be shared: it has other folds",
+            expected=said[0],
+            found=said[1],
+            next=f"split: {{as: {other}{both}}}",
+        )
     return owner, _cuts(project, other, owner)
 
 
