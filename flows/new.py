@@ -335,7 +335,7 @@ def _draft(
     """Everything that will be moved in, in the folder aside."""
     on = Screen(console)
     kind = find_format(raw).module
-    csv = sniff_csv(raw) if kind == "delimited" else Csv()
+    csv, doubt = _dialect(raw) if kind == "delimited" else (Csv(), False)
     pictures = fitting_form(raw) if kind == "pictures" else None
     target = target or _usual_target(raw, kind)
     table = aside / "table.parquet"
@@ -362,18 +362,18 @@ def _draft(
         profile = profile_table(table, target, chosen.task)
     assumptions = assume(profile, target)
     screen.show(console, profile, assumptions)
-    unusual = {k: v for k, v in csv.model_dump().items() if v != getattr(USUAL, k)}
     draft = Draft(
         name,
         place.path,
         place.source,
-        Csv(**unusual),
+        csv,
         target,
         chosen,
         profile,
         assumptions,
         place.query,
         pictures,
+        doubt,
     )
     if not draft.used:
         raise ConfigError(
@@ -385,6 +385,18 @@ def _draft(
     page = aside / "profile.html"
     write_page(page, name, table, profile, target, chosen.task, assumptions)
     return draft
+
+
+def _dialect(raw: Path) -> tuple[Csv, bool]:
+    """What is unusual about a text table, and whether its thousands marks are an assumption.
+
+    Where 1,234 may be both, ingest leaves the column text; here it is taken for a thousand and
+    more, and that is said.
+    """
+    found = sniff_csv(raw)
+    settled = sniff_csv(raw, found)  # now with the decimal point as declared
+    unusual = {k: v for k, v in settled.model_dump().items() if v != getattr(USUAL, k)}
+    return Csv(**unusual), settled.thousands != found.thousands
 
 
 def _usual_target(raw: Path, kind: str) -> str | None:
@@ -462,6 +474,8 @@ def _warnings(draft: Draft) -> Iterator[str]:
         yield f"classes of fewer than {FEW_ROWS} rows: {', '.join(few[:6])}"
     if draft.uneven:
         yield f"the rarest class has {draft.rarest:.1%} of the rows: see training.class_weight"
+    if draft.doubt:
+        yield "numbers such as 1,234 are taken for a thousand and more; the file says how not to"
     for assumed in draft.left_out:
         if assumed.kind == "text":
             yield f"{assumed.name} is free text and left out; the file says how to take it in"
