@@ -172,17 +172,19 @@ def require_free(project: Project, name: str) -> None:
 
 
 def _place(project: Project, name: str, data: str, query: str | None) -> Place:
-    _require_query(name, data, query)
     if ADDRESS.fullmatch(data) and not Path(data).exists():
-        if urlsplit(data).password is not None or (query is not None and holds_password(data)):
+        database = source_kind(data, query) == "database"
+        if urlsplit(data).password is not None or (database and holds_password(data)):
             raise ConfigError(
                 "an address with a password would stand in the experiment file, for all to read",
                 expected="the password in the environment",
                 found=redact(data),
-                next=f"{PASSWORD}=… gristmill new …" if query is not None else "",
+                next=f"{PASSWORD}=… gristmill new …" if database else "",
             )
+        _require_query(name, data, query)
         file = f"{name}.parquet" if query is not None else _file_of(data, name)
         return Place(data, f"data/{name}/{file}", data, False, query)
+    _require_query(name, data, query)
     path = Path(data).expanduser().resolve()
     if not path.exists():
         near = nearest(path.name, (p.name for p in path.parent.glob("*")))
