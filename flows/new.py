@@ -172,17 +172,19 @@ def require_free(project: Project, name: str) -> None:
 
 
 def _place(project: Project, name: str, data: str, query: str | None) -> Place:
-    _require_query(name, data, query)
     if ADDRESS.fullmatch(data) and not Path(data).exists():
-        if urlsplit(data).password is not None or (query is not None and holds_password(data)):
+        database = source_kind(data, query) == "database"
+        if urlsplit(data).password is not None or (database and holds_password(data)):
             raise ConfigError(
                 "an address with a password would stand in the experiment file, for all to read",
                 expected="the password in the environment",
                 found=redact(data),
-                next=f"{PASSWORD}=… gristmill new …" if query is not None else "",
+                next=f"{PASSWORD}=… gristmill new …" if database else "",
             )
+        _require_query(name, data, query)
         file = f"{name}.parquet" if query is not None else _file_of(data, name)
         return Place(data, f"data/{name}/{file}", data, False, query)
+    _require_query(name, data, query)
     path = Path(data).expanduser().resolve()
     if not path.exists():
         near = nearest(path.name, (p.name for p in path.parent.glob("*")))
@@ -335,7 +337,7 @@ def _draft(
     """Everything that will be moved in, in the folder aside."""
     on = Screen(console)
     kind = find_format(raw).module
-    csv = sniff_csv(raw) if kind == "delimited" else Csv()
+    csv, doubt = _dialect(raw) if kind == "delimited" else (Csv(), False)
     pictures = fitting_form(raw) if kind == "pictures" else None
     target = target or _usual_target(raw, kind)
     table = aside / "table.parquet"
@@ -362,18 +364,18 @@ def _draft(
         profile = profile_table(table, target, chosen.task)
     assumptions = assume(profile, target)
     screen.show(console, profile, assumptions)
-    unusual = {k: v for k, v in csv.model_dump().items() if v != getattr(USUAL, k)}
     draft = Draft(
         name,
         place.path,
         place.source,
-        Csv(**unusual),
+        csv,
         target,
         chosen,
         profile,
         assumptions,
         place.query,
         pictures,
+        doubt,
     )
     if not draft.used:
         raise ConfigError(
@@ -385,6 +387,18 @@ def _draft(
     page = aside / "profile.html"
     write_page(page, name, table, profile, target, chosen.task, assumptions)
     return draft
+
+
+def _dialect(raw: Path) -> tuple[Csv, bool]:
+    """What is unusual about a text table, and whether its thousands marks are an assumption.
+
+    Where 1,234 may be both, ingest leaves the column text; here it is taken for a thousand and
+    more, and that is said.
+    """
+    found = sniff_csv(raw)
+    settled = sniff_csv(raw, found)  # now with the decimal point as declared
+    unusual = {k: v for k, v in settled.model_dump().items() if v != getattr(USUAL, k)}
+    return Csv(**unusual), settled.thousands != found.thousands
 
 
 def _usual_target(raw: Path, kind: str) -> str | None:
@@ -462,6 +476,8 @@ def _warnings(draft: Draft) -> Iterator[str]:
         yield f"classes of fewer than {FEW_ROWS} rows: {', '.join(few[:6])}"
     if draft.uneven:
         yield f"the rarest class has {draft.rarest:.1%} of the rows: see training.class_weight"
+    if draft.doubt:
+        yield "numbers such as 1,234 are taken for a thousand and more; the file says how not to"
     for assumed in draft.left_out:
         if assumed.kind == "text":
             yield f"{assumed.name} is free text and left out; the file says how to take it in"

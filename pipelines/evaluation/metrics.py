@@ -165,7 +165,8 @@ def _f1_macro(truth: Array, outputs: Array) -> float:
 
 def _log_loss(truth: Array, outputs: Array) -> float:
     right = outputs[np.arange(len(truth)), truth.astype(np.int64)]
-    return float(-np.log(np.clip(right, SMALLEST_PROBABILITY, 1)).mean())
+    losses = -np.log(np.clip(right, SMALLEST_PROBABILITY, 1))
+    return float(losses.mean()) + 0.0  # never a minus zero
 
 
 def _brier(truth: Array, outputs: Array) -> float:

@@ -79,6 +79,7 @@ class Draft:
         source: where the data come from, if not from this machine.
         csv: the dialect that was found out, for text tables.
         query: SQL, where the source is a database.
+        doubt: whether thousands marks might be decimal ones.
         pictures: the form to bring pictures to, where files of them are read; and why.
         target: name of a column.
         task: and why.
@@ -96,6 +97,7 @@ class Draft:
     assumptions: Sequence[Assumption]
     query: str | None = None
     pictures: tuple[Pictures, str] | None = None
+    doubt: bool = False
 
     @property
     def picture(self) -> ColumnProfile | None:
@@ -163,7 +165,8 @@ def _data(draft: Draft) -> Iterator[str]:
     found = draft.csv.model_dump(exclude_none=True)
     if found:
         inside = ", ".join(f"{key}: {_flow(value)}" for key, value in found.items())
-        lines.append((f"csv: {{{inside}}}", "as it was found out"))
+        why = 'is 1,234 less than 2? Then decimal: "," instead of thousands' if draft.doubt else ""
+        lines.append((f"csv: {{{inside}}}", why or "as it was found out"))
     if draft.pictures:
         form, why = draft.pictures
         inside = ", ".join(f"{key}: {value}" for key, value in form.model_dump().items())

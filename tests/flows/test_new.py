@@ -26,8 +26,9 @@ from pipelines.config import (
     Project,
     load_experiment,
 )
-from pipelines.config.sections import Pictures
+from pipelines.config.sections import Csv, Pictures
 from pipelines.ingestion.readers.picture_sizes import fitting_form
+from pipelines.ingestion.table import ingest_file
 from pipelines.ingestion.versions import DataState, data_state
 from pipelines.profiling import page_digest
 from tests.conftest import Run, git
@@ -55,6 +56,21 @@ def customers(file: Path, rows: int = 300) -> Path:
     file.parent.mkdir(exist_ok=True)
     frame.to_csv(file, sep=";", index=False, encoding="cp949")
     return file
+
+
+def test_marks_that_may_be_of_thousands_are_taken_for_them_and_it_is_said(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fees = RNG.integers(1000, 99999, 100)
+    lines = [f"{fee:,};{'a' if fee > 50000 else 'b'}" for fee in fees]
+    (tmp_path / "a.csv").write_text("\n".join(["fee;y", *lines]))
+    make("marks", tmp_path / "a.csv", target="y")
+    document = load_experiment(project, "marks").document
+    assert document.data.csv == Csv(delimiter=";", thousands=",")
+    assert document.schema_.columns["fee"].type == "integer"
+    assert "taken for a thousand" in capsys.readouterr().out
+    ingest_file(project.root / document.data.path, tmp_path / "t.parquet", document.data)
+    assert pd.read_parquet(tmp_path / "t.parquet")["fee"].tolist() == fees.tolist()
 
 
 @pytest.fixture
@@ -130,7 +146,7 @@ def test_an_address_stands_in_the_file_as_the_source(project: Project) -> None:
     ],
 )
 def test_the_data_of_an_address_are_called_as_there(address: str, file: str) -> None:
-    assert module._place(Project(Path()), "churn", address).path == f"data/churn/{file}"
+    assert module._place(Project(Path()), "churn", address, None).path == f"data/churn/{file}"
 
 
 def test_a_file_of_the_project_is_a_source_too(project: Project) -> None:
