@@ -70,7 +70,8 @@ class StageState:
 def _opened(project: Project) -> Iterator[Any]:
     """The repository under DVC's lock; its own methods may take the lock again."""
     project.require_git()
-    logging.getLogger("dvc").setLevel(logging.CRITICAL)  # below it, DVC draws progress bars
+    for package in ("dvc", "dvc_objects", "dvc_data"):
+        logging.getLogger(package).setLevel(logging.CRITICAL)  # below it, DVC draws progress bars
     try:
         with (
             _remotes_packages(),
