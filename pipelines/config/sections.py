@@ -112,10 +112,12 @@ class Data(Section):
             raise ValueError("query goes with the address of a database as source")
         if self.query is None and kind == "database":
             raise ValueError("source is a database: query must say what to select")
-        if kind == "database" and holds_password(str(self.source)):
-            raise ValueError(
-                "source has a password in it; take it out and set GRISTMILL_SQL_PASSWORD"
-            )
+        if kind is not None and holds_password(str(self.source)):  # git and dvc.lock would keep it
+            place = {
+                "database": "set GRISTMILL_SQL_PASSWORD",
+                "web": "put the login for the host into ~/.netrc",
+            }.get(kind, "set the store's own variables, such as AWS_SECRET_ACCESS_KEY")
+            raise ValueError(f"source has a password in it; take it out and {place}")
         return self
 
     @property

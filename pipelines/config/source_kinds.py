@@ -30,8 +30,10 @@ FORMS = ", ".join(kind.form for kind in SOURCES)
 DATABASES = ("postgresql", "sqlite", "mysql", "mariadb", "mssql", "oracle", "duckdb", "snowflake")
 """The dialects that are known by name; with `data.query` any other one of SQLAlchemy's goes."""
 
-PASSWORDS = ("password", "passwd", "pwd", "sslpassword", "token", "access_token")
-"""Keys of an address's query that hold a secret."""
+SECRET_KEY = re.compile(
+    r"password|passwd|pwd|token|secret|signature|(api|access|service)_?key|sig", re.IGNORECASE
+)
+"""In the keys of an address's query; `sig` only as a whole."""
 
 
 def source_kind(source: str, query: str | None = None) -> str:
@@ -49,8 +51,15 @@ def source_kind(source: str, query: str | None = None) -> str:
 
 
 def holds_password(source: str) -> bool:
-    """Whether a database's address has a password in it."""
-    rest = source.partition("://")[2]
+    """Whether an address has a password, a token or a signature in it."""
+    scheme, _, rest = source.partition("://")
     if re.match(r"[^:/]*:[^@]*@", rest):  # as SQLAlchemy reads it
         return True
-    return any(key.lower() in PASSWORDS for key, _ in parse_qsl(rest.partition("?")[2]))
+    if scheme.lower() in ("http", "https") and re.match(r"[^/?#]+@", rest):  # a lone token
+        return True
+    return any(_names_a_secret(key) for key, _ in parse_qsl(rest.partition("?")[2]))
+
+
+def _names_a_secret(key: str) -> bool:
+    found = SECRET_KEY.search(key)
+    return found is not None and (found[0].lower() != "sig" or key.lower() == "sig")
