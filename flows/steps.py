@@ -412,7 +412,7 @@ def draw_pictures(searched: Searched, evaluation: Evaluation) -> list[Path]:
 
             made.append(folder / "gallery.png")
             every = read_predictions(evaluation.predictions)
-            gallery(made[-1], run.build / "test" / "rows.parquet", every, picture)
+            gallery(made[-1], evaluation.raw, every, picture)
         for file in made:
             run.tracker.log_file(file, "plots")
         words.append(", ".join(file.name for file in made))

@@ -48,6 +48,7 @@ def depends_on(stage: str, module: str) -> bool:
     return any(str(place) in STAGES[stage]["do"]["deps"] for place in (path, *path.parents))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", MODULES)
 def test_a_stage_depends_on_every_module_of_which_it_runs_a_function(
     reproduced: Project, tmp_path: Path, stage: str

@@ -35,6 +35,7 @@ class Evaluation:
         seen: how many of them were left out, because a training row has the very same features.
         model: the `.keras` file.
         predictions: Parquet, a row each.
+        raw: Parquet, the test rows as they came in, in the order of the predictions.
         scored: whether the test rows were read now, and not in an earlier run.
     """
 
@@ -43,6 +44,7 @@ class Evaluation:
     rows: int
     model: Path
     predictions: Path
+    raw: Path
     scored: bool
     seen: int = 0
 
@@ -113,6 +115,7 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
         seen=len(predictions.truth) - len(unseen.truth),
         model=model,
         predictions=stored,
+        raw=test / "rows.parquet",
         scored=scored,
     )
 

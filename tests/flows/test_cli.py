@@ -362,6 +362,7 @@ def test_yaml_is_read_as_yaml_1_2(tiny: Project, gristmill: Run) -> None:
     assert "one_of: [no, yes]" in shown  # texts, not false and true
 
 
+@pytest.mark.slow
 def test_the_report_of_refused_data_lies_where_the_error_says(
     tiny: Project, gristmill: Run
 ) -> None:

@@ -26,6 +26,7 @@ def test_readme_and_command_line_list_every_format_and_source() -> None:
         assert source.form.split("@")[0] in readme
 
 
+@pytest.mark.slow
 def test_a_refresh_says_what_changed_and_what_to_type(versioned: Project, gristmill: Run) -> None:
     write(versioned.root.parent / "new.csv", [*ROWS[1:40], "0.5,1,no"], "a,b,label")
     said = gristmill("data", "refresh", "tiny", "--data", "../new.csv", check=True).stdout

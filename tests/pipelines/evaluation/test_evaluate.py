@@ -177,6 +177,7 @@ sys.addaudithook(note)
 """
 
 
+@pytest.mark.slow
 def test_the_processes_that_train_open_no_test_row_before_the_final_evaluation(
     home: Project, tmp_path: Path
 ) -> None:

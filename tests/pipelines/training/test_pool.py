@@ -201,6 +201,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("then", ["sys.stdin.read()", "pool.close(); break"])
 def test_no_process_outlives_a_parent_that_is_killed_or_a_pool_that_is_closed(
     home: Project, tmp_path: Path, then: str
