@@ -1,4 +1,4 @@
-"""Files and folders as wholes: compared, swapped, held inside `data/`."""
+"""What DVC would pin is held inside `data/`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.config import InputError, Project
-from pipelines.ingestion.content import check_links, same_content, swapped
-
-FILES = {"cat/1.png": "one", "dog/2.png": "two"}
+from pipelines.ingestion.content import check_links
 
 
 def make(folder: Path, files: dict[str, str]) -> Path:
@@ -17,45 +15,6 @@ def make(folder: Path, files: dict[str, str]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
     return folder
-
-
-@pytest.mark.parametrize(
-    ("other", "same"),
-    [
-        (FILES, True),
-        (FILES | {"dog/2.png": "owt"}, False),
-        (FILES | {"dog/3.png": "two"}, False),
-        ({"cat/1.png": "one"}, False),
-    ],
-)
-def test_folders_are_the_same_when_names_and_bytes_are(
-    tmp_path: Path, other: dict[str, str], same: bool
-) -> None:
-    one, two = make(tmp_path / "a", FILES), make(tmp_path / "b", other)
-    assert same_content(one, two) is same
-    assert same_content(two, one) is same
-    assert not same_content(one, tmp_path / "absent")
-    assert not same_content(one, two / "cat" / "1.png")
-
-
-@pytest.mark.parametrize("old", ["a folder", "a file", "nothing"])
-def test_what_was_there_comes_back_after_an_error(tmp_path: Path, old: str) -> None:
-    target = tmp_path / "data" / "set"
-    if old == "a folder":
-        make(target, FILES)
-    elif old == "a file":
-        make(target.parent, {"set": "old"})
-    before = {p: p.read_text() for p in tmp_path.rglob("*") if p.is_file()}
-    new = make(tmp_path / "new", {"x": "y"})
-
-    def interrupted() -> None:
-        with swapped(new, target, tmp_path / "before"):
-            assert (target / "x").read_text() == "y"
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert {p: p.read_text() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
 @pytest.mark.parametrize("what", ["set", "set/a.csv", "set/deep/a.csv"])
