@@ -24,9 +24,16 @@ class Rehearsal:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._process: subprocess.Popen[str] | None = None
+        self._stopped = False
 
     def warm_up(self) -> None:
-        """Starts the process; returns at once."""
+        """Starts the process; returns at once.
+
+        Raises:
+            EnvironmentFault: it was stopped. A thread that outlives Ctrl-C must not start another.
+        """
+        if self._stopped:
+            raise EnvironmentFault("the rehearsal was stopped")
         if self._process is not None:
             return
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
@@ -76,7 +83,8 @@ class Rehearsal:
             return pd.read_parquet(answers)
 
     def stop(self) -> None:
-        """Ends the process."""
+        """Ends the process for good."""
+        self._stopped = True
         if self._process is not None:
             self._process.kill()
             self._process.communicate()

@@ -4,13 +4,17 @@ Run by path, never imported. It reads one request a line from standard input and
 """
 
 import json
+import os
+import select
 import sys
+import threading
 import time
 import warnings
 
 
 def main() -> None:
     """Imports what a package needs, says that it is ready, then serves requests until the end."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     warnings.simplefilter("ignore")
     replies, sys.stdout = sys.stdout, sys.stderr  # a package may print what it likes
     import logging
@@ -41,6 +45,14 @@ def main() -> None:
             reply = {"error": f"{type(error).__name__}: {error}"[:1500]}
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when nobody holds the other end of standard input, whatever it is at."""
+    ears = select.poll()
+    ears.register(sys.stdin.fileno(), 0)  # 0: of nothing but the hang-up
+    ears.poll()
+    os._exit(9)
 
 
 if __name__ == "__main__":

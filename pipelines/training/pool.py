@@ -39,9 +39,16 @@ class Pool:
         self._context = multiprocessing.get_context("forkserver")
         self._workers: list[tuple[BaseProcess, connection.Connection]] = []
         self._threads = 0
+        self._closed = False
 
     def warm_up(self) -> None:
-        """Lets TensorFlow be imported in the background; returns at once."""
+        """Lets TensorFlow be imported in the background; returns at once.
+
+        Raises:
+            EnvironmentFault: it was closed. A thread that outlives Ctrl-C must start nothing.
+        """
+        if self._closed:
+            raise EnvironmentFault("the workers were stopped")
         os.environ.update(QUIET)
         self._context.set_forkserver_preload(
             ["tensorflow", "keras", "pipelines.training.worker", "pipelines.training.trial"]
@@ -115,7 +122,8 @@ class Pool:
         self._workers.clear()
 
     def close(self) -> None:
-        """Ends the workers, and the process that they fork from even while it is importing."""
+        """Ends the workers for good, and the process that they fork from even while it imports."""
+        self._closed = True
         self.stop()
         for child in psutil.Process().children():
             with suppress(psutil.NoSuchProcess):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -136,7 +137,10 @@ def is_at_work(words: str) -> bool:
 
 def left_as_it_should_be(project: Project) -> None:
     """No process, no half written file, nothing that says it were still running."""
-    until(lambda: not processes_of(project), "the end of all processes", 5)
+    end = time.monotonic() + 5
+    while time.monotonic() < end and processes_of(project):
+        time.sleep(0.05)
+    assert processes_of(project) == []
     assert left_aside(project) == []
     assert mlflow_runs(project, "RUNNING") == 0
     assert flow_states(project)[-1] in ("CRASHED", "CANCELLED", "FAILED")

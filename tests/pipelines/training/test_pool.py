@@ -201,6 +201,15 @@ if __name__ == "__main__":
 """
 
 
+def test_a_closed_pool_starts_nothing_for_a_thread_that_still_asks(home: Project) -> None:
+    pool = Pool(home.root / "workers.log")
+    pool.close()
+    before = psutil.Process().children()
+    with pytest.raises(EnvironmentFault, match="stopped"):
+        searched(home, write_experiment(home), pool)
+    assert psutil.Process().children() == before
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("then", ["sys.stdin.read()", "pool.close(); break"])
 def test_no_process_outlives_a_parent_that_is_killed_or_a_pool_that_is_closed(
