@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from flows.accepted import DISTRIBUTIONS, DRIFT, FOLDER, check_drift
 from flows.freshness import check_fresh
 from flows.outcome import Outcome, done_lines
-from flows.plan import TrialPlan, make_plan, plan_each, plan_trials, run_key, score_words
+from flows.plan import TrialPlan, make_plan, plan_each, plan_trials, run_key
 from flows.session import Session, current
+from flows.watch import Watch
 from pipelines.config import GristmillError, read_json, redact
 from pipelines.evaluation import Evaluation, evaluate
 from pipelines.ingestion import versions
@@ -33,7 +34,6 @@ from pipelines.tracking import tags as names
 from pipelines.tracking.lineage import git_state
 from pipelines.tracking.runs import DataInput, fetch_artifact
 from pipelines.training import (
-    Epoch,
     Point,
     Trial,
     TrialResult,
@@ -217,55 +217,14 @@ def _refit(run: Session, plan: TrialPlan) -> TrialResult:
 
 
 def _train(run: Session, new: Sequence[Trial]) -> dict[str, TrialResult]:
-    objective = run.experiment.document.objective
-    inputs = cache(lambda fold: trial_inputs(run, fold))
     by_key = {trial.key: trial for trial in new}
-    open_runs: dict[str, str] = {}
     results: dict[str, TrialResult] = {}
-
-    def opened(key: str) -> str:
-        if key not in open_runs:
-            trial = by_key[key]
-            params = {**trial.recipe.parameters, **_flat(trial), "seed": trial.recipe.training.seed}
-            open_runs[key] = run.tracker.start_trial(key, trial.name, params, trial.parts)
-            run.tracker.log_data(inputs(trial.fold), open_runs[key])
-        return open_runs[key]
-
+    watch = Watch(run, len(by_key), cache(lambda fold: trial_inputs(run, fold)))
     for message in run_search(run.project, run.experiment, list(by_key.values()), run.pool):
-        trial_run = opened(message.key)
-        name = by_key[message.key].name
-        if isinstance(message, Epoch):
-            run.screen.now(
-                f"search {len(results)}/{len(by_key)}  {name}  "
-                f"epoch {message.number}  {score_words(message.logs, objective)}"
-            )
-            continue
-        results[message.key] = message
-        folder = run.build / "trials" / message.key
-        files = [folder / "weights.npz", folder / "result.json"]
-        run.tracker.finish_trial(trial_run, asdict(message), [f for f in files if f.exists()])
-        run.screen.say(f"    {_trial_line(name, message, objective)}")
+        watch.take(by_key[message.key], message)
+        if isinstance(message, TrialResult):
+            results[message.key] = message
     return results
-
-
-def _trial_line(name: str, result: TrialResult, objective: str) -> str:
-    if result.status == "failed":
-        return f"{name:30s} failed: {result.error}"[:200]
-    score = score_words(result.scores, objective)
-    return f"{name:30s} {score:21s} {result.epochs:3d} epochs {result.seconds:5.1f} s"
-
-
-def _flat(trial: Trial) -> dict[str, Any]:
-    training = trial.recipe.training
-    ((optimizer, _),) = training.optimizer.items()
-    return {
-        "training.optimizer": optimizer,
-        "training.batch_size": training.batch_size,
-        "training.epochs": training.epochs,
-        "training.loss": training.loss or "by the task",
-        "training.threads": trial.threads,
-        "features.scale": trial.recipe.features.scale,
-    }
 
 
 def describe_run(run: Session, digests: Mapping[str, str], plans: Sequence[TrialPlan]) -> None:

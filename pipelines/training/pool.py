@@ -5,8 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.forkserver
 import os
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
@@ -57,30 +56,40 @@ class Pool:
             multiprocessing.forkserver.ensure_running()
 
     def train(
-        self, requests: Sequence[Train], workers: int, threads: int
+        self, feed: Callable[[], Train | None], workers: int, threads: int
     ) -> Iterator[Epoch | Done]:
-        """Carries out all requests, side by side; yields what the workers report.
+        """Carries out requests, side by side; yields what the workers report.
 
         A worker that dies is reported as a failed request, and another takes its place.
+
+        Args:
+            feed: asked for a request whenever a worker has none; None for nothing now. It is asked
+                again when a request is done, and all ends when none is left.
+            workers: processes at most.
+            threads: of each.
         """
-        self._ready(min(workers, len(requests)), threads)
+        self._ready(0, threads)
         busy: dict[connection.Connection, Train] = {}
         try:
-            yield from self._share(deque(requests), busy, workers)
+            yield from self._share(feed, busy, workers)
         finally:
             if busy:  # cut short: what the workers still say must not reach a later request
                 self.stop()
 
     def _share(
-        self, waiting: deque[Train], busy: dict[connection.Connection, Train], workers: int
+        self,
+        feed: Callable[[], Train | None],
+        busy: dict[connection.Connection, Train],
+        workers: int,
     ) -> Iterator[Epoch | Done]:
-        idle = [channel for _, channel in self._workers[:workers]]
-        while waiting or busy:
-            while waiting and idle:
-                channel = idle.pop(0)
-                busy[channel] = waiting.popleft()
+        while True:
+            while len(busy) < workers and (request := feed()) is not None:
+                channel = self._idle(busy)
+                busy[channel] = request
                 with suppress(BrokenPipeError):  # it died just now, as reading it will show
-                    channel.send(busy[channel])
+                    channel.send(request)
+            if not busy:
+                return
             ready = connection.wait(list(busy))
             for channel in [channel for channel in busy if channel in ready]:
                 try:
@@ -88,12 +97,15 @@ class Pool:
                 except (EOFError, ConnectionResetError):
                     lost = busy.pop(channel)
                     yield Done(lost.key, f"its process ended: {self._replace(channel)}")
-                    idle.append(self._workers[-1][1])
                     continue
                 if isinstance(message, Done):
                     busy.pop(channel)
-                    idle.append(channel)
                 yield message
+
+    def _idle(self, busy: Collection[connection.Connection]) -> connection.Connection:
+        """The channel of a worker without a request; a new one's when all have one."""
+        self._ready(len(busy) + 1, self._threads, busy)
+        return next(channel for _, channel in self._workers if channel not in busy)
 
     def export(self, request: Export, threads: int) -> None:
         """Has a worker write a trained model and its outputs.
@@ -130,13 +142,15 @@ class Pool:
                 if "multiprocessing.forkserver" in " ".join(child.cmdline()):
                     child.kill()
 
-    def _ready(self, count: int, threads: int) -> None:
+    def _ready(
+        self, count: int, threads: int, busy: Collection[connection.Connection] = ()
+    ) -> None:
         if threads != self._threads:
             self.stop()
             self._threads = threads
         # The channel of a dead worker ends at once; the server that it was forked from, and so
         # is_alive(), hears of it later. One that has nothing to do says nothing.
-        dead = [worker for worker in self._workers if worker[1].poll()]
+        dead = [w for w in self._workers if w[1] not in busy and w[1].poll()]
         self._workers = [worker for worker in self._workers if worker not in dead]
         for _, channel in dead:
             channel.close()

@@ -53,7 +53,8 @@ def run_search(
     ]
     threads = max((trial.threads for trial in trials), default=1)
     workers = experiment.document.search.workers or max(1, cores() // threads)
-    for message in pool.train(requests, workers, threads):
+    waiting = iter(requests)
+    for message in pool.train(lambda: next(waiting, None), workers, threads):
         if isinstance(message, Epoch):
             yield message
         else:
