@@ -18,8 +18,8 @@ READY := .venv/ready-$(TF)-$(VERSION)
 LOCK_cpu := requirements.lock
 LOCK_gpu := requirements-gpu.lock
 LOCK := $(LOCK_$(TF))
-SIZE_cpu := 2.7 GB
-SIZE_gpu := 7.4 GB
+SIZE_cpu := 2.9 GB
+SIZE_gpu := 7.6 GB
 
 # The uv on PATH, else one of our own, by pip, at the version and hashes of the lock.
 OWN_UV := .uv/$(VERSION)/bin/uv
@@ -63,7 +63,7 @@ types: $(READY) ## types
 
 # Versions stay as they are in the lock unless ARGS=--upgrade. The Python is named because the
 # result must not depend on the one that runs.
-compile = .venv/bin/uv -q pip compile pyproject.toml --extra dev --extra team --universal \
+compile = .venv/bin/uv -q pip compile pyproject.toml --extra dev --extra ray --extra team --universal \
   --python-version $(firstword $(SUPPORTED)) --generate-hashes \
   --no-emit-index-url --no-annotate --no-header $(ARGS)
 locks = $(compile) -o "$(1)/requirements.lock" && $(compile) --overrides overrides-gpu.txt \
