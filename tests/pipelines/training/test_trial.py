@@ -61,6 +61,12 @@ class Lab:
         return request.folder
 
 
+@pytest.fixture
+def every_epoch_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.training.trial.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("pipelines.training.trial.SAVE_SHARE", np.inf)
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     return Lab(tmp_path_factory.mktemp("lab") / "project")
@@ -144,7 +150,7 @@ def test_trials_on_one_program_are_the_same_in_any_order(lab: Lab) -> None:
     ]
     lab.bench = Bench()
     forward = [lab.run(recipe) for recipe in recipes]
-    assert len(lab.bench._programs) == 1
+    assert len(lab.bench.programs) == 1
     lab.bench = Bench()
     backward = [lab.run(recipe) for recipe in reversed(recipes)]
     for one, other in zip(forward, reversed(backward), strict=True):
@@ -164,11 +170,11 @@ def crash_after(epochs: int) -> Any:
     return note
 
 
+@pytest.mark.usefixtures("every_epoch_saved")
 @pytest.mark.parametrize("stopping", [None, {"patience": 5}, {"patience": 5, "baseline": 0.001}])
 def test_an_interrupted_trial_goes_on_to_the_same_end(
-    lab: Lab, stopping: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, stopping: dict[str, Any] | None
 ) -> None:
-    monkeypatch.setattr("pipelines.training.trial.SAVE_EVERY", 0.0)
     rate = {"Adam": {"learning_rate": 0.3}}
     recipe = lab.recipe(epochs=9, early_stopping=stopping, optimizer=rate)
     whole = lab.run(recipe)
@@ -184,10 +190,10 @@ def test_an_interrupted_trial_goes_on_to_the_same_end(
     assert result_of(folder).stopped_early is (stopping is not None)
 
 
+@pytest.mark.usefixtures("every_epoch_saved")
 def test_an_interrupted_trial_with_embeddings_and_weights_goes_on_to_the_same_end(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("pipelines.training.trial.SAVE_EVERY", 0.0)
     monkeypatch.setattr(lab, "data", lab.embedded())
     recipe = lab.recipe(epochs=4, class_weight="balanced")
     whole = lab.run(recipe)
@@ -258,7 +264,7 @@ def test_a_result_satisfies_budgets_that_lead_to_the_same_end(
 
 def test_run_trial_gives_what_it_wrote(lab: Lab, tmp_path: Path) -> None:
     recipe = lab.recipe(epochs=1)
-    program = lab.bench._program(lab.request(recipe))
+    program = lab.bench.programs.program(recipe, lab.data, lab.project.experiments)
     result = run_trial("k" * 32, recipe, program, tmp_path, lambda number, logs: None)
     assert result == read_result(tmp_path)
     assert result.weights == program.model.count_params()
