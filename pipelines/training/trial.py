@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -224,14 +223,14 @@ def _load(file: Path, program: Any, watching: Mapping[str, Any], budget: int) ->
     if not program.resumable or not file.is_file():
         return _State()
     try:
-        with np.load(file, allow_pickle=False) as saved:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as saved:
             arrays = {name: saved[name] for name in saved.files}
         about = json.loads(arrays.pop("about").tobytes())
         values = [arrays[f"variable {i}"] for i in range(len(program.variables))]
         remembered = {name: about["callbacks"][name] for name in watching}
         state = _State(*(about[part] for part in STATE))
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        return _State()  # half-written, or of another version: the trial starts again
+    except Exception:  # half-written or spoilt, in whatever way: the trial starts again
+        return _State()
     if state.epoch > budget:
         return _State()
     for variable, value in zip(program.variables, values, strict=True):
