@@ -22,6 +22,8 @@ CHUNK = 128 * 2**20
 ALIGNMENT = 64
 """Bytes at a multiple of which TensorFlow wants memory that it did not allocate to begin."""
 
+ADVISED = hasattr(mmap, "MADV_RANDOM") and hasattr(mmap, "MADV_WILLNEED")
+
 Parts = tuple[Any, ...]
 
 
@@ -34,9 +36,8 @@ def open_array(file: Path) -> npt.NDArray[Any]:
     """
     fits = file.stat().st_size <= MEMORY_SHARE * psutil.virtual_memory().available
     array: npt.NDArray[Any] = np.load(file, mmap_mode="c" if fits else "r")
-    mapped = getattr(array, "_mmap", None)
-    if mapped is not None and not fits and hasattr(mmap, "MADV_RANDOM"):
-        mapped.madvise(mmap.MADV_RANDOM)
+    if not fits and isinstance(array.base, mmap.mmap) and ADVISED:
+        array.base.madvise(mmap.MADV_RANDOM)  # pages around a row are of no use to its batch
     return array
 
 
@@ -93,7 +94,19 @@ def _read(parts: Parts, rows: npt.NDArray[np.int32]) -> tuple[Any, Parts]:
     places = np.argsort(rows)
     order = np.empty_like(rows)
     order[places] = np.arange(len(rows), dtype=np.int32)
+    for part in parts:
+        _ask_for(part, rows[places])
     return tf.constant(order), tuple(tf.constant(part[rows[places]]) for part in parts)
+
+
+def _ask_for(part: npt.NDArray[Any], rows: npt.NDArray[np.int32]) -> None:
+    """Has the system read rows of a mapped file all at once, not each when it is come to."""
+    if not (ADVISED and isinstance(part, np.memmap) and isinstance(part.base, mmap.mmap)):
+        return
+    size = part.nbytes // len(part)
+    for first in (part.offset + rows.astype(np.int64) * size).tolist():
+        page = first - first % mmap.PAGESIZE
+        part.base.madvise(mmap.MADV_WILLNEED, page, first + size - page)
 
 
 def _shared(part: npt.NDArray[Any]) -> Any:
