@@ -36,8 +36,9 @@ def open_array(file: Path) -> npt.NDArray[Any]:
     """
     fits = file.stat().st_size <= MEMORY_SHARE * psutil.virtual_memory().available
     array: npt.NDArray[Any] = np.load(file, mmap_mode="c" if fits else "r")
-    if not fits and isinstance(array.base, mmap.mmap) and ADVISED:
-        array.base.madvise(mmap.MADV_RANDOM)  # pages around a row are of no use to its batch
+    mapped = _mapped(array)
+    if mapped is not None and not fits:
+        mapped.madvise(mmap.MADV_RANDOM)  # pages around a row are of no use to its batch
     return array
 
 
@@ -101,12 +102,19 @@ def _read(parts: Parts, rows: npt.NDArray[np.int32]) -> tuple[Any, Parts]:
 
 def _ask_for(part: npt.NDArray[Any], rows: npt.NDArray[np.int32]) -> None:
     """Has the system read rows of a mapped file all at once, not each when it is come to."""
-    if not (ADVISED and isinstance(part, np.memmap) and isinstance(part.base, mmap.mmap)):
+    mapped = _mapped(part)
+    if mapped is None:
         return
     size = part.nbytes // len(part)
-    for first in (part.offset + rows.astype(np.int64) * size).tolist():
+    start: int = getattr(part, "offset", 0)
+    for first in (start + rows.astype(np.int64) * size).tolist():
         page = first - first % mmap.PAGESIZE
-        part.base.madvise(mmap.MADV_WILLNEED, page, first + size - page)
+        mapped.madvise(mmap.MADV_WILLNEED, page, first + size - page)
+
+
+def _mapped(array: Any) -> mmap.mmap | None:
+    """The map of a whole file, where the system takes advice on it."""
+    return array.base if isinstance(array.base, mmap.mmap) and ADVISED else None
 
 
 def _shared(part: npt.NDArray[Any]) -> Any:
