@@ -188,7 +188,7 @@ REMEMBERED: dict[str, dict[str, Any]] = {
     "plateaus": {
         "optimizer": RISING,
         "early_stopping": {"patience": 4, "min_delta": 1.0, "restore_best_weights": False},
-        "reduce_lr_on_plateau": {"patience": 1, "cooldown": 2, "factor": 0.5, "min_delta": 0.05},
+        "reduce_lr_on_plateau": {"patience": 1, "cooldown": 2, "factor": 0.5, "min_delta": 10.0},
     },
     "a schedule": {
         "optimizer": {
@@ -241,6 +241,14 @@ def test_a_plateau_lowers_the_learning_rate_as_in_keras_fit(lab: Lab) -> None:
     assert result.history["learning_rate"] == history["learning_rate"]
     assert len({*result.history["learning_rate"]}) > 2
     assert "learning_rate" not in result.scores
+
+
+def test_averaged_weights_take_their_place_at_the_end_as_in_keras_fit(lab: Lab) -> None:
+    recipe = lab.recipe(epochs=2, optimizer={"Adam": {"use_ema": True, "ema_momentum": 0.9}})
+    folder = lab.run(recipe)
+    model, _ = fitted(lab, recipe, keras.callbacks.Callback())
+    for mine, theirs in zip(weights_of(folder), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_without_validation_rows_a_plateau_is_one_of_the_training_rows(
