@@ -10,32 +10,30 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pipelines
-from pipelines.config import Experiment, Project, normalised_source
+from flows.search import Past, Search, TrialPlan
+from pipelines.config import Experiment, Project, Scalar, normalised_source
 from pipelines.ingestion.versions import DataState, StageState, data_plan
-from pipelines.tracking import KnownRun, KnownTrial, known_run, known_trials, latest_trial_parts
+from pipelines.tracking import (
+    KnownRun,
+    KnownTrial,
+    known_run,
+    known_trials,
+    latest_trial_parts,
+    search_began,
+    tried,
+)
 from pipelines.training import (
     ALL_FOLDS,
     Trial,
     TrialResult,
     changed,
-    choose,
     points_of,
-    trials,
+    shared_parts,
+    trials_at,
 )
 
 JUDGING_MODULES = ("evaluation", "registry", "preparation/transform.py")
 JUDGING_PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy")
-
-
-@dataclass(frozen=True)
-class TrialPlan:
-    """A trial and whether it has to be trained."""
-
-    trial: Trial
-    state: str
-    reason: str
-    known: TrialResult | None
-    run_id: str
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,9 @@ class Plan:
         data: how the data on disk stand to the pin.
         parameters: what `params.yaml` has to learn first.
         stages: the data stages.
-        trials: None while the data that they depend on are still to be made.
+        trials: None while the data that they depend on are still to be made. Of a strategy whose
+            trials depend on each other those that are asked for so far.
+        remaining: trials at most that may be asked for once it is known what others came to.
         done: the earlier run that came to this very end, if there is one.
         refit: the winner on the rows of all folds; None without folds, or while it is not known
             who wins.
@@ -58,13 +58,14 @@ class Plan:
     trials: Sequence[TrialPlan] | None
     done: KnownRun | None
     refit: TrialPlan | None = None
+    remaining: int = 0
 
     @property
     def trains(self) -> bool:
         """Whether a trial has to be trained, as far as that is known."""
         if self.trials is None or (self.refit is not None and self.refit.known is None):
             return True
-        return any(trial.known is None for trial in self.trials)
+        return self.remaining > 0 or any(trial.known is None for trial in self.trials)
 
 
 def make_plan(project: Project, experiment: Experiment) -> Plan:
@@ -76,22 +77,21 @@ def make_plan(project: Project, experiment: Experiment) -> Plan:
     stages = _with_shared_cuts(project, experiment, found.stages)
     if data is not DataState.PINNED or parameters or any(stage.changes for stage in stages):
         return Plan(data, parameters, stages, None, None)
-    planned = plan_trials(project, experiment, digests)
-    key = run_key(experiment, [entry.trial for entry in planned], digests)
-    done = known_run(project, key)
-    refit = None if done is not None else _foreseen_refit(project, experiment, planned)
-    return Plan(data, parameters, stages, planned, done, refit)
+    search = search_of(project, experiment, digests)
+    if not experiment.document.search.is_adaptive:
+        search.advance()
+    done = known_run(project, run_key(experiment, search, digests))
+    if done is not None:
+        return Plan(data, parameters, stages, search.plans, done)
+    search.advance()
+    refit = _foreseen_refit(project, experiment, search)
+    return Plan(data, parameters, stages, search.plans, None, refit, search.remaining)
 
 
-def _foreseen_refit(
-    project: Project, experiment: Experiment, planned: Sequence[TrialPlan]
-) -> TrialPlan | None:
-    results = [plan.known for plan in planned if plan.known is not None]
-    if len(results) < len(planned):
+def _foreseen_refit(project: Project, experiment: Experiment, search: Search) -> TrialPlan | None:
+    if search.trains:
         return None
-    points = points_of([plan.trial for plan in planned], results)
-    best = choose([point.result for point in points], experiment.document.objective)
-    refit = next(point for point in points if point.trial.key == best.key).refit
+    refit = search.winner.refit
     return None if refit is None else plan_each(project, experiment, [refit])[0]
 
 
@@ -108,17 +108,52 @@ def _with_shared_cuts(
     ]
 
 
-def plan_trials(
+def search_of(
     project: Project, experiment: Experiment, digests: Mapping[str, str], *, force: bool = False
-) -> list[TrialPlan]:
-    """Each trial of the experiment: known, unfinished or new.
+) -> Search:
+    """The experiment's search, at its beginning.
 
     Args:
         digests: DVC's hashes of what the stages made.
-        force: take none as known.
+        force: take no trial as known.
     """
-    asked = trials(experiment, digests[f"build/{experiment.name}/training"])
-    return plan_each(project, experiment, asked, force=force)
+    shared = shared_parts(experiment, digests[f"build/{experiment.name}/training"])
+
+    def look(asked: Sequence[Trial]) -> list[TrialPlan]:
+        return plan_each(project, experiment, asked, force=force)
+
+    def past(key: str) -> Past:
+        return earlier_points(project, experiment, shared, key)
+
+    return Search(experiment, shared, look, past)
+
+
+def earlier_points(
+    project: Project, experiment: Experiment, shared: Mapping[str, str], key: str
+) -> Past:
+    """Points that were known before a search first began, and their objective.
+
+    Only trials that this experiment itself would train at their values: then the data, the code
+    and all other settings are the same.
+    """
+    known: dict[str, list[KnownTrial]] = {}
+    points: dict[str, Mapping[str, Scalar]] = {}
+    for past in tried(project, experiment.name, search_began(project, key)):
+        known.setdefault(past.trial.result["key"], []).append(past.trial)
+        try:
+            values = {n: v.read(past.parameters[n]) for n, v in experiment.space.items()}
+        except (KeyError, ValueError):  # tried without this parameter, or outside of its space
+            continue
+        points[repr(values)] = values
+    found: Past = []
+    for point in points.values():
+        asked = trials_at(experiment, shared, point)
+        satisfying = [_satisfying(trial, known.get(trial.key, [])) for trial in asked]
+        results = [_result(entry) for entry in satisfying if entry is not None]
+        if len(results) == len(asked):
+            (made,) = points_of(asked, results)
+            found.append((point, made.result.scores[experiment.document.objective]))
+    return sorted(found, key=repr)
 
 
 def plan_each(
@@ -131,7 +166,7 @@ def plan_each(
     for trial in asked:
         found = _satisfying(trial, known.get(trial.key, []))
         if found is not None:
-            result = TrialResult(**{**found.result, "history": {}})
+            result = _result(found)
             words = score_words(result.scores, experiment.document.objective)
             made.append(TrialPlan(trial, "known", words, result, found.run_id))
             continue
@@ -152,7 +187,7 @@ def score_words(scores: Mapping[str, float], objective: str) -> str:
     return f"{name} {scores.get(name, float('nan')):.4g}"
 
 
-def run_key(experiment: Experiment, asked: Sequence[Trial], digests: Mapping[str, str]) -> str:
+def run_key(experiment: Experiment, search: Search, digests: Mapping[str, str]) -> str:
     """What a run's decision depends on, as 32 hexadecimal digits."""
     document = experiment.document
     root = Path(pipelines.__path__[0])
@@ -163,7 +198,7 @@ def run_key(experiment: Experiment, asked: Sequence[Trial], digests: Mapping[str
     ]
     parts = {
         "experiment": experiment.name,
-        "trials": sorted((trial.key, trial.epochs) for trial in asked),
+        **search.identity,
         "objective": document.objective,
         "test": digests[f"build/{experiment.name}/test"],
         "evaluation": document.test_metrics,
@@ -175,7 +210,8 @@ def run_key(experiment: Experiment, asked: Sequence[Trial], digests: Mapping[str
 
 
 def _satisfying(trial: Trial, known: Sequence[KnownTrial]) -> KnownTrial | None:
-    for entry in known:
-        if TrialResult(**{**entry.result, "history": {}}).satisfies(trial.epochs):
-            return entry
-    return None
+    return next((entry for entry in known if _result(entry).satisfies(trial.epochs)), None)
+
+
+def _result(known: KnownTrial) -> TrialResult:
+    return TrialResult(**{**known.result, "history": {}})

@@ -11,9 +11,11 @@ from rich.table import Table
 
 from flows.outcome import Outcome, decision_lines
 from flows.screen import Screen
-from flows.steps import Searched
+from flows.steps import OPTIMISTIC, Searched
+from pipelines.config import Document
 from pipelines.evaluation import Evaluation
 from pipelines.registry import Registered
+from pipelines.training import Point, more_is_better
 
 MOST_TRIALS = 8
 
@@ -33,7 +35,7 @@ def show(
         table.add_row(f"… {hidden} more", "", "", "", "")
     screen.say("")
     screen.console.print(table)
-    for line in fold_lines(searched):
+    for line in [*fold_lines(searched), OPTIMISTIC]:
         screen.say(line)
     screen.say("")
     metrics = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
@@ -58,14 +60,19 @@ def time_line(times: Mapping[str, float], whole: float) -> str:
 
 
 def trial_rows(searched: Searched) -> list[dict[str, Any]]:
-    """A row a point of the grid, the winner first."""
+    """A row a point, the winner first, then those of the largest budget, the best first."""
     objective = _objective(searched)
     known = {plan.trial.point for plan in searched.plans}
     known -= {plan.trial.point for plan in searched.plans if not plan.known}
-    ranked = sorted(
-        searched.points,
-        key=lambda p: (p.result.key != searched.point.result.key, p.result.status != "finished"),
-    )
+    sign = -1 if more_is_better(objective) else 1
+
+    def order(point: Point) -> tuple[bool, bool, int, float]:
+        finished = point.result.status == "finished"
+        score = sign * point.result.scores[objective] if finished else 0.0
+        winner = point.trial.point == searched.point.trial.point
+        return not winner, not finished, -point.trial.epochs, score
+
+    ranked = sorted(searched.points, key=order)
     return [
         {
             "trial": point.trial.point,
@@ -73,7 +80,7 @@ def trial_rows(searched: Searched) -> list[dict[str, Any]]:
             "epochs": point.result.epochs,
             "seconds": f"{point.result.seconds:.1f}",
             "": "winner"
-            if point.result.key == searched.point.result.key
+            if point.trial.point == searched.point.trial.point
             else ("known" if point.trial.point in known else ""),
         }
         for point in ranked
@@ -81,14 +88,23 @@ def trial_rows(searched: Searched) -> list[dict[str, Any]]:
 
 
 def fold_lines(searched: Searched) -> list[str]:
-    """What the scores are with folds, and what became of the winner; nothing without."""
-    if searched.point.refit is None:
-        return []
-    folds = len(searched.plans) // len(searched.points)
-    return [
-        f"Scores are means over {folds} folds ± their deviation; the winner was then trained on "
-        f"the rows of all folds for {searched.winner.epochs} epochs, the median of their best."
-    ]
+    """What the scores of several trainings a point are, and what became of the winner."""
+    document = _document()
+    folds, repeats = document.split.folds, document.search.repeats
+    lines = []
+    if folds or repeats > 1:
+        over = [f"{folds} folds"] * bool(folds) + [f"{repeats} seeds"] * (repeats > 1)
+        lines.append(f"Scores are means over {' and '.join(over)} ± their deviation.")
+    if folds:
+        lines.append(
+            "The winner was then trained on the rows of all folds for "
+            f"{searched.winner.epochs} epochs, the median of their best."
+        )
+    elif repeats > 1:
+        lines.append("The winner's weights are those of the file's own seed, the first repeat.")
+    if searched.cut:
+        lines.append(f"max_time {document.search.max_time} ended the search; more would be new.")
+    return lines
 
 
 def metric_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
@@ -114,7 +130,7 @@ def markdown(
     lines += _markdown_table([*trials[0]], [[*row.values()] for row in trials])
     lines += [
         "",
-        "The validation score chose the winner, so it flatters it; report the test metrics.",
+        OPTIMISTIC,
         *fold_lines(searched),
         "",
         f"## {evaluation.measured:,} test rows",
@@ -131,6 +147,10 @@ def _markdown_table(heading: list[str], rows: Any) -> list[str]:
 
 
 def _objective(searched: Searched) -> str:
+    return _document().objective
+
+
+def _document() -> Document:
     from flows.session import current
 
-    return current().experiment.document.objective
+    return current().experiment.document

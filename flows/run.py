@@ -12,6 +12,7 @@ from flows.screen import Screen
 from pipelines.config import Experiment, Project
 from pipelines.ingestion.versions import DataState
 from pipelines.tracking.store import check_store
+from pipelines.training import strategy_of
 
 
 def run(project: Project, experiment: Experiment, force: bool) -> int:
@@ -97,19 +98,37 @@ def show(
             reasons = ["forced"]
         _line(say, stage.name, not reasons, _few(reasons) or "nothing changed")
         upstream = upstream or bool(reasons)
-    if plan.trials is None:
-        count = sum(1 for _ in experiment.points()) * (experiment.document.split.folds or 1)
-        _line(say, "search", False, f"{count} trials, once the data are there")
+    if not plan.trials:
+        _line(
+            say,
+            "search",
+            False,
+            _asked(experiment) + ", once the data are there" * (plan.trials is None),
+        )
     else:
         new = [trial for trial in plan.trials if trial.known is None]
-        _line(say, "search", not new, f"{len(new)} of {len(plan.trials)} trials to train")
+        words = f"{len(new)} of {len(plan.trials)} trials to train"
+        if plan.remaining:
+            words += f", then at most {plan.remaining} that depend on what these come to"
+        _line(say, "search", not (new or plan.remaining), words)
+        several = len({trial.trial.epochs for trial in plan.trials}) > 1
         for trial in [] if brief else plan.trials:
-            say(f"    {trial.trial.name:30s} {trial.state}: {trial.reason}")
+            budget = f" {trial.trial.epochs} epochs" if several else ""
+            say(f"    {trial.trial.name:30s}{budget} {trial.state}: {trial.reason}")
     if experiment.document.split.folds:
         known = plan.refit is not None and plan.refit.known is not None and not force
         why = "known" if known else "the best point, on the rows of all folds"
         _line(say, "refit", known, why)
     _line(say, "evaluate", False, "the winner on the test rows, package, gate, registry")
+
+
+def _asked(experiment: Experiment) -> str:
+    """The trials of a search whose data are not there yet."""
+    document = experiment.document
+    each = document.search.repeats * (document.split.folds or 1)
+    points = strategy_of(experiment).size
+    most = "at most " if document.search.is_adaptive else ""
+    return f"{most}{points * each} trials"
 
 
 def _line(say: object, name: str, skip: bool, why: str) -> None:

@@ -12,7 +12,8 @@ from typing import TypeVar
 from flows.accepted import DISTRIBUTIONS, DRIFT, FOLDER, check_drift
 from flows.freshness import check_fresh
 from flows.outcome import Outcome, done_lines
-from flows.plan import TrialPlan, make_plan, plan_each, plan_trials, run_key
+from flows.plan import make_plan, plan_each, run_key, search_of
+from flows.search import Search, TrialPlan
 from flows.session import Session, current
 from flows.watch import Watch
 from pipelines.config import GristmillError, read_json, redact
@@ -38,12 +39,19 @@ from pipelines.training import (
     Trial,
     TrialResult,
     choose,
-    points_of,
+    fed,
+    more_is_better,
     read_result,
-    run_search,
+    train_fed,
 )
 
 Result = TypeVar("Result")
+
+
+OPTIMISTIC = (
+    "The winner was chosen by its validation score, which therefore flatters it (best_…); "
+    "report the test metrics (test_…)."
+)
 
 
 @dataclass(frozen=True)
@@ -51,20 +59,27 @@ class Searched:
     """The outcome of a search.
 
     Attributes:
-        plans: all trials of the grid, known ones included.
-        points: the points of the grid.
+        plans: all trials that were asked for, known ones included.
+        points: the whole points, each with its largest budget.
+        comparable: the points of the budget that most points were trained with.
         point: the best one.
-        winner: its trial; with folds the one that was trained again on the rows of all of them.
+        winner: its trial; of repeats the first, which has the file's own seed; with folds the one
+            that was trained again on the rows of all of them.
         best: what the winner came to.
         run_id: MLflow's run of the winner, where an earlier run of the experiment trained it.
+        run_key: what the decision depends on.
+        cut: whether `max_time` ended it.
     """
 
     plans: tuple[TrialPlan, ...]
     points: tuple[Point, ...]
+    comparable: tuple[Point, ...]
     point: Point
     winner: Trial
     best: TrialResult
     run_id: str
+    run_key: str
+    cut: bool = False
 
 
 def take_snapshot() -> Snapshot:
@@ -176,31 +191,54 @@ def earlier_run() -> Outcome | None:
 
 
 def search() -> Searched:
-    """Trains the trials that are not known, and chooses."""
+    """Trains the trials that are asked for and not known, and chooses."""
     run = current()
+    document = run.experiment.document
     digests = versions.digests(run.project, run.experiment.name)
-    plans = plan_trials(run.project, run.experiment, digests, force=run.force)
-    new = [plan.trial for plan in plans if plan.known is None]
-    describe_run(run, digests, plans)
-    results = {plan.trial.key: plan.known for plan in plans if plan.known is not None}
-    if run.force:
-        for trial in new:
-            (run.build / "trials" / trial.key / "state.npz").unlink(missing_ok=True)
-    if new:
+    asked = search_of(run.project, run.experiment, digests, force=run.force)
+    asked.advance()
+    describe_run(run, digests, asked)
+    if asked.trains:
         with run.screen.step("search") as words:
-            results |= _train(run, new)
-            words.append(f"{len(new)} trained, {len(plans) - len(new)} known")
+            trained = _search(run, asked)
+            known = sum(result is not None for _, result in asked.results()) - trained
+            words.append(f"{trained} trained, {known} known")
+            if asked.cut:
+                words.append(f"(max_time {document.search.max_time} ended it)")
     else:
-        run.screen.skipped("search", f"all {len(plans)} trials are known")
-    points = points_of([p.trial for p in plans], [results[p.trial.key] for p in plans])
-    best = choose([point.result for point in points], run.experiment.document.objective)
-    point = next(point for point in points if point.trial.key == best.key)
+        run.screen.skipped("search", f"all {len(asked.plans)} trials are known")
+    note_search(run, asked)
+    point = asked.winner
     if point.refit is None:
-        plan = next(plan for plan in plans if plan.trial.key == best.key)
+        best = next(result for plan, result in asked.results() if plan.trial == point.trial)
+        plan = next(plan for plan in asked.plans if plan.trial == point.trial)
     else:
         (plan,) = plan_each(run.project, run.experiment, [point.refit], force=run.force)
         best = _refit(run, plan)
-    return Searched(tuple(plans), tuple(points), point, plan.trial, best, plan.run_id)
+    run_id = plan.run_id
+    if best is None:
+        raise LookupError(point.trial.key)
+    key = run_key(run.experiment, asked, digests)
+    points, comparable = tuple(asked.points), tuple(asked.comparable)
+    return Searched(
+        tuple(asked.plans), points, comparable, point, plan.trial, best, run_id, key, asked.cut
+    )
+
+
+def _search(run: Session, asked: Search) -> int:
+    """Trains what the search asks for; returns how many trials that were."""
+    fresh: set[str] = set()
+
+    def feed() -> Trial | None:
+        trial = asked.next()
+        if trial is not None and run.force and trial.key not in fresh:
+            _forget(run, trial)
+        fresh.update([trial.key] if trial else [])
+        return trial
+
+    asked.begin()
+    waiting = sum(plan.known is None for plan in asked.plans)
+    return len(_train(run, feed, asked.first.threads, waiting + asked.remaining, asked.take))
 
 
 def _refit(run: Session, plan: TrialPlan) -> TrialResult:
@@ -210,32 +248,69 @@ def _refit(run: Session, plan: TrialPlan) -> TrialResult:
         return plan.known
     with run.screen.step("refit") as words:
         if run.force:
-            (run.build / "trials" / plan.trial.key / "state.npz").unlink(missing_ok=True)
-        result = _train(run, [plan.trial])[plan.trial.key]
+            _forget(run, plan.trial)
+        (result,) = _train(run, fed([plan.trial]), plan.trial.threads, 1, lambda *_: None)
         words.append(f"on the rows of all folds, for {plan.trial.epochs} epochs")
     return choose([result], "loss")
 
 
-def _train(run: Session, new: Sequence[Trial]) -> dict[str, TrialResult]:
-    by_key = {trial.key: trial for trial in new}
-    results: dict[str, TrialResult] = {}
-    watch = Watch(run, len(by_key), cache(lambda fold: trial_inputs(run, fold)))
-    for message in run_search(run.project, run.experiment, list(by_key.values()), run.pool):
-        watch.take(by_key[message.key], message)
+def _forget(run: Session, trial: Trial) -> None:
+    (run.build / "trials" / trial.key / "state.npz").unlink(missing_ok=True)
+
+
+def _train(
+    run: Session,
+    feed: Callable[[], Trial | None],
+    threads: int,
+    most: int,
+    take: Callable[[Trial, TrialResult], None],
+) -> list[TrialResult]:
+    """Trains what is fed, at most so many trials; each result is recorded, then handed on."""
+    running: dict[str, Trial] = {}
+    results: list[TrialResult] = []
+    watch = Watch(run, most, cache(lambda fold: trial_inputs(run, fold)))
+
+    def fed_one() -> Trial | None:
+        trial = feed()
+        return None if trial is None else running.setdefault(trial.key, trial)
+
+    for message in train_fed(run.project, run.experiment, fed_one, threads, run.pool):
+        trial = running[message.key]
+        watch.take(trial, message)
         if isinstance(message, TrialResult):
-            results[message.key] = message
+            del running[message.key]
+            results.append(message)
+            take(trial, message)
     return results
 
 
-def describe_run(run: Session, digests: Mapping[str, str], plans: Sequence[TrialPlan]) -> None:
+def note_search(run: Session, asked: Search) -> None:
+    """What became of the search, and what of it may come out differently another time."""
+    known = sum(result is not None for _, result in asked.results())
+    reasons = []
+    if asked.cut:
+        reasons.append(f"max_time ended the search after {known} trials")
+    if asked.past:
+        reasons.append(f"{len(asked.past)} points of earlier searches fed the sampler")
+    run.tracker.log(
+        params={"search.trials": known, "search.points": len(asked.points)},
+        tags={names.NOT_REPEATABLE: "; ".join(reasons)} if reasons else {},
+    )
+    for reason in reasons:
+        warn(run, [f"the file alone does not repeat this search: {reason}"])
+
+
+def describe_run(run: Session, digests: Mapping[str, str], asked: Search) -> None:
     """Everything that the parent run must carry before anything can fail."""
     experiment, tracker = run.experiment, run.tracker
     git = git_state(run.project)
-    first = plans[0].trial
+    first, search = asked.first, experiment.document.search
     tags = {
         "mlflow.source.git.commit": git.commit,
         "gristmill.git.dirty": str(git.dirty).lower(),
-        "mlflow.note.content": experiment.document.description,
+        "mlflow.note.content": f"{experiment.document.description}\n\n{OPTIMISTIC}".strip(),
+        names.SELECTION: OPTIMISTIC,
+        **({names.SEARCH: asked.key} if search.is_adaptive else {}),
         **{f"dvc.{path}": digest for path, digest in digests.items()},
         **{
             f"version.{name}": first.parts[name]
@@ -244,8 +319,12 @@ def describe_run(run: Session, digests: Mapping[str, str], plans: Sequence[Trial
         },
     }
     params = {
-        "search.strategy": experiment.document.search.strategy,
-        "search.trials": len(plans),
+        "search.strategy": search.strategy,
+        **{
+            f"search.{name}": getattr(search, name)
+            for name in ("max_trials", "max_time", "seed", "sampler", "repeats")
+            if name in search.model_fields_set
+        },
         "search.objective": experiment.document.objective,
         "split.seed": experiment.document.split.seed,
         "training.seed": experiment.document.training.seed,
@@ -312,8 +391,9 @@ def final_evaluation(searched: Searched) -> Evaluation:
         folder = run.build / "trials" / searched.winner.key
         kept = read_result(folder)  # a trial's folder is one for all its budgets
         if kept is None or kept.epochs != searched.best.epochs:
+            known = plan_each(run.project, run.experiment, [searched.winner])[0]
             for name in ("weights.npz", "result.json"):
-                fetch_artifact(run.project, searched.run_id, name, folder)
+                fetch_artifact(run.project, searched.run_id or known.run_id, name, folder)
         made = interruptible(
             lambda: evaluate(run.project, run.experiment, searched.winner, run.pool)
         )
@@ -338,7 +418,7 @@ def final_evaluation(searched: Searched) -> Evaluation:
 
 
 def _over_folds(point: Point) -> dict[str, float]:
-    """The means and deviations of the scores; none without folds."""
+    """The means and deviations of the scores; none without folds and repeats."""
     means = {f"{name}_mean": point.result.scores[name] for name in point.deviations}
     return means | {f"{name}_deviation": value for name, value in point.deviations.items()}
 
@@ -365,6 +445,8 @@ def draw_pictures(searched: Searched, evaluation: Evaluation) -> list[Path]:
         else:
             made.append(folder / "confusion_matrix.png")
             plots.confusion_matrix(made[1], predictions)
+        searched_pictures, why_not = _search_pictures(run, searched, folder)
+        made += searched_pictures
         picture = read_json(run.build / "training" / "statistics.json").get("picture")
         if picture:
             from pipelines.evaluation.gallery import gallery
@@ -375,7 +457,29 @@ def draw_pictures(searched: Searched, evaluation: Evaluation) -> list[Path]:
         for file in made:
             run.tracker.log_file(file, "plots")
         words.append(", ".join(file.name for file in made))
+        words.append(f"({why_not})" if why_not else "")
     return made
+
+
+def _search_pictures(run: Session, searched: Searched, folder: Path) -> tuple[list[Path], str]:
+    """Parallel coordinates and importance where several parameters vary; else why there are not."""
+    space, objective = run.experiment.space, run.experiment.document.objective
+    if len(space) < 2:
+        return [], ""
+    from pipelines.evaluation import search_plots as plots
+
+    def scored(points: Sequence[Point]) -> list[plots.Scored]:
+        return [plots.Scored(p.trial.varied, p.result.scores.get(objective)) for p in points]
+
+    made = [folder / "parallel_coordinates.png"]
+    more = more_is_better(objective)
+    plots.parallel_coordinates(made[0], scored(searched.points), space, objective, more)
+    importance = plots.importance_of(scored(searched.comparable), space)
+    if isinstance(importance, str):
+        return made, importance
+    made.append(folder / "importance.png")
+    plots.importance_bars(made[1], importance, objective)
+    return made, ""
 
 
 def make_package(searched: Searched, evaluation: Evaluation) -> Package | Version:
@@ -421,10 +525,9 @@ def register(
             run.tracker.run_id,
             digests.get(f"data/{run.experiment.data.folder}", ""),
         )
-        key = run_key(run.experiment, [plan.trial for plan in searched.plans], digests)
         run.tracker.log(
             tags={
-                names.RUN_KEY: key,
+                names.RUN_KEY: searched.run_key,
                 names.DECISION: decision.outcome,
                 names.REASONS: "; ".join(decision.reasons),
                 names.MODEL: made.model,

@@ -39,6 +39,7 @@ class Watch:
             )
             return
         self._done += 1
+        del self._open[trial.key]  # a larger budget of the same key is another run
         folder = self._run.build / "trials" / trial.key
         files = [folder / "weights.npz", folder / "result.json"]
         self._run.tracker.finish_trial(run_id, asdict(message), [f for f in files if f.exists()])

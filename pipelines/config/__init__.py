@@ -18,7 +18,9 @@ from pipelines.config.experiment import (
 from pipelines.config.files import file_digest, read_json, write_json, writing
 from pipelines.config.names import CLASSIFICATION_METRICS, REGRESSION_METRICS, nearest
 from pipelines.config.project import Project
+from pipelines.config.search import Distribution, Search
 from pipelines.config.secrets import redact
+from pipelines.config.section import Scalar
 from pipelines.config.sections import (
     Column,
     Csv,
@@ -34,10 +36,8 @@ from pipelines.config.sections import (
     Pictures,
     Requirement,
     Rule,
-    Scalar,
     Schedule,
     Schema,
-    Search,
     Split,
     TimeSplit,
     Training,
@@ -57,6 +57,7 @@ __all__ = [
     "Csv",
     "Data",
     "DataInvalid",
+    "Distribution",
     "Document",
     "Drift",
     "EarlyStopping",

@@ -15,17 +15,14 @@ from pydantic import ValidationError
 from pipelines.config.errors import ConfigError, Problem
 from pipelines.config.names import nearest
 from pipelines.config.project import Project
+from pipelines.config.search import Distribution
 from pipelines.config.secrets import redact
-from pipelines.config.sections import (
-    Data,
-    Document,
-    Features,
-    Model,
-    Scalar,
-    Section,
-    Training,
-)
+from pipelines.config.section import Scalar, Section
+from pipelines.config.sections import Data, Document, Features, Model, Training
 from pipelines.config.yaml_file import read_yaml
+
+BUDGETED = ("halving", "hyperband")
+"""Strategies that decide themselves for how many epochs a trial runs."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +51,26 @@ class Experiment:
     def data(self) -> Data:
         return self.document.data
 
-    def points(self) -> Iterator[dict[str, Scalar]]:
-        """The parameters of each grid point: sorted names, `itertools.product` of their values."""
-        grid = {k: v for k, v in self.document.search.grid.items() if k not in self.overrides}
-        names = sorted(grid)
-        for values in itertools.product(*(grid[name] for name in names)):
-            yield {**self.document.parameters, **dict(zip(names, values, strict=True))}
+    @property
+    def space(self) -> dict[str, Distribution]:
+        """The values of each parameter that differs between points, by sorted names."""
+        varied = self.document.search.varied
+        return {name: varied[name] for name in sorted(varied) if name not in self.overrides}
 
     @property
     def varied(self) -> list[str]:
-        """The parameters that differ between grid points."""
-        return sorted(k for k in self.document.search.grid if k not in self.overrides)
+        """The parameters that differ between points."""
+        return list(self.space)
+
+    def points(self) -> Iterator[dict[str, Scalar]]:
+        """The parameters of each grid point: sorted names, `itertools.product` of their values."""
+        space = self.space
+        for values in itertools.product(*(values.choice or () for values in space.values())):
+            yield self.at(dict(zip(space, values, strict=True)))
+
+    def at(self, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """All parameters where the varied ones have these values."""
+        return {**self.document.parameters, **values}
 
     def recipe(self, point: Mapping[str, Scalar]) -> Recipe:
         """The file as this grid point reads it.
@@ -86,7 +92,7 @@ class Experiment:
 def load_experiment(
     project: Project, name: str, overrides: Mapping[str, Scalar] | None = None
 ) -> Experiment:
-    """Reads and checks `experiments/NAME.yaml`; every grid point is checked as well.
+    """Reads and checks `experiments/NAME.yaml`; every value of a grid is checked as well.
 
     Raises:
         ConfigError: the file is missing or wrong; all problems are listed.
@@ -111,9 +117,26 @@ def load_experiment(
             )
     document = _check(name, raw, {**declared, **overrides})
     experiment = Experiment(name, file, raw, overrides, document)
-    for point in experiment.points():
-        experiment.recipe(point)
+    _check_varied(experiment)
     return experiment
+
+
+def _check_varied(experiment: Experiment) -> None:
+    """Every choice and the ends of every range stand where they may."""
+    training = experiment.raw.get("training") or {}
+    for setting in ("threads", "epochs"):
+        name = str(training.get(setting, "")).removeprefix("$")
+        budgets = setting == "epochs" and experiment.document.search.strategy in BUDGETED
+        if name in experiment.space and (setting == "threads" or budgets):
+            raise ConfigError(
+                f"experiments/{experiment.name}.yaml varies training.{setting}",
+                expected="a number that all trials share"
+                + ("; halving and hyperband vary the epochs by themselves" * budgets),
+                found=f"${name}, which the search varies",
+            )
+    for name, values in experiment.space.items():
+        for value in values.ends:
+            experiment.recipe(experiment.at({name: value}))
 
 
 def read_override(text: str) -> tuple[str, Scalar]:

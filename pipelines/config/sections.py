@@ -10,14 +10,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pipelines.config.conditions import read_condition
 from pipelines.config.names import (
@@ -27,22 +20,14 @@ from pipelines.config.names import (
     keras_names,
     nearest,
 )
+from pipelines.config.search import Search
+from pipelines.config.section import Scalar, Section, Span
 from pipelines.config.source_kinds import FORMS, holds_password, source_kind
 
-Scalar = bool | int | float | str
 Arguments = dict[str, Any]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Severity = Literal["error", "warning"]
-Span = Annotated[str, Field(pattern=r"^\d+(\.\d+)?[smhdw]$")]
-"""A length of time: a number and s, m, h, d or w."""
-
 IsoDate = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d")]
-
-
-class Section(BaseModel):
-    """Base of all parts: immutable, and strict about keys and types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
 
 
 class Csv(Section):
@@ -220,7 +205,7 @@ class Schema(Section):
     """The contract for the data; rows that break it stop everything after validation."""
 
     rows: Range | None = None
-    columns: dict[str, Column] = {}
+    columns: dict[str, Column] = Field({})
     rules: tuple[Rule, ...] = ()
     fresh: Freshness | None = None
     drift: Drift = Drift()
@@ -509,25 +494,6 @@ class Training(Section):
         return threads
 
 
-class Search(Section):
-    """Which trials to run and by what to choose among them."""
-
-    strategy: Literal["grid"] = "grid"
-    grid: dict[str, tuple[Scalar, ...]] = {}
-    objective: str | None = Field(None, description="default: val_accuracy or val_loss")
-    workers: int | None = Field(None, ge=1, description="processes; default: one a core")
-
-    @field_validator("grid")
-    @classmethod
-    def _points(cls, grid: dict[str, tuple[Scalar, ...]]) -> dict[str, tuple[Scalar, ...]]:
-        for name, values in grid.items():
-            if not values:
-                raise ValueError(f"{name} has no values: a grid of nothing has no trials")
-            if len({(type(value), value) for value in values}) < len(values):
-                raise ValueError(f"{name} lists a value twice")
-        return grid
-
-
 class Evaluation(Section):
     """What is computed on the test rows, once."""
 
@@ -554,7 +520,7 @@ class Comparison(Section):
 class Gate(Section):
     """What decides over promotion."""
 
-    require: dict[str, Requirement] = {}
+    require: dict[str, Requirement] = Field({})
     champion: Comparison = Comparison()
 
 
@@ -608,7 +574,7 @@ class Document(Section):
     schema_: Schema = Field(alias="schema")
     split: Split
     features: Features
-    parameters: dict[str, Scalar] = {}
+    parameters: dict[str, Scalar] = Field({})
     model: Model
     training: Training = Training()
     search: Search = Search()
@@ -641,13 +607,19 @@ class Document(Section):
                         f"{where}: {self.data.task} has no metric {name!r}"
                         + (f"; did you mean {near}?" if near else f": it has {', '.join(known)}")
                     )
-        for name in self.search.grid:
+        for name in self.search.varied:
             if name not in self.parameters:
                 near = nearest(name, self.parameters)
+                where = "grid" if name in self.search.grid else "space"
                 raise ValueError(
-                    f"search.grid: {name!r} is not declared under parameters"
+                    f"search.{where}: {name!r} is not declared under parameters"
                     + (f"; did you mean {near}?" if near else "")
                 )
+        if self.search.min_epochs > self.training.epochs:
+            raise ValueError(
+                f"search.min_epochs: {self.search.min_epochs} is above training.epochs, "
+                f"{self.training.epochs}, which is the largest budget"
+            )
         watched = {"loss", *self.fit_metrics}
         stop, plateau = self.training.early_stopping, self.training.reduce_lr_on_plateau
         for where, name in (

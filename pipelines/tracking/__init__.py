@@ -8,11 +8,14 @@ from pipelines.tracking.lookup import (
     KnownRun,
     KnownTrial,
     TrainedModel,
+    Tried,
     data_rows,
     known_run,
     known_trials,
     latest_trial_parts,
+    search_began,
     trained_models,
+    tried,
 )
 from pipelines.tracking.store import is_local, local_database, tracking_uri
 
@@ -20,12 +23,15 @@ __all__ = [
     "KnownRun",
     "KnownTrial",
     "TrainedModel",
+    "Tried",
     "data_rows",
     "is_local",
     "known_run",
     "known_trials",
     "latest_trial_parts",
     "local_database",
+    "search_began",
     "tracking_uri",
     "trained_models",
+    "tried",
 ]

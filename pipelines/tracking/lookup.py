@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pipelines.tracking.tags import (
     REASONS,
     ROLES,
     RUN_KEY,
+    SEARCH,
     TRIAL_KEY,
     TRIAL_PARTS,
     TRIAL_RESULT,
@@ -87,6 +89,56 @@ def latest_trial_parts(project: Project, experiment: str, but: str = "") -> Mapp
             if but not in parts.values():
                 return parts
     return {}
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A finished trial and the parameters that it was trained with, as texts."""
+
+    parameters: Mapping[str, str]
+    trial: KnownTrial
+
+
+def tried(project: Project, experiment: str, before: float) -> list[Tried]:
+    """The finished trials of an experiment that ended before a time, in seconds since 1970."""
+    if not is_local(project):
+        from pipelines.tracking.runs import find_trials
+
+        rows = find_trials(project, experiment, before)
+    else:
+        end = before * 1000 if math.isfinite(before) else 2**62
+        asked = (TRIAL_RESULT, EXPERIMENT, experiment, str(int(end)))
+        rows = [
+            (run_id, artifacts, dict(_asked(project, PARAMETERS, run_id)), result)
+            for run_id, artifacts, result in _asked(project, ENDED_TRIALS, *asked)
+        ]
+    return [
+        Tried(parameters, KnownTrial(run_id, artifacts, json.loads(result)))
+        for run_id, artifacts, parameters, result in rows
+    ]
+
+
+PARAMETERS = "SELECT key, value FROM params WHERE run_uuid = ?"
+ENDED_TRIALS = (
+    "SELECT r.run_uuid, r.artifact_uri, t.value FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid "
+    "AND t.key = ? JOIN tags e ON e.run_uuid = r.run_uuid AND e.key = ? AND e.value = ? "
+    "WHERE r.status = 'FINISHED' AND r.lifecycle_stage = 'active' "
+    "AND r.end_time <= CAST(? AS INTEGER)"
+)
+
+
+def search_began(project: Project, key: str) -> float:
+    """When the first run of a search began, in seconds since 1970; infinite while there is none."""
+    if not is_local(project):
+        from pipelines.tracking.runs import first_start
+
+        return first_start(project, SEARCH, key)
+    query = (
+        "SELECT min(r.start_time) FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid "
+        "WHERE t.key = ? AND t.value = ? AND r.lifecycle_stage = 'active'"
+    )
+    began = [start for (start,) in _asked(project, query, SEARCH, key) if start is not None]
+    return began[0] / 1000 if began else math.inf
 
 
 @dataclass(frozen=True)

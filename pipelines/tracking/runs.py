@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
@@ -268,6 +269,45 @@ def find_runs(project: Project, tag: str, value: str) -> list[names.Run]:
             max_results=50,
         )
     return [(run.info.run_id, run.info.artifact_uri, dict(run.data.tags)) for run in runs]
+
+
+def find_trials(
+    project: Project, experiment: str, before: float
+) -> list[tuple[str, str, Mapping[str, str], str]]:
+    """Finished trials that ended before a time: id, artifact address, parameters, result."""
+    connection = client(project)
+    end = f" AND attributes.end_time <= {int(before * 1000)}" if math.isfinite(before) else ""
+    found, page = [], None
+    with store_errors("look up trials"):
+        where = [e.experiment_id for e in connection.search_experiments()]
+        while page is None or page:
+            runs = connection.search_runs(
+                where,
+                f"tags.`{names.EXPERIMENT}` = '{experiment}' AND tags.`gristmill.kind` = 'trial' "
+                f"AND attributes.status = 'FINISHED'{end}",
+                max_results=1000,
+                page_token=page,
+            )
+            found += list(runs)
+            page = runs.token or ""
+    return [
+        (run.info.run_id, run.info.artifact_uri, dict(run.data.params), result)
+        for run in found
+        if (result := run.data.tags.get(names.TRIAL_RESULT))
+    ]
+
+
+def first_start(project: Project, tag: str, value: str) -> float:
+    """When the first run with a tag began, in seconds since 1970; infinite when there is none."""
+    connection = client(project)
+    with store_errors("look up runs"):
+        runs = connection.search_runs(
+            [e.experiment_id for e in connection.search_experiments()],
+            f"tags.`{tag}` = '{value}'",
+            order_by=["attributes.start_time ASC"],
+            max_results=1,
+        )
+    return runs[0].info.start_time / 1000 if runs else math.inf
 
 
 def fetch_artifact(project: Project, run_id: str, name: str, folder: Path) -> Path:

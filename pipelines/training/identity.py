@@ -39,10 +39,11 @@ class Trial:
     Attributes:
         key: 32 hexadecimal digits; equal keys give equal weights, bit for bit.
         parts: what the key was made of, a digest or a short text by name.
-        recipe: the experiment file at this grid point.
-        varied: the parameters that differ between the trials of the search.
+        recipe: the experiment file at this point.
+        varied: the parameters that differ between the points of the search.
         threads: how many threads it computes with.
         fold: the one that validates; None where there are no folds, or none of them validates.
+        repeat: how far its seed is from the file's; None where a point is trained once.
     """
 
     key: str
@@ -51,6 +52,10 @@ class Trial:
     varied: Mapping[str, Scalar]
     threads: int
     fold: int | None = None
+    repeat: int | None = None
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.epochs))
 
     @property
     def epochs(self) -> int:
@@ -59,14 +64,17 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """Short text for people: the varied parameters, and the fold."""
-        if FOLD not in self.parts:
-            return self.point
-        return f"{self.point} {ALL_FOLDS if self.fold is None else f'fold {self.fold}'}"
+        """Short text for people: the varied parameters, the seed of a repeat, and the fold."""
+        words = [self.point]
+        if self.repeat is not None:
+            words.append(f"seed {self.recipe.training.seed}")
+        if FOLD in self.parts:
+            words.append(ALL_FOLDS if self.fold is None else f"fold {self.fold}")
+        return " ".join(words)
 
     @property
     def point(self) -> str:
-        """The same without the fold."""
+        """The same without the seed and the fold."""
         return " ".join(f"{k}={v}" for k, v in self.varied.items()) or "single"
 
     @property
@@ -76,12 +84,24 @@ class Trial:
 
 
 def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
-    """The trials of an experiment, in the order of its grid; with folds one a fold of each point.
+    """The trials of an experiment, in the order of its grid; see `trials_at` for those of a point.
 
     Args:
         experiment: the checked file with overrides.
         data_digest: of the training and validation arrays; test rows play no part.
     """
+    shared = shared_parts(experiment, data_digest)
+    return [
+        trial
+        for point in experiment.points()
+        for trial in trials_at(
+            experiment, shared, {name: point[name] for name in experiment.varied}
+        )
+    ]
+
+
+def shared_parts(experiment: Experiment, data_digest: str) -> dict[str, str]:
+    """The parts that the keys of all trials of an experiment have in common."""
     shared = {
         "data": data_digest,
         "device": device(),
@@ -92,16 +112,37 @@ def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
     builder = experiment.document.model.builder
     if builder is not None:
         shared |= user_sources(experiment.file.parent, builder)
+    return shared
+
+
+def trials_at(
+    experiment: Experiment,
+    shared: Mapping[str, str],
+    values: Mapping[str, Scalar],
+    epochs: int | None = None,
+) -> list[Trial]:
+    """The trials of a point: one for each repeat, which have seeds of their own, and each fold.
+
+    Args:
+        shared: what `shared_parts` gave.
+        values: of the varied parameters.
+        epochs: the budget, if not the file's.
+    """
+    recipe = experiment.recipe(experiment.at(values))
+    folds, repeats = experiment.document.split.folds, experiment.document.search.repeats
+    threads = thread_count(recipe)
     made = []
-    for point in experiment.points():
-        recipe = experiment.recipe(point)
-        threads = thread_count(recipe)
-        parts = shared | _recipe_parts(recipe) | {"threads": str(threads)}
-        varied = {name: point[name] for name in experiment.varied}
-        count = experiment.document.split.folds
-        for fold in range(count) if count else (None,):
+    for repeat in range(repeats):
+        changes = {
+            "seed": recipe.training.seed + repeat,
+            "epochs": epochs or recipe.training.epochs,
+        }
+        own = replace(recipe, training=recipe.training.model_copy(update=changes))
+        parts = {**shared, **_recipe_parts(own), "threads": str(threads)}
+        for fold in range(folds) if folds else (None,):
             here = parts if fold is None else parts | {FOLD: str(fold)}
-            made.append(Trial(_digest(here), here, recipe, varied, threads, fold))
+            place = repeat if repeats > 1 else None
+            made.append(Trial(_digest(here), here, own, values, threads, fold, place))
     return made
 
 
@@ -113,7 +154,7 @@ def on_all_folds(trial: Trial, epochs: int) -> Trial:
     training = trial.recipe.training.model_copy(update={"epochs": epochs, "early_stopping": None})
     recipe = replace(trial.recipe, training=training)
     parts = {**trial.parts, **_recipe_parts(recipe), FOLD: ALL_FOLDS}
-    return replace(trial, key=_digest(parts), parts=parts, recipe=recipe, fold=None)
+    return replace(trial, key=_digest(parts), parts=parts, recipe=recipe, fold=None, repeat=None)
 
 
 def thread_count(recipe: Recipe) -> int:

@@ -1,4 +1,4 @@
-"""What the trials of a grid point came to together, one for each fold."""
+"""What the trials of a point came to together, one for each repeat and fold."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pipelines.training.trial import TrialResult
 
 @dataclass(frozen=True)
 class Point:
-    """A point of the grid.
+    """A point of the search.
 
     Attributes:
-        trial: its only one, or that of fold 0.
-        result: of the only one; with folds the means of the scores, the median of the epochs up to
-            the best one, and the sum of the seconds.
-        deviations: of each score over the folds, with n − 1; empty without folds.
+        trial: its only one, or the first: that of fold 0 with the file's own seed.
+        result: of the only one; with folds or repeats the means of the scores, the median of the
+            epochs up to the best one, and the sum of the seconds.
+        deviations: of each score over folds and repeats, with n − 1; empty without them.
     """
 
     trial: Trial
@@ -34,7 +34,7 @@ class Point:
         return on_all_folds(self.trial, self.result.epochs) if self.trial.fold is not None else None
 
     def shown(self, metric: str) -> str:
-        """A score in words, with its deviation over the folds."""
+        """A score in words, with its deviation over folds and repeats."""
         if not self.result.scores:
             return "failed"
         value = f"{self.result.scores[metric]:.4g}"
@@ -42,8 +42,8 @@ class Point:
 
 
 def points_of(trials: Sequence[Trial], results: Sequence[TrialResult]) -> list[Point]:
-    """The points of a grid from all its trials, those of a point side by side."""
-    starts = [place for place, trial in enumerate(trials) if not trial.fold]
+    """The points of a search from all its trials, those of a point side by side."""
+    starts = [place for place, t in enumerate(trials) if not t.fold and not t.repeat]
     ends = [*starts[1:], len(trials)]
     return [
         _point(trials[start], results[start:end]) for start, end in zip(starts, ends, strict=True)
@@ -51,7 +51,7 @@ def points_of(trials: Sequence[Trial], results: Sequence[TrialResult]) -> list[P
 
 
 def _point(trial: Trial, results: Sequence[TrialResult]) -> Point:
-    if trial.fold is None:
+    if len(results) == 1:
         return Point(trial, results[0])
     failed = [result for result in results if result.status != "finished"]
     if failed:

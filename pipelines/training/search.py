@@ -1,36 +1,45 @@
-"""The search: which trials to run, and which one wins."""
+"""Trials in the workers, as a search asks for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from pipelines.config import EnvironmentFault, Experiment, Problem, Project
+from pipelines.config import Experiment, Project
 from pipelines.training.identity import Trial, cores
 from pipelines.training.pool import Pool, raise_error
 from pipelines.training.trial import TrialResult, read_result
 from pipelines.training.worker import Done, Epoch, Train
 
-HIGHER_IS_BETTER = (
-    "accuracy",
-    "auc",
-    "correlation",
-    "iou",
-    "precision",
-    "recall",
-    "score",
-    "sensitivity",
-    "similarity",
-    "specificity",
-    "true",
-)
-"""What the name of a metric holds when more of it is better; all else is a loss or an error."""
-
 
 def run_search(
     project: Project, experiment: Experiment, trials: Sequence[Trial], pool: Pool
 ) -> Iterator[Epoch | TrialResult]:
-    """Trains trials that are not known yet, side by side.
+    """Trains trials that are not known yet, side by side; see `train_fed`."""
+    # fold by fold, for a traced program serves the trials of one fold
+    waiting = sorted(dict.fromkeys(trials), key=lambda trial: trial.fold or 0)
+    threads = max((trial.threads for trial in trials), default=1)
+    return train_fed(project, experiment, fed(waiting), threads, pool)
+
+
+def fed(waiting: list[Trial]) -> Callable[[], Trial | None]:
+    """Gives the trials of a list one by one and takes them from it."""
+    return lambda: waiting.pop(0) if waiting else None
+
+
+def train_fed(
+    project: Project,
+    experiment: Experiment,
+    feed: Callable[[], Trial | None],
+    threads: int,
+    pool: Pool,
+) -> Iterator[Epoch | TrialResult]:
+    """Trains what a search asks for, side by side.
+
+    Args:
+        feed: asked for a trial whenever a worker has none; None for nothing now. No two trials of
+            one key run at a time: it must not give a longer budget before the shorter one ended.
+        threads: of each trial.
 
     Yields:
         Epochs while trials run, and each one's result when it ends, failed ones included.
@@ -38,27 +47,23 @@ def run_search(
     Raises:
         GristmillError: the file asks for something that Keras does not take.
     """
-    by_key = {trial.key: trial for trial in trials}
     build = project.build(experiment.name)
-    requests = [
-        Train(
-            trial.key,
-            trial.recipe,
-            build / trial.arrays,
-            build / "trials" / trial.key,
-            project.experiments,
-        )
-        # fold by fold, for a traced program serves the trials of one fold
-        for trial in sorted(by_key.values(), key=lambda trial: trial.fold or 0)
-    ]
-    threads = max((trial.threads for trial in trials), default=1)
+    running: dict[str, Trial] = {}
+
+    def request() -> Train | None:
+        trial = feed()
+        if trial is None:
+            return None
+        running[trial.key] = trial
+        folder = build / "trials" / trial.key
+        return Train(trial.key, trial.recipe, build / trial.arrays, folder, project.experiments)
+
     workers = experiment.document.search.workers or max(1, cores() // threads)
-    waiting = iter(requests)
-    for message in pool.train(lambda: next(waiting, None), workers, threads):
+    for message in pool.train(request, workers, threads):
         if isinstance(message, Epoch):
             yield message
         else:
-            yield _result(message, by_key[message.key], build / "trials" / message.key)
+            yield _result(message, running.pop(message.key), build / "trials" / message.key)
 
 
 def _result(done: Done, trial: Trial, folder: Path) -> TrialResult:
@@ -71,37 +76,3 @@ def _result(done: Done, trial: Trial, folder: Path) -> TrialResult:
     return TrialResult(
         trial.key, "failed", 0, trial.epochs, False, 0, {}, {}, 0, 0.0, started, str(done.error)
     )
-
-
-def choose(results: Sequence[TrialResult], objective: str) -> TrialResult:
-    """The winner by the objective at the restored epoch.
-
-    Ties go by val_loss, then by the number of weights, then by key, so that the order in which
-    trials ended plays no part.
-
-    Args:
-        results: of all trials.
-        objective: such as `val_accuracy`.
-
-    Raises:
-        EnvironmentFault: every trial failed.
-    """
-    finished = [result for result in results if result.status == "finished"]
-    if not finished:
-        raise EnvironmentFault(
-            "every trial failed",
-            problems=[Problem(f"trial {r.key[:8]}: {r.error}") for r in results],
-            next="mend the model or the training section; `-P name=value` tries one value",
-        )
-    sign = -1 if more_is_better(objective) else 1
-
-    def rank(result: TrialResult) -> tuple[float, float, int, str]:
-        loss = result.scores.get("val_loss", 0.0)
-        return sign * result.scores[objective], loss, result.weights, result.key
-
-    return min(finished, key=rank)
-
-
-def more_is_better(metric: str) -> bool:
-    """The direction of a metric that Keras computes."""
-    return any(word in metric.lower() for word in HIGHER_IS_BETTER)

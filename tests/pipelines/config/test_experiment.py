@@ -149,6 +149,10 @@ def test_an_unknown_name_is_refused_with_its_place_and_the_nearest_one(
         load(**sections)
 
 
+def space(values: str) -> str:
+    return f"{{strategy: random, space: {{u: {values}}}, max_trials: 3}}"
+
+
 WRONG_VALUES = [
     ({"data": "{path: a.csv, target: y, task: regression}"}, "data.path", "data/NAME", "'a.csv'"),
     ({"data": "{path: data/../b/c, target: y, task: regression}"}, "data.path", "data/NAME", "b/c"),
@@ -206,11 +210,73 @@ WRONG_VALUES = [
         "this one follows a schedule",
         "",
     ),
-    ({"search": "{strategy: random}"}, "search.strategy", "'grid'", "'random'"),
+    ({"search": "{strategy: rndm}"}, "search.strategy", "'grid'", "'rndm'"),
     ({"search": "{grid: {u: []}}", "parameters": "{u: 1}"}, "search.grid", "grid of nothing", ""),
     ({"search": "{grid: {u: [1, 1]}}", "parameters": "{u: 1}"}, "search.grid", "value twice", ""),
     ({"search": "{grid: {u: 3}}", "parameters": "{u: 1}"}, "search.grid.u", "a list", "3"),
     ({"search": "{grid: {u: [1]}}"}, "search.grid", "'u' is not declared under parameters", ""),
+    *(
+        ({"search": search, "parameters": "{u: 1}"}, where, expected, found)
+        for search, where, expected, found in [
+            ("{strategy: random, space: {u: [1, 2]}}", "search", "random needs max_trials", ""),
+            ("{strategy: halving, space: {u: [1, 2]}}", "search", "halving needs max_trials", ""),
+            ("{strategy: random, max_trials: 3}", "search", "random needs a space, such as", ""),
+            (
+                "{space: {u: [1, 2]}}",
+                "search",
+                "space is for the strat.*, not grid",
+                "",
+            ),
+            (
+                "{strategy: hyperband, space: {u: [1, 2]}, max_trials: 3}",
+                "search",
+                "max_trials is for the strategies .*, not hyperband",
+                "",
+            ),
+            (
+                "{strategy: random, space: {u: [1]}, grid: {u: [1]}, max_trials: 1}",
+                "search",
+                "grid or space, not both",
+                "",
+            ),
+            (space("{uniform: [2, 1]}"), "search.space.u", "low 2 must be below high 1", ""),
+            (space("{log_uniform: [0, 1]}"), "search.space.u", "above 0, which has no log", ""),
+            (space("{log_int: [-1, 4]}"), "search.space.u", "above 0, which has no log", ""),
+            (
+                space("{int: [1, 9, 20]}"),
+                "search.space.u",
+                "step must be .* at most 8",
+                "",
+            ),
+            (space("{int: [1]}"), "search.space.u", r"int takes \[low, high\] or \[low, hi", ""),
+            (space("{log_uniform: [1, 2, 3]}"), "search.space.u", r"takes \[low, high\]\n", ""),
+            (space("{uniform: [1, 2], choice: [3]}"), "search.space.u", "exactly one of", ""),
+            (space("{int: [1.5, 3]}"), "search.space.u", "integer", "1.5"),
+            (space("[1, 1]"), "search.space.u", "choice lists a value twice", ""),
+            (space("[]"), "search.space.u", "choice has no values", ""),
+            (space("3"), "search.space.u", "a mapping", "3"),
+            (space("{unifrm: [1, 2]}"), "search.space.u", "one of choice, int", "unifrm"),
+            ("{max_time: 2x}", "search.max_time", "", "'2x'"),
+            ("{max_time: 0}", "search.max_time", "greater than 0", "0"),
+            ("{repeats: 0}", "search.repeats", "greater than or equal to 1", "0"),
+            ("{min_epochs: 3}", "search", "min_epochs is for the strategies halving", ""),
+        ]
+    ),
+    (
+        {"search": "{strategy: random, space: {v: [1]}, max_trials: 1}"},
+        "search.space",
+        "'v' is not declared under parameters",
+        "",
+    ),
+    (
+        {
+            "search": "{strategy: hyperband, space: {u: [1, 2]}, min_epochs: 101}",
+            "parameters": "{u: 1}",
+        },
+        "search.min_epochs",
+        "101 is above training.epochs, 100",
+        "",
+    ),
     ({"search": "{objective: nonsense}"}, "search.objective", "there are val_accuracy", ""),
     ({"evaluation": "{metrics: []}"}, "evaluation.metrics", "at least one", r"\[\]"),
     ({"evaluation": "{metrics: [rmse]}"}, "evaluation.metrics", "has no metric 'rmse'", "log_loss"),
@@ -496,3 +562,34 @@ def test_a_parameter_cannot_stand_for_another_one(load: Load) -> None:
 def test_accuracy_is_offered_as_keras_understands_it(load: Load) -> None:
     with pytest.raises(ConfigError, match="did you mean accuracy"):
         load(training="{metrics: [acuracy]}")
+
+
+@pytest.mark.parametrize(
+    ("setting", "search", "why"),
+    [
+        ("threads", "{grid: {n: [1, 2]}}", "a number that all trials share"),
+        ("epochs", "{strategy: hyperband, space: {n: [5, 9]}}", "vary the epochs by themselves"),
+    ],
+)
+def test_what_trials_must_share_cannot_be_varied(
+    load: Load, setting: str, search: str, why: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"(?s)varies training\.{setting}.*{why}.*\$n, which"):
+        load(parameters="{n: 1}", training=f"{{{setting}: $n}}", search=search)
+    load(parameters="{n: 5}", training="{epochs: $n}", search="{grid: {n: [5, 9]}}")
+
+
+def test_every_choice_and_both_ends_of_a_range_are_checked_where_they_stand(load: Load) -> None:
+    with pytest.raises(ConfigError, match=r"training\.batch_size\n.*greater than or equal to 1"):
+        load(
+            parameters="{n: 8}",
+            training="{batch_size: $n}",
+            search="{strategy: random, space: {n: {int: [0, 64]}}, max_trials: 2}",
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("0.5", 0.5), ("30s", 30), ("2h", 7200), ("1.5m", 90)]
+)
+def test_max_time_is_a_number_of_seconds_or_a_span(load: Load, text: str, seconds: float) -> None:
+    assert load(search=f"{{max_time: {text}}}").document.search.seconds == seconds

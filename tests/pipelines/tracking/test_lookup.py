@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,9 @@ from pipelines.tracking import (
     known_trials,
     latest_trial_parts,
     local_database,
+    search_began,
     trained_models,
+    tried,
 )
 from pipelines.tracking.runs import DataInput, Tracker, client
 
@@ -209,3 +214,28 @@ def test_of_no_store_no_models_and_no_rows_are_known(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     assert trained_models(project) == []
     assert data_rows(project, "d", ["tiny"]) == {}
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_what_was_tried_before_a_search_began_is_told_with_its_parameters(
+    stored: Project, elsewhere: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tried(stored, "tiny", math.inf) == []
+    record_trial(stored, "a")
+    record_trial(stored, "b", experiment="another")
+    record_trial(stored, "c", status="failed", error="diverged")
+    time.sleep(0.002)
+    for _ in range(2):
+        with suppress(KeyboardInterrupt), Tracker(stored, "tiny") as tracker:
+            tracker.log(tags={"gristmill.search": "s"})
+            trial = tracker.start_trial("d", "one", {"rate": 0.1, "deep": True}, {})
+            tracker.finish_trial(trial, {**RESULT, "key": "d"}, [])
+            raise KeyboardInterrupt
+    if elsewhere:
+        monkeypatch.setattr("pipelines.tracking.lookup.is_local", lambda project: False)
+    began = search_began(stored, "s")
+    assert search_began(stored, "t") == math.inf
+    assert [past.trial.result["key"] for past in tried(stored, "tiny", began)] == ["k"]
+    every = {past.trial.run_id: past for past in tried(stored, "tiny", math.inf)}
+    assert sorted(past.trial.result["key"] for past in every.values()) == ["d", "d", "k"]
+    assert every[trial].parameters == {"rate": "0.1", "deep": "True"}
