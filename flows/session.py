@@ -14,17 +14,22 @@ from typing import Any
 from flows.screen import Screen
 from pipelines.config import Experiment, Project
 from pipelines.registry.rehearsal import Rehearsal
-from pipelines.training import Pool
+from pipelines.training import Pool, Trains
 
 
 @dataclass
 class Session:
-    """One run of an experiment in this process."""
+    """One run of an experiment in this process.
+
+    Attributes:
+        boards: the folder of event files for TensorBoard, where they were asked for.
+    """
 
     project: Project
     experiment: Experiment
     screen: Screen
     force: bool = False
+    boards: Path | None = None
     tracker: Any = None
     flow_run: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -34,6 +39,11 @@ class Session:
     def __post_init__(self) -> None:
         self.pool = Pool(self.project.root / "build" / "workers.log")
         self.rehearsal = Rehearsal(self.project)
+
+    @property
+    def trainer(self) -> Trains:
+        """What trains the trials."""
+        return self.pool
 
     @property
     def build(self) -> Path:

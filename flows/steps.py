@@ -219,11 +219,11 @@ def _refit(run: Session, plan: TrialPlan) -> TrialResult:
 def _train(run: Session, new: Sequence[Trial]) -> dict[str, TrialResult]:
     by_key = {trial.key: trial for trial in new}
     results: dict[str, TrialResult] = {}
-    watch = Watch(run, len(by_key), cache(lambda fold: trial_inputs(run, fold)))
-    for message in run_search(run.project, run.experiment, list(by_key.values()), run.pool):
-        watch.take(by_key[message.key], message)
-        if isinstance(message, TrialResult):
-            results[message.key] = message
+    with Watch(run, len(by_key), cache(lambda fold: trial_inputs(run, fold))) as watch:
+        for message in run_search(run.project, run.experiment, list(by_key.values()), run.trainer):
+            watch.take(by_key[message.key], message)
+            if isinstance(message, TrialResult):
+                results[message.key] = message
     return results
 
 

@@ -54,6 +54,11 @@ class Experiment:
     def data(self) -> Data:
         return self.document.data
 
+    def with_workers(self, count: int) -> Experiment:
+        """The same, its trials trained by so many workers; no result depends on it."""
+        search = self.document.search.model_copy(update={"workers": count})
+        return replace(self, document=self.document.model_copy(update={"search": search}))
+
     def points(self) -> Iterator[dict[str, Scalar]]:
         """The parameters of each grid point: sorted names, `itertools.product` of their values."""
         grid = {k: v for k, v in self.document.search.grid.items() if k not in self.overrides}

@@ -2,7 +2,7 @@
 
 from pipelines.training.identity import ALL_FOLDS, Trial, changed, cores, trials
 from pipelines.training.points import Point, points_of
-from pipelines.training.pool import Pool
+from pipelines.training.pool import Pool, Trains
 from pipelines.training.search import choose, more_is_better, run_search
 from pipelines.training.trial import TrialResult, read_result
 from pipelines.training.worker import Epoch, Export
@@ -13,6 +13,7 @@ __all__ = [
     "Export",
     "Point",
     "Pool",
+    "Trains",
     "Trial",
     "TrialResult",
     "changed",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.config import EnvironmentFault, Experiment, Problem, Project
 from pipelines.training.identity import Trial, cores
-from pipelines.training.pool import Pool, raise_error
+from pipelines.training.pool import Trains, raise_error
 from pipelines.training.trial import TrialResult, read_result
 from pipelines.training.worker import Done, Epoch, Train
 
@@ -28,7 +28,7 @@ HIGHER_IS_BETTER = (
 
 
 def run_search(
-    project: Project, experiment: Experiment, trials: Sequence[Trial], pool: Pool
+    project: Project, experiment: Experiment, trials: Sequence[Trial], pool: Trains
 ) -> Iterator[Epoch | TrialResult]:
     """Trains trials that are not known yet, side by side.
 

@@ -11,7 +11,15 @@ from tiny import make_data, make_project, write_experiment
 
 from pipelines.config import Project, Recipe
 from pipelines.training import read_result
-from pipelines.training.worker import Bench, Export, Train, architecture, predict
+from pipelines.training.worker import (
+    Bench,
+    Epoch,
+    Export,
+    Train,
+    architecture,
+    carry_out,
+    predict,
+)
 
 SCHEDULE = {"ExponentialDecay": {"initial_learning_rate": 0.1, "decay_steps": 9, "decay_rate": 0.5}}
 
@@ -102,6 +110,47 @@ def test_a_bench_keeps_few_programs_and_the_result_does_not_depend_on_it(
     assert first is not None
     assert last is not None
     assert first.history == last.history
+
+
+@pytest.mark.parametrize(("pause", "messages"), [(0.0, 5), (60.0, 1)])
+def test_messages_about_fast_epochs_are_few_and_leave_none_out(
+    home: Project, monkeypatch: pytest.MonkeyPatch, pause: float, messages: int
+) -> None:
+    monkeypatch.setattr("pipelines.training.worker.PAUSE", pause)
+    data = make_data(home, write_experiment(home))
+    asked = recipe(home, training={"epochs": 5})
+    folder = data / "trials" / "one"
+    told: list[Epoch] = []
+    request = Train("k", asked, data / "training", folder, home.experiments)
+    done = carry_out(Bench(), request, told.append)
+    result = read_result(folder)
+    assert result is not None
+    assert len(told) == messages
+    losses = [logs["loss"] for message in told for logs in message.new]
+    assert losses == result.history["loss"][: len(losses)]
+    assert told[-1].number == len(losses)
+    assert done.error is None
+    assert 0 < done.tracing < done.seconds
+
+
+def test_only_the_first_trial_of_a_program_pays_for_its_tracing(home: Project) -> None:
+    data = make_data(home, write_experiment(home))
+    bench = Bench()
+    first, second = (
+        carry_out(
+            bench,
+            Train(
+                str(seed),
+                recipe(home, training={"seed": seed}),
+                data / "training",
+                data / "trials" / str(seed),
+                home.experiments,
+            ),
+            lambda message: None,
+        )
+        for seed in (1, 2)
+    )
+    assert first.tracing > 2 * second.tracing
 
 
 def test_an_exported_model_gives_the_outputs_that_are_written_beside_it(home: Project) -> None:
