@@ -92,6 +92,14 @@ def run(
             help="Trials side by side; default: search.workers, else one a core.",
         ),
     ] = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            metavar="PLACE",
+            help="Where trials are trained: local, ray, ray:ADDRESS or ray://HOST:10001.",
+        ),
+    ] = "local",
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write the trials' curves for TensorBoard, too.")
     ] = False,
@@ -100,9 +108,14 @@ def run(
     project, experiment = _load(name, parameter)
     from flows.run import run as carry_out
 
+    if on != "local":
+        from pipelines.training import address_of
+
+        address_of(on)
+
     if workers is not None:
         experiment = experiment.with_workers(workers)
-    raise typer.Exit(carry_out(project, experiment, force, tensorboard=tensorboard))
+    raise typer.Exit(carry_out(project, experiment, force, tensorboard=tensorboard, on=on))
 
 
 @app.command()

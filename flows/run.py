@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from flows.session import Session
 
 
-def run(project: Project, experiment: Experiment, force: bool, *, tensorboard: bool = False) -> int:
+def run(
+    project: Project,
+    experiment: Experiment,
+    force: bool,
+    *,
+    tensorboard: bool = False,
+    on: str = "local",
+) -> int:
     """Runs an experiment; returns the exit code.
 
     Args:
@@ -29,6 +36,7 @@ def run(project: Project, experiment: Experiment, force: bool, *, tensorboard: b
         experiment: what to run.
         force: do every step again.
         tensorboard: write event files of the trials.
+        on: where the trials are trained: `local`, `ray`, `ray:ADDRESS` or `ray://HOST:PORT`.
     """
     screen = Screen()
     plan = make_plan(project, experiment)
@@ -45,12 +53,17 @@ def run(project: Project, experiment: Experiment, force: bool, *, tensorboard: b
     check_store(project)
     show(screen, experiment, plan, force, brief=True)
     _listen(screen)
-    made = partial(_session, project, experiment, screen, force, tensorboard)
+    made = partial(_session, project, experiment, screen, force, tensorboard, on)
     return _run_flow(project, made, trains=plan.trains or force)
 
 
 def _session(
-    project: Project, experiment: Experiment, screen: Screen, force: bool, tensorboard: bool
+    project: Project,
+    experiment: Experiment,
+    screen: Screen,
+    force: bool,
+    tensorboard: bool,
+    on: str,
 ) -> Session:
     from flows.session import Session
 
@@ -58,7 +71,7 @@ def _session(
     if boards is not None:
         place = shlex.quote(project.relative(boards))
         screen.say(f"  curves     tensorboard --logdir {place}")
-    return Session(project, experiment, screen, force, boards)
+    return Session(project, experiment, screen, force, boards, on)
 
 
 def _run_flow(project: Project, session_of: Callable[[], Session], *, trains: bool) -> int:

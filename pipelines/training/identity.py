@@ -82,13 +82,7 @@ def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
         experiment: the checked file with overrides.
         data_digest: of the training and validation arrays; test rows play no part.
     """
-    shared = {
-        "data": data_digest,
-        "device": device(),
-        "instructions": instruction_set(),
-        **_package_versions(),
-        **_own_sources(),
-    }
+    shared = {"data": data_digest, **surroundings()}
     builder = experiment.document.model.builder
     if builder is not None:
         shared |= user_sources(experiment.file.parent, builder)
@@ -103,6 +97,16 @@ def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
             here = parts if fold is None else parts | {FOLD: str(fold)}
             made.append(Trial(_digest(here), here, recipe, varied, threads, fold))
     return made
+
+
+def surroundings() -> dict[str, str]:
+    """What a result depends on besides the experiment: the machine, the packages, this code."""
+    return {
+        "device": device(),
+        "instructions": instruction_set(),
+        **_package_versions(),
+        **_own_sources(),
+    }
 
 
 def on_all_folds(trial: Trial, epochs: int) -> Trial:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import psutil
 
 from pipelines.config import EnvironmentFault, GristmillError
+from pipelines.training.identity import cores
 from pipelines.training.worker import Done, Epoch, Export, Train, serve
 
 QUIET = {
@@ -89,6 +90,10 @@ class Trains(Protocol):
 
     spent: Spent
 
+    def slots(self, threads: int) -> int:
+        """Trials of so many threads that there is room for at the same time."""
+        ...
+
     def train(
         self, feed: Callable[[], Train | None], workers: int, threads: int
     ) -> Iterator[Epoch | Done]:
@@ -113,6 +118,10 @@ class Pool:
         self._workers: list[tuple[BaseProcess, connection.Connection]] = []
         self._threads = 0
         self._closed = False
+
+    def slots(self, threads: int) -> int:
+        """Trials of so many threads that the cores of this machine can train at the same time."""
+        return max(1, cores() // threads)
 
     def warm_up(self) -> None:
         """Lets TensorFlow be imported in the background; returns at once.

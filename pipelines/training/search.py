@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipelines.config import EnvironmentFault, Experiment, Problem, Project
-from pipelines.training.identity import Trial, cores
+from pipelines.training.identity import Trial
 from pipelines.training.pool import Trains, raise_error
 from pipelines.training.trial import TrialResult, read_result
 from pipelines.training.worker import Done, Epoch, Train
@@ -52,7 +52,7 @@ def run_search(
         for trial in sorted(by_key.values(), key=lambda trial: trial.fold or 0)
     ]
     threads = max((trial.threads for trial in trials), default=1)
-    workers = experiment.document.search.workers or max(1, cores() // threads)
+    workers = experiment.document.search.workers or pool.slots(threads)
     waiting = iter(requests)
     for message in pool.train(lambda: next(waiting, None), workers, threads):
         if isinstance(message, Epoch):

@@ -83,10 +83,7 @@ def serve(channel: connection.Connection, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    configure(threads)
     bench = Bench()
     while True:
         try:
@@ -94,6 +91,14 @@ def serve(channel: connection.Connection, threads: int) -> None:
         except EOFError:
             return
         channel.send(carry_out(bench, request, channel.send))
+
+
+def configure(threads: int) -> None:
+    """Has TensorFlow compute with so many threads; once in a process, before anything else."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def carry_out(bench: Bench, request: Train | Export, tell: Callable[[Epoch], object]) -> Done:
@@ -175,7 +180,7 @@ class Bench:
 
     def __init__(self) -> None:
         self._programs: OrderedDict[str, Any] = OrderedDict()
-        self._arrays: dict[Path, dict[str, Any]] = {}
+        self._arrays: dict[Path, Mapping[str, Any]] = {}
 
     def train(
         self, request: Train, note: Any, built: Callable[[bool], object] = lambda fresh: None
@@ -248,15 +253,23 @@ class Bench:
         embedded = statistics["embedded"]
         return build_model(request.recipe, shape, outputs, request.modules, embedded)
 
-    def _data(self, folder: Path) -> dict[str, Any]:
-        if folder not in self._arrays:
-            import numpy as np
+    def hold(self, folder: Path, data: Mapping[str, Any]) -> None:
+        """Takes what `read_arrays` gave elsewhere for a folder that is not on this machine."""
+        self._arrays[folder] = data
 
-            found = {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
-            self._arrays[folder] = found | {
-                "statistics": json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
-            }
+    def _data(self, folder: Path) -> Mapping[str, Any]:
+        if folder not in self._arrays:
+            self._arrays[folder] = read_arrays(folder)
         return self._arrays[folder]
+
+
+def read_arrays(folder: Path) -> dict[str, Any]:
+    """The arrays in a folder by name, mapped into memory, and its `statistics`."""
+    import numpy as np
+
+    arrays: dict[str, Any] = {f.stem: np.load(f, mmap_mode="r") for f in folder.glob("*.npy")}
+    text = (folder / "statistics.json").read_text(encoding="utf-8")
+    return arrays | {"statistics": json.loads(text)}
 
 
 class Unvalidated:
