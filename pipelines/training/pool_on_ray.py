@@ -32,6 +32,9 @@ SETTINGS = {
 }
 """Ray's settings; they must stand in the environment before it is imported."""
 
+ENDING = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
+"""Of a cluster of our own: when its head is gone the rest looks for it this long, not a minute."""
+
 MOVES = 2
 """Times that a trial is begun elsewhere when its worker is lost; then it is taken for the cause."""
 
@@ -318,6 +321,7 @@ class RayPool:
         logging.getLogger("ray").setLevel(logging.ERROR)
         place: dict[str, Any] = {"address": self._address}
         if self._address is None:
+            os.environ |= ENDING
             self._scratch = Path(tempfile.mkdtemp(prefix="gristmill-ray-"))
             place = {
                 "address": "local",
