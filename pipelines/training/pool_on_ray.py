@@ -6,8 +6,9 @@ import importlib.util
 import logging
 import os
 import queue
-import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter, deque
@@ -32,8 +33,24 @@ SETTINGS = {
 }
 """Ray's settings; they must stand in the environment before it is imported."""
 
-ENDING = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
-"""Of a cluster of our own: when its head is gone the rest looks for it this long, not a minute."""
+GUARD = """
+import shutil, signal, sys, psutil
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+sys.stdin.read()
+for process in psutil.process_iter(["pid", "cmdline"]):
+    words = process.info["cmdline"] or []
+    if process.pid != psutil.Process().pid and any(sys.argv[1] in word for word in words):
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            pass
+shutil.rmtree(sys.argv[1], ignore_errors=True)
+"""
+"""A process that waits for the end of this one, and ends what a cluster of its own leaves behind.
+
+Without it two of Ray's processes look for their head for some minutes after a SIGKILL.
+"""
 
 MOVES = 2
 """Times that a trial is begun elsewhere when its worker is lost; then it is taken for the cause."""
@@ -147,7 +164,7 @@ class RayPool:
         self.spent = Spent()
         self._address, self._experiments, self._tell = address, experiments, tell
         self._ray: Any = None
-        self._scratch: Path | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self._threads = 0
         self._idle: list[Any] = []
         self._starting: dict[Any, Any] = {}
@@ -309,7 +326,10 @@ class RayPool:
     def _connect(self) -> None:
         if self._ray is not None:
             return
+        began = time.monotonic()
         os.environ.update(SETTINGS)
+        if self._address is None or _has_token():
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
         if importlib.util.find_spec("ray") is None:
             raise EnvironmentFault(
                 "Ray is not installed",
@@ -321,12 +341,16 @@ class RayPool:
         logging.getLogger("ray").setLevel(logging.ERROR)
         place: dict[str, Any] = {"address": self._address}
         if self._address is None:
-            os.environ |= ENDING
-            self._scratch = Path(tempfile.mkdtemp(prefix="gristmill-ray-"))
+            scratch = Path(tempfile.mkdtemp(prefix="gristmill-ray-"))
+            self._guard = subprocess.Popen(
+                [sys.executable, "-c", GUARD, str(scratch)],
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+            )
             place = {
                 "address": "local",
                 "include_dashboard": False,
-                "_temp_dir": str(self._scratch),
+                "_temp_dir": str(scratch),
             }
         told_to_end = signal.getsignal(signal.SIGTERM)  # which Ray makes its own
         try:
@@ -343,16 +367,18 @@ class RayPool:
                 namespace="gristmill",
             )
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-            self._remove_scratch()
+            self._clear_up()
             raise EnvironmentFault(
                 "the Ray cluster does not answer" if self._address else "Ray does not start",
                 expected=f"a cluster at {self._address}" if self._address else "",
                 found=_first_line(error),
-                next="ray status --address ADDRESS; or train here: leave --on out",
+                next="ray status --address ADDRESS (a cluster with a token: it goes into "
+                "~/.ray/auth_token); or train here: leave --on out",
             ) from error
         finally:
             signal.signal(signal.SIGTERM, told_to_end)
         self._ray = ray
+        self.spent.waiting += time.monotonic() - began
 
     def stop(self) -> None:
         """Ends all workers at once."""
@@ -370,11 +396,12 @@ class RayPool:
             self.stop()
         self._ray.shutdown()
         self._ray = None
-        self._remove_scratch()
+        self._clear_up()
 
-    def _remove_scratch(self) -> None:
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+    def _clear_up(self) -> None:
+        if self._guard is not None:
+            self._guard.communicate()
+            self._guard = None
 
 
 def address_of(on: str) -> str | None:
@@ -390,6 +417,12 @@ def address_of(on: str) -> str | None:
             expected="local, ray (one of its own, on this machine), ray:ADDRESS or ray://HOST:10001",
         )
     return (on if address.startswith("//") else address) or None
+
+
+def _has_token() -> bool:
+    """Whether a cluster's token is here: Ray uses it for new clusters only, unless it is told."""
+    named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return named or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 def _read(folder: Path, only: tuple[str, ...] = BROUGHT_HOME) -> Files:
