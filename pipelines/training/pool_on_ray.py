@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,11 +19,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import pipelines
 from pipelines.config import EnvironmentFault, InputError, writing
 from pipelines.training.identity import surroundings
 from pipelines.training.pool import QUIET, Spent, metered
-from pipelines.training.worker import Bench, Done, Epoch, Train, carry_out, configure, read_arrays
+from pipelines.training.worker import Bench, Done, Epoch, Train, carry_out
 
 LOCAL, RAY = "local", "ray"
 
@@ -67,6 +70,12 @@ ROOM = 300.0
 BROUGHT_HOME = ("state.npz", "weights.npz", "result.json")
 """What a trial leaves, in the order in which it is written here."""
 
+KEPT = ".gristmill"
+"""In the folder that Ray gives a job on each node: the arrays, once for all of its workers."""
+
+LEAVE = 5.0
+"""Seconds in which workers may clear up when all is done."""
+
 Files = dict[str, bytes]
 
 
@@ -92,7 +101,9 @@ class Seat:
     def __init__(self, threads: int, state_every: float) -> None:
         self._state_every = state_every
         os.environ.update(QUIET)
-        configure(threads)
+        from pipelines.training.programs import use_threads
+
+        use_threads(threads)
         self._bench = Bench()
         self._news: queue.SimpleQueue[Epoch] = queue.SimpleQueue()
         self._folder: Path | None = None
@@ -102,19 +113,20 @@ class Seat:
         """What results depend on besides the experiment."""
         return surroundings()
 
-    def train(self, request: Train, data: Mapping[str, Any], state: Files) -> Answer:
+    def train(self, request: Train, data: Mapping[str, Any], name: str, state: Files) -> Answer:
         """Trains a trial.
 
         Args:
-            request: with the parent's paths, which are names here.
-            data: the arrays and statistics of its rows.
+            request: with the parent's paths.
+            data: the bytes of the files in its `data`, each (n,) uint8.
+            name: of the folder in which this node keeps them.
             state: files of its folder that an earlier attempt left.
         """
-        self._bench.hold(request.data, data)
+        rows = _kept(data, name)
         with tempfile.TemporaryDirectory(prefix="gristmill-") as folder:
             _write(Path(folder), state)
             self._folder, self._brought = Path(folder), time.monotonic()
-            here = replace(request, folder=self._folder, modules=Path.cwd())
+            here = replace(request, data=rows, folder=self._folder, modules=Path.cwd())
             done = carry_out(self._bench, here, self._news.put)
             self._folder = None
             return Answer(done, _read(Path(folder)))
@@ -127,6 +139,10 @@ class Seat:
             while True:
                 epochs.append(self._news.get_nowait())
         return News(tuple(epochs), self._state())
+
+    def leave(self) -> None:
+        """Removes what this node kept."""
+        shutil.rmtree(KEPT, ignore_errors=True)
 
     def _state(self) -> Files:
         folder, now = self._folder, time.monotonic()
@@ -270,11 +286,13 @@ class RayPool:
                 yield from (epoch for epoch in said.epochs if epoch.key == request.key)
 
     def _begin(self, seat: Any, request: Train) -> Any:
-        data = self._arrays.get(request.data)
-        if data is None:
-            data = self._arrays[request.data] = self._ray.put(read_arrays(request.data))
+        if request.data not in self._arrays:
+            files = (file for file in sorted(request.data.iterdir()) if file.is_file())
+            data = {file.name: np.fromfile(file, dtype=np.uint8) for file in files}
+            name = f"{self._ray.get_runtime_context().get_job_id()}-{len(self._arrays)}"
+            self._arrays[request.data] = self._ray.put(data), name
         state = _read(request.folder, only=("state.npz",))
-        return seat.train.remote(request, data, state)
+        return seat.train.remote(request, *self._arrays[request.data], state)
 
     def _greet(self, ref: Any) -> None:
         """A new actor has work to do if its node is like this machine."""
@@ -393,6 +411,8 @@ class RayPool:
         if self._ray is None:
             return
         with suppress(Exception):  # whatever state it is in, it ends
+            self._ray.get([seat.leave.remote() for seat in self._idle], timeout=LEAVE)
+        with suppress(Exception):
             self.stop()
         self._ray.shutdown()
         self._ray = None
@@ -417,6 +437,21 @@ def address_of(on: str) -> str | None:
             expected="local, ray (one of its own, on this machine), ray:ADDRESS or ray://HOST:10001",
         )
     return (on if address.startswith("//") else address) or None
+
+
+def _kept(data: Mapping[str, Any], name: str) -> Path:
+    """A folder of this node with these files; the first worker to need it writes it."""
+    folder = Path.cwd() / KEPT / name
+    if not folder.exists():
+        aside = folder.with_name(f"{name}.{os.getpid()}")
+        aside.mkdir(parents=True)
+        for file, content in data.items():
+            content.tofile(aside / file)
+        try:
+            aside.rename(folder)
+        except OSError:  # another worker was first
+            shutil.rmtree(aside)
+    return folder
 
 
 def _has_token() -> bool:
