@@ -75,11 +75,11 @@ def main() -> None:
         "trials",
         "run, s",
         "search, s",
-        "beyond the sleep, ms a trial",
-        "parent, MiB",
-        "mlflow.db, MiB",
+        "ms more",
+        "MiB",
+        "store, MiB",
         "plan, s",
-        "run again, s",
+        "again, s",
     ):
         table.add_column(heading, justify="right")
     with tempfile.TemporaryDirectory() as folder:
@@ -90,7 +90,12 @@ def main() -> None:
             shutil.copytree(base, project, symlinks=True)
             table.add_row(*(str(value) for value in astuple(grow(project, count))))
             shutil.rmtree(project)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    console.print(
+        "ms more: of the search, a trial, beyond the sleep; MiB: of the parent; store: mlflow.db; "
+        "again: a run with nothing to do"
+    )
 
 
 def prepare(project: Path) -> None:

@@ -41,13 +41,15 @@ import shutil, signal, sys, psutil
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 sys.stdin.read()
-for process in psutil.process_iter(["pid", "cmdline"]):
-    words = process.info["cmdline"] or []
-    if process.pid != psutil.Process().pid and any(sys.argv[1] in word for word in words):
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            pass
+me = psutil.Process()
+for process in psutil.process_iter():
+    try:
+        if process != me and ("ray" in process.name() or "gcs" in process.name()):
+            names = [*process.cmdline(), *(file.path for file in process.open_files())]
+            if any(sys.argv[1] in name for name in names):
+                process.kill()
+    except psutil.Error:
+        pass
 shutil.rmtree(sys.argv[1], ignore_errors=True)
 """
 """A process that waits for the end of this one, and ends what a cluster of its own leaves behind.
@@ -346,7 +348,7 @@ class RayPool:
             return
         began = time.monotonic()
         os.environ.update(SETTINGS)
-        if self._address is None or _has_token():
+        if self._address is None:
             os.environ.setdefault("RAY_AUTH_MODE", "token")
         if importlib.util.find_spec("ray") is None:
             raise EnvironmentFault(
@@ -390,8 +392,8 @@ class RayPool:
                 "the Ray cluster does not answer" if self._address else "Ray does not start",
                 expected=f"a cluster at {self._address}" if self._address else "",
                 found=_first_line(error),
-                next="ray status --address ADDRESS (a cluster with a token: it goes into "
-                "~/.ray/auth_token); or train here: leave --on out",
+                next="ray status --address ADDRESS; RAY_AUTH_MODE=token where the cluster has one; "
+                "or train here: leave --on out",
             ) from error
         finally:
             signal.signal(signal.SIGTERM, told_to_end)
@@ -452,12 +454,6 @@ def _kept(data: Mapping[str, Any], name: str) -> Path:
         except OSError:  # another worker was first
             shutil.rmtree(aside)
     return folder
-
-
-def _has_token() -> bool:
-    """Whether a cluster's token is here: Ray uses it for new clusters only, unless it is told."""
-    named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    return named or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 def _read(folder: Path, only: tuple[str, ...] = BROUGHT_HOME) -> Files:

@@ -22,24 +22,16 @@ from pipelines.training import Pool, address_of, run_search, trials
 from pipelines.training.trial import read_result
 
 BUILDER = """
-import time
 import keras
-import tensorflow as tf
 
-def pause(x):
-    time.sleep(0.002)
-    return x
-
-class Slow(keras.layers.Layer):
-    def call(self, x):
-        waited = tf.ensure_shape(tf.py_function(pause, [tf.zeros(())], tf.float32), ())
-        return x + tf.stop_gradient(waited)
-
-def build(shape, outputs, units, slow):
-    layers = [keras.Input(shape), keras.layers.Dense(units, activation="relu")]
-    layers += [Slow()] if slow else []
-    return keras.Sequential([*layers, keras.layers.Dense(outputs, activation="softmax")])
+def build(shape, outputs, units):
+    hidden = keras.layers.Dense(units, activation="relu")
+    out = keras.layers.Dense(outputs, activation="softmax")
+    return keras.Sequential([keras.Input(shape), hidden, out])
 """
+
+EPOCHS = 500
+"""Of one row a step: some seconds, in which a state is saved and brought home."""
 
 SCRIPT = """
 import json, sys, time
@@ -93,15 +85,15 @@ def home(tmp_path: Path) -> Project:
     return project
 
 
-def experiment_of(project: Project, slow: bool, epochs: int) -> Experiment:
+def experiment_of(project: Project, epochs: int) -> Experiment:
     return write_experiment(
         project,
         model={
             "layers": None,
             "builder": "my_models:build",
-            "arguments": {"units": "$units", "slow": slow},
+            "arguments": {"units": "$units"},
         },
-        training={"epochs": epochs},
+        training={"epochs": epochs, "batch_size": 1},
         search={"grid": {"units": [4, 6]}},
     )
 
@@ -142,7 +134,7 @@ def weights_by_key(project: Project, experiment: Experiment) -> dict[str, dict[s
 def test_a_lost_node_takes_no_trial_with_it_and_the_weights_are_those_of_one_machine(
     home: Project, pool: Pool
 ) -> None:
-    experiment = experiment_of(home, slow=True, epochs=400)
+    experiment = experiment_of(home, EPOCHS)
     with started(home, nodes=2) as process:
         told = list(lines_of(process))
         assert process.wait(timeout=60) == 0
@@ -157,7 +149,7 @@ def test_a_lost_node_takes_no_trial_with_it_and_the_weights_are_those_of_one_mac
     for key in ours:
         result = read_result(folder / key)
         assert result is not None
-        assert result.epochs == 400
+        assert result.epochs == EPOCHS
         for file in (folder / key).iterdir():
             file.unlink()
     list(run_search(home, experiment, trials(experiment, DIGEST), pool))
@@ -171,7 +163,7 @@ def test_a_lost_node_takes_no_trial_with_it_and_the_weights_are_those_of_one_mac
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_of_rays_outlives_its_parent(home: Project, number: signal.Signals) -> None:
-    experiment_of(home, slow=True, epochs=100_000)
+    experiment_of(home, 100_000)
     with started(home, nodes=0) as process:
         next(line for line in lines_of(process) if "epoch" in line)
         below = psutil.Process(process.pid).children(recursive=True)
