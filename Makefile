@@ -36,7 +36,7 @@ checked = $(if $(LOCK),,$(error TF is "$(TF)"; it must be cpu or gpu))$(if \
   $(VERSION),not there). Name another one: make setup PYTHON=python3.12))
 
 .PHONY: help setup picture run test test-slow test-kills lint types lock check-lock wheels no-venv
-.PHONY: bench-data bench-validation bench-leaks bench-search bench-flow bench-epoch
+.PHONY: bench-data bench-validation bench-leaks bench-growth bench-search bench-flow bench-epoch
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -87,6 +87,9 @@ bench-validation: $(READY) ## the schema against one expectation a column in a l
 
 bench-leaks: $(READY) ## 400 planted leaks and thousands of clean tables (about five minutes)
 	@.venv/bin/python benchmarks/leaks.py
+
+bench-growth: $(READY) ## searches of 16 to 1,024 trials of a second (8 minutes); TRIALS="16 64" for fewer
+	@.venv/bin/python benchmarks/growth.py $(if $(TRIALS),--trials $(TRIALS)) $(ARGS)
 
 # What benchmarks compare with is kept out of .venv.
 OTHERS := .bench/ready-$(VERSION)

@@ -79,12 +79,43 @@ def _load(name: str, parameters: list[str]) -> tuple[Any, Any]:
 
 
 @app.command()
-def run(name: Name, parameter: Override = [], force: Force = False) -> None:  # noqa: B006
+def run(
+    name: Name,
+    parameter: Override = [],  # noqa: B006
+    force: Force = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            min=1,
+            help="Trials side by side; default: search.workers, else one a core.",
+        ),
+    ] = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            metavar="PLACE",
+            help="Where trials are trained: local, ray, ray:ADDRESS or ray://HOST:10001.",
+        ),
+    ] = "local",
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the trials' curves for TensorBoard, too.")
+    ] = False,
+) -> None:
     """Train, search, evaluate, register. Does nothing when nothing has changed."""
     project, experiment = _load(name, parameter)
     from flows.run import run as carry_out
 
-    raise typer.Exit(carry_out(project, experiment, force))
+    if on != "local":
+        from pipelines.training import address_of
+
+        address_of(on)
+
+    if workers is not None:
+        experiment = experiment.with_workers(workers)
+    raise typer.Exit(carry_out(project, experiment, force, tensorboard=tensorboard, on=on))
 
 
 @app.command()

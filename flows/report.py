@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,16 @@ from pipelines.registry import Registered
 from pipelines.training import Point, more_is_better
 
 MOST_TRIALS = 8
+
+TIME_WORDS = (
+    "The parts follow one another and sum to the wall clock, up to this report. Those of the",
+    "search are shares of its workers' time: in *tracing* they built models and traced them, in",
+    "*training* they trained, in *waiting* they had nothing to do: they were starting, or no trial",
+    "was left.",
+)
+
+SHOWN_SHARE = 0.02
+"""Of the whole time; a part that took less is not named on the screen."""
 
 
 def show(
@@ -48,15 +57,16 @@ def show(
     if evaluation.left_out:
         screen.say(evaluation.left_out)
     screen.say("")
-    screen.say(time_line(screen.times, time.monotonic() - screen.began))
+    screen.say(time_line(screen.parts()))
 
 
-def time_line(times: Mapping[str, float], whole: float) -> str:
-    """Where the time went: the longest parts, and what is left of the whole."""
-    longest = sorted(times.items(), key=lambda part: -part[1])[:5]
-    rest = whole - sum(seconds for _, seconds in longest)
-    parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in longest)
-    return f"time  {whole:.1f} s: {parts}, rest {rest:.1f}"
+def time_line(parts: Mapping[str, float]) -> str:
+    """Where the time went, part after part; short ones are counted as the rest."""
+    whole = sum(parts.values())
+    shown = [part for part in parts.items() if part[0] != "rest" and part[1] >= whole * SHOWN_SHARE]
+    rest = whole - sum(seconds for _, seconds in shown)
+    words = ", ".join(f"{name} {seconds:.1f}" for name, seconds in (*shown, ("rest", rest)))
+    return f"time  {whole:.1f} s: {words}"
 
 
 def trial_rows(searched: Searched) -> list[dict[str, Any]]:
@@ -118,7 +128,11 @@ def metric_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
 
 
 def markdown(
-    searched: Searched, evaluation: Evaluation, outcome: Outcome, warnings: Sequence[str] = ()
+    searched: Searched,
+    evaluation: Evaluation,
+    outcome: Outcome,
+    warnings: Sequence[str] = (),
+    times: Mapping[str, float] | None = None,
 ) -> str:
     """The report of a run."""
     first, *rest = decision_lines(outcome)
@@ -138,7 +152,12 @@ def markdown(
         *([f"{evaluation.left_out}.", ""] if evaluation.left_out else []),
     ]
     heading = ["metric", "value", "95 % interval", "linear", "dummy"]
-    return "\n".join(lines + _markdown_table(heading, metric_rows(evaluation))) + "\n"
+    lines += _markdown_table(heading, metric_rows(evaluation))
+    if times:
+        lines += ["", f"## {sum(times.values()):.1f} seconds", "", *TIME_WORDS, ""]
+        rows = [[name, f"{seconds:.1f}"] for name, seconds in times.items()]
+        lines += _markdown_table(["part", "seconds"], rows)
+    return "\n".join(lines) + "\n"
 
 
 def _markdown_table(heading: list[str], rows: Any) -> list[str]:

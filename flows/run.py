@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from flows.freshness import check_fresh
 from flows.outcome import EXIT_CODES, done_lines
@@ -14,9 +18,27 @@ from pipelines.ingestion.versions import DataState
 from pipelines.tracking.store import check_store
 from pipelines.training import strategy_of
 
+if TYPE_CHECKING:
+    from flows.session import Session
 
-def run(project: Project, experiment: Experiment, force: bool) -> int:
-    """Runs an experiment; returns the exit code."""
+
+def run(
+    project: Project,
+    experiment: Experiment,
+    force: bool,
+    *,
+    tensorboard: bool = False,
+    on: str = "local",
+) -> int:
+    """Runs an experiment; returns the exit code.
+
+    Args:
+        project: whose experiment it is.
+        experiment: what to run.
+        force: do every step again.
+        tensorboard: write event files of the trials.
+        on: where the trials are trained: `local`, `ray`, `ray:ADDRESS` or `ray://HOST:PORT`.
+    """
     screen = Screen()
     plan = make_plan(project, experiment)
     if plan.done is not None and not force:
@@ -32,12 +54,28 @@ def run(project: Project, experiment: Experiment, force: bool) -> int:
     check_store(project)
     show(screen, experiment, plan, force, brief=True)
     _listen(screen)
-    return _run_flow(project, experiment, screen, force, trains=plan.trains or force)
+    made = partial(_session, project, experiment, screen, force, tensorboard, on)
+    return _run_flow(project, made, trains=plan.trains or force)
 
 
-def _run_flow(
-    project: Project, experiment: Experiment, screen: Screen, force: bool, *, trains: bool
-) -> int:
+def _session(
+    project: Project,
+    experiment: Experiment,
+    screen: Screen,
+    force: bool,
+    tensorboard: bool,
+    on: str,
+) -> Session:
+    from flows.session import Session
+
+    boards = project.build(experiment.name) / "tensorboard" if tensorboard else None
+    if boards is not None:
+        place = shlex.quote(project.relative(boards))
+        screen.say(f"  curves     tensorboard --logdir {place}")
+    return Session(project, experiment, screen, force, boards, on)
+
+
+def _run_flow(project: Project, session_of: Callable[[], Session], *, trains: bool) -> int:
     """The flow in this process; the server and the workers start while the rest is imported."""
     from flows.server import Server, mend_dead_flow_runs, wait_until_recorded
 
@@ -45,9 +83,9 @@ def _run_flow(
     made = None
     try:
         server.start()
-        from flows.session import Session, session
+        from flows.session import session
 
-        made = Session(project, experiment, screen, force)
+        made = session_of()
         if trains:
             made.pool.warm_up()
         with session(made):
@@ -55,7 +93,7 @@ def _run_flow(
 
             server.wait()
             mend_dead_flow_runs(server.url)
-            with screen.ctrl_c():
+            with made.screen.ctrl_c():
                 return run_train(made).exit_code
     finally:
         if made is not None and made.flow_run:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -19,7 +20,7 @@ class Screen:
     """Lines on a console and, in a flow run, in its log.
 
     Attributes:
-        times: seconds of each part.
+        times: seconds of each part of the run, one after the other.
         began: when the run was asked for, by the monotonic clock.
         interrupted: whether Ctrl-C was typed.
     """
@@ -30,6 +31,7 @@ class Screen:
     interrupted: bool = False
     began: float = field(default_factory=time.monotonic)
     _status: Status | None = None
+    _inside: list[float] = field(default_factory=list)
 
     def say(self, text: str, style: str = "") -> None:
         """One line."""
@@ -45,15 +47,48 @@ class Screen:
         began = time.monotonic()
         self._check()
         try:
-            with self.turning(f"{name} …"):
+            with self.turning(f"{name} …"), self.part(name):
                 yield words
         except BaseException:
             self.say(f"  ✗ {name:{NAME_WIDTH}s} {time.monotonic() - began:5.1f} s")
             raise
         self._check()
         seconds = time.monotonic() - began
-        self.times[name] = self.times.get(name, 0.0) + seconds
         self.say(f"  ✓ {name:{NAME_WIDTH}s} {seconds:5.1f} s  {' '.join(words)}".rstrip())
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """A part of the run's time; what is spent in parts inside of it is theirs alone.
+
+        So the parts of a thread follow one another, and their sum is not above the wall clock.
+        Other threads than the main one work beside it, and take none of its time.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        began = time.monotonic()
+        self._inside.append(0.0)
+        try:
+            yield
+        finally:
+            seconds = time.monotonic() - began
+            own = seconds - self._inside.pop()
+            self.times[name] = self.times.get(name, 0.0) + own
+            if self._inside:
+                self._inside[-1] += seconds
+
+    def spend(self, seconds: Mapping[str, float]) -> None:
+        """Parts of the present part, known by another clock than this one."""
+        for name, spent in seconds.items():
+            self.times[name] = self.times.get(name, 0.0) + spent
+        if self._inside:
+            self._inside[-1] += sum(seconds.values())
+
+    def parts(self) -> dict[str, float]:
+        """Seconds of each part so far, the longest first, and of the `rest`; their sum is all."""
+        longest = dict(sorted(self.times.items(), key=lambda part: -part[1]))
+        rest = time.monotonic() - self.began - sum(longest.values())
+        return longest | {"rest": max(rest, 0.0)}
 
     def _check(self) -> None:
         """Raises KeyboardInterrupt when Ctrl-C was lost: libraries swallow it at some places."""
@@ -74,10 +109,11 @@ class Screen:
         """A step that had nothing to do."""
         self.say(f"  · {name:{NAME_WIDTH}s}          {why}", style="dim")
 
-    def now(self, text: str) -> None:
+    def now(self, *lines: str) -> None:
         """What happens at this moment; shown on a terminal only."""
         if self._status is not None:
-            self._status.update(escape(text[: max(self.console.width - 4, 20)]))
+            width = max(self.console.width - 4, 20)
+            self._status.update(escape("\n".join(line[:width] for line in lines)))
 
     def arriving(self, done: int, total: int | None) -> None:
         """How far a download is, as sources tell it."""

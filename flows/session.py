@@ -14,33 +14,52 @@ from typing import Any
 from flows.screen import Screen
 from pipelines.config import Experiment, Project
 from pipelines.registry.rehearsal import Rehearsal
-from pipelines.training import Pool
+from pipelines.training import LOCAL, Pool, RayPool, address_of
 
 
 @dataclass
 class Session:
-    """One run of an experiment in this process."""
+    """One run of an experiment in this process.
+
+    Attributes:
+        boards: the folder of event files for TensorBoard, where they were asked for.
+        on: where trials are trained: `local`, or a Ray cluster as `address_of` takes it.
+        trainer: what trains them.
+        pool: what evaluates, always on this machine.
+    """
 
     project: Project
     experiment: Experiment
     screen: Screen
     force: bool = False
+    boards: Path | None = None
+    on: str = LOCAL
     tracker: Any = None
     flow_run: str = ""
     warnings: list[str] = field(default_factory=list)
     pool: Pool = field(init=False)
+    trainer: Pool | RayPool = field(init=False)
     rehearsal: Rehearsal = field(init=False)
 
     def __post_init__(self) -> None:
         self.pool = Pool(self.project.root / "build" / "workers.log")
+        self.trainer = self.pool
+        if self.on != LOCAL:
+            place = address_of(self.on)
+            self.trainer = RayPool(place, self.project.experiments, self._warn)
         self.rehearsal = Rehearsal(self.project)
 
     @property
     def build(self) -> Path:
         return self.project.build(self.experiment.name)
 
+    def _warn(self, line: str) -> None:
+        self.warnings.append(line)
+        self.screen.say(f"    ! {line}")
+
     def stop(self) -> None:
         """Ends all processes of the run."""
+        self.trainer.close()
         self.pool.close()
         self.rehearsal.stop()
 

@@ -268,19 +268,19 @@ def _train(
     """Trains what is fed, at most so many trials; each result is recorded, then handed on."""
     running: dict[str, Trial] = {}
     results: list[TrialResult] = []
-    watch = Watch(run, most, cache(lambda fold: trial_inputs(run, fold)))
 
     def fed_one() -> Trial | None:
         trial = feed()
         return None if trial is None else running.setdefault(trial.key, trial)
 
-    for message in train_fed(run.project, run.experiment, fed_one, threads, run.pool):
-        trial = running[message.key]
-        watch.take(trial, message)
-        if isinstance(message, TrialResult):
-            del running[message.key]
-            results.append(message)
-            take(trial, message)
+    with Watch(run, most, cache(lambda fold: trial_inputs(run, fold))) as watch:
+        for message in train_fed(run.project, run.experiment, fed_one, threads, run.trainer):
+            trial = running[message.key]
+            watch.take(trial, message)
+            if isinstance(message, TrialResult):
+                del running[message.key]
+                results.append(message)
+                take(trial, message)
     return results
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from typing import Any
 
 from prefect import flow, get_client, get_run_logger, task
@@ -124,6 +126,7 @@ def train(
         force: do every step again, whatever is known.
     """
     with _session(experiment, parameters, force) as run:
+        run.screen.spend({"start": time.monotonic() - run.screen.began})
         run.flow_run = _tag_flow_run()
         if refresh:
             refresh_data()
@@ -137,7 +140,7 @@ def train(
         run.rehearsal.warm_up()
         with (
             store_errors("record the run"),
-            Tracker(run.project, experiment) as run.tracker,
+            _tracker(run) as run.tracker,
             run.screen.ctrl_c(),
         ):
             searched = search()
@@ -191,6 +194,12 @@ def _session(experiment: str, parameters: dict[str, Any] | None, force: bool) ->
     return nullcontext(run)
 
 
+def _tracker(run: Session) -> Tracker:
+    part = partial(run.screen.part, "tracking")
+    with part():
+        return Tracker(run.project, run.experiment.name, part)
+
+
 def _outcome(registered: Registered) -> Outcome:
     decision = registered.decision
     return Outcome(
@@ -204,7 +213,9 @@ def _outcome(registered: Registered) -> Outcome:
 
 def _publish(run: Session, searched: Searched, evaluation: Evaluation, outcome: Outcome) -> None:
     """The report and the table of trials, on the flow run and in MLflow."""
-    text = report.markdown(searched, evaluation, outcome, run.warnings)
+    times = run.screen.parts()
+    run.tracker.log(metrics={f"time/{name}": seconds for name, seconds in times.items()})
+    text = report.markdown(searched, evaluation, outcome, run.warnings, times)
     file = run.build / "report.md"
     file.write_text(text, encoding="utf-8")
     run.tracker.log_file(file)

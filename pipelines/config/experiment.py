@@ -57,6 +57,11 @@ class Experiment:
         varied = self.document.search.varied
         return {name: varied[name] for name in sorted(varied) if name not in self.overrides}
 
+    def with_workers(self, count: int) -> Experiment:
+        """The same, its trials trained by so many workers; no result depends on it."""
+        search = self.document.search.model_copy(update={"workers": count})
+        return replace(self, document=self.document.model_copy(update={"search": search}))
+
     @property
     def varied(self) -> list[str]:
         """The parameters that differ between points."""

@@ -9,11 +9,13 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import wraps
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlsplit
 
 import psutil
@@ -38,6 +40,11 @@ QUIET = {
 
 BATCH = 1000
 """Metrics that MLflow takes in one call."""
+
+Arguments = ParamSpec("Arguments")
+
+_Point = tuple[str, float, float, int]
+"""A metric's name, value, seconds since 1970, step."""
 
 HOST, PID, BEGUN = "gristmill.host", "gristmill.pid", "gristmill.begun"
 
@@ -76,15 +83,38 @@ def whole() -> Iterator[None]:
             signal.raise_signal(came[0])
 
 
+def _call(
+    method: Callable[Concatenate[Tracker, Arguments], None],
+) -> Callable[Concatenate[Tracker, Arguments], None]:
+    """A call to MLflow that is whole, and whose time is taken."""
+
+    @wraps(method)
+    def called(self: Tracker, /, *args: Arguments.args, **named: Arguments.kwargs) -> None:
+        with whole(), self._part():
+            method(self, *args, **named)
+
+    return called
+
+
 class Tracker:
     """One parent run and the trials below it.
 
     Used as a context: it ends FINISHED, FAILED on an error or KILLED on Ctrl-C, and so does every
     trial that is still open.
+
+    Args:
+        project: whose store it is in.
+        experiment: of which it is a run.
+        part: a context that takes the time of each call.
     """
 
-    def __init__(self, project: Project, experiment: str) -> None:
-        self._project, self._experiment = project, experiment
+    def __init__(
+        self,
+        project: Project,
+        experiment: str,
+        part: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self._project, self._experiment, self._part = project, experiment, part
         self._client = client(project)
         self._experiment_id = _experiment_id(project, experiment)
         self._open: list[str] = []
@@ -98,7 +128,7 @@ class Tracker:
             raise
         return self
 
-    @whole()
+    @_call
     def _start(self) -> None:
         import mlflow
 
@@ -110,7 +140,7 @@ class Tracker:
         )
         self.run_id = run.info.run_id
 
-    @whole()
+    @_call
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         import mlflow
 
@@ -121,7 +151,7 @@ class Tracker:
             self._client.set_terminated(run_id, "KILLED" if status == "FINISHED" else status)
         mlflow.end_run(status)
 
-    @whole()
+    @_call
     def log(
         self,
         *,
@@ -141,12 +171,12 @@ class Tracker:
             tags=[RunTag(name, str(value)[:8000]) for name, value in (tags or {}).items()],
         )
 
-    @whole()
+    @_call
     def log_file(self, file: Path, folder: str | None = None, run_id: str | None = None) -> None:
         """Keeps a file as an artifact."""
         self._client.log_artifact(run_id or self.run_id, str(file), folder)
 
-    @whole()
+    @_call
     def log_data(self, inputs: Sequence[DataInput], run_id: str | None = None) -> None:
         """Links the data sets that a run read."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -168,11 +198,23 @@ class Tracker:
             ],
         )
 
-    @whole()
-    def start_trial(
-        self, key: str, name: str, params: Mapping[str, Any], parts: Mapping[str, str]
-    ) -> str:
-        """Opens a child run."""
+    def trial(
+        self,
+        key: str,
+        name: str,
+        params: Mapping[str, Any],
+        parts: Mapping[str, str],
+        inputs: Sequence[DataInput] = (),
+    ) -> TrialRun:
+        """A child run; MLflow hears of it when there is something to send.
+
+        Args:
+            key: of the trial.
+            name: for people.
+            params: its parameters.
+            parts: what the key was made of.
+            inputs: the rows that it reads.
+        """
         tags = {
             "mlflow.parentRunId": self.run_id,
             "gristmill.kind": "trial",
@@ -181,35 +223,152 @@ class Tracker:
             names.TRIAL_PARTS: json.dumps(dict(parts), sort_keys=True),
             **process_tags(),
         }
-        run = self._client.create_run(self._experiment_id, tags=tags, run_name=name)
+        return TrialRun(self, name, tags, params, inputs)
+
+    def _create(self, name: str, tags: Mapping[str, str], began: float) -> Any:
+        run = self._client.create_run(
+            self._experiment_id, start_time=int(began * 1000), tags=tags, run_name=name
+        )
         self._open.append(run.info.run_id)
-        self.log(params=params, run_id=run.info.run_id)
-        return str(run.info.run_id)
+        return run.info
+
+    def _terminate(self, run_id: str, status: str) -> None:
+        self._client.set_terminated(run_id, status)
+        self._open.remove(run_id)
+
+
+class TrialRun:
+    """One child run, told of in as few calls as will do: a short trial's metrics in one."""
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        name: str,
+        tags: Mapping[str, str],
+        params: Mapping[str, Any],
+        inputs: Sequence[DataInput],
+    ) -> None:
+        self._tracker, self._name, self._inputs = tracker, name, inputs
+        self._tags = dict(tags)
+        self._params: Mapping[str, Any] = params
+        self._began = time.time()
+        self._known: dict[int, float] = {}
+        self._unsent: list[tuple[int, Mapping[str, float]]] = []
+        self._info: Any = None
+
+    @property
+    def run_id(self) -> str:
+        """Empty while MLflow has not heard of it."""
+        return str(self._info.run_id) if self._info is not None else ""
+
+    def add(self, number: int, new: Sequence[Mapping[str, float]], now: float) -> None:
+        """Epochs that have ended.
+
+        Args:
+            number: of the last one, from 1.
+            new: metrics of each.
+            now: when the last one ended, in seconds since 1970.
+        """
+        before = max(self._known.values(), default=self._began)
+        for place, logs in enumerate(new):
+            step = number - len(new) + place + 1
+            self._known[step] = before + (now - before) * (place + 1) / len(new)
+            self._unsent.append((step, logs))
 
     @whole()
-    def finish_trial(self, run_id: str, result: Mapping[str, Any], files: Sequence[Path]) -> None:
-        """Closes a child run: files first, then one batch, then the state."""
-        from mlflow.entities import Metric, RunTag
+    def send(self, older_than: float) -> None:
+        """Sends what is new.
 
+        Args:
+            older_than: what MLflow has not heard of yet is opened for epochs before this time only,
+                in seconds since 1970, for a short trial may end before anyone has looked.
+        """
+        if not self._unsent:
+            return
+        if self._info is not None or self._known[self._unsent[0][0]] <= older_than:
+            self._log(self._metrics_of_unsent(), {})
+
+    @whole()
+    def finish(self, result: Mapping[str, Any], files: Sequence[Path]) -> None:
+        """Closes the run: files first, then one batch, then the state.
+
+        Args:
+            result: of the trial; of its history what was not sent yet is.
+            files: to be kept as artifacts.
+        """
+        self._began = min(self._began, float(result["started"]) or self._began)
+        self._open()
+        artifacts = _artifacts(self._info.artifact_uri)
         for file in files:
-            self._client.log_artifact(run_id, str(file))
-        began, seconds = float(result["started"]), float(result["seconds"])
-        metrics = [
-            Metric(name, value, int((began + seconds * (step + 1) / len(values)) * 1000), step + 1)
+            artifacts.log_artifact(str(file))
+        epochs = max(map(len, result["history"].values()), default=0)
+        sent = set(self._known) - {step for step, _ in self._unsent}
+        self._unsent = [(step, logs) for step, logs in self._unsent if step > epochs]
+        end = max(self._began + float(result["seconds"]), *self._known.values(), 0.0)
+        times = _times(epochs, float(result["started"]), end, self._known)
+        metrics = self._metrics_of_unsent()
+        metrics += [
+            (name, value, times[step - 1], step)
             for name, values in result["history"].items()
-            for step, value in enumerate(values)
+            for step, value in enumerate(values, 1)
+            if step not in sent
         ]
-        last = int((began + seconds) * 1000)
-        metrics += [Metric(f"best_{name}", v, last, 0) for name, v in result["scores"].items()]
+        metrics += [(f"best_{name}", value, end, 0) for name, value in result["scores"].items()]
         about = {key: value for key, value in result.items() if key != "history"}
-        tags = [RunTag(names.TRIAL_RESULT, json.dumps(about))]
+        tags = {names.TRIAL_RESULT: json.dumps(about)}
         if result["error"]:
-            tags.append(RunTag("gristmill.error", str(result["error"])[:5000]))
-        for start in range(0, max(len(metrics), 1), BATCH):
-            self._client.log_batch(run_id, metrics=metrics[start : start + BATCH], tags=tags)
+            tags["gristmill.error"] = str(result["error"])[:5000]
+        self._log(metrics, tags)
         done = "FINISHED" if result["status"] == "finished" else "FAILED"
-        self._client.set_terminated(run_id, done)
-        self._open.remove(run_id)
+        self._tracker._terminate(self.run_id, done)
+
+    def _open(self) -> None:
+        if self._info is None:
+            self._info = self._tracker._create(self._name, self._tags, self._began)
+            if self._inputs:
+                self._tracker.log_data(self._inputs, self.run_id)
+
+    def _log(self, metrics: Sequence[_Point], tags: Mapping[str, str]) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        self._open()
+        for start in range(0, max(len(metrics), 1), BATCH):
+            self._tracker._client.log_batch(
+                self.run_id,
+                metrics=[
+                    Metric(name, value, int(at * 1000), step)
+                    for name, value, at, step in metrics[start : start + BATCH]
+                ],
+                params=[Param(name, str(value)[:6000]) for name, value in self._params.items()],
+                tags=[RunTag(name, value) for name, value in tags.items()],
+            )
+            self._params, tags = {}, {}
+        self._unsent.clear()
+
+    def _metrics_of_unsent(self) -> list[_Point]:
+        return [
+            (name, value, self._known[step], step)
+            for step, logs in self._unsent
+            for name, value in logs.items()
+        ]
+
+
+def _times(epochs: int, began: float, end: float, known: Mapping[int, float]) -> list[float]:
+    """When each epoch ended: those that are not known lie evenly between those that are."""
+    knots = [(0, began), *sorted(known.items())]
+    if epochs > knots[-1][0]:
+        knots.append((epochs, end))
+    times: list[float] = []
+    for (first, since), (last, until) in pairwise(knots):
+        step = (until - since) / max(last - first, 1)
+        times += [since + step * (place + 1) for place in range(last - first)]
+    return times
+
+
+def _artifacts(uri: str) -> Any:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return get_artifact_repository(uri)
 
 
 def client(project: Project) -> Any:

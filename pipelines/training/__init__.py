@@ -11,7 +11,8 @@ from pipelines.training.identity import (
     trials_at,
 )
 from pipelines.training.points import Point, points_of
-from pipelines.training.pool import Pool
+from pipelines.training.pool import Pool, Trains
+from pipelines.training.pool_on_ray import LOCAL, RayPool, address_of
 from pipelines.training.search import fed, run_search, train_fed
 from pipelines.training.strategies import Candidate, Strategy, strategy_of
 from pipelines.training.trial import TrialResult, read_result
@@ -19,14 +20,18 @@ from pipelines.training.worker import Epoch, Export
 
 __all__ = [
     "ALL_FOLDS",
+    "LOCAL",
     "Candidate",
     "Epoch",
     "Export",
     "Point",
     "Pool",
+    "RayPool",
     "Strategy",
+    "Trains",
     "Trial",
     "TrialResult",
+    "address_of",
     "changed",
     "choose",
     "cores",

@@ -102,13 +102,7 @@ def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
 
 def shared_parts(experiment: Experiment, data_digest: str) -> dict[str, str]:
     """The parts that the keys of all trials of an experiment have in common."""
-    shared = {
-        "data": data_digest,
-        "device": device(),
-        "instructions": instruction_set(),
-        **_package_versions(),
-        **_own_sources(),
-    }
+    shared = {"data": data_digest, **surroundings()}
     builder = experiment.document.model.builder
     if builder is not None:
         shared |= user_sources(experiment.file.parent, builder)
@@ -144,6 +138,16 @@ def trials_at(
             place = repeat if repeats > 1 else None
             made.append(Trial(_digest(here), here, own, values, threads, fold, place))
     return made
+
+
+def surroundings() -> dict[str, str]:
+    """What a result depends on besides the experiment: the machine, the packages, this code."""
+    return {
+        "device": device(),
+        "instructions": instruction_set(),
+        **_package_versions(),
+        **_own_sources(),
+    }
 
 
 def on_all_folds(trial: Trial, epochs: int) -> Trial:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.forkserver
 import os
-from collections.abc import Callable, Collection, Iterator
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
 from pipelines.config import EnvironmentFault, GristmillError
+from pipelines.training.identity import cores
 from pipelines.training.worker import Done, Epoch, Export, Train, serve
 
 QUIET = {
@@ -26,19 +29,99 @@ QUIET = {
 """Environment of the workers; it must stand before TensorFlow is imported."""
 
 
+@dataclass
+class Spent:
+    """Where the time of searches went, as shares of what the workers could have done.
+
+    Attributes:
+        tracing: seconds in which models were built and traced.
+        training: in which they were trained.
+        waiting: in which a worker had nothing to do: it was starting, or no trial was left.
+    """
+
+    tracing: float = 0.0
+    training: float = 0.0
+    waiting: float = 0.0
+
+    def add(self, wall: float, workers: int, done: Iterable[Done]) -> None:
+        """Adds a search.
+
+        Args:
+            wall: its seconds.
+            workers: that were at work at the same time, at most.
+            done: what they did.
+        """
+        busy = tracing = 0.0
+        for one in done:
+            busy += one.seconds
+            tracing += one.tracing
+        count = max(workers, 1)
+        self.tracing += tracing / count
+        self.training += (busy - tracing) / count
+        self.waiting += max(wall - busy / count, 0.0)
+
+    def clear(self) -> None:
+        """Begins anew."""
+        self.tracing = self.training = self.waiting = 0.0
+
+
+def metered(
+    messages: Iterator[Epoch | Done], busy: Collection[Any], spent: Spent
+) -> Iterator[Epoch | Done]:
+    """The messages of a search; what they tell of time goes to `spent` at its end.
+
+    Args:
+        busy: the workers that are at work at any time.
+    """
+    began, most = time.monotonic(), 0
+    done: list[Done] = []
+    try:
+        for message in messages:
+            most = max(most, len(busy) + isinstance(message, Done))
+            if isinstance(message, Done):
+                done.append(message)
+            yield message
+    finally:
+        spent.add(time.monotonic() - began, most, done)
+
+
+class Trains(Protocol):
+    """What shares trials among workers, on this machine or on others."""
+
+    spent: Spent
+
+    def slots(self, threads: int) -> int:
+        """Trials of so many threads that there is room for at the same time."""
+        ...
+
+    def train(
+        self, feed: Callable[[], Train | None], workers: int, threads: int
+    ) -> Iterator[Epoch | Done]:
+        """See `Pool.train`."""
+        ...
+
+
 class Pool:
     """Processes of one thread count each; what they write to standard error goes to a log.
 
     The first one forks from a server that has TensorFlow imported already. Workers end with this
     process, however that ends.
+
+    Attributes:
+        spent: where the time of the searches went.
     """
 
     def __init__(self, log: Path) -> None:
+        self.spent = Spent()
         self._log = log
         self._context = multiprocessing.get_context("forkserver")
         self._workers: list[tuple[BaseProcess, connection.Connection]] = []
         self._threads = 0
         self._closed = False
+
+    def slots(self, threads: int) -> int:
+        """Trials of so many threads that the cores of this machine can train at the same time."""
+        return max(1, cores() // threads)
 
     def warm_up(self) -> None:
         """Lets TensorFlow be imported in the background; returns at once.
@@ -72,7 +155,7 @@ class Pool:
         self._ready(0, threads)
         busy: dict[connection.Connection, Train] = {}
         try:
-            yield from self._share(feed, busy, workers)
+            yield from metered(self._share(feed, busy, workers), busy, self.spent)
         finally:
             if busy:  # cut short: what the workers still say must not reach a later request
                 self.stop()

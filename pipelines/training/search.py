@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pipelines.config import Experiment, Project
-from pipelines.training.identity import Trial, cores
-from pipelines.training.pool import Pool, raise_error
+from pipelines.training.identity import Trial
+from pipelines.training.pool import Trains, raise_error
 from pipelines.training.trial import TrialResult, read_result
 from pipelines.training.worker import Done, Epoch, Train
 
 
 def run_search(
-    project: Project, experiment: Experiment, trials: Sequence[Trial], pool: Pool
+    project: Project, experiment: Experiment, trials: Sequence[Trial], pool: Trains
 ) -> Iterator[Epoch | TrialResult]:
     """Trains trials that are not known yet, side by side; see `train_fed`."""
     # fold by fold, for a traced program serves the trials of one fold
@@ -32,7 +32,7 @@ def train_fed(
     experiment: Experiment,
     feed: Callable[[], Trial | None],
     threads: int,
-    pool: Pool,
+    pool: Trains,
 ) -> Iterator[Epoch | TrialResult]:
     """Trains what a search asks for, side by side.
 
@@ -58,7 +58,7 @@ def train_fed(
         folder = build / "trials" / trial.key
         return Train(trial.key, trial.recipe, build / trial.arrays, folder, project.experiments)
 
-    workers = experiment.document.search.workers or max(1, cores() // threads)
+    workers = experiment.document.search.workers or pool.slots(threads)
     for message in pool.train(request, workers, threads):
         if isinstance(message, Epoch):
             yield message

@@ -7,13 +7,17 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from pipelines.config import GristmillError, Recipe, writing
+
+PAUSE = 0.25
+"""Seconds between two messages about a trial's epochs; a message tells of all since the last."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +46,32 @@ class Export:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Sent while a trial runs: epochs so far and their last logs."""
+    """Sent while a trial runs: epochs so far, and the logs of those since the last message."""
 
     key: str
     number: int
-    logs: Mapping[str, float]
+    new: tuple[Mapping[str, float], ...]
+
+    @property
+    def logs(self) -> Mapping[str, float]:
+        """Of the last epoch."""
+        return self.new[-1]
 
 
 @dataclass(frozen=True)
 class Done:
-    """Sent when a request is carried out; `error` is a `GristmillError.record` or a text."""
+    """Sent when a request is carried out.
+
+    Attributes:
+        error: a `GristmillError.record` or a text.
+        seconds: that the worker spent on it.
+        tracing: those of them in which it built the model and traced it.
+    """
 
     key: str
     error: Any = None
+    seconds: float = 0.0
+    tracing: float = 0.0
 
 
 def serve(channel: connection.Connection, threads: int) -> None:
@@ -71,18 +88,81 @@ def serve(channel: connection.Connection, threads: int) -> None:
             request = channel.recv()
         except EOFError:
             return
-        key = request.key if isinstance(request, Train) else "export"
-        try:
-            if isinstance(request, Train):
-                bench.train(request, lambda n, logs, key=key: channel.send(Epoch(key, n, logs)))
-            else:
-                bench.export(request)
-            channel.send(Done(key))
-        except GristmillError as error:
-            channel.send(Done(key, error.record()))
-        except Exception as error:  # whatever a model raises fails its trial, not the search
-            text = "".join(traceback.format_exception_only(error)).strip()
-            channel.send(Done(key, text[:2000]))
+        channel.send(carry_out(bench, request, channel.send))
+
+
+def carry_out(bench: Bench, request: Train | Export, tell: Callable[[Epoch], object]) -> Done:
+    """Does what a request asks for, whatever comes of it.
+
+    Args:
+        bench: what is kept between requests.
+        request: what to do.
+        tell: takes the messages about a trial's epochs.
+    """
+    if isinstance(request, Export):
+        return Done("export", _failure(lambda: bench.export(request)))
+    meter = Meter(request.key, tell)
+    error = _failure(lambda: bench.train(request, meter.note, meter.built))
+    return Done(request.key, error, time.monotonic() - meter.began, meter.tracing)
+
+
+def _failure(work: Callable[[], None]) -> Any:
+    try:
+        work()
+    except GristmillError as error:
+        return error.record()
+    except Exception as error:  # whatever a model raises fails its trial, not the search
+        return "".join(traceback.format_exception_only(error)).strip()[:2000]
+    return None
+
+
+class Meter:
+    """Tells of a trial's epochs, not more often than the parent has use for, and takes its time.
+
+    Attributes:
+        began: by the monotonic clock.
+    """
+
+    def __init__(self, key: str, tell: Callable[[Epoch], object]) -> None:
+        self._key, self._tell = key, tell
+        self.began = self._last = time.monotonic()
+        self._building = self._first = self._later = 0.0
+        self._epochs, self._fresh = 0, False
+        self._told = 0.0
+        self._new: list[Mapping[str, float]] = []
+
+    def built(self, fresh: bool) -> None:
+        """The program is there; `fresh` when its first epoch will trace it."""
+        self._fresh, self._building = fresh, self._since_last()
+
+    def note(self, number: int, logs: Mapping[str, float]) -> None:
+        """An epoch has ended."""
+        seconds = self._since_last()
+        self._epochs += 1
+        if self._epochs == 1:
+            self._first = seconds
+        else:
+            self._later += seconds
+        self._new.append(logs)
+        if self._last - self._told >= PAUSE:
+            self._tell(Epoch(self._key, number, tuple(self._new)))
+            self._told = self._last
+            self._new.clear()
+
+    @property
+    def tracing(self) -> float:
+        """Seconds of building, and those by which the first epoch of a fresh program was longer.
+
+        A single epoch cannot be told apart, and counts as training.
+        """
+        if not self._fresh or self._epochs < 2:
+            return self._building
+        return self._building + max(self._first - self._later / (self._epochs - 1), 0.0)
+
+    def _since_last(self) -> float:
+        now = time.monotonic()
+        seconds, self._last = now - self._last, now
+        return seconds
 
 
 class Bench:
@@ -92,13 +172,24 @@ class Bench:
         from pipelines.training.programs import Programs
 
         self.programs = Programs()
+        self._used: WeakSet[Any] = WeakSet()
 
-    def train(self, request: Train, note: Any) -> None:
-        """Runs one trial; see `run_trial`."""
+    def train(
+        self, request: Train, note: Any, built: Callable[[bool], object] = lambda fresh: None
+    ) -> None:
+        """Runs one trial; see `run_trial`.
+
+        Args:
+            request: the trial.
+            note: told each epoch's number and logs.
+            built: told when the program is ready, and whether no trial has used it yet.
+        """
         from pipelines.training.trial import run_trial
 
         begun = time.monotonic()
         program = self.programs.program(request.recipe, request.data, request.modules)
+        built(program not in self._used)
+        self._used.add(program)
         request.folder.mkdir(parents=True, exist_ok=True)
         run_trial(request.key, request.recipe, program, request.folder, note, begun)
 

@@ -31,8 +31,8 @@ pytestmark = pytest.mark.slow
 
 
 def slow_search(project: Project) -> None:
-    """Trials of a second or two, so that a search can be met while it goes on."""
-    edit(project.experiment_file("tiny"), "epochs: 20}", "epochs: 300, batch: 1}")
+    """Trials of some seconds, so that a search can be met while it goes on."""
+    edit(project.experiment_file("tiny"), "epochs: 20}", "epochs: 1500, batch: 1}")
     edit(project.experiment_file("tiny"), "epochs: $epochs", "epochs: $epochs, batch_size: $batch")
 
 

@@ -247,3 +247,46 @@ def test_a_candidate_that_is_not_better_is_held(tiny: Project, gristmill: Run) -
     again = gristmill("run", "tiny", "-P", "learning_rate=0.02", check=True).stdout
     assert "nothing to do" in again
     assert "version 2 was held" in again
+
+
+def test_the_time_of_a_run_is_told_by_part_and_sums_to_the_wall_clock(finished: Project) -> None:
+    query = "SELECT substr(key, 6), value FROM metrics WHERE run_uuid = ? AND key LIKE 'time/%'"
+    parts = dict(mlflow(finished, query, parent(finished)))
+    assert parts.keys() >= {"start", "tracing", "training", "waiting", "tracking", "rest"}
+    assert parts.keys() >= STEPS - {"snapshot"}
+    ((began, ended),) = mlflow(
+        finished, "SELECT start_time, end_time FROM runs WHERE run_uuid = ?", parent(finished)
+    )
+    before = {"start", "snapshot", "ingest", "validate", "drift", "split", "scale"}
+    within = sum(seconds for name, seconds in parts.items() if name not in before)
+    assert within >= 0.8 * (ended - began) / 1000 - 1
+    report = (finished.build("digits") / "report.md").read_text(encoding="utf-8")
+    assert f"## {sum(parts.values()):.1f} seconds" in report
+    assert f"| training | {parts['training']:.1f} |" in report
+
+
+def test_each_epoch_of_a_trial_is_stored_once_and_the_best_so_far_on_the_run(
+    finished: Project,
+) -> None:
+    for run, tags in runs(finished).items():
+        if tags["gristmill.kind"] != "trial":
+            continue
+        steps = mlflow(
+            finished,
+            "SELECT step FROM metrics WHERE run_uuid = ? AND key = 'val_loss' ORDER BY timestamp",
+            run,
+        )
+        epochs = json.loads(tags["gristmill.result"])["epochs"]
+        assert [step for (step,) in steps] == [*range(1, epochs + 1)]
+    latest = dict(
+        mlflow(
+            finished, "SELECT key, value FROM latest_metrics WHERE run_uuid = ?", parent(finished)
+        )
+    )
+    assert latest["trials_done"] == TRIALS
+    best = max(
+        json.loads(tags["gristmill.result"])["scores"]["val_accuracy"]
+        for tags in runs(finished).values()
+        if tags["gristmill.kind"] == "trial"
+    )
+    assert latest["best_val_accuracy"] == best

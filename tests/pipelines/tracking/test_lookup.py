@@ -40,9 +40,9 @@ RESULT: dict[str, Any] = {
 
 def record_trial(project: Project, key: str, experiment: str = "tiny", **changes: Any) -> str:
     with Tracker(project, experiment) as tracker:
-        trial = tracker.start_trial(key, "one", {}, {"key": key})
-        tracker.finish_trial(trial, {**RESULT, **changes}, [])
-    return trial
+        trial = tracker.trial(key, "one", {}, {"key": key})
+        trial.finish({**RESULT, **changes}, [])
+    return trial.run_id
 
 
 def record_run(project: Project, key: str, decision: str = "promote", version: str = "1") -> str:

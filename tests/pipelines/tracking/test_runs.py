@@ -21,6 +21,7 @@ from pipelines.tracking.runs import (
     PID,
     DataInput,
     Tracker,
+    TrialRun,
     client,
     fetch_artifact,
     find_runs,
@@ -67,9 +68,11 @@ def test_a_run_and_its_open_trials_end_whatever_happens(
 
     def body() -> None:
         with tracker:
-            started.append(tracker.start_trial("k", "one", {}, {}))
-            started.append(tracker.start_trial("l", "two", {}, {}))
-            tracker.finish_trial(started[1], RESULT, [])
+            one, two = (tracker.trial(key, key, {}, {}) for key in ("k", "l"))
+            one.add(1, [{"loss": 3.0}], now=0.0)
+            one.send(older_than=0.0)
+            two.finish(RESULT, [])
+            started.extend([one.run_id, two.run_id])
             if raised is not None:
                 raise raised("stop")
 
@@ -92,9 +95,11 @@ def test_a_trial_holds_its_parameters_epochs_scores_and_files(
     file = tmp_path / "weights.npz"
     file.write_bytes(b"weights")
     with Tracker(stored, "tiny") as tracker:
-        trial = tracker.start_trial("k" * 32, "units=3", {"units": 3}, {"seed": "0"})
-        tracker.finish_trial(trial, RESULT, [file])
+        opened = tracker.trial("k" * 32, "units=3", {"units": 3}, {"seed": "0"})
+        opened.finish(RESULT, [file])
+    trial = opened.run_id
     made = run_of(stored, trial)
+    assert made.info.start_time == 1_000_000
     assert made.info.run_name == "units=3"
     assert made.data.params == {"units": "3"}
     assert made.data.tags["mlflow.parentRunId"] == tracker.run_id
@@ -113,18 +118,68 @@ def test_a_trial_holds_its_parameters_epochs_scores_and_files(
 def test_more_epochs_than_one_call_takes_are_all_kept(stored: Project) -> None:
     long = {**RESULT, "history": {"loss": [float(i) for i in range(2500)]}, "scores": {}}
     with Tracker(stored, "tiny") as tracker:
-        trial = tracker.start_trial("k", "long", {}, {})
-        tracker.finish_trial(trial, long, [])
-    history = client(stored).get_metric_history(trial, "loss")
+        trial = tracker.trial("k", "long", {}, {})
+        trial.finish(long, [])
+    history = client(stored).get_metric_history(trial.run_id, "loss")
     assert [m.step for m in history] == list(range(1, 2501))
+
+
+def epochs_of(project: Project, trial: TrialRun, metric: str) -> list[tuple[int, float]]:
+    history = client(project).get_metric_history(trial.run_id, metric)
+    assert [m.timestamp for m in history] == sorted(m.timestamp for m in history)
+    return [(m.step, m.value) for m in history]
+
+
+def test_a_running_trial_shows_its_epochs_and_its_end_adds_what_is_missing(stored: Project) -> None:
+    losses = [{"loss": value} for value in RESULT["history"]["loss"]]
+    with Tracker(stored, "tiny") as tracker:
+        trial = tracker.trial("k", "one", {"units": 3}, {})
+        trial.add(1, losses[:1], now=1005.0)
+        trial.send(older_than=1004.0)
+        assert trial.run_id == ""  # too short until now
+        trial.send(older_than=1005.0)
+        assert run_of(stored, trial.run_id).info.status == "RUNNING"
+        assert run_of(stored, trial.run_id).data.params == {"units": "3"}
+        assert epochs_of(stored, trial, "loss") == [(1, 3.0)]
+        trial.add(2, losses[1:2], now=1020.0)
+        trial.finish(RESULT, [])
+    assert epochs_of(stored, trial, "loss") == [(1, 3.0), (2, 2.0), (3, 1.0)]
+
+
+def test_a_resumed_trial_has_each_epoch_once(stored: Project) -> None:
+    with Tracker(stored, "tiny") as tracker:
+        trial = tracker.trial("k", "one", {}, {})
+        trial.add(3, [{"loss": 1.0, "val_loss": 3.5}], now=5000.0)
+        trial.send(older_than=5000.0)
+        trial.finish(RESULT, [])
+    assert epochs_of(stored, trial, "loss") == [(1, 3.0), (2, 2.0), (3, 1.0)]
+    assert epochs_of(stored, trial, "val_loss") == [(1, 4.0), (2, 2.5), (3, 3.5)]
+
+
+def test_a_short_trial_takes_one_batch(stored: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Tracker(stored, "tiny") as tracker:
+        batches: list[str] = []
+        write = tracker._client.log_batch
+
+        def counted(run_id: str, **rest: Any) -> None:
+            batches.append(run_id)
+            write(run_id, **rest)
+
+        monkeypatch.setattr(tracker._client, "log_batch", counted)
+        trial = tracker.trial("k", "one", {"units": 3}, {})
+        trial.add(1, [{"loss": 3.0}], now=1005.0)
+        trial.finish(RESULT, [])
+    assert batches == [trial.run_id]
 
 
 def test_a_failed_trial_says_why(stored: Project) -> None:
     failed = {**RESULT, "status": "failed", "history": {}, "scores": {}, "error": "diverged"}
     with Tracker(stored, "tiny") as tracker:
-        trial = tracker.start_trial("k", "one", {}, {})
-        tracker.finish_trial(trial, failed, [])
-    made = run_of(stored, trial)
+        trial = tracker.trial("k", "one", {}, {})
+        trial.add(2, [{"loss": 3.0}, {"loss": 2.0}], now=1000.0)
+        trial.finish(failed, [])
+    made = run_of(stored, trial.run_id)
+    assert made.data.metrics == {"loss": 2.0}
     assert made.info.status == "FAILED"
     assert made.data.tags["gristmill.error"] == "diverged"
     assert run_of(stored, tracker.run_id).info.status == "FINISHED"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,10 @@ def test_results_are_the_same_to_the_bit_with_any_number_of_workers(
         )
         asked, results, epochs = searched(home, experiment, pool)
         assert len(pool._workers) == workers
-        assert len(epochs) == sum(result.epochs for result in results.values())
+        for key, result in results.items():
+            told = [logs["loss"] for e in epochs if e.key == key for logs in e.new]
+            assert told
+            assert told == result.history["loss"][: len(told)]
         ends.append({k: replace(r, seconds=0.0, started=0.0) for k, r in results.items()})
         folder = home.build("tiny") / "trials"
         weights.append([dict(np.load(folder / t.key / "weights.npz")) for t in asked])
@@ -92,6 +96,22 @@ def test_results_are_the_same_to_the_bit_with_any_number_of_workers(
         for name in one:
             np.testing.assert_array_equal(one[name], two[name])
             np.testing.assert_array_equal(one[name], three[name])
+
+
+def test_the_time_of_a_search_is_shared_out_among_tracing_training_and_waiting(
+    home: Project, pool: Pool
+) -> None:
+    pool.spent.clear()
+    experiment = write_experiment(home, **GRID, training={"seed": 3}).with_workers(2)
+    began = time.monotonic()
+    searched(home, experiment, pool)
+    wall = time.monotonic() - began
+    spent = pool.spent
+    assert min(spent.tracing, spent.training, spent.waiting) > 0
+    assert spent.tracing + spent.training + spent.waiting <= wall
+    _, results, _ = searched(home, experiment, pool)
+    in_trials = sum(result.seconds for result in results.values())
+    assert spent.tracing + spent.training >= in_trials / 2
 
 
 def test_a_worker_that_is_killed_fails_its_trial_and_the_others_go_on(

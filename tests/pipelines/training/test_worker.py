@@ -11,7 +11,7 @@ from tiny import make_data, make_project, write_experiment
 
 from pipelines.config import Project, Recipe
 from pipelines.training import read_result
-from pipelines.training.worker import Bench, Export, Train, predict
+from pipelines.training.worker import Bench, Epoch, Export, Train, carry_out, predict
 
 
 @pytest.fixture
@@ -36,6 +36,47 @@ def test_outputs_do_not_depend_on_the_batch_that_a_row_is_in(rows: int) -> None:
     made = predict(call, given, batch=8)
     np.testing.assert_array_equal(made, given.sum(axis=1, keepdims=True))
     assert set(calls) == {8}
+
+
+@pytest.mark.parametrize(("pause", "messages"), [(0.0, 5), (60.0, 1)])
+def test_messages_about_fast_epochs_are_few_and_leave_none_out(
+    home: Project, monkeypatch: pytest.MonkeyPatch, pause: float, messages: int
+) -> None:
+    monkeypatch.setattr("pipelines.training.worker.PAUSE", pause)
+    data = make_data(home, write_experiment(home))
+    asked = recipe(home, training={"epochs": 5})
+    folder = data / "trials" / "one"
+    told: list[Epoch] = []
+    request = Train("k", asked, data / "training", folder, home.experiments)
+    done = carry_out(Bench(), request, told.append)
+    result = read_result(folder)
+    assert result is not None
+    assert len(told) == messages
+    losses = [logs["loss"] for message in told for logs in message.new]
+    assert losses == result.history["loss"][: len(losses)]
+    assert told[-1].number == len(losses)
+    assert done.error is None
+    assert 0 < done.tracing < done.seconds
+
+
+def test_only_the_first_trial_of_a_program_pays_for_its_tracing(home: Project) -> None:
+    data = make_data(home, write_experiment(home))
+    bench = Bench()
+    first, second = (
+        carry_out(
+            bench,
+            Train(
+                str(seed),
+                recipe(home, training={"seed": seed}),
+                data / "training",
+                data / "trials" / str(seed),
+                home.experiments,
+            ),
+            lambda message: None,
+        )
+        for seed in (1, 2)
+    )
+    assert first.tracing > second.tracing
 
 
 def test_an_exported_model_gives_the_outputs_that_are_written_beside_it(home: Project) -> None:
