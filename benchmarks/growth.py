@@ -108,12 +108,12 @@ def prepare(project: Path) -> None:
         shutil.copyfile(ROOT / name, project / name)
     for words in (["init", "-q"], ["add", "-A"]):
         subprocess.run(["git", *words], cwd=project, check=True)
+    gristmill(project, "doctor", "--fix")
     data = project / "data" / "growth" / "growth.csv"
     data.parent.mkdir(parents=True)
     rows = (f"{i},{i * 7 % 60},{'yes' if i % 3 else 'no'}" for i in range(200))
     data.write_text("\n".join(["a,b,label", *rows]) + "\n")
     (project / "experiments" / "growing.py").write_text(BUILDER)
-    gristmill(project, "doctor", "--fix")
 
 
 def grow(project: Path, count: int) -> Grown:
