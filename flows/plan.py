@@ -10,14 +10,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pipelines
+from flows.reasons import Reasons
 from pipelines.config import Experiment, Project, normalised_source
 from pipelines.ingestion.versions import DataState, StageState, data_plan
-from pipelines.tracking import KnownRun, KnownTrial, known_run, known_trials, latest_trial_parts
+from pipelines.tracking import KnownRun, KnownTrial, known_run, known_trials
 from pipelines.training import (
-    ALL_FOLDS,
     Trial,
     TrialResult,
-    changed,
     choose,
     points_of,
     trials,
@@ -126,7 +125,7 @@ def plan_each(
 ) -> list[TrialPlan]:
     """Each of some trials: known, unfinished or new."""
     known = {} if force else known_trials(project, [trial.key for trial in asked])
-    latest: Mapping[str, str] | None = None
+    reasons = Reasons(project, experiment)
     made = []
     for trial in asked:
         found = _satisfying(trial, known.get(trial.key, []))
@@ -136,13 +135,14 @@ def plan_each(
             made.append(TrialPlan(trial, "known", words, result, found.run_id))
             continue
         folder = project.build(experiment.name) / "trials" / trial.key
+        budgets = [entry.result["budget"] for entry in known.get(trial.key, [])]
+        budget = f"epochs: {max(budgets)} → {trial.epochs}" if budgets else ""
         if (folder / "state.npz").exists() and not force:
-            made.append(TrialPlan(trial, "unfinished", "goes on where it ended", None, ""))
+            words = ", ".join(filter(None, [budget, "goes on where it ended"]))
+            made.append(TrialPlan(trial, "unfinished", words, None, ""))
             continue
-        if latest is None:
-            latest = latest_trial_parts(project, experiment.name, but=ALL_FOLDS)
-        reasons = changed(trial, latest) if latest else ["first time"]
-        made.append(TrialPlan(trial, "new", ", ".join(reasons[:4]) or "asked for", None, ""))
+        words = "forced" if force else budget or reasons.of(trial)
+        made.append(TrialPlan(trial, "new", words, None, ""))
     return made
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from flows.plan import score_words
 from flows.session import Session
 from pipelines.tracking.runs import DataInput
-from pipelines.training import Epoch, Trial, TrialResult
+from pipelines.training import Epoch, Trial, TrialResult, recipe_record
 
 
 class Watch:
@@ -47,7 +47,9 @@ class Watch:
     def _opened(self, trial: Trial) -> str:
         if trial.key not in self._open:
             params = {**trial.recipe.parameters, **_flat(trial), "seed": trial.recipe.training.seed}
-            run_id = self._run.tracker.start_trial(trial.key, trial.name, params, trial.parts)
+            run_id = self._run.tracker.start_trial(
+                trial.key, trial.name, params, trial.parts, recipe_record(trial.recipe)
+            )
             self._run.tracker.log_data(self._inputs(trial.fold), run_id)
             self._open[trial.key] = run_id
         return self._open[trial.key]

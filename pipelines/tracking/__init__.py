@@ -7,11 +7,14 @@ here answers without it where the store is a local one.
 from pipelines.tracking.lookup import (
     KnownRun,
     KnownTrial,
+    PastTrial,
     TrainedModel,
     data_rows,
     known_run,
     known_trials,
-    latest_trial_parts,
+    past_trials,
+    rows_read,
+    run_tags,
     trained_models,
 )
 from pipelines.tracking.store import is_local, local_database, tracking_uri
@@ -19,13 +22,16 @@ from pipelines.tracking.store import is_local, local_database, tracking_uri
 __all__ = [
     "KnownRun",
     "KnownTrial",
+    "PastTrial",
     "TrainedModel",
     "data_rows",
     "is_local",
     "known_run",
     "known_trials",
-    "latest_trial_parts",
     "local_database",
+    "past_trials",
+    "rows_read",
+    "run_tags",
     "tracking_uri",
     "trained_models",
 ]

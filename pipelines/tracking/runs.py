@@ -38,6 +38,9 @@ QUIET = {
 BATCH = 1000
 """Metrics that MLflow takes in one call."""
 
+LONGEST_TAG = 5000
+"""Characters that every store of MLflow keeps of a tag."""
+
 HOST, PID, BEGUN = "gristmill.host", "gristmill.pid", "gristmill.begun"
 
 
@@ -105,7 +108,7 @@ class Tracker:
         mlflow.set_experiment(experiment_id=self._experiment_id)
         run = mlflow.start_run(
             run_name=time.strftime("%Y-%m-%d %H:%M:%S"),
-            tags={names.EXPERIMENT: self._experiment, "gristmill.kind": "run", **process_tags()},
+            tags={names.EXPERIMENT: self._experiment, names.KIND: "run", **process_tags()},
         )
         self.run_id = run.info.run_id
 
@@ -169,12 +172,19 @@ class Tracker:
 
     @whole()
     def start_trial(
-        self, key: str, name: str, params: Mapping[str, Any], parts: Mapping[str, str]
+        self,
+        key: str,
+        name: str,
+        params: Mapping[str, Any],
+        parts: Mapping[str, str],
+        recipe: Mapping[str, Any] | None = None,
     ) -> str:
-        """Opens a child run."""
+        """Opens a child run; `recipe` is kept where a tag has room for it."""
+        settings = json.dumps(recipe, sort_keys=True) if recipe is not None else ""
         tags = {
-            "mlflow.parentRunId": self.run_id,
-            "gristmill.kind": "trial",
+            **({names.RECIPE: settings} if 0 < len(settings) <= LONGEST_TAG else {}),
+            names.PARENT: self.run_id,
+            names.KIND: "trial",
             names.EXPERIMENT: self._experiment,
             names.TRIAL_KEY: key,
             names.TRIAL_PARTS: json.dumps(dict(parts), sort_keys=True),
@@ -256,7 +266,20 @@ def prepare_store(project: Project) -> None:
         client(project).search_experiments(max_results=1)
 
 
-def find_runs(project: Project, tag: str, value: str) -> list[names.Run]:
+def tags_of(project: Project, run_id: str) -> Mapping[str, str]:
+    """The tags of a run in any store; none when it is not there."""
+    from mlflow.exceptions import MlflowException
+
+    connection = client(project)
+    try:
+        return dict(connection.get_run(run_id).data.tags)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise
+
+
+def find_runs(project: Project, tag: str, value: str, most: int = 50) -> list[names.Run]:
     """Finished runs with a tag in any store, newest first."""
     connection = client(project)
     with store_errors("look up runs"):
@@ -265,7 +288,7 @@ def find_runs(project: Project, tag: str, value: str) -> list[names.Run]:
             experiments,
             f"tags.`{tag}` = '{value}' AND attributes.status = 'FINISHED'",
             order_by=["attributes.end_time DESC"],
-            max_results=50,
+            max_results=most,
         )
     return [(run.info.run_id, run.info.artifact_uri, dict(run.data.tags)) for run in runs]
 

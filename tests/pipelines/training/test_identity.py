@@ -118,7 +118,7 @@ def test_changed_says_what_differs(home: Project) -> None:
     earlier, now = trial(home), trial(home, training={"seed": 3, "batch_size": 8})
     assert changed(now, earlier.parts) == ["seed: 0 → 3", "training changed"]
     assert changed(now, now.parts) == []
-    assert changed(now, {**now.parts, "gone": "1"}) == ["gone: 1 → none"]
+    assert changed(now, {**now.parts, "gone": "1"}) == ["gone 1 → none"]
 
 
 @pytest.fixture
