@@ -198,6 +198,34 @@ def rollback(
 
 
 @app.command()
+def reproduce(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME[@ALIAS]",
+            help="A registered model; @champion by default, or another alias or version.",
+        ),
+    ],
+) -> None:
+    """Train a registered model again, aside, and compare the weights bit for bit."""
+    from flows.reproduce import reproduce as carry_out
+
+    try:
+        raise typer.Exit(carry_out(model))
+    except KeyboardInterrupt:
+        typer.echo("interrupted; nothing was written", err=True)
+        _leave(INTERRUPTED)
+
+
+@app.command(hidden=True)
+def retrain(record: Path, answer: Path) -> None:
+    """Train what a record says in this folder; this is what `reproduce` calls."""
+    from flows.retrain import retrain as carry_out
+
+    carry_out(record, answer)
+
+
+@app.command()
 def up(
     prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server.")] = 4200,
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow server.")] = 5000,

@@ -7,7 +7,9 @@ from pipelines.training.identity import (
     changed,
     changed_parts,
     cores,
+    environment,
     kind_of,
+    surroundings,
     trials,
 )
 from pipelines.training.points import Point, points_of
@@ -15,7 +17,7 @@ from pipelines.training.pool import Pool
 from pipelines.training.record import read_recipe, recipe_record
 from pipelines.training.search import choose, more_is_better, run_search
 from pipelines.training.trial import TrialResult, read_result
-from pipelines.training.worker import Epoch, Export
+from pipelines.training.worker import Epoch, Export, Train
 
 __all__ = [
     "ALL_FOLDS",
@@ -24,12 +26,14 @@ __all__ = [
     "Export",
     "Point",
     "Pool",
+    "Train",
     "Trial",
     "TrialResult",
     "changed",
     "changed_parts",
     "choose",
     "cores",
+    "environment",
     "kind_of",
     "more_is_better",
     "points_of",
@@ -37,5 +41,6 @@ __all__ = [
     "read_result",
     "recipe_record",
     "run_search",
+    "surroundings",
     "trials",
 ]

@@ -83,16 +83,7 @@ def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
         experiment: the checked file with overrides.
         data_digest: of the training and validation arrays; test rows play no part.
     """
-    shared = {
-        "data": data_digest,
-        "device": device(),
-        "instructions": instruction_set(),
-        **_package_versions(),
-        **_own_sources(),
-    }
-    builder = experiment.document.model.builder
-    if builder is not None:
-        shared |= user_sources(experiment.file.parent, builder)
+    shared = surroundings(experiment.file.parent, experiment.document.model.builder, data_digest)
     made = []
     for point in experiment.points():
         recipe = experiment.recipe(point)
@@ -104,6 +95,23 @@ def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
             here = parts if fold is None else parts | {FOLD: str(fold)}
             made.append(Trial(_digest(here), here, recipe, varied, threads, fold))
     return made
+
+
+def surroundings(folder: Path, builder: str | None, data_digest: str) -> dict[str, str]:
+    """The parts of a key that do not come from the recipe: data, code, packages and machine.
+
+    Args:
+        folder: where a builder's module stands.
+        builder: `module:function`, if there is one.
+        data_digest: of the training and validation arrays.
+    """
+    sources = user_sources(folder, builder) if builder is not None else {}
+    return {"data": data_digest, **environment(), **_own_sources(), **sources}
+
+
+def environment() -> dict[str, str]:
+    """The parts of a key that are the machine's: device, instructions, versions of packages."""
+    return {"device": device(), "instructions": instruction_set(), **_package_versions()}
 
 
 def on_all_folds(trial: Trial, epochs: int) -> Trial:
