@@ -23,7 +23,11 @@ data_app = typer.Typer(
 config_app = typer.Typer(
     help="The experiment file: resolved, and its schema.", no_args_is_help=True
 )
+runs_app = typer.Typer(
+    help="What was run: listed, its log, ended, cleared away.", no_args_is_help=True
+)
 app.add_typer(data_app, name="data")
+app.add_typer(runs_app, name="runs")
 app.add_typer(config_app, name="config")
 
 INTERRUPTED = 130
@@ -321,6 +325,61 @@ def data_merge(base: Path, ours: Path, theirs: Path, name: str) -> None:
     from flows.merge import merge
 
     raise typer.Exit(merge(base, ours, theirs, name))
+
+
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="The beginning of a run's id, or an experiment: its newest run."
+    ),
+]
+
+
+@runs_app.command("list")
+def runs_list(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="An experiment; default: all.", autocompletion=_experiments
+        ),
+    ] = None,
+) -> None:
+    """List the newest runs: when, trials, decision, objective."""
+    from flows.runs import show
+
+    show(name)
+
+
+@runs_app.command("logs")
+def runs_logs(run: Run) -> None:
+    """Print what a run said."""
+    from flows.runs import logs
+
+    logs(run)
+
+
+@runs_app.command("cancel")
+def runs_cancel(run: Run) -> None:
+    """End a run of another process on this machine, as Ctrl-C there would."""
+    from flows.runs import cancel
+
+    cancel(run)
+
+
+@runs_app.command("gc")
+def runs_gc(
+    older_than: Annotated[
+        str, typer.Option(metavar="AGE", help="Only what ended before: 30d, 12h, 0s.")
+    ] = "30d",
+    keep: Annotated[
+        int, typer.Option(min=0, help="Newest finished runs of each experiment to keep.")
+    ] = 5,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove what no registered model and no newer run needs."""
+    from flows.gc import collect
+
+    collect(older_than, keep, dry_run)
 
 
 @config_app.command("show")

@@ -28,7 +28,7 @@ LONGEST_WHY = 500
 
 @dataclass(frozen=True)
 class Version:
-    """One registered version of a model."""
+    """One registered version of a model; `source` is the address of the logged one."""
 
     model: str
     number: str
@@ -36,6 +36,7 @@ class Version:
     created: float
     aliases: tuple[str, ...]
     tags: Mapping[str, str]
+    source: str = ""
 
     @property
     def address(self) -> str:
@@ -78,6 +79,7 @@ def versions(project: Project, model: str) -> list[Version]:
             version.creation_timestamp / 1000,
             tuple(sorted(aliases.get(str(version.version), ()))),
             dict(version.tags),
+            str(version.source),
         )
         for version in listed
     ]
@@ -110,6 +112,13 @@ def register(
                 registry.delete_registered_model(model)
             raise
     return Version(model, str(made.version), run_id, time.time(), (), dict(tags))
+
+
+def remove_empty(project: Project, model: str) -> None:
+    """Removes a registered model, unless a version was made of it in the meantime."""
+    if not versions(project, model):
+        with _registry(project, f"remove {model}") as registry:
+            registry.delete_registered_model(model)
 
 
 def tag_version(project: Project, version: Version, tags: Mapping[str, str]) -> None:
