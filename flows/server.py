@@ -35,6 +35,12 @@ GRACE = 0.3
 
 HOST = "127.0.0.1"
 
+UNAVAILABLE = 503
+"""What a server says while its database is locked by one of its own services."""
+
+BUSY = (0.2, 0.5, 1.0, 2.0)
+"""Seconds to wait before it is asked again."""
+
 
 def settings(project: Project) -> dict[str, str]:
     """Prefect's environment: its home in the project, no telemetry, no noise."""
@@ -253,6 +259,17 @@ def post(url: str, content: Mapping[str, Any]) -> Any:
         import base64
 
         request.add_header("Authorization", "Basic " + base64.b64encode(auth.encode()).decode())
+    for wait in BUSY:
+        try:
+            return _answer(request)
+        except urllib.error.HTTPError as error:
+            if error.code != UNAVAILABLE:
+                raise
+        time.sleep(wait)
+    return _answer(request)
+
+
+def _answer(request: urllib.request.Request) -> Any:
     with urllib.request.urlopen(request, timeout=10) as reply:
         return json.load(reply)
 

@@ -111,8 +111,11 @@ def apply_diff(folder: Path, diff: Path) -> str:
     Returns:
         What git has to say where it does not apply, else nothing.
     """
-    command = ["git", "apply", "--whitespace=nowarn", str(diff.resolve())]
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    inside = _git(folder, "rev-parse", "--show-prefix").strip()
+    top = _git(folder, "rev-parse", "--show-toplevel").strip()
+    where = [f"--directory={inside}"] * bool(inside)
+    command = ["git", "apply", "--whitespace=nowarn", *where, str(diff.resolve())]
+    done = subprocess.run(command, cwd=top, capture_output=True, check=False)
     return done.stderr.decode(errors="replace").strip() if done.returncode else ""
 
 
