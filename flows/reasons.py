@@ -82,7 +82,8 @@ class Reasons:
             return ["data: split in another way"]
         from pipelines.preparation.changes import changed_roles
 
-        return [f"data: {changed_roles(old['roles'], new['roles']):,} rows have another role"]
+        moved = changed_roles(old["roles"], new["roles"])
+        return [f"data: {_rows(moved)} in another role"]
 
     def _counted(self, trial: str, roles: Path) -> str:
         """What the numbers of rows tell, where the earlier rows are not here any more."""
@@ -91,7 +92,7 @@ class Reasons:
         before, now = rows_read(self._project, trial), rows_to_learn_from(roles)
         if not before or before == now:
             return "another version"
-        return f"{abs(now - before):,} rows {'added' if now > before else 'gone'}"
+        return f"{_rows(abs(now - before))} {'added' if now > before else 'gone'}"
 
 
 KEPT = ("table", "roles")
@@ -124,11 +125,16 @@ def _table_words(old: Path, new: Path) -> str:
     if found.added == found.removed and 0 < found.before * len(found.shared) <= MOST_CELLS:
         columns = changed_columns(old, new, found.shared)
         if 0 < len(columns) <= 3 and found.added:
-            values = f"{found.added:,} rows with other values in {', '.join(columns)}"
+            values = f"{_rows(found.added)} with other values in {', '.join(columns)}"
             return ", ".join(filter(None, [*words, values]))
-    words.append(f"{found.added:,} rows added" * bool(found.added))
-    words.append(f"{found.removed:,} {'' if found.added else 'rows '}gone" * bool(found.removed))
+    words.append(f"{_rows(found.added)} added" * bool(found.added))
+    lost = f"{found.removed:,}" if found.added else _rows(found.removed)
+    words.append(f"{lost} gone" * bool(found.removed))
     return ", ".join(filter(None, words)) or "the same rows in another order"
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"
 
 
 def _listed(what: str, names: Sequence[str], one: str, more: str) -> str:
