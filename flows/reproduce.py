@@ -23,6 +23,8 @@ from pipelines.config import (
     read_json,
     write_json,
 )
+from pipelines.config.project import installed_libraries
+from pipelines.config.yaml_file import read_yaml
 from pipelines.ingestion import history
 from pipelines.ingestion.versions import PIN, lay_out_version
 from pipelines.registry import Version
@@ -36,6 +38,9 @@ from pipelines.training import changed_parts, environment, kind_of
 
 DIFFERS = 4
 """Exit code when the weights are not the same."""
+
+ORDER = ("data", "code", "package", "arrays", "machine", "settings")
+"""Of differences: causes before what they bring about."""
 
 RECIPE, DIFF = "lineage/winner.json", "lineage/changes.diff"
 """Artifacts of a run."""
@@ -61,7 +66,11 @@ class Origin:
     def parts(self) -> dict[str, str]:
         """What the key was made of; what stands in the run's tags for people counts."""
         said = {
-            **{name.removeprefix("version."): name for name in self.tags if "version." in name},
+            **{
+                name.removeprefix("version."): name
+                for name in self.tags
+                if name.startswith("version.")
+            },
             **{name: f"gristmill.{name}" for name in ("device", "instructions")},
             "data": f"dvc.build/{self.version.model}/training",
         }
@@ -87,10 +96,11 @@ def reproduce(text: str) -> int:
     with worktree(project, commit) as tree:
         aside = tree / "build" / "reproduce"
         origin = _origin(project, version, aside)
-        differences = _code(project, screen, origin, tree)
-        differences = [*_data(project, screen, origin, tree), *differences]
-        for line in changed_parts(_here(origin), _then(origin)):
-            screen.say(f"    ! {kind_of(line)}: {line}")
+        code = _code(project, screen, origin, tree)
+        data = _data(project, screen, origin, tree)
+        libraries = _libraries(tree)
+        for line in [*libraries, *_environment(origin)]:
+            screen.say(f"    ! {line}")
         with screen.step("train") as words:
             answer = _train(origin, tree, aside)
             words.append(f"on {origin.record['threads']} thread(s)")
@@ -98,12 +108,8 @@ def reproduce(text: str) -> int:
             package = fetch_package(project, version, aside / "package")
             found = compare_weights(package / "model.keras", Path(answer["model"]))
             words.append(f"{found.values:,} values")
-    told = {line.partition(":")[0] for line in differences}
-    for line in changed_parts(answer["parts"], _but_recipe(origin.parts)):
-        if kind_of(line) not in told or kind_of(line) != "data":
-            differences.append(f"{kind_of(line)}: {line}")
-    order = ("data", "code", "package", "machine", "settings")
-    differences.sort(key=lambda line: order.index(line.partition(":")[0]))
+    differences = [*data, *code, *_in_training(origin, answer["parts"], libraries, bool(data))]
+    differences.sort(key=lambda line: ORDER.index(line.partition(":")[0]))
     return _said(screen, version, found, differences, time.monotonic() - began)
 
 
@@ -203,12 +209,43 @@ def _data(project: Project, screen: Screen, origin: Origin, tree: Path) -> list[
     return differences
 
 
-def _here(origin: Origin) -> dict[str, str]:
-    return {name: text for name, text in environment().items() if name in origin.parts}
+def _libraries(tree: Path) -> list[str]:
+    """Libraries of the data stages that are of another version than `params.yaml` had then."""
+    file = tree / "params.yaml"
+    then = (read_yaml(file) if file.exists() else {}).get("libraries") or {}
+    return [
+        f"package: {name} {then[name]} → {version}"
+        for name, version in installed_libraries().items()
+        if name in then and str(then[name]) != version
+    ]
 
 
-def _then(origin: Origin) -> dict[str, str]:
-    return {name: text for name, text in origin.parts.items() if name in environment()}
+def _environment(origin: Origin) -> list[str]:
+    """What is other on this machine than it was then."""
+    here, parts = environment(), origin.parts
+    lines = changed_parts(
+        {name: text for name, text in here.items() if name in parts},
+        {name: text for name, text in parts.items() if name in here},
+    )
+    return [f"{kind_of(line)}: {line}" for line in lines]
+
+
+def _in_training(
+    origin: Origin, now: Mapping[str, str], libraries: list[str], known: bool
+) -> list[str]:
+    """What differs between the parts of the key then and now.
+
+    Args:
+        now: as the training found them.
+        libraries: of the data stages, that differ.
+        known: whether it is known already that the raw data differ.
+    """
+    lines = changed_parts(now, _but_recipe(origin.parts))
+    found = [f"{kind_of(line)}: {line}" for line in lines]
+    if "data: data changed" in found:
+        found.remove("data: data changed")
+        found += ["arrays: what the data stages made is not the same"] * (not known)
+    return list(dict.fromkeys([*found, *libraries]))
 
 
 def _but_recipe(parts: Mapping[str, str]) -> dict[str, str]:

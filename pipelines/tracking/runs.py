@@ -331,7 +331,10 @@ def process_lives(host: str, pid: str, begun: str) -> bool:
     if host != socket.gethostname():
         return True
     try:
-        return bool(abs(psutil.Process(int(pid)).create_time() - float(begun)) < 1)
+        process = psutil.Process(int(pid))
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return bool(abs(process.create_time() - float(begun)) < 1)
     except (psutil.NoSuchProcess, ValueError):
         return False
 

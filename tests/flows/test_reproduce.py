@@ -64,11 +64,14 @@ def test_the_same_weights_come_again_and_nothing_is_left(tiny: Project, gristmil
 
 
 def plant_code(project: Project) -> None:
+    query = "SELECT DISTINCT value FROM tags WHERE key = 'mlflow.source.git.commit'"
+    ((commit,),) = rows_of(local_database(project), query)
+    git(project.root, "checkout", "-q", "--detach", commit)
     loop = project.root / "pipelines" / "training" / "loop.py"
     edit(loop, "default_rng([seed, epoch])", "default_rng([seed, epoch, 1])")
     git(project.root, "commit", "-qam", "planted")
     tag(project, "mlflow.source.git.commit", git(project.root, "rev-parse", "HEAD").strip())
-    git(project.root, "reset", "-q", "--hard", "HEAD~1")
+    git(project.root, "checkout", "-q", "main")
 
 
 def plant_data(project: Project) -> None:
@@ -76,7 +79,7 @@ def plant_data(project: Project) -> None:
     digest = hashlib.md5(raw.read_bytes()).hexdigest()
     kept = project.root / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
     kept.chmod(0o644)
-    kept.write_bytes(raw.read_bytes().replace(b"\n3,", b"\n93,"))
+    kept.write_bytes(raw.read_bytes().replace(b"yes", b"no", 12))
 
 
 def plant_file(project: Project) -> None:
