@@ -35,8 +35,8 @@ checked = $(if $(LOCK),,$(error TF is "$(TF)"; it must be cpu or gpu))$(if \
   $(filter $(VERSION),$(SUPPORTED)),,$(error Python $(SUPPORTED) will do; "$(PYTHON)" is $(or \
   $(VERSION),not there). Name another one: make setup PYTHON=python3.12))
 
-.PHONY: help setup picture run test test-slow lint types lock check-lock wheels no-venv
-.PHONY: bench-data bench-validation bench-leaks
+.PHONY: help setup picture run test test-slow test-kills lint types lock check-lock wheels no-venv
+.PHONY: bench-data bench-validation bench-leaks bench-search bench-flow
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -54,6 +54,10 @@ test: $(READY) ## the tests; ARGS='-k split -x' goes to pytest
 test-slow: $(READY) ## the tests that take longer
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python -m pytest -m slow $(ARGS)
 
+test-kills: $(READY) ## fifty kills of a run at random moments (about ten minutes); KILLS=200 for more
+	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python -m pytest --kills $(or $(KILLS),50) \
+	  tests/flows/test_kills.py
+
 lint: $(READY) ## style
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
@@ -63,11 +67,14 @@ types: $(READY) ## types
 
 # Versions stay as they are in the lock unless ARGS=--upgrade. The Python is named because the
 # result must not depend on the one that runs.
-compile = .venv/bin/uv -q pip compile pyproject.toml --extra dev --extra ray --extra team --universal \
+extras := --extra dev --extra ray --extra team
+compile = .venv/bin/uv -q pip compile pyproject.toml $(extras) --universal \
   --python-version $(firstword $(SUPPORTED)) --generate-hashes \
   --no-emit-index-url --no-annotate --no-header $(ARGS)
 locks = $(compile) -o "$(1)/requirements.lock" && $(compile) --overrides overrides-gpu.txt \
-  --constraints "$(1)/requirements.lock" -o "$(1)/requirements-gpu.lock"
+  --constraints "$(1)/requirements.lock" -o "$(1)/requirements-gpu.lock" && \
+  $(subst pyproject.toml $(extras),benchmarks/requirements.in --no-deps,$(compile)) \
+  -o "$(1)/requirements-bench.lock"
 
 picture: $(READY) ## draw docs/run.svg, the picture in the README
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python docs/picture.py
@@ -81,13 +88,26 @@ bench-validation: $(READY) ## the schema against one expectation a column in a l
 bench-leaks: $(READY) ## 400 planted leaks and thousands of clean tables (about five minutes)
 	@.venv/bin/python benchmarks/leaks.py
 
-lock: $(READY) ## write both locks from pyproject.toml; ARGS=--upgrade for newer versions
+# What benchmarks compare with is kept out of .venv.
+OTHERS := .bench/ready-$(VERSION)
+$(OTHERS): requirements-bench.lock $(READY)
+	@rm -rf .bench
+	@$(UV) -q pip install --python .venv/bin/python --target .bench --no-deps --require-hashes \
+	  $(OFFLINE) -r requirements-bench.lock
+	@touch $@
+
+bench-search: $(OTHERS) ## sixteen grid points against KerasTuner, GridSearchCV, a loop (4 minutes)
+	@PYTHONPATH=.bench .venv/bin/python benchmarks/search.py $(ARGS)
+
+bench-flow: $(OTHERS) ## a whole run against the flow that one writes by hand (6 minutes)
+	@PATH="$$PWD/.venv/bin:$$PATH" PYTHONPATH=.bench .venv/bin/python benchmarks/flow.py $(ARGS)
+
+lock: $(READY) ## write the locks from pyproject.toml; ARGS=--upgrade for newer versions
 	@$(call locks,.)
 
 check-lock: $(READY) ## are the locks what pyproject.toml asks for?
 	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && \
-	cp requirements.lock requirements-gpu.lock "$$new" && $(call locks,$$new) && \
-	for lock in requirements.lock requirements-gpu.lock; do cmp -s $$lock "$$new/$$lock" || { \
+	cp requirements*.lock "$$new" && $(call locks,$$new) && for lock in requirements*.lock; do cmp -s $$lock "$$new/$$lock" || { \
 	  echo "$$lock is not what pyproject.toml asks for. Write it anew: make lock" >&2; exit 1; }; done
 
 wheels: $(OWN_UV) ## fill WHEELS=DIR, for a set-up without a network on a machine like this one

@@ -162,6 +162,7 @@ def run_key(experiment: Experiment, asked: Sequence[Trial], digests: Mapping[str
         for file in ([root / name] if name.endswith(".py") else sorted((root / name).glob("*.py")))
     ]
     parts = {
+        "experiment": experiment.name,
         "trials": sorted((trial.key, trial.epochs) for trial in asked),
         "objective": document.objective,
         "test": digests[f"build/{experiment.name}/test"],

@@ -60,7 +60,8 @@ class Pool:
     ) -> Iterator[Epoch | Done]:
         """Carries out requests, side by side; yields what the workers report.
 
-        A worker that dies is reported as a failed request, and another takes its place.
+        A worker that dies is replaced, and its request goes on in another; one that costs a second
+        worker its life is reported as failed.
 
         Args:
             feed: asked for a request whenever a worker has none; None for nothing now. It is asked
@@ -82,8 +83,10 @@ class Pool:
         busy: dict[connection.Connection, Train],
         workers: int,
     ) -> Iterator[Epoch | Done]:
+        again: list[Train] = []
+        lost: set[str] = set()
         while True:
-            while len(busy) < workers and (request := feed()) is not None:
+            while len(busy) < workers and (request := again.pop() if again else feed()) is not None:
                 channel = self._idle(busy)
                 busy[channel] = request
                 with suppress(BrokenPipeError):  # it died just now, as reading it will show
@@ -95,8 +98,12 @@ class Pool:
                 try:
                     message = channel.recv()
                 except (EOFError, ConnectionResetError):
-                    lost = busy.pop(channel)
-                    yield Done(lost.key, f"its process ended: {self._replace(channel)}")
+                    request, why = busy.pop(channel), self._replace(channel)
+                    if request.key in lost:
+                        yield Done(request.key, f"its process ended twice: {why}")
+                    else:
+                        lost.add(request.key)
+                        again.append(request)
                     continue
                 if isinstance(message, Done):
                     busy.pop(channel)

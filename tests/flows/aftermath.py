@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import psutil
 
 from pipelines.config import Project
 from tests.conftest import BIN, clean_environment
+
+NUMBERS = count()
 
 TINY = """\
 description: sixty rows made by hand
@@ -119,7 +122,7 @@ class Command:
     """A command that goes on beside the test, in a session of its own as in a terminal's."""
 
     def __init__(self, project: Project, *words: str, env: dict[str, str] | None = None) -> None:
-        self._log = project.root.parent / "command.txt"
+        self._log = project.root.parent / f"command-{next(NUMBERS)}.txt"
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 [str(BIN / "gristmill"), *words],

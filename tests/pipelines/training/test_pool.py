@@ -27,6 +27,9 @@ import keras
 def build(shape, outputs, units, fate="none"):
     if fate == "killed" and units == 4:
         os.kill(os.getpid(), signal.SIGKILL)
+    if fate == "killed once" and not os.path.exists(__file__ + ".killed"):
+        open(__file__ + ".killed", "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
     if fate == "leaves":
         os._exit(3)
     if fate == "stumbles" and units == 4:
@@ -98,16 +101,24 @@ def test_a_worker_that_is_killed_fails_its_trial_and_the_others_go_on(
     asked, results, _ = searched(home, experiment, pool)
     ends = {trial.varied["units"]: results[trial.key] for trial in asked}
     assert ends[4].status == "failed"
-    assert ends[4].error == f"its process ended: signal {signal.SIGKILL:d}, out of memory?"
+    assert ends[4].error == f"its process ended twice: signal {signal.SIGKILL:d}, out of memory?"
     assert ends[6].status == "finished"
     assert sum(r.status == "failed" for r in results.values()) == 2
+
+
+def test_the_trial_of_a_worker_that_is_killed_goes_on_in_another(home: Project, pool: Pool) -> None:
+    experiment = write_experiment(home, **GRID, **by_hand("killed once"))
+    _, results, _ = searched(home, experiment, pool)
+    assert (home.experiments / "my_models.py.killed").exists()
+    assert len(results) == 4
+    assert {result.status for result in results.values()} == {"finished"}
 
 
 def test_a_worker_that_ends_by_itself_is_reported_with_its_status(
     home: Project, pool: Pool
 ) -> None:
     _, results, _ = searched(home, write_experiment(home, **by_hand("leaves")), pool)
-    assert [r.error for r in results.values()] == ["its process ended: exit status 3"]
+    assert [r.error for r in results.values()] == ["its process ended twice: exit status 3"]
 
 
 def test_what_a_model_raises_fails_its_trial_alone(home: Project, pool: Pool) -> None:
