@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
+import threading
 from pathlib import Path
 
 from pipelines.config import Project, read_json, write_json
@@ -19,6 +22,7 @@ def retrain(record: Path, answer: Path) -> None:
     has the `parts` of the key as they are here, the address of the `model` file, and an `error`,
     which is empty when the training came to its end.
     """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     about, project = read_json(record), Project.find()
     name, recipe = about["experiment"], read_recipe(about["recipe"])
     build = project.build(name)
@@ -50,3 +54,9 @@ def retrain(record: Path, answer: Path) -> None:
         write_json(answer, {"parts": parts, "model": str(model), "error": error})
     finally:
         pool.close()
+
+
+def _end_with_parent() -> None:
+    """The other end of standard input is held by the process that waits for the answer."""
+    sys.stdin.buffer.read()
+    os._exit(9)

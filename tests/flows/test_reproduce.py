@@ -140,3 +140,17 @@ def test_ctrl_c_leaves_nothing(tiny: Project, command: Start) -> None:
     until(lambda: not processes_of(tiny), "the end of its processes", 10)
     assert git(tiny.root, "worktree", "list").count("\n") == 1
     assert git(tiny.root, "status", "--porcelain") == ""
+
+
+def test_after_a_kill_no_process_works_on_and_the_next_one_clears_away(
+    tiny: Project, command: Start, gristmill: Run
+) -> None:
+    run = command(tiny, "reproduce", "tiny")
+    run.wait_for("✓ data")
+    until(lambda: any("retrain" in words for words in processes_of(tiny)), "training", 20)
+    run.process.kill()
+    run.process.wait()
+    until(lambda: not processes_of(tiny), "the end of its processes", 10)
+    assert git(tiny.root, "worktree", "list").count("\n") == 2
+    gristmill("reproduce", "tiny", check=True)
+    assert git(tiny.root, "worktree", "list").count("\n") == 1
