@@ -36,7 +36,7 @@ checked = $(if $(LOCK),,$(error TF is "$(TF)"; it must be cpu or gpu))$(if \
   $(VERSION),not there). Name another one: make setup PYTHON=python3.12))
 
 .PHONY: help setup picture run test test-slow test-kills lint types lock check-lock wheels no-venv
-.PHONY: bench-data bench-validation bench-leaks bench-search bench-flow
+.PHONY: bench-data bench-validation bench-leaks bench-search bench-flow bench-epoch
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -101,6 +101,9 @@ bench-search: $(OTHERS) ## sixteen grid points against KerasTuner, GridSearchCV,
 
 bench-flow: $(OTHERS) ## a whole run against the flow that one writes by hand (6 minutes)
 	@PATH="$$PWD/.venv/bin:$$PATH" PYTHONPATH=.bench .venv/bin/python benchmarks/flow.py $(ARGS)
+
+bench-epoch: $(READY) ## one epoch against Keras's fit, on Fashion-MNIST (about six minutes)
+	@.venv/bin/python benchmarks/epoch.py $(ARGS)
 
 lock: $(READY) ## write the locks from pyproject.toml; ARGS=--upgrade for newer versions
 	@$(call locks,.)

@@ -41,6 +41,7 @@ from pipelines.config.sections import (
     Split,
     TimeSplit,
     Training,
+    read_epochs,
 )
 from pipelines.config.source import normalised_source
 from pipelines.config.source_kinds import FORMS, SOURCES, SourceKind, holds_password, source_kind
@@ -88,6 +89,7 @@ __all__ = [
     "nearest",
     "normalised_source",
     "read_condition",
+    "read_epochs",
     "read_json",
     "read_override",
     "redact",

@@ -6,6 +6,7 @@ import codecs
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -352,26 +353,28 @@ class Features(Section):
     )
 
 
+def _keras_kind(kind: str, entry: Any) -> dict[str, Arguments]:
+    if isinstance(entry, str):
+        entry = {entry: {}}
+    if not isinstance(entry, Mapping) or len(entry) != 1:
+        raise ValueError(f"must be a name or one {{Name: {{arguments}}}}, found {entry!r}")
+    name, arguments = next(iter(entry.items()))
+    known = keras_classes(kind)
+    if name not in known:
+        near = nearest(str(name), known)
+        raise ValueError(
+            f"keras.{kind.replace('/', '.')} has no {name!r}"
+            + (f"; did you mean {near}?" if near else "")
+        )
+    if arguments is not None and not isinstance(arguments, Mapping):
+        raise ValueError(f"the arguments of {name} must be a mapping, found {arguments!r}")
+    return {name: dict(arguments or {})}
+
+
 def _keras_entry(kind: str) -> Any:
     """`Name` or `{Name: {argument: value}}` with a name that `keras.<kind>` has."""
 
-    def check(entry: Any) -> Any:
-        if isinstance(entry, str):
-            entry = {entry: {}}
-        if not isinstance(entry, Mapping) or len(entry) != 1:
-            raise ValueError(f"must be a name or one {{Name: {{arguments}}}}, found {entry!r}")
-        name, arguments = next(iter(entry.items()))
-        known = keras_classes(kind)
-        if name not in known:
-            near = nearest(str(name), known)
-            raise ValueError(
-                f"keras.{kind} has no {name!r}" + (f"; did you mean {near}?" if near else "")
-            )
-        if arguments is not None and not isinstance(arguments, Mapping):
-            raise ValueError(f"the arguments of {name} must be a mapping, found {arguments!r}")
-        return {name: dict(arguments or {})}
-
-    return Annotated[dict[str, Arguments], BeforeValidator(check)]
+    return Annotated[dict[str, Arguments], BeforeValidator(partial(_keras_kind, kind))]
 
 
 if TYPE_CHECKING:
@@ -405,22 +408,47 @@ class Model(Section):
         return self
 
 
+EPOCHS = re.compile(r"(\d+(?:\.\d+)?) epochs?")
+
+
+def read_epochs(value: Any) -> float | None:
+    """The number in `20 epochs`; None for what does not look like it."""
+    found = EPOCHS.fullmatch(value) if isinstance(value, str) else None
+    return float(found[1]) if found else None
+
+
 class EarlyStopping(Section):
     """Keras's early stopping, with its names; the best weights are restored by default."""
 
-    monitor: str = "val_loss"
-    min_delta: float = Field(0.0, ge=0)
-    patience: int = Field(5, ge=0)
-    mode: Literal["auto", "min", "max"] = "auto"
-    baseline: float | None = None
-    start_from_epoch: int = Field(0, ge=0)
+    monitor: str = Field("val_loss", description="what to watch at the end of each epoch")
+    min_delta: float = Field(0.0, ge=0, description="less than this is no improvement")
+    patience: int = Field(5, ge=0, description="epochs without an improvement that end it")
+    mode: Literal["auto", "min", "max"] = Field("auto", description="which way is better")
+    baseline: float | None = Field(None, description="value that must be bettered, too")
+    start_from_epoch: int = Field(0, ge=0, description="epochs at the start that do not count")
     restore_best_weights: bool = True
+
+
+class ReduceLROnPlateau(Section):
+    """Keras's smaller learning rate where training gets no further, with its names and defaults."""
+
+    monitor: str = Field("val_loss", description="what to watch at the end of each epoch")
+    factor: float = Field(0.1, gt=0, lt=1, description="new learning rate: old one × factor")
+    patience: int = Field(10, ge=0, description="epochs without an improvement before it")
+    min_delta: float = Field(1e-4, ge=0, description="less than this is no improvement")
+    mode: Literal["auto", "min", "max"] = Field("auto", description="which way is better")
+    cooldown: int = Field(0, ge=0, description="epochs after it that do not count")
+    min_lr: float = Field(0.0, ge=0, description="no smaller learning rate than this")
 
 
 class Training(Section):
     """How a model is fitted."""
 
-    optimizer: Optimizer = Field({"Adam": {}}, validate_default=True)
+    optimizer: Optimizer = Field(
+        {"Adam": {}},
+        validate_default=True,
+        description="learning_rate may be a schedule: {CosineDecay: {decay_steps: 20 epochs, …}}",
+    )
     loss: str | None = Field(None, description="default: by the task")
     metrics: tuple[str, ...] | None = Field(None, description="default: by the task")
     batch_size: int = Field(32, ge=1)
@@ -429,8 +457,37 @@ class Training(Section):
         None, description="balanced, or a weight for each class: rare classes count for more"
     )
     early_stopping: EarlyStopping | None = None
+    reduce_lr_on_plateau: ReduceLROnPlateau | None = None
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "float32", description="in which layers compute; weights are kept as float32"
+    )
     seed: int = Field(0, ge=0, lt=2**31)
     threads: int | Literal["auto"] = Field(1, description="of one trial; part of its identity")
+
+    @property
+    def schedule(self) -> Mapping[str, Arguments] | None:
+        """The learning rate's schedule, `{Name: {argument: value}}`, if it has one."""
+        rate = next(iter(self.optimizer.values())).get("learning_rate")
+        return rate if isinstance(rate, Mapping) else None
+
+    @model_validator(mode="after")
+    def _readable_schedule(self) -> Self:
+        if self.schedule is None:
+            return self
+        entry = _keras_kind("optimizers/schedules", self.schedule)
+        for name, value in next(iter(entry.values())).items():
+            counts = value if isinstance(value, list | tuple) else [value]
+            wrong = [c for c in counts if isinstance(c, str) and read_epochs(c) is None]
+            if wrong and (name.endswith("_steps") or name == "boundaries"):
+                raise ValueError(
+                    f"{name} counts steps, or epochs as in `20 epochs`; found {wrong[0]!r}"
+                )
+        if self.reduce_lr_on_plateau is not None:
+            raise ValueError(
+                "reduce_lr_on_plateau changes a learning rate that is a number; "
+                "this one follows a schedule"
+            )
+        return self
 
     @field_validator("loss")
     @classmethod
@@ -592,10 +649,11 @@ class Document(Section):
                     + (f"; did you mean {near}?" if near else "")
                 )
         watched = {"loss", *self.fit_metrics}
-        stop = self.training.early_stopping
+        stop, plateau = self.training.early_stopping, self.training.reduce_lr_on_plateau
         for where, name in (
             ("search.objective", self.objective),
             ("training.early_stopping.monitor", stop.monitor if stop else "val_loss"),
+            ("training.reduce_lr_on_plateau.monitor", plateau.monitor if plateau else "val_loss"),
         ):
             if name.removeprefix("val_") not in watched:
                 choices = [f"val_{metric}" for metric in sorted(watched)]

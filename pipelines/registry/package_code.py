@@ -35,7 +35,7 @@ class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         shape = (None, *model.input_shape[1:])
         signature = [tf.TensorSpec(shape, tf.float32)]
         self._call = tf.function(
-            lambda rows: model(rows, training=False), input_signature=signature
+            lambda rows: model(rows, training=False), input_signature=signature, autograph=False
         )
 
     def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]

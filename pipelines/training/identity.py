@@ -20,7 +20,7 @@ from pipelines.training.record import recipe_changes, recipe_record
 PACKAGES = ("keras", "numpy", "tensorflow", "tensorflow-cpu")
 """The packages that training computes with."""
 
-MODULES = ("model.py", "loop.py", "trial.py")
+MODULES = ("loop.py", "model.py", "programs.py", "rows.py", "trial.py")
 """The modules of this folder that decide over a trial's weights."""
 
 FOLD = "fold"

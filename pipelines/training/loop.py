@@ -2,53 +2,106 @@
 
 The loop gathers whole batches by a shuffled index, so that Python is left out of the epoch. The
 program is traced once for an architecture and serves every trial of it: weights, optimizer and
-the state of dropout are set back from a freshly seeded twin, batch size and learning rate are
-inputs. A trial's result therefore does not depend on which trial ran before it.
+the state of dropout are set back from a freshly seeded twin; batch size, learning rate and the rows
+are inputs. A trial's result therefore does not depend on which trial ran before it.
+
+What such a graph cannot carry is trained by Keras's `fit`, on the same batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from pipelines.training.rows import Parts, Rows
+
 VALIDATION_BATCH = 1024
 """Rows that are validated at a time; the mean over batches is weighted by their rows."""
 
+FUSED = "fused"
+"""How a program that is one graph an epoch names itself."""
+
+DRIVEN = ("fit", "evaluate", "make_train_function", "make_test_function")
+"""What a model does otherwise than Keras's when it drives its own training."""
+
+UNSEEDED = frozenset(
+    {
+        "EagerPyFunc",
+        "Multinomial",
+        "ParameterizedTruncatedNormal",
+        "PyFunc",
+        "PyFuncStateless",
+        "RandomGamma",
+        "RandomPoissonV2",
+        "RandomShuffle",
+        "RandomStandardNormal",
+        "RandomUniform",
+        "RandomUniformInt",
+        "TruncatedNormal",
+    }
+)
+"""Operations with a state of their own, which can neither be saved nor set back."""
+
 
 class Program:
-    """The traced epochs of one architecture over one data set.
+    """The traced epochs of one architecture.
 
     Args:
         model: compiled; its variables are what is trained.
         training: features (n, …) float32 and targets of the training rows, and their weights in
             the loss if they differ.
-        validation: features and targets of the validation rows.
+        validation: features and targets of the validation rows; none will do.
+
+    Attributes:
+        model: as given.
+        loop: `fused`.
+        variables: all that the next epoch depends on, besides its number.
+        reusable: whether `reset` makes it as good as new.
+        resumable: whether setting back `variables` does.
     """
 
-    def __init__(self, model: Any, training: tuple[Any, ...], validation: tuple[Any, Any]) -> None:
+    loop = FUSED
+
+    def __init__(self, model: Any, training: Parts, validation: Parts) -> None:
         self.model = model
-        self._training = tuple(tf.constant(part) for part in training)
-        self._validation = tuple(tf.constant(part) for part in validation)
-        self._rows = len(training[0])
+        self.feed(training, validation)
+        self._own_steps = [
+            getattr(type(model), step) is not getattr(keras.Model, step)
+            for step in ("train_step", "test_step")
+        ]
         model.optimizer.build(model.trainable_variables)
+        self.variables = [*model.variables, *model.optimizer.variables]
+        fresh = [variable.numpy() for variable in self.variables]
         # losses and metrics make their variables when first used: once, outside of the graph
-        model.test_step(tuple(part[:1] for part in self._training))
+        model.test_step(tuple(tf.constant(part[:1]) for part in training))
         model.reset_metrics()
-        self._fit = tf.function(self._fit_epoch)
-        self._check = tf.function(self._check_epoch)
+        _assign(self.variables, fresh)
+        rows, one = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32)
+        self._fit = _traced(self._fit_epoch, rows, one, _specs(training))
+        self._check = _traced(self._check_epoch, _specs(validation))
+        strays = self._strays()
+        self.resumable = not UNSEEDED & _operations(self._fit)
+        self.reusable = self.resumable and not strays
+        self.variables += strays
+
+    @property
+    def validates(self) -> bool:
+        """Whether there are validation rows."""
+        return len(self._validation) > 0
+
+    def feed(self, training: Parts, validation: Parts) -> None:
+        """Takes other rows of the same shapes and types."""
+        self._training, self._validation = Rows(training), Rows(validation)
 
     def reset(self, twin: Any) -> None:
         """Takes over every variable of a freshly built twin, the optimizer's among them."""
         twin.optimizer.build(twin.trainable_variables)
-        for mine, fresh in (
-            *zip(self.model.variables, twin.variables, strict=True),
-            *zip(self.model.optimizer.variables, twin.optimizer.variables, strict=True),
-        ):
-            mine.assign(fresh)
+        _assign(self.variables, [*twin.variables, *twin.optimizer.variables])
 
     def epoch(self, seed: int, number: int, batch_size: int) -> dict[str, float]:
         """Trains one epoch and validates.
@@ -59,27 +112,161 @@ class Program:
             batch_size: rows a step.
 
         Returns:
-            Keras's logs: `loss`, metrics, and the same with `val_`.
+            Keras's logs: `loss`, metrics, and the same with `val_` if there is what to validate. A
+            metric with a value for each class tells their mean.
         """
-        order = tf.constant(row_order(seed, number, self._rows))
+        order = row_order(seed, number, len(self._training))
+        steps = tf.constant(batch_size, dtype=tf.int32)
+        logs: dict[str, float] = {}
         self.model.reset_metrics()
-        logs = _numbers(self._fit(order, tf.constant(batch_size, dtype=tf.int32)))
-        self.model.reset_metrics()
-        checked = _numbers(self._check())
-        return logs | {f"val_{name}": value for name, value in checked.items()}
+        for places, parts in self._training.chunks(batch_size, order):
+            told = self._fit(places, steps, parts)
+        logs |= self._logs(told)
+        if self.validates:
+            self.model.reset_metrics()
+            for _, parts in self._validation.chunks(VALIDATION_BATCH):
+                told = self._check(parts)
+            logs |= {f"val_{name}": value for name, value in self._logs(told).items()}
+        return logs
 
-    def _fit_epoch(self, order: Any, batch_size: Any) -> Any:
-        for start in tf.range(0, self._rows, batch_size):
+    def finish(self) -> None:
+        """What Keras does after the last epoch: averaged weights take their place."""
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+
+    def _fit_epoch(self, order: Any, batch_size: Any, parts: Parts) -> Any:
+        def step(start: Any) -> Any:
             rows = order[start : start + batch_size]
-            self.model.train_step(tuple(tf.gather(part, rows) for part in self._training))
-        return self.model.get_metrics_result()
+            return self.model.train_step(tuple(tf.gather(part, rows) for part in parts))
 
-    def _check_epoch(self) -> Any:
-        x, y = self._validation
-        for start in tf.range(0, tf.shape(x)[0], VALIDATION_BATCH):
-            end = start + VALIDATION_BATCH
-            self.model.test_step((x[start:end], y[start:end]))
-        return self.model.get_metrics_result()
+        return self._loop(step, tf.shape(order)[0], batch_size, own=self._own_steps[0])
+
+    def _check_epoch(self, parts: Parts) -> Any:
+        def step(start: Any) -> Any:
+            return self.model.test_step(
+                tuple(part[start : start + VALIDATION_BATCH] for part in parts)
+            )
+
+        rows = tf.shape(parts[0])[0]
+        return self._loop(step, rows, tf.constant(VALIDATION_BATCH), own=self._own_steps[1])
+
+    def _loop(self, step: Callable[[Any], Any], rows: Any, batch: Any, own: bool) -> Any:
+        """Steps from row to row; gives the metrics, and what an own step told last."""
+        if own:  # traced before the loop, which must know what its step tells
+            traced = _traced(step, tf.TensorSpec((), tf.int32))
+            told = {
+                name: tf.zeros(value.shape, value.dtype)
+                for name, value in traced.structured_outputs.items()
+            }
+        else:
+            told = {}
+
+        def body(start: Any, told: Any) -> Any:
+            new = traced(start) if own else step(start)
+            return start + batch, dict(new) if own else told
+
+        _, told = tf.while_loop(
+            lambda start, told: start < rows, body, [tf.constant(0), told], parallel_iterations=1
+        )
+        return self.model.get_metrics_result(), told
+
+    def _logs(self, told: tuple[Mapping[str, Any], Mapping[str, Any]]) -> dict[str, float]:
+        """As Keras's `fit` chooses: the metrics, unless an own step tells of something else."""
+        metrics, last = told
+        return _numbers(last if last and set(last) != set(metrics) else metrics)
+
+    def _strays(self) -> list[Any]:
+        """Variables that the graphs use and the model does not know of, in order of creation."""
+        known = [*self.variables, *self.model.metrics_variables]
+        names = {variable.value.ref() for variable in known}
+        found = {v.ref(): v for graph in (self._fit, self._check) for v in graph.variables}
+        return [variable for name, variable in found.items() if name not in names]
+
+
+class FitProgram:
+    """The same epochs by Keras's `fit`, for one trial.
+
+    Args:
+        model: compiled and fresh.
+        training: as for `Program`.
+        validation: as for `Program`.
+        reason: why there is no graph of a whole epoch.
+    """
+
+    reusable = False
+    resumable = False  # nothing tells what the model keeps outside of its variables
+
+    def __init__(self, model: Any, training: Parts, validation: Parts, reason: str) -> None:
+        self.model = model
+        self.loop = f"fit: {reason}"
+        model.optimizer.build(model.trainable_variables)
+        self.variables = [*model.variables, *model.optimizer.variables]
+        self._training, self._validation = training, validation
+        self.validates = len(validation[0]) > 0
+
+    def epoch(self, seed: int, number: int, batch_size: int) -> dict[str, float]:
+        """Trains one epoch and validates, as `Program.epoch` does."""
+        order = row_order(seed, number, len(self._training[0]))
+        every = np.arange(len(self._validation[0]), dtype=np.int32)
+        checked = _Batches(self._validation, every, VALIDATION_BATCH)
+        kept: list[Any] = []
+        keep = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: kept.extend(
+                variable.numpy() for variable in self.model.trainable_variables
+            )
+        )
+        averaged = _is_averaged(self.model.optimizer)
+        fitted = self.model.fit(
+            _Batches(self._training, order, batch_size),
+            initial_epoch=number,
+            epochs=number + 1,
+            shuffle=False,
+            verbose=0,
+            validation_data=checked if self.validates else None,
+            callbacks=[keep] if averaged else [],
+        )
+        if averaged:  # `fit` ended, but training goes on with the weights as they were
+            _assign(self.model.trainable_variables, kept)
+        return _numbers({name: values[0] for name, values in fitted.history.items()})
+
+    def finish(self) -> None:
+        """What Keras does after the last epoch: averaged weights take their place."""
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+
+
+class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of rows in an order, for `fit`."""
+
+    def __init__(self, parts: Parts, order: npt.NDArray[np.int32], size: int) -> None:
+        super().__init__()
+        self._parts, self._order, self._size = parts, order, size
+
+    def __len__(self) -> int:
+        return -(-len(self._order) // self._size)
+
+    def __getitem__(self, place: int) -> Parts:
+        rows = self._order[place * self._size : (place + 1) * self._size]
+        return tuple(np.asarray(part[rows]) for part in self._parts)
+
+
+def make_program(
+    model: Any, again: Callable[[], Any], training: Parts, validation: Parts
+) -> Program | FitProgram:
+    """One graph an epoch where the model allows it, else Keras's `fit`.
+
+    Args:
+        model: compiled and fresh.
+        again: gives another one, for what a graph was tried with is not fresh any more.
+        training: as for `Program`.
+        validation: as for `Program`.
+    """
+    reason = _drives_itself(model)
+    if not reason:
+        try:
+            return Program(model, training, validation)
+        except Exception as error:  # a model may raise anything; if `fit` does too, it is told
+            reason = (str(error).strip() or type(error).__name__).split("\n")[0][:200]
+            model = again()
+    return FitProgram(model, training, validation, reason)
 
 
 def row_order(seed: int, epoch: int, rows: int) -> npt.NDArray[np.int32]:
@@ -90,5 +277,36 @@ def row_order(seed: int, epoch: int, rows: int) -> npt.NDArray[np.int32]:
     return np.random.default_rng([seed, epoch]).permutation(rows).astype(np.int32)
 
 
+def _drives_itself(model: Any) -> str:
+    if model.run_eagerly:
+        return "the model runs eagerly"
+    own = [name for name in DRIVEN if getattr(type(model), name) is not getattr(keras.Model, name)]
+    return f"the model has its own {own[0]}" if own else ""
+
+
+def _is_averaged(optimizer: Any) -> bool:
+    return bool(getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False))
+
+
+def _traced(function: Callable[..., Any], *signature: Any) -> Any:
+    # autograph would leave a file of generated code behind when the process is killed
+    return tf.function(function, autograph=False).get_concrete_function(*signature)
+
+
+def _specs(parts: Parts) -> Parts:
+    return tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in parts)
+
+
+def _operations(graph: Any) -> set[str]:
+    whole = graph.graph.as_graph_def()
+    nodes = [*whole.node, *(node for each in whole.library.function for node in each.node_def)]
+    return {node.op for node in nodes}
+
+
+def _assign(variables: Any, values: Any) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
 def _numbers(logs: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in logs.items()}
+    return {name: float(np.mean(value)) for name, value in logs.items()}

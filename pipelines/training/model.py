@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.config import ConfigError, Recipe, nearest
+from pipelines.config import ConfigError, Recipe, nearest, read_epochs
 
 ARGUMENT_KINDS = {
     "initializer": keras.initializers,
@@ -32,6 +33,7 @@ def build_model(
     outputs: int,
     folder: Path,
     embedded: Sequence[tuple[int, int]] = (),
+    steps: int = 1,
 ) -> Any:
     """A compiled model with fresh weights from the recipe's seed.
 
@@ -42,24 +44,57 @@ def build_model(
         folder: where a builder's module stands.
         embedded: (number of codes, length) for each of the last columns that hold codes. What is
             built from `layers` embeds them first; a builder is given the rows as they are.
+        steps: of an epoch; what the optimizer counts in epochs is turned into steps by it.
 
     Raises:
         ConfigError: Keras does not take a name or an argument, or the shapes do not fit.
     """
     keras.utils.set_random_seed(recipe.training.seed)
-    if recipe.model.builder is not None:
-        model = _build_by_hand(recipe, shape, outputs, folder)
-    else:
-        model = _build_from_layers(recipe, shape, outputs, embedded)
-    _require_outputs(model, recipe.task, outputs)
     training = recipe.training
+    with _precision(training.precision):
+        if recipe.model.builder is not None:
+            model = _build_by_hand(recipe, shape, outputs, folder)
+        else:
+            model = _build_from_layers(recipe, shape, outputs, embedded)
+    _require_outputs(model, recipe.task, outputs)
+    optimizer = in_steps(training.optimizer, steps)
     model.compile(
-        optimizer=_entry(keras.optimizers, training.optimizer, "training.optimizer"),
+        optimizer=_entry(keras.optimizers, optimizer, "training.optimizer"),
         loss=training.loss or default_loss(recipe.task, model),
         metrics=list(recipe.fit_metrics),
         jit_compile=False,  # on processors XLA is slower for such models
     )
     return model
+
+
+def in_steps(optimizer: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    """The optimizer's entry with every `"N epochs"` of a schedule as a whole number of steps.
+
+    Args:
+        optimizer: `{Name: {argument: value}}`, with schedules inside.
+        steps: of an epoch.
+    """
+
+    def counted(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: counted(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [counted(inner) for inner in value]
+        epochs = read_epochs(value)
+        return value if epochs is None else max(round(epochs * steps), 1)
+
+    return {name: counted(arguments) for name, arguments in optimizer.items()}
+
+
+@contextmanager
+def _precision(policy: str) -> Iterator[None]:
+    """Layers that are made inside compute in this precision; their weights stay float32."""
+    kept = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(kept)
 
 
 def default_loss(task: str, model: Any) -> str:
@@ -152,7 +187,8 @@ def _build_from_layers(
         (f"model.layers.{place}", entry) for place, entry in enumerate(spec.layers or ())
     ]
     activation = "softmax" if recipe.task == "classification" else "linear"
-    last = spec.output or ({"Dense": {"units": outputs, "activation": activation}},)
+    exact = {} if recipe.training.precision == "float32" else {"dtype": "float32"}
+    last = spec.output or ({"Dense": {"units": outputs, "activation": activation, **exact}},)
     entries += [(f"model.output.{place}", entry) for place, entry in enumerate(last)]
     start = {"shape": shape} if spec.input is None else dict(next(iter(spec.input.values())))
     model = keras.Sequential([keras.Input(**{"shape": shape, **start})])

@@ -50,7 +50,7 @@ class Pool:
             raise EnvironmentFault("the workers were stopped")
         os.environ.update(QUIET)
         self._context.set_forkserver_preload(
-            ["tensorflow", "keras", "pipelines.training.worker", "pipelines.training.trial"]
+            ["tensorflow", "keras", "pipelines.training.worker", "pipelines.training.programs"]
         )
         with _errors_to(self._log), _this_code():
             multiprocessing.forkserver.ensure_running()

@@ -6,16 +6,25 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipelines.config import Recipe, read_json, write_json, writing
 
+if TYPE_CHECKING:
+    from pipelines.training.loop import FitProgram, Program
+
 SAVE_EVERY = 2.0
 """Seconds between saved states: what a crash may cost."""
+
+SAVE_SHARE = 0.05
+"""Of the time, how much saving may take: the states of large models are saved less often."""
+
+LEARNING_RATE = "learning_rate"
+"""What the history calls the learning rate at the end of each epoch, where it changes."""
 
 History = dict[str, list[float]]
 
@@ -31,11 +40,12 @@ class TrialResult:
         budget: how many it was allowed.
         stopped_early: whether early stopping ended it.
         best_epoch: from 0, the one whose weights were kept.
-        history: each metric's value by epoch.
+        history: each metric's value by epoch; the learning rate, too, where it changes.
         scores: each metric at `best_epoch`.
         weights: number of trained values.
         seconds: in training, tracing included; a resumed trial's parts added.
         started: seconds since 1970.
+        loop: `fused`, or `fit: ` and why the model could not be trained in one graph an epoch.
     """
 
     key: str
@@ -50,6 +60,7 @@ class TrialResult:
     seconds: float
     started: float
     error: str = ""
+    loop: str = "fused"
 
     def satisfies(self, budget: int) -> bool:
         """Whether a run with this budget would have come to the same end."""
@@ -67,12 +78,16 @@ class _State:
     stopped: bool = False
 
 
+STATE = tuple(part.name for part in fields(_State))
+
+
 def run_trial(
     key: str,
     recipe: Recipe,
-    program: Any,
+    program: Program | FitProgram,
     folder: Path,
     note: Callable[[int, Mapping[str, float]], None],
+    begun: float | None = None,
 ) -> TrialResult:
     """Trains until early stopping or the budget ends it.
 
@@ -82,17 +97,14 @@ def run_trial(
         program: reset to the trial's fresh weights.
         folder: for `state.npz` while it runs, `weights.npz` and `result.json` when it ends.
         note: told each epoch's number and logs.
+        begun: when the work on it began, by `time.monotonic`; now if it is left out.
     """
-    import keras
-
     training, model = recipe.training, program.model
-    stopping = None
-    if training.early_stopping is not None:
-        stopping = keras.callbacks.EarlyStopping(**training.early_stopping.model_dump(), verbose=0)
-        stopping.set_model(model)
-        stopping.on_train_begin()
-    state = _load(folder / "state.npz", model, stopping, training.epochs)
-    begun = saved = time.monotonic()
+    watching = _callbacks(recipe, program)
+    stopping = watching.get("early_stopping")
+    begun = time.monotonic() if begun is None else begun
+    state = _load(folder / "state.npz", program, watching, training.epochs)
+    due = time.monotonic() + SAVE_EVERY
     error = ""
     while state.epoch < training.epochs and not state.stopped:
         logs = program.epoch(training.seed, state.epoch, training.batch_size)
@@ -100,22 +112,28 @@ def run_trial(
             wrong = ", ".join(name for name, value in logs.items() if not math.isfinite(value))
             error = f"diverged in epoch {state.epoch + 1}: {wrong} is not a finite number"
             break
+        if training.schedule is not None or training.reduce_lr_on_plateau is not None:
+            logs[LEARNING_RATE] = float(model.optimizer.learning_rate)
         for name, value in logs.items():
             state.history.setdefault(name, []).append(value)
-        if stopping is not None:
-            model.stop_training = False
-            stopping.on_epoch_end(state.epoch, logs)
-            state.stopped = bool(model.stop_training)
+        model.stop_training = False
+        for callback in watching.values():
+            callback.on_epoch_end(state.epoch, dict(logs))
+        state.stopped = bool(model.stop_training)
         state.epoch += 1
         note(state.epoch, logs)
         now = time.monotonic()
-        if now - saved > SAVE_EVERY or state.epoch == training.epochs:
-            _save(folder / "state.npz", model, stopping, state, now - begun)
-            saved = now
-    if stopping is not None and not error:
-        stopping.on_train_end()
+        if program.resumable and (now > due or state.epoch == training.epochs):
+            _save(folder / "state.npz", program, watching, state, now - begun)
+            took = time.monotonic() - now
+            due = now + took + max(SAVE_EVERY, took / SAVE_SHARE)
+    if not error:
+        program.finish()
+        for callback in watching.values():
+            callback.on_train_end()
     restored = stopping is not None and stopping.restore_best_weights and stopping.best_weights
     best = stopping.best_epoch if stopping is not None and restored else state.epoch - 1
+    metrics = {name: values for name, values in state.history.items() if name != LEARNING_RATE}
     result = TrialResult(
         key=key,
         status="failed" if error else "finished",
@@ -124,23 +142,45 @@ def run_trial(
         stopped_early=state.stopped,
         best_epoch=max(best, 0),
         history=state.history,
-        scores={} if error else {name: values[best] for name, values in state.history.items()},
+        scores={} if error else {name: values[best] for name, values in metrics.items()},
         weights=int(model.count_params()),
         seconds=state.seconds + time.monotonic() - begun,
         started=state.started,
         error=error,
+        loop=program.loop,
     )
     if not error:
         with writing(folder / "weights.npz") as aside, aside.open("wb") as file:
-            np.savez(file, *[np.asarray(value) for value in model.get_weights()])
+            np.savez(file, *map(_storable, model.get_weights()))
     write_json(folder / "result.json", asdict(result))
     return result
 
 
+def _callbacks(recipe: Recipe, program: Program | FitProgram) -> dict[str, Any]:
+    """Keras's own callbacks that the experiment file asks for, by its names."""
+    import keras
+
+    training, watching = recipe.training, {}
+    if training.early_stopping is not None:
+        asked = training.early_stopping.model_dump()
+        watching["early_stopping"] = keras.callbacks.EarlyStopping(**asked)
+    if training.reduce_lr_on_plateau is not None:
+        asked = training.reduce_lr_on_plateau.model_dump()
+        if not program.validates:  # the rows of all folds train: theirs is the only loss
+            asked["monitor"] = asked["monitor"].removeprefix("val_")
+        watching["reduce_lr_on_plateau"] = keras.callbacks.ReduceLROnPlateau(**asked)
+    for callback in watching.values():
+        callback.set_model(program.model)
+        callback.on_train_begin()
+    return watching
+
+
 def read_result(folder: Path) -> TrialResult | None:
-    """The result that a finished or failed trial left in its folder."""
-    file = folder / "result.json"
-    return TrialResult(**read_json(file)) if file.is_file() else None
+    """The result that a finished or failed trial left in its folder; None for an unreadable one."""
+    try:
+        return TrialResult(**read_json(folder / "result.json"))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def set_weights(model: Any, file: Path) -> None:
@@ -149,44 +189,66 @@ def set_weights(model: Any, file: Path) -> None:
         model.set_weights([saved[name] for name in saved.files])
 
 
-def _save(file: Path, model: Any, stopping: Any, state: _State, seconds: float) -> None:
+REMEMBERED = {
+    "early_stopping": ("wait", "best", "best_epoch", "stopped_epoch"),
+    "reduce_lr_on_plateau": ("wait", "best", "cooldown_counter"),
+}
+"""What Keras's callbacks know at the end of an epoch, besides the best weights."""
+
+
+def _save(
+    file: Path, program: Any, watching: Mapping[str, Any], state: _State, seconds: float
+) -> None:
     about = {
         "epoch": state.epoch,
         "seconds": state.seconds + seconds,
         "started": state.started,
         "history": state.history,
         "stopped": state.stopped,
+        "callbacks": {
+            name: {part: _plain(getattr(callback, part)) for part in REMEMBERED[name]}
+            for name, callback in watching.items()
+        },
     }
-    arrays = {f"model {i}": np.asarray(v) for i, v in enumerate(model.variables)}
-    arrays |= {f"optimizer {i}": np.asarray(v) for i, v in enumerate(model.optimizer.variables)}
-    if stopping is not None:
-        best = None if stopping.best is None else float(stopping.best)
-        about["stopping"] = {"wait": stopping.wait, "best": best, "best_epoch": stopping.best_epoch}
-        for i, value in enumerate(stopping.best_weights or ()):
-            arrays[f"best {i}"] = np.asarray(value)
+    arrays = {f"variable {i}": _storable(v) for i, v in enumerate(program.variables)}
+    best = getattr(watching.get("early_stopping"), "best_weights", None) or ()
+    arrays |= {f"best {i}": _storable(value) for i, value in enumerate(best)}
     text = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
     with writing(file) as aside, aside.open("wb") as out:
-        np.savez(out, **{"about": text, **arrays})  # type: ignore[arg-type]
+        np.savez(out, **{"about": text, **arrays})
 
 
-def _load(file: Path, model: Any, stopping: Any, budget: int) -> _State:
+def _load(file: Path, program: Any, watching: Mapping[str, Any], budget: int) -> _State:
     """The saved state of an earlier run, or the start when there is none that fits."""
-    if not file.is_file():
+    if not program.resumable or not file.is_file():
         return _State()
-    with np.load(file, allow_pickle=False) as saved:
-        about = json.loads(saved["about"].tobytes())
-        if about["epoch"] > budget:
-            return _State()
-        for i, variable in enumerate(model.variables):
-            variable.assign(saved[f"model {i}"])
-        for i, variable in enumerate(model.optimizer.variables):
-            variable.assign(saved[f"optimizer {i}"])
-        if stopping is not None:
-            kept = about["stopping"]
-            stopping.wait, stopping.best_epoch = kept["wait"], kept["best_epoch"]
-            stopping.best = kept["best"]
-            names = [name for name in saved.files if name.startswith("best ")]
-            stopping.best_weights = [saved[f"best {i}"] for i in range(len(names))] or None
-    return _State(
-        about["epoch"], about["seconds"], about["started"], about["history"], about["stopped"]
-    )
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as saved:
+            arrays = {name: saved[name] for name in saved.files}
+        about = json.loads(arrays.pop("about").tobytes())
+        values = [arrays[f"variable {i}"] for i in range(len(program.variables))]
+        remembered = {name: about["callbacks"][name] for name in watching}
+        state = _State(*(about[part] for part in STATE))
+    except Exception:  # half-written or spoilt, in whatever way: the trial starts again
+        return _State()
+    if state.epoch > budget:
+        return _State()
+    for variable, value in zip(program.variables, values, strict=True):
+        variable.assign(value)
+    for name, callback in watching.items():
+        for part, value in remembered[name].items():
+            setattr(callback, part, value)
+    best = [arrays[f"best {i}"] for i in range(sum(name[:5] == "best " for name in arrays))]
+    if best:
+        watching["early_stopping"].best_weights = best
+    return state
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, int) else float(value)
+
+
+def _storable(value: Any) -> Any:
+    """An array that `.npy` has a type for: bfloat16 becomes float32, which holds it exactly."""
+    array = np.asarray(value)
+    return array.astype(np.float32) if array.dtype.kind == "V" else array

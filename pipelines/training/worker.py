@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
+import time
 import traceback
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing import connection, parent_process
@@ -15,9 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config import GristmillError, Recipe, writing
-
-PROGRAMS = 4
-"""Traced programs that a worker keeps: architectures of which trials may still come."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +62,9 @@ def serve(channel: connection.Connection, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    import tensorflow as tf
+    from pipelines.training.programs import use_threads
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    use_threads(threads)
     bench = Bench()
     while True:
         try:
@@ -91,21 +86,21 @@ def serve(channel: connection.Connection, threads: int) -> None:
 
 
 class Bench:
-    """What a worker keeps between requests: the arrays, and the traced programs."""
+    """Where requests are carried out; what it keeps between them changes no result."""
 
     def __init__(self) -> None:
-        self._programs: OrderedDict[str, Any] = OrderedDict()
-        self._arrays: dict[Path, dict[str, Any]] = {}
+        from pipelines.training.programs import Programs
+
+        self.programs = Programs()
 
     def train(self, request: Train, note: Any) -> None:
         """Runs one trial; see `run_trial`."""
         from pipelines.training.trial import run_trial
 
-        program = self._program(request)
-        if not len(self._data(request.data)["x_validation"]):
-            program = Unvalidated(program)
+        begun = time.monotonic()
+        program = self.programs.program(request.recipe, request.data, request.modules)
         request.folder.mkdir(parents=True, exist_ok=True)
-        run_trial(request.key, request.recipe, program, request.folder, note)
+        run_trial(request.key, request.recipe, program, request.folder, note, begun)
 
     def export(self, request: Export) -> None:
         """Writes `.keras` file and outputs, (n_rows, n_outputs) float32 `.npy`."""
@@ -114,94 +109,16 @@ class Bench:
 
         from pipelines.training.trial import set_weights
 
-        model = self._model(request)
+        model = self.programs.model(request.recipe, request.data, request.modules)
         set_weights(model, request.weights)
         with writing(request.model) as aside:
             whole = aside.with_suffix(".keras")
             model.save(whole)
             whole.replace(aside)
         rows = np.load(request.rows, mmap_mode="r")
-        outputs = predict(tf.function(model), rows)
+        outputs = predict(tf.function(model, autograph=False), rows)
         with writing(request.outputs) as aside, aside.open("wb") as file:
             np.save(file, outputs)
-
-    def _program(self, request: Train) -> Any:
-        from pipelines.training.loop import Program
-        from pipelines.training.model import class_weights, targets
-
-        name = architecture(request.recipe, request.data)
-        twin = self._model(request)
-        if name in self._programs:
-            self._programs.move_to_end(name)
-            program = self._programs[name]
-            program.reset(twin)
-            return program
-        data, task = self._data(request.data), request.recipe.task
-        training, validation = (
-            (data[f"x_{role}"], targets(data[f"y_{role}"], twin, task))
-            for role in ("training", "validation")
-        )
-        classes = data["statistics"]["classes"] or ()
-        weights = class_weights(request.recipe, classes, data["y_training"])
-        weighted = training if weights is None else (*training, weights)
-        program = self._programs[name] = Program(twin, weighted, validation)
-        if len(self._programs) > PROGRAMS:
-            self._programs.popitem(last=False)
-        return program
-
-    def _model(self, request: Train | Export) -> Any:
-        from pipelines.training.model import build_model
-
-        data = self._data(request.data)
-        statistics = data["statistics"]
-        shape, outputs = data["x_training"].shape[1:], len(statistics["classes"] or [0])
-        embedded = statistics["embedded"]
-        return build_model(request.recipe, shape, outputs, request.modules, embedded)
-
-    def _data(self, folder: Path) -> dict[str, Any]:
-        if folder not in self._arrays:
-            import numpy as np
-
-            found = {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
-            self._arrays[folder] = found | {
-                "statistics": json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
-            }
-        return self._arrays[folder]
-
-
-class Unvalidated:
-    """A program without validation rows: its epochs tell of the training rows alone."""
-
-    def __init__(self, program: Any) -> None:
-        self._program = program
-        self.model = program.model
-
-    def epoch(self, seed: int, number: int, batch_size: int) -> dict[str, float]:
-        """The program's epoch; what it says of no rows is left out."""
-        logs = self._program.epoch(seed, number, batch_size)
-        return {name: value for name, value in logs.items() if not name.startswith("val_")}
-
-
-def architecture(recipe: Recipe, data: Path) -> str:
-    """Text that is equal for recipes that one traced program can serve.
-
-    The learning rate is a variable of the optimizer unless it is a schedule; the batch size is an
-    input; early stopping, seed and epochs are outside of the graph.
-    """
-    training = recipe.training
-    optimizer = {
-        name: {k: v for k, v in arguments.items() if k != "learning_rate" or isinstance(v, dict)}
-        for name, arguments in training.optimizer.items()
-    }
-    parts = [
-        recipe.model.model_dump(),
-        optimizer,
-        training.loss,
-        training.class_weight,
-        recipe.fit_metrics,
-        str(data),
-    ]
-    return json.dumps(parts, sort_keys=True)
 
 
 def predict(call: Any, rows: Any, batch: int = 1024) -> Any:

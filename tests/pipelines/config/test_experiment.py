@@ -70,6 +70,11 @@ UNKNOWN_KEYS = [
         "training.early_stopping.patiance",
         "patience",
     ),
+    (
+        {"training": "{reduce_lr_on_plateau: {patiance: 1}}"},
+        "training.reduce_lr_on_plateau.patiance",
+        "patience",
+    ),
     ({"search": "{worker: 2}"}, "search.worker", "workers"),
     ({"evaluation": "{metric: [accuracy]}"}, "evaluation.metric", "metrics"),
     ({"gate": "{requires: {}}"}, "gate.requires", "require"),
@@ -106,6 +111,18 @@ UNKNOWN_NAMES = [
         "training.early_stopping.monitor",
         "'val_acuracy'",
         "val_accuracy",
+    ),
+    (
+        {"training": "{reduce_lr_on_plateau: {monitor: val_los}}"},
+        "training.reduce_lr_on_plateau.monitor",
+        "'val_los'",
+        "val_loss",
+    ),
+    (
+        {"training": "{optimizer: {SGD: {learning_rate: {CosinDecay: {}}}}}"},
+        "training",
+        "'CosinDecay'",
+        "CosineDecay",
     ),
     (
         {"search": "{grid: {unts: [1]}}", "parameters": "{units: 1}"},
@@ -164,6 +181,31 @@ WRONG_VALUES = [
     ({"training": "{epochs: 1e2}"}, "training.epochs", "integer", "100.0"),
     ({"training": "{threads: 0}"}, "training.threads", "1 or more", "0"),
     ({"training": "{threads: some}"}, "training.threads", "integer or 'auto'", "'some'"),
+    ({"training": "{precision: float16}"}, "training.precision", "'mixed_float16'", "'float16'"),
+    (
+        {"training": "{reduce_lr_on_plateau: {factor: 1.0}}"},
+        "training.reduce_lr_on_plateau.factor",
+        "less than 1",
+        "1.0",
+    ),
+    (
+        {
+            "training": "{optimizer: {SGD: {learning_rate: {CosineDecay: "
+            "{initial_learning_rate: 0.1, decay_steps: 9 eons}}}}}"
+        },
+        "training",
+        "decay_steps counts steps, or epochs as in `20 epochs`; found '9 eons'",
+        "",
+    ),
+    (
+        {
+            "training": "{optimizer: {SGD: {learning_rate: {CosineDecay: {decay_steps: 9}}}}, "
+            "reduce_lr_on_plateau: {}}"
+        },
+        "training",
+        "this one follows a schedule",
+        "",
+    ),
     ({"search": "{strategy: random}"}, "search.strategy", "'grid'", "'random'"),
     ({"search": "{grid: {u: []}}", "parameters": "{u: 1}"}, "search.grid", "grid of nothing", ""),
     ({"search": "{grid: {u: [1, 1]}}", "parameters": "{u: 1}"}, "search.grid", "value twice", ""),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
+import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,12 @@ class Lab:
         return request.folder
 
 
+@pytest.fixture
+def every_epoch_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.training.trial.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("pipelines.training.trial.SAVE_SHARE", np.inf)
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     return Lab(tmp_path_factory.mktemp("lab") / "project")
@@ -94,6 +102,22 @@ def batches(x: Any, y: Any, seed: int, size: int) -> Iterator[tuple[Any, Any]]:
             yield x[rows], y[rows]
 
 
+def fitted(lab: Lab, recipe: Recipe, callback: Any) -> tuple[Any, dict[str, list[float]]]:
+    """Keras's own training of the same batches: the model and its history."""
+    arrays = {file.stem: np.load(file) for file in lab.data.glob("*.npy")}
+    model = build_model(recipe, arrays["x_training"].shape[1:], 3, Path())
+    done = model.fit(
+        batches(arrays["x_training"], arrays["y_training"], 0, 16),
+        steps_per_epoch=-(-len(arrays["x_training"]) // 16),
+        epochs=recipe.training.epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[callback],
+        validation_data=(arrays["x_validation"], arrays["y_validation"]),
+    )
+    return model, dict(done.history)
+
+
 @pytest.mark.parametrize(
     "stopping",
     [
@@ -110,30 +134,20 @@ def test_early_stopping_ends_and_restores_as_keras_fit_does(
     rate = {"Adam": {"learning_rate": 0.3}}
     recipe = lab.recipe(epochs=15, early_stopping=stopping, optimizer=rate)
     ours = lab.run(recipe)
-    arrays = {file.stem: np.load(file) for file in lab.data.glob("*.npy")}
-    model = build_model(recipe, arrays["x_training"].shape[1:], 3, Path())
     callback = keras.callbacks.EarlyStopping(**{"restore_best_weights": True, **stopping})
-    fitted = model.fit(
-        batches(arrays["x_training"], arrays["y_training"], 0, 16),
-        steps_per_epoch=-(-len(arrays["x_training"]) // 16),
-        epochs=15,
-        shuffle=False,
-        verbose=0,
-        callbacks=[callback],
-        validation_data=(arrays["x_validation"], arrays["y_validation"]),
-    )
+    model, history = fitted(lab, recipe, callback)
     result = result_of(ours)
-    assert result.epochs == len(fitted.epoch) < 15
+    assert result.epochs == len(history["loss"]) < 15
     assert result.stopped_early
     if stopping.get("restore_best_weights", True):
         assert result.best_epoch == callback.best_epoch < result.epochs - 1
     else:
         assert result.best_epoch == result.epochs - 1
-    for name, values in fitted.history.items():
+    for name, values in history.items():
         assert result.history[name] == pytest.approx(values, rel=1e-3)
         assert result.scores[name] == result.history[name][result.best_epoch]
     for mine, theirs in zip(weights_of(ours), model.get_weights(), strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4)
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_trials_on_one_program_are_the_same_in_any_order(lab: Lab) -> None:
@@ -144,7 +158,7 @@ def test_trials_on_one_program_are_the_same_in_any_order(lab: Lab) -> None:
     ]
     lab.bench = Bench()
     forward = [lab.run(recipe) for recipe in recipes]
-    assert len(lab.bench._programs) == 1
+    assert len(lab.bench.programs) == 1
     lab.bench = Bench()
     backward = [lab.run(recipe) for recipe in reversed(recipes)]
     for one, other in zip(forward, reversed(backward), strict=True):
@@ -164,30 +178,135 @@ def crash_after(epochs: int) -> Any:
     return note
 
 
-@pytest.mark.parametrize("stopping", [None, {"patience": 5}, {"patience": 5, "baseline": 0.001}])
-def test_an_interrupted_trial_goes_on_to_the_same_end(
-    lab: Lab, stopping: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch
+RISING = {"SGD": {"learning_rate": 0.3}}
+REMEMBERED: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "early stopping": {"early_stopping": {"patience": 3}},
+    "a baseline from a late epoch": {
+        "early_stopping": {"patience": 2, "baseline": 0.001, "start_from_epoch": 2}
+    },
+    "plateaus": {
+        "optimizer": RISING,
+        "early_stopping": {"patience": 4, "min_delta": 1.0, "restore_best_weights": False},
+        "reduce_lr_on_plateau": {"patience": 1, "cooldown": 2, "factor": 0.5, "min_delta": 0.05},
+    },
+    "a schedule": {
+        "optimizer": {
+            "SGD": {
+                "learning_rate": {
+                    "CosineDecay": {
+                        "initial_learning_rate": 0.01,
+                        "warmup_target": 0.3,
+                        "warmup_steps": "2 epochs",
+                        "decay_steps": "5 epochs",
+                    }
+                }
+            }
+        }
+    },
+    "averaged weights in float16": {
+        "optimizer": {"Adam": {"use_ema": True}},
+        "precision": "mixed_float16",
+    },
+}
+
+
+@pytest.mark.usefixtures("every_epoch_saved")
+@pytest.mark.parametrize("name", REMEMBERED)
+def test_a_trial_interrupted_after_every_epoch_goes_on_to_the_same_end(
+    lab: Lab, name: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("pipelines.training.trial.SAVE_EVERY", 0.0)
-    rate = {"Adam": {"learning_rate": 0.3}}
-    recipe = lab.recipe(epochs=9, early_stopping=stopping, optimizer=rate)
-    whole = lab.run(recipe)
-    folder = lab.data.parent / "trials" / f"crashed {stopping}"
-    for epoch in (3, 4):  # the state after it is not saved any more
+    recipe = lab.recipe(
+        **{"epochs": 8, "optimizer": {"Adam": {"learning_rate": 0.3}}, **REMEMBERED[name]}
+    )
+    epochs: list[int] = []
+    whole = lab.run(recipe, note=lambda number, logs: epochs.append(number))
+    for epoch in epochs:  # the state after it is not saved any more
         with pytest.raises(Crash):
-            lab.run(recipe, folder, crash_after(epoch))
-        assert not (folder / "result.json").exists()
+            lab.run(recipe, tmp_path, crash_after(epoch))
+        assert not (tmp_path / "result.json").exists()
     seen: list[int] = []
-    lab.run(recipe, folder, lambda number, logs: seen.append(number))
-    assert seen[0] == 4  # epochs 1 to 3 were not done again
-    assert_same(whole, folder)
-    assert result_of(folder).stopped_early is (stopping is not None)
+    lab.run(recipe, tmp_path, lambda number, logs: seen.append(number))
+    assert seen == epochs[-1:]  # none was done again
+    assert_same(whole, tmp_path)
+    assert result_of(whole).stopped_early is ("early_stopping" in REMEMBERED[name])
 
 
+def test_a_plateau_lowers_the_learning_rate_as_in_keras_fit(lab: Lab) -> None:
+    plateau = {"patience": 1, "cooldown": 1, "factor": 0.5, "min_delta": 0.2, "min_lr": 0.05}
+    recipe = lab.recipe(epochs=8, optimizer=RISING, reduce_lr_on_plateau=plateau)
+    result = result_of(lab.run(recipe))
+    callback = keras.callbacks.ReduceLROnPlateau(**plateau)
+    _, history = fitted(lab, recipe, callback)
+    assert result.history["learning_rate"] == history["learning_rate"]
+    assert len({*result.history["learning_rate"]}) > 2
+    assert "learning_rate" not in result.scores
+
+
+def test_without_validation_rows_a_plateau_is_one_of_the_training_rows(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(lab.data, tmp_path / "data")
+    for name in ("x_validation", "y_validation"):
+        array = np.load(tmp_path / "data" / f"{name}.npy")
+        np.save(tmp_path / "data" / f"{name}.npy", array[:0])
+    monkeypatch.setattr(lab, "data", tmp_path / "data")
+    plateau = {"patience": 1, "min_delta": 10.0}
+    result = result_of(lab.run(lab.recipe(epochs=3, reduce_lr_on_plateau=plateau)))
+    assert {*result.history} == {"loss", "accuracy", "learning_rate"}
+    assert result.history["learning_rate"] == pytest.approx([0.02, 0.02, 0.002])
+
+
+def test_a_schedule_counts_in_epochs(lab: Lab) -> None:
+    boundaries = {"boundaries": ["1 epoch", "2.5 epochs"], "values": [0.3, 0.2, 0.1]}
+    optimizer = {"SGD": {"learning_rate": {"PiecewiseConstantDecay": boundaries}}}
+    result = result_of(lab.run(lab.recipe(epochs=4, optimizer=optimizer)))
+    assert result.history["learning_rate"] == pytest.approx([0.3, 0.2, 0.1, 0.1])
+
+
+@pytest.mark.usefixtures("every_epoch_saved")
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
+def test_a_state_that_cannot_be_read_is_left_and_the_trial_starts_again(
+    lab: Lab, kept: float, tmp_path: Path
+) -> None:
+    recipe = lab.recipe(epochs=3, early_stopping={"patience": 9})
+    whole = lab.run(recipe)
+    with pytest.raises(Crash):
+        lab.run(recipe, tmp_path, crash_after(3))
+    state = tmp_path / "state.npz"
+    state.write_bytes(state.read_bytes()[: int(kept * state.stat().st_size)])
+    seen: list[int] = []
+    lab.run(recipe, tmp_path, lambda number, logs: seen.append(number))
+    assert seen == [1, 2, 3]
+    assert_same(whole, tmp_path)
+
+
+def test_a_flipped_byte_of_a_state_changes_no_result(lab: Lab) -> None:
+    short, longer = lab.recipe(epochs=2), lab.recipe(epochs=3)
+    folder, whole = lab.run(short), lab.run(longer)
+    state = folder / "state.npz"
+    content = state.read_bytes()
+    for place in np.random.default_rng(0).integers(0, len(content), 12):
+        flipped = bytearray(content)
+        flipped[place] ^= 255
+        state.write_bytes(flipped)
+        lab.run(longer, folder)
+        assert_same(whole, folder)
+
+
+def test_a_result_of_an_earlier_version_or_half_a_one_is_read_or_left(tmp_path: Path) -> None:
+    about = asdict(FINISHED)
+    del about["loop"]
+    (tmp_path / "result.json").write_text(json.dumps(about))
+    assert read_result(tmp_path) == FINISHED
+    (tmp_path / "result.json").write_text(json.dumps(about)[:50])
+    assert read_result(tmp_path) is None
+
+
+@pytest.mark.usefixtures("every_epoch_saved")
 def test_an_interrupted_trial_with_embeddings_and_weights_goes_on_to_the_same_end(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("pipelines.training.trial.SAVE_EVERY", 0.0)
     monkeypatch.setattr(lab, "data", lab.embedded())
     recipe = lab.recipe(epochs=4, class_weight="balanced")
     whole = lab.run(recipe)
@@ -258,7 +377,7 @@ def test_a_result_satisfies_budgets_that_lead_to_the_same_end(
 
 def test_run_trial_gives_what_it_wrote(lab: Lab, tmp_path: Path) -> None:
     recipe = lab.recipe(epochs=1)
-    program = lab.bench._program(lab.request(recipe))
+    program = lab.bench.programs.program(recipe, lab.data, lab.project.experiments)
     result = run_trial("k" * 32, recipe, program, tmp_path, lambda number, logs: None)
     assert result == read_result(tmp_path)
     assert result.weights == program.model.count_params()

@@ -11,9 +11,7 @@ from tiny import make_data, make_project, write_experiment
 
 from pipelines.config import Project, Recipe
 from pipelines.training import read_result
-from pipelines.training.worker import Bench, Export, Train, architecture, predict
-
-SCHEDULE = {"ExponentialDecay": {"initial_learning_rate": 0.1, "decay_steps": 9, "decay_rate": 0.5}}
+from pipelines.training.worker import Bench, Export, Train, predict
 
 
 @pytest.fixture
@@ -24,52 +22,6 @@ def home(tmp_path: Path) -> Project:
 def recipe(project: Project, **changes: Any) -> Recipe:
     experiment = write_experiment(project, **changes)
     return experiment.recipe(experiment.document.parameters)
-
-
-def optimizer(name: str, **arguments: Any) -> dict[str, Any]:
-    return {"training": {"optimizer": {name: arguments}}}
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"parameters": {"learning_rate": 0.5}},
-        {"training": {"batch_size": 5}},
-        {"training": {"seed": 9}},
-        {"training": {"epochs": 50}},
-        {"training": {"early_stopping": {"patience": 1}}},
-        {"training": {"threads": 2}},
-    ],
-)
-def test_one_program_serves_what_differs_outside_of_its_graph(
-    home: Project, changes: dict[str, Any]
-) -> None:
-    data = Path("data")
-    assert architecture(recipe(home, **changes), data) == architecture(recipe(home), data)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"parameters": {"units": 7}},
-        {"model": {"layers": [{"Dense": {"units": 6, "activation": "tanh"}}]}},
-        {"training": {"loss": "categorical_crossentropy"}},
-        {"training": {"metrics": ["accuracy", "AUC"]}},
-        optimizer("RMSprop", learning_rate=0.02),
-        optimizer("Adam", learning_rate=0.02, beta_1=0.8),
-        optimizer("Adam", learning_rate=SCHEDULE),
-    ],
-)
-def test_another_graph_is_another_program(home: Project, changes: dict[str, Any]) -> None:
-    data = Path("data")
-    assert architecture(recipe(home, **changes), data) != architecture(recipe(home), data)
-    assert architecture(recipe(home), data) != architecture(recipe(home), Path("other"))
-
-
-def test_schedules_that_differ_are_other_programs(home: Project) -> None:
-    slow = {"ExponentialDecay": {**SCHEDULE["ExponentialDecay"], "decay_rate": 0.9}}
-    one, other = (recipe(home, **optimizer("Adam", learning_rate=s)) for s in (SCHEDULE, slow))
-    assert architecture(one, Path("data")) != architecture(other, Path("data"))
 
 
 @pytest.mark.parametrize("rows", [1, 8, 19])
@@ -84,24 +36,6 @@ def test_outputs_do_not_depend_on_the_batch_that_a_row_is_in(rows: int) -> None:
     made = predict(call, given, batch=8)
     np.testing.assert_array_equal(made, given.sum(axis=1, keepdims=True))
     assert set(calls) == {8}
-
-
-def test_a_bench_keeps_few_programs_and_the_result_does_not_depend_on_it(
-    home: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipelines.training.worker.PROGRAMS", 2)
-    data = make_data(home, write_experiment(home))
-    bench, found = Bench(), []
-    for units in (4, 5, 6, 4):
-        asked = recipe(home, parameters={"units": units}, training={"epochs": 1})
-        folder = data / "trials" / str(len(found))
-        bench.train(Train("k", asked, data / "training", folder, home.experiments), _ignore)
-        found.append(read_result(folder))
-    assert len(bench._programs) == 2
-    first, last = found[0], found[-1]
-    assert first is not None
-    assert last is not None
-    assert first.history == last.history
 
 
 def test_an_exported_model_gives_the_outputs_that_are_written_beside_it(home: Project) -> None:

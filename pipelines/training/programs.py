@@ -1,0 +1,128 @@
+"""What a worker keeps between trials: arrays, and one traced program an architecture."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from pipelines.config import Recipe
+from pipelines.training.loop import FitProgram, Program, make_program
+from pipelines.training.model import build_model, class_weights, in_steps, targets
+from pipelines.training.rows import open_array
+
+KEPT = 4
+"""Traced programs that a worker keeps: architectures of which trials may still come."""
+
+
+def use_threads(threads: int) -> None:
+    """How many threads this process computes with; before anything else of TensorFlow."""
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    for gpu in tf.config.list_physical_devices("GPU"):  # which other workers compute on, too
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+class Programs:
+    """Models and programs for recipes; arrays are opened once a folder."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Program] = OrderedDict()
+        self._arrays: dict[Path, dict[str, Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def program(self, recipe: Recipe, data: Path, modules: Path) -> Program | FitProgram:
+        """A program with the fresh weights of a trial.
+
+        Args:
+            recipe: of the trial.
+            data: folder of its arrays.
+            modules: folder of a builder's module.
+        """
+        arrays, twin = self._data(data), self.model(recipe, data, modules)
+        training, validation = (
+            (arrays[f"x_{role}"], targets(arrays[f"y_{role}"], twin, recipe.task))
+            for role in ("training", "validation")
+        )
+        classes = arrays["statistics"]["classes"] or ()
+        weights = class_weights(recipe, classes, arrays["y_training"])
+        weighted = training if weights is None else (*training, weights)
+        name = architecture(recipe, **self._facts(recipe, data))
+        kept = self._kept.get(name)
+        if kept is not None:
+            self._kept.move_to_end(name)
+            kept.feed(weighted, validation)
+            kept.reset(twin)
+            return kept
+        again = partial(self.model, recipe, data, modules)
+        program = make_program(twin, again, weighted, validation)
+        if isinstance(program, Program) and program.reusable:
+            self._kept[name] = program
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return program
+
+    def model(self, recipe: Recipe, data: Path, modules: Path) -> Any:
+        """A compiled model with fresh weights."""
+        return build_model(recipe, folder=modules, **self._facts(recipe, data))
+
+    def _facts(self, recipe: Recipe, data: Path) -> dict[str, Any]:
+        found = self._data(data)
+        statistics, x = found["statistics"], found["x_training"]
+        return {
+            "shape": tuple(x.shape[1:]),
+            "outputs": len(statistics["classes"] or [0]),
+            "embedded": statistics["embedded"],
+            "steps": -(-len(x) // recipe.training.batch_size),
+        }
+
+    def _data(self, folder: Path) -> dict[str, Any]:
+        if folder not in self._arrays:
+            found = {file.stem: open_array(file) for file in folder.glob("*.npy")}
+            self._arrays[folder] = found | {
+                "statistics": json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
+            }
+        return self._arrays[folder]
+
+
+def architecture(
+    recipe: Recipe,
+    shape: tuple[int, ...],
+    outputs: int,
+    embedded: Sequence[tuple[int, int]] = (),
+    steps: int = 1,
+) -> str:
+    """Text that is equal for trials that one traced program can serve.
+
+    The learning rate is a variable of the optimizer unless it is a schedule; the batch size, the
+    rows and their weights are inputs; early stopping, seed and epochs are outside of the graph.
+
+    Args:
+        recipe: of the trial.
+        shape: of one row's features.
+        outputs: as for `build_model`.
+        embedded: as for `build_model`.
+        steps: of an epoch, in which a schedule may count.
+    """
+    training = recipe.training
+    optimizer = {
+        name: {k: v for k, v in arguments.items() if k != "learning_rate" or isinstance(v, dict)}
+        for name, arguments in in_steps(training.optimizer, steps).items()
+    }
+    parts = [
+        recipe.model.model_dump(),
+        optimizer,
+        training.loss,
+        training.precision,
+        training.class_weight is not None,
+        recipe.fit_metrics,
+        [shape, outputs, embedded],
+    ]
+    return json.dumps(parts, sort_keys=True)
