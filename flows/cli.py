@@ -23,7 +23,11 @@ data_app = typer.Typer(
 config_app = typer.Typer(
     help="The experiment file: resolved, and its schema.", no_args_is_help=True
 )
+runs_app = typer.Typer(
+    help="What was run: listed, its log, ended, cleared away.", no_args_is_help=True
+)
 app.add_typer(data_app, name="data")
+app.add_typer(runs_app, name="runs")
 app.add_typer(config_app, name="config")
 
 INTERRUPTED = 130
@@ -229,6 +233,34 @@ def rollback(
 
 
 @app.command()
+def reproduce(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME[@ALIAS]",
+            help="A registered model; @champion by default, or another alias or version.",
+        ),
+    ],
+) -> None:
+    """Train a registered model again, aside, and compare the weights bit for bit."""
+    from flows.reproduce import reproduce as carry_out
+
+    try:
+        raise typer.Exit(carry_out(model))
+    except KeyboardInterrupt:
+        typer.echo("interrupted; nothing was written", err=True)
+        _leave(INTERRUPTED)
+
+
+@app.command(hidden=True)
+def retrain(record: Path, answer: Path) -> None:
+    """Train what a record says in this folder; this is what `reproduce` calls."""
+    from flows.retrain import retrain as carry_out
+
+    carry_out(record, answer)
+
+
+@app.command()
 def up(
     prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server.")] = 4200,
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow server.")] = 5000,
@@ -324,6 +356,61 @@ def data_merge(base: Path, ours: Path, theirs: Path, name: str) -> None:
     from flows.merge import merge
 
     raise typer.Exit(merge(base, ours, theirs, name))
+
+
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="The beginning of a run's id, or an experiment: its newest run."
+    ),
+]
+
+
+@runs_app.command("list")
+def runs_list(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="An experiment; default: all.", autocompletion=_experiments
+        ),
+    ] = None,
+) -> None:
+    """List the newest runs: when, trials, decision, objective."""
+    from flows.runs import show
+
+    show(name)
+
+
+@runs_app.command("logs")
+def runs_logs(run: Run) -> None:
+    """Print what a run said."""
+    from flows.runs import logs
+
+    logs(run)
+
+
+@runs_app.command("cancel")
+def runs_cancel(run: Run) -> None:
+    """End a run of another process on this machine, as Ctrl-C there would."""
+    from flows.runs import cancel
+
+    cancel(run)
+
+
+@runs_app.command("gc")
+def runs_gc(
+    older_than: Annotated[
+        str, typer.Option(metavar="AGE", help="Only what ended before: 30d, 12h, 0s.")
+    ] = "30d",
+    keep: Annotated[
+        int, typer.Option(min=0, help="Newest finished runs of each experiment to keep.")
+    ] = 5,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove what no registered model and no newer run needs."""
+    from flows.gc import collect
+
+    collect(older_than, keep, dry_run)
 
 
 @config_app.command("show")

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pipelines
+from flows.reasons import Reasons
 from flows.search import Past, Search, TrialPlan
 from pipelines.config import Experiment, Project, Scalar, normalised_source
 from pipelines.ingestion.versions import DataState, StageState, data_plan
@@ -18,15 +19,12 @@ from pipelines.tracking import (
     KnownTrial,
     known_run,
     known_trials,
-    latest_trial_parts,
     search_began,
     tried,
 )
 from pipelines.training import (
-    ALL_FOLDS,
     Trial,
     TrialResult,
-    changed,
     points_of,
     shared_parts,
     trials_at,
@@ -161,7 +159,7 @@ def plan_each(
 ) -> list[TrialPlan]:
     """Each of some trials: known, unfinished or new."""
     known = {} if force else known_trials(project, [trial.key for trial in asked])
-    latest: Mapping[str, str] | None = None
+    reasons = Reasons(project, experiment)
     made = []
     for trial in asked:
         found = _satisfying(trial, known.get(trial.key, []))
@@ -171,13 +169,14 @@ def plan_each(
             made.append(TrialPlan(trial, "known", words, result, found.run_id))
             continue
         folder = project.build(experiment.name) / "trials" / trial.key
+        budgets = [entry.result["budget"] for entry in known.get(trial.key, [])]
+        budget = f"epochs: {max(budgets)} → {trial.epochs}" if budgets else ""
         if (folder / "state.npz").exists() and not force:
-            made.append(TrialPlan(trial, "unfinished", "goes on where it ended", None, ""))
+            words = ", ".join(filter(None, [budget, "goes on where it ended"]))
+            made.append(TrialPlan(trial, "unfinished", words, None, ""))
             continue
-        if latest is None:
-            latest = latest_trial_parts(project, experiment.name, but=ALL_FOLDS)
-        reasons = changed(trial, latest) if latest else ["first time"]
-        made.append(TrialPlan(trial, "new", ", ".join(reasons[:4]) or "asked for", None, ""))
+        words = "forced" if force else budget or reasons.of(trial)
+        made.append(TrialPlan(trial, "new", words, None, ""))
     return made
 
 

@@ -233,9 +233,16 @@ class Search:
         return None
 
     def _ended_before(self, trial: Trial) -> TrialResult | None:
-        """What another trial of the same key came to in this run, if its budget was enough."""
-        ended = self._ended.get(trial.key, ())
-        return next((result for result in ended if result.satisfies(trial.epochs)), None)
+        """What another trial of the same key came to in this run, if its budget was enough.
+
+        One that failed with this budget is not tried again in the same run.
+        """
+        for result in self._ended.get(trial.key, ()):
+            if result.satisfies(trial.epochs):
+                return result
+            if result.status != "finished" and result.budget == trial.epochs:
+                return result
+        return None
 
     def take(self, trial: Trial, result: TrialResult) -> None:
         """What a trial came to."""

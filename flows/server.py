@@ -35,6 +35,12 @@ GRACE = 0.3
 
 HOST = "127.0.0.1"
 
+UNAVAILABLE = 503
+"""What a server says while its database is locked by one of its own services."""
+
+BUSY = (0.2, 0.5, 1.0, 2.0)
+"""Seconds to wait before it is asked again."""
+
 
 def settings(project: Project) -> dict[str, str]:
     """Prefect's environment: its home in the project, no telemetry, no noise."""
@@ -193,18 +199,41 @@ def mend_dead_flow_runs(url: str) -> int:
     wanted = {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}
     crashed = {"state": {"type": "CRASHED", "message": "its process is gone"}, "force": True}
     mended = 0
-    for run in _post(f"{url}/flow_runs/filter", {"flow_runs": wanted}):
+    for run in post(f"{url}/flow_runs/filter", {"flow_runs": wanted}):
         about = dict(tag.split(":", 1) for tag in run["tags"] if ":" in tag)
         if "pid" not in about or process_lives(
             about.get("host", ""), about["pid"], about.get("begun", "0")
         ):
             continue
-        _post(f"{url}/flow_runs/{run['id']}/set_state", crashed)
+        post(f"{url}/flow_runs/{run['id']}/set_state", crashed)
         of_run = {"flow_runs": {"id": {"any_": [run["id"]]}}, "task_runs": wanted}
-        for task in _post(f"{url}/task_runs/filter", of_run):
-            _post(f"{url}/task_runs/{task['id']}/set_state", crashed)
+        for task in post(f"{url}/task_runs/filter", of_run):
+            post(f"{url}/task_runs/{task['id']}/set_state", crashed)
         mended += 1
     return mended
+
+
+def remove_flow_runs(url: str, before: str, *, dry_run: bool) -> int:
+    """Removes flow runs that ended before a moment, with their tasks, logs and artifacts.
+
+    Args:
+        url: of the server.
+        before: ISO 8601.
+        dry_run: only count them.
+    """
+    wanted = {
+        "flow_runs": {
+            "state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}},
+            "end_time": {"before_": before},
+        }
+    }
+    count = int(post(f"{url}/flow_runs/count", wanted))
+    while not dry_run and (removed := post(f"{url}/flow_runs/bulk_delete", wanted)["deleted"]):
+        logs = {"logs": {"flow_run_id": {"any_": removed}}, "limit": 1}
+        end = time.monotonic() + PATIENCE
+        while post(f"{url}/logs/filter", logs) and time.monotonic() < end:
+            time.sleep(0.1)  # the server removes them after it has answered
+    return count
 
 
 def wait_until_recorded(url: str, flow_run: str, seconds: float = 1.0) -> None:
@@ -213,7 +242,7 @@ def wait_until_recorded(url: str, flow_run: str, seconds: float = 1.0) -> None:
     wanted = {"flow_runs": {"id": {"any_": [flow_run]}}}
     while time.monotonic() < end:
         with suppress(urllib.error.URLError, OSError):
-            tasks = _post(f"{url}/task_runs/filter", wanted)
+            tasks = post(f"{url}/task_runs/filter", wanted)
             if tasks and all(
                 task["state_type"] not in ("RUNNING", "PENDING", None) for task in tasks
             ):
@@ -221,7 +250,8 @@ def wait_until_recorded(url: str, flow_run: str, seconds: float = 1.0) -> None:
         time.sleep(0.05)
 
 
-def _post(url: str, content: Mapping[str, Any]) -> Any:
+def post(url: str, content: Mapping[str, Any]) -> Any:
+    """What a Prefect server at an address answers to a request with JSON."""
     request = urllib.request.Request(
         url, json.dumps(content).encode(), {"Content-Type": "application/json"}
     )
@@ -229,6 +259,17 @@ def _post(url: str, content: Mapping[str, Any]) -> Any:
         import base64
 
         request.add_header("Authorization", "Basic " + base64.b64encode(auth.encode()).decode())
+    for wait in BUSY:
+        try:
+            return _answer(request)
+        except urllib.error.HTTPError as error:
+            if error.code != UNAVAILABLE:
+                raise
+        time.sleep(wait)
+    return _answer(request)
+
+
+def _answer(request: urllib.request.Request) -> Any:
     with urllib.request.urlopen(request, timeout=10) as reply:
         return json.load(reply)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import os
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -14,7 +14,11 @@ from typing import Any
 from flows.screen import Screen
 from pipelines.config import Experiment, Project
 from pipelines.registry.rehearsal import Rehearsal
+from pipelines.tracking.runs import process_tags
 from pipelines.training import LOCAL, Pool, RayPool, address_of
+
+LOCK = ".lock"
+"""In `build/NAME`: held by the process that works on the experiment, which it names."""
 
 
 @dataclass
@@ -88,11 +92,27 @@ def session(made: Session) -> Iterator[Session]:
 def alone(made: Session) -> Iterator[None]:
     """Waits until no other process works on the experiment; the lock ends with the process."""
     made.build.mkdir(parents=True, exist_ok=True)
-    with (made.build / ".lock").open("w") as file:
+    with (made.build / LOCK).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             made.screen.say(f"waiting for another run of {made.experiment.name} to end")
             fcntl.flock(file, fcntl.LOCK_EX)
-        file.write(str(os.getpid()))
+        file.truncate(0)
+        json.dump(process_tags(), file)
+        file.flush()
         yield
+
+
+def holder(project: Project, experiment: str) -> Mapping[str, str] | None:
+    """The process that works on an experiment on this machine, as `process_tags` has it."""
+    file = project.build(experiment) / LOCK
+    if not file.is_file():
+        return None
+    with file.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            return dict(json.loads(lock.read() or "{}"))
+    return None

@@ -16,7 +16,7 @@ from flows.plan import make_plan, plan_each, run_key, search_of
 from flows.search import Search, TrialPlan
 from flows.session import Session, current
 from flows.watch import Watch
-from pipelines.config import GristmillError, read_json, redact
+from pipelines.config import GristmillError, read_json, redact, write_json
 from pipelines.evaluation import Evaluation, evaluate
 from pipelines.ingestion import versions
 from pipelines.ingestion.snapshot import Snapshot, snapshot
@@ -42,8 +42,12 @@ from pipelines.training import (
     fed,
     more_is_better,
     read_result,
+    recipe_record,
     train_fed,
 )
+
+KEYS, RECIPE = "trials.json", "winner.json"
+"""Artifacts of a run, in `lineage`."""
 
 Result = TypeVar("Result")
 
@@ -308,6 +312,9 @@ def describe_run(run: Session, digests: Mapping[str, str], asked: Search) -> Non
     tags = {
         "mlflow.source.git.commit": git.commit,
         "gristmill.git.dirty": str(git.dirty).lower(),
+        **({names.DIFF: git.kept} if git.diff else {}),
+        names.FLOW: run.flow_run,
+        **{f"gristmill.{name}": first.parts[name] for name in ("device", "instructions")},
         "mlflow.note.content": f"{experiment.document.description}\n\n{OPTIMISTIC}".strip(),
         names.SELECTION: OPTIMISTIC,
         **({names.SEARCH: asked.key} if search.is_adaptive else {}),
@@ -336,6 +343,7 @@ def describe_run(run: Session, digests: Mapping[str, str], asked: Search) -> Non
     tracker.log_data(data_inputs(run, ("training", "validation", "test")))
     folder = run.build / "lineage"
     folder.mkdir(exist_ok=True)
+    keep_keys(run, [plan.trial.key for plan in asked.plans])
     (folder / experiment.file.name).write_text(
         redact(experiment.file.read_text(encoding="utf-8")), encoding="utf-8"
     )
@@ -354,6 +362,22 @@ def describe_run(run: Session, digests: Mapping[str, str], asked: Search) -> Non
     page = current_page(run.project, experiment.name, digests[f"data/{experiment.data.folder}"])
     if page is not None:
         tracker.log_file(page)
+
+
+def keep_keys(run: Session, keys: Sequence[str]) -> None:
+    """Writes on the run which trials it needs, known ones included, so that none is removed."""
+    file = run.build / "lineage" / KEYS
+    write_json(file, sorted(keys))
+    run.tracker.log_file(file, "lineage")
+
+
+def keep_winner(run: Session, winner: Trial) -> None:
+    """Writes on the run all that `gristmill reproduce` needs to train the winner again."""
+    file = run.build / "lineage" / RECIPE
+    about = {"key": winner.key, "threads": winner.threads, "arrays": winner.arrays}
+    parts = dict(winner.parts)
+    write_json(file, {**about, "parts": parts, "recipe": recipe_record(winner.recipe)})
+    run.tracker.log_file(file, "lineage")
 
 
 def data_inputs(run: Session, roles: Sequence[str]) -> list[DataInput]:
@@ -388,6 +412,8 @@ def final_evaluation(searched: Searched) -> Evaluation:
     """The winner on the test rows."""
     run = current()
     with run.screen.step("evaluate") as words:
+        keep_keys(run, [*(plan.trial.key for plan in searched.plans), searched.winner.key])
+        keep_winner(run, searched.winner)
         folder = run.build / "trials" / searched.winner.key
         kept = read_result(folder)  # a trial's folder is one for all its budgets
         if kept is None or kept.epochs != searched.best.epochs:

@@ -15,7 +15,7 @@ from flows.progress import Progress
 from flows.session import Session
 from pipelines.tracking.boards import Board
 from pipelines.tracking.runs import DataInput, TrialRun, whole
-from pipelines.training import Epoch, Trial, TrialResult
+from pipelines.training import Epoch, Trial, TrialResult, recipe_record
 
 EVERY = 2.0
 """Seconds by which what MLflow knows of a running trial may be behind."""
@@ -137,7 +137,12 @@ class _Record(threading.Thread):
             self._draw(self._run.boards, trial, message, now)
         if trial.key not in self._open:
             self._open[trial.key] = self._run.tracker.trial(
-                trial.key, trial.name, _parameters(trial), trial.parts, self._inputs(trial.fold)
+                trial.key,
+                trial.name,
+                _parameters(trial),
+                trial.parts,
+                self._inputs(trial.fold),
+                recipe_record(trial.recipe),
             )
         if isinstance(message, Epoch):
             self._open[trial.key].add(message.number, message.new, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
@@ -329,22 +330,46 @@ def go_to(project: Project, folder: str, whole: str, digest: str) -> None:
         InputError: its bytes are neither in the cache nor in the remote.
     """
     with _opened(project) as repo:
-        part = _tree(repo, digest) if not whole else None
-        if part is None:
-            tree = _tree(repo, whole, remote=True) if whole else None
-            part = None if tree is None else _subtree(tree, folder)
-        missing = None if part is None else _fetch(repo, part)
-        if part is None or missing:
-            what = "its list of files" if part is None else f"{missing} of its {len(part)} files"
-            remote = "DVC's cache or remote" if _has_remote(repo) else "DVC's cache; no remote"
-            raise InputError(
-                f"the bytes of version {digest[:8]} of data/{folder} are not here",
-                expected=f"in {remote}",
-                found=f"{what} is nowhere to be found" if part is None else f"{what} are missing",
-                next=f"where it is: gristmill data use NAME {digest[:8]} && dvc push data.dvc",
-            )
+        part = _whole_version(repo, folder, whole, digest)
         _move(project, repo, folder, part)
         _finish_move(project, repo)
+
+
+def lay_out_version(
+    project: Project, folder: str, whole: str, digest: str, target: Path
+) -> list[str]:
+    """Links a version of one data set from DVC's cache to a place aside, its bytes read once.
+
+    Args:
+        whole: hash of a pin that holds it, where that is known.
+        digest: hash of the data set's folder.
+
+    Returns:
+        The files whose bytes in the cache are not those of the version.
+
+    Raises:
+        InputError: its bytes are neither in the cache nor in the remote.
+    """
+    damaged = []
+    with _opened(project) as repo:
+        for key, _, info in _whole_version(repo, folder, whole, digest):
+            place = target.joinpath(*key)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            kept = Path(repo.cache.local.oid_to_path(info.value))
+            try:
+                place.hardlink_to(kept)
+            except OSError:  # on another file system
+                place.symlink_to(kept)
+            with kept.open("rb") as file:
+                if hashlib.file_digest(file, "md5").hexdigest() != info.value:
+                    damaged.append("/".join(key))
+    return damaged
+
+
+def hash_of(project: Project, path: Path) -> str:
+    """DVC's hash of a file or folder as it is on disk."""
+    with _opened(project) as repo:
+        return str(_built(repo, path, add=False).hash_info.value)
 
 
 def in_pins(
@@ -517,6 +542,26 @@ def _fetch(repo: Any, part: Tree) -> int:
         transfer(repo.cloud.get_remote_odb(), repo.cache.local, infos, cache_odb=repo.cache.local)
         lacking = _lacking(repo, part)
     return len(lacking)
+
+
+def _whole_version(repo: Any, folder: str, whole: str, digest: str) -> Tree:
+    """The files of a version of one data set, all of their bytes in the cache."""
+    part = _tree(repo, digest)
+    if part is None and whole:
+        tree = _tree(repo, whole, remote=True)
+        part = None if tree is None else _subtree(tree, folder)
+        part = part if part is not None and part.oid == digest else None
+    missing = None if part is None else _fetch(repo, part)
+    if part is None or missing:
+        what = "its list of files" if part is None else f"{missing} of its {len(part)} files"
+        remote = "DVC's cache or remote" if _has_remote(repo) else "DVC's cache; no remote"
+        raise InputError(
+            f"the bytes of version {digest[:8]} of data/{folder} are not here",
+            expected=f"in {remote}",
+            found=f"{what} is nowhere to be found" if part is None else f"{what} are missing",
+            next=f"where it is: gristmill data use NAME {digest[:8]} && dvc push data.dvc",
+        )
+    return part
 
 
 def _remember(repo: Any, part: Tree) -> None:

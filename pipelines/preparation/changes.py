@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from pipelines.preparation.hashing import Hashes, row_hashes
+from pipelines.preparation.split.record import TRAINING, VALIDATION
 
 BATCH = 1 << 16
 """Rows that are in memory at a time, beside 8 bytes for each row of both tables."""
@@ -56,6 +57,34 @@ def table_changes(old: Path, new: Path) -> Changes:
         tuple(name for name in before.names if name not in kinds),
         tuple((name, str(a), str(b)) for name, (a, b) in kinds.items() if a != b),
     )
+
+
+def changed_columns(old: Path, new: Path, columns: Sequence[str]) -> list[str]:
+    """Those of some columns whose values, as a bag, differ between two Parquet tables."""
+    first, second = _opened(old), _opened(new)
+    return [
+        name
+        for name in columns
+        if _unmatched(_hashes(first, [name]), _hashes(second, [name])) != (0, 0)
+    ]
+
+
+def changed_roles(old: Path, new: Path) -> int:
+    """How many rows have another role or fold, of two `roles.parquet` of one table."""
+    before, after = pa.parquet.read_table(old), pa.parquet.read_table(new)
+    names = [name for name in ("role", "fold") if name in before.schema.names]
+    if names != [name for name in ("role", "fold") if name in after.schema.names]:
+        return int(after.num_rows)
+    differ = np.zeros(after.num_rows, dtype=bool)
+    for name in names:
+        differ |= before[name].to_numpy() != after[name].to_numpy()
+    return int(np.count_nonzero(differ))
+
+
+def rows_to_learn_from(roles: Path) -> int:
+    """Rows in the roles training and validation of a `roles.parquet`."""
+    role = pa.parquet.read_table(roles, columns=["role"])["role"].to_numpy()
+    return int(np.count_nonzero(np.isin(role, (TRAINING, VALIDATION))))
 
 
 def _opened(table: Path) -> pa.parquet.ParquetFile:

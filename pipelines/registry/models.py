@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from pipelines.config import ConfigError, Project, nearest
+from pipelines.config import ConfigError, EnvironmentFault, Project, nearest
 from pipelines.tracking.runs import client, store_errors, whole
 
 CHAMPION = "champion"
@@ -27,7 +28,7 @@ LONGEST_WHY = 500
 
 @dataclass(frozen=True)
 class Version:
-    """One registered version of a model."""
+    """One registered version of a model; `source` is the address of the logged one."""
 
     model: str
     number: str
@@ -35,6 +36,7 @@ class Version:
     created: float
     aliases: tuple[str, ...]
     tags: Mapping[str, str]
+    source: str = ""
 
     @property
     def address(self) -> str:
@@ -77,6 +79,7 @@ def versions(project: Project, model: str) -> list[Version]:
             version.creation_timestamp / 1000,
             tuple(sorted(aliases.get(str(version.version), ()))),
             dict(version.tags),
+            str(version.source),
         )
         for version in listed
     ]
@@ -93,16 +96,29 @@ def register(
 ) -> Version:
     """Makes a package a version of a model, tags included, in one call."""
     with _registry(project, f"register {model}") as registry:
-        if _model(registry, model) is None:
+        new = _model(registry, model) is None
+        if new:
             registry.create_registered_model(model)
-        made = registry.create_model_version(
-            model,
-            address,
-            run_id=run_id,
-            tags={key: value[:5000] for key, value in tags.items()},
-            await_creation_for=0,
-        )
+        try:
+            made = registry.create_model_version(
+                model,
+                address,
+                run_id=run_id,
+                tags={key: value[:5000] for key, value in tags.items()},
+                await_creation_for=0,
+            )
+        except Exception:
+            if new:  # a model without versions would stand in every list
+                registry.delete_registered_model(model)
+            raise
     return Version(model, str(made.version), run_id, time.time(), (), dict(tags))
+
+
+def remove_empty(project: Project, model: str) -> None:
+    """Removes a registered model, unless a version was made of it in the meantime."""
+    if not versions(project, model):
+        with _registry(project, f"remove {model}") as registry:
+            registry.delete_registered_model(model)
 
 
 def tag_version(project: Project, version: Version, tags: Mapping[str, str]) -> None:
@@ -234,6 +250,50 @@ def require_version(known: list[Version], number: str) -> Version:
         found=number,
         next=f"gristmill models {known[0].model}",
     )
+
+
+def find(project: Project, text: str) -> Version:
+    """The version that `NAME`, `NAME@ALIAS` or `NAME@VERSION` means; a bare name its champion.
+
+    Raises:
+        ConfigError: there is no such model, alias or version.
+    """
+    model, _, wanted = text.partition("@")
+    if not wanted:
+        return require_champion(project, model)
+    known = require_versions(project, model)
+    if wanted.isdecimal():
+        return require_version(known, wanted)
+    aliases = {alias: version for version in known for alias in version.aliases}
+    if wanted not in aliases:
+        near = nearest(wanted, aliases)
+        raise ConfigError(
+            f"{model} has no version with the alias '{wanted}'",
+            expected="one of " + ", ".join([*sorted(aliases), *(v.number for v in known[:20])]),
+            found=wanted,
+            next=f"gristmill reproduce {model}@{near}" if near else f"gristmill models {model}",
+        )
+    return aliases[wanted]
+
+
+def fetch_package(project: Project, version: Version, folder: Path) -> Path:
+    """Copies a version's own files, `model.keras` and what stands beside it, into a folder.
+
+    Raises:
+        EnvironmentFault: the store does not have them.
+    """
+    with _registry(project, f"fetch {version.model} version {version.number}") as registry:
+        from mlflow.artifacts import download_artifacts
+
+        address = registry.get_model_version_download_uri(version.model, version.number)
+        address = f"{address.rstrip('/')}/artifacts/package"
+        try:
+            return Path(download_artifacts(artifact_uri=address, dst_path=str(folder)))
+        except OSError as error:
+            raise EnvironmentFault(
+                f"the package of {version.model} version {version.number} is not in the store",
+                found=str(error).split("\n")[0][:200],
+            ) from error
 
 
 def require_champion(project: Project, model: str) -> Version:

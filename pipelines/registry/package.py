@@ -129,7 +129,9 @@ def _assemble(
             from pipelines.training.identity import user_sources
 
             for name in user_sources(project.experiments, experiment.document.model.builder):
-                shutil.copyfile(project.root / name, aside / "modules" / Path(name).name)
+                place = aside / "modules" / Path(name).relative_to(project.experiments.name)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(project.root / name, place)
 
 
 def _rehearse(build: Path, evaluation: Evaluation, rehearsal: Rehearsal, address: str) -> None:

@@ -49,8 +49,9 @@ class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
 
 def _import_modules(folder: Path) -> None:
-    """Imports a builder's modules, which may import one another in any order."""
-    names = [file.stem for file in sorted(folder.glob("*.py"))]
+    """Imports a builder's modules and packages, which may import one another in any order."""
+    files = [file.relative_to(folder).with_suffix("") for file in sorted(folder.rglob("*.py"))]
+    names = [".".join(file.parts).removesuffix(".__init__") for file in files]
     for name in names:
         sys.modules.pop(name, None)  # another package may have one of the same name
     sys.path.insert(0, str(folder))

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from pipelines.config import Project, redact
+import psutil
+
+from pipelines.config import ConfigError, EnvironmentFault, Project, redact
 
 KEPT = (
     "experiments",
@@ -23,33 +30,120 @@ KEPT = (
 MOST_BYTES = 1 << 20
 
 
+SUFFIXES = (".yaml", ".py", ".json", ".dvc", ".lock", ".toml")
+"""Of new files that git does not know yet."""
+
+WHOLE, CUT, REDACTED = "whole", "cut", "redacted"
+
+PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--binary", "--relative")
+"""A diff that `git apply` takes, whatever a user has set."""
+
+PREFIX = "gristmill-reproduce-"
+
+
 @dataclass(frozen=True)
 class GitState:
-    """The commit that a run started from, and what differs from it."""
+    """The commit that a run started from, and what differs from it.
+
+    Attributes:
+        commit: empty where there is none yet.
+        dirty: whether anything differs.
+        diff: of the files that a run is made of, paths from the project's folder.
+        kept: whether `diff` is whole, or was cut or had secrets taken out.
+    """
 
     commit: str
     dirty: bool
     diff: str
+    kept: str = WHOLE
 
 
 def git_state(project: Project) -> GitState:
     """The state of the working tree; an empty commit where there is none yet."""
-    commit = _git(project, "rev-parse", "--verify", "-q", "HEAD").strip()
+    commit = _git(project.root, "rev-parse", "--verify", "-q", "HEAD").strip()
     if not commit:
         return GitState("", True, "")
-    dirty = bool(_git(project, "status", "--porcelain").strip())
+    dirty = bool(_git(project.root, "status", "--porcelain").strip())
     if not dirty:
         return GitState(commit, False, "")
-    there = [name for name in KEPT if (project.root / name).exists()]
-    parts = [_git(project, "diff", "HEAD", "--", *there)]
-    untracked = _git(project, "ls-files", "--others", "--exclude-standard", "--", "experiments")
+    tracked = _git(project.root, "diff", "HEAD", "--name-only", "--relative", "--", *KEPT)
+    untracked = _git(project.root, "ls-files", "--others", "--exclude-standard", "--", *KEPT)
+    parts = [_diff(project, "HEAD", "--", *tracked.splitlines())] if tracked else []
     for name in untracked.splitlines():
-        if name.endswith((".yaml", ".py", ".json")):
-            parts.append(_git(project, "diff", "--no-index", "--", "/dev/null", name))
-    return GitState(commit, True, redact("".join(parts))[:MOST_BYTES])
+        if name.endswith(SUFFIXES):
+            parts.append(_diff(project, "--no-index", "--", "/dev/null", name))
+    diff = "".join(parts)
+    shown = redact(diff)
+    kept = WHOLE if shown == diff else REDACTED
+    return GitState(commit, True, shown[:MOST_BYTES], CUT if len(shown) > MOST_BYTES else kept)
 
 
-def _git(project: Project, *words: str) -> str:
-    command: Sequence[str] = ("git", "-c", "core.quotepath=off", "-C", str(project.root), *words)
+@contextmanager
+def worktree(project: Project, commit: str) -> Iterator[Path]:
+    """The project's folder as of a commit, aside in a temporary place; gone at the end.
+
+    What a process that was killed left of its own is cleared away as well.
+
+    Raises:
+        ConfigError: the repository does not have the commit.
+    """
+    if not _git(project.root, "rev-parse", "--verify", "-q", f"{commit}^{{commit}}"):
+        raise ConfigError(
+            f"commit {commit[:12]} is not in this repository",
+            expected="the commit that the model was trained from",
+            found="nothing of that name: another clone, a rebase, or a branch that is gone",
+            next="git fetch --all, where a remote has it",
+        )
+    _clear_left(project)
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    inside = _git(project.root, "rev-parse", "--show-prefix").strip()
+    tree = folder / "tree"
+    try:
+        _git(project.root, "worktree", "add", "-q", "--detach", str(tree), commit, check=True)
+        yield tree / inside
+    finally:
+        _remove(project, tree)
+
+
+def apply_diff(folder: Path, diff: Path) -> str:
+    """Applies a kept diff in a folder of a working tree.
+
+    Returns:
+        What git has to say where it does not apply, else nothing.
+    """
+    inside = _git(folder, "rev-parse", "--show-prefix").strip()
+    top = _git(folder, "rev-parse", "--show-toplevel").strip()
+    where = [f"--directory={inside}"] * bool(inside)
+    command = ["git", "apply", "--whitespace=nowarn", *where, str(diff.resolve())]
+    done = subprocess.run(command, cwd=top, capture_output=True, check=False)
+    return done.stderr.decode(errors="replace").strip() if done.returncode else ""
+
+
+def _clear_left(project: Project) -> None:
+    for line in _git(project.root, "worktree", "list", "--porcelain").splitlines():
+        tree = Path(line.removeprefix("worktree "))
+        if line.startswith("worktree ") and tree.parent.name.startswith(PREFIX):
+            pid = tree.parent.name.removeprefix(PREFIX).split("-")[0]
+            if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+                _remove(project, tree)
+
+
+def _remove(project: Project, tree: Path) -> None:
+    _git(project.root, "worktree", "remove", "--force", str(tree))
+    shutil.rmtree(tree.parent, ignore_errors=True)
+    _git(project.root, "worktree", "prune")
+
+
+def _diff(project: Project, *words: str) -> str:
+    plain = ("-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false")
+    return _git(project.root, *plain, "diff", *PLAIN, *words)
+
+
+def _git(folder: Path, *words: str, check: bool = False) -> str:
+    command: Sequence[str] = ("git", "-c", "core.quotepath=off", "-C", str(folder), *words)
     done = subprocess.run(command, capture_output=True, check=False)
+    if check and done.returncode:
+        raise EnvironmentFault(
+            f"git {words[0]} failed", found=done.stderr.decode(errors="replace").strip()[:500]
+        )
     return done.stdout.decode(errors="replace")

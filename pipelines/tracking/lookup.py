@@ -16,7 +16,9 @@ from pipelines.tracking.tags import (
     DECISION,
     EXPERIMENT,
     MODEL,
+    PARENT,
     REASONS,
+    RECIPE,
     ROLES,
     RUN_KEY,
     SEARCH,
@@ -89,18 +91,50 @@ def known_run(project: Project, key: str) -> KnownRun | None:
     return None
 
 
-def latest_trial_parts(project: Project, experiment: str, but: str = "") -> Mapping[str, str]:
-    """What the key of the experiment's newest trial was made of; empty when there is none.
+@dataclass(frozen=True)
+class PastTrial:
+    """A finished trial, as something to compare with.
 
-    Args:
-        but: a part; trials that have it are passed over.
+    Attributes:
+        run_id, parent: of it and of the run that it belongs to.
+        parts: what its key was made of.
+        recipe: its resolved settings; None where they were not kept.
     """
-    for _, _, tags in _runs(project, EXPERIMENT, experiment):
+
+    run_id: str
+    parent: str
+    parts: Mapping[str, str]
+    recipe: Mapping[str, Any] | None
+
+
+def past_trials(project: Project, experiment: str, most: int = 200) -> list[PastTrial]:
+    """The experiment's finished trials, the newest first, each key once."""
+    found: dict[str, PastTrial] = {}
+    for run_id, _, tags in _runs(project, EXPERIMENT, experiment, most):
         if TRIAL_PARTS in tags:
+            recipe = json.loads(tags[RECIPE]) if RECIPE in tags else None
             parts = dict(json.loads(tags[TRIAL_PARTS]))
-            if but not in parts.values():
-                return parts
-    return {}
+            past = PastTrial(run_id, tags.get(PARENT, ""), parts, recipe)
+            found.setdefault(tags.get(TRIAL_KEY, run_id), past)
+    return list(found.values())
+
+
+def run_tags(project: Project, run_id: str) -> Mapping[str, str]:
+    """The tags of a run; none when it is not there."""
+    if not is_local(project):
+        from pipelines.tracking.runs import tags_of
+
+        return tags_of(project, run_id)
+    return dict(_asked(project, "SELECT key, value FROM tags WHERE run_uuid = ?", run_id))
+
+
+def rows_read(project: Project, run_id: str) -> int:
+    """How many rows a run of the local store read, of all roles; 0 where that is not known."""
+    query = (
+        "SELECT sum(json_extract(d.dataset_profile, '$.num_rows')) FROM datasets d "
+        "JOIN inputs i ON i.source_id = d.dataset_uuid WHERE i.destination_id = ?"
+    )
+    return int(next((rows for (rows,) in _asked(project, query, run_id) if rows), 0))
 
 
 @dataclass(frozen=True)
@@ -206,12 +240,12 @@ def _asked(project: Project, query: str, *values: str) -> list[tuple[Any, ...]]:
             raise
 
 
-def _runs(project: Project, tag: str, value: str) -> list[Run]:
+def _runs(project: Project, tag: str, value: str, most: int = 50) -> list[Run]:
     """Finished runs with a tag, newest first: id, artifact address, tags."""
     if not is_local(project):
         from pipelines.tracking.runs import find_runs
 
-        return find_runs(project, tag, value)
+        return find_runs(project, tag, value, most)
     with reading(project) as database:
         if database is None:
             return []
@@ -219,8 +253,8 @@ def _runs(project: Project, tag: str, value: str) -> list[Run]:
             rows = database.execute(
                 "SELECT r.run_uuid, r.artifact_uri FROM tags t JOIN runs r USING (run_uuid) "
                 "WHERE t.key = ? AND t.value = ? AND r.status = 'FINISHED' "
-                "AND r.lifecycle_stage = 'active' ORDER BY r.end_time DESC LIMIT 50",
-                (tag, value),
+                "AND r.lifecycle_stage = 'active' ORDER BY r.end_time DESC LIMIT ?",
+                (tag, value, most),
             ).fetchall()
             return [
                 (

@@ -45,6 +45,8 @@ Arguments = ParamSpec("Arguments")
 
 _Point = tuple[str, float, float, int]
 """A metric's name, value, seconds since 1970, step."""
+LONGEST_TAG = 5000
+"""Characters that every store of MLflow keeps of a tag."""
 
 HOST, PID, BEGUN = "gristmill.host", "gristmill.pid", "gristmill.begun"
 
@@ -136,7 +138,7 @@ class Tracker:
         mlflow.set_experiment(experiment_id=self._experiment_id)
         run = mlflow.start_run(
             run_name=time.strftime("%Y-%m-%d %H:%M:%S"),
-            tags={names.EXPERIMENT: self._experiment, "gristmill.kind": "run", **process_tags()},
+            tags={names.EXPERIMENT: self._experiment, names.KIND: "run", **process_tags()},
         )
         self.run_id = run.info.run_id
 
@@ -205,6 +207,7 @@ class Tracker:
         params: Mapping[str, Any],
         parts: Mapping[str, str],
         inputs: Sequence[DataInput] = (),
+        recipe: Mapping[str, Any] | None = None,
     ) -> TrialRun:
         """A child run; MLflow hears of it when there is something to send.
 
@@ -214,10 +217,13 @@ class Tracker:
             params: its parameters.
             parts: what the key was made of.
             inputs: the rows that it reads.
+            recipe: its resolved settings, kept where a tag has room for them.
         """
+        settings = json.dumps(recipe, sort_keys=True) if recipe is not None else ""
         tags = {
-            "mlflow.parentRunId": self.run_id,
-            "gristmill.kind": "trial",
+            **({names.RECIPE: settings} if 0 < len(settings) <= LONGEST_TAG else {}),
+            names.PARENT: self.run_id,
+            names.KIND: "trial",
             names.EXPERIMENT: self._experiment,
             names.TRIAL_KEY: key,
             names.TRIAL_PARTS: json.dumps(dict(parts), sort_keys=True),
@@ -416,7 +422,20 @@ def prepare_store(project: Project) -> None:
         client(project).search_experiments(max_results=1)
 
 
-def find_runs(project: Project, tag: str, value: str) -> list[names.Run]:
+def tags_of(project: Project, run_id: str) -> Mapping[str, str]:
+    """The tags of a run in any store; none when it is not there."""
+    from mlflow.exceptions import MlflowException
+
+    connection = client(project)
+    try:
+        return dict(connection.get_run(run_id).data.tags)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise
+
+
+def find_runs(project: Project, tag: str, value: str, most: int = 50) -> list[names.Run]:
     """Finished runs with a tag in any store, newest first."""
     connection = client(project)
     with store_errors("look up runs"):
@@ -425,7 +444,7 @@ def find_runs(project: Project, tag: str, value: str) -> list[names.Run]:
             experiments,
             f"tags.`{tag}` = '{value}' AND attributes.status = 'FINISHED'",
             order_by=["attributes.end_time DESC"],
-            max_results=50,
+            max_results=most,
         )
     return [(run.info.run_id, run.info.artifact_uri, dict(run.data.tags)) for run in runs]
 
@@ -507,7 +526,10 @@ def process_lives(host: str, pid: str, begun: str) -> bool:
     if host != socket.gethostname():
         return True
     try:
-        return bool(abs(psutil.Process(int(pid)).create_time() - float(begun)) < 1)
+        process = psutil.Process(int(pid))
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return bool(abs(process.create_time() - float(begun)) < 1)
     except (psutil.NoSuchProcess, ValueError):
         return False
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config import ConfigError, Experiment, Recipe, Scalar, normalised_source
+from pipelines.training.record import recipe_changes, recipe_record
 
 PACKAGES = ("keras", "numpy", "tensorflow", "tensorflow-cpu")
 """The packages that training computes with."""
@@ -102,11 +103,8 @@ def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
 
 def shared_parts(experiment: Experiment, data_digest: str) -> dict[str, str]:
     """The parts that the keys of all trials of an experiment have in common."""
-    shared = {"data": data_digest, **surroundings()}
     builder = experiment.document.model.builder
-    if builder is not None:
-        shared |= user_sources(experiment.file.parent, builder)
-    return shared
+    return surroundings(experiment.file.parent, builder, data_digest)
 
 
 def trials_at(
@@ -140,14 +138,21 @@ def trials_at(
     return made
 
 
-def surroundings() -> dict[str, str]:
-    """What a result depends on besides the experiment: the machine, the packages, this code."""
-    return {
-        "device": device(),
-        "instructions": instruction_set(),
-        **_package_versions(),
-        **_own_sources(),
-    }
+def surroundings(folder: Path, builder: str | None, data_digest: str) -> dict[str, str]:
+    """The parts of a key that do not come from the recipe: data, code, packages and machine.
+
+    Args:
+        folder: where a builder's module stands.
+        builder: `module:function`, if there is one.
+        data_digest: of the training and validation arrays.
+    """
+    sources = user_sources(folder, builder) if builder is not None else {}
+    return {"data": data_digest, **environment(), **_own_sources(), **sources}
+
+
+def environment() -> dict[str, str]:
+    """The parts of a key that are the machine's: device, instructions, versions of packages."""
+    return {"device": device(), "instructions": instruction_set(), **_package_versions()}
 
 
 def on_all_folds(trial: Trial, epochs: int) -> Trial:
@@ -174,18 +179,66 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def changed(trial: Trial, earlier: Mapping[str, str]) -> list[str]:
-    """What differs between a trial and an earlier one's parts, in words."""
-    names = sorted({*trial.parts, *earlier})
-    if FOLD in trial.parts and FOLD in earlier:
-        names.remove(FOLD)
+def changed(
+    trial: Trial, earlier: Mapping[str, str], recipe: Mapping[str, Any] | None = None
+) -> list[str]:
+    """What differs between a trial and an earlier one, in words.
+
+    Args:
+        trial: as it is asked for now.
+        earlier: the earlier one's parts.
+        recipe: the earlier one's record; None where none was kept, so that only the sections that
+            differ can be told.
+    """
+    lines = changed_parts(trial.parts, earlier)
+    if recipe is None or not set(RECIPE_PARTS) & {line.partition(" ")[0] for line in lines}:
+        return lines
+    rest = [line for line in lines if line.partition(" ")[0] not in RECIPE_PARTS]
+    return rest + (recipe_changes(recipe, recipe_record(trial.recipe)) or ["settings changed"])
+
+
+def changed_parts(now: Mapping[str, str], earlier: Mapping[str, str]) -> list[str]:
+    """The parts of a key that differ, in words: data, code, packages, machine, seed, settings."""
+    names = {*now, *earlier} - ({FOLD} if FOLD in now and FOLD in earlier else set())
+    differing = [name for name in names if now.get(name) != earlier.get(name)]
     return [
-        f"{name}: {earlier.get(name, 'none')} → {trial.parts.get(name, 'none')}"
-        if len(trial.parts.get(name, "")) < 24 and len(earlier.get(name, "")) < 24
-        else f"{name} changed"
-        for name in names
-        if trial.parts.get(name) != earlier.get(name)
+        _part_words(name, earlier.get(name, ""), now.get(name, ""))
+        for name in sorted(differing, key=lambda name: (_kind(name), name))
     ]
+
+
+DATA = "data"
+RECIPE_PARTS = ("features", "model", "training")
+MACHINE = ("device", "instructions", "threads")
+KINDS = ("data", "code", "package", "machine", "settings")
+
+
+def kind_of(line: str) -> str:
+    """Which of `KINDS` a line of `changed_parts` is about."""
+    return KINDS[_kind(line.partition(" ")[0].rstrip(":"))]
+
+
+def _kind(name: str) -> int:
+    if name == DATA:
+        return 0
+    if name.endswith(".py"):
+        return 1
+    if name in MACHINE:
+        return 3
+    return 4 if name in (*RECIPE_PARTS, "seed", FOLD) else 2
+
+
+def _part_words(name: str, old: str, new: str) -> str:
+    if name.endswith(".py") and not (old and new):
+        return f"{name} is new" if new else f"{name} is no longer used"
+    if name == "instructions":
+        gone, come = set(old.split()) - set(new.split()), set(new.split()) - set(old.split())
+        said = [f"without {' '.join(sorted(gone))}"] * bool(gone)
+        return "instructions " + ", ".join(said + [f"with {' '.join(sorted(come))}"] * bool(come))
+    if name.endswith(".py") or name in (DATA, *RECIPE_PARTS):
+        return f"{name} changed"
+    colon = "" if _kind(name) == 2 else ":"
+    return f"{name}{colon} {old or 'none'} → {new or 'none'}"
 
 
 def _recipe_parts(recipe: Recipe) -> dict[str, str]:
@@ -222,32 +275,52 @@ def _own_sources() -> dict[str, str]:
 
 
 def user_sources(folder: Path, builder: str) -> dict[str, str]:
-    """Digests of a builder's module and of the modules beside it that it imports.
+    """Digests of a builder's module and of the modules and packages beside it that it imports.
 
     Raises:
         ConfigError: the module is not there or is not Python.
     """
     found: dict[str, str] = {}
-    waiting = [builder.partition(":")[0]]
+    waiting = [folder / f"{builder.partition(':')[0]}.py"]
     while waiting:
-        file = folder / f"{waiting.pop()}.py"
-        if file.name in found:
+        file = waiting.pop()
+        name = f"experiments/{file.relative_to(folder).as_posix()}"
+        if name in found:
             continue
         try:
-            found[file.name] = normalised_source(file)
+            found[name] = normalised_source(file)
             tree = ast.parse(file.read_bytes())
         except (OSError, SyntaxError) as error:
             raise ConfigError(
                 "the model's builder cannot be read",
-                expected=f"a Python file {folder.name}/{file.name}",
+                expected=f"a Python file {folder.name}/{file.relative_to(folder)}",
                 found=str(error),
             ) from error
         for node in ast.walk(tree):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module]
-            waiting += [name for name in names if (folder / f"{name}.py").is_file()]
-    return {f"experiments/{name}": digest for name, digest in found.items()}
+            waiting += _imported(node, file, folder)
+    return found
+
+
+def _imported(node: ast.AST, file: Path, folder: Path) -> Iterator[Path]:
+    """The files in `folder` that a statement of `file` imports, packages' own among them."""
+    paths: list[tuple[str, ...]] = []
+    start = folder
+    if isinstance(node, ast.Import):
+        paths = [tuple(alias.name.split(".")) for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        start = file.parents[node.level - 1] if node.level else folder
+        module = tuple(node.module.split(".")) if node.module else ()
+        paths = [(*module, alias.name) for alias in node.names]
+    if not start.is_relative_to(folder):
+        return
+    inside = start.relative_to(folder).parts
+    for path in paths:
+        place = folder
+        for word in (*inside, *path):
+            for one in (place / word / "__init__.py", place / f"{word}.py"):
+                if one.is_file():
+                    yield one
+            place /= word
 
 
 @cache

@@ -23,7 +23,7 @@ import numpy as np
 
 import pipelines
 from pipelines.config import EnvironmentFault, InputError, writing
-from pipelines.training.identity import surroundings
+from pipelines.training.identity import environment
 from pipelines.training.pool import QUIET, Spent, metered
 from pipelines.training.worker import Bench, Done, Epoch, Train, carry_out
 
@@ -111,9 +111,9 @@ class Seat:
         self._folder: Path | None = None
         self._brought = time.monotonic()
 
-    def surroundings(self) -> Mapping[str, str]:
+    def environment(self) -> Mapping[str, str]:
         """What results depend on besides the experiment."""
-        return surroundings()
+        return environment()
 
     def train(self, request: Train, data: Mapping[str, Any], name: str, state: Files) -> Answer:
         """Trains a trial.
@@ -249,7 +249,7 @@ class RayPool:
                 return
             while len(self._starting) < len(waiting) and self._size(busy) < workers:
                 seat = self._start()
-                self._starting[seat.surroundings.remote()] = seat
+                self._starting[seat.environment.remote()] = seat
             ready, _ = self._ray.wait([*refs, *self._starting], num_returns=1, timeout=WAIT)
             if not ready and not busy and time.monotonic() > room:
                 raise self._no_room()
@@ -311,7 +311,7 @@ class RayPool:
                 found=_last_line(error),
             ) from error
         self._stillborn = 0
-        ours = surroundings()
+        ours = environment()
         other = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
         if not other:
             self._idle.append(seat)

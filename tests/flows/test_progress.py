@@ -55,7 +55,7 @@ def test_the_best_so_far_is_the_highest_accuracy_and_the_lowest_loss(scores: lis
 
 
 def test_with_folds_a_point_counts_when_it_is_whole() -> None:
-    progress = Progress(4, "val_accuracy", folds=2)
+    progress = Progress(4, "val_accuracy", parts=2)
     for name, fold, score, best in (
         ("a", 0, 0.9, None),
         ("b", 0, 0.7, None),

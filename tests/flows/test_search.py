@@ -278,6 +278,7 @@ def test_a_search_is_the_same_one_while_its_first_proposals_are(
     assert searched(other, {}).key != one
 
 
+@pytest.mark.slow
 def test_halving_in_the_workers_ends_as_training_at_once(tmp_path: Path, pool: Pool) -> None:
     home = make_project(tmp_path / "project")
     stopping = {"early_stopping": {"monitor": "val_loss", "patience": 2}, "batch_size": 8}

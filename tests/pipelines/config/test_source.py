@@ -44,6 +44,7 @@ def digest(folder: Path, text: str) -> str:
         ("grain * 0.5 + math", "(\n            grain*0.5\n            + math"),
         ("\n\n\nclass", "\nclass"),
         ("0.5", "0.50"),
+        ("grain: float, *,", "grain: float,\n        *,"),
     ],
 )
 def test_comments_docstrings_and_layout_do_not_count(tmp_path: Path, old: str, new: str) -> None:
@@ -82,6 +83,10 @@ def test_any_other_literal_operator_or_name_counts(tmp_path: Path, old: str, new
 
 def test_a_text_that_is_no_docstring_counts(tmp_path: Path) -> None:
     assert digest(tmp_path, 'a = "x"\n') != digest(tmp_path, 'a = "y"\n')
+
+
+def test_the_quotes_of_a_text_and_where_it_is_broken_do_not_count(tmp_path: Path) -> None:
+    assert digest(tmp_path, 'a = "xy"\n') == digest(tmp_path, "a = ('x'\n     'y')\n")
 
 
 def test_a_docstring_alone_is_an_empty_body_and_not_another_one(tmp_path: Path) -> None:

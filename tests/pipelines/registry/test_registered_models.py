@@ -17,7 +17,13 @@ from pipelines.registry import (
     rollback,
     versions,
 )
-from pipelines.registry.models import register, require_version, tag_version
+from pipelines.registry.models import (
+    find,
+    register,
+    remove_empty,
+    require_version,
+    tag_version,
+)
 from pipelines.tracking import local_database
 from pipelines.tracking.runs import Tracker, client
 
@@ -203,3 +209,40 @@ def test_models_are_listed_in_alphabetical_order(stored: Project) -> None:
     for name in ("wheat", "barley"):
         make_versions(stored, 1, name)
     assert model_names(stored) == ["barley", "wheat"]
+
+
+def test_a_model_whose_first_version_cannot_be_made_is_not_left_behind(stored: Project) -> None:
+    with pytest.raises(EnvironmentFault, match="could not register tiny"):
+        register(stored, "tiny", "models:/m-0123456789", "0" * 32, {})
+    assert model_names(stored) == []
+
+
+def test_a_version_is_found_by_alias_by_number_and_as_the_champion(stored: Project) -> None:
+    make_versions(stored, 2)
+    promote(stored, "tiny", "1", "first")
+    assert [find(stored, text).number for text in ("tiny", "tiny@champion", "tiny@2")] == list(
+        "112"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("tiny@champio", r"(?s)alias 'champio'.*reproduce tiny@champion"),
+        ("tiny@7", "tiny has no version 7"),
+        ("tine", r"(?s)no registered model 'tine'.*models tiny"),
+    ],
+)
+def test_a_version_that_is_not_there_is_named(stored: Project, text: str, words: str) -> None:
+    make_versions(stored, 1)
+    promote(stored, "tiny", "1", "first")
+    with pytest.raises(ConfigError, match=words):
+        find(stored, text)
+
+
+def test_only_a_model_without_versions_is_removed_as_empty(stored: Project) -> None:
+    make_versions(stored, 1)
+    client(stored).create_registered_model("bare")
+    for model in ("tiny", "bare"):
+        remove_empty(stored, model)
+    assert model_names(stored) == ["tiny"]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import make_project
 
-from pipelines.config import Project, redact
-from pipelines.tracking.lineage import MOST_BYTES, git_state
+from pipelines.config import ConfigError, Project, redact
+from pipelines.tracking.lineage import CUT, MOST_BYTES, WHOLE, apply_diff, git_state, worktree
 
 
 def git(project: Project, *words: str) -> str:
@@ -73,12 +73,98 @@ def test_ignored_experiments_stay_out_of_the_diff(home: Project) -> None:
     assert "private" not in git_state(home).diff
 
 
+def changed_project(home: Project) -> dict[str, bytes]:
+    """Edits, deletes and adds; gives what stands in the project's own files then."""
+    (home.root / "pipelines").mkdir()
+    (home.root / "pipelines" / "old.py").write_text("A = 1\n")
+    (home.experiments / "odd.py").write_bytes(b"A = 1\r\nB = 2")
+    git(home, "add", "-A")
+    git(home, "commit", "-qm", "second")
+    (home.root / "pipelines" / "old.py").unlink()
+    (home.root / "pipelines" / "new.py").write_text("B = 1\n")
+    (home.experiments / "odd.py").write_bytes(b"A = 1\r\nB = 3")
+    (home.experiments / "a.yaml").write_text("units: 2")
+    (home.experiments / "나.py").write_text("C = '값'\n")
+    (home.root / "dvc.lock").write_text("schema: '2.0'\n")
+    return {home.relative(file): file.read_bytes() for file in own(home.root)}
+
+
+def own(root: Path) -> list[Path]:
+    files = [file for file in root.rglob("*") if file.is_file()]
+    return [file for file in files if file.relative_to(root).parts[0] != ".git"]
+
+
+@pytest.mark.parametrize("setting", ["diff.noprefix", "diff.mnemonicPrefix", "color.diff"])
+def test_commit_and_diff_give_the_working_tree_again(
+    home: Project, tmp_path: Path, setting: str
+) -> None:
+    expected = changed_project(home)
+    git(home, "config", setting, "always" if "color" in setting else "true")
+    state = git_state(home)
+    (tmp_path / "a.diff").write_bytes(state.diff.encode())
+    assert state.kept == WHOLE
+    with worktree(home, state.commit) as tree:
+        assert apply_diff(tree, tmp_path / "a.diff") == ""
+        found = {str(f.relative_to(tree)): f.read_bytes() for f in own(tree)}
+    assert found == expected
+    assert not tree.exists()
+    assert not tree.parent.exists()
+    assert git(home, "worktree", "list").count("\n") == 1
+
+
+def test_of_a_project_in_a_subfolder_the_diff_applies_as_well(
+    home: Project, tmp_path: Path
+) -> None:
+    inner = make_project(home.root / "inner")
+    git(home, "add", "-A")
+    git(home, "commit", "-qm", "inner")
+    (inner.experiments / "b.yaml").write_text("units: 1\n")
+    (inner.root / "dvc.yaml").write_text("stages: {b: 1}\n")
+    (tmp_path / "a.diff").write_text(git_state(inner).diff)
+    with worktree(inner, git_state(inner).commit) as tree:
+        assert apply_diff(tree, tmp_path / "a.diff") == ""
+        assert (tree / "experiments" / "b.yaml").read_text() == "units: 1\n"
+        assert (tree / "dvc.yaml").read_text() == "stages: {b: 1}\n"
+
+
+def test_a_diff_that_does_not_apply_is_told(home: Project, tmp_path: Path) -> None:
+    (home.experiments / "a.yaml").write_text("units: 2\n")
+    (tmp_path / "a.diff").write_text(git_state(home).diff.replace("-units: 1", "-units: 7"))
+    with worktree(home, git_state(home).commit) as tree:
+        assert "patch does not apply" in apply_diff(tree, tmp_path / "a.diff")
+
+
+def test_a_working_tree_goes_whatever_happens_in_it(home: Project) -> None:
+    with pytest.raises(KeyboardInterrupt), worktree(home, git_state(home).commit) as tree:
+        raise KeyboardInterrupt
+    assert not tree.parent.exists()
+    assert git(home, "worktree", "list").count("\n") == 1
+
+
+def test_what_a_killed_process_left_of_a_working_tree_is_cleared_away(
+    home: Project, tmp_path: Path
+) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = tmp_path / f"gristmill-reproduce-{gone.pid}-x" / "tree"
+    git(home, "worktree", "add", "-q", "--detach", str(left))
+    with worktree(home, git_state(home).commit):
+        assert not left.parent.exists()
+    assert git(home, "worktree", "list").count("\n") == 1
+
+
+def test_a_commit_that_is_gone_is_named(home: Project) -> None:
+    with pytest.raises(ConfigError, match="commit 0000"), worktree(home, "0" * 40):
+        pass
+
+
 def test_a_diff_has_no_secrets_and_an_end(home: Project) -> None:
     source = "source: https://me:hunter2@example.com/x.csv\n"
     (home.experiments / "a.yaml").write_text(source + "x: 1\n" * 400_000)
     state = git_state(home)
     assert "https://me:***@example.com/x.csv" in state.diff
     assert "hunter2" not in state.diff
+    assert state.kept == CUT
     assert len(state.diff) == MOST_BYTES
 
 

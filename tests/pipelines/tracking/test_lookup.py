@@ -19,8 +19,8 @@ from pipelines.tracking import (
     data_rows,
     known_run,
     known_trials,
-    latest_trial_parts,
     local_database,
+    past_trials,
     search_began,
     trained_models,
     tried,
@@ -70,7 +70,7 @@ def test_nothing_is_known_where_there_is_no_store(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     assert known_trials(project, ["k"]) == {}
     assert known_run(project, "k") is None
-    assert latest_trial_parts(project, "tiny") == {}
+    assert past_trials(project, "tiny") == []
     project.store.mkdir()
     local_database(project).touch()
     assert known_trials(project, ["k"]) == {}
@@ -125,21 +125,33 @@ def test_a_deleted_run_is_not_known(stored: Project) -> None:
     assert found.run_id == older
 
 
-def test_the_newest_trials_parts_are_those_of_the_experiment(stored: Project) -> None:
-    record_trial(stored, "a")
-    record_trial(stored, "b")
+def test_past_trials_are_the_experiments_newest_first_and_each_key_once(stored: Project) -> None:
+    for key in ("a", "b", "a"):
+        record_trial(stored, key)
     record_trial(stored, "c", experiment="another")
-    assert latest_trial_parts(stored, "tiny") == {"key": "b"}
+    assert [past.parts for past in past_trials(stored, "tiny")] == [{"key": "a"}, {"key": "b"}]
+
+
+def test_the_settings_of_a_trial_are_kept_where_a_tag_has_room(stored: Project) -> None:
+    with Tracker(stored, "tiny") as tracker:
+        for key, recipe in (("a", {"units": 3}), ("b", {"units": "x" * 5000})):
+            trial = tracker.start_trial(key, "one", {}, {"key": key}, recipe)
+            tracker.finish_trial(trial, RESULT, [])
+    assert {past.parts["key"]: past.recipe for past in past_trials(stored, "tiny")} == {
+        "a": {"units": 3},
+        "b": None,
+    }
+    assert past_trials(stored, "tiny")[0].parent == tracker.run_id
 
 
 ASK = """
 import sys
 from pathlib import Path
 from pipelines.config import Project
-from pipelines.tracking import known_run, known_trials, latest_trial_parts
+from pipelines.tracking import known_run, known_trials, past_trials
 project = Project(Path({root!r}))
 print(len(known_trials(project, ["a"])), known_run(project, "r").decision,
-      latest_trial_parts(project, "tiny"), "mlflow" in sys.modules)
+      [past.parts for past in past_trials(project, "tiny")], "mlflow" in sys.modules)
 """
 
 
@@ -151,7 +163,7 @@ def test_local_answers_do_not_import_mlflow(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     command = [sys.executable, "-c", ASK.format(root=str(stored.root))]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == "1 promote {'key': 'a'} False\n"
+    assert done.stdout == "1 promote [{'key': 'a'}] False\n"
 
 
 def test_a_store_elsewhere_is_asked_through_mlflow(
@@ -165,7 +177,7 @@ def test_a_store_elsewhere_is_asked_through_mlflow(
     found = known_run(guest, "r")
     assert found is not None
     assert found.decision == "promote"
-    assert latest_trial_parts(guest, "tiny") == {"key": "a"}
+    assert [past.parts for past in past_trials(guest, "tiny")] == [{"key": "a"}]
 
 
 def test_a_store_whose_tables_are_still_to_be_made_knows_nothing(tmp_path: Path) -> None:

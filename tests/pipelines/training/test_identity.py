@@ -13,7 +13,15 @@ from tiny import DIGEST, make_project, write_experiment
 
 import pipelines
 from pipelines.config import ConfigError, Project
-from pipelines.training import Trial, changed, cores, trials
+from pipelines.training import (
+    Trial,
+    changed,
+    changed_parts,
+    cores,
+    kind_of,
+    recipe_record,
+    trials,
+)
 from pipelines.training.identity import user_sources
 
 BUILDER = {"model": {"layers": None, "builder": "my_models:build"}}
@@ -118,7 +126,37 @@ def test_changed_says_what_differs(home: Project) -> None:
     earlier, now = trial(home), trial(home, training={"seed": 3, "batch_size": 8})
     assert changed(now, earlier.parts) == ["seed: 0 → 3", "training changed"]
     assert changed(now, now.parts) == []
-    assert changed(now, {**now.parts, "gone": "1"}) == ["gone: 1 → none"]
+    assert changed(now, {**now.parts, "gone": "1"}) == ["gone 1 → none"]
+
+
+def test_changed_names_the_key_where_the_earlier_settings_were_kept(home: Project) -> None:
+    earlier, now = trial(home), trial(home, training={"seed": 3, "batch_size": 8})
+    lines = changed(now, earlier.parts, recipe_record(earlier.recipe))
+    assert lines == ["seed: 0 → 3", "training.batch_size: 16 → 8"]
+    assert changed(now, now.parts, recipe_record(now.recipe)) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "then", "now", "words", "kind"),
+    [
+        ("data", "a" * 32, "b" * 32, "data changed", "data"),
+        ("keras", "3.14.0", "3.15.1", "keras 3.14.0 → 3.15.1", "package"),
+        ("threads", "1", "2", "threads: 1 → 2", "machine"),
+        ("device", "cpu", "gpu", "device: cpu → gpu", "machine"),
+        ("instructions", "x avx fma", "x avx512f", "instructions without", "machine"),
+        ("pipelines/training/loop.py", "a", "b", "pipelines/training/loop.py changed", "code"),
+        ("experiments/mine.py", "", "b", "experiments/mine.py is new", "code"),
+        ("experiments/mine.py", "a", "", "experiments/mine.py is no longer used", "code"),
+        ("model", "a", "b", "model changed", "settings"),
+    ],
+)
+def test_every_part_has_words_and_a_kind(
+    part: str, then: str, now: str, words: str, kind: str
+) -> None:
+    present = [{part: text} if text else {} for text in (now, then)]
+    (line,) = changed_parts(*present)
+    assert line.startswith(words)
+    assert kind_of(line) == kind
 
 
 @pytest.fixture
@@ -154,6 +192,24 @@ def test_key_does_not_change_with_a_module_that_is_not_imported(with_builder: Pr
     before = trial(with_builder, **BUILDER)
     (with_builder.experiments / "stranger.py").write_text("X = 2\n")
     assert trial(with_builder, **BUILDER).key == before.key
+
+
+def test_packages_beside_the_builder_and_relative_imports_are_followed(home: Project) -> None:
+    files = {
+        "my_models.py": "from nets import dense\nimport sizes.large as large\n",
+        "nets/__init__.py": "from .base import Base\n",
+        "nets/dense.py": "from . import wide\nfrom ..other import X\n",
+        "nets/base.py": "class Base: ...\n",
+        "nets/wide.py": "import keras\n",
+        "nets/unused.py": "X = 1\n",
+        "sizes/large.py": "SIZE = 1\n",
+        "other.py": "X = 1\n",
+    }
+    for name, text in files.items():
+        (home.experiments / name).parent.mkdir(exist_ok=True)
+        (home.experiments / name).write_text(text)
+    found = user_sources(home.experiments, "my_models:build")
+    assert set(found) == {f"experiments/{name}" for name in files if "unused" not in name}
 
 
 def test_a_builder_that_is_not_there_is_named(home: Project) -> None:

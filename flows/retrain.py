@@ -1,0 +1,62 @@
+"""What `gristmill reproduce` calls in a working tree of the past: from raw data to weights."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+from pathlib import Path
+
+from pipelines.config import Project, read_json, write_json
+from pipelines.ingestion.table import ingest
+from pipelines.ingestion.versions import hash_of
+from pipelines.preparation import scale, split
+from pipelines.training import Epoch, Export, Pool, Train, read_recipe, read_result, surroundings
+
+
+def retrain(record: Path, answer: Path) -> None:
+    """Carries out the data stages, trains one trial and writes its model.
+
+    The record is the artifact `lineage/winner.json` of a run, with the `experiment`. The answer
+    has the `parts` of the key as they are here, the address of the `model` file, and an `error`,
+    which is empty when the training came to its end.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    about, project = read_json(record), Project.find()
+    name, recipe = about["experiment"], read_recipe(about["recipe"])
+    build = project.build(name)
+    folder = build / "trials" / about["key"]
+    pool = Pool(build / "workers.log")
+    try:
+        pool.warm_up()
+        gc.disable()
+        for stage in (ingest, split, scale):
+            stage(project, name)
+        parts = surroundings(
+            project.experiments, recipe.model.builder, hash_of(project, build / "training")
+        )
+        rows, weights, threads = build / about["arrays"], folder / "weights.npz", about["threads"]
+        asked = iter([Train(about["key"], recipe, rows, folder, project.experiments)])
+        error = ""
+        for message in pool.train(lambda: next(asked, None), 1, threads):
+            if not isinstance(message, Epoch):
+                error = str(message.error or "")
+        result = read_result(folder)
+        model = folder / "model.keras"
+        if not error and result is not None and result.status == "finished":
+            test = build / "test" / "x.npy"
+            aside = folder / "outputs.npy"
+            modules = project.experiments
+            pool.export(Export(recipe, rows, weights, test, model, aside, modules), threads)
+        else:
+            error = error or (result.error if result else "it left no result")
+        write_json(answer, {"parts": parts, "model": str(model), "error": error})
+    finally:
+        pool.close()
+
+
+def _end_with_parent() -> None:
+    """The other end of standard input is held by the process that waits for the answer."""
+    sys.stdin.buffer.read()
+    os._exit(9)

@@ -1,0 +1,44 @@
+"""What has been trained is not trained again: counted in the store after real runs."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from aftermath import edit, rows_of
+
+from pipelines.config import Project
+from tests.conftest import Run
+
+pytestmark = pytest.mark.slow
+
+GRID = "grid: {learning_rate: [0.01, 0.1]}"
+WIDER = "grid: {learning_rate: [0.01, 0.1, 0.2]}"
+
+
+def trained(project: Project) -> int:
+    """How many trials of `tiny` were trained so far."""
+    query = (
+        "SELECT count(*) FROM tags k JOIN tags e ON e.run_uuid = k.run_uuid WHERE "
+        "k.key = 'gristmill.kind' AND k.value = 'trial' AND "
+        "e.key = 'gristmill.experiment' AND e.value = 'tiny'"
+    )
+    ((count,),) = rows_of(project.store / "mlflow.db", query)
+    return int(count)
+
+
+def test_a_wider_grid_trains_its_new_point_and_another_judgement_none(
+    tiny: Project, gristmill: Run
+) -> None:
+    before, file = trained(tiny), tiny.experiment_file("tiny")
+    edit(file, GRID, WIDER)
+    plan = gristmill("plan", "tiny", check=True).stdout
+    assert re.search(r"learning_rate=0\.2 +new: learning_rate: 0\.0?1 → 0\.2\n", plan), plan
+    gristmill("run", "tiny")
+    assert trained(tiny) == before + 1
+    edit(file, WIDER, f"{WIDER}, objective: val_loss")
+    with file.open("a") as text:
+        text.write("evaluation: {metrics: [f1_macro]}\ngate: {require: {f1_macro: {min: 0.1}}}\n")
+    said = gristmill("run", "tiny").stdout
+    assert "all 3 trials are known" in said
+    assert trained(tiny) == before + 1
