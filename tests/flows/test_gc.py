@@ -42,9 +42,9 @@ def record(
         for key in keys:
             weights = folder / "weights.npz"
             weights.write_bytes(b"x" * 1000)
-            trial = tracker.start_trial(key, key, {}, {"key": key})
-            tracker.finish_trial(trial, {**RESULT, "key": key}, [weights])
-            age(project, trial, days)
+            trial = tracker.trial(key, key, {}, {"key": key})
+            trial.finish({**RESULT, "key": key}, [weights])
+            age(project, trial.run_id, days)
         write_json(folder / "trials.json", [*keys, *known])
         tracker.log_file(folder / "trials.json", "lineage")
         tracker.log(tags={"gristmill.winner": winner})

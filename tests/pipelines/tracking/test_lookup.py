@@ -135,8 +135,7 @@ def test_past_trials_are_the_experiments_newest_first_and_each_key_once(stored: 
 def test_the_settings_of_a_trial_are_kept_where_a_tag_has_room(stored: Project) -> None:
     with Tracker(stored, "tiny") as tracker:
         for key, recipe in (("a", {"units": 3}), ("b", {"units": "x" * 5000})):
-            trial = tracker.start_trial(key, "one", {}, {"key": key}, recipe)
-            tracker.finish_trial(trial, RESULT, [])
+            tracker.trial(key, "one", {}, {"key": key}, recipe=recipe).finish(RESULT, [])
     assert {past.parts["key"]: past.recipe for past in past_trials(stored, "tiny")} == {
         "a": {"units": 3},
         "b": None,
@@ -240,8 +239,8 @@ def test_what_was_tried_before_a_search_began_is_told_with_its_parameters(
     for _ in range(2):
         with suppress(KeyboardInterrupt), Tracker(stored, "tiny") as tracker:
             tracker.log(tags={"gristmill.search": "s"})
-            trial = tracker.start_trial("d", "one", {"rate": 0.1, "deep": True}, {})
-            tracker.finish_trial(trial, {**RESULT, "key": "d"}, [])
+            trial = tracker.trial("d", "one", {"rate": 0.1, "deep": True}, {})
+            trial.finish({**RESULT, "key": "d"}, [])
             raise KeyboardInterrupt
     if elsewhere:
         monkeypatch.setattr("pipelines.tracking.lookup.is_local", lambda project: False)
@@ -250,4 +249,4 @@ def test_what_was_tried_before_a_search_began_is_told_with_its_parameters(
     assert [past.trial.result["key"] for past in tried(stored, "tiny", began)] == ["k"]
     every = {past.trial.run_id: past for past in tried(stored, "tiny", math.inf)}
     assert sorted(past.trial.result["key"] for past in every.values()) == ["d", "d", "k"]
-    assert every[trial].parameters == {"rate": "0.1", "deep": "True"}
+    assert every[trial.run_id].parameters == {"rate": "0.1", "deep": "True"}
