@@ -45,10 +45,7 @@ def retrain(record: Path, answer: Path) -> None:
         result = read_result(folder)
         model = folder / "model.keras"
         if not error and result is not None and result.status == "finished":
-            test = build / "test" / "x.npy"
-            aside = folder / "outputs.npy"
-            modules = project.experiments
-            pool.export(Export(recipe, rows, weights, test, model, aside, modules), threads)
+            pool.export(Export(recipe, rows, weights, model, project.experiments), threads)
         else:
             error = error or (result.error if result else "it left no result")
         write_json(answer, {"parts": parts, "model": str(model), "error": error})

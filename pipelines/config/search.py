@@ -6,7 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from pipelines.config.section import SECONDS, Scalar, Section, Span
 
@@ -198,6 +205,12 @@ class Search(Section):
     min_epochs: int = Field(1, ge=1, description="smallest budget; training.epochs is the largest")
     objective: str | None = Field(None, description="default: val_accuracy or val_loss")
     workers: int | None = Field(None, ge=1, description="processes; default: one a core")
+
+    @model_serializer(mode="wrap")
+    def _own(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What belongs to the strategy, so that it can be loaded again."""
+        every = (self.strategy,)
+        return {n: v for n, v in dump(self).items() if self.strategy in BELONGS.get(n, every)}
 
     @field_validator("grid")
     @classmethod

@@ -86,10 +86,10 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
                 trial.recipe,
                 build / "training",
                 weights,
-                test / "x.npy",
                 model,
-                outputs,
                 project.experiments,
+                test / "x.npy",
+                outputs,
             ),
             trial.threads,
         )

@@ -33,15 +33,15 @@ class Train:
 
 @dataclass(frozen=True)
 class Export:
-    """Write the trained model as a `.keras` file and its outputs for the rows of an array."""
+    """Write the trained model as a `.keras` file, and its outputs for the rows of an array."""
 
     recipe: Recipe
     data: Path
     weights: Path
-    rows: Path
     model: Path
-    outputs: Path
     modules: Path
+    rows: Path | None = None
+    outputs: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class Bench:
         run_trial(request.key, request.recipe, program, request.folder, note, begun)
 
     def export(self, request: Export) -> None:
-        """Writes `.keras` file and outputs, (n_rows, n_outputs) float32 `.npy`."""
+        """Writes the `.keras` file and, if asked for, the outputs: (n_rows, n_outputs) `.npy`."""
         import numpy as np
         import tensorflow as tf
 
@@ -206,6 +206,8 @@ class Bench:
             whole = aside.with_suffix(".keras")
             model.save(whole)
             whole.replace(aside)
+        if request.rows is None or request.outputs is None:
+            return
         rows = np.load(request.rows, mmap_mode="r")
         outputs = predict(tf.function(model, autograph=False), rows)
         with writing(request.outputs) as aside, aside.open("wb") as file:

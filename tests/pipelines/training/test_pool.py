@@ -193,10 +193,10 @@ def test_an_export_works_after_the_workers_died_and_says_what_failed(
         trial.recipe,
         training,
         folder / "weights.npz",
-        training / "x_validation.npy",
         folder / "model.keras",
-        folder / "outputs.npy",
         home.experiments,
+        training / "x_validation.npy",
+        folder / "outputs.npy",
     )
     pool.export(request, 1)
     assert np.load(folder / "outputs.npy").shape[1] == 3

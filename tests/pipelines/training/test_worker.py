@@ -88,7 +88,7 @@ def test_an_exported_model_gives_the_outputs_that_are_written_beside_it(home: Pr
     bench.train(Train("k", asked, data / "training", folder, home.experiments), _ignore)
     model, outputs = folder / "model.keras", folder / "outputs.npy"
     weights, rows = folder / "weights.npz", data / "training" / "x_validation.npy"
-    bench.export(Export(asked, data / "training", weights, rows, model, outputs, home.experiments))
+    bench.export(Export(asked, data / "training", weights, model, home.experiments, rows, outputs))
     loaded = keras.models.load_model(model, compile=False)
     made = np.load(outputs)
     np.testing.assert_allclose(made, loaded.predict(np.load(rows), verbose=0), rtol=1e-5)
