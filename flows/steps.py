@@ -31,6 +31,7 @@ from pipelines.registry import (
     register_candidate,
 )
 from pipelines.registry import judge as ask_gate
+from pipelines.tracking import known_run
 from pipelines.tracking import tags as names
 from pipelines.tracking.lineage import git_state
 from pipelines.tracking.runs import DataInput, fetch_artifact
@@ -524,11 +525,13 @@ def make_package(searched: Searched, evaluation: Evaluation) -> Package | Versio
     return made
 
 
-def judge(evaluation: Evaluation, candidate: Package | Version) -> Decision:
+def judge(searched: Searched, evaluation: Evaluation, candidate: Package | Version) -> Decision:
     """Promote, hold or reject."""
     run = current()
     with run.screen.step("gate") as words:
-        decision = ask_gate(run.project, run.experiment, evaluation, candidate, run.rehearsal)
+        key = searched.run_key
+        cut = key if known_run(run.project, key) is None else ""
+        decision = ask_gate(run.project, run.experiment, evaluation, candidate, run.rehearsal, cut)
         words.append(decision.outcome)
     return decision
 
@@ -550,6 +553,7 @@ def register(
             decision,
             run.tracker.run_id,
             digests.get(f"data/{run.experiment.data.folder}", ""),
+            searched.run_key,
         )
         run.tracker.log(
             tags={

@@ -97,8 +97,8 @@ def package(searched: Searched, evaluation: Evaluation) -> Package | Version:
 @task(
     cache_policy=NO_CACHE, retry_condition_fn=_passes, retries=RETRIES, retry_delay_seconds=DELAYS
 )
-def gate(evaluation: Evaluation, candidate: Package | Version) -> Decision:
-    return steps.judge(evaluation, candidate)
+def gate(searched: Searched, evaluation: Evaluation, candidate: Package | Version) -> Decision:
+    return steps.judge(searched, evaluation, candidate)
 
 
 @task(
@@ -147,7 +147,7 @@ def train(
             evaluation = evaluate(searched)
             pictures(searched, evaluation)
             candidate = package(searched, evaluation)
-            decision = gate(evaluation, candidate)
+            decision = gate(searched, evaluation, candidate)
             registered = register(searched, evaluation, candidate, decision)
             outcome = _outcome(registered)
             _publish(run, searched, evaluation, outcome)

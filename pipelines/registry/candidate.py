@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,8 +54,14 @@ def judge(
     evaluation: Evaluation,
     candidate: Package | Version,
     rehearsal: Rehearsal,
+    cut: str = "",
 ) -> Decision:
-    """Asks the gate."""
+    """Asks the gate.
+
+    Args:
+        cut: key of this run, if no run with it came to its end. A version that such a run
+            registered before it was killed keeps the decision that it was registered with.
+    """
     rules = experiment.document.gate
     metrics = {metric.name: metric.value for metric in evaluation.metrics}
     against: Contest | str | None
@@ -62,6 +69,9 @@ def judge(
     if champion is None:
         against = None
     elif isinstance(candidate, Version) and candidate.number == champion.number:
+        if cut and candidate.tags.get(registry.RUN) == cut:
+            outcome: Any = candidate.tags[registry.DECISION]
+            return Decision(outcome, tuple(candidate.tags[registry.REASONS].split("; ")))
         decision = decide(metrics, rules, None)
         if decision.outcome == "reject":
             return decision
@@ -121,12 +131,20 @@ def register_candidate(
     decision: Decision,
     run_id: str,
     data_digest: str,
+    key: str = "",
 ) -> Registered:
-    """Registers the version with its decision, and moves `champion` if that is to promote."""
+    """Registers the version with its decision, and moves `champion` if that is to promote.
+
+    Args:
+        run_id: MLflow's run that the version is of.
+        data_digest: DVC's hash of the data set.
+        key: of the run: all that its decision depends on.
+    """
     tags = {
         registry.TRIAL: trial.key,
         registry.DECISION: decision.outcome,
         registry.REASONS: "; ".join(decision.reasons),
+        registry.RUN: key,
         "gristmill.data": data_digest,
         **{registry.METRIC + m.name: repr(m.value) for m in evaluation.metrics},
     }

@@ -19,6 +19,8 @@ TRIAL = "gristmill.trial"
 PACKAGE = "gristmill.package"
 DECISION = "gristmill.decision"
 REASONS = "gristmill.reasons"
+RUN = "gristmill.run"
+"""Key of the run that decided: all that the decision depends on."""
 HISTORY = "gristmill.history"
 METRIC = "gristmill.metric."
 

@@ -39,6 +39,7 @@ from pipelines.registry import (
     versions,
 )
 from pipelines.registry.candidate import champion_predictions
+from pipelines.registry.models import tag_version
 from pipelines.registry.package import _signature
 from pipelines.tracking.runs import Tracker
 from pipelines.training import Pool, Trial, TrialResult, run_search, trials
@@ -117,7 +118,7 @@ class Mill:
         (trial,) = trials(experiment, DIGEST)
         return experiment, trial, evaluate(self.project, experiment, trial, self.pool)
 
-    def register(self, name: str) -> Registered:
+    def register(self, name: str, key: str = "", cut: str = "") -> Registered:
         """What the flow does after the search."""
         experiment, trial, evaluation = self.evaluate(name)
         with Tracker(self.project, name) as tracker:
@@ -127,10 +128,10 @@ class Mill:
             candidate = package_candidate(
                 self.project, experiment, trial, evaluation, self.rehearsal
             )
-            decision = judge(self.project, experiment, evaluation, candidate, self.rehearsal)
+            decision = judge(self.project, experiment, evaluation, candidate, self.rehearsal, cut)
             return register_candidate(
                 self.project, experiment, trial, evaluation, candidate, decision, tracker.run_id,
-                DIGEST,
+                DIGEST, key,
             )  # fmt: skip
 
 
@@ -389,6 +390,20 @@ def test_a_package_that_cannot_be_loaded_is_not_registered(mill: Mill) -> None:
             mill.project, experiment, trial, replace(evaluation, model=broken), mill.rehearsal
         )
     assert len(versions(mill.project, "tiny")) == 1
+
+
+def test_a_champion_whose_run_was_killed_keeps_the_decision_that_made_it_champion(
+    mill: Mill,
+) -> None:
+    old = champion_of(mill, "tiny")
+    first = {"gristmill.decision": "promote", "gristmill.reasons": "it is better; by far"}
+    tag_version(mill.project, old, {**first, "gristmill.run": "k"})
+    again = mill.register("tiny", key="k", cut="k")
+    assert (again.version, again.decision.outcome) == (old.number, "promote")
+    assert again.decision.reasons == ("it is better", "by far")
+    assert champion_of(mill, "tiny").tags["gristmill.decision"] == "promote"
+    other = mill.register("tiny", key="k", cut="another")
+    assert other.decision.reasons == ("this version is the champion already",)
 
 
 def test_a_known_package_is_not_registered_again(mill: Mill) -> None:
