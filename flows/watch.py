@@ -74,7 +74,7 @@ class Watch:
         else:
             better = progress.finish(trial, message)
             if progress.asked <= MOST_LINES or better or message.status == "failed":
-                screen.say(f"    {_trial_line(trial.name, message, self._objective)}")
+                screen.say(f"    {trial_line(trial.name, message, self._objective)}")
                 self._said = time.monotonic()
         screen.now(*progress.lines())
         if not screen.console.is_terminal and time.monotonic() - self._said > PLAIN_EVERY:
@@ -178,11 +178,14 @@ class _Record(threading.Thread):
         self._run.tracker.log(metrics=metrics)
 
 
-def _trial_line(name: str, result: TrialResult, objective: str) -> str:
+def trial_line(name: str, result: TrialResult, objective: str) -> str:
+    """What a trial came to, in words: its error, or score, epochs and seconds, and why it was
+    trained by Keras's `fit` if it was."""
     if result.status == "failed":
         return f"{name:30s} failed: {result.error}"[:200]
     score = score_words(result.scores, objective)
-    return f"{name:30s} {score:21s} {result.epochs:3d} epochs {result.seconds:5.1f} s"
+    slow = "" if result.loop == "fused" else f"  by {result.loop}"
+    return f"{name:30s} {score:21s} {result.epochs:3d} epochs {result.seconds:5.1f} s{slow}"
 
 
 def _parameters(trial: Trial) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.progress import Progress
+from flows.watch import trial_line
 from pipelines.config import Document, Recipe
 from pipelines.training import Epoch, Trial, TrialResult
 
@@ -114,3 +116,10 @@ def test_the_lines_say_what_runs_how_far_it_is_and_what_failed() -> None:
     assert head.endswith(" left  best val_accuracy 0.9712")
     assert len(head) <= 76
     assert running == ["epoch 3/10  val_accuracy 0.81  units=c"]
+
+
+def test_a_trial_that_is_left_to_fit_says_why() -> None:
+    done = result(trial("a"), 0.5)
+    assert trial_line("a", done, "val_accuracy").endswith("10 epochs   1.0 s")
+    left = replace(done, loop="fit: the model runs eagerly")
+    assert trial_line("a", left, "val_accuracy").endswith("1.0 s  by fit: the model runs eagerly")
