@@ -86,7 +86,8 @@ class Search:
     @property
     def _strategy(self) -> Strategy:
         if self._made is None:
-            self.past = self._past(self.key)
+            learns = self._experiment.document.search.strategy == "bayesian"
+            self.past = self._past(self.key) if learns else []
             self._made = strategy_of(self._experiment, self.past)
         return self._made
 

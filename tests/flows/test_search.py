@@ -127,6 +127,14 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(
 
 
 @pytest.mark.parametrize("wanted", EVERY)
+def test_only_a_sampler_is_fed_with_earlier_points(home: Project, wanted: dict[str, Any]) -> None:
+    past: Past = [({"learning_rate": 0.01, "units": 8}, 0.5)]
+    search = searched(experiment_of(home, wanted), {}, past)
+    carried_out(search, {}, 1, 0)
+    assert search.past == (past if wanted["strategy"] == "bayesian" else [])
+
+
+@pytest.mark.parametrize("wanted", EVERY)
 def test_with_everything_known_nothing_is_left_to_train(
     home: Project, wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
