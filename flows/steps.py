@@ -223,7 +223,10 @@ def search() -> Searched:
     run_id = plan.run_id
     if best is None:
         raise LookupError(point.trial.key)
-    key = run_key(run.experiment, asked, digests)
+    lost = sum(result is not None and result.lost for _, result in asked.results())
+    if lost:
+        warn(run, [f"trials whose process was lost: {lost}; the next run trains them again"])
+    key = "" if lost else run_key(run.experiment, asked, digests)
     points, comparable = tuple(asked.points), tuple(asked.comparable)
     return Searched(
         tuple(asked.plans), points, comparable, point, plan.trial, best, run_id, key, asked.cut
@@ -530,7 +533,7 @@ def judge(searched: Searched, evaluation: Evaluation, candidate: Package | Versi
     run = current()
     with run.screen.step("gate") as words:
         key = searched.run_key
-        cut = key if known_run(run.project, key) is None else ""
+        cut = key if key and known_run(run.project, key) is None else ""
         decision = ask_gate(run.project, run.experiment, evaluation, candidate, run.rehearsal, cut)
         words.append(decision.outcome)
     return decision
@@ -557,7 +560,7 @@ def register(
         )
         run.tracker.log(
             tags={
-                names.RUN_KEY: searched.run_key,
+                **({names.RUN_KEY: searched.run_key} if searched.run_key else {}),
                 names.DECISION: decision.outcome,
                 names.REASONS: "; ".join(decision.reasons),
                 names.MODEL: made.model,

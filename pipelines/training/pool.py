@@ -18,6 +18,7 @@ import psutil
 
 from pipelines.config import EnvironmentFault, GristmillError
 from pipelines.training.identity import cores
+from pipelines.training.trial import LOST
 from pipelines.training.worker import Done, Epoch, Export, Train, serve
 
 QUIET = {
@@ -183,7 +184,7 @@ class Pool:
                 except (EOFError, ConnectionResetError):
                     request, why = busy.pop(channel), self._replace(channel)
                     if request.key in lost:
-                        yield Done(request.key, f"its process ended twice: {why}")
+                        yield Done(request.key, f"{LOST} twice: {why}")
                     else:
                         lost.add(request.key)
                         again.append(request)

@@ -25,6 +25,7 @@ import pipelines
 from pipelines.config import EnvironmentFault, InputError, writing
 from pipelines.training.identity import environment
 from pipelines.training.pool import QUIET, Spent, metered
+from pipelines.training.trial import LOST
 from pipelines.training.worker import Bench, Done, Epoch, Train, carry_out
 
 LOCAL, RAY = "local", "ray"
@@ -271,7 +272,7 @@ class RayPool:
                     del busy[seat]
                     lost[request.key] += 1
                     if lost[request.key] > MOVES:
-                        yield Done(request.key, f"its process ended: {_first_line(error)}")
+                        yield Done(request.key, f"{LOST}: {_first_line(error)}")
                         continue
                     self._tell(f"a worker was lost; trial {request.key[:8]} goes elsewhere")
                     waiting.appendleft(request)

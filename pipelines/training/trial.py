@@ -26,6 +26,9 @@ SAVE_SHARE = 0.05
 LEARNING_RATE = "learning_rate"
 """What the history calls the learning rate at the end of each epoch, where it changes."""
 
+LOST = "its process ended"
+"""How the error of a trial begins whose worker ended under it."""
+
 History = dict[str, list[float]]
 
 
@@ -61,6 +64,11 @@ class TrialResult:
     started: float
     error: str = ""
     loop: str = "fused"
+
+    @property
+    def lost(self) -> bool:
+        """Whether its process ended under it, as for want of memory: the next run tries again."""
+        return self.status == "failed" and self.error.startswith(LOST)
 
     def satisfies(self, budget: int) -> bool:
         """Whether a run with this budget would have come to the same end."""

@@ -42,3 +42,34 @@ def test_a_wider_grid_trains_its_new_point_and_another_judgement_none(
     said = gristmill("run", "tiny").stdout
     assert "all 3 trials are known" in said
     assert trained(tiny) == before + 1
+
+
+LOSES_ITS_PROCESS = """
+import os, signal
+from pathlib import Path
+import keras
+
+def build(shape, outputs, rate):
+    lives = Path(__file__).with_suffix(".lives")
+    left = int(lives.read_text())
+    if rate == 0.2 and left:
+        lives.write_text(str(left - 1))
+        os.kill(os.getpid(), signal.SIGKILL)
+    return keras.Sequential([keras.Input(shape), keras.layers.Dense(outputs, "softmax")])
+"""
+
+
+def test_a_trial_that_lost_its_process_is_trained_again_by_the_next_run(
+    tiny: Project, gristmill: Run
+) -> None:
+    file = tiny.experiment_file("tiny")
+    edit(file, GRID, WIDER)
+    model = "model: {layers: [{Dense: {units: $units, activation: relu}}]}"
+    edit(file, model, 'model: {builder: "fragile:build", arguments: {rate: $learning_rate}}')
+    (tiny.experiments / "fragile.py").write_text(LOSES_ITS_PROCESS)
+    (tiny.experiments / "fragile.lives").write_text("2")
+    first = gristmill("run", "tiny", check=True).stdout
+    assert "trials whose process was lost: 1; the next run trains them again" in first
+    second = gristmill("run", "tiny", check=True).stdout
+    assert "1 trained, 2 known" in second
+    assert "nothing to do" in gristmill("run", "tiny", check=True).stdout
