@@ -199,21 +199,26 @@ class Pool:
         return next(channel for _, channel in self._workers if channel not in busy)
 
     def export(self, request: Export, threads: int) -> None:
-        """Has a worker write a trained model and its outputs.
+        """Has a worker write a trained model and its outputs; another one, should that die.
 
         Raises:
             GristmillError: what the worker met.
         """
-        self._ready(1, threads)
-        channel = self._workers[0][1]
-        try:
-            channel.send(request)
-            done = channel.recv()
-        except (EOFError, ConnectionError) as error:
-            raise EnvironmentFault(
-                "the process that evaluates ended", found=self._replace(channel)
-            ) from error
-        raise_error(done)
+        for last in (False, True):
+            self._ready(1, threads)
+            channel = self._workers[0][1]
+            try:
+                channel.send(request)
+                done = channel.recv()
+            except (EOFError, ConnectionError) as error:
+                why = self._replace(channel)
+                if last:
+                    raise EnvironmentFault(
+                        "the process that evaluates ended twice", found=why
+                    ) from error
+            else:
+                raise_error(done)
+                return
 
     def stop(self) -> None:
         """Ends all workers at once."""

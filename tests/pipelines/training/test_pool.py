@@ -204,8 +204,22 @@ def test_an_export_works_after_the_workers_died_and_says_what_failed(
         pool.export(replace(request, weights=folder / "nothing.npz"), 1)
     leaving = write_experiment(home, **by_hand("leaves"))
     (other,) = trials(leaving, DIGEST)
-    with pytest.raises(EnvironmentFault, match=r"(?s)process that evaluates ended.*status 3"):
+    with pytest.raises(EnvironmentFault, match=r"(?s)evaluates ended twice.*status 3"):
         pool.export(replace(request, recipe=other.recipe), 1)
+
+
+def test_an_export_goes_on_in_another_worker_when_the_first_is_killed(
+    home: Project, pool: Pool
+) -> None:
+    experiment = write_experiment(home, **by_hand("killed once"))
+    (home.experiments / "my_models.py.killed").touch()
+    (trial,), _, _ = searched(home, experiment, pool)
+    (home.experiments / "my_models.py.killed").unlink()
+    training, folder = home.build("tiny") / "training", home.build("tiny") / "trials" / trial.key
+    model = folder / "model.keras"
+    pool.export(Export(trial.recipe, training, folder / "weights.npz", model, home.experiments), 1)
+    assert (home.experiments / "my_models.py.killed").exists()
+    assert model.is_file()
 
 
 def test_stop_leaves_no_worker(home: Project, pool: Pool) -> None:
