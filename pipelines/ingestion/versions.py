@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import re
@@ -17,8 +18,9 @@ from typing import Any
 import psutil
 from dvc.exceptions import DvcException, ReproductionError
 from dvc.fs import LocalFileSystem, RemoteMissingDepsError
-from dvc.lock import LockError
+from dvc.lock import LockError, make_lock
 from dvc.repo import Repo, lock_repo
+from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
 from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 from dvc_data.hashfile.build import build
 from dvc_data.hashfile.db import add_update_tree
@@ -79,6 +81,7 @@ def _opened(project: Project) -> Iterator[Any]:
             Repo(str(project.root), _wait_for_lock=True) as repo,
             lock_repo(repo),
         ):
+            _mend_users(repo)
             _finish_move(project, repo)
             yield repo
     except LockError as error:
@@ -89,6 +92,33 @@ def _opened(project: Project) -> Iterator[Any]:
         raise EnvironmentFault(
             "DVC could not do its part", found=_first_lines(error), next="dvc status -v"
         ) from error
+
+
+def _mend_users(repo: Repo) -> None:
+    """Drops DVC's list of who uses which file when a process was killed while it wrote that.
+
+    DVC reads and writes it under a lock of its own, and takes no list for an empty one.
+    """
+    file = Path(repo.tmp_dir) / RWLOCK_FILE
+    if _is_json(file):
+        return
+    hardlink = repo.config["core"].get("hardlink_lock", False)
+    guard = make_lock(
+        f"{file.with_name(RWLOCK_LOCK)}", tmp_dir=repo.tmp_dir, hardlink_lock=hardlink, wait=True
+    )
+    with guard:
+        if not _is_json(file):
+            file.unlink()
+
+
+def _is_json(file: Path) -> bool:
+    try:
+        json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False
+    return True
 
 
 def _without_package(error: Exception) -> Exception:

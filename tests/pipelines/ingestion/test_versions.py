@@ -74,6 +74,18 @@ def test_a_pinned_data_set_is_as_pinned_edited_or_missing(
     assert data_state(project, "digits") is state  # asking changes nothing
 
 
+@pytest.mark.parametrize("left", [b"", b'{"read": {'])
+def test_what_a_kill_left_of_dvcs_list_of_users_is_dropped(project: Project, left: bytes) -> None:
+    users = project.root / ".dvc" / "tmp" / "rwlock"
+    users.parent.mkdir(exist_ok=True)
+    users.write_bytes(left)
+    assert data_state(project, "digits") is DataState.PINNED
+    assert not users.exists()
+    users.write_text('{"read": {}, "write": {}}')
+    assert data_state(project, "digits") is DataState.PINNED
+    assert users.exists()
+
+
 def test_a_data_set_that_no_pin_knows_is_new_or_absent(project: Project) -> None:
     assert data_state(project, "churn") is DataState.ABSENT
     add(project, "churn")
