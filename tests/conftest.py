@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -56,6 +57,11 @@ def clone(target: Path) -> Project:
     git(target, "add", "-A")
     git(target, "commit", "-qm", "as cloned")
     return Project(target)
+
+
+def pytest_configure() -> None:
+    """A shell's background job is born with Ctrl-C ignored; the tests are about Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
