@@ -15,6 +15,7 @@ from flows.plan import Plan, make_plan
 from flows.screen import Screen
 from pipelines.config import Experiment, Project
 from pipelines.ingestion.versions import DataState
+from pipelines.tracking import any_running
 from pipelines.tracking.store import check_store
 from pipelines.training import strategy_of
 
@@ -42,6 +43,7 @@ def run(
     screen = Screen()
     plan = make_plan(project, experiment)
     if plan.done is not None and not force:
+        _mend(project)
         for line in check_fresh(project, experiment):
             screen.say(f"  ! {line}")
         for line in done_lines(plan.done):
@@ -56,6 +58,24 @@ def run(
     _listen(screen)
     made = partial(_session, project, experiment, screen, force, tensorboard, on)
     return _run_flow(project, made, trains=plan.trains or force)
+
+
+def _mend(project: Project) -> None:
+    """Ends what a killed run left RUNNING, in MLflow and Prefect; loads neither for nothing."""
+    from flows.server import Server, mend_dead_flow_runs, says_running
+
+    if any_running(project):
+        from pipelines.tracking.runs import mend_dead_runs
+
+        mend_dead_runs(project)
+    if says_running(project):
+        server = Server(project)
+        try:
+            server.start()
+            server.wait()
+            mend_dead_flow_runs(server.url, alone=server.alone)
+        finally:
+            server.leave()
 
 
 def _session(
@@ -92,7 +112,7 @@ def _run_flow(project: Project, session_of: Callable[[], Session], *, trains: bo
             from flows.train import run_train
 
             server.wait()
-            mend_dead_flow_runs(server.url)
+            mend_dead_flow_runs(server.url, alone=server.alone)
             with made.screen.ctrl_c():
                 return run_train(made).exit_code
     finally:

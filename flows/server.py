@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,11 @@ class Server:
             next="start it, or unset PREFECT_API_URL to use the project's own",
         )
 
+    @property
+    def alone(self) -> bool:
+        """Whether it is the project's own and no other process uses it."""
+        return self._ours and _users(self._home) == [self._user]
+
     def leave(self) -> None:
         """This process needs it no longer; the last one to leave ends it."""
         if not self._ours:
@@ -173,6 +179,19 @@ class Server:
             yield
 
 
+def says_running(project: Project) -> bool:
+    """Whether the project's own database holds flow runs that have not ended; asks no server."""
+    database = project.prefect_home / "prefect.db"
+    if "PREFECT_API_URL" in os.environ or not database.is_file():
+        return False
+    query = "SELECT 1 FROM flow_run WHERE state_type IN ('RUNNING', 'PENDING') LIMIT 1"
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute(query).fetchone() is not None
+    except sqlite3.Error:
+        return False
+
+
 def running_server(project: Project) -> dict[str, Any] | None:
     """The project's own server, if its process lives: pid, port, whether it has the UI."""
     file = project.prefect_home / "server.json"
@@ -192,8 +211,14 @@ def answers(url: str) -> bool:
         return False
 
 
-def mend_dead_flow_runs(url: str) -> int:
-    """Marks flow and task runs as crashed whose process is gone; returns how many flow runs."""
+def mend_dead_flow_runs(url: str, *, alone: bool = False) -> int:
+    """Marks flow and task runs as crashed whose process is gone; returns how many flow runs.
+
+    Args:
+        url: of the server.
+        alone: whether no other process uses it, so that a run which was killed before it could say
+            what its process is must be dead.
+    """
     from pipelines.tracking.runs import process_lives
 
     wanted = {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}
@@ -201,9 +226,12 @@ def mend_dead_flow_runs(url: str) -> int:
     mended = 0
     for run in post(f"{url}/flow_runs/filter", {"flow_runs": wanted}):
         about = dict(tag.split(":", 1) for tag in run["tags"] if ":" in tag)
-        if "pid" not in about or process_lives(
-            about.get("host", ""), about["pid"], about.get("begun", "0")
-        ):
+        lives = (
+            process_lives(about.get("host", ""), about["pid"], about.get("begun", "0"))
+            if "pid" in about
+            else not alone
+        )
+        if lives:
             continue
         post(f"{url}/flow_runs/{run['id']}/set_state", crashed)
         of_run = {"flow_runs": {"id": {"any_": [run["id"]]}}, "task_runs": wanted}

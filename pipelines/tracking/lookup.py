@@ -187,6 +187,11 @@ def search_began(project: Project, key: str) -> float:
     return began[0] / 1000 if began else math.inf
 
 
+def any_running(project: Project) -> bool:
+    """Whether a run in the local store says that it goes on."""
+    return bool(_asked(project, "SELECT 1 FROM runs WHERE status = 'RUNNING' LIMIT 1"))
+
+
 @dataclass(frozen=True)
 class TrainedModel:
     """A registered version and the data that it was trained on, by DVC's hash."""

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import psutil
 import pytest
@@ -97,6 +98,22 @@ def test_after_a_kill_the_next_run_mends_what_still_says_running_and_finishes(
     assert "RUNNING" not in task_states(tiny)
     assert left_aside(tiny) == []
     assert champions(tiny)["tiny"] in (1, 2)
+
+
+def test_a_run_with_nothing_to_do_mends_what_was_killed(tiny: Project, gristmill: Run) -> None:
+    with closing(sqlite3.connect(tiny.prefect_home / "prefect.db")) as prefect, prefect:
+        prefect.execute("UPDATE flow_run SET state_type = 'RUNNING', tags = '[]'")
+        prefect.execute("UPDATE task_run SET state_type = 'RUNNING'")
+    with closing(sqlite3.connect(tiny.store / "mlflow.db")) as store, store:
+        store.execute(
+            "UPDATE runs SET status = 'RUNNING' WHERE run_uuid IN (SELECT run_uuid FROM tags "
+            "WHERE key = 'gristmill.experiment' AND value = 'digits')"
+        )
+    said = gristmill("run", "tiny", check=True).stdout
+    assert "nothing to do" in said
+    assert set(flow_states(tiny)) == {"CRASHED"}
+    assert task_states(tiny) == {"CRASHED"}
+    assert mlflow_runs(tiny, "RUNNING") == 0
 
 
 def test_ctrl_c_waits_for_the_end_of_a_call_to_the_store() -> None:
