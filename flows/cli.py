@@ -60,6 +60,12 @@ def _experiments(incomplete: str) -> list[str]:
         return []
 
 
+NameOrAll = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[NAME]", help="An experiment; default: all.", autocompletion=_experiments
+    ),
+]
 Name = Annotated[
     str,
     typer.Argument(
@@ -292,14 +298,7 @@ def data_status() -> None:
 
 
 @data_app.command("restore")
-def data_restore(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[NAME]", help="An experiment; default: all.", autocompletion=_experiments
-        ),
-    ] = None,
-) -> None:
+def data_restore(name: NameOrAll = None) -> None:
     """Bring the pinned bytes back; edits by hand of the named data set are thrown away."""
     from flows.data import restore
 
@@ -367,14 +366,7 @@ Run = Annotated[
 
 
 @runs_app.command("list")
-def runs_list(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[NAME]", help="An experiment; default: all.", autocompletion=_experiments
-        ),
-    ] = None,
-) -> None:
+def runs_list(name: NameOrAll = None) -> None:
     """List the newest runs: when, trials, decision, objective."""
     from flows.runs import show
 
