@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.training.predictor import ABOUT
+
 
 @dataclass(frozen=True)
 class WeightsCompared:
@@ -54,7 +56,7 @@ def _weights(model: Path) -> dict[str, npt.NDArray[Any]]:
     """The arrays in a `.keras` or `.npz` file by their place in it."""
     if model.suffix == ".npz":
         with np.load(model, allow_pickle=False) as saved:
-            return {name: saved[name] for name in saved.files}
+            return {name: saved[name] for name in saved.files if name != ABOUT}
     import h5py
 
     found: dict[str, npt.NDArray[Any]] = {}

@@ -6,18 +6,19 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import InvalidParameterError
 from threadpoolctl import threadpool_limits
 
-from pipelines.config import ConfigError, Recipe, write_json, writing
+from pipelines.config import ConfigError, EnvironmentFault, Recipe, write_json, writing
 from pipelines.config.estimators import ESTIMATORS, arguments_of, tells_probabilities
 from pipelines.training.arrays import arrays_of
 from pipelines.training.class_weight import class_weights
@@ -32,6 +33,11 @@ TOLERANCE = 1e-6
 
 SMALLEST = 1e-7
 """Keras's cross-entropy takes no probability below it: so `val_loss` is the same measure."""
+
+BYTES = 12
+"""Of a value while rows are fitted: as they are stored, and in float64."""
+
+ROLES = ("training", "validation")
 
 UNFINISHED = "did not converge: it wants a larger max_iter or tol"
 
@@ -50,28 +56,28 @@ def train_estimator(key: str, recipe: Recipe, data: Path, folder: Path, threads:
 
     Raises:
         ConfigError: scikit-learn does not take the value of an argument.
+        EnvironmentFault: there is too little memory.
         RuntimeError: the arrays do not say what the estimator says.
     """
     began, started = time.monotonic(), time.time()
     statistics = json.loads((data / "statistics.json").read_text(encoding="utf-8"))
     codes = [count for count, _ in statistics["embedded"]]
-    x, y = (
-        {
-            role: np.load(data / f"{part}_{role}.npy", mmap_mode="r")
-            for role in ("training", "validation")
-        }
+    stored, y = (
+        {role: np.load(data / f"{part}_{role}.npy", mmap_mode="r") for role in ROLES}
         for part in "xy"
     )
+    require_memory(stored["training"].shape, codes)
     weights = class_weights(recipe, statistics["classes"] or (), y["training"])
     file = folder / "weights.npz"
     with threadpool_limits(limits=threads):
-        rows = columns(x["training"], codes)
-        estimator, note = _fitted(recipe, rows, y["training"], weights, threads)
+        x = {role: _exact(recipe, columns(stored[role], codes)) for role in ROLES}
+        estimator, note = _fitted(recipe, x["training"], y["training"], weights, threads)
         with writing(file) as aside:
             save(aside, *arrays_of(estimator, codes))
         model = load(file)
-        _require_same(estimator, model, x["training"][:TRIED])
-        scores = _scores(recipe, model, x, y, weights)
+        told = {role: _told(recipe, estimator, x[role]) for role in ROLES if len(y[role])}
+        _require_same(predict(model, stored["training"][:TRIED]), told["training"][:TRIED])
+    scores = _scores(recipe, told, y, weights)
     wrong = [name for name, value in scores.items() if not math.isfinite(value)]
     error = f"diverged: {', '.join(wrong)} is not a finite number" if wrong else ""
     result = TrialResult(
@@ -95,6 +101,26 @@ def train_estimator(key: str, recipe: Recipe, data: Path, folder: Path, threads:
     write_json(folder / "result.json", asdict(result))
 
 
+def require_memory(shape: tuple[int, ...], codes: Sequence[int]) -> None:
+    """Raises EnvironmentFault unless there is room for rows of this shape as an estimator wants
+    them: all at once, in float64, a column for each code."""
+    columns = math.prod(shape[1:]) + sum(codes) - 2 * len(codes)
+    needed, free = shape[0] * columns * BYTES, psutil.virtual_memory().available
+    if needed > free:
+        raise EnvironmentFault(
+            f"scikit-learn has no room for {shape[0]:,} training rows of {columns:,} columns",
+            expected=f"{needed / 2**30:.1f} GiB of memory",
+            found=f"{free / 2**30:.1f} GiB free",
+            next="fewer columns: features: {exclude: [...]}; or layers, which read rows in parts",
+        )
+
+
+def _exact(recipe: Recipe, rows: Any) -> Any:
+    """Rows in the type that an estimator computes in; trees turn theirs into it themselves."""
+    module = ESTIMATORS[recipe.model.estimator[0]][1]
+    return rows if module in ("tree", "ensemble") else rows.astype(np.float64)
+
+
 def _fitted(recipe: Recipe, rows: Any, y: Any, weights: Any, threads: int) -> tuple[Any, str]:
     """The fitted estimator, and a word on it if there is one to say."""
     name, arguments = recipe.model.estimator
@@ -105,13 +131,11 @@ def _fitted(recipe: Recipe, rows: Any, y: Any, weights: Any, threads: int) -> tu
     if "n_jobs" in known and module == "ensemble":  # trees are grown in threads
         own["n_jobs"] = threads
     estimator = getattr(import_module(f"sklearn.{module}"), name)(**arguments, **own)
-    trees = module in ("tree", "ensemble")  # these take the type that they compute with
-    exact = rows if trees else rows.astype(np.float64)
     weighted = {} if weights is None else {"sample_weight": weights}
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
-            estimator.fit(exact, np.asarray(y), **weighted)
+            estimator.fit(rows, np.asarray(y), **weighted)
         except InvalidParameterError as error:
             raise ConfigError(
                 f"model.sklearn: {name} does not take a value that it is given",
@@ -122,34 +146,34 @@ def _fitted(recipe: Recipe, rows: Any, y: Any, weights: Any, threads: int) -> tu
     return estimator, UNFINISHED if unfinished else ""
 
 
-def _require_same(estimator: Any, model: Parts, rows: Any) -> None:
-    theirs, ours = columns(rows, model[ABOUT]["codes"]), predict(model, rows)
-    if model[ABOUT]["link"] == "chosen":
-        same = (ours.argmax(axis=1) == estimator.predict(theirs)).all()
-    else:
-        told = getattr(estimator, "predict_proba", estimator.predict)(theirs)
-        apart = np.abs(ours - np.reshape(told, (len(rows), -1))).max()
-        same = apart <= TOLERANCE * max(np.abs(told).max(), 1e-12)
-    if not same:
-        raise RuntimeError(f"{type(estimator).__name__} says otherwise than the arrays made of it")
+def _told(recipe: Recipe, estimator: Any, rows: Any) -> Any:
+    """Probabilities, 1 for the class where there are none, or values: (n_rows, n_outputs)."""
+    if hasattr(estimator, "predict_proba"):
+        return estimator.predict_proba(rows)
+    told = estimator.predict(rows)
+    if recipe.task == "classification":
+        return np.eye(len(estimator.classes_))[told]
+    return told.reshape(-1, 1)
 
 
-def _scores(recipe: Recipe, model: Parts, x: Parts, y: Parts, weights: Any) -> dict[str, float]:
+def _require_same(ours: Any, theirs: Any) -> None:
+    if not np.abs(ours - theirs).max() <= TOLERANCE * max(np.abs(theirs).max(), 1e-12):
+        raise RuntimeError("the estimator says otherwise than the arrays made of it")
+
+
+def _scores(recipe: Recipe, told: Parts, y: Parts, weights: Any) -> dict[str, float]:
     """The loss and the metric of training and validation rows, by Keras's names."""
     found: dict[str, float] = {}
-    for role, prefix in (("training", ""), ("validation", "val_")):
-        truth = y[role]
-        if not len(truth):
-            continue
-        told = predict(model, x[role])
+    for role, outputs in told.items():
+        truth, prefix = y[role], "" if role == "training" else "val_"
         if recipe.task == "regression":
-            apart = told[:, 0] - truth
+            apart = outputs[:, 0] - truth
             found[f"{prefix}loss"] = float((apart**2).mean())
             found[f"{prefix}mean_absolute_error"] = float(np.abs(apart).mean())
             continue
         if tells_probabilities(*recipe.model.estimator):
-            right = np.clip(told[np.arange(len(truth)), truth], SMALLEST, 1 - SMALLEST)
-            counts = 1.0 if weights is None or role != "training" else weights
+            right = np.clip(outputs[np.arange(len(truth)), truth], SMALLEST, 1 - SMALLEST)
+            counts = 1.0 if weights is None or prefix else weights
             found[f"{prefix}loss"] = float((-np.log(right) * counts).mean())
-        found[f"{prefix}accuracy"] = float((told.argmax(axis=1) == truth).mean())
+        found[f"{prefix}accuracy"] = float((outputs.argmax(axis=1) == truth).mean())
     return found

@@ -213,11 +213,30 @@ def changed(
         recipe: the earlier one's record; None where none was kept, so that only the sections that
             differ can be told.
     """
+    if ("keras" in trial.parts) != ("keras" in earlier):
+        return _another_library(trial, earlier, recipe)
     lines = changed_parts(trial.parts, earlier)
     if recipe is None or not set(RECIPE_PARTS) & {line.partition(" ")[0] for line in lines}:
         return lines
     rest = [line for line in lines if line.partition(" ")[0] not in RECIPE_PARTS]
     return rest + (recipe_changes(recipe, recipe_record(trial.recipe)) or ["settings changed"])
+
+
+def _another_library(
+    trial: Trial, earlier: Mapping[str, str], recipe: Mapping[str, Any] | None
+) -> list[str]:
+    """The model, and what differs of all that both libraries depend on."""
+    both = (trial.parts.keys() & earlier.keys()) - {*RECIPE_PARTS, "device"}
+    lines = changed_parts({n: trial.parts[n] for n in both}, {n: earlier[n] for n in both})
+    before = model_name((recipe or {}).get("model") or {})
+    return [*lines, f"model: {before} → {model_name(trial.recipe.model.model_dump())}"]
+
+
+def model_name(model: Mapping[str, Any]) -> str:
+    """What a section `model` names: an estimator, a builder or layers."""
+    if model.get("sklearn"):
+        return str(next(iter(model["sklearn"])))
+    return str(model.get("builder") or "layers")
 
 
 def changed_parts(now: Mapping[str, str], earlier: Mapping[str, str]) -> list[str]:

@@ -7,6 +7,7 @@ and loaded from there, so it imports nothing but numpy, and no version of scikit
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def columns(rows: Any, codes: Sequence[int]) -> Any:
     Returns:
         (n_rows, n_columns) float32.
     """
-    flat = np.asarray(rows, dtype=np.float32).reshape(len(rows), -1)
+    flat = np.asarray(rows, dtype=np.float32).reshape(len(rows), math.prod(rows.shape[1:]))
     if not codes:
         return flat
     first = flat.shape[1] - len(codes)
