@@ -64,8 +64,14 @@ BY_HAND = {
     "model": {"layers": None, "builder": "a_models:build"},
 }
 
+FOREST = {
+    **OF_ALL_KINDS,
+    "training": None,
+    "model": {"layers": None, "sklearn": {"RandomForestRegressor": {"n_estimators": 20}}},
+}
+
 MODELS: dict[str, dict[str, Any]] = {
-    "tiny": {}, "weights": VALUES, "by_hand": BY_HAND, "kinds": OF_ALL_KINDS,
+    "tiny": {}, "weights": VALUES, "by_hand": BY_HAND, "kinds": OF_ALL_KINDS, "forest": FOREST,
 }  # fmt: skip
 
 A_MODELS = """
@@ -147,7 +153,7 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
 def milled(
     store_once: Path, tmp_path_factory: pytest.TempPathFactory, pool: Pool, rehearsal: Rehearsal
 ) -> Project:
-    """A project with four registered models; copied, never changed."""
+    """A project with five registered models; copied, never changed."""
     project = make_project(tmp_path_factory.mktemp("milled") / "project")
     shutil.copytree(store_once, project.store)
     (project.experiments / "a_models.py").write_text(A_MODELS)
@@ -157,7 +163,7 @@ def milled(
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         for name, changes in MODELS.items():
-            frame = mixed(300) if name == "kinds" else None
+            frame = mixed(300) if name in ("kinds", "forest") else None
             make_data(project, write_experiment(project, name, **changes), frame=frame)
             mill.train(name, **changes)
             mill.register(name)
@@ -321,6 +327,41 @@ def test_rows_of_every_kind_are_answered_in_the_unit_of_the_target(said: dict[st
     assert np.corrcoef(answers, truth)[0, 1] > 0.6
     assert abs(answers.mean() - truth.mean()) < 100
     assert np.isfinite(frame_of(said["a kind unseen"])["prediction"]).all()
+
+
+BY_ARRAYS = """
+import json, sys
+import mlflow, pandas as pd
+store, rows = sys.argv[1:]
+mlflow.set_tracking_uri(store)
+forest = mlflow.pyfunc.load_model("models:/forest@champion")
+answers = forest.predict(pd.read_json(rows, dtype=False, convert_dates=False))
+heavy = {"sklearn", "keras", "tensorflow", "pipelines", "flows"} & set(sys.modules)
+print("\\n" + json.dumps([answers["prediction"].tolist(), sorted(heavy)]))
+"""
+
+
+def test_an_estimators_package_answers_without_scikit_learn(
+    milled: Project, tmp_path: Path
+) -> None:
+    frame = mixed(60, seed=5)
+    frame.to_json(tmp_path / "mixed.json", orient="records", date_format="iso")
+    store = f"sqlite:///{milled.store / 'mlflow.db'}"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", BY_ARRAYS, store, str(tmp_path / "mixed.json")],
+        env={**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    answers, heavy = json.loads(done.stdout.splitlines()[-1])
+    assert heavy == []
+    assert np.corrcoef(answers, frame["y"])[0, 1] > 0.8
+    assert abs(np.mean(answers) - frame["y"].mean()) < 100
+    (info,) = milled.store.glob("artifacts/forest/models/*/artifacts")
+    needed = (info / "requirements.txt").read_text().split()
+    assert {line.partition("==")[0] for line in needed} == {"mlflow", "numpy", "pandas", "pillow"}
 
 
 def test_metrics_and_baselines_of_a_scaled_target_are_in_its_own_unit(mill: Mill) -> None:

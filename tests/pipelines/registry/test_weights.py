@@ -1,4 +1,4 @@
-"""The weights in two `.keras` files, compared bit for bit."""
+"""The weights in two models' files, compared bit for bit."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.registry.weights import WeightsCompared, compare_weights
+from pipelines.training.predictor import save
 
 Arrays = dict[str, npt.NDArray[np.float32]]
 KERNEL = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -55,3 +56,12 @@ def test_another_shape_or_another_array_is_all_different(tmp_path: Path) -> None
     assert compared(tmp_path, flat) == WeightsCompared(7, 7, float("inf"))
     more = MODEL | {"layers/dense/vars/1": KERNEL}
     assert compared(tmp_path, more).differing == 7
+
+
+def test_the_arrays_of_an_estimator_are_compared_in_the_same_way(tmp_path: Path) -> None:
+    for name, last in (("a", 5.0), ("b", 5.0), ("c", np.nextafter(5.0, 6.0))):
+        save(tmp_path / f"{name}.npz", {"link": "identity"}, {"coefficients": np.array([1, last])})
+    a, b, c = (tmp_path / f"{name}.npz" for name in "abc")
+    assert a.read_bytes() == b.read_bytes()
+    assert compare_weights(a, b) == WeightsCompared(2, 0, 0.0)
+    assert compare_weights(a, c).differing == 1
