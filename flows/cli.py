@@ -11,7 +11,7 @@ import typer
 
 app = typer.Typer(
     name="gristmill",
-    help="From a data set and one YAML file to a registered, promotable Keras model, every night.",
+    help="From a data set and one YAML file to a registered, promotable model, every night.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

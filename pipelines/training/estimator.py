@@ -69,9 +69,11 @@ def train_estimator(key: str, recipe: Recipe, data: Path, folder: Path, threads:
     require_memory(stored["training"].shape, codes)
     weights = class_weights(recipe, statistics["classes"] or (), y["training"])
     file = folder / "weights.npz"
-    with threadpool_limits(limits=threads):
+    name, _ = recipe.model.estimator
+    kind = getattr(import_module(f"sklearn.{ESTIMATORS[name][1]}"), name)
+    with threadpool_limits(limits=threads):  # of what is imported by now
         x = {role: _exact(recipe, columns(stored[role], codes)) for role in ROLES}
-        estimator, note = _fitted(recipe, x["training"], y["training"], weights, threads)
+        estimator, note = _fitted(kind, recipe, x["training"], y["training"], weights, threads)
         with writing(file) as aside:
             save(aside, *arrays_of(estimator, codes))
         model = load(file)
@@ -121,7 +123,9 @@ def _exact(recipe: Recipe, rows: Any) -> Any:
     return rows if module in ("tree", "ensemble") else rows.astype(np.float64)
 
 
-def _fitted(recipe: Recipe, rows: Any, y: Any, weights: Any, threads: int) -> tuple[Any, str]:
+def _fitted(
+    kind: Any, recipe: Recipe, rows: Any, y: Any, weights: Any, threads: int
+) -> tuple[Any, str]:
     """The fitted estimator, and a word on it if there is one to say."""
     name, arguments = recipe.model.estimator
     module, known = ESTIMATORS[name][1], arguments_of(name)
@@ -130,7 +134,7 @@ def _fitted(recipe: Recipe, rows: Any, y: Any, weights: Any, threads: int) -> tu
         own["random_state"] = recipe.training.seed
     if "n_jobs" in known and module == "ensemble":  # trees are grown in threads
         own["n_jobs"] = threads
-    estimator = getattr(import_module(f"sklearn.{module}"), name)(**arguments, **own)
+    estimator = kind(**arguments, **own)
     weighted = {} if weights is None else {"sample_weight": weights}
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
