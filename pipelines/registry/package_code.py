@@ -7,6 +7,7 @@ project: an old package outlives every change here, and two packages can be load
 import importlib
 import importlib.util
 import json
+import math
 import sys
 import uuid
 from pathlib import Path
@@ -17,6 +18,13 @@ import numpy as np
 import pandas as pd
 
 BATCH = 1024
+"""Rows that go through the model at a time, at most."""
+
+VALUES = 1 << 22
+"""Values of features among them, at most."""
+
+BLOCKS = 64
+"""Batches of a table's rows that are prepared at a time."""
 
 
 class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -32,17 +40,22 @@ class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self._preparation = _load_module(folder / "transform.py", f"transform_{uuid.uuid4().hex}")
         self.statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
         model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
-        shape = (None, *model.input_shape[1:])
-        signature = [tf.TensorSpec(shape, tf.float32)]
+        shape = model.input_shape[1:]
+        self._batch = min(BATCH, max(1, VALUES // max(1, math.prod(shape))))
+        signature = [tf.TensorSpec((None, *shape), tf.float32)]
         self._call = tf.function(
             lambda rows: model(rows, training=False), input_signature=signature, autograph=False
         )
 
     def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]
         """Answers for raw rows: `prediction` and, for classes, `probability_<class>` columns."""
-        rows = self._preparation.transform(model_input, self.statistics)
-        parts = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
-        made = [np.asarray(self._call(part)) for part in parts or [rows]]
+        block = self._batch * (1 if self.statistics["picture"] else BLOCKS)
+        made = []
+        for first in range(0, max(len(model_input), 1), block):
+            frame = model_input.iloc[first : first + block]
+            rows = self._preparation.transform(frame, self.statistics)
+            for start in range(0, max(len(rows), 1), self._batch):
+                made.append(np.asarray(self._call(rows[start : start + self._batch])))
         table = self._preparation.answers(np.concatenate(made), self.statistics)
         table.index = model_input.index
         return table

@@ -209,23 +209,33 @@ class Bench:
         if request.rows is None or request.outputs is None:
             return
         rows = np.load(request.rows, mmap_mode="r")
-        outputs = predict(tf.function(model, autograph=False), rows)
+        scaling = self.programs.scaling(request.data)
+        outputs = predict(tf.function(model, autograph=False), rows, scaling)
         with writing(request.outputs) as aside, aside.open("wb") as file:
             np.save(file, outputs)
 
 
-def predict(call: Any, rows: Any, batch: int = 1024) -> Any:
+def predict(call: Any, rows: Any, scaling: tuple[Any, ...] = ()) -> Any:
     """The outputs for all rows, (n_rows, n_outputs) float32, in batches of one shape.
 
     The last batch is filled up, for a batch of another size may differ in the last bit.
+
+    Args:
+        call: the model.
+        rows: as they are stored.
+        scaling: of pixels; see `scaling_of`.
     """
     import numpy as np
 
+    from pipelines.training.rows import ready, rows_together
+
     made = []
+    batch = rows_together(rows.shape[1:])
     for start in range(0, len(rows), batch):
-        part = np.asarray(rows[start : start + batch], dtype=np.float32)
-        filled = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), np.float32)])
-        made.append(np.asarray(call(filled, training=False))[: len(part)])
+        part = rows[start : start + batch]
+        filled = np.zeros((batch, *part.shape[1:]), part.dtype)
+        filled[: len(part)] = part
+        made.append(np.asarray(call(*ready([filled], scaling), training=False))[: len(part)])
     return np.concatenate(made)
 
 
