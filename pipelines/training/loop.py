@@ -77,11 +77,12 @@ class Program:
         ]
         model.optimizer.build(model.trainable_variables)
         self.variables = [*model.variables, *model.optimizer.variables]
-        fresh = [variable.numpy() for variable in self.variables]
+        fresh = [variable.numpy() for variable in model.variables]
         # losses and metrics make their variables when first used: once, outside of the graph
         model.test_step(ready(tuple(tf.constant(part[:1]) for part in training), scaling))
         model.reset_metrics()
-        _assign(self.variables, fresh)
+        _assign(model.variables, fresh)
+        del fresh  # large models: not needed while the graphs are made
         rows, one = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32)
         scales = _specs(scaling)
         self._fit = _traced(self._fit_epoch, rows, one, _specs(training), scales)
