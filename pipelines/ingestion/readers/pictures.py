@@ -35,8 +35,8 @@ ROLES = {
 BLOCK = 32 << 20
 """Bytes of pixels that are held at a time."""
 
-PIECE = 1024
-"""Files that a thread decodes at a time, at most."""
+FEWEST, PIECE = 16, 1024
+"""Files that a thread decodes at a time; fewer only where they are large or the last ones."""
 
 SHOWN = 20
 """Pictures that an error names."""
@@ -230,7 +230,8 @@ def _label_type(listed: Iterable[Listed]) -> pa.DataType:
 
 def _batches(folder: Path, listed: Sequence[Listed], form: Pictures, schema: pa.Schema) -> Batches:
     threads = os.cpu_count() or 1  # Pillow decodes outside of Python's lock
-    step = max(1, min(PIECE, rows_in_a_block(form) // threads, len(listed) // (4 * threads)))
+    share = max(FEWEST, len(listed) // (4 * threads))
+    step = max(1, min(share, PIECE, rows_in_a_block(form) // threads))
     parts = (listed[start : start + step] for start in range(0, len(listed), step))
     wrong: list[Problem] = []
     for part, pixels in side_by_side(
