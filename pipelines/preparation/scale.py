@@ -33,7 +33,10 @@ MOST_VALUES = 1 << 23
 """Values that are transformed at a time, at most: 64 MiB while they are float64."""
 
 GROUP = 1 << 17
-"""Test rows in a row group."""
+"""Test rows in a row group, at most."""
+
+GROUP_BYTES = 64 << 20
+"""Of test rows that wait for their row group, at most."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +235,8 @@ def _raw_rows(target: Path, schema: pa.Schema) -> Iterator[Any]:
 
         def append(batch: pa.RecordBatch) -> None:
             waiting.append(batch)
-            if sum(each.num_rows for each in waiting) >= GROUP:
+            full = sum(each.num_rows for each in waiting) >= GROUP
+            if full or sum(each.nbytes for each in waiting) >= GROUP_BYTES:
                 flush()
 
         yield append

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,26 @@ def test_standard_scaling_has_each_channel_s_moments_from_training_rows_alone(
     pixels_of_training = np.load(project.build("tiny") / "training" / "x_training.npy")
     found = scaled(pixels_of_training, {"picture": picture})
     np.testing.assert_allclose(found.reshape(-1, 3).mean(axis=0), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("scaling", ["minmax", "standard"])
+def test_however_few_pictures_are_in_memory_the_arrays_are_the_same(
+    scaling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(name: str) -> tuple[Path, list[bytes]]:
+        project, _ = stored(tmp_path / name, scaling)
+        scale(project, "tiny")
+        build = project.build("tiny")
+        arrays = sorted([*build.rglob("*.npy"), *build.rglob("*.json")])
+        return build / "test" / "rows.parquet", [file.read_bytes() for file in arrays]
+
+    rows, whole = made("whole")
+    monkeypatch.setattr("pipelines.preparation.picture.PIXELS", 72)
+    monkeypatch.setattr(import_module("pipelines.preparation.scale"), "GROUP_BYTES", 1)
+    parts, pieces = made("pieces")
+    assert pieces == whole
+    assert pa.parquet.read_table(parts).equals(pa.parquet.read_table(rows))
+    assert pa.parquet.read_metadata(parts).num_row_groups > 1
 
 
 def test_a_picture_is_learnt_from_alone(tmp_path: Path) -> None:
