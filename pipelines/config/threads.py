@@ -15,15 +15,15 @@ Done = TypeVar("Done")
 
 
 def side_by_side(
-    pieces: Iterable[Seen], work: Callable[[Seen], Done]
+    pieces: Iterable[Seen], work: Callable[[Seen], Done], threads: int = THREADS
 ) -> Iterator[tuple[Seen, Done]]:
     """What `work` makes of each piece, in order; a few at a time are under way."""
     under_way: deque[tuple[Seen, Future[Done]]] = deque()
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         try:
             for piece in pieces:
                 under_way.append((piece, pool.submit(work, piece)))
-                if len(under_way) > THREADS + 1:
+                if len(under_way) > threads + 1:
                     seen, future = under_way.popleft()
                     yield seen, future.result()
             while under_way:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,12 @@ PART = 4096
 
 
 def baseline_outputs(
-    x: Any, y: Any, rows: Any, classes: int | None, codes: Sequence[int] = ()
+    x: Any,
+    y: Any,
+    rows: Any,
+    classes: int | None,
+    codes: Sequence[int] = (),
+    scaled: Callable[[Any], Any] = np.asarray,
 ) -> dict[str, Any]:
     """Outputs of a dummy and a linear model, fitted on training rows, for other rows.
 
@@ -31,6 +37,7 @@ def baseline_outputs(
         classes: how many, None for regression.
         codes: for each of the last features that hold a code, how many codes there are; the linear
             model gets a column for each code instead, and none for code 0, a level unseen.
+        scaled: makes features of rows as they are stored.
 
     Returns:
         `dummy` and `linear`: (m, classes) probabilities or (m,) values.
@@ -40,7 +47,8 @@ def baseline_outputs(
     from sklearn.linear_model import LogisticRegression, Ridge
 
     step = max(1, -(-len(x) // MOST_ROWS))
-    x, y = _columns(x[::step], codes), np.asarray(y[::step])
+    columns = partial(_columns, codes=codes, scaled=scaled)
+    x, y = columns(x[::step]), np.asarray(y[::step])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         if classes is None:
@@ -48,23 +56,23 @@ def baseline_outputs(
         else:
             linear = LogisticRegression(max_iter=300).fit(x, y)
             models = {"dummy": DummyClassifier().fit(x, y), "linear": linear}
-    return {name: _predict(model, rows, classes, codes) for name, model in models.items()}
+    return {name: _predict(model, rows, classes, columns) for name, model in models.items()}
 
 
-def _predict(model: Any, rows: Any, classes: int | None, codes: Sequence[int]) -> Any:
+def _predict(model: Any, rows: Any, classes: int | None, columns: Callable[[Any], Any]) -> Any:
     answer: Callable[[Any], Any] = model.predict
     if classes is not None:
         answer = lambda part: _shares(model, part, classes)  # noqa: E731
     parts = range(0, max(len(rows), 1), PART)
-    return np.concatenate([answer(_columns(rows[i : i + PART], codes)) for i in parts])
+    return np.concatenate([answer(columns(rows[i : i + PART])) for i in parts])
 
 
-def _columns(rows: Any, codes: Sequence[int]) -> Any:
+def _columns(rows: Any, codes: Sequence[int], scaled: Callable[[Any], Any]) -> Any:
     """(n_rows, n_columns), sparse where codes become a column each."""
     if rows.ndim > 2:
         step = math.ceil(math.sqrt(math.prod(rows.shape[1:]) / MOST_PIXELS))
         rows = rows[:, ::step, ::step]
-    flat = np.asarray(rows).reshape(len(rows), -1)
+    flat = scaled(rows).reshape(len(rows), -1)
     if not codes:
         return flat
     from scipy import sparse

@@ -20,7 +20,7 @@ from pipelines.evaluation.predictions import (
     read_predictions,
     write_predictions,
 )
-from pipelines.preparation import in_own_units
+from pipelines.preparation import in_own_units, scaled
 from pipelines.training import MODEL_FILES, Export, Pool, Trial
 
 
@@ -131,7 +131,7 @@ def _baselines(
     classes = None if predictions.classes is None else len(predictions.classes)
     truth = predictions.unseen().truth
     codes = [count for count, _ in statistics["embedded"]]
-    outputs = baseline_outputs(x, y, rows, classes, codes)
+    outputs = baseline_outputs(x, y, rows, classes, codes, lambda part: scaled(part, statistics))
     if classes is None:
         outputs = {name: in_own_units(given, statistics) for name, given in outputs.items()}
     return {

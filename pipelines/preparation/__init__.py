@@ -23,6 +23,7 @@ from pipelines.preparation.transform import (
     input_names,
     optional_names,
     probabilities,
+    scaled,
     transform,
 )
 
@@ -48,6 +49,7 @@ __all__ = [
     "probabilities",
     "read_cuts",
     "scale",
+    "scaled",
     "split",
     "transform",
 ]

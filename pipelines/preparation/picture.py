@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from pipelines.config import ConfigError, Features
 from pipelines.preparation.rows import Rows
 
-PICTURES = 256
-"""Pictures that are read at a time."""
+PIXELS = 1 << 23
+"""Bytes of pictures that are read at a time."""
 
 
 def fit_picture(rows: Rows, names: Sequence[str], name: str, features: Features) -> dict[str, Any]:
@@ -49,11 +51,30 @@ def fit_picture(rows: Rows, names: Sequence[str], name: str, features: Features)
     return {"picture": picture, "numbers": [], "columns": [], "embedded": []}
 
 
+def pixels_of(column: pa.Array) -> npt.NDArray[np.uint8]:
+    """A column of pictures as (n_rows, bytes of one) uint8, over the column's own memory.
+
+    Raises:
+        ValueError: one is missing.
+    """
+    if column.null_count:
+        raise ValueError(f"{column.null_count:,} rows have no picture")
+    size = column.type.byte_width
+    memory = np.frombuffer(column.buffers()[1], np.uint8, len(column) * size, column.offset * size)
+    return memory.reshape(len(column), size)
+
+
+def pictures_at_a_time(kind: pa.DataType) -> int:
+    """How many rows of a column of pictures to read at a time."""
+    return max(1, PIXELS // int(kind.byte_width))
+
+
 def _moments(rows: Rows, name: str, channels: int) -> tuple[Any, Any]:
     """Mean and deviation of each channel, (channels,) float64, exact in whole numbers."""
     counts = np.zeros((channels, 256), dtype=np.int64)
-    for batch in rows.batches([name], size=PICTURES):
-        flat = np.frombuffer(b"".join(batch.column(0).to_pylist()), np.uint8)
+    size = pictures_at_a_time(rows.schema.field(name).type)
+    for batch in rows.batches([name], size=size):
+        flat = pixels_of(batch.column(0)).reshape(-1)
         for channel in range(channels):
             counts[channel] += np.bincount(flat[channel::channels], minlength=256)
     shades = np.arange(256)

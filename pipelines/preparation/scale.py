@@ -17,6 +17,7 @@ import pyarrow.parquet
 
 from pipelines.config import DataInvalid, Project, load_experiment, write_json, writing
 from pipelines.config.threads import side_by_side
+from pipelines.preparation.picture import pictures_at_a_time, pixels_of
 from pipelines.preparation.rows import BATCH, Rows, to_frame
 from pipelines.preparation.split import TEST, TRAINING, UNUSED, VALIDATION, test_twins
 from pipelines.preparation.statistics import fit
@@ -32,7 +33,10 @@ MOST_VALUES = 1 << 23
 """Values that are transformed at a time, at most: 64 MiB while they are float64."""
 
 GROUP = 1 << 17
-"""Test rows in a row group."""
+"""Test rows in a row group, at most."""
+
+GROUP_BYTES = 64 << 20
+"""Of test rows that wait for their row group, at most."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,8 @@ def scale(project: Project, name: str) -> Scaled:
     `training/` holds x_ and y_ of training and validation rows as .npy, and `statistics.json`;
     `test/` holds those of the test rows, their identities, their raw rows and which of them were
     seen in training, and is opened by the final evaluation alone. The target of the test rows is in
-    its own unit. Rows are read and written piece by piece; a column of numbers is in memory while
-    its median is found.
+    its own unit. Pictures are stored as uint8, and scaled by `scaled` whenever they are read. Rows
+    are read and written piece by piece; a column of numbers is in memory while its median is found.
 
     With folds all rows that are not for testing are training rows, and none validates;
     `training/fold-0/` and so on hold the same four arrays with the rows of that fold for
@@ -118,14 +122,16 @@ def _write_arrays(
     if test_folder is not None:
         files[TEST] = (test_folder, "", raw)
     unseen: set[str] = set()
+    picture = statistics["picture"]
     size = max(16, min(BATCH, MOST_VALUES // math.prod(shape)))
+    if picture:
+        size = pictures_at_a_time(rows.schema.field(picture["name"]).type)
     with ExitStack() as open_files:
         x, y = {}, {}
         for of, (place, part, _) in files.items():
             count = int((role == of).sum())
-            x[of] = open_files.enter_context(
-                npy(place / f"x{part}.npy", (count, *shape), np.dtype(np.float32))
-            )
+            stored = np.dtype(np.uint8 if picture else np.float32)
+            x[of] = open_files.enter_context(npy(place / f"x{part}.npy", (count, *shape), stored))
             y[of] = open_files.enter_context(npy(place / f"y{part}.npy", (count,), kind))
         test_rows = None
         if test_folder is not None:
@@ -136,8 +142,8 @@ def _write_arrays(
 
         def work(piece: tuple[Any, pa.RecordBatch]) -> tuple[dict[int, Any], pa.RecordBatch]:
             roles, batch = piece
-            frame = to_frame(batch.select(needed))
-            made = _features(frame, statistics)
+            frame = to_frame(batch.select([target] if picture else needed))
+            made = _features(batch, frame, statistics)
             parts = {}
             for of, (_, _, how) in files.items():
                 here = roles == of
@@ -157,8 +163,13 @@ def _write_arrays(
     _require_seen(unseen)
 
 
-def _features(frame: Any, statistics: Mapping[str, Any]) -> Any:
+def _features(batch: pa.RecordBatch, frame: Any, statistics: Mapping[str, Any]) -> Any:
+    """What is stored of some rows: pixels as they are, or what `transform` gives."""
+    picture = statistics["picture"]
     try:
+        if picture:
+            made = pixels_of(batch.column(picture["name"]))
+            return made.reshape(-1, *feature_shape(statistics))
         return transform(frame, statistics)
     except ValueError as error:  # of rows that the statistics were not made from
         raise DataInvalid(
@@ -224,7 +235,8 @@ def _raw_rows(target: Path, schema: pa.Schema) -> Iterator[Any]:
 
         def append(batch: pa.RecordBatch) -> None:
             waiting.append(batch)
-            if sum(each.num_rows for each in waiting) >= GROUP:
+            full = sum(each.num_rows for each in waiting) >= GROUP
+            if full or sum(each.nbytes for each in waiting) >= GROUP_BYTES:
                 flush()
 
         yield append

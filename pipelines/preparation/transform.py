@@ -108,14 +108,32 @@ def transform(frame: pd.DataFrame, statistics: Statistics) -> Any:
     return out
 
 
+def scaled(stored: Any, statistics: Statistics) -> Any:
+    """Rows as a model takes them, of rows as the stage `scale` stores them.
+
+    Args:
+        stored: of pictures (n_rows, height, width, channels) uint8; else what `transform` gives.
+
+    Returns:
+        What `transform` gives of the same rows, float32.
+    """
+    if not statistics.get("picture"):
+        return stored
+    return _scale(np.array(stored, dtype=np.float32), statistics["picture"])
+
+
+def _scale(out: Any, picture: Mapping[str, Any]) -> Any:
+    out -= np.array(picture["offset"], dtype=np.float32)
+    out *= np.array(picture["factor"], dtype=np.float32)
+    return out
+
+
 def _pictures(frame: pd.DataFrame, picture: Mapping[str, Any]) -> Any:
     shape = (picture["height"], picture["width"], picture["channels"])
     out = np.empty((len(frame), *shape), dtype=np.float32)
     for row, value in enumerate(frame[picture["name"]]):
         out[row] = pixels(value, shape)
-    out -= np.array(picture["offset"], dtype=np.float32)
-    out *= np.array(picture["factor"], dtype=np.float32)
-    return out
+    return _scale(out, picture)
 
 
 def pixels(value: Any, shape: tuple[int, int, int]) -> Any:

@@ -7,6 +7,7 @@ project: an old package outlives every change here, and two packages can be load
 import importlib
 import importlib.util
 import json
+import math
 import sys
 import uuid
 from collections.abc import Callable
@@ -19,6 +20,13 @@ import numpy as np
 import pandas as pd
 
 BATCH = 1024
+"""Rows that go through the model at a time, at most."""
+
+VALUES = 1 << 22
+"""Values of features among them, at most."""
+
+BLOCKS = 64
+"""Batches of a table's rows that are prepared at a time."""
 
 
 class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -30,35 +38,42 @@ class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self._preparation = _load_module(folder / "transform.py")
         self.statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
         is_keras = (folder / "model.keras").exists()
-        self._call = _keras_model(folder) if is_keras else _estimator(folder)
+        self._call, shape = _keras_model(folder) if is_keras else _estimator(folder)
+        self._batch = min(BATCH, max(1, VALUES // max(1, math.prod(shape))))
 
     def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]
         """Answers for raw rows: `prediction` and, for classes, `probability_<class>` columns."""
-        rows = self._preparation.transform(model_input, self.statistics)
-        parts = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
-        made = [np.asarray(self._call(part)) for part in parts or [rows]]
+        block = self._batch * (1 if self.statistics["picture"] else BLOCKS)
+        made = []
+        for first in range(0, max(len(model_input), 1), block):
+            frame = model_input.iloc[first : first + block]
+            rows = self._preparation.transform(frame, self.statistics)
+            for start in range(0, max(len(rows), 1), self._batch):
+                made.append(np.asarray(self._call(rows[start : start + self._batch])))
         table = self._preparation.answers(np.concatenate(made), self.statistics)
         table.index = model_input.index
         return table
 
 
-def _keras_model(folder: Path) -> Callable[[Any], Any]:
+def _keras_model(folder: Path) -> tuple[Callable[[Any], Any], tuple[int, ...]]:
+    """The model's call, and the shape of a row."""
     import keras
     import tensorflow as tf
 
     _import_modules(folder / "modules")
     model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
+    shape = model.input_shape[1:]
+    signature = [tf.TensorSpec((None, *shape), tf.float32)]
     call: Callable[[Any], Any] = tf.function(
         lambda rows: model(rows, training=False), input_signature=signature, autograph=False
     )
-    return call
+    return call, shape
 
 
-def _estimator(folder: Path) -> Callable[[Any], Any]:
+def _estimator(folder: Path) -> tuple[Callable[[Any], Any], tuple[int, ...]]:
     predictor = _load_module(folder / "predictor.py")
     model = predictor.load(folder / "model.npz")
-    return lambda rows: predictor.predict(model, rows)
+    return lambda rows: predictor.predict(model, rows), ()
 
 
 def _import_modules(folder: Path) -> None:

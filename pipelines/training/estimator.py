@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from pipelines.config import ConfigError, EnvironmentFault, Recipe, write_json, writing
 from pipelines.config.estimators import ESTIMATORS, arguments_of, tells_probabilities
+from pipelines.preparation import scaled
 from pipelines.training.arrays import arrays_of
 from pipelines.training.class_weight import class_weights
 from pipelines.training.predictor import ABOUT, columns, load, predict, save
@@ -72,13 +73,17 @@ def train_estimator(key: str, recipe: Recipe, data: Path, folder: Path, threads:
     name, _ = recipe.model.estimator
     kind = getattr(import_module(f"sklearn.{ESTIMATORS[name][1]}"), name)
     with threadpool_limits(limits=threads):  # of what is imported by now
-        x = {role: _exact(recipe, columns(stored[role], codes)) for role in ROLES}
+        x = {
+            role: _exact(recipe, columns(scaled(rows, statistics), codes))
+            for role, rows in stored.items()
+        }
         estimator, note = _fitted(kind, recipe, x["training"], y["training"], weights, threads)
         with writing(file) as aside:
             save(aside, *arrays_of(estimator, codes))
         model = load(file)
         told = {role: _told(recipe, estimator, x[role]) for role in ROLES if len(y[role])}
-        _require_same(predict(model, stored["training"][:TRIED]), told["training"][:TRIED])
+        tried = scaled(stored["training"][:TRIED], statistics)
+        _require_same(predict(model, tried), told["training"][:TRIED])
     scores = _scores(recipe, told, y, weights)
     wrong = [name for name, value in scores.items() if not math.isfinite(value)]
     error = f"diverged: {', '.join(wrong)} is not a finite number" if wrong else ""

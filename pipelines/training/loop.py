@@ -10,6 +10,7 @@ What such a graph cannot carry is trained by Keras's `fit`, on the same batches.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,10 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pipelines.training.rows import Parts, Rows
-
-VALIDATION_BATCH = 1024
-"""Rows that are validated at a time; the mean over batches is weighted by their rows."""
+from pipelines.training.rows import Parts, Rows, ready, rows_together
 
 FUSED = "fused"
 """How a program that is one graph an epoch names itself."""
@@ -53,9 +51,11 @@ class Program:
 
     Args:
         model: compiled; its variables are what is trained.
-        training: features (n, …) float32 and targets of the training rows, and their weights in
-            the loss if they differ.
+        training: features (n, …) float32 or uint8 and targets of the training rows, and their
+            weights in the loss if they differ.
         validation: features and targets of the validation rows; none will do.
+        scaling: offset and factor of stored pixels, as `scaling_of` gives them; each batch is
+            made float32 by them.
 
     Attributes:
         model: as given.
@@ -67,23 +67,26 @@ class Program:
 
     loop = FUSED
 
-    def __init__(self, model: Any, training: Parts, validation: Parts) -> None:
+    def __init__(self, model: Any, training: Parts, validation: Parts, scaling: Parts = ()) -> None:
         self.model = model
-        self.feed(training, validation)
+        self.feed(training, validation, scaling)
+        self._together = rows_together(training[0].shape[1:])
         self._own_steps = [
             getattr(type(model), step) is not getattr(keras.Model, step)
             for step in ("train_step", "test_step")
         ]
         model.optimizer.build(model.trainable_variables)
         self.variables = [*model.variables, *model.optimizer.variables]
-        fresh = [variable.numpy() for variable in self.variables]
+        fresh = [variable.numpy() for variable in model.variables]
         # losses and metrics make their variables when first used: once, outside of the graph
-        model.test_step(tuple(tf.constant(part[:1]) for part in training))
+        model.test_step(ready(tuple(tf.constant(part[:1]) for part in training), scaling))
         model.reset_metrics()
-        _assign(self.variables, fresh)
+        _assign(model.variables, fresh)
+        del fresh  # large models: not needed while the graphs are made
         rows, one = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32)
-        self._fit = _traced(self._fit_epoch, rows, one, _specs(training))
-        self._check = _traced(self._check_epoch, _specs(validation))
+        scales = _specs(scaling)
+        self._fit = _traced(self._fit_epoch, rows, one, _specs(training), scales)
+        self._check = _traced(self._check_epoch, _specs(validation), scales)
         strays = self._strays()
         self.resumable = not UNSEEDED & _operations(self._fit)
         self.reusable = self.resumable and not strays
@@ -94,9 +97,15 @@ class Program:
         """Whether there are validation rows."""
         return len(self._validation) > 0
 
-    def feed(self, training: Parts, validation: Parts) -> None:
+    @property
+    def size(self) -> int:
+        """How many values its variables hold."""
+        return sum(math.prod(variable.shape) for variable in self.variables)
+
+    def feed(self, training: Parts, validation: Parts, scaling: Parts = ()) -> None:
         """Takes other rows of the same shapes and types."""
         self._training, self._validation = Rows(training), Rows(validation)
+        self._scaling = tuple(map(tf.constant, scaling))
 
     def reset(self, twin: Any) -> None:
         """Takes over every variable of a freshly built twin, the optimizer's among them."""
@@ -120,12 +129,12 @@ class Program:
         logs: dict[str, float] = {}
         self.model.reset_metrics()
         for places, parts in self._training.chunks(batch_size, order):
-            told = self._fit(places, steps, parts)
+            told = self._fit(places, steps, parts, self._scaling)
         logs |= self._logs(told)
         if self.validates:
             self.model.reset_metrics()
-            for _, parts in self._validation.chunks(VALIDATION_BATCH):
-                told = self._check(parts)
+            for _, parts in self._validation.chunks(self._together):
+                told = self._check(parts, self._scaling)
             logs |= {f"val_{name}": value for name, value in self._logs(told).items()}
         return logs
 
@@ -133,21 +142,21 @@ class Program:
         """What Keras does after the last epoch: averaged weights take their place."""
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
 
-    def _fit_epoch(self, order: Any, batch_size: Any, parts: Parts) -> Any:
+    def _fit_epoch(self, order: Any, batch_size: Any, parts: Parts, scaling: Parts) -> Any:
         def step(start: Any) -> Any:
             rows = order[start : start + batch_size]
-            return self.model.train_step(tuple(tf.gather(part, rows) for part in parts))
+            batch = tuple(tf.gather(part, rows) for part in parts)
+            return self.model.train_step(ready(batch, scaling))
 
         return self._loop(step, tf.shape(order)[0], batch_size, own=self._own_steps[0])
 
-    def _check_epoch(self, parts: Parts) -> Any:
+    def _check_epoch(self, parts: Parts, scaling: Parts) -> Any:
         def step(start: Any) -> Any:
-            return self.model.test_step(
-                tuple(part[start : start + VALIDATION_BATCH] for part in parts)
-            )
+            batch = tuple(part[start : start + self._together] for part in parts)
+            return self.model.test_step(ready(batch, scaling))
 
         rows = tf.shape(parts[0])[0]
-        return self._loop(step, rows, tf.constant(VALIDATION_BATCH), own=self._own_steps[1])
+        return self._loop(step, rows, tf.constant(self._together), own=self._own_steps[1])
 
     def _loop(self, step: Callable[[Any], Any], rows: Any, batch: Any, own: bool) -> Any:
         """Steps from row to row; gives the metrics, and what an own step told last."""
@@ -190,14 +199,18 @@ class FitProgram:
         training: as for `Program`.
         validation: as for `Program`.
         reason: why there is no graph of a whole epoch.
+        scaling: as for `Program`.
     """
 
     reusable = False
     resumable = False  # nothing tells what the model keeps outside of its variables
 
-    def __init__(self, model: Any, training: Parts, validation: Parts, reason: str) -> None:
+    def __init__(
+        self, model: Any, training: Parts, validation: Parts, reason: str, scaling: Parts = ()
+    ) -> None:
         self.model = model
         self.loop = f"fit: {reason}"
+        self._scaling = scaling
         model.optimizer.build(model.trainable_variables)
         self.variables = [*model.variables, *model.optimizer.variables]
         self._training, self._validation = training, validation
@@ -207,7 +220,8 @@ class FitProgram:
         """Trains one epoch and validates, as `Program.epoch` does."""
         order = row_order(seed, number, len(self._training[0]))
         every = np.arange(len(self._validation[0]), dtype=np.int32)
-        checked = _Batches(self._validation, every, VALIDATION_BATCH)
+        together = rows_together(self._validation[0].shape[1:])
+        checked = _Batches(self._validation, every, together, self._scaling)
         kept: list[Any] = []
         keep = keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: kept.extend(
@@ -216,7 +230,7 @@ class FitProgram:
         )
         averaged = _is_averaged(self.model.optimizer)
         fitted = self.model.fit(
-            _Batches(self._training, order, batch_size),
+            _Batches(self._training, order, batch_size, self._scaling),
             initial_epoch=number,
             epochs=number + 1,
             shuffle=False,
@@ -236,20 +250,27 @@ class FitProgram:
 class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of rows in an order, for `fit`."""
 
-    def __init__(self, parts: Parts, order: npt.NDArray[np.int32], size: int) -> None:
+    def __init__(
+        self, parts: Parts, order: npt.NDArray[np.int32], size: int, scaling: Parts
+    ) -> None:
         super().__init__()
         self._parts, self._order, self._size = parts, order, size
+        self._scaling = scaling
 
     def __len__(self) -> int:
         return -(-len(self._order) // self._size)
 
     def __getitem__(self, place: int) -> Parts:
         rows = self._order[place * self._size : (place + 1) * self._size]
-        return tuple(np.asarray(part[rows]) for part in self._parts)
+        return tuple(map(np.asarray, ready([part[rows] for part in self._parts], self._scaling)))
 
 
 def make_program(
-    model: Any, again: Callable[[], Any], training: Parts, validation: Parts
+    model: Any,
+    again: Callable[[], Any],
+    training: Parts,
+    validation: Parts,
+    scaling: Parts = (),
 ) -> Program | FitProgram:
     """One graph an epoch where the model allows it, else Keras's `fit`.
 
@@ -258,15 +279,16 @@ def make_program(
         again: gives another one, for what a graph was tried with is not fresh any more.
         training: as for `Program`.
         validation: as for `Program`.
+        scaling: as for `Program`.
     """
     reason = _drives_itself(model)
     if not reason:
         try:
-            return Program(model, training, validation)
+            return Program(model, training, validation, scaling)
         except Exception as error:  # a model may raise anything; if `fit` does too, it is told
             reason = (str(error).strip() or type(error).__name__).split("\n")[0][:200]
             model = again()
-    return FitProgram(model, training, validation, reason)
+    return FitProgram(model, training, validation, reason, scaling)
 
 
 def row_order(seed: int, epoch: int, rows: int) -> npt.NDArray[np.int32]:

@@ -33,6 +33,7 @@ def build_model(
     folder: Path,
     embedded: Sequence[tuple[int, int]] = (),
     steps: int = 1,
+    value_range: tuple[float, float] | None = None,
 ) -> Any:
     """A compiled model with fresh weights from the recipe's seed.
 
@@ -44,6 +45,7 @@ def build_model(
         embedded: (number of codes, length) for each of the last columns that hold codes. What is
             built from `layers` embeds them first; a builder is given the rows as they are.
         steps: of an epoch; what the optimizer counts in epochs is turned into steps by it.
+        value_range: of scaled pixels; layers that ask for one have it as their default.
 
     Raises:
         ConfigError: Keras does not take a name or an argument, or the shapes do not fit.
@@ -54,7 +56,7 @@ def build_model(
         if recipe.model.builder is not None:
             model = _build_by_hand(recipe, shape, outputs, folder)
         else:
-            model = _build_from_layers(recipe, shape, outputs, embedded)
+            model = _build_from_layers(recipe, shape, outputs, embedded, value_range)
     _require_outputs(model, recipe.task, outputs)
     optimizer = in_steps(training.optimizer, steps)
     model.compile(
@@ -133,9 +135,30 @@ def _embedding(shape: tuple[int, ...], embedded: Sequence[tuple[int, int]]) -> A
     return keras.Model(rows, whole, name="embeddings")
 
 
+FIRST, LAST = "channels_first", "channels_last"
+"""What Keras's `data_format` may be."""
+
+
+def _turned(rank: int, layout: str) -> Any:
+    """A layer that brings what has the other layout to this one."""
+    inner = range(2, rank) if layout == LAST else range(1, rank - 1)
+    dims = (*inner, 1) if layout == LAST else (rank - 1, *inner)
+    return keras.layers.Permute(dims)
+
+
 def _build_from_layers(
-    recipe: Recipe, shape: tuple[int, ...], outputs: int, embedded: Sequence[tuple[int, int]]
+    recipe: Recipe,
+    shape: tuple[int, ...],
+    outputs: int,
+    embedded: Sequence[tuple[int, int]],
+    value_range: tuple[float, float] | None,
 ) -> Any:
+    """Keras's layers one after another.
+
+    Rows of pictures have their channels last, and so are all layers computed: for
+    `data_format: channels_first` on processors TensorFlow lacks some operations, and has wrong
+    gradients of biases in others. What is before and behind a layer has the layout it asks for.
+    """
     spec = recipe.model
     entries: list[tuple[str, Mapping[str, Any]]] = [
         (f"model.layers.{place}", entry) for place, entry in enumerate(spec.layers or ())
@@ -147,20 +170,31 @@ def _build_from_layers(
     start = {"shape": shape} if spec.input is None else dict(next(iter(spec.input.values())))
     model = keras.Sequential([keras.Input(**{"shape": shape, **start})])
     before = (None, *start.get("shape", shape))
+    layout: str | None = LAST
     if embedded:
         model.add(_embedding(tuple(start.get("shape", shape)), embedded))
         before = model.output_shape
     for where, entry in entries:
-        layer = _entry(keras.layers, entry, where)
+        ((name, arguments),) = entry.items()
+        given = (arguments or {}).get("data_format")
+        here = {**arguments, "data_format": LAST} if given == FIRST else arguments
+        layer = _entry(keras.layers, {name: here}, where, value_range)
+        asked = given or getattr(layer, "data_format", None)
         try:
+            if asked and (layout or asked) == FIRST and len(before) > 2:
+                model.add(_turned(len(before), LAST))
             model.add(layer)
+            if asked == FIRST and len(model.output_shape) > 2:
+                model.add(_turned(len(model.output_shape), FIRST))
         except (ValueError, TypeError) as error:
             raise ConfigError(
                 f"{where}: {type(layer).__name__} does not fit after what stands before it",
                 expected=f"a layer that takes an input of shape {before}",
                 found=_first_line(error),
             ) from error
-        before = model.output_shape
+        before, layout = model.output_shape, asked or layout
+        if isinstance(layer, keras.layers.Permute | keras.layers.Reshape):
+            layout = None  # what the next layer says it is
     return model
 
 
@@ -213,7 +247,12 @@ def load_module(file: Path) -> ModuleType:
     return module
 
 
-def _entry(namespace: Any, entry: Mapping[str, Any], where: str) -> Any:
+def _entry(
+    namespace: Any,
+    entry: Mapping[str, Any],
+    where: str,
+    value_range: tuple[float, float] | None = None,
+) -> Any:
     """The Keras object that `{Name: {argument: value}}` names."""
     (name, arguments), *_ = entry.items()
     kind = getattr(namespace, name, None)
@@ -225,6 +264,8 @@ def _entry(namespace: Any, entry: Mapping[str, Any], where: str) -> Any:
     made = {
         key: _argument(key, value, f"{where}.{name}") for key, value in (arguments or {}).items()
     }
+    if value_range is not None and "value_range" in inspect.signature(kind.__init__).parameters:
+        made.setdefault("value_range", value_range)
     try:
         return kind(**made)
     except (TypeError, ValueError) as error:

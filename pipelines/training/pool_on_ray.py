@@ -108,6 +108,7 @@ class Seat:
         self._news: queue.SimpleQueue[Epoch] = queue.SimpleQueue()
         self._folder: Path | None = None
         self._brought = time.monotonic()
+        self._written = 0  # when the state was that was brought home last
 
     def environment(self) -> Mapping[str, str]:
         """What results depend on besides the experiment."""
@@ -150,7 +151,10 @@ class Seat:
             return {}
         self._brought = now
         with suppress(FileNotFoundError):
-            return {"state.npz": (folder / "state.npz").read_bytes()}
+            state = folder / "state.npz"
+            earlier, self._written = self._written, state.stat().st_mtime_ns
+            if self._written != earlier:
+                return {"state.npz": state.read_bytes()}
         return {}
 
 

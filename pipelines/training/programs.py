@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -15,10 +16,14 @@ from pipelines.config import Recipe
 from pipelines.training.class_weight import class_weights
 from pipelines.training.loop import FitProgram, Program, make_program
 from pipelines.training.model import build_model, in_steps, targets
-from pipelines.training.rows import open_array
+from pipelines.training.rows import Parts, open_array, scaling_of, value_range
 
 KEPT = 4
 """Traced programs that a worker keeps: architectures of which trials may still come."""
+
+KEPT_VALUES = 1 << 26
+"""Values of weights and optimizers among them, 256 MiB: while they have more, none waits beside the
+one that trains."""
 
 
 def use_threads(threads: int) -> None:
@@ -55,24 +60,36 @@ class Programs:
         classes = arrays["statistics"]["classes"] or ()
         weights = class_weights(recipe, classes, arrays["y_training"])
         weighted = training if weights is None else (*training, weights)
+        scaling = self.scaling(data)
         name = architecture(recipe, **self._facts(recipe, data))
         kept = self._kept.get(name)
         if kept is not None:
             self._kept.move_to_end(name)
-            kept.feed(weighted, validation)
+            kept.feed(weighted, validation, scaling)
             kept.reset(twin)
             return kept
+        self._make_room()
         again = partial(self.model, recipe, data, modules)
-        program = make_program(twin, again, weighted, validation)
+        program = make_program(twin, again, weighted, validation, scaling)
         if isinstance(program, Program) and program.reusable:
             self._kept[name] = program
-            if len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
         return program
+
+    def _make_room(self) -> None:
+        """Lets go of the programs that were not used for longest, before another is made."""
+        large = sum(program.size for program in self._kept.values()) > KEPT_VALUES
+        while self._kept and (large or len(self._kept) >= KEPT):
+            self._kept.popitem(last=False)
+        if large:
+            gc.collect()  # a traced graph refers to itself
 
     def model(self, recipe: Recipe, data: Path, modules: Path) -> Any:
         """A compiled model with fresh weights."""
         return build_model(recipe, folder=modules, **self._facts(recipe, data))
+
+    def scaling(self, data: Path) -> Parts:
+        """Of the pixels that a folder's arrays hold; see `scaling_of`."""
+        return scaling_of(self._data(data)["statistics"])
 
     def _facts(self, recipe: Recipe, data: Path) -> dict[str, Any]:
         found = self._data(data)
@@ -82,6 +99,7 @@ class Programs:
             "outputs": len(statistics["classes"] or [0]),
             "embedded": statistics["embedded"],
             "steps": -(-len(x) // recipe.training.batch_size),
+            "value_range": value_range(statistics),
         }
 
     def _data(self, folder: Path) -> dict[str, Any]:
@@ -99,6 +117,7 @@ def architecture(
     outputs: int,
     embedded: Sequence[tuple[int, int]] = (),
     steps: int = 1,
+    value_range: tuple[float, float] | None = None,
 ) -> str:
     """Text that is equal for trials that one traced program can serve.
 
@@ -111,6 +130,7 @@ def architecture(
         outputs: as for `build_model`.
         embedded: as for `build_model`.
         steps: of an epoch, in which a schedule may count.
+        value_range: as for `build_model`.
     """
     training = recipe.training
     optimizer = {
@@ -124,6 +144,6 @@ def architecture(
         training.precision,
         training.class_weight is not None,
         recipe.fit_metrics,
-        [shape, outputs, embedded],
+        [shape, outputs, embedded, value_range],
     ]
     return json.dumps(parts, sort_keys=True)

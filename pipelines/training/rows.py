@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,54 @@ MEMORY_SHARE = 0.5
 CHUNK = 128 * 2**20
 """Bytes of rows that are read ahead at a time while streaming."""
 
+TOGETHER = 1024
+"""Rows that go through a model at a time where nothing is learnt, at most."""
+
+VALUES = 1 << 22
+"""Values of features among them, at most: what a network makes of pictures is larger still."""
+
 ALIGNMENT = 64
 """Bytes at a multiple of which TensorFlow wants memory that it did not allocate to begin."""
 
 ADVISED = hasattr(mmap, "MADV_RANDOM") and hasattr(mmap, "MADV_WILLNEED")
 
 Parts = tuple[Any, ...]
+
+
+def scaling_of(statistics: Mapping[str, Any]) -> Parts:
+    """What stored pixels are shifted by, and what they are then multiplied with.
+
+    Args:
+        statistics: as the stage `scale` wrote them.
+
+    Returns:
+        Two arrays (channels,) float32, (1,) where all channels have the same; () for a table,
+        whose features are stored as the model takes them.
+    """
+    picture = statistics["picture"]
+    if not picture:
+        return ()
+    both = np.array([picture["offset"], picture["factor"]], dtype=np.float32)
+    return tuple(both[:, :1] if (both == both[:, :1]).all() else both)
+
+
+def value_range(statistics: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The least and the largest value that a pixel can have once it is scaled; None for a table."""
+    picture = statistics["picture"]
+    if not picture:
+        return None
+    pairs = list(zip(picture["offset"], picture["factor"], strict=True))
+    return min((0 - o) * f for o, f in pairs), max((255 - o) * f for o, f in pairs)
+
+
+def ready(parts: Sequence[Any], scaling: Parts) -> Parts:
+    """A batch with float32 features: the operations by which a package scales, value for value."""
+    if not scaling:
+        return tuple(parts)
+    offset, factor = scaling
+    made = (tf.cast(parts[0], tf.float32) - offset) * factor
+    made.set_shape(parts[0].shape)
+    return made, *parts[1:]
 
 
 def open_array(file: Path) -> npt.NDArray[Any]:
@@ -40,6 +83,11 @@ def open_array(file: Path) -> npt.NDArray[Any]:
     if mapped is not None and not fits:
         mapped.madvise(mmap.MADV_RANDOM)  # pages around a row are of no use to its batch
     return array
+
+
+def rows_together(shape: tuple[int, ...]) -> int:
+    """How many rows of a shape go through a model at a time where nothing is learnt."""
+    return min(TOGETHER, max(1, VALUES // max(1, math.prod(shape))))
 
 
 class Rows:
@@ -118,13 +166,16 @@ def _mapped(array: Any) -> mmap.mmap | None:
 
 
 def _shared(part: npt.NDArray[Any]) -> Any:
-    """A tensor over an array's own memory where that can be, else a copy; on the GPU if any."""
+    """A tensor over an array's own memory where that can be, else a copy; on the GPU if any.
+
+    Bytes stay with the processor: TensorFlow gathers none on a GPU, only their batches go there.
+    """
     aligned = part.size and part.flags.c_contiguous and part.ctypes.data % ALIGNMENT == 0
     if aligned and part.flags.writeable:
         tensor = tf.experimental.dlpack.from_dlpack(part.__dlpack__())
     else:
         tensor = tf.constant(part)
-    if tf.config.list_logical_devices("GPU"):
+    if part.dtype != np.uint8 and tf.config.list_logical_devices("GPU"):
         with tf.device("GPU:0"):
             return tf.identity(tensor)
     return tensor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -161,8 +162,8 @@ def run_trial(
         loop=program.loop,
     )
     if not error:
-        with writing(folder / "weights.npz") as aside, aside.open("wb") as file:
-            np.savez(file, *map(_storable, model.get_weights()))
+        weights = {f"arr_{i}": weight for i, weight in enumerate(model.weights)}
+        _write_npz(folder / "weights.npz", weights)
     write_json(folder / "result.json", asdict(result))
     return result
 
@@ -221,12 +222,19 @@ def _save(
             for name, callback in watching.items()
         },
     }
-    arrays = {f"variable {i}": _storable(v) for i, v in enumerate(program.variables)}
+    arrays = {"about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
+    arrays |= {f"variable {i}": variable for i, variable in enumerate(program.variables)}
     best = getattr(watching.get("early_stopping"), "best_weights", None) or ()
-    arrays |= {f"best {i}": _storable(value) for i, value in enumerate(best)}
-    text = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
-    with writing(file) as aside, aside.open("wb") as out:
-        np.savez(out, **{"about": text, **arrays})
+    arrays |= {f"best {i}": value for i, value in enumerate(best)}
+    _write_npz(file, arrays)
+
+
+def _write_npz(file: Path, arrays: Mapping[str, Any]) -> None:
+    """As `numpy.savez` writes it, but with one array at a time in memory."""
+    with writing(file) as aside, zipfile.ZipFile(aside, "w") as out:
+        for name, value in arrays.items():
+            with out.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, _storable(value), allow_pickle=False)
 
 
 def _load(file: Path, program: Any, watching: Mapping[str, Any], budget: int) -> _State:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -237,7 +238,8 @@ class Bench:
         if request.rows is None or request.outputs is None:
             return
         rows = np.load(request.rows, mmap_mode="r")
-        outputs = predict(tf.function(model, autograph=False), rows)
+        scaling = self.programs.scaling(request.data)
+        outputs = predict(tf.function(model, autograph=False), rows, scaling)
         with writing(request.outputs) as aside, aside.open("wb") as file:
             np.save(file, outputs)
 
@@ -246,31 +248,42 @@ def _export_arrays(request: Export, threads: int) -> None:
     import numpy as np
     from threadpoolctl import threadpool_limits
 
+    from pipelines.preparation import scaled
     from pipelines.training import predictor
 
     with writing(request.model) as aside:
         shutil.copyfile(request.weights, aside)
     if request.rows is None or request.outputs is None:
         return
+    statistics = json.loads((request.data / "statistics.json").read_text(encoding="utf-8"))
     with threadpool_limits(limits=threads):
         model, rows = predictor.load(request.model), np.load(request.rows, mmap_mode="r")
-        outputs = predictor.predict(model, rows)
+        outputs = predictor.predict(model, scaled(rows, statistics))
     with writing(request.outputs) as aside, aside.open("wb") as file:
         np.save(file, outputs)
 
 
-def predict(call: Any, rows: Any, batch: int = 1024) -> Any:
+def predict(call: Any, rows: Any, scaling: tuple[Any, ...] = ()) -> Any:
     """The outputs for all rows, (n_rows, n_outputs) float32, in batches of one shape.
 
     The last batch is filled up, for a batch of another size may differ in the last bit.
+
+    Args:
+        call: the model.
+        rows: as they are stored.
+        scaling: of pixels; see `scaling_of`.
     """
     import numpy as np
 
+    from pipelines.training.rows import ready, rows_together
+
     made = []
+    batch = rows_together(rows.shape[1:])
     for start in range(0, len(rows), batch):
-        part = np.asarray(rows[start : start + batch], dtype=np.float32)
-        filled = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), np.float32)])
-        made.append(np.asarray(call(filled, training=False))[: len(part)])
+        part = rows[start : start + batch]
+        filled = np.zeros((batch, *part.shape[1:]), part.dtype)
+        filled[: len(part)] = part
+        made.append(np.asarray(call(*ready([filled], scaling), training=False))[: len(part)])
     return np.concatenate(made)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.config import Data, Pictures
+from pipelines.config.threads import side_by_side
 from pipelines.ingestion.readers.faults import unreadable
 from pipelines.ingestion.readers.pictures import (
     GIVEN_ROLE,
@@ -134,16 +135,20 @@ def _labels(y: Any) -> Any:
 
 
 def _batches(parts: list[Part], form: Pictures | None, schema: pa.Schema) -> Batches:
-    step = rows_in_a_block(form) if form else 1 << 16
-    for part in parts:
-        for start in range(0, len(part.x), step):
-            x, y = part.x[start : start + step], part.y[start : start + step]
-            columns = [_pixels(x, form)] if form else list(np.ascontiguousarray(x.T))
-            columns.append(_labels(y))
-            if GIVEN_ROLE in schema.names:
-                columns.append([part.role] * len(x))
-            arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
-            yield pa.record_batch(arrays, schema=schema)
+    step = rows_in_a_block(form) // 4 or 1 if form else 1 << 16
+    pieces = ((part, start) for part in parts for start in range(0, len(part.x), step))
+
+    def batch(piece: tuple[Part, int]) -> pa.RecordBatch:
+        part, start = piece
+        x, y = part.x[start : start + step], part.y[start : start + step]
+        columns = [_pixels(x, form)] if form else list(np.ascontiguousarray(x.T))
+        columns.append(_labels(y))
+        if GIVEN_ROLE in schema.names:
+            columns.append([part.role] * len(x))
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+        return pa.record_batch(arrays, schema=schema)
+
+    return (made for _, made in side_by_side(pieces, batch))
 
 
 def _pixels(x: Any, form: Pictures) -> list[bytes]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
+import math
+import os
 from collections.abc import Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.config import ConfigError, Data, InputError, Pictures, Problem
+from pipelines.config.threads import side_by_side
 from pipelines.ingestion.readers.faults import unreadable
 from pipelines.ingestion.readers.picture_sizes import SUFFIXES, is_picture, sizes_of
 from pipelines.ingestion.readers.settle import Batches, Rows
@@ -33,6 +34,9 @@ ROLES = {
 
 BLOCK = 32 << 20
 """Bytes of pixels that are held at a time."""
+
+FEWEST, PIECE = 16, 1024
+"""Files that a thread decodes at a time; fewer only where they are large or the last ones."""
 
 SHOWN = 20
 """Pictures that an error names."""
@@ -225,19 +229,20 @@ def _label_type(listed: Iterable[Listed]) -> pa.DataType:
 
 
 def _batches(folder: Path, listed: Sequence[Listed], form: Pictures, schema: pa.Schema) -> Batches:
-    step = rows_in_a_block(form)
+    threads = os.cpu_count() or 1  # Pillow decodes outside of Python's lock
+    share = max(FEWEST, len(listed) // (4 * threads))
+    step = max(1, min(share, PIECE, rows_in_a_block(form) // threads))
+    parts = (listed[start : start + step] for start in range(0, len(listed), step))
     wrong: list[Problem] = []
-    with ThreadPoolExecutor(2) as threads:  # Pillow decodes outside of Python's lock
-        for start in range(0, len(listed), step):
-            part = listed[start : start + step]
-            pixels = list(threads.map(lambda one: _pixels(folder / one.path, form), part))
-            wrong += [
-                Problem(one.path, "a whole picture", found)
-                for one, found in zip(part, pixels, strict=True)
-                if isinstance(found, str)
-            ]
-            if wrong:
-                continue
+    for part, pixels in side_by_side(
+        parts, lambda part: [_pixels(folder / one.path, form) for one in part], threads
+    ):
+        wrong += [
+            Problem(one.path, "a whole picture", found)
+            for one, found in zip(part, pixels, strict=True)
+            if isinstance(found, str)
+        ]
+        if not wrong:
             yield _batch(part, pixels, schema)
     if wrong:
         raise InputError(
@@ -262,10 +267,10 @@ def _pixels(file: Path, form: Pictures) -> bytes | str:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
-                return fit(image, form)
+        with Image.open(file) as image:
+            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
+                raise Image.DecompressionBombError
+            return fit(image, form)
     except UnidentifiedImageError:
         return "no picture"
     except (OSError, ValueError, SyntaxError) as error:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 from pipelines.config import ConfigError, Pictures, Project, read_json
 from pipelines.ingestion.readers.pictures import picture_field
-from pipelines.preparation import scale
+from pipelines.preparation import scale, scaled
 from pipelines.preparation.split import TEST, TRAINING, VALIDATION
 from pipelines.preparation.transform import feature_shape, pixels, transform
 from tests.tiny import make_project, write_experiment
@@ -44,7 +45,7 @@ def stored(tmp_path: Path, scaling: str = "minmax", **extra: Any) -> tuple[Proje
     return project, shades
 
 
-def test_pictures_become_arrays_of_their_shape_from_0_to_1(tmp_path: Path) -> None:
+def test_pictures_are_stored_as_bytes_and_become_0_to_1(tmp_path: Path) -> None:
     project, shades = stored(tmp_path)
     assert str(scale(project, "tiny")) == "3×4×3 features, 2 classes"
     build = project.build("tiny")
@@ -54,7 +55,10 @@ def test_pictures_become_arrays_of_their_shape_from_0_to_1(tmp_path: Path) -> No
         ("test/x", slice(9, 12)),
     ):
         found = np.load(build / f"{place}.npy")
-        np.testing.assert_allclose(found, shades[rows] / 255, rtol=1e-6)
+        np.testing.assert_array_equal(found, shades[rows])
+        assert found.dtype == np.uint8
+        statistics = read_json(build / "training" / "statistics.json")
+        np.testing.assert_allclose(scaled(found, statistics), shades[rows] / 255, rtol=1e-6)
 
 
 def test_standard_scaling_has_each_channel_s_moments_from_training_rows_alone(
@@ -66,8 +70,29 @@ def test_standard_scaling_has_each_channel_s_moments_from_training_rows_alone(
     training = shades[:6].reshape(-1, 3)
     np.testing.assert_allclose(picture["offset"], training.mean(axis=0))
     np.testing.assert_allclose(picture["factor"], 1 / training.std(axis=0))
-    found = np.load(project.build("tiny") / "training" / "x_training.npy")
+    pixels_of_training = np.load(project.build("tiny") / "training" / "x_training.npy")
+    found = scaled(pixels_of_training, {"picture": picture})
     np.testing.assert_allclose(found.reshape(-1, 3).mean(axis=0), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("scaling", ["minmax", "standard"])
+def test_however_few_pictures_are_in_memory_the_arrays_are_the_same(
+    scaling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(name: str) -> tuple[Path, list[bytes]]:
+        project, _ = stored(tmp_path / name, scaling)
+        scale(project, "tiny")
+        build = project.build("tiny")
+        arrays = sorted([*build.rglob("*.npy"), *build.rglob("*.json")])
+        return build / "test" / "rows.parquet", [file.read_bytes() for file in arrays]
+
+    rows, whole = made("whole")
+    monkeypatch.setattr("pipelines.preparation.picture.PIXELS", 72)
+    monkeypatch.setattr(import_module("pipelines.preparation.scale"), "GROUP_BYTES", 1)
+    parts, pieces = made("pieces")
+    assert pieces == whole
+    assert pa.parquet.read_table(parts).equals(pa.parquet.read_table(rows))
+    assert pa.parquet.read_metadata(parts).num_row_groups > 1
 
 
 def test_a_picture_is_learnt_from_alone(tmp_path: Path) -> None:

@@ -250,7 +250,7 @@ def test_key_changes_with_the_meaning_of_our_code_and_with_packages(
     loop.write_text(loop.read_text().replace('"""', '"""Longer. ', 1) + "\n# a comment\n")
     search.write_text(search.read_text() + "\nNOT_FOR_WEIGHTS = 1\n")
     assert key_by(code, home) == first
-    loop.write_text(loop.read_text().replace("VALIDATION_BATCH = 1024", "VALIDATION_BATCH = 512"))
+    loop.write_text(loop.read_text().replace('FUSED = "fused"', 'FUSED = "other"'))
     second = key_by(code, home)
     assert second != first
     (code / "numpy-99.0.dist-info").mkdir()

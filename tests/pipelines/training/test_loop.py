@@ -36,7 +36,7 @@ def build(recipe: Recipe, outputs: int) -> Any:
 def test_validation_in_parts_gives_the_mean_over_all_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.training.loop.VALIDATION_BATCH", 32)
+    monkeypatch.setattr("pipelines.training.rows.TOGETHER", 32)
     experiment = write_experiment(make_project(tmp_path / "project"), data=VALUES)
     recipe = experiment.recipe(experiment.document.parameters)
     x, y = rows(1)

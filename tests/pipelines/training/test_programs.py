@@ -107,5 +107,18 @@ def test_a_bench_keeps_few_programs_and_the_result_does_not_depend_on_it(
     assert first.history == last.history
 
 
+def test_programs_of_large_models_do_not_wait_beside_one_another(
+    home: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.training.programs.KEPT_VALUES", 100)
+    data = make_data(home, write_experiment(home))
+    bench = Bench()
+    for units in (40, 50):
+        asked = recipe(home, parameters={"units": units}, training={"epochs": 1})
+        folder = data / "trials" / str(units)
+        bench.train(Train("k", asked, data / "training", folder, home.experiments), _ignore)
+        assert len(bench.programs) == 1
+
+
 def _ignore(number: int, logs: Any) -> None:
     pass

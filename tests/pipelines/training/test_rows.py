@@ -74,7 +74,7 @@ def test_a_trial_on_streamed_rows_ends_with_the_same_weights(
     in_memory, history = train("memory")
     monkeypatch.setattr("pipelines.training.rows.MEMORY_SHARE", 0.0)
     monkeypatch.setattr("pipelines.training.rows.CHUNK", 900)
-    monkeypatch.setattr("pipelines.training.loop.VALIDATION_BATCH", 7)
+    monkeypatch.setattr("pipelines.training.rows.TOGETHER", 7)
     chunks = []
     read = Rows.chunks
 

@@ -25,7 +25,10 @@ def recipe(project: Project, **changes: Any) -> Recipe:
 
 
 @pytest.mark.parametrize("rows", [1, 8, 19])
-def test_outputs_do_not_depend_on_the_batch_that_a_row_is_in(rows: int) -> None:
+def test_outputs_do_not_depend_on_the_batch_that_a_row_is_in(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.training.rows.TOGETHER", 8)
     calls: list[int] = []
 
     def call(batch: Any, training: bool) -> Any:
@@ -33,7 +36,7 @@ def test_outputs_do_not_depend_on_the_batch_that_a_row_is_in(rows: int) -> None:
         return batch.sum(axis=1, keepdims=True)
 
     given = np.random.default_rng(0).normal(size=(rows, 3)).astype(np.float32)
-    made = predict(call, given, batch=8)
+    made = predict(call, given)
     np.testing.assert_array_equal(made, given.sum(axis=1, keepdims=True))
     assert set(calls) == {8}
 
