@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -454,40 +455,64 @@ def _over_folds(point: Point) -> dict[str, float]:
 
 
 def draw_pictures(searched: Searched, evaluation: Evaluation) -> list[Path]:
-    """Learning curves, the confusion matrix or the residuals, and some pictures if it is such."""
-    from pipelines.evaluation import plots, read_predictions
-
+    """What a run is to be looked at by: see `_learning`, `_answers` and `_search_pictures`."""
     run = current()
     with run.screen.step("pictures") as words:
         folder = run.build / "plots"
-        ranked = sorted(searched.plans, key=lambda p: p.trial.point != searched.winner.point)
-        histories = {}
-        for plan in ranked:
-            known = read_result(run.build / "trials" / plan.trial.key)
-            if known is not None and known.history:
-                histories[plan.trial.name] = known.history
-        made = [folder / "learning_curves.png"]
-        plots.learning_curves(made[0], histories, run.experiment.document.objective)
-        predictions = read_predictions(evaluation.predictions).unseen()
-        if predictions.classes is None:
-            made.append(folder / "residuals.png")
-            plots.residuals(made[1], predictions, run.experiment.data.target)
-        else:
-            made.append(folder / "confusion_matrix.png")
-            plots.confusion_matrix(made[1], predictions)
+        made = [*_learning(run, searched, folder), *_answers(run, evaluation, folder)]
         searched_pictures, why_not = _search_pictures(run, searched, folder)
         made += searched_pictures
-        picture = read_json(run.build / "training" / "statistics.json").get("picture")
-        if picture:
-            from pipelines.evaluation.gallery import gallery
-
-            made.append(folder / "gallery.png")
-            every = read_predictions(evaluation.predictions)
-            gallery(made[-1], evaluation.raw, every, picture)
         for file in made:
             run.tracker.log_file(file, "plots")
-        words.append(", ".join(file.name for file in made))
+        words.append(", ".join(dict.fromkeys(file.stem for file in made)))
         words.append(f"({why_not})" if why_not else "")
+    return made
+
+
+def _learning(run: Session, searched: Searched, folder: Path) -> list[Path]:
+    """Learning curves, the winner's first; none where nothing was learnt by epochs."""
+    from pipelines.evaluation import plots
+
+    objective = run.experiment.document.objective
+    sign = -1 if more_is_better(objective) else 1
+    curves = []
+    for plan in searched.plans:
+        known = read_result(run.build / "trials" / plan.trial.key)
+        if known is not None and known.history:
+            after = plan.trial.point != searched.winner.point
+            rank = sign * known.scores.get(objective, sign * math.inf)
+            curves.append((after, rank, plan.trial.name, known.history))
+    if not curves:
+        return []
+    ranked = sorted(curves, key=lambda curve: curve[:3])
+    histories = {name: history for _, _, name, history in ranked}
+    plots.learning_curves(folder / "learning_curves.png", histories, objective)
+    return [folder / "learning_curves.png"]
+
+
+def _answers(run: Session, evaluation: Evaluation, folder: Path) -> list[Path]:
+    """The confusion matrix or the residuals, a gallery, and the feature maps if there are any."""
+    from pipelines.evaluation import plots, read_predictions
+    from pipelines.evaluation.gallery import gallery, table_gallery
+
+    every = read_predictions(evaluation.predictions)
+    predictions, target = every.unseen(), run.experiment.data.target
+    if predictions.classes is None:
+        made = [folder / "residuals.png"]
+        plots.residuals(made[0], predictions, target)
+    else:
+        made = [folder / "confusion_matrix.png"]
+        plots.confusion_matrix(made[0], predictions)
+    made.append(folder / "gallery.png")
+    picture = read_json(run.build / "training" / "statistics.json").get("picture")
+    if picture:
+        gallery(made[-1], evaluation.raw, every, picture)
+    else:
+        table_gallery(made[-1], evaluation.raw, every, target)
+        made.append(folder / "gallery.csv")
+    if evaluation.maps is not None:
+        made.append(folder / "feature_maps.png")
+        plots.feature_maps(made[-1], evaluation.maps)
     return made
 
 

@@ -1,4 +1,4 @@
-"""The tags by which runs in the store are found again."""
+"""The names by which runs in the store, and what they came to, are found again."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ DIFF = "gristmill.git.diff"
 WINNER = "gristmill.winner"
 DATA = "gristmill.data"
 """Of a registered version: DVC's hash of the data set that it was trained on."""
+
+TEST = "test_"
+"""How the metrics on the test rows begin."""
 
 ROLES = ("training", "validation", "test")
 """What a run's data sets are called after the data set's own name."""

@@ -33,7 +33,10 @@ class Train:
 
 @dataclass(frozen=True)
 class Export:
-    """Write the trained model as a `.keras` file, and its outputs for the rows of an array."""
+    """Write the trained model as a `.keras` file, and its outputs for the rows of an array.
+
+    Where `maps` is given, the feature maps of the first row go there, if the model makes such.
+    """
 
     recipe: Recipe
     data: Path
@@ -42,6 +45,7 @@ class Export:
     modules: Path
     rows: Path | None = None
     outputs: Path | None = None
+    maps: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -212,6 +216,10 @@ class Bench:
         outputs = predict(tf.function(model, autograph=False), rows)
         with writing(request.outputs) as aside, aside.open("wb") as file:
             np.save(file, outputs)
+        if request.maps is not None and len(rows):
+            from pipelines.training.feature_maps import write_maps
+
+            write_maps(request.maps, model, np.asarray(rows[:1], dtype=np.float32))
 
 
 def predict(call: Any, rows: Any, batch: int = 1024) -> Any:
