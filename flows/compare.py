@@ -46,6 +46,9 @@ SHOWN = 10
 ALPHA = 0.05
 """The p-value up to which a difference counts as shown."""
 
+KEPT_WHOLE = ("value", "95 % interval", "difference", "p")
+"""Columns that a narrow screen breaks last."""
+
 LONGEST_FOLDER = 120
 """Characters of a folder's name."""
 
@@ -259,23 +262,23 @@ def _metrics(made: Comparison) -> Section:
     first, *others = made.names
     cells: list[tuple[str, ...]] = []
     for place, metric in enumerate(made.metrics[0]):
-        lower = " (lower is better)" if lower_is_better(metric.name) else ""
+        lower = " ↓" if lower_is_better(metric.name) else ""
         cells.append((f"{metric.name}{lower}", *[""] * 5))
         for name, row, differs in zip(
             made.names, made.metrics, (None, *made.differences), strict=True
         ):
             one = row[place]
-            low_high = "" if one.low is None else f"{one.low:.4g} – {one.high:.4g}"
+            low_high = "" if one.low is None else f"{one.low:.3g} – {one.high:.3g}"
             apart = ("", "", "")
             if differs is not None:
                 d = differs[place]
                 apart = (f"{d.value:+.3g}", _span(d.low, d.high), _p(d.p))
             cells.append((f"  {name}", f"{one.value:.4g}", low_high, *apart))
-    lines = [f"Differences are from {first}, on the same rows; 95 % intervals are of one question."]
+    lines = [f"Differences are from {first}, row by row. ↓ Less is better."]
     if len(others) > 1:
         lines.append(
-            f"p is corrected by Holm's method for {len(others)} models against {first}, "
-            "metric by metric."
+            f"p is corrected by Holm's method for {len(others)} models against it, metric by "
+            "metric; intervals are not."
         )
     lines += [
         f"{name}: {_verdict(differs)}"
@@ -342,7 +345,7 @@ def _first_rows(made: Comparison, rows: pd.DataFrame) -> Section:
 
 
 def _span(low: float | None, high: float | None) -> str:
-    return "" if low is None else f"{low:+.3g} to {high:+.3g}"
+    return "" if low is None else f"{low:.2g} to {high:.2g}"
 
 
 def _p(p: float | None) -> str:
@@ -358,7 +361,10 @@ def _show(console: Console, made: Comparison, rows: pd.DataFrame) -> None:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for name in section.heading:
             left = name in ("", "truth", *made.names)
-            table.add_column(escape(name), justify="left" if left else "right", overflow="fold")
+            table.add_column(
+                escape(name), justify="left" if left else "right", overflow="fold",
+                no_wrap=name in KEPT_WHOLE,
+            )  # fmt: skip
         for cells in section.rows:
             table.add_row(*map(escape, cells))
         console.print(table)

@@ -16,7 +16,7 @@ from flows.outcome import Outcome, done_lines
 from flows.plan import make_plan, plan_each, run_key, search_of
 from flows.search import Search, TrialPlan
 from flows.session import Session, current
-from flows.watch import Watch
+from flows.watch import Watch, trial_parameters
 from pipelines.config import GristmillError, read_json, redact, write_json
 from pipelines.evaluation import Evaluation, evaluate
 from pipelines.ingestion import versions
@@ -301,10 +301,8 @@ def note_search(run: Session, asked: Search) -> None:
         reasons.append(f"max_time ended the search after {known} trials")
     if asked.past:
         reasons.append(f"{len(asked.past)} points of earlier searches fed the sampler")
-    run.tracker.log(
-        params={"search.trials": known, "search.points": len(asked.points)},
-        tags={names.NOT_REPEATABLE: "; ".join(reasons)} if reasons else {},
-    )
+    told = {names.TRIALS: str(known), names.POINTS: str(len(asked.points))}
+    run.tracker.log(tags=told | ({names.NOT_REPEATABLE: "; ".join(reasons)} if reasons else {}))
     for reason in reasons:
         warn(run, [f"the file alone does not repeat this search: {reason}"])
 
@@ -322,6 +320,7 @@ def describe_run(run: Session, digests: Mapping[str, str], asked: Search) -> Non
         **{f"gristmill.{name}": first.parts[name] for name in ("device", "instructions")},
         "mlflow.note.content": f"{experiment.document.description}\n\n{OPTIMISTIC}".strip(),
         names.SELECTION: OPTIMISTIC,
+        **({names.OVERRIDES: run.overridden} if run.overridden else {}),
         **({names.SEARCH: asked.key} if search.is_adaptive else {}),
         **{f"dvc.{path}": digest for path, digest in digests.items()},
         **{
@@ -339,10 +338,7 @@ def describe_run(run: Session, digests: Mapping[str, str], asked: Search) -> Non
         },
         "search.objective": experiment.document.objective,
         "split.seed": experiment.document.split.seed,
-        "training.seed": experiment.document.training.seed,
-        "training.threads": first.threads,
         **({"split.folds": folds} if (folds := experiment.document.split.folds) else {}),
-        **{f"override.{name}": value for name, value in experiment.overrides.items()},
     }
     tracker.log(params=params, tags=tags)
     tracker.log_data(data_inputs(run, ("training", "validation", "test")))
@@ -436,7 +432,7 @@ def final_evaluation(searched: Searched) -> Evaluation:
             | {f"best_{name}": value for name, value in searched.best.scores.items()}
             | _over_folds(searched.point)
             | {"test_rows": made.measured, "test_rows_seen": made.seen},
-            params={f"best.{name}": value for name, value in searched.winner.varied.items()},
+            params=trial_parameters(searched.winner),
             tags={names.WINNER: searched.winner.key},
         )
         predictions = run.build / "predictions.parquet"

@@ -139,7 +139,7 @@ class _Record(threading.Thread):
             self._open[trial.key] = self._run.tracker.trial(
                 trial.key,
                 trial.name,
-                _parameters(trial),
+                trial_parameters(trial),
                 trial.parts,
                 self._inputs(trial.fold),
                 recipe_record(trial.recipe),
@@ -172,10 +172,10 @@ class _Record(threading.Thread):
         if progress.done == self._told:
             return
         self._told = progress.done
-        metrics = {"trials_done": float(progress.done)}
-        if progress.best is not None:
+        metrics = {}
+        if progress.best is not None:  # first: the metric that MLflow's comparison begins with
             metrics[f"best_{progress.objective}"] = progress.best
-        self._run.tracker.log(metrics=metrics)
+        self._run.tracker.log(metrics=metrics | {"trials_done": float(progress.done)})
 
 
 def trial_line(name: str, result: TrialResult, objective: str) -> str:
@@ -188,7 +188,8 @@ def trial_line(name: str, result: TrialResult, objective: str) -> str:
     return f"{name:30s} {score:21s} {result.epochs:3d} epochs {result.seconds:5.1f} s{slow}"
 
 
-def _parameters(trial: Trial) -> dict[str, Any]:
+def trial_parameters(trial: Trial) -> dict[str, Any]:
+    """What MLflow shows of a trial, and of a run whose winner it is: the same names for all."""
     training = trial.recipe.training
     ((optimizer, _),) = training.optimizer.items()
     return {
@@ -199,5 +200,5 @@ def _parameters(trial: Trial) -> dict[str, Any]:
         "training.loss": training.loss or "by the task",
         "training.threads": trial.threads,
         "features.scale": trial.recipe.features.scale,
-        "seed": training.seed,
+        "training.seed": training.seed,
     }
