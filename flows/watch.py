@@ -98,7 +98,7 @@ class _Record(threading.Thread):
         )
         self._open: dict[str, TrialRun] = {}
         self._failed: BaseException | None = None
-        self._told = -1
+        self._told = 0
         self._next = time.monotonic() + EVERY
         self._boards: dict[str, Board] = {}
 

@@ -21,7 +21,7 @@ COLUMNS, ROWS = 6, 5
 AT_A_TIME = 256
 """Pictures that are held."""
 
-RIGHT, WRONG = "#00704F", "#B34700"
+RIGHT, WRONG, HEADING = "#00704F", "#B34700", "#0072B2"
 
 LONGEST = 16
 LINE, LETTER = 0.2, 0.066
@@ -100,13 +100,14 @@ def table_gallery(file: Path, rows: Path, predictions: Predictions, target: str)
     hidden = f"; {features.shape[1] - len(cells) + 3} more columns in {file.stem}.csv"
     hidden = hidden if features.shape[1] > len(cells) - 3 else ""
     axes.text(0.1, 0.2, _title(predictions) + hidden, fontsize=10, va="center")
+    marks = [RIGHT if right else WRONG for *_, right in words]
+    colours = [HEADING, *(["black"] * len(marks) if predictions.classes is None else marks)]
     left = 0.1
     for place, column in enumerate(cells):
-        colours = ["black", *(RIGHT if right else WRONG for *_, right in words)]
         for line, (text, colour) in enumerate(zip(column, colours, strict=True)):
             axes.text(
                 left, line + 1.5, text, fontsize=8, va="center",
-                color=colour if place == 1 and line else "black" if line else "#0072B2",
+                color=colour if place == 1 or not line else "black",
             )  # fmt: skip
         left += _letters(column) * LETTER
     axes.axhline(2, color="#999999", lw=0.8)

@@ -213,7 +213,7 @@ def residuals(file: Path, predictions: Predictions, target: str) -> None:
     middle.scatter(given, given - truth, **dots)
     middle.set_xlabel(f"predicted {name}")
     middle.set_ylabel("predicted − true")
-    right.hist(given - truth, bins=30, color=COLOURS[0])
+    right.hist(given - truth, bins=min(30, math.ceil(2 * len(truth) ** 0.5)), color=COLOURS[0])
     right.axvline(0, color="#666666", lw=1)
     right.set_xlabel("predicted − true")
     right.set_ylabel("test rows")

@@ -341,6 +341,8 @@ class TrialRun:
         from mlflow.entities import Metric, Param, RunTag
 
         self._open()
+        # MLflow's comparison begins with the metric that came first: one of the validation rows
+        metrics = sorted(metrics, key=lambda one: (not one[0].startswith("val_"), one[0]))
         for start in range(0, max(len(metrics), 1), BATCH):
             self._tracker._client.log_batch(
                 self.run_id,

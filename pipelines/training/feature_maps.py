@@ -38,14 +38,16 @@ def write_maps(file: Path, model: Any, picture: npt.NDArray[np.float32]) -> bool
     layers = [layer for layer in getattr(model, "layers", ()) if _makes_maps(layer)][:LAYERS]
     if not layers or not getattr(model, "inputs", None):
         return False
-    shown = keras.Model(model.inputs, [layer.output for layer in layers])(picture, training=False)
+    outputs = {str(place): layer.output for place, layer in enumerate(layers)}
+    shown = keras.Model(model.inputs, outputs)([picture], training=False)
     first = layers[0].data_format == "channels_first"
     arrays: dict[str, Any] = {"the picture, as the network takes it": _last(picture, first)}
-    for place, (layer, maps) in enumerate(zip(layers, shown, strict=True), 1):
-        whole = _last(np.asarray(maps, np.float32), layer.data_format == "channels_first")
+    for place, layer in enumerate(layers):
+        maps = np.asarray(shown[str(place)], np.float32)
+        whole = _last(maps, layer.data_format == "channels_first")
         height, width, count = whole.shape
         of = f", {CHANNELS} of {count} maps" if count > CHANNELS else f", {count} maps"
-        name = f"{place}: {type(layer).__name__}, {height} × {width}{of}"
+        name = f"{place + 1}: {type(layer).__name__}, {height} × {width}{of}"
         arrays[name] = whole[..., :CHANNELS].astype(np.float16)
     with writing(file) as aside, aside.open("wb") as out:
         np.savez_compressed(out, **arrays)

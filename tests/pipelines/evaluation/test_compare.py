@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import matplotlib.image
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,7 +17,6 @@ from pipelines.config import ConfigError
 from pipelines.evaluation import Predictions, paired_p
 from pipelines.evaluation.compare import Answers, compare
 from pipelines.evaluation.metrics import holm, measure_difference, tango
-from tests.pipelines.evaluation.test_plots import assert_picture
 
 Z = stats.norm.ppf(0.975)
 
@@ -227,4 +227,4 @@ def test_a_comparison_is_a_picture(make: Any, count: int, tmp_path: Path) -> Non
     predictions = [make(seed) for seed in range(1, count + 1)]
     names = ["accuracy", "log_loss"] if predictions[0].classes else ["rmse", "r2"]
     comparison_picture(tmp_path / "c.png", compare(named(*predictions), names))
-    assert_picture(tmp_path / "c.png")
+    assert matplotlib.image.imread(tmp_path / "c.png").std() > 0.02
