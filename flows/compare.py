@@ -81,6 +81,8 @@ def compare(names: Sequence[str]) -> None:
     made = compare_answers(answers, [name for name in every if name in known])
     rows = rows_table(made, _raw(project, models[0], answers[0].predictions))
     folder = project.root / "build" / "compare" / "-".join(made.names)[:LONGEST_FOLDER]
+    console = Console(highlight=False)
+    _show(console, made, rows)
     from pipelines.evaluation.compare_plots import comparison_picture
 
     with writing(folder) as aside:
@@ -88,8 +90,7 @@ def compare(names: Sequence[str]) -> None:
         (aside / "report.md").write_text(markdown(made, rows), encoding="utf-8")
         rows.to_csv(aside / "rows.csv", index=False)
         comparison_picture(aside / "comparison.png", made)
-    _show(Console(highlight=False), made, rows)
-    Console(highlight=False).print(
+    console.print(
         f"written to {project.relative(folder)}/: report.md, comparison.png, "
         f"rows.csv ({len(rows):,} rows)",
         soft_wrap=True,
