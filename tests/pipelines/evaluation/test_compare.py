@@ -100,9 +100,9 @@ def test_disagreements_are_the_rows_with_other_answers_the_surest_mistakes_first
     first = Predictions(
         np.arange(4), truth, np.array([[0.9, 0.1], [0.2, 0.8], [0.9, 0.1], [0.4, 0.6]]), ("a", "b")
     )
-    other = replace(first, outputs=np.array([[0.05, 0.95], [0.8, 0.2], [1.0, 0.0], [0.3, 0.7]]))
+    other = replace(first, outputs=np.array([[0.45, 0.55], [0.8, 0.2], [1.0, 0.0], [0.3, 0.7]]))
     made = compare(named(first, other), ["accuracy"])
-    assert made.disagreements.tolist() == [0, 1]  # in row 3 both are wrong alike
+    assert made.disagreements.tolist() == [1, 0]  # in row 3 both are wrong alike
     assert made.right(1).tolist() == [[1, 1], [1, 1]]
     assert made.agreement.tolist() == [[1, 0.5], [0.5, 1]]
 
