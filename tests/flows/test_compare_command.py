@@ -66,10 +66,10 @@ def test_two_versions_are_compared_in_eighty_columns_and_in_files(
 def test_a_model_may_be_named_by_version_alias_or_the_beginning_of_a_runs_id(
     twice: Project, gristmill: Run
 ) -> None:
-    first, second = runs_of(twice, "tiny")
+    _, second = runs_of(twice, "tiny")
     said = {
         gristmill("compare", *names, check=True).stdout
-        for names in (("tiny", "tiny@2"), ("tiny@champion", second[:12]), (first, "tiny@2"))
+        for names in (("tiny", "tiny@2"), ("tiny@champion", second[:12]))
     }
     assert len(said) == 1
 
@@ -147,4 +147,4 @@ def test_runs_of_an_experiment_have_the_same_parameters_and_metrics_in_mlflow(
         "SELECT key FROM latest_metrics WHERE run_uuid = ? ORDER BY rowid LIMIT 1",
         first,
     )
-    assert began_with == "best_val_loss"
+    assert began_with == "best_val_accuracy"
