@@ -161,6 +161,9 @@ def test_of_pictures_the_feature_maps_are_kept_with_the_predictions(
     assert first.maps is not None
     with np.load(first.maps, allow_pickle=False) as saved:
         shapes = {name: saved[name].shape for name in saved.files}
+        picture = saved[saved.files[0]]
+    row = pq.read_table(first.raw)["picture"][0].as_py()
+    np.testing.assert_allclose(picture.ravel() * 255, [*row], rtol=1e-5)
     assert shapes == {
         "the picture, as the network takes it": (6, 5, 1),
         "1: Conv2D, 4 × 3, 4 maps": (4, 3, 4),
