@@ -35,7 +35,7 @@ checked = $(if $(LOCK),,$(error TF is "$(TF)"; it must be cpu or gpu))$(if \
   $(filter $(VERSION),$(SUPPORTED)),,$(error Python $(SUPPORTED) will do; "$(PYTHON)" is $(or \
   $(VERSION),not there). Name another one: make setup PYTHON=python3.12))
 
-.PHONY: help setup picture run test test-slow test-kills lint types lock check-lock wheels no-venv
+.PHONY: help setup picture picture-mlflow run test test-slow test-kills lint types lock check-lock wheels no-venv
 .PHONY: bench-data bench-validation bench-leaks bench-growth bench-search bench-flow bench-epoch
 
 help: ## this list
@@ -78,6 +78,9 @@ locks = $(compile) -o "$(1)/requirements.lock" && $(compile) --overrides overrid
 
 picture: $(READY) ## draw docs/run.svg, the picture in the README
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python docs/picture.py
+
+picture-mlflow: $(READY) ## draw docs/mlflow.png, runs compared in MLflow's UI (Chromium, 3 minutes)
+	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python docs/mlflow_picture.py
 
 bench-data: $(READY) ## ingest, validate, split and scale against pandas; ROWS=500000 for fewer
 	@.venv/bin/python benchmarks/data.py $(if $(ROWS),--rows $(ROWS)) $(ARGS)

@@ -218,6 +218,22 @@ def models(
 
 
 @app.command()
+def compare(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL…",
+            help="NAME for its champion, NAME@ALIAS, NAME@VERSION, or the beginning of a run's id.",
+        ),
+    ],
+) -> None:
+    """Compare models on the test rows that all have answered, each with the first."""
+    from flows.compare import compare as carry_out
+
+    carry_out(models)
+
+
+@app.command()
 def promote(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A registered model.")],
     version: Annotated[str | None, typer.Option(help="Which version; default: the newest.")] = None,

@@ -20,8 +20,7 @@ from pipelines.ingestion.refresh import Refreshed
 from pipelines.ingestion.refresh import refresh as take
 from pipelines.ingestion.sources import Progress
 from pipelines.ingestion.versions import DataState, data_digest, data_state, go_to, pinned_digest
-from pipelines.tracking import TrainedModel, data_rows, is_local, trained_models
-from pipelines.tracking.tags import DATA
+from pipelines.tracking import data_rows, is_local
 
 if TYPE_CHECKING:
     from pipelines.preparation.changes import Changes
@@ -183,8 +182,10 @@ def log(name: str) -> None:
     folder = experiment.data.folder
     found = data_log(project, folder)
     rows = _rows(project, name, folder, [version.digest for version in found.versions])
+    from pipelines.registry.models import trained
+
     models: dict[str, list[str]] = {}
-    for model in _models(project):
+    for model in trained(project):
         alias = f" ({', '.join(model.aliases)})" if model.aliases else ""
         models.setdefault(model.data, []).append(f"{model.model} {model.version}{alias}")
     table = Table(
@@ -234,18 +235,6 @@ def _remarks(version: Version) -> str:
 def _rows(project: Project, name: str, folder: str, digests: list[str]) -> dict[str, int]:
     known = data_rows(project, folder, [name]) if is_local(project) else {}
     return recorded_rows(project, name, [d for d in digests if d not in known]) | known
-
-
-def _models(project: Project) -> list[TrainedModel]:
-    if is_local(project):
-        return trained_models(project)
-    from pipelines.registry import models as registry
-
-    return [
-        TrainedModel(name, version.number, version.aliases, version.tags.get(DATA, ""))
-        for name in registry.model_names(project)
-        for version in reversed(registry.versions(project, name))
-    ]
 
 
 def _date(seconds: float | None) -> str:

@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from flows.outcome import Outcome, decision_lines
-from flows.screen import Screen
+from flows.screen import Screen, markdown_table
 from flows.steps import OPTIMISTIC, Searched
 from pipelines.config import Document
 from pipelines.evaluation import Evaluation
@@ -141,7 +141,7 @@ def markdown(
     if warnings:
         lines += ["## Warnings", "", *(f"- {line}" for line in warnings), ""]
     lines += ["## Trials", ""]
-    lines += _markdown_table([*trials[0]], [[*row.values()] for row in trials])
+    lines += markdown_table([*trials[0]], [[*row.values()] for row in trials])
     lines += [
         "",
         OPTIMISTIC,
@@ -152,17 +152,12 @@ def markdown(
         *([f"{evaluation.left_out}.", ""] if evaluation.left_out else []),
     ]
     heading = ["metric", "value", "95 % interval", "linear", "dummy"]
-    lines += _markdown_table(heading, metric_rows(evaluation))
+    lines += markdown_table(heading, metric_rows(evaluation))
     if times:
         lines += ["", f"## {sum(times.values()):.1f} seconds", "", *TIME_WORDS, ""]
         rows = [[name, f"{seconds:.1f}"] for name, seconds in times.items()]
-        lines += _markdown_table(["part", "seconds"], rows)
+        lines += markdown_table(["part", "seconds"], rows)
     return "\n".join(lines) + "\n"
-
-
-def _markdown_table(heading: list[str], rows: Any) -> list[str]:
-    lines = ["| " + " | ".join(heading) + " |", "|" + " --- |" * len(heading)]
-    return lines + ["| " + " | ".join(str(value) for value in row) + " |" for row in rows]
 
 
 def _objective(searched: Searched) -> str:

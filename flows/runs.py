@@ -54,7 +54,7 @@ def show(experiment: str | None) -> None:
             run.run_id[:8],
             time.strftime("%m-%d %H:%M", time.localtime(run.began)),
             run.experiment,
-            run.params.get("search.trials", ""),
+            run.tags.get(names.TRIALS, ""),
             _outcome(run),
             _objective(run),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -131,3 +131,9 @@ class Screen:
                 yield
             finally:
                 self._status = None
+
+
+def markdown_table(heading: Sequence[str], rows: Iterable[Iterable[object]]) -> list[str]:
+    """The lines of a table in Markdown."""
+    lines = ["| " + " | ".join(heading) + " |", "|" + " --- |" * len(heading)]
+    return lines + ["| " + " | ".join(str(value) for value in row) + " |" for row in rows]

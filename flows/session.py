@@ -58,6 +58,11 @@ class Session:
     def build(self) -> Path:
         return self.project.build(self.experiment.name)
 
+    @property
+    def overridden(self) -> str:
+        """The parameters that replace those of the file, in words; empty if none does."""
+        return " ".join(f"{name}={value}" for name, value in self.experiment.overrides.items())
+
     def _warn(self, line: str) -> None:
         self.warnings.append(line)
         self.screen.say(f"    ! {line}")

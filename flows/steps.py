@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from flows.outcome import Outcome, done_lines
 from flows.plan import make_plan, plan_each, run_key, search_of
 from flows.search import Search, TrialPlan
 from flows.session import Session, current
-from flows.watch import Watch
+from flows.watch import Watch, trial_parameters
 from pipelines.config import GristmillError, read_json, redact, write_json
 from pipelines.evaluation import Evaluation, evaluate
 from pipelines.ingestion import versions
@@ -302,10 +303,8 @@ def note_search(run: Session, asked: Search) -> None:
         reasons.append(f"max_time ended the search after {known} trials")
     if asked.past:
         reasons.append(f"{len(asked.past)} points of earlier searches fed the sampler")
-    run.tracker.log(
-        params={"search.trials": known, "search.points": len(asked.points)},
-        tags={names.NOT_REPEATABLE: "; ".join(reasons)} if reasons else {},
-    )
+    told = {names.TRIALS: str(known), names.POINTS: str(len(asked.points))}
+    run.tracker.log(tags=told | ({names.NOT_REPEATABLE: "; ".join(reasons)} if reasons else {}))
     for reason in reasons:
         warn(run, [f"the file alone does not repeat this search: {reason}"])
 
@@ -323,6 +322,7 @@ def describe_run(run: Session, digests: Mapping[str, str], asked: Search) -> Non
         **{f"gristmill.{name}": first.parts[name] for name in ("device", "instructions")},
         "mlflow.note.content": f"{experiment.document.description}\n\n{OPTIMISTIC}".strip(),
         names.SELECTION: OPTIMISTIC,
+        **({names.OVERRIDES: run.overridden} if run.overridden else {}),
         **({names.SEARCH: asked.key} if search.is_adaptive else {}),
         **{f"dvc.{path}": digest for path, digest in digests.items()},
         **{
@@ -343,10 +343,7 @@ def describe_run(run: Session, digests: Mapping[str, str], asked: Search) -> Non
         },
         "search.objective": experiment.document.objective,
         "split.seed": experiment.document.split.seed,
-        "training.seed": experiment.document.training.seed,
-        "training.threads": first.threads,
         **({"split.folds": folds} if (folds := experiment.document.split.folds) else {}),
-        **{f"override.{name}": value for name, value in experiment.overrides.items()},
     }
     tracker.log(params=params, tags=tags)
     tracker.log_data(data_inputs(run, ("training", "validation", "test")))
@@ -440,7 +437,7 @@ def final_evaluation(searched: Searched) -> Evaluation:
             | {f"best_{name}": value for name, value in searched.best.scores.items()}
             | _over_folds(searched.point)
             | {"test_rows": made.measured, "test_rows_seen": made.seen},
-            params={f"best.{name}": value for name, value in searched.winner.varied.items()},
+            params=trial_parameters(searched.winner),
             tags={names.WINNER: searched.winner.key},
         )
         predictions = run.build / "predictions.parquet"
@@ -459,42 +456,64 @@ def _over_folds(point: Point) -> dict[str, float]:
 
 
 def draw_pictures(searched: Searched, evaluation: Evaluation) -> list[Path]:
-    """Learning curves, the confusion matrix or the residuals, and some pictures if it is such."""
-    from pipelines.evaluation import plots, read_predictions
-
+    """What a run is to be looked at by: see `_learning`, `_answers` and `_search_pictures`."""
     run = current()
     with run.screen.step("pictures") as words:
         folder = run.build / "plots"
-        ranked = sorted(searched.plans, key=lambda p: p.trial.point != searched.winner.point)
-        histories = {}
-        for plan in ranked:
-            known = read_result(run.build / "trials" / plan.trial.key)
-            if known is not None and known.history:
-                histories[plan.trial.name] = known.history
-        made = []
-        if searched.winner.recipe.model.library == "keras":
-            made.append(folder / "learning_curves.png")
-            plots.learning_curves(made[-1], histories, run.experiment.document.objective)
-        predictions = read_predictions(evaluation.predictions).unseen()
-        if predictions.classes is None:
-            made.append(folder / "residuals.png")
-            plots.residuals(made[-1], predictions, run.experiment.data.target)
-        else:
-            made.append(folder / "confusion_matrix.png")
-            plots.confusion_matrix(made[-1], predictions)
+        made = [*_learning(run, searched, folder), *_answers(run, evaluation, folder)]
         searched_pictures, why_not = _search_pictures(run, searched, folder)
         made += searched_pictures
-        picture = read_json(run.build / "training" / "statistics.json").get("picture")
-        if picture:
-            from pipelines.evaluation.gallery import gallery
-
-            made.append(folder / "gallery.png")
-            every = read_predictions(evaluation.predictions)
-            gallery(made[-1], evaluation.raw, every, picture)
         for file in made:
             run.tracker.log_file(file, "plots")
-        words.append(", ".join(file.name for file in made))
+        words.append(", ".join(dict.fromkeys(file.stem for file in made)))
         words.append(f"({why_not})" if why_not else "")
+    return made
+
+
+def _learning(run: Session, searched: Searched, folder: Path) -> list[Path]:
+    """Learning curves, the winner's first; none where nothing was learnt by epochs."""
+    from pipelines.evaluation import plots
+
+    objective = run.experiment.document.objective
+    sign = -1 if more_is_better(objective) else 1
+    curves = []
+    for plan in searched.plans:
+        known = read_result(run.build / "trials" / plan.trial.key)
+        if known is not None and known.history and known.loop:
+            after = plan.trial.point != searched.winner.point
+            rank = sign * known.scores.get(objective, sign * math.inf)
+            curves.append((after, rank, plan.trial.name, known.history))
+    if not curves:
+        return []
+    ranked = sorted(curves, key=lambda curve: curve[:3])
+    histories = {name: history for _, _, name, history in ranked}
+    plots.learning_curves(folder / "learning_curves.png", histories, objective)
+    return [folder / "learning_curves.png"]
+
+
+def _answers(run: Session, evaluation: Evaluation, folder: Path) -> list[Path]:
+    """The confusion matrix or the residuals, a gallery, and the feature maps if there are any."""
+    from pipelines.evaluation import plots, read_predictions
+    from pipelines.evaluation.gallery import gallery, table_gallery
+
+    every = read_predictions(evaluation.predictions)
+    predictions, target = every.unseen(), run.experiment.data.target
+    if predictions.classes is None:
+        made = [folder / "residuals.png"]
+        plots.residuals(made[0], predictions, target)
+    else:
+        made = [folder / "confusion_matrix.png"]
+        plots.confusion_matrix(made[0], predictions)
+    made.append(folder / "gallery.png")
+    picture = read_json(run.build / "training" / "statistics.json").get("picture")
+    if picture:
+        gallery(made[-1], evaluation.raw, every, picture)
+    else:
+        table_gallery(made[-1], evaluation.raw, every, target)
+        made.append(folder / "gallery.csv")
+    if evaluation.maps is not None:
+        made.append(folder / "feature_maps.png")
+        plots.feature_maps(made[-1], evaluation.maps)
     return made
 
 

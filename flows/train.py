@@ -219,7 +219,7 @@ def _session(experiment: str, parameters: dict[str, Any] | None, force: bool) ->
 def _tracker(run: Session) -> Tracker:
     part = partial(run.screen.part, "tracking")
     with part():
-        return Tracker(run.project, run.experiment.name, part)
+        return Tracker(run.project, run.experiment.name, part, run.overridden)
 
 
 def _outcome(registered: Registered) -> Outcome:
@@ -236,7 +236,7 @@ def _outcome(registered: Registered) -> Outcome:
 def _publish(run: Session, searched: Searched, evaluation: Evaluation, outcome: Outcome) -> None:
     """The report and the table of trials, on the flow run and in MLflow."""
     times = run.screen.parts()
-    run.tracker.log(metrics={f"time/{name}": seconds for name, seconds in times.items()})
+    run.tracker.log(metrics={f"system/time_{name}": seconds for name, seconds in times.items()})
     text = report.markdown(searched, evaluation, outcome, run.warnings, times)
     file = run.build / "report.md"
     file.write_text(text, encoding="utf-8")

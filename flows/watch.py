@@ -98,7 +98,7 @@ class _Record(threading.Thread):
         )
         self._open: dict[str, TrialRun] = {}
         self._failed: BaseException | None = None
-        self._told = -1
+        self._told = 0
         self._next = time.monotonic() + EVERY
         self._boards: dict[str, Board] = {}
 
@@ -139,7 +139,7 @@ class _Record(threading.Thread):
             self._open[trial.key] = self._run.tracker.trial(
                 trial.key,
                 trial.name,
-                _parameters(trial),
+                trial_parameters(trial),
                 trial.parts,
                 self._inputs(trial.fold),
                 recipe_record(trial.recipe),
@@ -172,10 +172,10 @@ class _Record(threading.Thread):
         if progress.done == self._told:
             return
         self._told = progress.done
-        metrics = {"trials_done": float(progress.done)}
-        if progress.best is not None:
+        metrics = {}
+        if progress.best is not None:  # first: the metric that MLflow's comparison begins with
             metrics[f"best_{progress.objective}"] = progress.best
-        self._run.tracker.log(metrics=metrics)
+        self._run.tracker.log(metrics=metrics | {"trials_done": float(progress.done)})
 
 
 def trial_line(name: str, result: TrialResult, objective: str) -> str:
@@ -190,7 +190,8 @@ def trial_line(name: str, result: TrialResult, objective: str) -> str:
     return f"{name:30s} {score:21s} {epochs}{result.seconds:5.1f} s{slow}{note}"
 
 
-def _parameters(trial: Trial) -> dict[str, Any]:
+def trial_parameters(trial: Trial) -> dict[str, Any]:
+    """What MLflow shows of a trial, and of a run whose winner it is: the same names for all."""
     training, model = trial.recipe.training, trial.recipe.model
     if model.library == "sklearn":
         how: dict[str, Any] = {"model.sklearn": model.estimator[0]}
@@ -207,5 +208,5 @@ def _parameters(trial: Trial) -> dict[str, Any]:
         **how,
         "training.threads": trial.threads,
         "features.scale": trial.recipe.features.scale,
-        "seed": training.seed,
+        "training.seed": training.seed,
     }

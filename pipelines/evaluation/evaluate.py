@@ -37,6 +37,7 @@ class Evaluation:
         predictions: Parquet, a row each.
         raw: Parquet, the test rows as they came in, in the order of the predictions.
         scored: whether the test rows were read now, and not in an earlier run.
+        maps: `.npz` of the first layers' feature maps; None where there are none.
     """
 
     metrics: tuple[Metric, ...]
@@ -47,6 +48,7 @@ class Evaluation:
     raw: Path
     scored: bool
     seen: int = 0
+    maps: Path | None = None
 
     @property
     def measured(self) -> int:
@@ -75,7 +77,8 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
     test = build / "test"
     weights = folder / "weights.npz"
     of = file_digest(weights)[:12]  # a trial with a longer budget ends with other weights
-    stored = folder / f"predictions-{of}-{_digest(test)}.parquet"
+    rows = _digest(test)
+    stored, maps = folder / f"predictions-{of}-{rows}.parquet", folder / f"maps-{of}-{rows}.npz"
     model = folder / f"model-{of}{Path(MODEL_FILES[trial.recipe.model.library]).suffix}"
     statistics = json.loads((build / "training" / "statistics.json").read_text(encoding="utf-8"))
     scored = not (stored.is_file() and model.is_file())
@@ -90,6 +93,7 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
                 project.experiments,
                 test / "x.npy",
                 outputs,
+                maps if statistics.get("picture") else None,
             ),
             trial.threads,
         )
@@ -117,6 +121,7 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
         predictions=stored,
         raw=test / "rows.parquet",
         scored=scored,
+        maps=maps if maps.is_file() else None,
     )
 
 

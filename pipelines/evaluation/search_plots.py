@@ -205,8 +205,9 @@ def _number_axis(low: float, high: float, log: bool) -> Axis:
     def at(value: Any) -> float:
         return (scale(value) - down) / apart
 
-    tens = [10.0**n for n in range(math.ceil(down - 1e-9), math.floor(down + apart + 1e-9) + 1)]
-    marks = tens if log and len(tens) > 1 else MaxNLocator(5).tick_values(low, high)
+    powers = range(math.ceil(down - 1e-9), math.floor(down + apart + 1e-9) + 1) if log else ()
+    tens = [10.0**n for n in powers]
+    marks = tens if len(tens) > 1 else MaxNLocator(5).tick_values(low, high)
     inside = [mark for mark in marks if low - 1e-9 * apart <= mark <= high + 1e-9 * apart]
     return at, [(at(mark), f"{mark:.6g}") for mark in inside or [low]]
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.config import ConfigError, EnvironmentFault, Project, nearest
+from pipelines.tracking import TrainedModel, is_local, trained_models
 from pipelines.tracking.runs import client, store_errors, whole
+from pipelines.tracking.tags import DATA
 
 CHAMPION = "champion"
 TRIAL = "gristmill.trial"
@@ -86,6 +88,18 @@ def versions(project: Project, model: str) -> list[Version]:
         for version in listed
     ]
     return sorted(made, key=lambda version: -int(version.number))
+
+
+def trained(project: Project) -> list[TrainedModel]:
+    """All versions of all models that say which data they were trained on, the oldest first."""
+    if is_local(project):
+        return trained_models(project)
+    return [
+        TrainedModel(name, v.number, v.aliases, v.tags[DATA], v.run_id)
+        for name in model_names(project)
+        for v in reversed(versions(project, name))
+        if DATA in v.tags
+    ]
 
 
 def champion(project: Project, model: str) -> Version | None:

@@ -5,6 +5,7 @@ here answers without it where the store is a local one.
 """
 
 from pipelines.tracking.lookup import (
+    EvaluatedRun,
     KnownRun,
     KnownTrial,
     PastTrial,
@@ -12,8 +13,10 @@ from pipelines.tracking.lookup import (
     Tried,
     any_running,
     data_rows,
+    evaluated_runs,
     known_run,
     known_trials,
+    local_artifact,
     past_trials,
     rows_read,
     run_tags,
@@ -21,9 +24,10 @@ from pipelines.tracking.lookup import (
     trained_models,
     tried,
 )
-from pipelines.tracking.store import is_local, local_database, tracking_uri
+from pipelines.tracking.store import is_local, local_database, relocate, tracking_uri
 
 __all__ = [
+    "EvaluatedRun",
     "KnownRun",
     "KnownTrial",
     "PastTrial",
@@ -31,11 +35,14 @@ __all__ = [
     "Tried",
     "any_running",
     "data_rows",
+    "evaluated_runs",
     "is_local",
     "known_run",
     "known_trials",
+    "local_artifact",
     "local_database",
     "past_trials",
+    "relocate",
     "rows_read",
     "run_tags",
     "search_began",

@@ -7,7 +7,9 @@ import math
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from pipelines.config import Project
 from pipelines.tracking.store import is_local, reading
@@ -22,6 +24,7 @@ from pipelines.tracking.tags import (
     ROLES,
     RUN_KEY,
     SEARCH,
+    TEST,
     TRIAL_KEY,
     TRIAL_PARTS,
     TRIAL_RESULT,
@@ -194,18 +197,19 @@ def any_running(project: Project) -> bool:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A registered version and the data that it was trained on, by DVC's hash."""
+    """A registered version, the data that it was trained on, by DVC's hash, and its run."""
 
     model: str
     version: str
     aliases: tuple[str, ...]
     data: str
+    run_id: str
 
 
 def trained_models(project: Project) -> list[TrainedModel]:
     """The registered versions of the local store that say which data they were trained on."""
     query = (
-        "SELECT v.name, v.version, t.value, (SELECT group_concat(alias, ',') FROM "
+        "SELECT v.name, v.version, t.value, v.run_id, (SELECT group_concat(alias, ',') FROM "
         "registered_model_aliases a WHERE a.name = v.name AND a.version = v.version) "
         "FROM model_versions v JOIN model_version_tags t ON t.name = v.name "
         "AND t.version = v.version WHERE t.key = ? AND v.current_stage != 'Deleted_Internal' "
@@ -213,10 +217,66 @@ def trained_models(project: Project) -> list[TrainedModel]:
     )
     return [
         TrainedModel(
-            model, str(version), tuple(sorted(filter(None, (aliases or "").split(",")))), data
+            model, str(version), tuple(sorted(filter(None, (aliases or "").split(",")))), data, run
         )
-        for model, version, data, aliases in _asked(project, query, DATA)
+        for model, version, data, run, aliases in _asked(project, query, DATA)
     ]
+
+
+@dataclass(frozen=True)
+class EvaluatedRun:
+    """A run whose winner has answered the test rows.
+
+    Attributes:
+        experiment: of which it is a run.
+        metrics: names of the test metrics.
+        version: that it made or came to again; empty where it came to none.
+    """
+
+    run_id: str
+    experiment: str
+    metrics: tuple[str, ...]
+    version: str
+
+
+def evaluated_runs(project: Project) -> list[EvaluatedRun]:
+    """The runs of any store that came to test metrics, the newest first."""
+    found: list[tuple[str, str, Collection[str], str]]
+    if is_local(project):
+        query = (
+            "SELECT r.run_uuid, e.value, group_concat(m.key, ','), v.value FROM runs r "
+            "JOIN tags e ON e.run_uuid = r.run_uuid AND e.key = ? "
+            "JOIN latest_metrics m ON m.run_uuid = r.run_uuid AND instr(m.key, ?) = 1 "
+            "LEFT JOIN tags v ON v.run_uuid = r.run_uuid AND v.key = ? "
+            "WHERE r.lifecycle_stage = 'active' GROUP BY r.run_uuid ORDER BY r.start_time DESC"
+        )
+        listed = _asked(project, query, EXPERIMENT, TEST, VERSION)
+        found = [(run, name, keys.split(","), version) for run, name, keys, version in listed]
+    else:
+        from pipelines.tracking.stored import stored_runs
+
+        found = [
+            (run.run_id, run.experiment, run.metrics.keys(), run.tags.get(VERSION, ""))
+            for run in stored_runs(project, "run")
+        ]
+    return [
+        EvaluatedRun(
+            run_id, experiment, tuple(key.removeprefix(TEST) for key in keys), version or ""
+        )
+        for run_id, experiment, keys, version in found
+        if any(key.startswith(TEST) for key in keys)
+    ]
+
+
+def local_artifact(project: Project, run_id: str, name: str) -> Path | None:
+    """The file of an artifact in the local store; None where it is not there or in another store.
+
+    Run `relocate` first where the project may have been moved.
+    """
+    rows = _asked(project, "SELECT artifact_uri FROM runs WHERE run_uuid = ?", run_id)
+    parts = [urlsplit(uri) for (uri,) in rows if is_local(project)]
+    files = [Path(unquote(part.path)) / name for part in parts if part.scheme in ("", "file")]
+    return next((file for file in files if file.is_file()), None)
 
 
 def data_rows(project: Project, folder: str, experiments: Collection[str]) -> dict[str, int]:

@@ -108,6 +108,7 @@ class Tracker:
         project: whose store it is in.
         experiment: of which it is a run.
         part: a context that takes the time of each call.
+        about: what tells this run from others, for its name.
     """
 
     def __init__(
@@ -115,8 +116,10 @@ class Tracker:
         project: Project,
         experiment: str,
         part: Callable[[], AbstractContextManager[object]] = nullcontext,
+        about: str = "",
     ) -> None:
         self._project, self._experiment, self._part = project, experiment, part
+        self._about = about
         self._client = client(project)
         self._experiment_id = _experiment_id(project, experiment)
         self._open: list[str] = []
@@ -137,7 +140,7 @@ class Tracker:
         mend_dead_runs(self._project)
         mlflow.set_experiment(experiment_id=self._experiment_id)
         run = mlflow.start_run(
-            run_name=time.strftime("%Y-%m-%d %H:%M:%S"),
+            run_name=" ".join(filter(None, (time.strftime("%Y-%m-%d %H:%M:%S"), self._about))),
             tags={names.EXPERIMENT: self._experiment, names.KIND: "run", **process_tags()},
         )
         self.run_id = run.info.run_id
@@ -338,6 +341,8 @@ class TrialRun:
         from mlflow.entities import Metric, Param, RunTag
 
         self._open()
+        # MLflow's comparison begins with the metric that came first: one of the validation rows
+        metrics = sorted(metrics, key=lambda one: (not one[0].startswith("val_"), one[0]))
         for start in range(0, max(len(metrics), 1), BATCH):
             self._tracker._client.log_batch(
                 self.run_id,

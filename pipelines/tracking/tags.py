@@ -1,4 +1,4 @@
-"""The tags by which runs in the store are found again."""
+"""The names by which runs in the store, and what they came to, are found again."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ SEARCH = "gristmill.search"
 """Of a run: what an adaptive search proposes depends on this."""
 SELECTION = "gristmill.selection"
 """Of a run: that its best validation scores are optimistic."""
+TRIALS, POINTS = "search.trials", "search.points"
+"""Of a run: how many trials its search took, and of how many points they were."""
+OVERRIDES = "gristmill.overrides"
+"""Of a run: the parameters that stood on the command line."""
 NOT_REPEATABLE = "gristmill.not_repeatable"
 """Of a run: what of its search may come out differently another time."""
 RECIPE = "gristmill.recipe"
@@ -30,6 +34,9 @@ DIFF = "gristmill.git.diff"
 WINNER = "gristmill.winner"
 DATA = "gristmill.data"
 """Of a registered version: DVC's hash of the data set that it was trained on."""
+
+TEST = "test_"
+"""How the metrics on the test rows begin."""
 
 ROLES = ("training", "validation", "test")
 """What a run's data sets are called after the data set's own name."""

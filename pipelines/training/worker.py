@@ -41,7 +41,8 @@ class Train:
 class Export:
     """Write the trained model as a file, and its outputs for the rows of an array.
 
-    The file is a `.keras` one; of an estimator it is the weights' own, `.npz`.
+    The file is a `.keras` one; of an estimator it is the weights' own, `.npz`. Where `maps` is
+    given, the feature maps of the first row go there, if the model makes such.
     """
 
     recipe: Recipe
@@ -51,6 +52,7 @@ class Export:
     modules: Path
     rows: Path | None = None
     outputs: Path | None = None
+    maps: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -242,6 +244,13 @@ class Bench:
         outputs = predict(tf.function(model, autograph=False), rows, scaling)
         with writing(request.outputs) as aside, aside.open("wb") as file:
             np.save(file, outputs)
+        if request.maps is not None and len(rows):
+            from pipelines.training.feature_maps import write_maps
+
+            picture = np.asarray(rows[:1], dtype=np.float32)
+            if scaling:
+                picture = (picture - scaling[0]) * scaling[1]
+            write_maps(request.maps, model, picture)
 
 
 def _export_arrays(request: Export, threads: int) -> None:

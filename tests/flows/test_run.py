@@ -250,7 +250,9 @@ def test_a_candidate_that_is_not_better_is_held(tiny: Project, gristmill: Run) -
 
 
 def test_the_time_of_a_run_is_told_by_part_and_sums_to_the_wall_clock(finished: Project) -> None:
-    query = "SELECT substr(key, 6), value FROM metrics WHERE run_uuid = ? AND key LIKE 'time/%'"
+    query = (
+        "SELECT substr(key, 13), value FROM metrics WHERE run_uuid = ? AND key LIKE 'system/time_%'"
+    )
     parts = dict(mlflow(finished, query, parent(finished)))
     assert parts.keys() >= {"start", "tracing", "training", "waiting", "tracking", "rest"}
     assert parts.keys() >= STEPS - {"snapshot"}

@@ -13,13 +13,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tiny import DIGEST, make_data, make_project, write_experiment
 
 import flows
 import pipelines
-from pipelines.config import DataInvalid, EnvironmentFault, Experiment, Project
+from pipelines.config import DataInvalid, EnvironmentFault, Experiment, Pictures, Project
 from pipelines.evaluation import evaluate, read_predictions, score
+from pipelines.ingestion.readers.pictures import picture_field
+from pipelines.preparation import scale
+from pipelines.preparation.split import TEST, TRAINING, VALIDATION
 from pipelines.training import Pool, Trial, TrialResult, run_search, trials
 from pipelines.training.worker import Train
 from tests.conftest import clean_environment
@@ -112,6 +117,57 @@ class Breaks(keras.layers.Layer):
 def build(shape, outputs):
     return keras.Sequential([keras.Input(shape), Breaks(), keras.layers.Dense(outputs)])
 """
+
+
+def write_pictures(project: Project) -> None:
+    """What the data stages leave of thirty pictures of 6 × 5 pixels."""
+    form = Pictures(height=6, width=5, channels=1)
+    rng = np.random.default_rng(0)
+    fields = [picture_field(form), pa.field("kind", pa.string())]
+    columns = [
+        pa.array([rng.bytes(30) for _ in range(30)], pa.binary(30)),
+        pa.array(["cat", "dog"] * 15),
+    ]
+    build = project.build("tiny")
+    build.mkdir(parents=True)
+    pq.write_table(pa.table(columns, schema=pa.schema(fields)), build / "table.parquet")
+    role = np.repeat(np.array([TRAINING, VALIDATION, TEST], np.int8), 10)
+    roles = pa.table({"role": role, "identity": np.arange(30, dtype=np.uint64)})
+    pq.write_table(roles, build / "roles.parquet")
+    scale(project, "tiny")
+
+
+@pytest.mark.parametrize("kind", ["Conv2D", "Flatten"])
+def test_of_pictures_the_feature_maps_are_kept_with_the_predictions(
+    home: Project, pool: Pool, kind: str
+) -> None:
+    layers: list[Any] = [{"Conv2D": {"filters": 4, "kernel_size": 3}}] * (kind == "Conv2D")
+    changes: dict[str, Any] = {
+        "features": {"scale": "minmax"},
+        "parameters": None,
+        "model": {"layers": [*layers, {"Flatten": {}}]},
+        "training": {"optimizer": {"SGD": {"learning_rate": 0.1}}},
+    }
+    write_experiment(home, **changes)
+    write_pictures(home)
+    experiment, trial = trained(home, pool, **changes)
+    first = evaluate(home, experiment, trial, pool)
+    again = evaluate(home, experiment, trial, pool)
+    assert again.maps == first.maps
+    assert not again.scored
+    if kind == "Flatten":
+        assert first.maps is None
+        return
+    assert first.maps is not None
+    with np.load(first.maps, allow_pickle=False) as saved:
+        shapes = {name: saved[name].shape for name in saved.files}
+        picture = saved[saved.files[0]]
+    row = pq.read_table(first.raw)["picture"][0].as_py()
+    np.testing.assert_allclose(picture.ravel() * 255, [*row], rtol=1e-5)
+    assert shapes == {
+        "the picture, as the network takes it": (6, 5, 1),
+        "1: Conv2D, 4 × 3, 4 maps": (4, 3, 4),
+    }
 
 
 def test_outputs_that_are_no_numbers_are_refused_and_not_stored(home: Project, pool: Pool) -> None:
@@ -238,8 +294,6 @@ def test_scaling_depends_on_training_rows_alone(home: Project) -> None:
     frame, roles = (pd.read_parquet(build / n) for n in ("table.parquet", "roles.parquet"))
     frame.loc[roles["role"] != 2, "width"] *= 100
     frame.to_parquet(build / "table.parquet", index=False)
-    from pipelines.preparation import scale
-
     scale(home, "tiny")
     assert (build / "training" / "statistics.json").read_text() == before
 
@@ -289,4 +343,5 @@ def test_no_code_but_the_last_steps_names_the_folder_of_the_test_rows() -> None:
         "pipelines/evaluation/evaluate.py",
         "pipelines/registry/candidate.py",
         "pipelines/registry/package.py",
+        "flows/compare.py",  # rows that all models have answered already, to show them
     }

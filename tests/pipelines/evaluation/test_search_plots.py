@@ -61,6 +61,12 @@ def test_parallel_coordinates_are_a_picture_that_grows_with_the_parameters(
     assert picture.std() > 0.02
 
 
+def test_losses_in_the_thousands_are_drawn(tmp_path: Path) -> None:
+    points = [Scored(point.values, 3000.0 + i) for i, point in enumerate(scored(4))]
+    parallel_coordinates(tmp_path / "p.png", points, SPACE, "val_loss", more=False)
+    assert matplotlib.image.imread(tmp_path / "p.png").std() > 0.02
+
+
 def test_importance_names_what_the_objective_follows(tmp_path: Path) -> None:
     found = importance_of(scored(60), SPACE)
     assert isinstance(found, Importance)
