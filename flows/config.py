@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import sys
 
-from pipelines.config import Document, Experiment, Project, writing
+from pipelines.config import FITTING, Document, Experiment, Project, writing
 
 
 def show(experiment: Experiment) -> None:
     """The file with defaults filled in and `$name` replaced, as YAML."""
     from ruamel.yaml import YAML
 
-    content = json.loads(experiment.document.model_dump_json(by_alias=True))
+    document = experiment.document
+    content = json.loads(document.model_dump_json(by_alias=True))
+    if document.model.library == "sklearn":  # so that what is shown can be read again
+        content["model"] = {"sklearn": content["model"]["sklearn"]}
+        content["training"] = {key: content["training"][key] for key in FITTING}
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None
     yaml.allow_unicode = True

@@ -33,15 +33,15 @@ def show(
     screen: Screen, searched: Searched, evaluation: Evaluation, registered: Registered
 ) -> None:
     """The table that ends a run."""
-    objective = _objective(searched)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading in ("trial", objective, "epochs", "seconds", ""):
+    rows = trial_rows(searched)
+    for heading in rows[0]:
         table.add_column(heading, justify="left" if heading in ("trial", "") else "right")
-    for row in trial_rows(searched)[:MOST_TRIALS]:
+    for row in rows[:MOST_TRIALS]:
         table.add_row(*(str(value) for value in row.values()))
     hidden = len(searched.points) - MOST_TRIALS
     if hidden > 0:
-        table.add_row(f"… {hidden} more", "", "", "", "")
+        table.add_row(f"… {hidden} more")
     screen.say("")
     screen.console.print(table)
     for line in [*fold_lines(searched), OPTIMISTIC]:
@@ -75,6 +75,7 @@ def trial_rows(searched: Searched) -> list[dict[str, Any]]:
     known = {plan.trial.point for plan in searched.plans}
     known -= {plan.trial.point for plan in searched.plans if not plan.known}
     sign = -1 if more_is_better(objective) else 1
+    epochs = _document().model.library == "keras"
 
     def order(point: Point) -> tuple[bool, bool, int, float]:
         finished = point.result.status == "finished"
@@ -87,7 +88,7 @@ def trial_rows(searched: Searched) -> list[dict[str, Any]]:
         {
             "trial": point.trial.point,
             objective: point.shown(objective),
-            "epochs": point.result.epochs,
+            **({"epochs": point.result.epochs} if epochs else {}),
             "seconds": f"{point.result.seconds:.1f}",
             "": "winner"
             if point.trial.point == searched.point.trial.point
@@ -106,10 +107,9 @@ def fold_lines(searched: Searched) -> list[str]:
         over = [f"{folds} folds"] * bool(folds) + [f"{repeats} seeds"] * (repeats > 1)
         lines.append(f"Scores are means over {' and '.join(over)} ± their deviation.")
     if folds:
-        lines.append(
-            "The winner was then trained on the rows of all folds for "
-            f"{searched.winner.epochs} epochs, the median of their best."
-        )
+        long = f" for {searched.winner.epochs} epochs, the median of their best"
+        long = long if document.model.library == "keras" else ""
+        lines.append(f"The winner was then trained on the rows of all folds{long}.")
     elif repeats > 1:
         lines.append("The winner's weights are those of the file's own seed, the first repeat.")
     if searched.cut:

@@ -106,7 +106,8 @@ def reproduce(text: str) -> int:
             words.append(f"on {origin.record['threads']} thread(s)")
         with screen.step("compare") as words:
             package = fetch_package(project, version, aside / "package")
-            found = compare_weights(package / "model.keras", Path(answer["model"]))
+            model = Path(answer["model"])
+            found = compare_weights(package / model.name, model)
             words.append(f"{found.values:,} values")
     differences = [*data, *code, *_in_training(origin, answer["parts"], libraries, bool(data))]
     differences.sort(key=lambda line: ORDER.index(line.partition(":")[0]))

@@ -12,7 +12,16 @@ from pipelines.config import Project, read_json, write_json
 from pipelines.ingestion.table import ingest
 from pipelines.ingestion.versions import hash_of
 from pipelines.preparation import scale, split
-from pipelines.training import Epoch, Export, Pool, Train, read_recipe, read_result, surroundings
+from pipelines.training import (
+    MODEL_FILES,
+    Epoch,
+    Export,
+    Pool,
+    Train,
+    read_recipe,
+    read_result,
+    surroundings,
+)
 
 
 def retrain(record: Path, answer: Path) -> None:
@@ -27,15 +36,14 @@ def retrain(record: Path, answer: Path) -> None:
     name, recipe = about["experiment"], read_recipe(about["recipe"])
     build = project.build(name)
     folder = build / "trials" / about["key"]
-    pool = Pool(build / "workers.log")
+    pool = Pool(build / "workers.log", recipe.model.library)
     try:
         pool.warm_up()
         gc.disable()
         for stage in (ingest, split, scale):
             stage(project, name)
-        parts = surroundings(
-            project.experiments, recipe.model.builder, hash_of(project, build / "training")
-        )
+        digest = hash_of(project, build / "training")
+        parts = surroundings(project.experiments, recipe.model, digest)
         rows, weights, threads = build / about["arrays"], folder / "weights.npz", about["threads"]
         asked = iter([Train(about["key"], recipe, rows, folder, project.experiments)])
         error = ""
@@ -43,7 +51,7 @@ def retrain(record: Path, answer: Path) -> None:
             if not isinstance(message, Epoch):
                 error = str(message.error or "")
         result = read_result(folder)
-        model = folder / "model.keras"
+        model = folder / MODEL_FILES[recipe.model.library]
         if not error and result is not None and result.status == "finished":
             pool.export(Export(recipe, rows, weights, model, project.experiments), threads)
         else:

@@ -46,12 +46,13 @@ class Session:
     rehearsal: Rehearsal = field(init=False)
 
     def __post_init__(self) -> None:
-        self.pool = Pool(self.project.root / "build" / "workers.log")
+        library = self.experiment.document.model.library
+        self.pool = Pool(self.project.root / "build" / "workers.log", library)
         self.trainer = self.pool
         if self.on != LOCAL:
             place = address_of(self.on)
             self.trainer = RayPool(place, self.project.experiments, self._warn)
-        self.rehearsal = Rehearsal(self.project)
+        self.rehearsal = Rehearsal(self.project, library)
 
     @property
     def build(self) -> Path:

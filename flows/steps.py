@@ -258,7 +258,9 @@ def _refit(run: Session, plan: TrialPlan) -> TrialResult:
         if run.force:
             _forget(run, plan.trial)
         (result,) = _train(run, fed([plan.trial]), plan.trial.threads, 1, lambda *_: None)
-        words.append(f"on the rows of all folds, for {plan.trial.epochs} epochs")
+        words.append("on the rows of all folds")
+        if plan.trial.recipe.model.library == "keras":
+            words.append(f"for {plan.trial.epochs} epochs")
     return choose([result], "loss")
 
 
@@ -325,7 +327,10 @@ def describe_run(run: Session, digests: Mapping[str, str], asked: Search) -> Non
         **{f"dvc.{path}": digest for path, digest in digests.items()},
         **{
             f"version.{name}": first.parts[name]
-            for name in ("python", "keras", "numpy", "tensorflow", "tensorflow-cpu")
+            for name in (
+                *("python", "keras", "numpy", "tensorflow", "tensorflow-cpu"),
+                *("scikit-learn", "scipy"),
+            )
             if name in first.parts
         },
     }
@@ -466,15 +471,17 @@ def draw_pictures(searched: Searched, evaluation: Evaluation) -> list[Path]:
             known = read_result(run.build / "trials" / plan.trial.key)
             if known is not None and known.history:
                 histories[plan.trial.name] = known.history
-        made = [folder / "learning_curves.png"]
-        plots.learning_curves(made[0], histories, run.experiment.document.objective)
+        made = []
+        if searched.winner.recipe.model.library == "keras":
+            made.append(folder / "learning_curves.png")
+            plots.learning_curves(made[-1], histories, run.experiment.document.objective)
         predictions = read_predictions(evaluation.predictions).unseen()
         if predictions.classes is None:
             made.append(folder / "residuals.png")
-            plots.residuals(made[1], predictions, run.experiment.data.target)
+            plots.residuals(made[-1], predictions, run.experiment.data.target)
         else:
             made.append(folder / "confusion_matrix.png")
-            plots.confusion_matrix(made[1], predictions)
+            plots.confusion_matrix(made[-1], predictions)
         searched_pictures, why_not = _search_pictures(run, searched, folder)
         made += searched_pictures
         picture = read_json(run.build / "training" / "statistics.json").get("picture")

@@ -179,24 +179,32 @@ class _Record(threading.Thread):
 
 
 def trial_line(name: str, result: TrialResult, objective: str) -> str:
-    """What a trial came to, in words: its error, or score, epochs and seconds, and why it was
-    trained by Keras's `fit` if it was."""
+    """What a trial came to, in words: its error, or score, epochs and seconds, why it was trained
+    by Keras's `fit` if it was, and a word on it."""
     if result.status == "failed":
         return f"{name:30s} failed: {result.error}"[:200]
     score = score_words(result.scores, objective)
-    slow = "" if result.loop == "fused" else f"  by {result.loop}"
-    return f"{name:30s} {score:21s} {result.epochs:3d} epochs {result.seconds:5.1f} s{slow}"
+    epochs = f"{result.epochs:3d} epochs " if result.loop else ""
+    slow = f"  by {result.loop}" if result.loop.startswith("fit") else ""
+    note = f"  {result.note}" if result.note else ""
+    return f"{name:30s} {score:21s} {epochs}{result.seconds:5.1f} s{slow}{note}"
 
 
 def _parameters(trial: Trial) -> dict[str, Any]:
-    training = trial.recipe.training
-    ((optimizer, _),) = training.optimizer.items()
+    training, model = trial.recipe.training, trial.recipe.model
+    if model.library == "sklearn":
+        how: dict[str, Any] = {"model.sklearn": model.estimator[0]}
+    else:
+        ((optimizer, _),) = training.optimizer.items()
+        how = {
+            "training.optimizer": optimizer,
+            "training.batch_size": training.batch_size,
+            "training.epochs": training.epochs,
+            "training.loss": training.loss or "by the task",
+        }
     return {
         **trial.recipe.parameters,
-        "training.optimizer": optimizer,
-        "training.batch_size": training.batch_size,
-        "training.epochs": training.epochs,
-        "training.loss": training.loss or "by the task",
+        **how,
         "training.threads": trial.threads,
         "features.scale": trial.recipe.features.scale,
         "seed": training.seed,

@@ -9,6 +9,7 @@ from pipelines.config.errors import (
     InputError,
     Problem,
 )
+from pipelines.config.estimators import ESTIMATORS, FITTING
 from pipelines.config.experiment import (
     Experiment,
     Recipe,
@@ -48,6 +49,8 @@ from pipelines.config.source_kinds import FORMS, SOURCES, SourceKind, holds_pass
 
 __all__ = [
     "CLASSIFICATION_METRICS",
+    "ESTIMATORS",
+    "FITTING",
     "FORMS",
     "REGRESSION_METRICS",
     "SOURCES",

@@ -15,14 +15,11 @@ from pydantic import ValidationError
 from pipelines.config.errors import ConfigError, Problem
 from pipelines.config.names import nearest
 from pipelines.config.project import Project
-from pipelines.config.search import Distribution
+from pipelines.config.search import BUDGETED, Distribution
 from pipelines.config.secrets import redact
 from pipelines.config.section import Scalar, Section
 from pipelines.config.sections import Data, Document, Features, Model, Training
 from pipelines.config.yaml_file import read_yaml
-
-BUDGETED = ("halving", "hyperband")
-"""Strategies that decide themselves for how many epochs a trial runs."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +81,14 @@ class Experiment:
             ConfigError: a value of the grid does not fit where `$name` stands.
         """
         document = _check(self.name, self.raw, point)
+        training = document.training
+        if document.model.sklearn is not None:  # which is trained in one go
+            training = training.model_copy(update={"epochs": 1})
         return Recipe(
             parameters=dict(sorted(document.parameters.items())),
             features=document.features,
             model=document.model,
-            training=document.training,
+            training=training,
             task=document.data.task,
             fit_metrics=document.fit_metrics,
         )

@@ -156,6 +156,9 @@ else:
 ADAPTIVE = ("bayesian", "halving", "hyperband")
 """Strategies whose later trials depend on what the earlier ones came to."""
 
+BUDGETED = ("halving", "hyperband")
+"""Strategies that decide themselves for how many epochs a trial runs."""
+
 BELONGS = {
     "seed": ("random", *ADAPTIVE),
     "space": ("random", *ADAPTIVE),

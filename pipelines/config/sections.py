@@ -13,6 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pipelines.config.conditions import read_condition
+from pipelines.config.estimators import (
+    ESTIMATORS,
+    FITTING,
+    TYPICAL,
+    arguments_of,
+    check_estimator,
+    tells_probabilities,
+)
 from pipelines.config.names import (
     CLASSIFICATION_METRICS,
     REGRESSION_METRICS,
@@ -21,7 +29,7 @@ from pipelines.config.names import (
     log_name,
     nearest,
 )
-from pipelines.config.search import Search
+from pipelines.config.search import BUDGETED, Search
 from pipelines.config.section import Scalar, Section, Span
 from pipelines.config.source_kinds import FORMS, holds_password, source_kind
 
@@ -339,22 +347,34 @@ class Features(Section):
     )
 
 
-def _keras_kind(kind: str, entry: Any) -> dict[str, Arguments]:
+def _named(entry: Any) -> tuple[str, Arguments]:
+    """`Name`, or `{Name: {argument: value}}`."""
     if isinstance(entry, str):
         entry = {entry: {}}
     if not isinstance(entry, Mapping) or len(entry) != 1:
         raise ValueError(f"must be a name or one {{Name: {{arguments}}}}, found {entry!r}")
     name, arguments = next(iter(entry.items()))
+    if arguments is not None and not isinstance(arguments, Mapping):
+        raise ValueError(f"the arguments of {name} must be a mapping, found {arguments!r}")
+    return str(name), dict(arguments or {})
+
+
+def _keras_kind(kind: str, entry: Any) -> dict[str, Arguments]:
+    name, arguments = _named(entry)
     known = keras_classes(kind)
     if name not in known:
-        near = nearest(str(name), known)
+        near = nearest(name, known)
         raise ValueError(
             f"keras.{kind.replace('/', '.')} has no {name!r}"
             + (f"; did you mean {near}?" if near else "")
         )
-    if arguments is not None and not isinstance(arguments, Mapping):
-        raise ValueError(f"the arguments of {name} must be a mapping, found {arguments!r}")
-    return {name: dict(arguments or {})}
+    return {name: arguments}
+
+
+def _sklearn_kind(entry: Any) -> dict[str, Arguments]:
+    name, arguments = _named(entry)
+    check_estimator(name, arguments)
+    return {name: arguments}
 
 
 def _keras_entry(kind: str) -> Any:
@@ -366,24 +386,44 @@ def _keras_entry(kind: str) -> Any:
 if TYPE_CHECKING:
     Layer = dict[str, Arguments]
     Optimizer = dict[str, Arguments]
+    Estimator = dict[str, Arguments]
 else:
     Layer = _keras_entry("layers")
     Optimizer = _keras_entry("optimizers")
+    Estimator = Annotated[
+        dict[str, Arguments],
+        BeforeValidator(_sklearn_kind, json_schema_input_type=str | dict[str, Arguments | None]),
+    ]
 
 
 class Model(Section):
-    """The hidden layers, or a builder in Python; input and output follow from data and task."""
+    """Hidden layers, a builder in Python, or an estimator; the rest follows from data and task."""
 
     layers: tuple[Layer, ...] | None = None
     input: dict[str, Arguments] | None = None
     output: tuple[Layer, ...] | None = Field(None, description="replaces the output layer")
     builder: str | None = Field(None, description="my_models:build is experiments/my_models.py")
     arguments: Arguments = Field({}, description="keyword arguments for the builder")
+    sklearn: Estimator | None = Field(
+        None,
+        description="a classifier or regressor of scikit-learn: its name, or {Name: {argument: …}}",
+    )
+
+    @property
+    def library(self) -> Literal["keras", "sklearn"]:
+        """What trains it."""
+        return "keras" if self.sklearn is None else "sklearn"
+
+    @property
+    def estimator(self) -> tuple[str, Arguments]:
+        """The estimator's name and arguments, where there is one."""
+        return next(iter((self.sklearn or {}).items()))
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if (self.layers is None) == (self.builder is None):
-            raise ValueError("needs either layers or a builder, and not both")
+        ways = (self.layers, self.builder, self.sklearn)
+        if sum(way is not None for way in ways) != 1:
+            raise ValueError("needs one of layers, builder and sklearn, and only one")
         if self.builder is not None:
             if not re.fullmatch(r"[A-Za-z_]\w*:[A-Za-z_]\w*", self.builder):
                 raise ValueError("builder must look like my_models:build")
@@ -391,6 +431,8 @@ class Model(Section):
                 raise ValueError("input and output stand beside layers; a builder makes its own")
         elif self.arguments:
             raise ValueError("arguments are for a builder")
+        if self.sklearn is not None and (self.input, self.output) != (None, None):
+            raise ValueError("input and output stand beside layers, and not beside sklearn")
         return self
 
 
@@ -624,12 +666,14 @@ class Document(Section):
                 f"search.min_epochs: {self.search.min_epochs} is above training.epochs, "
                 f"{self.training.epochs}, which is the largest budget"
             )
-        watched = {"loss", *self.fit_metrics}
+        if self.model.sklearn is not None:
+            self._estimator_fits(*self.model.estimator)
+        watched = {"loss", *self.fit_metrics} if self.has_loss else {*self.fit_metrics}
         stop, plateau = self.training.early_stopping, self.training.reduce_lr_on_plateau
         for where, name in (
             ("search.objective", self.objective),
-            ("training.early_stopping.monitor", stop.monitor if stop else "val_loss"),
-            ("training.reduce_lr_on_plateau.monitor", plateau.monitor if plateau else "val_loss"),
+            *([("training.early_stopping.monitor", stop.monitor)] if stop else []),
+            *([("training.reduce_lr_on_plateau.monitor", plateau.monitor)] if plateau else []),
         ):
             if name.removeprefix("val_") not in watched:
                 choices = [f"val_{metric}" for metric in sorted(watched)]
@@ -640,9 +684,41 @@ class Document(Section):
                 )
         return self
 
+    def _estimator_fits(self, name: str, arguments: Arguments) -> None:
+        task, _ = ESTIMATORS[name]
+        if task != self.data.task:
+            which = sorted(n for n, (of, _) in ESTIMATORS.items() if of == self.data.task)
+            raise ValueError(
+                f"model.sklearn: {name} is for {task}, and data.task is {self.data.task}, "
+                f"for which there are {', '.join(which)}"
+            )
+        others = sorted(self.training.model_fields_set - set(FITTING))
+        if others:
+            raise ValueError(
+                f"training: leave {', '.join(others)} out, which {'are' if others[1:] else 'is'} "
+                f"for Keras; {name} has arguments of its own under model.sklearn, such as "
+                + ", ".join(a for a in arguments_of(name) if a in TYPICAL)
+            )
+        if self.search.strategy in BUDGETED:
+            raise ValueError(
+                f"search.strategy: {self.search.strategy} trains for a few epochs first, and "
+                f"{name} has none; take grid, random or bayesian"
+            )
+        if self.training.class_weight and "sample_weight" not in arguments_of(name, "fit"):
+            raise ValueError(f"training.class_weight: {name} cannot weight its training rows")
+        if not self.has_loss:
+            gate = (*self.gate.require, self.gate.champion.metric)
+            for metric in {"log_loss", "brier"} & {*(self.evaluation.metrics or ()), *gate}:
+                raise ValueError(f"{metric} is of probabilities, and {name} tells none")
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether there is a loss: not of an estimator that tells classes alone."""
+        return self.model.sklearn is None or tells_probabilities(*self.model.estimator)
+
     @property
     def fit_metrics(self) -> tuple[str, ...]:
-        """The metrics that Keras computes each epoch, besides the loss."""
+        """The metrics of training and validation rows, besides the loss."""
         if self.training.metrics is not None:
             return self.training.metrics
         classes = self.data.task == "classification"
@@ -660,10 +736,8 @@ class Document(Section):
         named = (*(self.evaluation.metrics or ()), *self.gate.require)
         if not self.evaluation.metrics:
             classes = self.data.task == "classification"
-            named = (
-                *(("accuracy", "f1_macro", "log_loss") if classes else ("rmse", "mae", "r2")),
-                *named,
-            )
+            defaults = ("accuracy", "f1_macro", "log_loss") if classes else ("rmse", "mae", "r2")
+            named = (*defaults[: None if self.has_loss else 2], *named)
         if self.gate.champion.metric:
             named = (*named, self.gate.champion.metric)
         return tuple(dict.fromkeys(named))

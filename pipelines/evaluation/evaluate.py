@@ -21,7 +21,7 @@ from pipelines.evaluation.predictions import (
     write_predictions,
 )
 from pipelines.preparation import in_own_units
-from pipelines.training import Export, Pool, Trial
+from pipelines.training import MODEL_FILES, Export, Pool, Trial
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Evaluation:
         baselines: the same metrics of `dummy` and `linear`, on the same rows.
         rows: how many test rows there are.
         seen: how many of them were left out, because a training row has the very same features.
-        model: the `.keras` file.
+        model: the `.keras` file, or the `.npz` of an estimator's arrays.
         predictions: Parquet, a row each.
         raw: Parquet, the test rows as they came in, in the order of the predictions.
         scored: whether the test rows were read now, and not in an earlier run.
@@ -76,7 +76,7 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
     weights = folder / "weights.npz"
     of = file_digest(weights)[:12]  # a trial with a longer budget ends with other weights
     stored = folder / f"predictions-{of}-{_digest(test)}.parquet"
-    model = folder / f"model-{of}.keras"
+    model = folder / f"model-{of}{Path(MODEL_FILES[trial.recipe.model.library]).suffix}"
     statistics = json.loads((build / "training" / "statistics.json").read_text(encoding="utf-8"))
     scored = not (stored.is_file() and model.is_file())
     if scored:

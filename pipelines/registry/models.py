@@ -279,7 +279,7 @@ def find(project: Project, text: str) -> Version:
 
 
 def fetch_package(project: Project, version: Version, folder: Path) -> Path:
-    """Copies a version's own files, `model.keras` and what stands beside it, into a folder.
+    """Copies a version's own files, the model and what stands beside it, into a folder.
 
     Raises:
         EnvironmentFault: the store does not have them.

@@ -26,11 +26,16 @@ from pipelines.config import (
 from pipelines.evaluation import Evaluation, from_answers, read_predictions
 from pipelines.preparation import TRAINING, Rows, answers, as_text, input_names, optional_names
 from pipelines.registry.rehearsal import Rehearsal
-from pipelines.training import Trial
+from pipelines.training import MODEL_FILES, Trial
 
 CODE = Path(__file__).with_name("package_code.py")
 PREPARATION = Path(__file__).parent.parent / "preparation" / "transform.py"
-REQUIREMENTS = ("mlflow", "tensorflow-cpu", "tensorflow", "keras", "numpy", "pandas", "pillow")
+PREDICTOR = Path(__file__).parent.parent / "training" / "predictor.py"
+REQUIREMENTS = {
+    "keras": ("mlflow", "tensorflow-cpu", "tensorflow", "keras", "numpy", "pandas", "pillow"),
+    "sklearn": ("mlflow", "numpy", "pandas", "pillow"),
+}
+"""What a package needs to answer, by the library that trained its model."""
 
 TOLERANCE = 1e-4
 """Largest difference between the package's and the evaluation's outputs, relative to their size:
@@ -68,6 +73,8 @@ def package_digest(project: Project, experiment: str, trial: Trial) -> str:
         normalised_source(CODE),
         normalised_source(PREPARATION),
     ]
+    if trial.recipe.model.library == "sklearn":
+        parts.append(normalised_source(PREDICTOR))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
@@ -100,7 +107,7 @@ def make_package(
         artifacts={"package": str(folder)},
         signature=_signature(statistics),
         input_example=training_rows,
-        pip_requirements=_requirements(),
+        pip_requirements=_requirements(trial.recipe.model.library),
         metadata={"experiment": experiment.name, "trial": trial.key},
     )
     _rehearse(build, evaluation, rehearsal, str(info.model_uri))
@@ -122,7 +129,10 @@ def _assemble(
 ) -> None:
     with writing(folder) as aside:
         (aside / "modules").mkdir(parents=True)
-        shutil.copyfile(model, aside / "model.keras")
+        library = experiment.document.model.library
+        shutil.copyfile(model, aside / MODEL_FILES[library])
+        if library == "sklearn":
+            shutil.copyfile(PREDICTOR, aside / PREDICTOR.name)
         shutil.copyfile(PREPARATION, aside / "transform.py")
         shutil.copyfile(build / "training" / "statistics.json", aside / "statistics.json")
         if experiment.document.model.builder is not None:
@@ -204,10 +214,10 @@ def _signature(statistics: dict[str, Any]) -> Any:
     return ModelSignature(Schema(inputs), Schema(outputs))
 
 
-def _requirements() -> list[str]:
+def _requirements(library: str) -> list[str]:
     """The versions that the package was tried with."""
     found = []
-    for name in REQUIREMENTS:
+    for name in REQUIREMENTS[library]:
         try:
             found.append(f"{name}=={version(name)}")
         except PackageNotFoundError:

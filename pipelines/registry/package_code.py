@@ -9,8 +9,10 @@ import importlib.util
 import json
 import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -24,19 +26,11 @@ class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
     def load_context(self, context):  # type: ignore[no-untyped-def]
         """Reads the package's files; MLflow calls it once, when the model is loaded."""
-        import keras
-        import tensorflow as tf
-
         folder = Path(context.artifacts["package"])
-        _import_modules(folder / "modules")
-        self._preparation = _load_module(folder / "transform.py", f"transform_{uuid.uuid4().hex}")
+        self._preparation = _load_module(folder / "transform.py")
         self.statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
-        model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
-        shape = (None, *model.input_shape[1:])
-        signature = [tf.TensorSpec(shape, tf.float32)]
-        self._call = tf.function(
-            lambda rows: model(rows, training=False), input_signature=signature, autograph=False
-        )
+        is_keras = (folder / "model.keras").exists()
+        self._call = _keras_model(folder) if is_keras else _estimator(folder)
 
     def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]
         """Answers for raw rows: `prediction` and, for classes, `probability_<class>` columns."""
@@ -46,6 +40,25 @@ class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         table = self._preparation.answers(np.concatenate(made), self.statistics)
         table.index = model_input.index
         return table
+
+
+def _keras_model(folder: Path) -> Callable[[Any], Any]:
+    import keras
+    import tensorflow as tf
+
+    _import_modules(folder / "modules")
+    model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
+    call: Callable[[Any], Any] = tf.function(
+        lambda rows: model(rows, training=False), input_signature=signature, autograph=False
+    )
+    return call
+
+
+def _estimator(folder: Path) -> Callable[[Any], Any]:
+    predictor = _load_module(folder / "predictor.py")
+    model = predictor.load(folder / "model.npz")
+    return lambda rows: predictor.predict(model, rows)
 
 
 def _import_modules(folder: Path) -> None:
@@ -62,7 +75,8 @@ def _import_modules(folder: Path) -> None:
         sys.path.remove(str(folder))
 
 
-def _load_module(file: Path, name: str) -> ModuleType:
+def _load_module(file: Path) -> ModuleType:
+    name = f"{file.stem}_{uuid.uuid4().hex}"  # another package may have one of the same name
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is not a Python module")

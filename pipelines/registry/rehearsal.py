@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -17,12 +17,20 @@ from pipelines.tracking import tracking_uri
 
 PROCESS = Path(__file__).with_name("rehearsal_process.py")
 
+IMPORTED = {"keras": ("keras",), "sklearn": ()}
+"""What a package imports that takes long; of an estimator it is arrays, and numpy is all."""
+
 
 class Rehearsal:
-    """A fresh process that loads packages; started early, so that its imports cost no waiting."""
+    """A fresh process that loads packages; started early, so that its imports cost no waiting.
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    Args:
+        project: whose store holds the packages.
+        library: that the first package will need; one of another kind imports its own.
+    """
+
+    def __init__(self, project: Project, library: Literal["keras", "sklearn"] = "keras") -> None:
+        self._project, self._library = project, library
         self._process: subprocess.Popen[str] | None = None
         self._stopped = False
 
@@ -47,7 +55,7 @@ class Rehearsal:
         log.parent.mkdir(exist_ok=True)
         with log.open("w") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", str(PROCESS)],
+                [sys.executable, "-I", str(PROCESS), *IMPORTED[self._library]],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

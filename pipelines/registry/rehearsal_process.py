@@ -3,7 +3,9 @@
 Run by path, never imported. It reads one request a line from standard input and answers in JSON.
 """
 
+import importlib
 import json
+import logging
 import os
 import select
 import sys
@@ -13,14 +15,13 @@ import warnings
 
 
 def main() -> None:
-    """Imports what a package needs, says that it is ready, then serves requests until the end."""
+    """Imports what packages need, the modules that are named to it too, then serves requests."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     warnings.simplefilter("ignore")
     replies, sys.stdout = sys.stdout, sys.stderr  # a package may print what it likes
-    import logging
-
     logging.disable(logging.WARNING)
-    import keras  # noqa: F401  (imported before the request comes, so that nobody waits for it)
+    for name in sys.argv[1:]:  # before the request comes, so that nobody waits for it
+        importlib.import_module(name)
     import mlflow
     import pandas as pd
 

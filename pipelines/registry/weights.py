@@ -1,4 +1,4 @@
-"""The weights in two `.keras` files, compared bit for bit."""
+"""The weights in two models' files, compared bit for bit."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ def _bits(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def _weights(model: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays in a `.keras` file by their place in it."""
+    """The arrays in a `.keras` or `.npz` file by their place in it."""
+    if model.suffix == ".npz":
+        with np.load(model, allow_pickle=False) as saved:
+            return {name: saved[name] for name in saved.files}
     import h5py
 
     found: dict[str, npt.NDArray[Any]] = {}

@@ -4,6 +4,7 @@ from pipelines.training.choice import choose, more_is_better
 from pipelines.training.identity import (
     ALL_FOLDS,
     FOLD,
+    MODEL_FILES,
     Trial,
     changed,
     changed_parts,
@@ -28,6 +29,7 @@ __all__ = [
     "ALL_FOLDS",
     "FOLD",
     "LOCAL",
+    "MODEL_FILES",
     "Candidate",
     "Epoch",
     "Export",

@@ -14,14 +14,31 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pipelines.config import ConfigError, Experiment, Recipe, Scalar, normalised_source
+from pipelines.config import (
+    FITTING,
+    ConfigError,
+    Experiment,
+    Model,
+    Recipe,
+    Scalar,
+    normalised_source,
+)
 from pipelines.training.record import recipe_changes, recipe_record
 
-PACKAGES = ("keras", "numpy", "tensorflow", "tensorflow-cpu")
-"""The packages that training computes with."""
+PACKAGES = {
+    "keras": ("keras", "numpy", "tensorflow", "tensorflow-cpu"),
+    "sklearn": ("numpy", "scikit-learn", "scipy"),
+}
+"""The packages that training computes with, by the library that trains."""
 
-MODULES = ("loop.py", "model.py", "programs.py", "rows.py", "trial.py")
+MODULES = {
+    "keras": ("class_weight.py", "loop.py", "model.py", "programs.py", "rows.py", "trial.py"),
+    "sklearn": ("arrays.py", "class_weight.py", "estimator.py", "predictor.py"),
+}
 """The modules of this folder that decide over a trial's weights."""
+
+MODEL_FILES = {"keras": "model.keras", "sklearn": "model.npz"}
+"""What a trained model's file is called in a package."""
 
 FOLD = "fold"
 """The part of a key that only trials with folds have: the fold that validates, or `ALL_FOLDS`."""
@@ -103,8 +120,7 @@ def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
 
 def shared_parts(experiment: Experiment, data_digest: str) -> dict[str, str]:
     """The parts that the keys of all trials of an experiment have in common."""
-    builder = experiment.document.model.builder
-    return surroundings(experiment.file.parent, builder, data_digest)
+    return surroundings(experiment.file.parent, experiment.document.model, data_digest)
 
 
 def trials_at(
@@ -138,21 +154,28 @@ def trials_at(
     return made
 
 
-def surroundings(folder: Path, builder: str | None, data_digest: str) -> dict[str, str]:
+def surroundings(folder: Path, model: Model, data_digest: str) -> dict[str, str]:
     """The parts of a key that do not come from the recipe: data, code, packages and machine.
 
     Args:
         folder: where a builder's module stands.
-        builder: `module:function`, if there is one.
+        model: its builder and its library decide.
         data_digest: of the training and validation arrays.
     """
-    sources = user_sources(folder, builder) if builder is not None else {}
-    return {"data": data_digest, **environment(), **_own_sources(), **sources}
+    sources = user_sources(folder, model.builder) if model.builder is not None else {}
+    own = _own_sources(model.library)
+    return {"data": data_digest, **environment(model.library), **own, **sources}
 
 
-def environment() -> dict[str, str]:
-    """The parts of a key that are the machine's: device, instructions, versions of packages."""
-    return {"device": device(), "instructions": instruction_set(), **_package_versions()}
+def environment(*libraries: str) -> dict[str, str]:
+    """The parts of a key that are the machine's: device, instructions, versions of packages.
+
+    Args:
+        libraries: that train; all of them if none is named.
+    """
+    used = libraries or tuple(PACKAGES)
+    found = {"device": device(), "instructions": instruction_set(), **_package_versions(*used)}
+    return found | ({} if "keras" in used else {"device": "cpu"})
 
 
 def on_all_folds(trial: Trial, epochs: int) -> Trial:
@@ -242,7 +265,8 @@ def _part_words(name: str, old: str, new: str) -> str:
 
 
 def _recipe_parts(recipe: Recipe) -> dict[str, str]:
-    fitted = recipe.training.model_dump(exclude={"epochs", "threads", "seed"})
+    counts = set(FITTING) if recipe.model.library == "sklearn" else None
+    fitted = recipe.training.model_dump(include=counts, exclude={"epochs", "threads", "seed"})
     model: dict[str, Any] = recipe.model.model_dump()
     parts = {
         "features": recipe.features.model_dump(),
@@ -258,9 +282,9 @@ def _digest(value: Any) -> str:
 
 
 @cache
-def _package_versions() -> dict[str, str]:
+def _package_versions(*libraries: str) -> dict[str, str]:
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in sorted({name for library in libraries for name in PACKAGES[library]}):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -269,9 +293,11 @@ def _package_versions() -> dict[str, str]:
 
 
 @cache
-def _own_sources() -> dict[str, str]:
+def _own_sources(library: str) -> dict[str, str]:
     folder = Path(__file__).parent
-    return {f"pipelines/training/{name}": normalised_source(folder / name) for name in MODULES}
+    return {
+        f"pipelines/training/{name}": normalised_source(folder / name) for name in MODULES[library]
+    }
 
 
 def user_sources(folder: Path, builder: str) -> dict[str, str]:
@@ -339,6 +365,5 @@ def instruction_set() -> str:
 def device() -> str:
     """`gpu` where TensorFlow is installed with CUDA and a GPU can be seen, else `cpu`."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    if hidden or "tensorflow" not in _package_versions() or not Path("/dev/nvidia0").exists():
-        return "cpu"
-    return "gpu"
+    here = "tensorflow" in _package_versions("keras") and Path("/dev/nvidia0").exists()
+    return "gpu" if here and not hidden else "cpu"

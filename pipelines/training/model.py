@@ -13,7 +13,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
 from pipelines.config import ConfigError, Recipe, nearest, read_epochs
 
@@ -173,51 +172,6 @@ def targets(y: Any, model: Any, task: str) -> Any:
             return np.asarray(y)
         return np.eye(outputs, dtype=np.float32)[y]
     return np.asarray(y, dtype=np.float32).reshape(-1, 1)
-
-
-def class_weights(
-    recipe: Recipe, classes: Sequence[Any], y: npt.NDArray[np.int32]
-) -> npt.NDArray[np.float32] | None:
-    """The weight of each training row in the loss, (n_rows,), as Keras's `fit(class_weight=…)` has
-    it; None where classes are not weighted.
-
-    `balanced` is n_rows / (n_classes · rows of the class) (King, Zeng: Logistic regression in rare
-    events data, 2001). A class that the experiment file does not name weighs 1.
-
-    Args:
-        classes: the labels, in order.
-        y: (n_rows,) places in `classes`.
-
-    Raises:
-        ConfigError: a weight is for a class that the data do not have.
-    """
-    asked = recipe.training.class_weight
-    if asked is None:
-        return None
-    if asked == "balanced":
-        counts = np.bincount(y, minlength=len(classes))
-        by_class = len(y) / (len(classes) * np.maximum(counts, 1))
-    else:
-        from pipelines.preparation import class_name
-
-        names = [class_name(label) for label in classes]
-        weights = {_known_class(name, names): weight for name, weight in asked.items()}
-        by_class = np.array([weights.get(name, 1.0) for name in names])
-    return np.asarray(by_class.astype(np.float32)[y])
-
-
-def _known_class(name: str, names: Sequence[str]) -> str:
-    known = {each.lower(): each for each in names} | {each: each for each in names}
-    found = known.get(name) or known.get(name.lower())
-    if found is None:
-        near = nearest(name, names)
-        raise ConfigError(
-            f"training.class_weight: there is no class {name!r}",
-            expected="classes of the target: " + ", ".join(names[:20]) + "…" * (len(names) > 20),
-            found=name,
-            next=f"did you mean {near}?" if near else "mend training.class_weight",
-        )
-    return found
 
 
 def _embedding(shape: tuple[int, ...], embedded: Sequence[tuple[int, int]]) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import psutil
 
@@ -20,6 +20,12 @@ from pipelines.config import EnvironmentFault, GristmillError
 from pipelines.training.identity import cores
 from pipelines.training.trial import LOST
 from pipelines.training.worker import Done, Epoch, Export, Train, serve
+
+IMPORTED = {
+    "keras": ("tensorflow", "keras", "pipelines.training.programs"),
+    "sklearn": ("sklearn.linear_model", "sklearn.ensemble", "pipelines.training.estimator"),
+}
+"""What workers import before there is work, by the library that trains."""
 
 QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -105,16 +111,20 @@ class Trains(Protocol):
 class Pool:
     """Processes of one thread count each; what they write to standard error goes to a log.
 
-    The first one forks from a server that has TensorFlow imported already. Workers end with this
+    The first one forks from a server that has the library imported already. Workers end with this
     process, however that ends.
+
+    Args:
+        log: where they write.
+        library: that most trials are trained with; another one is imported when it is asked for.
 
     Attributes:
         spent: where the time of the searches went.
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, library: Literal["keras", "sklearn"] = "keras") -> None:
         self.spent = Spent()
-        self._log = log
+        self._log, self._library = log, library
         self._context = multiprocessing.get_context("forkserver")
         self._workers: list[tuple[BaseProcess, connection.Connection]] = []
         self._threads = 0
@@ -125,7 +135,7 @@ class Pool:
         return max(1, cores() // threads)
 
     def warm_up(self) -> None:
-        """Lets TensorFlow be imported in the background; returns at once.
+        """Lets the library be imported in the background; returns at once.
 
         Raises:
             EnvironmentFault: it was closed. A thread that outlives Ctrl-C must start nothing.
@@ -133,9 +143,8 @@ class Pool:
         if self._closed:
             raise EnvironmentFault("the workers were stopped")
         os.environ.update(QUIET)
-        self._context.set_forkserver_preload(
-            ["tensorflow", "keras", "pipelines.training.worker", "pipelines.training.programs"]
-        )
+        modules = [*IMPORTED[self._library], "pipelines.training.worker"]
+        self._context.set_forkserver_preload(modules)
         with _errors_to(self._log), _this_code():
             multiprocessing.forkserver.ensure_running()
 

@@ -104,10 +104,7 @@ class Seat:
     def __init__(self, threads: int, state_every: float) -> None:
         self._state_every = state_every
         os.environ.update(QUIET)
-        from pipelines.training.programs import use_threads
-
-        use_threads(threads)
-        self._bench = Bench()
+        self._bench = Bench(threads)
         self._news: queue.SimpleQueue[Epoch] = queue.SimpleQueue()
         self._folder: Path | None = None
         self._brought = time.monotonic()

@@ -12,8 +12,9 @@ from typing import Any
 import tensorflow as tf
 
 from pipelines.config import Recipe
+from pipelines.training.class_weight import class_weights
 from pipelines.training.loop import FitProgram, Program, make_program
-from pipelines.training.model import build_model, class_weights, in_steps, targets
+from pipelines.training.model import build_model, in_steps, targets
 from pipelines.training.rows import open_array
 
 KEPT = 4

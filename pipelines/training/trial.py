@@ -51,7 +51,9 @@ class TrialResult:
         weights: number of trained values.
         seconds: in training, tracing included; a resumed trial's parts added.
         started: seconds since 1970.
-        loop: `fused`, or `fit: ` and why the model could not be trained in one graph an epoch.
+        loop: `fused`, or `fit: ` and why the model could not be trained in one graph an epoch;
+            empty for an estimator, which knows no epochs: it counts as one.
+        note: a word on it for people, such as that it did not converge.
     """
 
     key: str
@@ -67,6 +69,7 @@ class TrialResult:
     started: float
     error: str = ""
     loop: str = "fused"
+    note: str = ""
 
     @property
     def lost(self) -> bool:

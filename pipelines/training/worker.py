@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing import connection, parent_process
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from pipelines.config import GristmillError, Recipe, writing
+
+if TYPE_CHECKING:
+    from pipelines.training.programs import Programs
 
 PAUSE = 0.25
 """Seconds between two messages about a trial's epochs; a message tells of all since the last."""
@@ -33,7 +38,10 @@ class Train:
 
 @dataclass(frozen=True)
 class Export:
-    """Write the trained model as a `.keras` file, and its outputs for the rows of an array."""
+    """Write the trained model as a file, and its outputs for the rows of an array.
+
+    The file is a `.keras` one; of an estimator it is the weights' own, `.npz`.
+    """
 
     recipe: Recipe
     data: Path
@@ -79,10 +87,7 @@ def serve(channel: connection.Connection, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from pipelines.training.programs import use_threads
-
-    use_threads(threads)
-    bench = Bench()
+    bench = Bench(threads)
     while True:
         try:
             request = channel.recv()
@@ -166,13 +171,26 @@ class Meter:
 
 
 class Bench:
-    """Where requests are carried out; what it keeps between them changes no result."""
+    """Where requests are carried out; what it keeps between them changes no result.
 
-    def __init__(self) -> None:
-        from pipelines.training.programs import Programs
+    TensorFlow is imported with the first request that needs it.
 
-        self.programs = Programs()
+    Args:
+        threads: that it computes with; one, and for TensorFlow its own choice, if left out.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._threads = threads
         self._used: WeakSet[Any] = WeakSet()
+
+    @cached_property
+    def programs(self) -> Programs:
+        """What is kept for Keras's models."""
+        from pipelines.training.programs import Programs, use_threads
+
+        if self._threads is not None:
+            use_threads(self._threads)
+        return Programs()
 
     def train(
         self, request: Train, note: Any, built: Callable[[bool], object] = lambda fresh: None
@@ -186,6 +204,13 @@ class Bench:
         """
         from pipelines.training.trial import run_trial
 
+        if request.recipe.model.library == "sklearn":
+            from pipelines.training.estimator import train_estimator
+
+            request.folder.mkdir(parents=True, exist_ok=True)
+            threads = self._threads or 1
+            train_estimator(request.key, request.recipe, request.data, request.folder, threads)
+            return
         begun = time.monotonic()
         program = self.programs.program(request.recipe, request.data, request.modules)
         built(program not in self._used)
@@ -194,7 +219,10 @@ class Bench:
         run_trial(request.key, request.recipe, program, request.folder, note, begun)
 
     def export(self, request: Export) -> None:
-        """Writes the `.keras` file and, if asked for, the outputs: (n_rows, n_outputs) `.npy`."""
+        """Writes the model's file and, if asked for, the outputs: (n_rows, n_outputs) `.npy`."""
+        if request.recipe.model.library == "sklearn":
+            _export_arrays(request, self._threads or 1)
+            return
         import numpy as np
         import tensorflow as tf
 
@@ -212,6 +240,23 @@ class Bench:
         outputs = predict(tf.function(model, autograph=False), rows)
         with writing(request.outputs) as aside, aside.open("wb") as file:
             np.save(file, outputs)
+
+
+def _export_arrays(request: Export, threads: int) -> None:
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    from pipelines.training import predictor
+
+    with writing(request.model) as aside:
+        shutil.copyfile(request.weights, aside)
+    if request.rows is None or request.outputs is None:
+        return
+    with threadpool_limits(limits=threads):
+        model, rows = predictor.load(request.model), np.load(request.rows, mmap_mode="r")
+        outputs = predictor.predict(model, rows)
+    with writing(request.outputs) as aside, aside.open("wb") as file:
+        np.save(file, outputs)
 
 
 def predict(call: Any, rows: Any, batch: int = 1024) -> Any:

@@ -12,7 +12,8 @@ import pytest
 from tiny import make_project, write_experiment
 
 from pipelines.config import ConfigError, Project
-from pipelines.training.model import build_model, class_weights, targets
+from pipelines.training.class_weight import class_weights
+from pipelines.training.model import build_model, targets
 
 
 @pytest.fixture

@@ -1,0 +1,176 @@
+"""A fitted scikit-learn estimator as plain arrays, from which `predictor` predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Described = tuple[dict[str, Any], dict[str, Any]]
+
+LOGARITHMIC = ("PoissonRegressor", "GammaRegressor")
+"""Regressors that predict a logarithm."""
+
+
+def arrays_of(estimator: Any, codes: Sequence[int]) -> Described:
+    """What `predictor.save` keeps of a fitted estimator: what the arrays are, and the arrays.
+
+    Args:
+        estimator: one of `ESTIMATORS`, fitted on what `predictor.columns` gave.
+        codes: as `predictor.columns` takes them.
+    """
+    describe = next(describe for mark, describe in MARKS.items() if hasattr(estimator, mark))
+    about, arrays = describe(estimator)
+    return {**about, "codes": list(codes), "estimator": type(estimator).__name__}, arrays
+
+
+def _linear(estimator: Any) -> Described:
+    coefficients = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64))
+    intercepts = np.zeros(len(coefficients)) + estimator.intercept_
+    about = {"family": "linear", "link": _linear_link(estimator)}
+    return about, {"coefficients": coefficients, "intercepts": intercepts}
+
+
+def _linear_link(estimator: Any) -> str:
+    name = type(estimator).__name__
+    if name == "TweedieRegressor":
+        logarithmic = estimator.link == "log" or (estimator.link == "auto" and estimator.power > 0)
+        return "exp" if logarithmic else "identity"
+    if not hasattr(estimator, "classes_"):
+        return "exp" if name in LOGARITHMIC else "identity"
+    if name == "SGDClassifier":
+        links = {"log_loss": "one_vs_rest", "modified_huber": "modified_huber"}
+        return links.get(estimator.loss, "chosen")
+    if not hasattr(estimator, "predict_proba"):
+        return "chosen"
+    return "logistic" if len(estimator.classes_) == 2 else "softmax"
+
+
+def _network(estimator: Any) -> Described:
+    weights = {f"weights_{place}": each for place, each in enumerate(estimator.coefs_)}
+    biases = {f"biases_{place}": each for place, each in enumerate(estimator.intercepts_)}
+    about = {"family": "network", "layers": len(weights), "activation": estimator.activation}
+    return {**about, "link": estimator.out_activation_}, weights | biases
+
+
+def _gaussian(estimator: Any) -> Described:
+    arrays = {"means": estimator.theta_, "variances": estimator.var_}
+    return {"family": "gaussian", "link": "softmax"}, {**arrays, "priors": estimator.class_prior_}
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """Nodes in any order, the root first; a leaf's children are −1.
+
+    Attributes:
+        left, right, feature, threshold: (n_nodes,).
+        value: (n_nodes, n_values) what is said at each node.
+        depth: of the deepest leaf.
+        output: the column that its first value is added to; −1 for all values to all columns.
+    """
+
+    left: npt.NDArray[Any]
+    right: npt.NDArray[Any]
+    feature: npt.NDArray[Any]
+    threshold: npt.NDArray[Any]
+    value: npt.NDArray[Any]
+    depth: int
+    output: int = -1
+
+
+def _tree(estimator: Any, output: int = -1) -> _Tree:
+    nodes = estimator.tree_
+    sides = nodes.children_left, nodes.children_right
+    return _Tree(
+        *sides, nodes.feature, nodes.threshold, nodes.value[:, 0, :], nodes.max_depth, output
+    )
+
+
+def _binned(predictor: Any, output: int) -> _Tree:
+    """A tree of histogram gradient boosting; its values hold the learning rate already."""
+    nodes = predictor.nodes
+    left, right = (
+        np.where(nodes["is_leaf"], -1, nodes[side].astype(np.int64)) for side in ("left", "right")
+    )
+    depth, value = int(nodes["depth"].max()), nodes["value"][:, None]
+    return _Tree(left, right, nodes["feature_idx"], nodes["num_threshold"], value, depth, output)
+
+
+def _mean_of_trees(estimator: Any) -> Described:
+    trees = [_tree(each) for each in getattr(estimator, "estimators_", [estimator])]
+    return _forest(trees, "identity", np.zeros(trees[0].value.shape[1]), count=len(trees))
+
+
+def _boosted(estimator: Any) -> Described:
+    stages = estimator.estimators_
+    trees = [_tree(each, output) for stage in stages for output, each in enumerate(stage)]
+    columns = estimator.n_features_in_
+    base = estimator._raw_predict_init(np.zeros((1, columns), np.float32)).ravel()
+    rate = float(estimator.learning_rate)
+    if not hasattr(estimator, "classes_"):
+        return _forest(trees, "identity", base, rate)
+    if estimator.loss == "exponential":  # half of the odds' logarithm
+        return _forest(trees, "logistic", 2 * base, 2 * rate)
+    return _forest(trees, _boosted_link(base), base, rate)
+
+
+def _boosted_on_bins(estimator: Any) -> Described:
+    trees = [
+        _binned(each, output)
+        for stage in estimator._predictors
+        for output, each in enumerate(stage)
+    ]
+    base = estimator._baseline_prediction.ravel()
+    if hasattr(estimator, "classes_"):
+        return _forest(trees, _boosted_link(base), base)
+    logarithmic = estimator.loss in ("poisson", "gamma")
+    return _forest(trees, "exp" if logarithmic else "identity", base)
+
+
+def _boosted_link(base: Any) -> str:
+    return "logistic" if len(base) == 1 else "softmax"
+
+
+def _forest(
+    trees: Sequence[_Tree], link: str, base: Any, rate: float = 1.0, count: int = 1
+) -> Described:
+    """Trees one after another, places counted from the first node of all."""
+    sizes = np.array([len(tree.left) for tree in trees])
+    roots = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    own = np.arange(sizes.sum())
+    start = np.repeat(roots, sizes)
+
+    def joined(part: str) -> Any:
+        return np.concatenate([getattr(tree, part) for tree in trees])
+
+    def children(part: str) -> Any:
+        side = joined(part).astype(np.int64)
+        return np.where(side < 0, own, side + start).astype(np.int32)
+
+    arrays = {
+        "left": children("left"),
+        "right": children("right"),
+        "feature": np.maximum(joined("feature"), 0).astype(np.int32),
+        "threshold": joined("threshold").astype(np.float64),
+        "value": joined("value").astype(np.float64),
+        "root": roots.astype(np.int64),
+        "depth": np.array([tree.depth for tree in trees]),
+        "output": np.array([tree.output for tree in trees]),
+        "base": np.asarray(base, dtype=np.float64),
+    }
+    return {"family": "trees", "link": link, "rate": rate, "trees": count}, arrays
+
+
+MARKS: dict[str, Callable[[Any], Described]] = {
+    "_predictors": _boosted_on_bins,
+    "init_": _boosted,
+    "tree_": _mean_of_trees,
+    "estimators_": _mean_of_trees,
+    "coefs_": _network,
+    "theta_": _gaussian,
+    "coef_": _linear,
+}
+"""By an attribute that only estimators of that kind have, once they are fitted."""

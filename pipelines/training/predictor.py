@@ -1,0 +1,176 @@
+"""Predictions of a fitted scikit-learn estimator from its arrays, by numpy alone.
+
+This file is also the model in every package of such an estimator: it is stored beside the arrays
+and loaded from there, so it imports nothing but numpy, and no version of scikit-learn is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PART = 4096
+"""Rows that are predicted at a time."""
+
+ABOUT = "about"
+"""The array that holds, as JSON, what the others are."""
+
+Arrays = Mapping[str, Any]
+
+
+def save(file: Path, about: Mapping[str, Any], arrays: Arrays) -> None:
+    """Writes an estimator as `.npz`; equal ones give equal bytes."""
+    text = np.frombuffer(json.dumps(dict(about), sort_keys=True).encode(), dtype=np.uint8)
+    with file.open("wb") as out:
+        np.savez_compressed(out, **{ABOUT: text, **arrays})
+
+
+def load(file: Path) -> dict[str, Any]:
+    """What `save` wrote: the arrays by name, and `about`."""
+    with np.load(file, allow_pickle=False) as saved:
+        arrays = {name: saved[name] for name in saved.files}
+    return {**arrays, ABOUT: json.loads(arrays[ABOUT].tobytes())}
+
+
+def predict(model: Mapping[str, Any], rows: Any) -> Any:
+    """What the estimator says of rows.
+
+    Args:
+        model: as `load` gives it.
+        rows: (n_rows, …) features as they were when it was fitted.
+
+    Returns:
+        (n_rows, n_classes) probabilities, or (n_rows, 1) values, float64.
+    """
+    about = model[ABOUT]
+    score, link = FAMILIES[about["family"]], LINKS[about["link"]]
+    parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
+    made = [link(score(model, columns(part, about["codes"]))) for part in parts or [rows]]
+    return np.concatenate(made)
+
+
+def columns(rows: Any, codes: Sequence[int]) -> Any:
+    """Rows as an estimator learns them: flat, and a column for each code.
+
+    Args:
+        rows: (n_rows, …) float32.
+        codes: for each of the last features that hold a code, how many codes there are. Code 0, of
+            a level that training has not seen, has no column.
+
+    Returns:
+        (n_rows, n_columns) float32.
+    """
+    flat = np.asarray(rows, dtype=np.float32).reshape(len(rows), -1)
+    if not codes:
+        return flat
+    first = flat.shape[1] - len(codes)
+    one_hot = [
+        flat[:, first + place, None] == np.arange(1, count, dtype=np.float32)
+        for place, count in enumerate(codes)
+    ]
+    return np.concatenate([flat[:, :first], *one_hot], axis=1, dtype=np.float32)
+
+
+def _linear(model: Arrays, rows: Any) -> Any:
+    return rows.astype(np.float64) @ model["coefficients"].T + model["intercepts"]
+
+
+def _network(model: Arrays, rows: Any) -> Any:
+    """A multi-layer perceptron, up to what goes into its last activation."""
+    made, depth = rows.astype(np.float64), model[ABOUT]["layers"]
+    for place in range(depth):
+        made = made @ model[f"weights_{place}"] + model[f"biases_{place}"]
+        if place + 1 < depth:
+            made = ACTIVATIONS[model[ABOUT]["activation"]](made)
+    return made
+
+
+def _gaussian(model: Arrays, rows: Any) -> Any:
+    """The logarithm of each class's prior times a normal density in each column."""
+    made = np.empty((len(rows), len(model["means"])))
+    for place, (mean, variance) in enumerate(zip(model["means"], model["variances"], strict=True)):
+        squares = ((rows.astype(np.float64) - mean) ** 2 / variance).sum(axis=1)
+        made[:, place] = -0.5 * (squares + np.log(2 * np.pi * variance).sum())
+    return made + np.log(model["priors"])
+
+
+def _trees(model: Arrays, rows: Any) -> Any:
+    """The sum of what all trees say, from `base` on; divided by `trees` for their mean.
+
+    Nodes of all trees stand one after another; a leaf's children are the leaf itself.
+    """
+    made = np.tile(model["base"].astype(np.float64), (len(rows), 1))
+    every, value = np.arange(len(rows)), model["value"]
+    by_tree = zip(*(model[name].tolist() for name in ("root", "depth", "output")), strict=True)
+    for root, depth, output in by_tree:
+        node = np.full(len(rows), root)
+        for _ in range(depth):
+            left = rows[every, model["feature"][node]] <= model["threshold"][node]
+            node = np.where(left, model["left"][node], model["right"][node])
+        if output < 0:
+            made += value[node]
+        else:
+            made[:, output] += model[ABOUT]["rate"] * value[node, 0]
+    return made / model[ABOUT]["trees"]
+
+
+def _logistic(scores: Any) -> Any:
+    return np.exp(-np.logaddexp(0, -scores))
+
+
+def _softmax(scores: Any) -> Any:
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def _of_two(share: Any) -> Any:
+    return np.concatenate([1 - share, share], axis=1)
+
+
+def _shares(values: Any) -> Any:
+    """Each class's value as a share of all; equal ones where all are 0."""
+    if values.shape[1] == 1:
+        return _of_two(values)
+    sums = values.sum(axis=1, keepdims=True)
+    return np.where(sums == 0, 1 / values.shape[1], values / np.where(sums == 0, 1, sums))
+
+
+def _chosen(scores: Any) -> Any:
+    """1 for the class that is told, 0 for all others."""
+    if scores.shape[1] == 1:
+        return _of_two((scores > 0).astype(np.float64))
+    return np.eye(scores.shape[1])[scores.argmax(axis=1)]
+
+
+FAMILIES: dict[str, Callable[[Arrays, Any], Any]] = {
+    "linear": _linear,
+    "network": _network,
+    "gaussian": _gaussian,
+    "trees": _trees,
+}
+"""Scores of rows, (n_rows, n_columns) float32, by kind of estimator."""
+
+LINKS: dict[str, Callable[[Any], Any]] = {
+    "identity": lambda scores: scores,
+    "exp": np.exp,
+    "logistic": lambda scores: _of_two(_logistic(scores)),
+    "softmax": _softmax,
+    "one_vs_rest": lambda scores: _shares(_logistic(scores)),
+    "modified_huber": lambda scores: _shares((np.clip(scores, -1, 1) + 1) / 2),
+    "chosen": _chosen,
+}
+"""From scores to what is told; a single score of two classes is the second's.
+
+`modified_huber`: Zhang, Statistical behavior and consistency of classification methods, 2004.
+"""
+
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "identity": lambda values: values,
+    "logistic": _logistic,
+    "tanh": np.tanh,
+    "relu": lambda values: np.maximum(values, 0),
+}
