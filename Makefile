@@ -36,7 +36,7 @@ checked = $(if $(LOCK),,$(error TF is "$(TF)"; it must be cpu or gpu))$(if \
   $(VERSION),not there). Name another one: make setup PYTHON=python3.12))
 
 .PHONY: help setup picture run test test-slow test-kills lint types lock check-lock wheels no-venv
-.PHONY: bench-data bench-validation bench-leaks bench-growth bench-search bench-flow bench-epoch
+.PHONY: bench-examples bench-choosing bench-data bench-validation bench-leaks bench-growth bench-search bench-flow bench-epoch
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -107,6 +107,12 @@ bench-flow: $(OTHERS) ## a whole run against the flow that one writes by hand (6
 
 bench-epoch: $(READY) ## one epoch against Keras's fit, on Fashion-MNIST (about six minutes)
 	@.venv/bin/python benchmarks/epoch.py $(ARGS)
+
+bench-examples: $(OTHERS) ## the examples in full size (half an hour); ARGS="diabetes" for one
+	@PATH="$$PWD/.venv/bin:$$PATH" PYTHONPATH=.bench .venv/bin/python benchmarks/examples.py $(ARGS)
+
+bench-choosing: $(OTHERS) ## ways to choose hyperparameters and against overfitting (8 minutes)
+	@PATH="$$PWD/.venv/bin:$$PATH" PYTHONPATH=.bench .venv/bin/python benchmarks/choosing.py $(ARGS)
 
 lock: $(READY) ## write the locks from pyproject.toml; ARGS=--upgrade for newer versions
 	@$(call locks,.)
