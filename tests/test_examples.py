@@ -102,7 +102,7 @@ LOSSES = {
 SPLITS = {  # test rows of all, validation rows of the others, batch, epochs
     "alexnet": (0.2, 0.25, 32, 30),
     "diabetes": (0.2, 0.2, 32, 20),
-    "fashion_best": ("given", 0.1, 128, None),
+    "fashion_best": ("given", 0.05, 128, 26),
     "fashion_cnn": ("given", 0.1, 32, 200),
     "mnist_fcl": ("given", 0.2, 32, 10),
     "mnist_logreg": (0.3, 0.2, None, None),
