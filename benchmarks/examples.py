@@ -36,6 +36,7 @@ from projects import (
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 FIGURES = ROOT / "examples" / "figures.json"
 PAGE = ROOT / "examples" / "README.md"
+MINE = "_measured"
 DRAWS = 10_000
 TRAINED = 4_000
 PICTURES = 200
@@ -173,7 +174,7 @@ PAIRS = (("mnist_mlp", "mnist_softmax"), ("mnist_mlp", "mnist_logreg"))
 
 def measure(project: Path, name: str, fashion: Path | None) -> dict[str, object]:
     """Runs an example; its figures."""
-    case = CASES[name]
+    case, name = CASES[name], f"{name}{MINE}"
     case.bring(project, name, case.example, fashion)
     began = time.monotonic()
     gristmill(project, "run", name)
@@ -202,7 +203,7 @@ def difference(project: Path, name: str, other: str) -> list[float]:
 
     right = []
     for each in (name, other):
-        folder, _ = trial_of(project, each)
+        folder, _ = trial_of(project, f"{each}{MINE}")
         (file,) = folder.glob("predictions-*.parquet")
         made = read_predictions(file).unseen()
         order = np.argsort(made.identity)
@@ -216,6 +217,7 @@ def against_linear(project: Path, name: str) -> list[float]:
     from pipelines.evaluation.baselines import baseline_outputs
     from pipelines.preparation import in_own_units
 
+    name += MINE
     build = project / "build" / name
     folder, _ = trial_of(project, name)
     (file,) = folder.glob("predictions-*.parquet")
