@@ -57,7 +57,8 @@ def run(
     show(screen, experiment, plan, force, brief=True)
     _listen(screen)
     made = partial(_session, project, experiment, screen, force, tensorboard, on)
-    return _run_flow(project, made, trains=plan.trains or force)
+    builds = force or any(stage.changes for stage in plan.stages)
+    return _run_flow(project, made, trains=plan.trains or force, builds=builds)
 
 
 def _mend(project: Project) -> None:
@@ -95,8 +96,13 @@ def _session(
     return Session(project, experiment, screen, force, boards, on)
 
 
-def _run_flow(project: Project, session_of: Callable[[], Session], *, trains: bool) -> int:
-    """The flow in this process; the server and the workers start while the rest is imported."""
+def _run_flow(
+    project: Project, session_of: Callable[[], Session], *, trains: bool, builds: bool
+) -> int:
+    """The flow in this process; the server and the workers start while the rest is imported.
+
+    Where there are data to build, workers start with that, which leaves a core to them.
+    """
     from flows.server import Server, mend_dead_flow_runs, wait_until_recorded
 
     server = Server(project)
@@ -106,12 +112,14 @@ def _run_flow(project: Project, session_of: Callable[[], Session], *, trains: bo
         from flows.session import session
 
         made = session_of()
-        if trains:
+        if trains and not builds:
             made.pool.warm_up()
         with session(made):
             from flows.train import run_train
 
             server.wait()
+            if trains:
+                made.pool.warm_up()
             mend_dead_flow_runs(server.url, alone=server.alone)
             with made.screen.ctrl_c():
                 return run_train(made).exit_code

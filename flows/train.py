@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from functools import partial
+from threading import Thread
 from typing import Any
 
 from prefect import flow, get_client, get_run_logger, task
@@ -23,12 +25,19 @@ from pipelines.config import EnvironmentFault, GristmillError, Project, load_exp
 from pipelines.evaluation import Evaluation
 from pipelines.ingestion.versions import STAGES
 from pipelines.registry import Decision, Package, Registered, Version
-from pipelines.tracking.runs import Tracker, process_tags, store_errors
+from pipelines.tracking.runs import Tracker, import_mlflow, process_tags, store_errors
 
 RETRIES = 2
 """For steps that can fail for a reason that passes by itself: a network, a lock, a server."""
 
 DELAYS: list[float] = [1, 5]
+
+AHEAD = (
+    "mlflow.store.tracking.sqlalchemy_store",
+    "scipy.stats",
+    "sklearn.linear_model",
+    "pipelines.evaluation.plots",
+)
 
 DRAIN = 2.0
 """Seconds that the last log lines and states may take on their way to the server."""
@@ -133,11 +142,13 @@ def train(
         snapshot()
         for name in STAGES:
             stage(name)
+            if name == "ingest":
+                Thread(target=_import_ahead, daemon=True).start()
             if name == "validate":
+                run.rehearsal.warm_up()
                 drift()
         if (done := steps.earlier_run()) is not None:
             return done
-        run.rehearsal.warm_up()
         with (
             store_errors("record the run"),
             _tracker(run) as run.tracker,
@@ -177,6 +188,17 @@ def _tag_flow_run() -> str:
     with get_client(sync_client=True) as client:
         client.update_flow_run(flow_run.id, tags=labels)
     return str(flow_run.id)
+
+
+def _import_ahead() -> None:
+    """Imports what the steps after the data need, while the stages' processes are waited for.
+
+    Not before the first of them: by then DVC has imported all that it needs, so that no package is
+    imported from two ends by two threads.
+    """
+    import_mlflow()
+    for name in AHEAD:
+        importlib.import_module(name)
 
 
 def _session(experiment: str, parameters: dict[str, Any] | None, force: bool) -> Any:

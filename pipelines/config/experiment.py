@@ -121,9 +121,30 @@ def load_experiment(
                 else f"declare it under parameters: in experiments/{name}.yaml",
             )
     document = _check(name, raw, {**declared, **overrides})
+    for key, value in overrides.items():
+        _require_kind(name, key, declared[key], value)
     experiment = Experiment(name, file, raw, overrides, document)
     _check_varied(experiment)
     return experiment
+
+
+def _require_kind(name: str, key: str, declared: Any, value: Scalar) -> None:
+    """A number is replaced by a number, a text by a text, a truth by a truth."""
+    found, expected = _kind(value), _kind(declared)
+    if expected not in (None, found):
+        raise ConfigError(
+            f"-P {key}={value} does not fit experiments/{name}.yaml",
+            expected=f"{expected}, as `{key}: {declared}` is",
+            found=f"{found}, {value!r}",
+        )
+
+
+def _kind(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, str):
+        return "a text"
+    return "a number" if isinstance(value, int | float) else None
 
 
 def _check_varied(experiment: Experiment) -> None:

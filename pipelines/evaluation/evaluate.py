@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pipelines.config import DataInvalid, EnvironmentFault, Experiment, Project, file_digest
 from pipelines.evaluation.baselines import baseline_outputs
-from pipelines.evaluation.metrics import Metric, measure_all
+from pipelines.evaluation.metrics import Metric, measure_all, score
 from pipelines.evaluation.predictions import (
     Predictions,
     from_outputs,
@@ -30,7 +30,7 @@ class Evaluation:
 
     Attributes:
         metrics: of the model, in the order of the experiment file.
-        baselines: the same metrics of `dummy` and `linear`, on the same rows.
+        baselines: the same metrics of `dummy` and `linear`, on the same rows, without intervals.
         rows: how many test rows there are.
         seen: how many of them were left out, because a training row has the very same features.
         model: the `.keras` file, or the `.npz` of an estimator's arrays.
@@ -134,7 +134,10 @@ def _baselines(
     outputs = baseline_outputs(x, y, rows, classes, codes)
     if classes is None:
         outputs = {name: in_own_units(given, statistics) for name, given in outputs.items()}
-    return {name: measure_all(names, truth, given) for name, given in outputs.items()}
+    return {
+        who: tuple(Metric(name, score(name, truth, given), None, None) for name in names)
+        for who, given in outputs.items()
+    }
 
 
 def _twins(test: Path) -> npt.NDArray[np.bool_] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +31,7 @@ class Rows:
     source: Path | pa.Table
     keep: Any = None
 
-    @property
+    @cached_property
     def schema(self) -> pa.Schema:
         """The columns' names and types."""
         if isinstance(self.source, pa.Table):

@@ -29,6 +29,9 @@ Task = Literal["classification", "regression"]
 SAMPLE = 20_000
 """Rows that relations and plots are made from; counts, gaps and ranges are of all rows."""
 
+CELLS = 2**22
+"""Values that are read at a time."""
+
 LEVELS = 60
 """Levels that are kept of a column, the most frequent."""
 
@@ -104,7 +107,9 @@ class Sample:
     def __init__(self, table: Path) -> None:
         self.file = pa.parquet.ParquetFile(table)
         self.rows = int(self.file.metadata.num_rows)
-        self.names = [str(name) for name in self.file.schema_arrow.names]
+        self._schema = self.file.schema_arrow
+        self.names = [str(name) for name in self._schema.names]
+        self._read: dict[str, Any] = {}
         self._places: Any = None
         if self.rows > SAMPLE:
             chosen = np.random.default_rng(0).choice(self.rows, SAMPLE, replace=False)
@@ -112,14 +117,23 @@ class Sample:
 
     def form(self, name: str) -> Form | None:
         """Height, width and channels of a column of pictures; None for any other."""
-        return form_of(self.file.schema_arrow.field(name))
+        return form_of(self._schema.field(name))
 
     def whole(self, name: str) -> Any:
         """A column as one Arrow array; NaN is a missing value."""
-        column = self.file.read(columns=[name]).column(name).combine_chunks()
+        if name not in self._read:
+            self._read = self._from(name)
+        column = self._read.pop(name).combine_chunks()
         if pa.types.is_floating(column.type):
             return pc.if_else(pc.is_nan(column), None, column)
         return column
+
+    def _from(self, name: str) -> dict[str, Any]:
+        """A column and those after it: to read one of many takes as long as to read some."""
+        first, group = self.names.index(name), max(CELLS // max(self.rows, 1), 1)
+        names = [n for n in self.names[first : first + group] if self.form(n) is None]
+        read = self.file.read(columns=names)
+        return dict(zip(names, read.columns, strict=True))
 
     def of(self, column: Any) -> Any:
         """The sampled rows of a whole column."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
+import pandas as pd
 
 FEW = 20
 """Rows of a class below which its AUC says little; such classes count only if all are so small."""
@@ -48,7 +48,12 @@ def class_goal(labels: list[str]) -> Goal:
 
 def number_goal(values: Floats) -> Goal:
     """The goal of a regression from the numbers of the rows."""
-    return Goal(rankdata(values) / max(len(values), 1), None, values)
+    return Goal(_ranks(values) / max(len(values), 1), None, values)
+
+
+def _ranks(values: Floats) -> Floats:
+    """From 1; equal values share the mean of their places."""
+    return np.asarray(pd.Series(values).rank())  # scipy.stats takes a second to import
 
 
 def number_relation(x: Floats, goal: Goal) -> float:
@@ -60,7 +65,7 @@ def number_relation(x: Floats, goal: Goal) -> float:
     there = ~np.isnan(x)
     if there.sum() < 3 or np.ptp(x[there]) == 0:
         return 0.0
-    ranks, y = rankdata(x[there]), goal.values[there]
+    ranks, y = _ranks(x[there]), goal.values[there]
     if goal.classes is None:
         return abs(_correlation(ranks, y))
     counts = np.bincount(y, minlength=len(goal.classes))

@@ -377,22 +377,28 @@ def _artifacts(uri: str) -> Any:
     return get_artifact_repository(uri)
 
 
-def client(project: Project) -> Any:
-    """MLflow's client for the project's store.
-
-    Raises:
-        EnvironmentFault: the store cannot be reached, read or written.
-    """
+def import_mlflow() -> Any:
+    """MLflow, which takes a second to import, without its telemetry and noise."""
     os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
-    check_store(project)
-    uri = tracking_uri(project)
-    _reachable(uri)
     import logging
 
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
+    return mlflow
+
+
+def client(project: Project) -> Any:
+    """MLflow's client for the project's store.
+
+    Raises:
+        EnvironmentFault: the store cannot be reached, read or written.
+    """
+    check_store(project)
+    uri = tracking_uri(project)
+    _reachable(uri)
+    mlflow = import_mlflow()
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     if is_local(project):

@@ -24,7 +24,7 @@ KEPT = 4
 def use_threads(threads: int) -> None:
     """How many threads this process computes with; before anything else of TensorFlow."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)  # small ones side by side
     for gpu in tf.config.list_physical_devices("GPU"):  # which other workers compute on, too
         tf.config.experimental.set_memory_growth(gpu, True)
 

@@ -219,7 +219,8 @@ def _sample(table: Path, names: Sequence[str]) -> tuple[int, Any]:
             before += len(block)
             block = block.filter(pa.array(_hashed(numbers) < share))
         kept.append(block)
-    schema = pa.schema([pa.parquet.read_schema(table).field(name) for name in names])
+    whole = pa.parquet.read_schema(table)
+    schema = pa.schema([whole.field(name) for name in names])
     return total, pa.Table.from_batches(kept, schema=schema)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Literal
 
 import pyarrow as pa
@@ -55,7 +56,7 @@ def number_marks(
         Decimal mark; thousands mark or None.
     """
     texts = [_texts(values, missing) for values in columns]
-    marked = [t for t in texts if t.null_count < len(t)]
+    marked = [t for t in texts if t.null_count < len(t) and not _are_digits(t)]
     scores = {
         (d.decimal or ".", d.thousands): sum(
             Reading(d).read(column, Kind.FLOAT) is not None for column in marked
@@ -67,6 +68,14 @@ def number_marks(
     if top[0] != (".", None) and {(",", None), (".", ",")} <= set(top):
         return ".", None
     return top[0]
+
+
+def _are_digits(texts: pa.Array) -> bool:
+    """Whether the values are whole numbers with no mark: such a column speaks for no dialect."""
+    with suppress(pa.ArrowInvalid):
+        texts.cast(pa.int64())
+        return True
+    return False
 
 
 def _dialects(declared: Csv) -> list[Csv]:

@@ -416,6 +416,19 @@ def test_an_override_of_the_wrong_type_is_refused(load: Load) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "expected", "found"),
+    [("many", "a number, as `u: 64`", "a text, 'many'"), (True, "a number", "true or false, True")],
+)
+def test_an_override_of_another_kind_than_the_declared_value_is_refused(
+    load: Load, value: Scalar, expected: str, found: str
+) -> None:
+    layers = "{layers: [{Dense: {units: $u}}]}"
+    with pytest.raises(ConfigError, match=f"(?s)-P u={value} does not fit.*{expected}.*{found}"):
+        load({"u": value}, parameters="{u: 64}", model=layers)
+    assert load({"u": 0.5}, parameters="{u: 64}", model=layers).overrides == {"u": 0.5}
+
+
+@pytest.mark.parametrize(
     ("text", "value"),
     [("a=1e-4", 0.0001), ("a=010", 10), ("a=no", "no"), ("a=true", True), ("a=x=y", "x=y")],
 )

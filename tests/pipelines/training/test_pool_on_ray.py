@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ EPOCHS = 500
 """Of one row a step: some seconds, in which a state is saved and brought home."""
 
 SCRIPT = """
-import json, sys, time
+import json, os, sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from tiny import DIGEST
@@ -42,7 +43,7 @@ from pipelines.config import Project, load_experiment
 from pipelines.training import Epoch, RayPool, TrialResult, run_search, trials
 
 def say(**what):
-    print(json.dumps(what), flush=True)
+    os.write(int(sys.argv[1]), json.dumps(what).encode() + bytes([10]))
 
 def main():
     project = Project(Path({root!r}))
@@ -98,28 +99,38 @@ def experiment_of(project: Project, epochs: int) -> Experiment:
     )
 
 
+@dataclass(frozen=True)
+class Script:
+    """The script in a process of its own, and what it says."""
+
+    process: subprocess.Popen[bytes]
+    lines: Iterator[dict[str, Any]]
+
+
 @contextmanager
-def started(project: Project, nodes: int) -> Iterator[subprocess.Popen[str]]:
-    """The script in a process of its own; with no nodes the pool starts its own cluster."""
-    script = project.root / "script.py"
+def started(project: Project, nodes: int) -> Iterator[Script]:
+    """Starts the script; with no nodes the pool starts its own cluster.
+
+    It speaks through a pipe of its own: Ray prints to stdout when it likes.
+    """
+    file = project.root / "script.py"
     tests = str(Path(__file__).parents[2])
-    script.write_text(SCRIPT.format(tests=tests, root=str(project.root), nodes=nodes))
-    with subprocess.Popen(
-        [sys.executable, str(script)],
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        start_new_session=True,
-    ) as process:
+    file.write_text(SCRIPT.format(tests=tests, root=str(project.root), nodes=nodes))
+    reading, writing = os.pipe()
+    with (
+        os.fdopen(reading) as lines,
+        subprocess.Popen(
+            [sys.executable, str(file), str(writing)],
+            pass_fds=[writing],
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            start_new_session=True,
+        ) as process,
+    ):
+        os.close(writing)
         try:
-            yield process
+            yield Script(process, map(json.loads, lines))
         finally:
             process.kill()
-
-
-def lines_of(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    assert process.stdout is not None
-    return (json.loads(line) for line in process.stdout if line.startswith("{"))
 
 
 def weights_by_key(project: Project, experiment: Experiment) -> dict[str, dict[str, Any]]:
@@ -135,9 +146,9 @@ def test_a_lost_node_takes_no_trial_with_it_and_the_weights_are_those_of_one_mac
     home: Project, pool: Pool
 ) -> None:
     experiment = experiment_of(home, EPOCHS)
-    with started(home, nodes=2) as process:
-        told = list(lines_of(process))
-        assert process.wait(timeout=60) == 0
+    with started(home, nodes=2) as script:
+        told = list(script.lines)
+        assert script.process.wait(timeout=60) == 0
     ended = {entry["key"]: entry["error"] for entry in told if "key" in entry}
     assert ended == {trial.key: "" for trial in trials(experiment, DIGEST)}
     place = next(i for i, entry in enumerate(told) if "killed" in entry)
@@ -164,12 +175,12 @@ def test_a_lost_node_takes_no_trial_with_it_and_the_weights_are_those_of_one_mac
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_of_rays_outlives_its_parent(home: Project, number: signal.Signals) -> None:
     experiment_of(home, 100_000)
-    with started(home, nodes=0) as process:
-        next(line for line in lines_of(process) if "epoch" in line)
-        below = psutil.Process(process.pid).children(recursive=True)
+    with started(home, nodes=0) as script:
+        next(line for line in script.lines if "epoch" in line)
+        below = psutil.Process(script.process.pid).children(recursive=True)
         assert any("raylet" in one.name() for one in below)
-        os.kill(process.pid, number)
-        process.communicate(timeout=60)
+        os.kill(script.process.pid, number)
+        script.process.wait(timeout=60)
     _, left = psutil.wait_procs(below, timeout=60)
     assert not [one for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
