@@ -35,8 +35,9 @@ checked = $(if $(LOCK),,$(error TF is "$(TF)"; it must be cpu or gpu))$(if \
   $(filter $(VERSION),$(SUPPORTED)),,$(error Python $(SUPPORTED) will do; "$(PYTHON)" is $(or \
   $(VERSION),not there). Name another one: make setup PYTHON=python3.12))
 
-.PHONY: help setup picture picture-mlflow run test test-slow test-kills lint types lock check-lock wheels no-venv
-.PHONY: bench-data bench-validation bench-leaks bench-growth bench-search bench-flow bench-epoch
+.PHONY: help setup picture picture-mlflow run test test-slow test-kills lint types lock check-lock
+.PHONY: wheels no-venv bench-choosing bench-data bench-epoch bench-examples bench-flow bench-growth
+.PHONY: bench-leaks bench-search bench-validation
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -110,6 +111,12 @@ bench-flow: $(OTHERS) ## a whole run against the flow that one writes by hand (6
 
 bench-epoch: $(READY) ## one epoch against Keras's fit, on Fashion-MNIST (about six minutes)
 	@.venv/bin/python benchmarks/epoch.py $(ARGS)
+
+bench-examples: $(OTHERS) ## the examples in full size (half an hour); ARGS="diabetes" for one
+	@PATH="$$PWD/.venv/bin:$$PATH" PYTHONPATH=.bench .venv/bin/python benchmarks/examples.py $(ARGS)
+
+bench-choosing: $(OTHERS) ## ways to choose hyperparameters and against overfitting (8 minutes)
+	@PATH="$$PWD/.venv/bin:$$PATH" PYTHONPATH=.bench .venv/bin/python benchmarks/choosing.py $(ARGS)
 
 lock: $(READY) ## write the locks from pyproject.toml; ARGS=--upgrade for newer versions
 	@$(call locks,.)

@@ -152,7 +152,9 @@ def new(
     ] = None,
     origin: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FOLDER", help="Where the example's data files are."),
+        typer.Option(
+            "--from", metavar="FOLDER", help="Where the example's data are on this machine."
+        ),
     ] = None,
 ) -> None:
     """Draft an experiment from a data file, or copy an example."""

@@ -235,6 +235,11 @@ def _plain(file: str, name: str) -> str:
     return file if fits else f"{name}.csv"
 
 
+def same_bytes(one: Path, other: Path) -> bool:
+    """Whether two files, or all files of two folders, are the same."""
+    return _digests(one) == _digests(other)
+
+
 def _digests(place: Path) -> dict[str, str]:
     """Of a file, or of all files of a folder by their paths."""
     if place.is_file():
@@ -309,7 +314,7 @@ def _require_no_data(project: Project, place: Place, raw: Path | None) -> None:
         return
     there = project.root / place.path
     if not pinned and [*folder.iterdir()] == [there]:
-        if raw is None or _digests(raw) == _digests(there):
+        if raw is None or same_bytes(raw, there):
             return
         found = f"{place.path}, with other content"
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -52,3 +53,9 @@ def keras_names(kind: str) -> frozenset[str]:
 def keras_classes(kind: str) -> frozenset[str]:
     """The classes among `keras_names`, such as `Dense` or `Adam`."""
     return frozenset(name for name in keras_names(kind) if name[0].isupper())
+
+
+def log_name(metric: str) -> str:
+    """What Keras calls a metric in its logs: `mean_squared_error` for `MeanSquaredError`."""
+    spaced = re.sub(r"(?<=.)([A-Z][a-z]+)", r"_\1", metric)
+    return re.sub(r"(?<=[a-z])([A-Z])", r"_\1", spaced).lower()

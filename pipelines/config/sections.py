@@ -26,6 +26,7 @@ from pipelines.config.names import (
     REGRESSION_METRICS,
     keras_classes,
     keras_names,
+    log_name,
     nearest,
 )
 from pipelines.config.search import BUDGETED, Search
@@ -477,7 +478,9 @@ class Training(Section):
         description="learning_rate may be a schedule: {CosineDecay: {decay_steps: 20 epochs, …}}",
     )
     loss: str | None = Field(None, description="default: by the task")
-    metrics: tuple[str, ...] | None = Field(None, description="default: by the task")
+    metrics: tuple[str, ...] | None = Field(
+        None, description="Keras's, such as accuracy, precision or recall; default: by the task"
+    )
     batch_size: int = Field(32, ge=1)
     epochs: int = Field(100, ge=1)
     class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(
@@ -524,9 +527,10 @@ class Training(Section):
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, metrics: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for name in metrics or ():
-            _known_name("metrics", name, "accuracy")
-        return metrics
+        by_log = {log_name(name): name for name in keras_names("metrics")}
+        return metrics and tuple(
+            log_name(_known_name("metrics", name, "accuracy", *by_log)) for name in metrics
+        )
 
     @field_validator("threads")
     @classmethod

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from pipelines.config import EnvironmentFault, Problem
-from pipelines.training.trial import TrialResult
+
+if TYPE_CHECKING:
+    from pipelines.training.trial import TrialResult
 
 HIGHER_IS_BETTER = (
     "accuracy",

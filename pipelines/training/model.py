@@ -62,7 +62,7 @@ def build_model(
     model.compile(
         optimizer=_entry(keras.optimizers, optimizer, "training.optimizer"),
         loss=training.loss or default_loss(recipe.task, model),
-        metrics=list(recipe.fit_metrics),
+        metrics=[_metric(name, outputs_of(model)) for name in recipe.fit_metrics],
         jit_compile=False,  # on processors XLA is slower for such models
     )
     return model
@@ -98,11 +98,66 @@ def _precision(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(kept)
 
 
+class ByClass(keras.metrics.Metric):  # type: ignore[misc]
+    """Precision or recall of the most probable class, whatever form the labels have.
+
+    The mean over the classes, as `precision_macro` and `recall_macro` of the evaluation; of two
+    classes that of the second one, as with a single sigmoid output.
+
+    Args:
+        kind: `precision` or `recall`.
+        classes: how many.
+    """
+
+    def __init__(self, kind: str, classes: int) -> None:
+        super().__init__(name=kind)
+        self._classes = classes
+        self._right = self.add_weight((classes,), "zeros", name="right")
+        self._counted = self.add_weight((classes,), "zeros", name="counted")
+
+    def update_state(self, truth: Any, outputs: Any, sample_weight: Any = None) -> None:
+        """Counts a batch.
+
+        Args:
+            truth: (n_rows,) or (n_rows, 1) classes, or (n_rows, classes) one-hot.
+            outputs: (n_rows, classes) probabilities.
+            sample_weight: of each row.
+        """
+        ops = keras.ops
+        guessed = ops.one_hot(ops.argmax(outputs, axis=-1), self._classes)
+        if truth.shape[1:] == outputs.shape[1:]:
+            known = ops.cast(truth, guessed.dtype)
+        else:
+            known = ops.one_hot(ops.reshape(truth, (-1,)), self._classes)
+        weight = 1.0 if sample_weight is None else ops.reshape(sample_weight, (-1, 1))
+        counted = guessed if self.name == "precision" else known
+        self._right.assign_add(ops.sum(weight * guessed * known, axis=0))
+        self._counted.assign_add(ops.sum(weight * counted, axis=0))
+
+    def result(self) -> Any:
+        """The share so far, a scalar; 0 for a class that was not there."""
+        shares = keras.ops.divide_no_nan(self._right, self._counted)
+        return shares[1] if self._classes == 2 else keras.ops.mean(shares)
+
+
+def _metric(name: str, outputs: int) -> Any:
+    """A metric that keeps its name, however many of its kind this process has made."""
+    if outputs > 1 and name in ("precision", "recall"):
+        return ByClass(name, outputs)
+    found = keras.metrics.get(name) if name != "accuracy" else None
+    return type(found)(name=name) if isinstance(found, keras.metrics.Metric) else name
+
+
+def outputs_of(model: Any) -> int:
+    """How many numbers a model answers a row with."""
+    return int(model.output_shape[-1])
+
+
 def default_loss(task: str, model: Any) -> str:
     """Mean squared error for regression; cross-entropy by the number of outputs for classes."""
     if task == "regression":
         return "mean_squared_error"
-    one = model.output_shape[-1] == 1
+    one = outputs_of(model) == 1
     return "binary_crossentropy" if one else "sparse_categorical_crossentropy"
 
 
@@ -113,7 +168,7 @@ def targets(y: Any, model: Any, task: str) -> Any:
         y: (n_rows,) int32 classes or float32 values.
     """
     loss = model.loss if isinstance(model.loss, str) else type(model.loss).__name__
-    outputs = model.output_shape[-1]
+    outputs = outputs_of(model)
     if task == "classification" and outputs > 1:
         if "sparse" in loss.lower():
             return np.asarray(y)

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.config import Recipe, read_json, write_json, writing
+from pipelines.training.choice import more_is_better
 
 if TYPE_CHECKING:
+    from pipelines.config import EarlyStopping
+    from pipelines.config.sections import ReduceLROnPlateau
     from pipelines.training.loop import FitProgram, Program
 
 SAVE_EVERY = 2.0
@@ -174,10 +177,10 @@ def _callbacks(recipe: Recipe, program: Program | FitProgram) -> dict[str, Any]:
 
     training, watching = recipe.training, {}
     if training.early_stopping is not None:
-        asked = training.early_stopping.model_dump()
+        asked = _watched(training.early_stopping)
         watching["early_stopping"] = keras.callbacks.EarlyStopping(**asked)
     if training.reduce_lr_on_plateau is not None:
-        asked = training.reduce_lr_on_plateau.model_dump()
+        asked = _watched(training.reduce_lr_on_plateau)
         if not program.validates:  # the rows of all folds train: theirs is the only loss
             asked["monitor"] = asked["monitor"].removeprefix("val_")
         watching["reduce_lr_on_plateau"] = keras.callbacks.ReduceLROnPlateau(**asked)
@@ -185,6 +188,14 @@ def _callbacks(recipe: Recipe, program: Program | FitProgram) -> dict[str, Any]:
         callback.set_model(program.model)
         callback.on_train_begin()
     return watching
+
+
+def _watched(asked: EarlyStopping | ReduceLROnPlateau) -> dict[str, Any]:
+    """The arguments of a callback; Keras itself knows the better end of some metrics only."""
+    mode = asked.mode
+    if mode == "auto":
+        mode = "max" if more_is_better(asked.monitor) else "min"
+    return {**asked.model_dump(), "mode": mode}
 
 
 def read_result(folder: Path) -> TrialResult | None:

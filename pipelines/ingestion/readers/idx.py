@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import re
 import struct
 from collections.abc import Collection
 from pathlib import Path
@@ -18,7 +20,8 @@ from pipelines.ingestion.readers.settle import Rows
 IDX_PARTS = {"train": "training", "t10k": "test"}
 """What the names of IDX files begin with."""
 
-IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+BYTE = 8
+IDX_TYPES = {BYTE: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 """Types of an IDX file's values by the third byte of its head."""
 
 
@@ -35,23 +38,38 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
     Raises:
         InputError: a file is missing or damaged.
     """
-    files = _idx_files(raw)
+    return rows_of(raw, parts_of(raw), data)
+
+
+def parts_of(folder: Path) -> list[Part]:
+    """The pictures and labels of a folder of IDX files, those for training first.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    files = _idx_files(folder)
     parts = []
     for start, role in IDX_PARTS.items():
         x, y = files.get((start, "images")), files.get((start, "labels"))
         if (x is None) != (y is None):
             missing = "images" if x is None else "labels"
-            raise unreadable(raw, f"{start}-images and {start}-labels", f"no {missing}")
+            raise unreadable(folder, f"{start}-images and {start}-labels", f"no {missing}")
         if x is not None and y is not None:
             parts.append(Part(role, _idx(x), _idx(y)))
-    return rows_of(raw, parts, data)
+    return parts
+
+
+def idx_digest(values: Any) -> str:
+    """MD5 of the IDX file, not compressed, that would hold an array of bytes."""
+    head = struct.pack(f">HBB{values.ndim}I", 0, BYTE, values.ndim, *values.shape)
+    return hashlib.md5(head + values.tobytes(), usedforsecurity=False).hexdigest()
 
 
 def _idx_files(folder: Path) -> dict[tuple[str, str], Path]:
     found = {}
     for file in sorted(folder.iterdir()):
         start, _, rest = file.name.partition("-")
-        what = rest.partition("-")[0]
+        what = re.split("[-.]", rest)[0]
         if start in IDX_PARTS and what in ("images", "labels") and "idx" in rest:
             found[start, what] = file
     return found

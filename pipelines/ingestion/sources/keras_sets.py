@@ -5,13 +5,31 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import zipfile
 from pathlib import Path
+from typing import Any
 
-from pipelines.config import ConfigError, EnvironmentFault, InputError, nearest
+from pipelines.config import ConfigError, EnvironmentFault, InputError, nearest, writing
 from pipelines.ingestion.sources.meter import FULL, Wanted
 
 SETS = ("california_housing", "cifar10", "cifar100", "fashion_mnist", "mnist")
 PARTS = ("x_train", "y_train", "x_test", "y_test")
+KNOWN = {
+    "fashion_mnist": (
+        "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        "9018921c3c673c538a1fc5bad174d6f9",
+        "8181f5470baa50b63fa0f6fddb340f0a",
+        "15d484375f8d13e6eb1aabb0c3f46965",
+    ),
+    "mnist": (
+        "6bbc9ace898e44ae57da46a324031adb",
+        "a25bea736e30d166cdddb491f175f624",
+        "2646ac647ad5339dbf082846283269ea",
+        "27ae3e4e09519cfbb04c329615203637",
+    ),
+}
+"""MD5 of the IDX files, not compressed, that `PARTS` of a set were published as."""
+
 WHY_REFUSED = {
     "boston_housing": "Keras warns against it for its ethics: take keras:california_housing",
     "imdb": "its rows are lists of word numbers of any length, kept as a pickle",
@@ -22,11 +40,12 @@ WHY_REFUSED = {
 def keras_set(wanted: Wanted, aside: Path) -> tuple[str, ...]:
     """Writes `x_train`, `y_train`, `x_test`, `y_test`, uncompressed: equal arrays, equal bytes.
 
-    Keras fetches the files into its own cache (`KERAS_HOME`, else ~/.keras) and checks their hash.
+    Keras fetches the files into its own cache (`KERAS_HOME`, else ~/.keras).
 
     Raises:
         ConfigError: the name is none of `SETS`, or the target is no `.npz` file.
         EnvironmentFault: the files are not in the cache and cannot be fetched.
+        InputError: they are damaged, or not those of `KNOWN`.
     """
     name = wanted.name
     if name not in SETS:
@@ -50,7 +69,6 @@ def keras_set(wanted: Wanted, aside: Path) -> tuple[str, ...]:
 
 def _write(name: str, aside: Path) -> None:
     import keras
-    import numpy as np
 
     home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "datasets"
     try:
@@ -74,9 +92,68 @@ def _write(name: str, aside: Path) -> None:
             found=_words(error),
             next=f"put the files into {home}, or KERAS_HOME=FOLDER gristmill …",
         ) from None
-    arrays = dict(zip(PARTS, (*train, *test), strict=True))
+    _save(name, dict(zip(PARTS, (*train, *test), strict=True)), aside, f"Keras's cache in {home}")
+
+
+def keras_set_from(name: str, origin: Path, target: Path) -> None:
+    """Writes what `keras:NAME` brings from the same files on this machine, held to the same hash.
+
+    Args:
+        name: of `KNOWN`.
+        origin: a folder of IDX files, compressed or not, or Keras's own `NAME.npz`; or one such
+            folder or file in it.
+        target: the `.npz` file to write, whole or not at all.
+
+    Raises:
+        InputError: the files are not there, damaged, or others.
+    """
+    import numpy as np
+
+    from pipelines.ingestion.readers import idx
+
+    inside = [origin, *(origin / more for more in (f"{name}.npz", name, name.replace("_", "-")))]
+    stored = next((p for p in inside if p.is_file() and p.suffix == ".npz"), None)
+    folder = next((p for p in inside if p.is_dir() and idx.takes(p)), None)
+    if stored is not None:
+        try:
+            with np.load(stored, allow_pickle=False) as kept:
+                arrays = {part: kept[part] for part in PARTS}
+        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise _other_files(name, origin, f"{stored.name}: {error}"[:200]) from error
+    elif folder is not None:
+        parts = {part.role: part for part in idx.parts_of(folder)}
+        if set(parts) != {"training", "test"}:
+            raise _other_files(name, origin, " and ".join(parts) + " alone")
+        both = parts["training"], parts["test"]
+        arrays = dict(zip(PARTS, (a for part in both for a in (part.x, part.y)), strict=True))
+    else:
+        names = sorted(place.name for place in origin.glob("*")) if origin.is_dir() else ["a file"]
+        raise _other_files(name, origin, ", ".join(names[:10]) or "nothing")
+    with writing(target) as aside:
+        _save(name, arrays, aside, str(origin))
+
+
+def _save(name: str, arrays: dict[str, Any], aside: Path, origin: str) -> None:
+    import numpy as np
+
+    from pipelines.ingestion.readers.idx import idx_digest
+
+    for (part, values), known in zip(arrays.items(), KNOWN.get(name, ()), strict=False):
+        if values.dtype != np.uint8 or idx_digest(values) != known:
+            shape = " × ".join(f"{size:,}" for size in values.shape)
+            raise _other_files(name, origin, f"{part}: {shape}, {values.dtype}, with another hash")
     with aside.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
+
+
+def _other_files(name: str, origin: Path | str, found: str) -> InputError:
+    return InputError(
+        f"these are not the files of keras:{name}",
+        expected="train-images-idx3-ubyte, train-labels-…, t10k-images-…, t10k-labels-… (also .gz)"
+        f"\nor {name}.npz, as they were published",
+        found=f"{found}, in {origin}",
+        next=f"gristmill new NAME --data {origin}   begins with any pictures",
+    )
 
 
 def _words(error: Exception) -> str:

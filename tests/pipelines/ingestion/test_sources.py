@@ -277,7 +277,11 @@ import sys
 from pathlib import Path
 from pipelines.config import GristmillError, Project
 from pipelines.ingestion import fetch
+from pipelines.ingestion.sources import keras_sets
 for name in sys.argv[1:]:
+    if name == "forget":
+        keras_sets.KNOWN.clear()
+        continue
     try:
         fetch(Project(Path.cwd()), f"keras:{name}", Path(f"data/{name}.npz"))
     except GristmillError as error:
@@ -303,7 +307,7 @@ def test_a_data_set_of_keras_comes_from_its_cache_with_both_parts(tmp_path: Path
     (cache.parent / "mnist.npz").write_bytes(b"other bytes than Keras knows")
     nobody = {"https_proxy": "http://127.0.0.1:9"}  # no network, wherever this runs
     done = subprocess.run(
-        [sys.executable, "-c", KERAS, "fashion_mnist", "mnist"],
+        [sys.executable, "-c", KERAS, "fashion_mnist", "forget", "fashion_mnist", "mnist"],
         env=os.environ | nobody | {"KERAS_HOME": str(tmp_path / "home")},
         cwd=tmp_path,
         capture_output=True,
@@ -311,6 +315,7 @@ def test_a_data_set_of_keras_comes_from_its_cache_with_both_parts(tmp_path: Path
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert done.stderr.count("not the files of keras:fashion_mnist") == 1  # while it is known
     assert "keras:mnist could not be fetched" in done.stderr
     assert "KERAS_HOME" in done.stderr
     assert [file.name for file in (tmp_path / "data").iterdir()] == ["fashion_mnist.npz"]
