@@ -336,7 +336,7 @@ def _first_rows(made: Comparison, rows: pd.DataFrame) -> Section:
             else:
                 told.append(f"{row[name]} ({row[f'{name} probability']:.0%})")
         truth = f"{row['truth']:.4g}" if made.classes is None else str(row["truth"])
-        cells.append((str(row["row"]), truth, *told))
+        cells.append((str(int(row["row"])), truth, *told))
     if made.classes is None:
         title = f"the {len(shown)} rows on which they are furthest apart"
     else:
