@@ -39,17 +39,18 @@ class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         _import_modules(folder / "modules")
         self._preparation = _load_module(folder / "transform.py", f"transform_{uuid.uuid4().hex}")
         self.statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
+        values = math.prod(self._preparation.feature_shape(self.statistics))
+        self._batch = min(BATCH, max(1, VALUES // max(1, values)))
         model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
-        shape = model.input_shape[1:]
-        self._batch = min(BATCH, max(1, VALUES // max(1, math.prod(shape))))
-        signature = [tf.TensorSpec((None, *shape), tf.float32)]
+        shape = (None, *model.input_shape[1:])
+        signature = [tf.TensorSpec(shape, tf.float32)]
         self._call = tf.function(
             lambda rows: model(rows, training=False), input_signature=signature, autograph=False
         )
 
     def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]
         """Answers for raw rows: `prediction` and, for classes, `probability_<class>` columns."""
-        block = self._batch * (1 if self.statistics["picture"] else BLOCKS)
+        block = self._batch * (1 if self.statistics.get("picture") else BLOCKS)
         made = []
         for first in range(0, max(len(model_input), 1), block):
             frame = model_input.iloc[first : first + block]
