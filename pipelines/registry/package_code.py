@@ -37,13 +37,14 @@ class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         folder = Path(context.artifacts["package"])
         self._preparation = _load_module(folder / "transform.py")
         self.statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
+        values = math.prod(self._preparation.feature_shape(self.statistics))
+        self._batch = min(BATCH, max(1, VALUES // max(1, values)))
         is_keras = (folder / "model.keras").exists()
-        self._call, shape = _keras_model(folder) if is_keras else _estimator(folder)
-        self._batch = min(BATCH, max(1, VALUES // max(1, math.prod(shape))))
+        self._call = _keras_model(folder) if is_keras else _estimator(folder)
 
     def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]
         """Answers for raw rows: `prediction` and, for classes, `probability_<class>` columns."""
-        block = self._batch * (1 if self.statistics["picture"] else BLOCKS)
+        block = self._batch * (1 if self.statistics.get("picture") else BLOCKS)
         made = []
         for first in range(0, max(len(model_input), 1), block):
             frame = model_input.iloc[first : first + block]
@@ -55,25 +56,23 @@ class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         return table
 
 
-def _keras_model(folder: Path) -> tuple[Callable[[Any], Any], tuple[int, ...]]:
-    """The model's call, and the shape of a row."""
+def _keras_model(folder: Path) -> Callable[[Any], Any]:
     import keras
     import tensorflow as tf
 
     _import_modules(folder / "modules")
     model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
-    shape = model.input_shape[1:]
-    signature = [tf.TensorSpec((None, *shape), tf.float32)]
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)]
     call: Callable[[Any], Any] = tf.function(
         lambda rows: model(rows, training=False), input_signature=signature, autograph=False
     )
-    return call, shape
+    return call
 
 
-def _estimator(folder: Path) -> tuple[Callable[[Any], Any], tuple[int, ...]]:
+def _estimator(folder: Path) -> Callable[[Any], Any]:
     predictor = _load_module(folder / "predictor.py")
     model = predictor.load(folder / "model.npz")
-    return lambda rows: predictor.predict(model, rows), ()
+    return lambda rows: predictor.predict(model, rows)
 
 
 def _import_modules(folder: Path) -> None:
