@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 from tiny import make_project, write_experiment
 
-from pipelines.config import Pictures, Project, Recipe
+from pipelines.config import Pictures, Project, Recipe, load_experiment
 from pipelines.ingestion.readers.pictures import picture_field
 from pipelines.preparation import scale, scaled
 from pipelines.preparation.split import TEST, TRAINING, VALIDATION
@@ -228,3 +228,24 @@ def test_a_users_own_permute_is_not_turned_again(tmp_path: Path) -> None:
     assert (None, 2, 8, 7) in shapes
     assert model.layers[0].output.shape == (None, 3, 9, 8)
     assert model.layers[-2].output.shape == (None, 2)
+
+
+def test_an_estimator_learns_from_scaled_pixels(tmp_path: Path) -> None:
+    project = album(tmp_path / "project", "standard")
+    document = json.loads(project.experiment_file("tiny").read_text())
+    document |= {"model": {"sklearn": "LogisticRegression"}, "training": {}}
+    project.experiment_file("tiny").write_text(json.dumps(document))
+    experiment = load_experiment(project, "tiny")
+    recipe = experiment.recipe(experiment.document.parameters)
+    test, floats = project.build("tiny") / "test" / "x.npy", as_floats(project)
+    made = []
+    for rows, name in ((test, "bytes"), (floats / "x.npy", "floats")):
+        data = floats if name == "floats" else test.parent.parent / "training"
+        folder = tmp_path / name
+        Bench().train(Train("k", recipe, data, folder, folder), lambda number, logs: None)
+        weights, outputs = folder / "weights.npz", folder / "outputs.npy"
+        model = folder / "model.npz"
+        Bench().export(Export(recipe, data, weights, model, folder, rows, outputs))
+        made.append((weights.read_bytes(), np.load(outputs)))
+    assert made[0][0] == made[1][0]
+    np.testing.assert_array_equal(made[0][1], made[1][1])
