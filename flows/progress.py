@@ -56,6 +56,10 @@ class Progress:
             self.failed += 1
             return False
         self._epochs.append(result.epochs)
+        return self.know(trial, result)
+
+    def know(self, trial: Trial, result: TrialResult) -> bool:
+        """A finished trial, of this run or an earlier one; whether its point is the best so far."""
         scores = self._scores[trial.point]
         if self.objective in result.scores:
             scores[trial.key] = result.scores[self.objective]  # of the largest budget so far

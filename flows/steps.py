@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -247,7 +247,13 @@ def _search(run: Session, asked: Search) -> int:
 
     asked.begin()
     waiting = sum(plan.known is None for plan in asked.plans)
-    return len(_train(run, feed, asked.first.threads, waiting + asked.remaining, asked.take))
+    watch = Watch(
+        run,
+        waiting + asked.remaining,
+        cache(partial(trial_inputs, run)),
+        [(plan.trial, plan.known) for plan in asked.plans if plan.known is not None],
+    )
+    return len(_train(run, feed, asked.first.threads, watch, asked.take))
 
 
 def _refit(run: Session, plan: TrialPlan) -> TrialResult:
@@ -258,7 +264,8 @@ def _refit(run: Session, plan: TrialPlan) -> TrialResult:
     with run.screen.step("refit") as words:
         if run.force:
             _forget(run, plan.trial)
-        (result,) = _train(run, fed([plan.trial]), plan.trial.threads, 1, lambda *_: None)
+        watch = Watch(run, 1, partial(trial_inputs, run), tells=False)
+        (result,) = _train(run, fed([plan.trial]), plan.trial.threads, watch, lambda *_: None)
         words.append("on the rows of all folds")
         if plan.trial.recipe.model.library == "keras":
             words.append(f"for {plan.trial.epochs} epochs")
@@ -273,10 +280,10 @@ def _train(
     run: Session,
     feed: Callable[[], Trial | None],
     threads: int,
-    most: int,
+    watch: Watch,
     take: Callable[[Trial, TrialResult], None],
 ) -> list[TrialResult]:
-    """Trains what is fed, at most so many trials; each result is recorded, then handed on."""
+    """Trains what is fed; each result is recorded, then handed on."""
     running: dict[str, Trial] = {}
     results: list[TrialResult] = []
 
@@ -284,7 +291,7 @@ def _train(
         trial = feed()
         return None if trial is None else running.setdefault(trial.key, trial)
 
-    with Watch(run, most, cache(lambda fold: trial_inputs(run, fold))) as watch:
+    with watch:
         for message in train_fed(run.project, run.experiment, fed_one, threads, run.trainer):
             trial = running[message.key]
             watch.take(trial, message)

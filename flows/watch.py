@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,17 +38,28 @@ class Watch:
         run: of which the trials are.
         asked: how many trials are to run.
         inputs: the rows that a trial with this fold reads.
+        known: results of earlier runs, among which the best may be.
+        tells: whether the run says in MLflow how far it is.
     """
 
     def __init__(
-        self, run: Session, asked: int, inputs: Callable[[int | None], Sequence[DataInput]]
+        self,
+        run: Session,
+        asked: int,
+        inputs: Callable[[int | None], Sequence[DataInput]],
+        known: Iterable[tuple[Trial, TrialResult]] = (),
+        *,
+        tells: bool = True,
     ) -> None:
         document = run.experiment.document
         self._run, self._objective = run, document.objective
         self._progress = Progress(
             asked, self._objective, (document.split.folds or 1) * document.search.repeats
         )
-        self._record = _Record(run, inputs, self._progress)
+        for trial, result in known:
+            if result.status == "finished":
+                self._progress.know(trial, result)
+        self._record = _Record(run, inputs, self._progress, tells=tells)
         self._said = time.monotonic()
 
     def __enter__(self) -> Watch:
@@ -90,6 +101,8 @@ class _Record(threading.Thread):
         run: Session,
         inputs: Callable[[int | None], Sequence[DataInput]],
         progress: Progress,
+        *,
+        tells: bool,
     ) -> None:
         super().__init__(name="record of trials", daemon=True)
         self._run, self._inputs, self._progress = run, inputs, progress
@@ -98,7 +111,7 @@ class _Record(threading.Thread):
         )
         self._open: dict[str, TrialRun] = {}
         self._failed: BaseException | None = None
-        self._told = 0
+        self._tells, self._told = tells, 0
         self._next = time.monotonic() + EVERY
         self._boards: dict[str, Board] = {}
 
@@ -169,7 +182,7 @@ class _Record(threading.Thread):
 
     def _tell_parent(self) -> None:
         progress = self._progress
-        if progress.done == self._told:
+        if not self._tells or progress.done == self._told:
             return
         self._told = progress.done
         metrics = {}

@@ -56,6 +56,13 @@ def test_the_best_so_far_is_the_highest_accuracy_and_the_lowest_loss(scores: lis
         assert progress.leader == f"units={scores.index(best)}"
 
 
+def test_the_best_may_be_what_an_earlier_run_came_to() -> None:
+    progress = Progress(1, "val_accuracy")
+    assert progress.know(trial("known"), result(trial("known"), 0.9))
+    assert not progress.finish(trial("new"), result(trial("new"), 0.8))
+    assert (progress.best, progress.leader, progress.done) == (0.9, "units=known", 1)
+
+
 def test_with_folds_a_point_counts_when_it_is_whole() -> None:
     progress = Progress(4, "val_accuracy", parts=2)
     for name, fold, score, best in (
