@@ -354,9 +354,16 @@ def _named(entry: Any) -> tuple[str, Arguments]:
     if not isinstance(entry, Mapping) or len(entry) != 1:
         raise ValueError(f"must be a name or one {{Name: {{arguments}}}}, found {entry!r}")
     name, arguments = next(iter(entry.items()))
+    if name in MIXING:
+        raise ValueError(
+            f"{name} mixes pictures with their labels, and a layer is given the pictures alone"
+        )
     if arguments is not None and not isinstance(arguments, Mapping):
         raise ValueError(f"the arguments of {name} must be a mapping, found {arguments!r}")
     return str(name), dict(arguments or {})
+
+
+MIXING = ("CutMix", "MixUp")
 
 
 def _keras_kind(kind: str, entry: Any) -> dict[str, Arguments]:

@@ -210,6 +210,7 @@ WRONG_VALUES = [
         "this one follows a schedule",
         "",
     ),
+    ({"model": "{layers: [MixUp]}"}, "model.layers", "MixUp mixes pictures with their labels", ""),
     ({"search": "{strategy: rndm}"}, "search.strategy", "'grid'", "'rndm'"),
     ({"search": "{grid: {u: []}}", "parameters": "{u: 1}"}, "search.grid", "grid of nothing", ""),
     ({"search": "{grid: {u: [1, 1]}}", "parameters": "{u: 1}"}, "search.grid", "value twice", ""),
