@@ -62,6 +62,7 @@ def test_folds_lead_to_a_champion_that_learnt_from_all_of_them(folded_once: Proj
     assert "Scores are means over 3 folds ± their deviation" in report
     assert {"test_accuracy", "val_loss_mean", "val_loss_deviation"} < metrics.keys()
     assert "best_val_loss" not in metrics
+    assert metrics["trials_done"] == 6  # of the search; the refit is none of it
 
 
 def test_a_second_run_has_nothing_to_do(folded_once: Project, folded: Run) -> None:
