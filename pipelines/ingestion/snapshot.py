@@ -79,7 +79,7 @@ def restore(
     data = load_experiment(project, name).data
     state = versions.data_state(project, data.folder)
     if state is DataState.PINNED:
-        versions.matches_pin(project)
+        _keep(project, data.folder)
         return "as pinned"
     if state is DataState.EDITED and not discard:
         raise edited(data.folder, data.path, name)
@@ -120,8 +120,14 @@ def restore(
         raise
     if kept is not None:
         shutil.rmtree(kept)
-    versions.matches_pin(project)
+    _keep(project, data.folder)
     return f"fetched from {_shown(data)}, equal to the pin"
+
+
+def _keep(project: Project, folder: str) -> None:
+    """Has DVC's cache keep what was pinned: all of `data/` if it is there, else the data set."""
+    if not versions.matches_pin(project):
+        versions.keep(project, folder)
 
 
 def _by_whole_pin(project: Project, name: str) -> DataState:

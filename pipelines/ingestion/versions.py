@@ -250,6 +250,19 @@ def matches_pin(project: Project) -> bool:
         return _pinned(project, repo) is None and _pinned_among(repo, str(out.hash_info.value))
 
 
+def keep(project: Project, folder: str) -> None:
+    """DVC's cache gets the bytes of `data/<folder>`, which is as pinned, unless it has their list.
+
+    On a clone the pin of all of `data/` cannot be taken apart until all data sets are there; this
+    one can be found by its own hash.
+    """
+    with _opened(project) as repo:
+        out = _pin(project, repo)
+        digests = [str(_hash_of(repo, folder).value), *([str(out.hash_info.value)] if out else [])]
+        if not any(_tree(repo, digest) for digest in digests):
+            _built(repo, project.root / "data" / folder, add=True)
+
+
 def _pinned_among(repo: Any, digest: str) -> bool:
     """Finds the data sets on disk that together have the pin's hash; they go to the cache."""
     data = Path(repo.root_dir, "data")

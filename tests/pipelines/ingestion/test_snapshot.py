@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.config import ConfigError, InputError, Project
+from pipelines.config.yaml_file import read_yaml
 from pipelines.ingestion.snapshot import restore, snapshot
-from pipelines.ingestion.versions import DataState, data_digest, data_state
+from pipelines.ingestion.versions import DataState, data_digest, data_state, lay_out_version
 
 EXPERIMENT = """\
 data: {{path: data/churn/churn.csv, {source}target: b, task: regression}}
@@ -79,6 +80,11 @@ def test_on_a_clone_without_cache_missing_data_come_from_the_source(
         (project.root / "dvc.lock").unlink()
     assert restore(project, "digits") == "fetched from sklearn:digits, equal to the pin"
     assert data_state(project, "digits") is DataState.PINNED
+    aside, pinned = project.root / "aside", data_digest(project, "digits")
+    whole = read_yaml(project.root / "data.dvc")["outs"][0]["md5"]
+    assert not lay_out_version(project, "digits", whole, pinned, aside)
+    assert (aside / "digits.csv").read_bytes() == digits(project).read_bytes()
+    shutil.rmtree(aside)
     snapshot(project, "diabetes")
     assert everything(project) == before
 
