@@ -96,8 +96,7 @@ def row(name: str, trained: str, found: dict[str, float]) -> str:
     interval = f"[{found['test_accuracy_low']:.3f}, {found['test_accuracy_high']:.3f}]"
     return (
         f"| {name} | {trained} | {found['best_accuracy']:.3f} | {found['best_val_accuracy']:.3f} "
-        f"| {found['test_accuracy']:.3f} {interval} | {found['test_log_loss']:.3f} "
-        f"| {found['seconds']:.0f} |"
+        f"| {found['test_accuracy']:.3f} {interval} | {found['test_log_loss']:.3f} |"
     )
 
 
@@ -145,13 +144,13 @@ def main() -> None:
         project = Path(place) / "project"
         clone(project)
         document = begun(project, asked.fashion)
-        about = "training | validation | test, 95 % interval | log loss | seconds |"
+        about = "training | validation | test, 95 % interval | log loss |"
         for mark, first, made in (
             ("choosing", "trials", choosing(project, document)),
             ("overfitting", "epochs at most", against_overfitting(project, document)),
         ):
-            lines = [f"| | {first} | {about}", "|---|---|---|---|---|---|---|", *made]
-            lines += ["", f"Accuracies, seed 0, {machine()}; seconds are those of the whole run."]
+            lines = [f"| | {first} | {about}", "|---|---|---|---|---|---|", *made]
+            lines += ["", f"Accuracies, seed 0, {machine()}."]
             put_table(PAGE, "\n".join(lines), mark)
 
 
