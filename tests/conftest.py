@@ -37,6 +37,20 @@ def clean_environment() -> dict[str, str]:
     return kept | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
 
 
+def said_by(code: str, folder: Path) -> str:
+    """What a program that must succeed says, in a process of its own that works in a folder."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=clean_environment() | {"PYTHONPATH": str(ROOT)},
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
 def git(folder: Path, *words: str) -> str:
     """Git with a name and no settings of the machine."""
     settings = ["-c", "user.name=test", "-c", "user.email=test@example.com"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +10,7 @@ import pytest
 from aftermath import rows_of
 
 from pipelines.config import Project
-from tests.conftest import Run, clean_environment, gristmill_in
+from tests.conftest import Run, gristmill_in, said_by
 
 
 @pytest.fixture(scope="module")
@@ -81,15 +79,7 @@ def test_comparing_reads_what_is_stored_and_imports_nothing_that_could_score(
         "import sys; from flows.compare import compare; compare(['tiny@1', 'tiny@2']); "
         "print('brought', *{'tensorflow', 'keras', 'mlflow', 'prefect'} & {*sys.modules})"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=twice.root,
-        env=clean_environment(),
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.splitlines()[-1] == "brought"
+    assert said_by(code, twice.root).splitlines()[-1] == "brought"
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from tiny import make_project, write_experiment
 
 from pipelines.config import ConfigError, Experiment, Project
 from pipelines.config.estimators import ESTIMATORS, arguments_of, tells_probabilities
-from tests.conftest import clean_environment
+from tests.conftest import said_by
 
 
 def estimator(name: str) -> Any:
@@ -154,12 +152,4 @@ def test_reading_a_valid_file_does_not_import_scikit_learn(home: Project) -> Non
         "import sys; from pipelines.config import *; load_experiment(Project.find(), 'tiny'); "
         "print('sklearn' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=home.root,
-        env=clean_environment() | {"PYTHONPATH": str(Path(__file__).parents[3])},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == "False"
+    assert said_by(code, home.root) == "False"

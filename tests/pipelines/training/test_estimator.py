@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import warnings
 from dataclasses import replace
 from importlib import import_module
@@ -24,7 +22,7 @@ from pipelines.training import Pool, TrialResult, run_search, trials
 from pipelines.training.arrays import arrays_of
 from pipelines.training.estimator import require_memory
 from pipelines.training.predictor import columns, load, predict, save
-from tests.conftest import clean_environment
+from tests.conftest import said_by
 
 PLAIN: dict[str, Any] = {"training": None, "parameters": None}
 SMALL = {"n_estimators": 7, "max_iter": 60, "max_subpopulation": 50}
@@ -289,14 +287,7 @@ print(*sorted({"tensorflow", "keras"} & set(sys.modules)))
 
 def test_an_estimator_is_trained_without_tensorflow(home: Project) -> None:
     make_data(home, experiment_of(home, "GaussianNB"))
-    done = subprocess.run(
-        [sys.executable, "-c", ALONE],
-        cwd=home.root,
-        env=clean_environment() | {"PYTHONPATH": str(Path(__file__).parents[3])},
-        capture_output=True,
-        text=True,
-    )
-    assert (done.stdout.strip(), done.stderr) == ("", "")
+    assert said_by(ALONE, home.root) == ""
 
 
 @pytest.mark.parametrize(
