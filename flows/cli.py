@@ -212,11 +212,17 @@ def models(
         str | None, typer.Argument(metavar="[NAME]", help="A model; default: all.")
     ] = None,
     version: Annotated[str | None, typer.Option(help="Show one version whole.")] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Show who moved a model's champion, when and why.")
+    ] = False,
 ) -> None:
     """List registered models, versions, aliases and scores."""
-    from flows.models import show
+    from flows.models import show, show_history
 
-    show(name, version)
+    if name is not None and history:
+        show_history(name)
+    else:
+        show(name, version)
 
 
 @app.command()
@@ -235,25 +241,56 @@ def compare(
     carry_out(models)
 
 
+Registered = Annotated[str, typer.Argument(metavar="NAME", help="A registered model.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history.")]
+
+
 @app.command()
 def promote(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A registered model.")],
-    version: Annotated[str | None, typer.Option(help="Which version; default: the newest.")] = None,
+    name: Registered,
+    version: Annotated[
+        str | None, typer.Option(help="Which version; default: the challenger, else the newest.")
+    ] = None,
+    reason: Reason = "",
 ) -> None:
     """Make a version the champion, whatever the gate said."""
     from flows.models import promote as carry_out
 
-    carry_out(name, version)
+    carry_out(name, version, reason)
 
 
 @app.command()
-def rollback(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A registered model.")],
-) -> None:
+def rollback(name: Registered, reason: Reason = "") -> None:
     """Go back to the champion before this one."""
     from flows.models import rollback as carry_out
 
-    carry_out(name)
+    carry_out(name, reason)
+
+
+@app.command()
+def reject(
+    name: Registered,
+    version: Annotated[str, typer.Option(help="Which version.")],
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history.")
+    ],
+) -> None:
+    """Say that a version shall not be champion; promoting it takes a reason then."""
+    from flows.models import set_aside
+
+    set_aside(name, version, "reject", reason)
+
+
+@app.command()
+def archive(
+    name: Registered,
+    version: Annotated[str, typer.Option(help="Which version.")],
+    reason: Reason = "",
+) -> None:
+    """Put a version away; it stays in the registry."""
+    from flows.models import set_aside
+
+    set_aside(name, version, "archive", reason)
 
 
 @app.command()

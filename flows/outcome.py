@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pipelines.tracking import KnownRun
 
-EXIT_CODES = {"promote": 0, "hold": 0, "reject": 3}
-DONE = {"promote": "promoted", "hold": "held", "reject": "rejected"}
+EXIT_CODES = {"promote": 0, "challenger": 0, "hold": 0, "reject": 3}
+DONE = {"promote": "promoted", "challenger": "challenger", "hold": "held", "reject": "rejected"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,15 @@ def done_lines(done: KnownRun) -> list[str]:
         f"{done.model}: nothing to do, nothing changed since run {done.run_id[:8]}",
         f"  version {done.version} was {DONE[done.decision]}:",
         *(f"    {reason}" for reason in done.reasons.split("; ")),
+        *(waiting_lines(done.model, done.version) if done.decision == "challenger" else ()),
+    ]
+
+
+def waiting_lines(model: str, version: str) -> list[str]:
+    """What a person may type about a challenger."""
+    return [
+        f"next: gristmill promote {model} --version {version} makes it the champion",
+        f"      gristmill reject {model} --version {version} --reason … does not",
     ]
 
 
@@ -39,6 +48,8 @@ def decision_lines(outcome: Outcome) -> list[str]:
     name = outcome.experiment
     if outcome.decision == "promote":
         first = f"{name} version {outcome.version} is the champion now"
+    elif outcome.decision == "challenger":
+        first = f"{name} version {outcome.version} is the challenger now and waits for a person"
     elif outcome.decision == "hold":
         first = f"{name} version {outcome.version} is held, {outcome.champion} stays the champion"
         if outcome.version == outcome.champion:
@@ -46,6 +57,8 @@ def decision_lines(outcome: Outcome) -> list[str]:
     else:
         first = f"{name} version {outcome.version} is rejected"
     lines = [first, *(f"  {reason}" for reason in outcome.reasons)]
+    if outcome.decision == "challenger":
+        return [*lines, *waiting_lines(name, outcome.version)]
     if outcome.decision == "reject":
         return [*lines, f"next: gristmill models {name} --version {outcome.version}"]
     return [*lines, f"next: gristmill models {name} · gristmill score {name} FILE · gristmill up"]

@@ -590,12 +590,14 @@ def register(
             run.tracker.run_id,
             digests.get(f"data/{run.experiment.data.folder}", ""),
             searched.run_key,
+            lambda: ask_gate(run.project, run.experiment, evaluation, candidate, run.rehearsal),
         )
+        key = "" if made.overtaken else searched.run_key
         run.tracker.log(
             tags={
-                **({names.RUN_KEY: searched.run_key} if searched.run_key else {}),
-                names.DECISION: decision.outcome,
-                names.REASONS: "; ".join(decision.reasons),
+                **({names.RUN_KEY: key} if key else {}),
+                names.DECISION: made.decision.outcome,
+                names.REASONS: "; ".join(made.decision.reasons),
                 names.MODEL: made.model,
                 names.VERSION: made.version,
             }

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from postgres_server import postgres
 from tiny import make_project
 
 from pipelines.config import Project
 from pipelines.training import Pool
+
+__all__ = ["postgres"]
 
 settings.register_profile("here", deadline=None, derandomize=True)
 settings.load_profile("here")

@@ -575,6 +575,10 @@ class Gate(Section):
 
     require: dict[str, Requirement] = Field({})
     champion: Comparison = Comparison()
+    approve: Literal["automatic", "manual"] = Field(
+        "automatic",
+        description="manual: what the gate would promote waits as challenger for a person",
+    )
 
 
 class Schedule(Section):
@@ -622,7 +626,9 @@ class Schedule(Section):
 class Document(Section):
     """A whole experiment file, every `$name` replaced by its declared value."""
 
-    description: str = ""
+    description: str = Field("", description="what the model is, for its page")
+    intended_use: str = Field("", description="what the model is for, and for whom; for its page")
+    limits: str = Field("", description="what the model is not for, and where it fails")
     data: Data
     schema_: Schema = Field(alias="schema")
     split: Split

@@ -10,23 +10,23 @@ from pipelines.registry.gate import Contest, Decision, contest, decide
 from pipelines.registry.models import (
     Version,
     champion,
-    history,
     model_names,
-    promote,
     require_champion,
-    rollback,
     versions,
 )
+from pipelines.registry.moves import ChampionMoved, anchor, history, promote, rollback
 from pipelines.registry.package import Package, plain_types
 from pipelines.registry.rehearsal import Rehearsal
 
 __all__ = [
+    "ChampionMoved",
     "Contest",
     "Decision",
     "Package",
     "Registered",
     "Rehearsal",
     "Version",
+    "anchor",
     "champion",
     "contest",
     "decide",

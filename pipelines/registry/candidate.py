@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import pandas as pd
 from pipelines.config import EnvironmentFault, Experiment, Project
 from pipelines.evaluation import Evaluation, Predictions, from_answers, read_predictions
 from pipelines.registry import models as registry
+from pipelines.registry import moves
 from pipelines.registry.gate import Contest, Decision, contest, decide
 from pipelines.registry.models import Version
+from pipelines.registry.moves import By, ChampionMoved
 from pipelines.registry.package import Package, make_package, package_digest, plain_types
 from pipelines.registry.rehearsal import Rehearsal
+from pipelines.registry.version import Seen
 from pipelines.tracking.runs import fetch_artifact
 from pipelines.training import Trial
 
@@ -25,12 +29,19 @@ PREDICTIONS = "predictions.parquet"
 
 @dataclass(frozen=True)
 class Registered:
-    """A candidate's version and what became of it."""
+    """A candidate's version and what became of it.
+
+    Attributes:
+        champion: the version in service now.
+        overtaken: whether a person moved the champion while the candidate was judged; then it is
+            held, and the next run judges it anew.
+    """
 
     model: str
     version: str
     decision: Decision
     champion: str | None
+    overtaken: bool = False
 
 
 def package_candidate(
@@ -62,6 +73,33 @@ def judge(
         cut: key of this run, if no run with it came to its end. A version that such a run
             registered before it was killed keeps the decision that it was registered with.
     """
+    model = registry.read_model(project, experiment.name)
+    decision = _judge(project, experiment, evaluation, candidate, rehearsal, cut)
+    decision = replace(decision, seen=model.seen if model else Seen())
+    if decision.outcome != "promote":
+        return decision
+    if isinstance(candidate, Version) and candidate.standing:
+        said = [
+            e for e in moves.history(project, experiment.name) if e["version"] == candidate.number
+        ]
+        return _held(decision, f"{said[-1]['who']} has {candidate.standing} it: {said[-1]['why']}")
+    if experiment.document.gate.approve == "manual":
+        return replace(decision, outcome="challenger")
+    return decision
+
+
+def _held(decision: Decision, why: str) -> Decision:
+    return replace(decision, outcome="hold", reasons=(*decision.reasons, why))
+
+
+def _judge(
+    project: Project,
+    experiment: Experiment,
+    evaluation: Evaluation,
+    candidate: Package | Version,
+    rehearsal: Rehearsal,
+    cut: str,
+) -> Decision:
     rules = experiment.document.gate
     metrics = {metric.name: metric.value for metric in evaluation.metrics}
     against: Contest | str | None
@@ -132,18 +170,19 @@ def register_candidate(
     run_id: str,
     data_digest: str,
     key: str = "",
+    again: Callable[[], Decision] | None = None,
 ) -> Registered:
-    """Registers the version with its decision, and moves `champion` if that is to promote.
+    """Registers the version with its decision, and moves the alias that it won.
 
     Args:
         run_id: MLflow's run that the version is of.
         data_digest: DVC's hash of the data set.
         key: of the run: all that its decision depends on.
+        again: judges the candidate anew, when another run has moved the champion since.
     """
     tags = {
         registry.TRIAL: trial.key,
-        registry.DECISION: decision.outcome,
-        registry.REASONS: "; ".join(decision.reasons),
+        **_said(decision),
         registry.RUN: key,
         "gristmill.data": data_digest,
         **{registry.METRIC + m.name: repr(m.value) for m in evaluation.metrics},
@@ -154,7 +193,38 @@ def register_candidate(
     else:
         version = candidate
         registry.tag_version(project, version, tags)
-    if decision.outcome == "promote":
-        registry.promote(project, experiment.name, version.number, decision.reasons[-1])
+    overtaken = False
+    while True:
+        try:
+            _move(project, version, decision, run_id)
+            break
+        except ChampionMoved as moved:
+            overtaken = moved.by_person or again is None
+            if moved.by_person or again is None:
+                decision = _held(decision, f"{moved.what}, to {moved.found}")
+            else:
+                decision = again()
+            registry.tag_version(project, version, _said(decision))
     now = registry.champion(project, experiment.name)
-    return Registered(experiment.name, version.number, decision, now.number if now else None)
+    champion = now.number if now else None
+    return Registered(experiment.name, version.number, decision, champion, overtaken)
+
+
+def _said(decision: Decision) -> dict[str, str]:
+    reasons = "; ".join(decision.reasons)
+    return {registry.DECISION: decision.outcome, registry.REASONS: reasons}
+
+
+def _move(project: Project, version: Version, decision: Decision, run_id: str) -> None:
+    why = decision.reasons[-1]
+    evidence = {"run": run_id, "reasons": list(decision.reasons)}
+    by: By = "superiority" if decision.seen and decision.seen.champion else "first"
+    if decision.outcome == "promote":
+        moves.promote(
+            *(project, version.model, version.number, why),
+            by=by,
+            seen=decision.seen,
+            evidence=evidence,
+        )
+    elif decision.outcome == "challenger":
+        moves.challenge(project, version.model, version.number, why, by=by, evidence=evidence)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pipelines.config import Gate, Requirement
 from pipelines.evaluation import Predictions, lower_is_better, paired_p, score
+from pipelines.registry.version import Seen
 
-Outcome = Literal["promote", "hold", "reject"]
+Outcome = Literal["promote", "challenger", "hold", "reject"]
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,14 @@ class Contest:
 
 @dataclass(frozen=True)
 class Decision:
-    """What happens to a candidate, and every reason."""
+    """What happens to a candidate, and every reason; `seen` is what it rests on.
+
+    A challenger would have been promoted, but waits for a person.
+    """
 
     outcome: Outcome
     reasons: tuple[str, ...]
+    seen: Seen | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.outcome}: " + "; ".join(self.reasons)

@@ -1,59 +1,34 @@
-"""Registered models: versions, and the alias that says which one is in service."""
+"""Registered models and their versions: listed, found, made."""
 
 from __future__ import annotations
 
-import getpass
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines.config import ConfigError, EnvironmentFault, Project, nearest
+from pipelines.registry import database
+from pipelines.registry.version import CHAMPION as CHAMPION
+from pipelines.registry.version import METRIC as METRIC
+from pipelines.registry.version import Model
+from pipelines.registry.version import Version as Version
 from pipelines.tracking import TrainedModel, is_local, trained_models
 from pipelines.tracking.runs import client, store_errors, whole
 from pipelines.tracking.tags import DATA
 
-CHAMPION = "champion"
 TRIAL = "gristmill.trial"
 PACKAGE = "gristmill.package"
 DECISION = "gristmill.decision"
 REASONS = "gristmill.reasons"
 RUN = "gristmill.run"
 """Key of the run that decided: all that the decision depends on."""
-HISTORY = "gristmill.history"
-METRIC = "gristmill.metric."
-
-LONGEST_WHY = 500
-"""Characters of a reason that the history keeps: a tag holds 5,000 for all moves."""
-
-
-@dataclass(frozen=True)
-class Version:
-    """One registered version of a model; `source` is the address of the logged one."""
-
-    model: str
-    number: str
-    run_id: str
-    created: float
-    aliases: tuple[str, ...]
-    tags: Mapping[str, str]
-    source: str = ""
-
-    @property
-    def address(self) -> str:
-        return f"models:/{self.model}/{self.number}"
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        found = {k: v for k, v in self.tags.items() if k.startswith(METRIC)}
-        return {name.removeprefix(METRIC): float(value) for name, value in found.items()}
 
 
 @contextmanager
-def _registry(project: Project, doing: str) -> Iterator[Any]:
+def registry_client(project: Project, doing: str) -> Iterator[Any]:
+    """MLflow's client, whose faults are readable and which Ctrl-C leaves whole."""
     connection = client(project)
     with whole(), store_errors(doing):
         yield connection
@@ -61,25 +36,39 @@ def _registry(project: Project, doing: str) -> Iterator[Any]:
 
 def model_names(project: Project) -> list[str]:
     """The registered models, in alphabetical order."""
-    with _registry(project, "list the registered models") as registry:
-        return sorted(model.name for model in registry.search_registered_models())
+    doing = "list the registered models"
+    if database.is_database(project):
+        with database.transaction(project, doing) as connection:
+            return [] if connection is None else database.names(connection)
+    found: list[str] = []
+    token = None
+    with registry_client(project, doing) as registry:
+        while token is None or token:
+            page = registry.search_registered_models(page_token=token)
+            found += [model.name for model in page]
+            token = page.token or ""
+    return sorted(found)
 
 
-def versions(project: Project, model: str) -> list[Version]:
-    """All versions of a model, the newest first; empty when there is no such model."""
-    with _registry(project, f"list the versions of {model}") as registry:
-        found = _model(registry, model)
+def read_model(project: Project, name: str) -> Model | None:
+    """A model with its versions, aliases and history; None when there is no such model."""
+    doing = f"list the versions of {name}"
+    if database.is_database(project):
+        with database.transaction(project, doing) as connection:
+            return None if connection is None else database.read(connection, name)
+    with registry_client(project, doing) as registry:
+        found = _model(registry, name)
         if found is None:
-            return []
+            return None
         aliases: dict[str, list[str]] = {}
         for alias, number in found.aliases.items():
             aliases.setdefault(str(number), []).append(alias)
-        listed = registry.search_model_versions(f"name = '{model}'")
+        listed = registry.search_model_versions(f"name = '{name}'")
     made = [
         Version(
-            model,
+            name,
             str(version.version),
-            str(version.run_id),
+            str(version.run_id or ""),
             version.creation_timestamp / 1000,
             tuple(sorted(aliases.get(str(version.version), ()))),
             dict(version.tags),
@@ -87,7 +76,14 @@ def versions(project: Project, model: str) -> list[Version]:
         )
         for version in listed
     ]
-    return sorted(made, key=lambda version: -int(version.number))
+    newest_first = tuple(sorted(made, key=lambda version: -int(version.number)))
+    return Model(name, newest_first, dict(found.tags))
+
+
+def versions(project: Project, model: str) -> list[Version]:
+    """All versions of a model, the newest first; empty when there is no such model."""
+    found = read_model(project, model)
+    return [] if found is None else list(found.versions)
 
 
 def trained(project: Project) -> list[TrainedModel]:
@@ -111,7 +107,7 @@ def register(
     project: Project, model: str, address: str, run_id: str, tags: Mapping[str, str]
 ) -> Version:
     """Makes a package a version of a model, tags included, in one call."""
-    with _registry(project, f"register {model}") as registry:
+    with registry_client(project, f"register {model}") as registry:
         new = _model(registry, model) is None
         if new:
             registry.create_registered_model(model)
@@ -133,103 +129,15 @@ def register(
 def remove_empty(project: Project, model: str) -> None:
     """Removes a registered model, unless a version was made of it in the meantime."""
     if not versions(project, model):
-        with _registry(project, f"remove {model}") as registry:
+        with registry_client(project, f"remove {model}") as registry:
             registry.delete_registered_model(model)
 
 
 def tag_version(project: Project, version: Version, tags: Mapping[str, str]) -> None:
     """Sets tags of a version."""
-    with _registry(project, "tag a version") as registry:
+    with registry_client(project, "tag a version") as registry:
         for key, value in tags.items():
             registry.set_model_version_tag(version.model, version.number, key, value[:5000])
-
-
-def promote(
-    project: Project, model: str, number: str | None, why: str
-) -> tuple[Version, Version | None]:
-    """Moves `champion` to a version (by default the newest) and remembers that it did.
-
-    Returns:
-        The version that is champion now, and the one that was.
-
-    Raises:
-        ConfigError: there is no such model or version.
-    """
-    known = require_versions(project, model)
-    target = known[0]
-    if number is not None:
-        target = require_version(known, number)
-    before = next((version for version in known if CHAMPION in version.aliases), None)
-    if before is not None and before.number == target.number:
-        return target, before
-    _move(project, model, target.number, why)
-    return target, before
-
-
-def rollback(project: Project, model: str) -> tuple[Version, Version]:
-    """Moves `champion` back to the version that had it before.
-
-    Returns:
-        The version that is champion now, and the one that was.
-
-    Raises:
-        ConfigError: no version was champion before this one.
-    """
-    known = require_versions(project, model)
-    now = next((version for version in known if CHAMPION in version.aliases), None)
-    stack = _stack(history(project, model), {version.number for version in known})
-    earlier = [number for number in stack if now is None or number != now.number]
-    if now is None or not earlier:
-        raise ConfigError(
-            f"{model} cannot be rolled back",
-            expected="a version that was champion before this one",
-            found="none" if now is None else f"version {now.number} is the first champion",
-            next=f"gristmill models {model}",
-        )
-    target = next(version for version in known if version.number == earlier[-1])
-    _move(project, model, target.number, f"rollback from version {now.number}", back=True)
-    return target, now
-
-
-def history(project: Project, model: str) -> list[dict[str, Any]]:
-    """Every move of `champion`: version, when (seconds since 1970), who, why."""
-    with _registry(project, "read the history") as registry:
-        found = _model(registry, model)
-        return list(json.loads(found.tags.get(HISTORY, "[]"))) if found else []
-
-
-def _stack(moves: list[dict[str, Any]], known: set[str]) -> list[str]:
-    """The champions that a rollback can go back to, the present one last."""
-    stack: list[str] = []
-    for move in moves:
-        if move.get("back") and move["version"] in stack:
-            stack = stack[: stack.index(move["version"]) + 1]
-        else:
-            stack.append(move["version"])
-    return [number for number in stack if number in known]
-
-
-def _move(project: Project, model: str, number: str, why: str, *, back: bool = False) -> None:
-    moves = history(project, model)
-    why = why[:LONGEST_WHY]
-    moves.append({"version": number, "when": time.time(), "who": _who(), "why": why, "back": back})
-    with _registry(project, f"move the alias of {model}") as registry:
-        registry.set_registered_model_alias(model, CHAMPION, number)
-        registry.set_registered_model_tag(model, HISTORY, _fitting(moves))
-
-
-def _fitting(moves: list[dict[str, Any]]) -> str:
-    """The newest moves that a tag has room for."""
-    while len(text := json.dumps(moves)) > 5000:
-        moves = moves[1:]
-    return text
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return "unknown"
 
 
 def require_versions(project: Project, model: str) -> list[Version]:
@@ -240,15 +148,20 @@ def require_versions(project: Project, model: str) -> list[Version]:
     """
     known = versions(project, model)
     if not known:
-        names = model_names(project)
-        near = nearest(model, names)
-        raise ConfigError(
-            f"there is no registered model '{model}'",
-            expected="one of " + ", ".join(names) if names else "a model; none is registered yet",
-            found=model,
-            next=f"gristmill models {near}" if near else "gristmill run NAME",
-        )
+        raise no_model(project, model)
     return known
+
+
+def no_model(project: Project, model: str) -> ConfigError:
+    """The error that a model has no versions; the nearest name is offered."""
+    names = model_names(project)
+    near = nearest(model, names)
+    return ConfigError(
+        f"there is no registered model '{model}'",
+        expected="one of " + ", ".join(names) if names else "a model; none is registered yet",
+        found=model,
+        next=f"gristmill models {near}" if near else "gristmill run NAME",
+    )
 
 
 def require_version(known: list[Version], number: str) -> Version:
@@ -298,7 +211,7 @@ def fetch_package(project: Project, version: Version, folder: Path) -> Path:
     Raises:
         EnvironmentFault: the store does not have them.
     """
-    with _registry(project, f"fetch {version.model} version {version.number}") as registry:
+    with registry_client(project, f"fetch {version.model} version {version.number}") as registry:
         from mlflow.artifacts import download_artifacts
 
         address = registry.get_model_version_download_uri(version.model, version.number)

@@ -16,7 +16,8 @@ from aftermath import rows_of
 
 from flows.gc import Found, collect, find, seconds
 from pipelines.config import ConfigError, Project, write_json
-from pipelines.registry.models import promote, register, versions
+from pipelines.registry import promote
+from pipelines.registry.models import register, versions
 from pipelines.tracking import local_database
 from pipelines.tracking.runs import Tracker, client
 from pipelines.tracking.stored import remove_run, stored_runs

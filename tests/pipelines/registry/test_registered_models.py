@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
 import sqlite3
 
 import pytest
+from registered import make_versions
 
 from pipelines.config import ConfigError, EnvironmentFault, Project
 from pipelines.registry import (
@@ -26,22 +26,6 @@ from pipelines.registry.models import (
 )
 from pipelines.tracking import local_database
 from pipelines.tracking.runs import Tracker, client
-
-
-def make_versions(project: Project, count: int, model: str = "tiny") -> None:
-    with Tracker(project, model) as tracker:
-        for _ in range(count):
-            register(project, model, "somewhere", tracker.run_id, {"gristmill.metric.mae": "1"})
-
-
-def aliases(project: Project) -> dict[str, tuple[str, ...]]:
-    return {v.number: v.aliases for v in versions(project, "tiny")}
-
-
-def champion_number(project: Project) -> str:
-    found = champion(project, "tiny")
-    assert found is not None
-    return found.number
 
 
 def test_no_model_is_no_champion_and_no_error(stored: Project) -> None:
@@ -85,103 +69,6 @@ def test_a_registered_version_keeps_its_tags_run_and_metrics(stored: Project) ->
 def test_versions_are_listed_newest_first_by_number(stored: Project) -> None:
     make_versions(stored, 11)
     assert [v.number for v in versions(stored, "tiny")] == [str(n) for n in range(11, 0, -1)]
-
-
-def test_promote_takes_the_newest_by_default(stored: Project) -> None:
-    make_versions(stored, 3)
-    now, before = promote(stored, "tiny", None, "by hand")
-    assert (now.number, before) == ("3", None)
-    assert champion_number(stored) == "3"
-    assert aliases(stored) == {"3": ("champion",), "2": (), "1": ()}
-
-
-def test_promote_takes_a_named_version_and_says_who_was_champion(stored: Project) -> None:
-    make_versions(stored, 3)
-    promote(stored, "tiny", "1", "first")
-    now, before = promote(stored, "tiny", "2", "second")
-    assert before is not None
-    assert (now.number, before.number) == ("2", "1")
-    assert champion_number(stored) == "2"
-
-
-def test_promoting_the_champion_changes_nothing(stored: Project) -> None:
-    make_versions(stored, 1)
-    promote(stored, "tiny", None, "first")
-    now, before = promote(stored, "tiny", "1", "again")
-    assert now == before
-    assert len(history(stored, "tiny")) == 1
-
-
-def test_rollback_goes_back_step_by_step_until_the_first_champion(stored: Project) -> None:
-    make_versions(stored, 3)
-    for number in ("1", "2", "3"):
-        promote(stored, "tiny", number, "better")
-    now, before = rollback(stored, "tiny")
-    assert (now.number, before.number) == ("2", "3")
-    now, before = rollback(stored, "tiny")
-    assert (now.number, before.number) == ("1", "2")
-    assert champion_number(stored) == "1"
-    with pytest.raises(ConfigError, match=r"(?s)cannot be rolled back.*1 is the first champion"):
-        rollback(stored, "tiny")
-    assert champion_number(stored) == "1"
-
-
-def test_a_rollback_after_a_new_promotion_goes_to_what_was_before_that(stored: Project) -> None:
-    make_versions(stored, 3)
-    for number in ("1", "2"):
-        promote(stored, "tiny", number, "better")
-    rollback(stored, "tiny")
-    promote(stored, "tiny", "3", "better")
-    rollback(stored, "tiny")
-    assert champion_number(stored) == "1"  # and not 2, which was taken back
-
-
-def test_a_rollback_skips_versions_that_were_deleted(stored: Project) -> None:
-    make_versions(stored, 3)
-    for number in ("1", "2", "3"):
-        promote(stored, "tiny", number, "better")
-    client(stored).delete_model_version("tiny", "2")
-    rollback(stored, "tiny")
-    assert champion_number(stored) == "1"
-
-
-def test_a_model_without_a_champion_cannot_be_rolled_back(stored: Project) -> None:
-    make_versions(stored, 1)
-    with pytest.raises(ConfigError, match=r"(?s)tiny cannot be rolled back.*none"):
-        rollback(stored, "tiny")
-
-
-def test_every_move_is_kept_with_who_and_why(stored: Project) -> None:
-    make_versions(stored, 2)
-    promote(stored, "tiny", "1", "first")
-    promote(stored, "tiny", "2", "better")
-    rollback(stored, "tiny")
-    moves = history(stored, "tiny")
-    assert [(m["version"], m["why"], m["back"]) for m in moves] == [
-        ("1", "first", False),
-        ("2", "better", False),
-        ("1", "rollback from version 2", True),
-    ]
-    assert {m["who"] for m in moves} == {getpass.getuser()}
-    assert sorted(m["when"] for m in moves) == [m["when"] for m in moves]
-
-
-def test_a_long_history_forgets_its_oldest_moves(stored: Project) -> None:
-    make_versions(stored, 2)
-    for place in range(12):
-        promote(stored, "tiny", str(place % 2 + 1), f"{place} " + "x" * 700)
-    moves = history(stored, "tiny")
-    assert 3 <= len(moves) < 12
-    assert moves[-1]["why"].startswith("11 ")
-    rollback(stored, "tiny")
-    assert champion_number(stored) == "1"
-
-
-def test_a_very_long_reason_does_not_lose_the_move(stored: Project) -> None:
-    make_versions(stored, 2)
-    promote(stored, "tiny", "1", "first")
-    promote(stored, "tiny", "2", "because " * 2000)
-    assert [m["version"] for m in history(stored, "tiny")] == ["1", "2"]
 
 
 def test_an_unknown_model_offers_the_nearest(stored: Project) -> None:

@@ -1,0 +1,24 @@
+"""Registered versions without packages, and which of them is champion."""
+
+from __future__ import annotations
+
+from pipelines.config import Project
+from pipelines.registry import champion, versions
+from pipelines.registry.models import register
+from pipelines.tracking.runs import Tracker
+
+
+def make_versions(project: Project, count: int, model: str = "tiny") -> None:
+    with Tracker(project, model) as tracker:
+        for _ in range(count):
+            register(project, model, "somewhere", tracker.run_id, {"gristmill.metric.mae": "1"})
+
+
+def aliases(project: Project) -> dict[str, tuple[str, ...]]:
+    return {v.number: v.aliases for v in versions(project, "tiny")}
+
+
+def champion_number(project: Project) -> str:
+    found = champion(project, "tiny")
+    assert found is not None
+    return found.number
