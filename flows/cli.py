@@ -396,6 +396,22 @@ def data_use(
     use(name, revision)
 
 
+@data_app.command("who-used")
+def data_who_used(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="HASH|COMMIT|FILE",
+            help="A hash from `data log`, a commit, branch or tag, a file or a folder.",
+        ),
+    ],
+) -> None:
+    """List every run and model that came from a version of the data."""
+    from flows.used import who_used
+
+    who_used(data)
+
+
 @data_app.command("formats")
 def data_formats() -> None:
     """List what a data set may be, and where it may come from."""

@@ -576,6 +576,8 @@ def register(
     searched: Searched, evaluation: Evaluation, candidate: Package | Version, decision: Decision
 ) -> Registered:
     """The version, its tags, and the alias where it was won; the run remembers all of it."""
+    from flows.card import keep_card
+
     run = current()
     name = run.experiment.name
     with run.screen.step("register") as words:
@@ -602,5 +604,6 @@ def register(
                 names.VERSION: made.version,
             }
         )
+        keep_card(run, evaluation, made, digests)
         words.append(f"{made.model} version {made.version}")
     return made

@@ -12,6 +12,11 @@ from pipelines.config import Project
 PIN = "data.dvc"
 LOCK = "dvc.lock"
 
+LEAST_PREFIX = 4
+"""Digits of a hash that are enough to name a version, as git has it."""
+
+DIGITS = re.compile(rf"[0-9a-f]{{{LEAST_PREFIX},32}}(\.dir)?")
+
 
 @dataclass(frozen=True)
 class PinnedAt:

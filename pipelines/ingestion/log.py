@@ -19,11 +19,6 @@ from pipelines.config import (
 )
 from pipelines.ingestion import history, versions
 
-LEAST_PREFIX = 4
-"""Digits of a hash that are enough to name a version, as git has it."""
-
-DIGITS = re.compile(rf"[0-9a-f]{{{LEAST_PREFIX},32}}(\.dir)?")
-
 
 @dataclass(frozen=True)
 class Version:
@@ -123,7 +118,7 @@ def find(project: Project, name: str, asked: str) -> Found:
                 next=f"where it is: gristmill data use {name} {asked} && dvc push data.dvc",
             )
     known, _ = _listed(project, folder)
-    if DIGITS.fullmatch(asked):
+    if history.DIGITS.fullmatch(asked):
         fitting = {v.digest: v.whole for v in known if v.digest.startswith(asked)}
         fitting = fitting or dict.fromkeys(_in_cache(project, name, asked), "")
         if len(fitting) == 1:

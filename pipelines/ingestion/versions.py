@@ -429,6 +429,35 @@ def in_pins(
     return found
 
 
+def sets_in(project: Project, whole: str) -> dict[str, str]:
+    """The hash of each data set of a pin.
+
+    Raises:
+        InputError: the pin's list of files is neither in the cache nor in the remote.
+    """
+    with _opened(project) as repo:
+        tree = _tree(repo, whole, remote=True)
+        if tree is None:
+            raise InputError(
+                f"what the pin {whole[:8]} holds is not known here",
+                expected=f"the list of files {whole} in DVC's cache or remote",
+                found="nothing",
+                next="dvc fetch, where a remote has it",
+            )
+        return {name: _oid(_subtree(tree, name)) for name in {key[0] for key, _, _ in tree}}
+
+
+def sets_with(project: Project, wholes: Collection[str], digest: str) -> set[str]:
+    """The hashes of data sets, in those of the pins that are known, that hold a file's bytes."""
+    found = set()
+    with _opened(project) as repo:
+        for whole in wholes:
+            tree = _tree(repo, whole) or ()
+            names = {key[0] for key, _, info in tree if info.value == digest}
+            found |= {_oid(_subtree(tree, name)) for name in names}
+    return found
+
+
 def from_cache(project: Project, prefix: str) -> list[str]:
     """Hashes in DVC's cache of versions that were pinned or left here, by their beginning."""
     with _opened(project) as repo:

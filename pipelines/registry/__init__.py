@@ -8,10 +8,13 @@ from pipelines.registry.candidate import (
 )
 from pipelines.registry.gate import Contest, Decision, contest, decide
 from pipelines.registry.models import (
+    Signature,
     Version,
     champion,
+    describe,
     model_names,
     require_champion,
+    signature,
     versions,
 )
 from pipelines.registry.moves import ChampionMoved, anchor, history, promote, rollback
@@ -25,11 +28,13 @@ __all__ = [
     "Package",
     "Registered",
     "Rehearsal",
+    "Signature",
     "Version",
     "anchor",
     "champion",
     "contest",
     "decide",
+    "describe",
     "history",
     "judge",
     "model_names",
@@ -39,5 +44,6 @@ __all__ = [
     "register_candidate",
     "require_champion",
     "rollback",
+    "signature",
     "versions",
 ]

@@ -189,7 +189,9 @@ def register_candidate(
     }
     if isinstance(candidate, Package):
         tags[registry.PACKAGE] = candidate.digest
-        version = registry.register(project, experiment.name, candidate.address, run_id, tags)
+        version = _registered(project, experiment.name, candidate, run_id) or registry.register(
+            project, experiment.name, candidate.address, run_id, tags
+        )
     else:
         version = candidate
         registry.tag_version(project, version, tags)
@@ -208,6 +210,14 @@ def register_candidate(
     now = registry.champion(project, experiment.name)
     champion = now.number if now else None
     return Registered(experiment.name, version.number, decision, champion, overtaken)
+
+
+def _registered(project: Project, model: str, package: Package, run_id: str) -> Version | None:
+    """The version that this run has made already, when it is tried again."""
+    for version in registry.versions(project, model):
+        if version.run_id == run_id and version.tags.get(registry.PACKAGE) == package.digest:
+            return version
+    return None
 
 
 def _said(decision: Decision) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,17 @@ DECISION = "gristmill.decision"
 REASONS = "gristmill.reasons"
 RUN = "gristmill.run"
 """Key of the run that decided: all that the decision depends on."""
+
+LONGEST_PAGE = 5000
+"""Characters that every store of MLflow keeps of a description."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Names and types of the columns that a package takes and gives."""
+
+    inputs: tuple[tuple[str, str], ...]
+    outputs: tuple[tuple[str, str], ...]
 
 
 @contextmanager
@@ -131,6 +143,33 @@ def remove_empty(project: Project, model: str) -> None:
     if not versions(project, model):
         with registry_client(project, f"remove {model}") as registry:
             registry.delete_registered_model(model)
+
+
+def describe(project: Project, model: str, number: str, page: str, about: str) -> None:
+    """Writes a version's page and what is said of the model into the registry.
+
+    Args:
+        page: of the version; the registry keeps its first 5,000 characters.
+        about: of the model, whatever the version.
+    """
+    with registry_client(project, f"write the page of {model} version {number}") as registry:
+        registry.update_registered_model(model, about[:LONGEST_PAGE])
+        registry.update_model_version(model, number, page[:LONGEST_PAGE])
+
+
+def signature(project: Project, model: str, number: str) -> Signature:
+    """The columns that a version's package takes and gives."""
+    with registry_client(project, f"read the signature of {model} version {number}"):
+        from mlflow.models import get_model_info
+
+        found = get_model_info(f"models:/{model}/{number}").signature
+    return Signature(_columns(found and found.inputs), _columns(found and found.outputs))
+
+
+def _columns(schema: Any) -> tuple[tuple[str, str], ...]:
+    """Name and type of each column of MLflow's schema; a tensor has no name."""
+    listed = schema.to_dict() if schema else []
+    return tuple((str(one.get("name", "")), str(one["type"])) for one in listed)
 
 
 def tag_version(project: Project, version: Version, tags: Mapping[str, str]) -> None:

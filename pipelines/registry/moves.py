@@ -27,6 +27,7 @@ from pipelines.registry.models import (
     require_version,
 )
 from pipelines.registry.version import (
+    BY,
     CHALLENGER,
     CHAMPION,
     STANDING,
@@ -79,12 +80,12 @@ class Change:
     Attributes:
         entry: for the history.
         aliases: the version's number for each alias that is set; None takes it away.
-        standing: of the version from now on: `rejected`, `archived` or, None, neither.
+        tags: of the version; None takes one away.
     """
 
     entry: Mapping[str, Any]
     aliases: Mapping[str, str | None] = field(default_factory=dict)
-    standing: str | None = None
+    tags: Mapping[str, str | None] = field(default_factory=dict)
 
 
 Plan = Callable[[Model], Change | None]
@@ -125,7 +126,8 @@ def promote(
         if by == "person" and not why:
             _require_reason(target)
         entry = _entry("promote", target, why or BY_HAND, by, evidence)
-        return Change(entry, {CHAMPION: target.number, **_no_challenger(target)})
+        aliases = {CHAMPION: target.number, **_no_challenger(target)}
+        return Change(entry, aliases, {STANDING: None, BY: by})
 
     found = _carry_out(project, model, plan)
     return _target(found, number), found.alias(CHAMPION)
@@ -155,7 +157,8 @@ def rollback(project: Project, model: str, why: str = "") -> tuple[Version, Vers
             )
         went[:] = [target]
         said = why or (f"rollback from version {now.number}" if now else "rollback")
-        return Change(_entry("rollback", target, said, "person"), {CHAMPION: target.number})
+        entry = _entry("rollback", target, said, "person")
+        return Change(entry, {CHAMPION: target.number}, {BY: "person"})
 
     found = _carry_out(project, model, plan)
     return went[0], found.alias(CHAMPION)
@@ -177,7 +180,7 @@ def challenge(
         if CHALLENGER in target.aliases:
             return None
         entry = _entry("challenger", target, why, by, evidence)
-        return Change(entry, {CHALLENGER: target.number}, target.standing or None)
+        return Change(entry, {CHALLENGER: target.number})
 
     _carry_out(project, model, plan)
 
@@ -205,7 +208,7 @@ def set_aside(
         if target.standing == standing:
             return None
         entry = _entry(kind, target, why or BY_HAND, "person")
-        return Change(entry, _no_challenger(target), standing)
+        return Change(entry, _no_challenger(target), {STANDING: standing})
 
     return _target(_carry_out(project, model, plan), number)
 
@@ -320,9 +323,8 @@ def _carry_out(project: Project, name: str, plan: Plan) -> Model:
         if connection is not None and found is not None and found.versions:
             change = plan(found)
             if change is not None:
-                tags, number = {STANDING: change.standing}, change.entry["version"]
-                entries = _numbered(found, change)
-                database.write(connection, found, change.aliases, entries, number, tags)
+                entries, number = _numbered(found, change), change.entry["version"]
+                database.write(connection, found, change.aliases, entries, number, change.tags)
             return found
     raise no_model(project, name)
 
@@ -356,10 +358,12 @@ def _on_server(project: Project, name: str, doing: str, plan: Plan) -> Model:
                     registry.delete_registered_model_alias(name, alias)
                 else:
                     registry.set_registered_model_alias(name, alias, target)
-            if change.standing is not None:
-                registry.set_model_version_tag(name, number, STANDING, change.standing)
-            elif STANDING in require_version(list(found.versions), number).tags:
-                registry.delete_model_version_tag(name, number, STANDING)
+            there = require_version(list(found.versions), number).tags
+            for key, value in change.tags.items():
+                if value is not None:
+                    registry.set_model_version_tag(name, number, key, value)
+                elif key in there:
+                    registry.delete_model_version_tag(name, number, key)
         now = read_model(project, name)
         for alias, target in change.aliases.items():
             has = now.alias(alias) if now else None

@@ -14,6 +14,8 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 METRIC = "gristmill.metric."
 STANDING = "gristmill.standing"
 """Of a version: `rejected` or `archived`, where a person said so."""
+BY = "gristmill.by"
+"""Of a version that was promoted: by `first`, `superiority`, `non-inferiority` or `person`."""
 HISTORY = "gristmill.history"
 """Of a model, followed by a number: one entry of its history, as JSON."""
 

@@ -11,6 +11,7 @@ from pipelines.tracking.lookup import (
     PastTrial,
     TrainedModel,
     Tried,
+    UsedData,
     any_running,
     data_rows,
     evaluated_runs,
@@ -23,6 +24,7 @@ from pipelines.tracking.lookup import (
     search_began,
     trained_models,
     tried,
+    used_data,
 )
 from pipelines.tracking.store import is_local, local_database, relocate, tracking_uri
 
@@ -33,6 +35,7 @@ __all__ = [
     "PastTrial",
     "TrainedModel",
     "Tried",
+    "UsedData",
     "any_running",
     "data_rows",
     "evaluated_runs",
@@ -49,4 +52,5 @@ __all__ = [
     "tracking_uri",
     "trained_models",
     "tried",
+    "used_data",
 ]

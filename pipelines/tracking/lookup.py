@@ -15,6 +15,7 @@ from pipelines.config import Project
 from pipelines.tracking.store import is_local, reading
 from pipelines.tracking.tags import (
     DATA,
+    DATA_TAG,
     DECISION,
     EXPERIMENT,
     MODEL,
@@ -265,6 +266,53 @@ def evaluated_runs(project: Project) -> list[EvaluatedRun]:
         )
         for run_id, experiment, keys, version in found
         if any(key.startswith(TEST) for key in keys)
+    ]
+
+
+@dataclass(frozen=True)
+class UsedData:
+    """A run and the version of a data set that it read.
+
+    Attributes:
+        folder, digest: of the data set, below `data/`, and DVC's hash of it.
+        began: seconds since 1970.
+        decision: over the version that it made; empty where it came to none.
+    """
+
+    run_id: str
+    experiment: str
+    folder: str
+    digest: str
+    began: float
+    status: str
+    decision: str
+
+
+def used_data(project: Project) -> list[UsedData]:
+    """The runs of any store that say which data they read, the newest first."""
+    if not is_local(project):
+        from pipelines.tracking.stored import stored_runs
+
+        return [
+            UsedData(
+                *(run.run_id, run.experiment, key.removeprefix(DATA_TAG), digest),
+                *(run.began, run.status, run.tags.get(DECISION, "")),
+            )
+            for run in stored_runs(project, "run")
+            for key, digest in run.tags.items()
+            if key.startswith(DATA_TAG)
+        ]
+    query = (
+        "SELECT r.run_uuid, e.value, substr(d.key, ?), d.value, r.start_time, r.status, v.value "
+        "FROM tags d JOIN runs r ON r.run_uuid = d.run_uuid AND r.lifecycle_stage = 'active' "
+        "LEFT JOIN tags e ON e.run_uuid = r.run_uuid AND e.key = ? "
+        "LEFT JOIN tags v ON v.run_uuid = r.run_uuid AND v.key = ? "
+        "WHERE instr(d.key, ?) = 1 ORDER BY r.start_time DESC"
+    )
+    listed = _asked(project, query, str(len(DATA_TAG) + 1), EXPERIMENT, DECISION, DATA_TAG)
+    return [
+        UsedData(run, name or "", folder, digest, (began or 0) / 1000, status, decision or "")
+        for run, name, folder, digest, began, status, decision in listed
     ]
 
 

@@ -34,6 +34,8 @@ DIFF = "gristmill.git.diff"
 WINNER = "gristmill.winner"
 DATA = "gristmill.data"
 """Of a registered version: DVC's hash of the data set that it was trained on."""
+DATA_TAG = "dvc.data/"
+"""How the tag of a run begins that has DVC's hash of its data set, followed by that one's name."""
 
 TEST = "test_"
 """How the metrics on the test rows begin."""

@@ -42,7 +42,7 @@ def test_an_estimator_takes_the_place_of_layers_and_all_commands_know_it(
     assert re.search(r"C=10\.0 +new: C: .* → 10", gristmill("plan", "tiny", check=True).stdout)
     gristmill("run", "tiny")
     assert trained(tiny) == before + 3
-    gristmill("promote", "tiny", "--version", "2", check=True)
+    gristmill("promote", "tiny", "--version", "2", "--reason", "to look at it", check=True)
     assert champions(tiny)["tiny"] == 2
     again = gristmill("reproduce", "tiny@champion", check=True).stdout
     assert "tiny version 2: bit for bit the same" in again

@@ -90,6 +90,7 @@ def test_the_parent_run_says_where_it_came_from(finished: Project) -> None:
         "plots/learning_curves.png",
         "plots/confusion_matrix.png",
         "report.md",
+        "model_card.md",
         "predictions.parquet",
         "lineage/digits.yaml",
         "lineage/dvc.lock",
@@ -224,7 +225,10 @@ def test_promote_and_rollback_move_the_alias_and_say_so(
     root = tmp_path / "project"
     shutil.copytree(run_twice[0].root, root, symlinks=True)
     project, run = Project(root), gristmill_in(root)
-    up = run("promote", "digits", check=True).stdout
+    refused = run("promote", "digits")
+    assert refused.returncode == 1
+    assert "to promote it takes a reason" in refused.stderr
+    up = run("promote", "digits", "--reason", "for show", check=True).stdout
     assert "digits version 2 is the champion now, it was version 1" in up
     assert "the gate had rejected it" in up
     assert champions(project) == {"digits": 2}
@@ -234,6 +238,38 @@ def test_promote_and_rollback_move_the_alias_and_say_so(
     assert "digits version 1 is the champion again, it was version 2" in back
     assert champions(project) == {"digits": 1}
     assert run("rollback", "digits").returncode == 1
+    refused = run("reject", "digits", "--version", "1", "--reason", "old")
+    assert refused.returncode == 1
+    assert "gristmill rollback digits" in refused.stderr
+    gone = run("archive", "digits", "--version", "2", "--reason", "too slow", check=True).stdout
+    assert "digits version 2 is archived" in gone
+    told = run("models", "digits", "--history", check=True, env={"COLUMNS": "120"}).stdout
+    entries = [line.split() for line in told.splitlines()[2:]]
+    assert [(line[2], line[-1]) for line in entries] == [
+        ("2", "slow"),
+        ("1", "2"),
+        ("2", "show"),
+        ("1", "yet"),
+    ]
+
+
+def test_a_version_has_a_page_on_its_run_and_in_the_registry(finished: Project) -> None:
+    ((described,),) = mlflow(finished, "SELECT description FROM model_versions")
+    ((of_model,),) = mlflow(finished, "SELECT description FROM registered_models")
+    folder = next((finished.store / "artifacts" / "digits").rglob("model_card.md"))
+    assert folder.read_text() == described
+    for words in (
+        "# digits, version 1",
+        "## Intended use\n\nNot stated",
+        "## Decision: promoted\n\n- accuracy",
+        "- in: ",
+        "pixel_0, ",
+        "(64 columns)",
+        "| accuracy | 0.9",
+        "data/digits version ",
+    ):
+        assert words in described
+    assert of_model.startswith("Handwritten") or "## Limits" in of_model
 
 
 @pytest.mark.slow

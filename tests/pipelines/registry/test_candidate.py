@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,16 +34,21 @@ from pipelines.registry import (
     Registered,
     Rehearsal,
     champion,
+    history,
     judge,
     package_candidate,
     plain_types,
+    promote,
     register_candidate,
+    rollback,
     versions,
 )
 from pipelines.registry.candidate import champion_predictions
-from pipelines.registry.models import tag_version
+from pipelines.registry.models import register, tag_version
+from pipelines.registry.moves import set_aside
 from pipelines.registry.package import _signature
-from pipelines.tracking.runs import Tracker
+from pipelines.tracking import local_database
+from pipelines.tracking.runs import Tracker, client
 from pipelines.training import Pool, Trial, TrialResult, run_search, trials
 
 # raised inside mlflow when mlflow.pyfunc is imported, and hidden there by a filter of its own
@@ -124,8 +131,14 @@ class Mill:
         (trial,) = trials(experiment, DIGEST)
         return experiment, trial, evaluate(self.project, experiment, trial, self.pool)
 
-    def register(self, name: str, key: str = "", cut: str = "") -> Registered:
-        """What the flow does after the search."""
+    def register(
+        self,
+        name: str,
+        key: str = "",
+        cut: str = "",
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> Registered:
+        """What the flow does after the search; `meanwhile` comes between gate and registry."""
         experiment, trial, evaluation = self.evaluate(name)
         with Tracker(self.project, name) as tracker:
             predictions = self.project.build(name) / "predictions.parquet"
@@ -134,10 +147,12 @@ class Mill:
             candidate = package_candidate(
                 self.project, experiment, trial, evaluation, self.rehearsal
             )
-            decision = judge(self.project, experiment, evaluation, candidate, self.rehearsal, cut)
+            asked = (self.project, experiment, evaluation, candidate, self.rehearsal)
+            decision = judge(*asked, cut)
+            meanwhile()
             return register_candidate(
                 self.project, experiment, trial, evaluation, candidate, decision, tracker.run_id,
-                DIGEST, key,
+                DIGEST, key, lambda: judge(*asked),
             )  # fmt: skip
 
 
@@ -479,6 +494,95 @@ def test_a_candidate_that_wins_the_contest_becomes_champion(mill: Mill) -> None:
     now = champion(mill.project, "tiny")
     assert now is not None
     assert now.number == "2"
+
+
+BETTER = {
+    "training": {"epochs": 60},
+    "gate": {"champion": {"metric": "log_loss", "confidence": 0.7}},
+}
+
+
+def registered_like(mill: Mill, version: Any) -> str:
+    """Another version of the same package, by another run."""
+    tags = {key: text for key, text in version.tags.items() if key != "gristmill.package"}
+    made = register(mill.project, "tiny", version.source, version.run_id, tags)
+    return made.number
+
+
+def test_a_candidate_is_held_when_somebody_moved_the_champion_while_it_was_judged(
+    mill: Mill,
+) -> None:
+    mill.train("tiny", **BETTER)
+    other = registered_like(mill, champion_of(mill, "tiny"))
+    aside = lambda: client(mill.project).set_registered_model_alias("tiny", "champion", other)  # noqa: E731
+    made = mill.register("tiny", meanwhile=aside)
+    assert (made.decision.outcome, made.champion, made.overtaken) == ("hold", other, True)
+    assert "moved in the meantime" in made.decision.reasons[-1]
+    assert versions(mill.project, "tiny")[0].tags["gristmill.decision"] == "hold"
+    assert mill.register("tiny").champion == made.version  # the next run judges it anew
+
+
+def test_of_two_runs_that_promote_at_once_the_second_is_judged_against_the_first(
+    mill: Mill,
+) -> None:
+    mill.train("tiny", **BETTER)
+    same = registered_like(mill, champion_of(mill, "tiny"))
+    mill.register(
+        "tiny",
+        meanwhile=lambda: promote(mill.project, "tiny", same, "better", by="superiority"),
+    )
+    moves = history(mill.project, "tiny")
+    assert [(m["version"], m["by"]) for m in moves] == [
+        ("1", "first"),
+        (same, "superiority"),
+        ("3", "superiority"),
+    ]
+    best = registered_like(mill, champion_of(mill, "tiny"))
+    rollback(mill.project, "tiny")
+    made = mill.register(
+        "tiny",
+        meanwhile=lambda: promote(mill.project, "tiny", best, "better", by="superiority"),
+    )
+    assert (made.decision.outcome, made.champion) == ("hold", best)
+    assert f"version {best}" in " ".join(made.decision.reasons)
+
+
+def test_a_candidate_that_wins_waits_as_challenger_where_a_person_approves(mill: Mill) -> None:
+    mill.train("tiny", **{**BETTER, "gate": {**BETTER["gate"], "approve": "manual"}})
+    made = mill.register("tiny")
+    assert (made.decision.outcome, made.champion) == ("challenger", "1")
+    assert versions(mill.project, "tiny")[0].aliases == ("challenger",)
+    last = history(mill.project, "tiny")[-1]
+    assert (last["kind"], last["version"]) == ("challenger", "2")
+    assert last["evidence"]["reasons"] == list(made.decision.reasons)
+
+
+def test_the_gate_does_not_promote_what_a_person_has_rejected(mill: Mill) -> None:
+    mill.train("tiny", **BETTER)
+    mill.register("tiny")
+    rollback(mill.project, "tiny")
+    set_aside(mill.project, "tiny", "2", "reject", "unfair to the young")
+    made = mill.register("tiny")
+    assert (made.decision.outcome, made.champion) == ("hold", "1")
+    assert "has rejected it: unfair to the young" in made.decision.reasons[-1]
+
+
+def test_a_registry_that_is_down_at_the_last_moment_leaves_nothing_half_done(mill: Mill) -> None:
+    mill.train("tiny", **BETTER)
+    database = local_database(mill.project)
+
+    def down() -> None:
+        with closing(sqlite3.connect(database)) as opened:
+            opened.execute("ALTER TABLE model_versions RENAME TO gone")
+
+    with pytest.raises(EnvironmentFault, match="MLflow could not"):
+        mill.register("tiny", meanwhile=down)
+    with closing(sqlite3.connect(database)) as opened:
+        opened.execute("ALTER TABLE gone RENAME TO model_versions")
+    assert champion_of(mill, "tiny").number == "1"
+    assert len(history(mill.project, "tiny")) == 1
+    made = mill.register("tiny")
+    assert (made.decision.outcome, made.champion) == ("promote", made.version)
 
 
 def test_a_rejected_candidate_is_registered_and_leaves_the_champion(mill: Mill) -> None:
