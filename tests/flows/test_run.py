@@ -263,7 +263,6 @@ def test_a_version_has_a_page_on_its_run_and_in_the_registry(finished: Project) 
         "## Intended use\n\nNot stated",
         "## Decision: promoted\n\n- accuracy",
         "- in: ",
-        "pixel_0, ",
         "(64 columns)",
         "| accuracy | 0.9",
         "data/digits version ",
