@@ -38,7 +38,7 @@ from pipelines.registry import (
     register_candidate,
     versions,
 )
-from pipelines.registry.candidate import champion_predictions
+from pipelines.registry.against import champion_predictions
 from pipelines.registry.models import tag_version
 from pipelines.registry.package import _signature
 from pipelines.tracking.runs import Tracker
@@ -502,7 +502,7 @@ def test_a_champions_answers_are_read_from_the_store(mill: Mill) -> None:
     nobody = Rehearsal(mill.project)  # is never started
     champion_now = champion_of(mill, "tiny")
     shutil.rmtree(model_folder(mill, "tiny"))
-    made = champion_predictions(mill.project, "tiny", champion_now, turned, nobody)
+    made = champion_predictions(mill.project, evaluation.raw, champion_now, turned, nobody)
     np.testing.assert_array_equal(made.outputs, turned.outputs)
     np.testing.assert_array_equal(made.identity, turned.identity)
     assert nobody._process is None
@@ -517,7 +517,7 @@ def test_only_rows_that_the_champion_has_not_answered_are_given_to_its_package(
     marked = replace(known, outputs=np.full((20, 3), 1 / 3))  # what no package would say
     now = champion_of(mill, "tiny")
     write_predictions(next(run_folder(mill, "tiny").rglob("predictions.parquet")), marked)
-    made = champion_predictions(mill.project, "tiny", now, first, mill.rehearsal)
+    made = champion_predictions(mill.project, evaluation.raw, now, first, mill.rehearsal)
     np.testing.assert_array_equal(made.outputs[:20], marked.outputs)
     np.testing.assert_allclose(made.outputs[20:], first.outputs[20:], rtol=1e-4)
     assert made.classes == first.classes
