@@ -130,13 +130,13 @@ def _show_decision(project: Project, version: Version, console: Console) -> None
 
 def check_rows(kept: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """A row a check of a stored decision: what, found, wanted, p, rows, whether it holds."""
-    made = []
+    made: list[tuple[str, ...]] = []
     for each in kept["requirements"]:
         ends = ((">=", each["min"]), ("<=", each["max"]))
         wanted = " ".join(f"{sign} {end:g}" for sign, end in ends if end is not None)
-        value = {"value": [each["value"]], "low": [each.get("low"), each.get("high")]}[each["of"]]
-        found = " – ".join(map(_number, value)) if each["value"] is not None else "not measured"
-        made.append((each["name"], found, wanted, "", "", _mark(each["holds"])))
+        value = [each["value"]] if each["of"] == "value" else [each.get("low"), each.get("high")]
+        shown = " – ".join(map(_number, value)) if each["value"] is not None else "not measured"
+        made.append((each["name"], shown, wanted, "", "", _mark(each["holds"])))
     for each in kept["slices"]:
         wanted = f"{_number(each['bound'])} of the champion"
         if each["kind"] == "required":
