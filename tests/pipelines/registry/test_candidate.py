@@ -757,7 +757,7 @@ def test_required_slices_and_figures_that_cannot_be_told_reject(mill: Mill) -> N
     assert {c["name"] for c in decision.evidence["slices"]} == {
         "colour=red", "colour=green", "colour=blue", "colour=<NA>",
     }  # fmt: skip
-    decision = judged(mill, slices=None, require={"latency_ms": {"max": 50}})
+    decision = judged(mill, require={"latency_ms": {"max": 50}})
     assert str(decision) == "reject: latency_ms is required and was not measured"
 
 

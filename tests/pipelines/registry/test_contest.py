@@ -151,5 +151,5 @@ def test_slices_are_tested_against_the_champion_and_against_a_share() -> None:
 def test_slices_of_no_column_or_of_too_many_values_say_so() -> None:
     with pytest.raises(ValueError, match="no column 'stop'"):
         slice_masks({"stop": None}, {"shop": ["a"]})
-    with pytest.raises(ValueError, match="31 different values.*such as shop=0"):
+    with pytest.raises(ValueError, match=r"31 different values.*such as shop=0"):
         slice_masks({"shop": None}, {"shop": [str(i) for i in range(31)]})
