@@ -11,6 +11,7 @@ from typing import Any
 
 from pipelines.config import ConfigError, EnvironmentFault, Project, nearest
 from pipelines.registry import database
+from pipelines.registry.version import BY as BY
 from pipelines.registry.version import CHAMPION as CHAMPION
 from pipelines.registry.version import METRIC as METRIC
 from pipelines.registry.version import Model
@@ -25,6 +26,14 @@ DECISION = "gristmill.decision"
 REASONS = "gristmill.reasons"
 RUN = "gristmill.run"
 """Key of the run that decided: all that the decision depends on."""
+DECIDED = "gristmill.decided"
+"""The run that decided, which keeps `decision.json`."""
+SEEN = "gristmill.seen"
+"""Digest of its run's list of rows that the model has seen."""
+TARGET = "gristmill.target"
+RECIPE = "gristmill.recipe"
+"""Digest of what makes the model besides the data."""
+MEASURED = "gristmill.measured."
 
 LONGEST_PAGE = 5000
 """Characters that every store of MLflow keeps of a description."""
@@ -113,6 +122,15 @@ def trained(project: Project) -> list[TrainedModel]:
 def champion(project: Project, model: str) -> Version | None:
     """The version in service; None only when the store says that there is none."""
     return next((v for v in versions(project, model) if CHAMPION in v.aliases), None)
+
+
+def lost_champion(project: Project, model: str) -> str:
+    """The version that the history names last; empty where none was promoted yet.
+
+    For models of which `champion` finds none: whatever the name, it is not there any more.
+    """
+    found = read_model(project, model)
+    return str(found.moves[-1]["version"]) if found and found.moves else ""
 
 
 def register(

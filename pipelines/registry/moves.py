@@ -104,6 +104,9 @@ def promote(
 ) -> tuple[Version, Version | None]:
     """Moves `champion` to a version: by default the challenger, else the newest.
 
+    A person may promote a champion that was only not worse than the one before: it is an `anchor`
+    from then on.
+
     Args:
         why: a person may leave it out, unless the version was rejected.
         by: what the move rests on.
@@ -121,7 +124,8 @@ def promote(
     def plan(found: Model) -> Change | None:
         _require_seen(found, seen)
         target = _target(found, number)
-        if CHAMPION in target.aliases:
+        vouched = by == "person" and target.tags.get(BY, by) not in ANCHORS
+        if CHAMPION in target.aliases and not vouched:
             return None
         if by == "person" and not why:
             _require_reason(target)
@@ -224,17 +228,25 @@ def history(project: Project, model: str) -> list[dict[str, Any]]:
     return [] if found is None else found.history
 
 
-def anchor(project: Project, model: str) -> Version | None:
-    """The last champion by superiority, by a person or as the first; None while there is none.
+def anchor(project: Project, champion: Version) -> Version:
+    """The last champion by superiority, by a person or as the first one.
 
-    One that was deleted since is passed over.
+    Raises:
+        EnvironmentFault: it is not there any more.
     """
-    found = read_model(project, model)
-    if found is None:
-        return None
-    there = {version.number: version for version in found.versions}
-    moved = [move["version"] for move in found.moves if move["by"] in ANCHORS]
-    return next((there[number] for number in reversed(moved) if number in there), None)
+    found = read_model(project, champion.model)
+    moved = [*found.moves, *_elsewhere(found)] if found else []
+    numbers = [move["version"] for move in moved if move["by"] in ANCHORS]
+    number = numbers[-1] if numbers else champion.number
+    there = [version for version in (found.versions if found else ()) if version.number == number]
+    if not there:
+        raise EnvironmentFault(
+            f"the anchor of version {champion.number} is no longer there",
+            expected=f"version {number}, the last that was promoted for being better",
+            found="no such version",
+            next=f"gristmill promote {champion.model} --version {champion.number} --reason …",
+        )
+    return there[0]
 
 
 def before(model: Model) -> Version | None:

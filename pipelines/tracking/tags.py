@@ -37,6 +37,13 @@ DATA = "gristmill.data"
 DATA_TAG = "dvc.data/"
 """How the tag of a run begins that has DVC's hash of its data set, followed by that one's name."""
 
+TEST_SET = "gristmill.test"
+"""Of a run: a digest of the test rows that its winner has answered."""
+ANSWERS = "gristmill.answers"
+"""Of a run: a digest of what it answered; an equal one is no further read of the test rows."""
+READS = "gristmill.reads"
+"""Of a run: how many candidates these test rows had had by then."""
+
 TEST = "test_"
 """How the metrics on the test rows begin."""
 

@@ -17,7 +17,7 @@ from sqlalchemy import URL, create_engine, text
 from sqlalchemy.orm import Session
 
 from pipelines.config import ConfigError, EnvironmentFault, Project
-from pipelines.registry import anchor, history, promote, rollback, versions
+from pipelines.registry import Version, anchor, champion, history, promote, rollback, versions
 from pipelines.registry.models import read_model, tag_version
 from pipelines.registry.moves import ChampionMoved, challenge, set_aside
 from pipelines.registry.version import Seen
@@ -109,6 +109,12 @@ def test_a_very_long_reason_does_not_lose_the_move(stored: Project) -> None:
     promote(stored, "tiny", "1", "first")
     promote(stored, "tiny", "2", "because " * 2000)
     assert [m["version"] for m in history(stored, "tiny")] == ["1", "2"]
+
+
+def champion_of(project: Project) -> Version:
+    found = champion(project, "tiny")
+    assert found is not None
+    return found
 
 
 def kinds(project: Project) -> list[tuple[str, str, str]]:
@@ -265,17 +271,16 @@ def test_a_challenger_waits_and_goes_when_it_is_promoted_or_rejected(stored: Pro
 
 def test_the_anchor_is_the_last_one_by_superiority_or_a_person(stored: Project) -> None:
     make_versions(stored, 4)
-    assert anchor(stored, "tiny") is None
     steps = (("1", "first", "1"), ("2", "superiority", "2"), ("3", "non-inferiority", "2"))
-    for number, by, expected in (*steps, ("1", "person", "1")):
+    for number, by, expected in (*steps, ("3", "person", "3"), ("1", "person", "1")):
         promote(stored, "tiny", number, "because", by=by)  # type: ignore[arg-type]
-        found = anchor(stored, "tiny")
-        assert found is not None
-        assert found.number == expected
+        assert anchor(stored, champion_of(stored)).number == expected
     challenge(stored, "tiny", "4", "better", by="superiority")
-    found = anchor(stored, "tiny")
-    assert found is not None
-    assert found.number == "1"
+    promote(stored, "tiny", "2", "as good", by="non-inferiority")
+    assert anchor(stored, champion_of(stored)).number == "1"
+    client(stored).delete_model_version("tiny", "1")
+    with pytest.raises(EnvironmentFault, match="anchor of version 2 is no longer there"):
+        anchor(stored, champion_of(stored))
 
 
 def test_a_store_that_cannot_be_written_leaves_no_half_of_a_move(stored: Project) -> None:
