@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flows.freshness import check_fresh
-from flows.outcome import EXIT_CODES, done_lines
+from flows.outcome import EXIT_CODES, done_lines, page_lines
 from flows.plan import Plan, make_plan
 from flows.screen import Screen
 from pipelines.config import Experiment, Project
@@ -46,7 +46,10 @@ def run(
         _mend(project)
         for line in check_fresh(project, experiment):
             screen.say(f"  ! {line}")
-        for line in done_lines(plan.done):
+        for line in [
+            *done_lines(plan.done),
+            *page_lines(project, experiment.name, plan.done.run_id),
+        ]:
             screen.say(line)
         return EXIT_CODES[plan.done.decision]
     if plan.data is DataState.EDITED:

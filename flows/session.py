@@ -13,6 +13,7 @@ from typing import Any
 
 from flows.screen import Screen
 from pipelines.config import Experiment, Project
+from pipelines.registry import Version
 from pipelines.registry.rehearsal import Rehearsal
 from pipelines.tracking.runs import process_tags
 from pipelines.training import LOCAL, Pool, RayPool, address_of
@@ -28,6 +29,7 @@ class Session:
     Attributes:
         boards: the folder of event files for TensorBoard, where they were asked for.
         on: where trials are trained: `local`, or a Ray cluster as `address_of` takes it.
+        champion: the version in service when the run's data were compared with its own.
         trainer: what trains them.
         pool: what evaluates, always on this machine.
     """
@@ -41,6 +43,7 @@ class Session:
     tracker: Any = None
     flow_run: str = ""
     warnings: list[str] = field(default_factory=list)
+    champion: Version | None = None
     pool: Pool = field(init=False)
     trainer: Pool | RayPool = field(init=False)
     rehearsal: Rehearsal = field(init=False)

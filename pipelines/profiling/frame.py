@@ -18,13 +18,13 @@ h2{font-size:1.15rem;margin:2.2rem 0 .6rem;break-after:avoid}
 h3{font-size:1rem;margin:1.4rem 0 .4rem;break-after:avoid}
 p{margin:.4rem 0}ul{margin:.4rem 0;padding-left:1.3rem}li,dd{overflow-wrap:anywhere}
 a{color:var(--link)}.note,caption,figcaption{color:var(--soft);font-size:.87rem}
-figure{margin:0}figcaption{font-size:.78rem}img{max-width:100%}
+dl{display:grid;grid-template-columns:auto 1fr;gap:0 .8rem;margin:0}
+dt{color:var(--soft)}dd{margin:0}figure{margin:0}figcaption{font-size:.78rem}img{max-width:100%}
 table{border-collapse:collapse;width:100%;font-size:.85rem}
 th{text-align:left;font-weight:600}tbody th{font-weight:400}
 caption{text-align:left;padding:.2rem 0}
-th,td{padding:.22rem .6rem;border-bottom:1px solid var(--line);vertical-align:top;
- overflow-wrap:anywhere}
-tr{break-inside:avoid}thead th{overflow-wrap:normal}
+th,td{padding:.22rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
+td{overflow-wrap:break-word}tbody th{min-width:7rem;overflow-wrap:anywhere}tr{break-inside:avoid}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .wide{overflow-x:auto}
 @media(max-width:600px){body{padding:0 .8rem;margin:1rem auto}th,td{padding:.22rem .35rem}}
@@ -32,6 +32,12 @@ tr{break-inside:avoid}thead th{overflow-wrap:normal}
 """
 """The colours of `--good`, `--bad` and `--wait` are Okabe and Ito's, dark or light enough to read
 as letters (a contrast of 4.5 and more); what they say stands there in words, too."""
+
+
+class Html(str):
+    """A text that is HTML already and not escaped once more."""
+
+    __slots__ = ()
 
 
 def html_page(
@@ -66,7 +72,7 @@ def html_table(
     """A table; the first cell of a row names it, and a wide table scrolls by itself.
 
     Args:
-        headings, rows, caption: plain text.
+        headings, rows, caption: plain text, but for cells that are `Html`.
         numbers: headings of the columns that are written to the right.
     """
     kinds = [' class="n"' if heading in numbers else "" for heading in headings]
@@ -76,7 +82,7 @@ def html_table(
     )
     lines = []
     for row in rows:
-        name, *cells = (escape(str(cell)) for cell in row)
+        name, *cells = (c if isinstance(c, Html) else escape(str(c)) for c in row)
         rest = "".join(f"<td{k}>{c}</td>" for c, k in zip(cells, kinds[1:], strict=True))
         lines.append(f'<tr><th scope="row"{kinds[0]}>{name}</th>{rest}</tr>\n')
     above = f"<caption>{escape(caption)}</caption>" if caption else ""
@@ -84,6 +90,22 @@ def html_table(
         f'<div class="wide"><table>{above}<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{''.join(lines)}</tbody></table></div>"
     )
+
+
+def html_facts(said: Mapping[str, str]) -> str:
+    """Names and what is to be said of them, plain text or `Html`; those without are left out."""
+    listed = "".join(
+        f"<dt>{escape(name)}</dt><dd>{value if isinstance(value, Html) else escape(value)}</dd>\n"
+        for name, value in said.items()
+        if value
+    )
+    return f"<dl>{listed}</dl>" if listed else ""
+
+
+def html_list(lines: Sequence[str], most: int = 100) -> str:
+    """A list of plain texts; of a long one the beginning, and how many more there are."""
+    shown = [*lines[:most], *[f"and {len(lines) - most:,} more"] * (len(lines) > most)]
+    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in shown)}</ul>"
 
 
 def meta(head: str, name: str) -> str:

@@ -26,8 +26,7 @@ STYLE = """
 .card{border:1px solid var(--line);border-radius:8px;padding:.8rem 1.1rem;margin:.7rem 0;
  display:grid;grid-template-columns:1fr 310px 310px;gap:1.2rem;break-inside:avoid}
 .card h3{font-size:1.02rem;margin:0 0 .3rem;overflow-wrap:anywhere}
-.card dl{display:grid;grid-template-columns:auto 1fr;gap:0 .8rem;margin:0;font-size:.87rem}
-dt{color:var(--soft)}dd{margin:0}.out{background:var(--panel)}
+.card dl{font-size:.87rem}.out{background:var(--panel)}
 .kind{font-size:.78rem;border-radius:4px;padding:.05rem .4rem;background:var(--mark);
  margin-left:.4rem;font-weight:400;white-space:nowrap}
 .out .kind{background:var(--line);color:var(--soft)}

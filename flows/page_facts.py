@@ -1,0 +1,101 @@
+"""What the page of a run shows, gathered at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flows.accepted import DRIFT
+from flows.outcome import Outcome
+from flows.page import DataFacts, RunFacts
+from flows.reasons import data_changes
+from flows.report import fold_lines, trial_rows
+from flows.session import Session
+from flows.steps import OPTIMISTIC, Searched, data_inputs
+from flows.watch import trial_parameters
+from pipelines.config import read_json, redact
+from pipelines.evaluation import Evaluation
+from pipelines.registry import Registered
+from pipelines.tracking import rows_read, run_tags
+
+
+def gather(
+    run: Session,
+    searched: Searched,
+    evaluation: Evaluation,
+    registered: Registered,
+    outcome: Outcome,
+    pictures: Sequence[Path],
+    times: Mapping[str, float],
+) -> RunFacts:
+    """All that the page shows."""
+    tags = run_tags(run.project, run.tracker.run_id)
+    began = time.localtime(time.time() - sum(times.values()))
+    return RunFacts(
+        outcome=outcome,
+        evidence=getattr(registered.decision, "evidence", {}),
+        description=run.experiment.document.description,
+        run_id=run.tracker.run_id,
+        began=time.strftime("%Y-%m-%d %H:%M %Z", began),
+        data=_data(run, tags),
+        evaluation=evaluation,
+        trials=trial_rows(searched),
+        about_trials=[OPTIMISTIC, *fold_lines(searched)],
+        settings=trial_parameters(searched.winner),
+        champion=run.champion.number if run.champion else "",
+        champion_metrics=_champion(run, tags, outcome),
+        pictures=[file for file in pictures if file.suffix == ".png"],
+        tags=tags,
+        file=redact(run.experiment.file.read_text(encoding="utf-8")),
+        overrides=run.experiment.overrides,
+        warnings=run.warnings,
+        times=times,
+    )
+
+
+def _data(run: Session, tags: Mapping[str, str]) -> DataFacts:
+    inputs = data_inputs(run, ("training", "validation", "test"))
+    rows = {one.role: one.rows for one in inputs if one.rows}
+    return DataFacts(
+        digest=inputs[0].digest,
+        source=inputs[0].source,
+        rows=rows,
+        since=_since(run, tags, sum(rows.values())),
+        drift=_drift(run),
+    )
+
+
+def _since(run: Session, tags: Mapping[str, str], rows: int) -> str:
+    """What is different since the data of the champion that the run met."""
+    champion = run.champion
+    if champion is None:
+        return "there was no champion to compare with"
+    against = f"since version {champion.number}, the champion"
+    now = {name.removeprefix("dvc."): digest for name, digest in tags.items()}
+    theirs = run_tags(run.project, champion.run_id)
+    words = data_changes(run.project, run.experiment.name, theirs, now)
+    if words is None:
+        before = rows_read(run.project, champion.run_id)
+        words = f"{before:,} rows then, {rows:,} now; its rows are not kept here any more"
+    return f"{words or 'none'} {against}"
+
+
+def _drift(run: Session) -> str:
+    file = run.build / DRIFT
+    if not file.is_file():
+        return ""
+    found = read_json(file)
+    count = len(found["drifted"])
+    columns = f"{count} column{'s' * (count != 1)}" if count else "no column"
+    see = ", see the warnings" if count else ""
+    return f"{columns} drifted from the data of version {found['version']}, the champion{see}"
+
+
+def _champion(run: Session, tags: Mapping[str, str], outcome: Outcome) -> Mapping[str, float]:
+    """Metrics of the champion that the run met, if they are of the very same test rows."""
+    champion, test = run.champion, f"dvc.build/{run.experiment.name}/test"
+    if champion is None or champion.number == outcome.version:
+        return {}
+    same = run_tags(run.project, champion.run_id).get(test) == tags.get(test)
+    return champion.metrics if same else {}
