@@ -12,7 +12,7 @@ from typing import Any
 
 from flows.outcome import DONE, Outcome, decision_lines
 from flows.page_evidence import evidence_of, interval, number, words
-from flows.page_pictures import LEGEND, figures, metric_chart
+from flows.page_pictures import figures, legend, metric_chart
 from pipelines.evaluation import Evaluation, Metric, lower_is_better
 from pipelines.profiling.frame import Html, html_facts, html_list, html_page, html_table
 from pipelines.tracking import tags as names
@@ -216,7 +216,7 @@ def _metrics(facts: RunFacts) -> str:
     return "\n".join(
         [
             html_table(headings, rows, headings[1:-1]),
-            LEGEND,
+            legend(others),
             f"<p>{escape(' '.join(filter(None, said)))}</p>",
             _called(evaluation),
         ]

@@ -6,18 +6,24 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pyarrow.parquet import read_table
+
 from flows.accepted import DRIFT
 from flows.outcome import Outcome
 from flows.page import DataFacts, RunFacts
 from flows.reasons import data_changes
 from flows.report import fold_lines, trial_rows
 from flows.session import Session
-from flows.steps import OPTIMISTIC, Searched, data_inputs
+from flows.steps import OPTIMISTIC, Searched
 from flows.watch import trial_parameters
 from pipelines.config import read_json, redact
 from pipelines.evaluation import Evaluation
+from pipelines.preparation import ROLES
 from pipelines.registry import Registered
 from pipelines.tracking import rows_read, run_tags
+
+SHOWN = ("training", "validation", "test", "gap")
+"""The order of the roles on the page."""
 
 
 def gather(
@@ -55,11 +61,13 @@ def gather(
 
 
 def _data(run: Session, tags: Mapping[str, str]) -> DataFacts:
-    inputs = data_inputs(run, ("training", "validation", "test"))
-    rows = {one.role: one.rows for one in inputs if one.rows}
+    data = run.experiment.data
+    role = read_table(run.build / "roles.parquet", columns=["role"])["role"].to_numpy()
+    rows = {name: int((role == ROLES.index(name)).sum()) for name in SHOWN}
+    rows = {name: count for name, count in rows.items() if count}
     return DataFacts(
-        digest=inputs[0].digest,
-        source=inputs[0].source,
+        digest=tags[f"dvc.data/{data.folder}"],
+        source=redact(data.source or data.path),
         rows=rows,
         since=_since(run, tags, sum(rows.values())),
         drift=_drift(run),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,11 +86,14 @@ WIDE, HIGH, EDGE = 170, 18, 9
 
 MODEL, LINEAR, CHAMPION = "#0072B2", "#D55E00", "#009E73"
 
-LEGEND = Html(
-    f'<p class="note"><span style="color:{MODEL}">●</span> the model and its interval · '
-    f'<span style="color:{LINEAR}">▮</span> linear · '
-    f'<span style="color:{CHAMPION}">◇</span> champion. Each line has a scale of its own.</p>'
-)
+
+def legend(others: Collection[str]) -> Html:
+    """What the marks of `metric_chart` are, of those that are there."""
+    marks = [(MODEL, "●", "the model and its interval")]
+    marks += [(LINEAR, "▮", "linear")] * ("linear" in others)
+    marks += [(CHAMPION, "◇", "champion")] * ("champion" in others)
+    said = " · ".join(f'<span style="color:{c}">{mark}</span> {name}' for c, mark, name in marks)
+    return Html(f'<p class="note">{said}. Each line has a scale of its own.</p>')
 
 
 def metric_chart(metric: Metric, linear: float | None, champion: float | None) -> Html:

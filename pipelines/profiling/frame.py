@@ -24,7 +24,7 @@ table{border-collapse:collapse;width:100%;font-size:.85rem}
 th{text-align:left;font-weight:600}tbody th{font-weight:400}
 caption{text-align:left;padding:.2rem 0}
 th,td{padding:.22rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
-td{overflow-wrap:break-word}tbody th{min-width:7rem;overflow-wrap:anywhere}tr{break-inside:avoid}
+td{overflow-wrap:break-word}tbody th{min-width:9.5rem;overflow-wrap:anywhere}tr{break-inside:avoid}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .wide{overflow-x:auto}
 @media(max-width:600px){body{padding:0 .8rem;margin:1rem auto}th,td{padding:.22rem .35rem}}
