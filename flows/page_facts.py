@@ -82,7 +82,10 @@ def _since(run: Session, tags: Mapping[str, str], rows: int) -> str:
     against = f"since version {champion.number}, the champion"
     now = {name.removeprefix("dvc."): digest for name, digest in tags.items()}
     theirs = run_tags(run.project, champion.run_id)
-    words = data_changes(run.project, run.experiment.name, theirs, now)
+    try:
+        words = data_changes(run.project, run.experiment.name, theirs, now)
+    except (OSError, ValueError):  # a damaged file in DVC's cache; the run is done without it
+        words = None
     if words is None:
         before = rows_read(run.project, champion.run_id)
         words = f"{before:,} rows then, {rows:,} now; its rows are not kept here any more"

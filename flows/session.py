@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.screen import Screen
+from flows.work import Work
 from pipelines.config import Experiment, Project
 from pipelines.registry import Version
 from pipelines.registry.rehearsal import Rehearsal
@@ -31,6 +32,7 @@ class Session:
         on: where trials are trained: `local`, or a Ray cluster as `address_of` takes it.
         champion: the version in service when the run's data were compared with its own.
         trainer: what trains them.
+        begun: work that is under way before its step has come, by the step's name.
         pool: what evaluates, always on this machine.
     """
 
@@ -44,6 +46,7 @@ class Session:
     flow_run: str = ""
     warnings: list[str] = field(default_factory=list)
     champion: Version | None = None
+    begun: dict[str, Work[Any]] = field(default_factory=dict)
     pool: Pool = field(init=False)
     trainer: Pool | RayPool = field(init=False)
     rehearsal: Rehearsal = field(init=False)
@@ -72,6 +75,8 @@ class Session:
 
     def stop(self) -> None:
         """Ends all processes of the run."""
+        for work in self.begun.values():
+            work.stop()
         self.trainer.close()
         self.pool.close()
         self.rehearsal.stop()

@@ -23,6 +23,7 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from flows import report, steps
+from flows.imports import uncollected
 from flows.outcome import PAGE, Outcome, decision_lines, page_lines
 from flows.page import page
 from flows.page_facts import gather
@@ -165,6 +166,7 @@ def train(
         ):
             searched = search()
             evaluation = evaluate(searched)
+            steps.begin_package(searched, evaluation)
             drawn = pictures(searched, evaluation)
             candidate = package(searched, evaluation)
             decision = gate(searched, evaluation, candidate)
@@ -207,9 +209,10 @@ def _import_ahead() -> None:
     Not before the first of them: by then DVC has imported all that it needs, so that no package is
     imported from two ends by two threads.
     """
-    import_mlflow()
-    for name in AHEAD:
-        importlib.import_module(name)
+    with uncollected():
+        import_mlflow()
+        for name in AHEAD:
+            importlib.import_module(name)
 
 
 def _session(experiment: str, parameters: dict[str, Any] | None, force: bool) -> Any:
