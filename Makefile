@@ -35,8 +35,8 @@ checked = $(if $(LOCK),,$(error TF is "$(TF)"; it must be cpu or gpu))$(if \
   $(filter $(VERSION),$(SUPPORTED)),,$(error Python $(SUPPORTED) will do; "$(PYTHON)" is $(or \
   $(VERSION),not there). Name another one: make setup PYTHON=python3.12))
 
-.PHONY: help setup picture picture-mlflow picture-report run test test-slow test-kills lint types lock
-.PHONY: check-lock wheels no-venv bench-choosing bench-data bench-epoch bench-examples bench-flow bench-growth
+.PHONY: help setup picture picture-mlflow run test test-slow test-kills lint types lock check-lock
+.PHONY: wheels no-venv bench-choosing bench-data bench-epoch bench-examples bench-flow bench-growth
 .PHONY: bench-leaks bench-search bench-validation
 
 help: ## this list
@@ -83,6 +83,7 @@ picture: $(READY) ## draw docs/run.svg, the picture in the README
 picture-mlflow: $(READY) ## draw docs/mlflow.png, runs compared in MLflow's UI (Chromium, 3 minutes)
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python docs/mlflow_picture.py
 
+.PHONY: picture-report
 picture-report: $(READY) ## draw docs/report.png, the page of a run (Chromium, 1 minute)
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python docs/report_picture.py
 
