@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from html import escape
-from pathlib import Path
-from typing import Any
 
-from flows.outcome import DONE, Outcome, decision_lines
+from flows.outcome import DONE, decision_lines
 from flows.page_evidence import evidence_of, interval, number, words
+from flows.page_facts import RunFacts
 from flows.page_pictures import figures, legend, metric_chart
 from pipelines.evaluation import Evaluation, Metric, lower_is_better
 from pipelines.profiling.frame import Html, html_facts, html_list, html_page, html_table
@@ -45,66 +43,6 @@ TIME_WORDS = (
 MARKS = {"promote": "✓", "hold": "=", "reject": "✗"}
 
 
-@dataclass(frozen=True)
-class DataFacts:
-    """The data of a run.
-
-    Attributes:
-        digest: DVC's hash of the data set.
-        source: where they came from.
-        rows: by role.
-        since: what is different since the champion's data, in words.
-        drift: whether columns drifted from the champion's data, in words.
-    """
-
-    digest: str
-    source: str
-    rows: Mapping[str, int]
-    since: str
-    drift: str = ""
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """All that the page shows.
-
-    Attributes:
-        description: of the experiment.
-        run_id: MLflow's.
-        began: when, in local time.
-        evidence: what the gate measured; JSON.
-        trials: a row a point, the winner first.
-        about_trials: sentences on them.
-        settings: of the winner.
-        champion: version that the run met.
-        champion_metrics: on the very same test rows; none where they are not known.
-        pictures: PNG files.
-        tags: of the run in MLflow.
-        file: the experiment file.
-        overrides: parameters that replaced those of the file.
-        times: seconds by part.
-    """
-
-    outcome: Outcome
-    description: str
-    run_id: str
-    began: str
-    data: DataFacts
-    evaluation: Evaluation
-    trials: Sequence[Mapping[str, object]]
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    about_trials: Sequence[str] = ()
-    settings: Mapping[str, object] = field(default_factory=dict)
-    champion: str = ""
-    champion_metrics: Mapping[str, float] = field(default_factory=dict)
-    pictures: Sequence[Path] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-    file: str = ""
-    overrides: Mapping[str, object] = field(default_factory=dict)
-    warnings: Sequence[str] = ()
-    times: Mapping[str, float] = field(default_factory=dict)
-
-
 def page(facts: RunFacts) -> str:
     """The page as HTML; all that it shows is inside of it."""
     outcome = facts.outcome
@@ -115,6 +53,7 @@ def page(facts: RunFacts) -> str:
         "Trials": _trials(facts),
         "Test rows": _metrics(facts),
         "Slices": _slices(facts.evaluation),
+        "Package": _package(facts.package),
         "Pictures": figures(facts.pictures),
         "How to get it again": _again(facts),
         "Time": _times(facts.times),
@@ -280,6 +219,18 @@ def _slices(evaluation: Evaluation) -> str:
     more = " Those with a value on validation rows were the worst there." if searched else ""
     shown = html_table(heads, rows[:MOST_ROWS], (heads[1], *heads[3:7]))
     return f'{shown}\n<p class="note">{about}{more}</p>'
+
+
+def _package(measured: Mapping[str, float]) -> str:
+    """What it takes to serve."""
+    units = {"start_seconds": "s", "latency_ms": "ms", "megabytes": "MB"}
+    called = {"start_seconds": "start", "latency_ms": "one row", "megabytes": "size"}
+    return html_facts(
+        {
+            called.get(name, words(name)): f"{number(value)} {units.get(name, '')}".strip()
+            for name, value in measured.items()
+        }
+    )
 
 
 def _again(facts: RunFacts) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pyarrow.parquet import read_table
 
 from flows.accepted import DRIFT
 from flows.outcome import Outcome
-from flows.page import DataFacts, RunFacts
 from flows.reasons import data_changes
 from flows.report import fold_lines, trial_rows
 from flows.session import Session
@@ -19,17 +20,80 @@ from flows.watch import trial_parameters
 from pipelines.config import read_json, redact
 from pipelines.evaluation import Evaluation
 from pipelines.preparation import ROLES
-from pipelines.registry import Registered
+from pipelines.registry import Package, Registered, Version
 from pipelines.tracking import rows_read, run_tags
 
 SHOWN = ("training", "validation", "test", "gap")
 """The order of the roles on the page."""
 
 
+@dataclass(frozen=True)
+class DataFacts:
+    """The data of a run.
+
+    Attributes:
+        digest: DVC's hash of the data set.
+        source: where they came from.
+        rows: by role.
+        since: what is different since the champion's data, in words.
+        drift: whether columns drifted from the champion's data, in words.
+    """
+
+    digest: str
+    source: str
+    rows: Mapping[str, int]
+    since: str
+    drift: str = ""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """All that the page shows.
+
+    Attributes:
+        description: of the experiment.
+        run_id: MLflow's.
+        began: when, in local time.
+        evidence: what the gate measured; JSON.
+        trials: a row a point, the winner first.
+        about_trials: sentences on them.
+        settings: of the winner.
+        champion: version that the run met.
+        champion_metrics: on the very same test rows; none where they are not known.
+        package: what was measured of it: `start_seconds`, `latency_ms` of one row, `megabytes`.
+        pictures: PNG files.
+        tags: of the run in MLflow.
+        file: the experiment file.
+        overrides: parameters that replaced those of the file.
+        times: seconds by part.
+    """
+
+    outcome: Outcome
+    description: str
+    run_id: str
+    began: str
+    data: DataFacts
+    evaluation: Evaluation
+    trials: Sequence[Mapping[str, object]]
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    about_trials: Sequence[str] = ()
+    settings: Mapping[str, object] = field(default_factory=dict)
+    champion: str = ""
+    champion_metrics: Mapping[str, float] = field(default_factory=dict)
+    package: Mapping[str, float] = field(default_factory=dict)
+    pictures: Sequence[Path] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    file: str = ""
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    times: Mapping[str, float] = field(default_factory=dict)
+
+
 def gather(
     run: Session,
     searched: Searched,
     evaluation: Evaluation,
+    candidate: Package | Version,
     registered: Registered,
     outcome: Outcome,
     pictures: Sequence[Path],
@@ -51,6 +115,7 @@ def gather(
         settings=trial_parameters(searched.winner),
         champion=run.champion.number if run.champion else "",
         champion_metrics=_champion(run, tags, outcome),
+        package=getattr(candidate, "measured", {}),
         pictures=[file for file in pictures if file.suffix == ".png"],
         tags=tags,
         file=redact(run.experiment.file.read_text(encoding="utf-8")),

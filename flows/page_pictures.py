@@ -26,6 +26,7 @@ PLOTTED = 150 / 96
 """Dots of a plot for each CSS pixel, so that its letters are as large as the page's."""
 
 CAPTIONS = {
+    "calibration": "How often a class came true, by the probability that it was given.",
     "confusion_matrix": "True classes against predicted ones, on the test rows.",
     "feature_maps": "What the first layers make of a test picture.",
     "gallery": "Some test rows with the answer and the truth; the surest mistakes come first.",
@@ -34,6 +35,7 @@ CAPTIONS = {
     "(solid).",
     "parallel_coordinates": "Each point of the search as a line over its parameters, to its score.",
     "residuals": "Predicted against true values, and how the errors are distributed.",
+    "roc_pr": "True against false positives (ROC), and precision against recall.",
 }
 
 

@@ -172,7 +172,7 @@ def train(
             decision = gate(searched, evaluation, candidate)
             registered = register(searched, evaluation, candidate, decision)
             outcome = _outcome(registered)
-            _publish(run, searched, evaluation, registered, outcome, drawn)
+            _publish(run, searched, evaluation, candidate, registered, outcome, drawn)
         report.show(run.screen, searched, evaluation, registered)
         for line in decision_lines(outcome):
             run.screen.say(line)
@@ -251,6 +251,7 @@ def _publish(
     run: Session,
     searched: Searched,
     evaluation: Evaluation,
+    candidate: Package | Version,
     registered: Registered,
     outcome: Outcome,
     drawn: Sequence[Path],
@@ -259,7 +260,7 @@ def _publish(
     times = run.screen.parts()
     run.tracker.log(metrics={f"system/time_{name}": seconds for name, seconds in times.items()})
     text = report.markdown(searched, evaluation, outcome, run.warnings, times)
-    facts = gather(run, searched, evaluation, registered, outcome, drawn, times)
+    facts = gather(run, searched, evaluation, candidate, registered, outcome, drawn, times)
     for name, content in (("report.md", text), (PAGE, page(facts))):
         file = run.build / name
         file.write_text(content, encoding="utf-8")

@@ -24,11 +24,12 @@ table{border-collapse:collapse;width:100%;font-size:.85rem}
 th{text-align:left;font-weight:600}tbody th{font-weight:400}
 caption{text-align:left;padding:.2rem 0}
 th,td{padding:.22rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
-td{overflow-wrap:break-word}tbody th{min-width:9.5rem;overflow-wrap:anywhere}tr{break-inside:avoid}
+td,th{overflow-wrap:break-word}tr{break-inside:avoid}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .wide{overflow-x:auto}
 @media(max-width:600px){body{padding:0 .8rem;margin:1rem auto}th,td{padding:.22rem .35rem}}
-@media print{body{margin:0;max-width:none;padding:0;font-size:10pt}.wide{overflow:visible}}
+@media print{body{margin:0;max-width:none;padding:0;font-size:10pt}.wide{overflow:visible}
+ tbody th,td{overflow-wrap:anywhere}}
 """
 """The colours of `--good`, `--bad` and `--wait` are Okabe and Ito's, dark or light enough to read
 as letters (a contrast of 4.5 and more); what they say stands there in words, too."""

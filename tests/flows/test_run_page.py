@@ -13,7 +13,8 @@ from pages import Reader
 from PIL import Image
 
 from flows.outcome import PAGE, Outcome, page_lines
-from flows.page import DataFacts, RunFacts, page
+from flows.page import page
+from flows.page_facts import DataFacts, RunFacts
 from flows.page_pictures import ROOM
 from pipelines.config import Project
 from pipelines.evaluation import Evaluation, Metric
@@ -175,7 +176,7 @@ def test_the_page_tells_how_to_come_to_the_same_model_again() -> None:
 
 def test_a_run_without_trials_pictures_or_times_has_no_empty_parts() -> None:
     text = words_of(page(facts_of(trials=(), pictures=(), times={}, file="", warnings=())))
-    for title in ("Trials", "Pictures", "Time", "Experiment file", "Slices"):
+    for title in ("Trials", "Package", "Pictures", "Time", "Experiment file", "Slices"):
         assert title not in text
     assert "No warnings" in text
 
