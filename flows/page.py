@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from flows.outcome import DONE, decision_lines
@@ -12,6 +12,7 @@ from flows.page_evidence import evidence_of, interval, number, words
 from flows.page_facts import RunFacts
 from flows.page_pictures import figures, legend, metric_chart
 from pipelines.evaluation import Evaluation, Metric, lower_is_better
+from pipelines.profiling.frame import STYLE as BASE
 from pipelines.profiling.frame import Html, html_facts, html_list, html_page, html_table
 from pipelines.tracking import tags as names
 
@@ -21,9 +22,12 @@ MOST_ROWS = 100
 LONGEST_FILE = 20_000
 """Characters of the experiment file that are shown."""
 
-STYLE = """
+STYLE = (
+    BASE
+    + """
 .verdict{display:inline-block;border:2px solid;border-radius:6px;padding:.05rem .7rem;
- font-weight:600;margin:0 0 .5rem}.promote{color:var(--good)}.hold{color:var(--wait)}
+ font-weight:600;margin:0 0 .5rem}.promote{color:var(--good)}
+ .hold,.challenger{color:var(--wait)}
 .reject{color:var(--bad)}nav{font-size:.87rem;margin:.8rem 0 0}nav a{margin-right:.9rem}
 .why{font-size:1.05rem}dl{font-size:.9rem}.warned{border-left:3px solid var(--bad);
  padding-left:.8rem}
@@ -34,21 +38,22 @@ figure{margin:0 0 1.6rem;break-inside:avoid}figure img{height:auto;background:#f
 .short table{width:auto;min-width:16rem}
 @media print{nav{display:none}figure img{max-height:11.5cm;width:auto}}
 """
+)
 
 TIME_WORDS = (
     "The parts follow one another and sum to the wall clock, up to this page. Those of the search "
     "(tracing, training, waiting) are shares of its workers' time."
 )
 
-MARKS = {"promote": "✓", "hold": "=", "reject": "✗"}
+MARKS = {"promote": "✓", "challenger": "?", "hold": "=", "reject": "✗"}
 
 
 def page(facts: RunFacts) -> str:
     """The page as HTML; all that it shows is inside of it."""
     outcome = facts.outcome
-    first, *_, last = decision_lines(outcome)
+    first, *lines = decision_lines(outcome)
     sections = {
-        "Why": _why(facts, last),
+        "Why": _why(facts, lines[len(outcome.reasons) :]),
         "Data": _data(facts),
         "Trials": _trials(facts),
         "Test rows": _metrics(facts),
@@ -76,10 +81,11 @@ def page(facts: RunFacts) -> str:
     return html_page(title, "\n".join(parts), STYLE, {"run": facts.run_id})
 
 
-def _why(facts: RunFacts, following: str) -> str:
+def _why(facts: RunFacts, following: Sequence[str]) -> str:
+    said = "<br>".join(escape(line.strip()) for line in following)
     return (
         f'<div class="why">{html_list(facts.outcome.reasons, MOST_ROWS)}</div>\n'
-        f"{evidence_of(facts.evidence)}\n<p>{escape(following)}</p>"
+        f"{evidence_of(facts.evidence)}\n<p>{said}</p>"
     )
 
 
