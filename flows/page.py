@@ -12,7 +12,6 @@ from flows.page_evidence import evidence_of, interval, number, words
 from flows.page_facts import RunFacts
 from flows.page_pictures import figures, legend, metric_chart
 from pipelines.evaluation import Evaluation, Metric, lower_is_better
-from pipelines.profiling.frame import STYLE as BASE
 from pipelines.profiling.frame import Html, html_facts, html_list, html_page, html_table
 from pipelines.tracking import tags as names
 
@@ -22,9 +21,7 @@ MOST_ROWS = 100
 LONGEST_FILE = 20_000
 """Characters of the experiment file that are shown."""
 
-STYLE = (
-    BASE
-    + """
+STYLE = """
 .verdict{display:inline-block;border:2px solid;border-radius:6px;padding:.05rem .7rem;
  font-weight:600;margin:0 0 .5rem}.promote{color:var(--good)}
  .hold,.challenger{color:var(--wait)}
@@ -38,7 +35,6 @@ figure{margin:0 0 1.6rem;break-inside:avoid}figure img{height:auto;background:#f
 .short table{width:auto;min-width:16rem}
 @media print{nav{display:none}figure img{max-height:11.5cm;width:auto}}
 """
-)
 
 TIME_WORDS = (
     "The parts follow one another and sum to the wall clock, up to this page. Those of the search "

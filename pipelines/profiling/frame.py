@@ -42,14 +42,14 @@ class Html(str):
 
 
 def html_page(
-    title: str, body: str, style: str = STYLE, about: Mapping[str, str] | None = None
+    title: str, body: str, style: str = "", about: Mapping[str, str] | None = None
 ) -> str:
     """A page as a document.
 
     Args:
         title: plain text.
         body: HTML.
-        style: its sheet, `STYLE` and what it needs beside.
+        style: rules beside `STYLE`.
         about: contents of `<meta>` elements by name, plain text.
     """
     said = "".join(
@@ -59,7 +59,7 @@ def html_page(
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n{said}'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{style}</style></head>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}{style}</style></head>\n"
         f"<body>\n{body}\n</body></html>\n"
     )
 

@@ -10,7 +10,6 @@ from pipelines.config import writing
 from pipelines.profiling import plots
 from pipelines.profiling.against import against
 from pipelines.profiling.assume import NEARLY, Assumption
-from pipelines.profiling.frame import STYLE as BASE
 from pipelines.profiling.frame import html_page, html_table, meta
 from pipelines.profiling.pictures import contact_sheet, in_words
 from pipelines.profiling.profile import ColumnProfile, Sample, TableProfile, Task, read_goal
@@ -23,9 +22,7 @@ CARDS = 60
 BARS = 8
 """Levels that are drawn."""
 
-STYLE = (
-    BASE
-    + """
+STYLE = """
 .card{border:1px solid var(--line);border-radius:8px;padding:.8rem 1.1rem;margin:.7rem 0;
  display:grid;grid-template-columns:1fr 310px 310px;gap:1.2rem;break-inside:avoid}
 .card h3{font-size:1.02rem;margin:0 0 .3rem;overflow-wrap:anywhere}
@@ -40,7 +37,6 @@ svg text{font-size:11px;fill:var(--ink);font-family:inherit}svg{max-width:100%;o
 .sheet small{color:var(--soft)}.sheet img{image-rendering:pixelated;display:block}
 @media(max-width:900px){.card{grid-template-columns:1fr}}
 """
-)
 
 HOW = (
     "<b>tells</b>: how much the column alone says about the target, 0 nothing, 1 everything. For "
