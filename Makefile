@@ -83,6 +83,10 @@ picture: $(READY) ## draw docs/run.svg, the picture in the README
 picture-mlflow: $(READY) ## draw docs/mlflow.png, runs compared in MLflow's UI (Chromium, 3 minutes)
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python docs/mlflow_picture.py
 
+.PHONY: picture-report
+picture-report: $(READY) ## draw docs/report.png, the page of a run (Chromium, 1 minute)
+	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python docs/report_picture.py
+
 bench-data: $(READY) ## ingest, validate, split and scale against pandas; ROWS=500000 for fewer
 	@.venv/bin/python benchmarks/data.py $(if $(ROWS),--rows $(ROWS)) $(ARGS)
 

@@ -29,7 +29,7 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 OPTIONS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--hide-scrollbars", "--window-size=1560,760", "--virtual-time-budget=60000"),
+    *("--hide-scrollbars", "--virtual-time-budget=60000"),
 )
 SHOWN = (199, 14, 1153, 600)
 """Pixels, left to right and top to bottom: the comparison alone, without menus."""
@@ -52,7 +52,7 @@ def main() -> None:
         with subprocess.Popen(["mlflow", "server", *store, *where]) as server:
             try:
                 wait()
-                browse(address(database), Path(folder) / "page.png")
+                browse(address(database), Path(folder) / "page.png", "1560,760")
             finally:
                 server.terminate()
         with Image.open(Path(folder) / "page.png") as page:
@@ -84,10 +84,10 @@ def wait() -> None:
     sys.exit("the MLflow server does not answer")
 
 
-def browse(page: str, file: Path) -> None:
-    """Writes what a browser with a new profile shows of a page."""
+def browse(page: str, file: Path, size: str) -> None:
+    """Writes what a browser with a new profile, and a window of this size, shows of a page."""
     with tempfile.TemporaryDirectory() as profile:
-        kept = [f"--user-data-dir={profile}", f"--screenshot={file}"]
+        kept = [f"--user-data-dir={profile}", f"--screenshot={file}", f"--window-size={size}"]
         subprocess.run(
             [BROWSER, *OPTIONS, *kept, page], check=True, stderr=subprocess.DEVNULL, timeout=180
         )

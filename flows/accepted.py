@@ -32,12 +32,12 @@ def check_drift(run: Session) -> tuple[str, list[str]]:
     for file in files:
         file.unlink(missing_ok=True)
     document, name = run.experiment.document, run.experiment.name
+    accepted = run.champion = champion(run.project, name)
     if document.schema_.drift.severity == "off":
         return "switched off", []
     table, exclude = run.build / "table.parquet", not_compared(document)
     mine = summarise(table, exclude)
     write_json(files[0], mine)
-    accepted = champion(run.project, name)
     if accepted is None:
         return "no accepted version to compare with yet", []
     theirs = _distributions(run, accepted)

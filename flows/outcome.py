@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from pipelines.config import Project
 from pipelines.tracking import KnownRun
+from pipelines.tracking.store import ARTIFACTS
 
 EXIT_CODES = {"promote": 0, "challenger": 0, "hold": 0, "reject": 3}
 DONE = {"promote": "promoted", "challenger": "challenger", "hold": "held", "reject": "rejected"}
+PAGE = "report.html"
+"""In `build/NAME`, of the latest run, and among the artifacts of each."""
 
 
 @dataclass(frozen=True)
@@ -62,3 +67,18 @@ def decision_lines(outcome: Outcome) -> list[str]:
     if outcome.decision == "reject":
         return [*lines, f"next: gristmill models {name} --version {outcome.version}"]
     return [*lines, f"next: gristmill models {name} · gristmill score {name} FILE · gristmill up"]
+
+
+def page_lines(project: Project, experiment: str, run_id: str) -> list[str]:
+    """Where a run's page is on this machine; nothing if it is not."""
+    latest = project.build(experiment) / PAGE
+    kept = project.root / ARTIFACTS / experiment / run_id / "artifacts" / PAGE
+    for file in (latest, kept):
+        if file.is_file() and run_id in _beginning(file):
+            return [f"report: {project.relative(file)}"]
+    return []
+
+
+def _beginning(file: Path) -> str:
+    with file.open(encoding="utf-8") as page:
+        return page.read(500)

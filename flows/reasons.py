@@ -64,26 +64,15 @@ class Reasons:
             run, trial: the earlier ones.
             features: whether the features section, which decides over them too, differs.
         """
-        tags = run_tags(self._project, run)
-        names = {kind: f"build/{self._experiment.name}/{kind}.parquet" for kind in KEPT}
-        now = versions.digests(self._project, self._experiment.name)
-        digests = {kind: tags.get(f"dvc.{name}", "") for kind, name in names.items()}
-        same = {kind for kind in KEPT if digests[kind] == now.get(names[kind])}
-        if len(same) == len(KEPT):
-            return [] if features else ["data: prepared by other code or libraries"]
-        there = versions.cached(self._project, [digest for digest in digests.values() if digest])
-        old = {kind: there.get(digest) for kind, digest in digests.items()}
-        new = {kind: self._project.root / name for kind, name in names.items()}
-        if "table" not in same:
-            if old["table"] is not None:
-                return [f"data: {_table_words(old['table'], new['table'])}"]
-            return [f"data: {self._counted(trial, new['roles'])}"]
-        if old["roles"] is None:
-            return ["data: split in another way"]
-        from pipelines.preparation.changes import changed_roles
-
-        moved = changed_roles(old["roles"], new["roles"])
-        return [f"data: {_rows(moved)} in another role"]
+        name = self._experiment.name
+        now = versions.digests(self._project, name)
+        words = data_changes(self._project, name, run_tags(self._project, run), now)
+        if words is None:
+            roles = self._project.build(name) / "roles.parquet"
+            return [f"data: {self._counted(trial, roles)}"]
+        if words:
+            return [f"data: {words}"]
+        return [] if features else ["data: prepared by other code or libraries"]
 
     def _counted(self, trial: str, roles: Path) -> str:
         """What the numbers of rows tell, where the earlier rows are not here any more."""
@@ -96,6 +85,35 @@ class Reasons:
 
 
 KEPT = ("table", "roles")
+
+
+def data_changes(
+    project: Project, name: str, tags: Mapping[str, str], now: Mapping[str, str]
+) -> str | None:
+    """What is different about an experiment's rows and their roles since an earlier run, in words.
+
+    Args:
+        tags: of that run.
+        now: DVC's hashes of what the data stages made, by path.
+
+    Returns:
+        An empty text where nothing is; None where the earlier rows are not here any more.
+    """
+    names = {kind: f"build/{name}/{kind}.parquet" for kind in KEPT}
+    digests = {kind: tags.get(f"dvc.{place}", "") for kind, place in names.items()}
+    same = {kind for kind in KEPT if digests[kind] == now.get(names[kind])}
+    if len(same) == len(KEPT):
+        return ""
+    there = versions.cached(project, [digest for digest in digests.values() if digest])
+    old = {kind: there.get(digest) for kind, digest in digests.items()}
+    new = {kind: project.root / place for kind, place in names.items()}
+    if "table" not in same:
+        return None if old["table"] is None else _table_words(old["table"], new["table"])
+    if old["roles"] is None:
+        return "split in another way"
+    from pipelines.preparation.changes import changed_roles
+
+    return f"{_rows(changed_roles(old['roles'], new['roles']))} in another role"
 
 
 def _settings(parts: Mapping[str, str], recipe: Mapping[str, Any] | None) -> Settings:

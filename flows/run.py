@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flows.freshness import check_fresh
 from flows.imports import uncollected
-from flows.outcome import EXIT_CODES, done_lines
+from flows.outcome import EXIT_CODES, done_lines, page_lines
 from flows.plan import Plan, make_plan
 from flows.screen import Screen
 from pipelines.config import Experiment, Project
@@ -49,7 +49,10 @@ def run(
         _mend(project)
         for line in check_fresh(project, experiment):
             screen.say(f"  ! {line}")
-        for line in done_lines(plan.done):
+        for line in [
+            *done_lines(plan.done),
+            *page_lines(project, experiment.name, plan.done.run_id),
+        ]:
             screen.say(line)
         return EXIT_CODES[plan.done.decision]
     if plan.data is DataState.EDITED:

@@ -36,6 +36,7 @@ GRACE = 0.3
 """Seconds that a server gets to end by itself; its database is consistent at any moment."""
 
 HOST = "127.0.0.1"
+MLFLOW_PORT = 5000
 
 UNAVAILABLE = 503
 """What a server says while its database is locked by one of its own services."""
@@ -77,8 +78,13 @@ class Server:
         self._ours = "PREFECT_API_URL" not in os.environ
         self.url = os.environ.get("PREFECT_API_URL", "")
 
-    def start(self, port: int = 0, *, ui: bool = False) -> None:
+    def start(self, port: int = 0, *, ui: bool = False, mlflow: int = MLFLOW_PORT) -> None:
         """Begins to start it, or joins one; returns at once. Prefect must not be imported yet.
+
+        Args:
+            port: of a new one; any by default.
+            ui: whether a new one has the UI.
+            mlflow: the port at which MLflow's UI is, or will be, beside it.
 
         Raises:
             EnvironmentFault: `PREFECT_API_URL` names a server that does not answer.
@@ -92,7 +98,7 @@ class Server:
             self._user.write_text(_begun(os.getpid()))
             running = running_server(self._project)
             if running is None:
-                running = self._spawn(port or _free_port(), ui)
+                running = self._spawn(port or _free_port(), ui, mlflow)
         self.url = f"http://{HOST}:{running['port']}/api"
         os.environ["PREFECT_API_URL"] = self.url
 
@@ -149,7 +155,7 @@ class Server:
                 self._process.kill()
                 self._process.wait()
 
-    def _spawn(self, port: int, ui: bool) -> dict[str, Any]:
+    def _spawn(self, port: int, ui: bool, mlflow: int) -> dict[str, Any]:
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         environment["PYTHONSAFEPATH"] = "1"  # this code, not what lies in the project's folder
         environment.pop("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", None)  # its log is a file
@@ -168,7 +174,7 @@ class Server:
                 start_new_session=True,  # Ctrl-C is for the run; the server outlives it
             )
         pid = self._process.pid
-        about = {"pid": pid, "begun": _begun(pid), "port": port, "ui": ui}
+        about = {"pid": pid, "begun": _begun(pid), "port": port, "ui": ui, "mlflow": mlflow}
         write_json(self._home / "server.json", about)
         return about
 
@@ -201,6 +207,12 @@ def running_server(project: Project) -> dict[str, Any] | None:
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     return about if _lives(about["pid"], about["begun"]) else None
+
+
+def mlflow_ui(project: Project) -> str:
+    """Where `gristmill up` shows the local store of MLflow, or would by default."""
+    running = running_server(project) or {}
+    return f"http://{HOST}:{running.get('mlflow', MLFLOW_PORT)}"
 
 
 def answers(url: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from flows.screen import Screen
 from flows.work import Work
 from pipelines.config import Experiment, Project
+from pipelines.registry import Version
 from pipelines.registry.rehearsal import Rehearsal
 from pipelines.tracking.runs import process_tags
 from pipelines.training import LOCAL, Pool, RayPool, address_of
@@ -29,6 +30,7 @@ class Session:
     Attributes:
         boards: the folder of event files for TensorBoard, where they were asked for.
         on: where trials are trained: `local`, or a Ray cluster as `address_of` takes it.
+        champion: the version in service when the run's data were compared with its own.
         trainer: what trains them.
         begun: work that is under way before its step has come, by the step's name.
         pool: what evaluates, always on this machine.
@@ -43,6 +45,7 @@ class Session:
     tracker: Any = None
     flow_run: str = ""
     warnings: list[str] = field(default_factory=list)
+    champion: Version | None = None
     begun: dict[str, Work[Any]] = field(default_factory=dict)
     pool: Pool = field(init=False)
     trainer: Pool | RayPool = field(init=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flows.accepted import DISTRIBUTIONS, DRIFT, FOLDER, check_drift
 from flows.freshness import check_fresh
-from flows.outcome import Outcome, done_lines
+from flows.outcome import Outcome, done_lines, page_lines
 from flows.plan import make_plan, plan_each, run_key, search_of
 from flows.search import Search, TrialPlan
 from flows.session import Session, current
@@ -179,7 +179,10 @@ def earlier_run() -> Outcome | None:
     done = make_plan(run.project, run.experiment).done
     if done is None:
         return None
-    for line in done_lines(done):
+    for line in [
+        *done_lines(done),
+        *page_lines(run.project, run.experiment.name, done.run_id),
+    ]:
         run.screen.say(line)
     return Outcome(done.model, done.decision, tuple(done.reasons.split("; ")), done.version, None)
 

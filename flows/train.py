@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from prefect import flow, get_client, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
@@ -18,8 +24,11 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 
 from flows import report, steps
 from flows.imports import uncollected
-from flows.outcome import Outcome, decision_lines
+from flows.outcome import PAGE, Outcome, decision_lines, page_lines
+from flows.page import page
+from flows.page_facts import gather
 from flows.screen import Screen
+from flows.server import mlflow_ui
 from flows.session import Session, current, session
 from flows.steps import Searched
 from pipelines.config import EnvironmentFault, GristmillError, Project, load_experiment
@@ -95,8 +104,8 @@ def evaluate(searched: Searched) -> Evaluation:
 
 
 @task(cache_policy=NO_CACHE)
-def pictures(searched: Searched, evaluation: Evaluation) -> None:
-    steps.draw_pictures(searched, evaluation)
+def pictures(searched: Searched, evaluation: Evaluation) -> list[Path]:
+    return steps.draw_pictures(searched, evaluation)
 
 
 @task(cache_policy=NO_CACHE)
@@ -158,14 +167,16 @@ def train(
             searched = search()
             evaluation = evaluate(searched)
             steps.begin_package(searched, evaluation)
-            pictures(searched, evaluation)
+            drawn = pictures(searched, evaluation)
             candidate = package(searched, evaluation)
             decision = gate(searched, evaluation, candidate)
             registered = register(searched, evaluation, candidate, decision)
             outcome = _outcome(registered)
-            _publish(run, searched, evaluation, outcome)
+            _publish(run, searched, evaluation, candidate, registered, outcome, drawn)
         report.show(run.screen, searched, evaluation, registered)
         for line in decision_lines(outcome):
+            run.screen.say(line)
+        for line in page_lines(run.project, outcome.experiment, run.tracker.run_id):
             run.screen.say(line)
         return outcome
 
@@ -236,14 +247,30 @@ def _outcome(registered: Registered) -> Outcome:
     )
 
 
-def _publish(run: Session, searched: Searched, evaluation: Evaluation, outcome: Outcome) -> None:
-    """The report and the table of trials, on the flow run and in MLflow."""
+def _publish(
+    run: Session,
+    searched: Searched,
+    evaluation: Evaluation,
+    candidate: Package | Version,
+    registered: Registered,
+    outcome: Outcome,
+    drawn: Sequence[Path],
+) -> None:
+    """The report, as a page and as Markdown, and the trials, on the flow run and in MLflow."""
     times = run.screen.parts()
     run.tracker.log(metrics={f"system/time_{name}": seconds for name, seconds in times.items()})
     text = report.markdown(searched, evaluation, outcome, run.warnings, times)
-    file = run.build / "report.md"
-    file.write_text(text, encoding="utf-8")
-    run.tracker.log_file(file)
+    facts = gather(run, searched, evaluation, candidate, registered, outcome, drawn, times)
+    for name, content in (("report.md", text), (PAGE, page(facts))):
+        file = run.build / name
+        file.write_text(content, encoding="utf-8")
+        run.tracker.log_file(file)
     name = "".join(c if c.isalnum() else "-" for c in outcome.experiment.lower())
     create_markdown_artifact(text, key=f"report-{name}", description=f"run of {outcome.experiment}")
     create_table_artifact(report.trial_rows(searched), key=f"trials-{name}", description="trials")
+    create_link_artifact(
+        run.tracker.address(PAGE, mlflow_ui(run.project)),
+        link_text=f"report of {outcome.experiment} version {outcome.version}",
+        key=f"page-{name}",
+        description=f"in MLflow's UI; the same as `{run.project.relative(run.build / PAGE)}`",
+    )

@@ -53,7 +53,7 @@ def up(prefect_port: int, mlflow_port: int) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     server = Server(project)
     try:
-        server.start(prefect_port, ui=True)
+        server.start(prefect_port, ui=True, mlflow=mlflow_port)
         with _mlflow(project, mlflow_port) as mlflow:
             server.wait()
             mend_dead_flow_runs(server.url)

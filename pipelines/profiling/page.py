@@ -10,6 +10,7 @@ from pipelines.config import writing
 from pipelines.profiling import plots
 from pipelines.profiling.against import against
 from pipelines.profiling.assume import NEARLY, Assumption
+from pipelines.profiling.frame import html_page, html_table, meta
 from pipelines.profiling.pictures import contact_sheet, in_words
 from pipelines.profiling.profile import ColumnProfile, Sample, TableProfile, Task, read_goal
 from pipelines.profiling.relation import Goal
@@ -22,26 +23,18 @@ BARS = 8
 """Levels that are drawn."""
 
 STYLE = """
-body{font:15px/1.5 system-ui,"Noto Sans KR",sans-serif;color:#222;background:#fff;margin:2rem auto;
- max-width:1120px;padding:0 1.5rem}
-h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:2.2rem 0 .6rem}p{margin:.4rem 0}
-.card{border:1px solid #ddd;border-radius:8px;padding:.8rem 1.1rem;margin:.7rem 0;
+.card{border:1px solid var(--line);border-radius:8px;padding:.8rem 1.1rem;margin:.7rem 0;
  display:grid;grid-template-columns:1fr 310px 310px;gap:1.2rem;break-inside:avoid}
 .card h3{font-size:1.02rem;margin:0 0 .3rem;overflow-wrap:anywhere}
-.card dl{display:grid;grid-template-columns:auto 1fr;gap:0 .8rem;margin:0;font-size:.87rem}
-dt{color:#666}dd{margin:0;overflow-wrap:anywhere}.out{background:#fafafa}
-.kind{font-size:.78rem;border-radius:4px;padding:.05rem .4rem;background:#e6f0f7;margin-left:.4rem;
- font-weight:400;white-space:nowrap}.out .kind{background:#eee;color:#555}
-figure{margin:0}figcaption{font-size:.78rem;color:#666}
-svg text{font-size:11px;fill:#333;font-family:inherit}svg{max-width:100%;overflow:visible}
-table{border-collapse:collapse;width:100%;font-size:.85rem}th{text-align:left;font-weight:600}
-th,td{padding:.22rem .6rem;border-bottom:1px solid #e5e5e5;vertical-align:top;
- overflow-wrap:anywhere}
-.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.card dl{font-size:.87rem}.out{background:var(--panel)}
+.kind{font-size:.78rem;border-radius:4px;padding:.05rem .4rem;background:var(--mark);
+ margin-left:.4rem;font-weight:400;white-space:nowrap}
+.out .kind{background:var(--line);color:var(--soft)}
+svg text{font-size:11px;fill:var(--ink);font-family:inherit}svg{max-width:100%;overflow:visible}
 .class{margin-right:.9rem;white-space:nowrap}.class i{display:inline-block;width:.75rem;
- height:.75rem;margin-right:.3rem;border-radius:2px}.note{color:#666;font-size:.87rem}
+ height:.75rem;margin-right:.3rem;border-radius:2px}
 .sheet{grid-template-columns:1fr}.sheet table{width:auto}.sheet th{font-weight:400}
-.sheet small{color:#666}.sheet img{max-width:100%;image-rendering:pixelated;display:block}
+.sheet small{color:var(--soft)}.sheet img{image-rendering:pixelated;display:block}
 @media(max-width:900px){.card{grid-template-columns:1fr}}
 """
 
@@ -93,7 +86,8 @@ def write_page(
         f'<p class="note">{HOW}</p>',
     ]
     with writing(file) as aside:
-        aside.write_text(_whole(name, digest, "\n".join(parts)), encoding="utf-8")
+        made = html_page(f"{name}: profile", "\n".join(parts), STYLE, {"data": digest})
+        aside.write_text(made, encoding="utf-8")
 
 
 def page_digest(file: Path) -> str:
@@ -101,18 +95,7 @@ def page_digest(file: Path) -> str:
     if not file.is_file():
         return ""
     with file.open(encoding="utf-8") as page:
-        head = page.read(1000)
-    return head.partition('<meta name="data" content="')[2].partition('"')[0]
-
-
-def _whole(name: str, digest: str, body: str) -> str:
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta name="data" content="{escape(digest)}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(name)}: profile</title>\n<style>{STYLE}</style></head>\n"
-        f"<body>\n{body}\n</body></html>\n"
-    )
+        return meta(page.read(1000), "data")
 
 
 def _ranked(profile: TableProfile) -> list[ColumnProfile]:
@@ -240,14 +223,14 @@ def _assumed(assumed: Assumption) -> str:
 
 def _table(profile: TableProfile, by_name: Mapping[str, Assumption]) -> str:
     heads = ("column", "type", "missing", "distinct", "values", "tells", "assumed")
-    cells = "".join(
-        f'<tr><td>{_name(c.name)}</td><td>{c.type}</td><td class="n">{c.missing_share:.1%}</td>'
-        f'<td class="n">{distinct(c)}</td><td>{escape(_summary(c))}</td>'
-        f'<td class="n">{"" if c.relation is None else f"{c.relation:.2f}"}</td>'
-        f"<td>{escape(_assumed(by_name[c.name]))}</td></tr>\n"
+    rows = (
+        (
+            *(comment(c.name), c.type, f"{c.missing_share:.1%}", distinct(c), _summary(c)),
+            *("" if c.relation is None else f"{c.relation:.2f}", _assumed(by_name[c.name])),
+        )
         for c in profile.columns
     )
-    return f"<table><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>\n{cells}</table>"
+    return html_table(heads, rows, ("missing", "distinct", "tells"))
 
 
 def _name(name: str) -> str:

@@ -181,6 +181,19 @@ class Tracker:
         """Keeps a file as an artifact."""
         self._client.log_artifact(run_id or self.run_id, str(file), folder)
 
+    def address(self, name: str, ui: str) -> str:
+        """Of an artifact of the run in MLflow's UI.
+
+        Args:
+            name: of the artifact.
+            ui: where the UI is, unless the runs go to a server, which has its own.
+        """
+        parts = urlsplit(tracking_uri(self._project))
+        if parts.scheme in ("http", "https"):
+            ui = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        run = f"experiments/{self._experiment_id}/runs/{self.run_id}"
+        return f"{ui.rstrip('/')}/#/{run}/artifacts/{name}"
+
     @_call
     def log_data(self, inputs: Sequence[DataInput], run_id: str | None = None) -> None:
         """Links the data sets that a run read."""

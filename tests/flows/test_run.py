@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 from collections import Counter
@@ -91,6 +92,7 @@ def test_the_parent_run_says_where_it_came_from(finished: Project) -> None:
         "plots/confusion_matrix.png",
         "report.md",
         "model_card.md",
+        "report.html",
         "predictions.parquet",
         "lineage/digits.yaml",
         "lineage/dvc.lock",
@@ -133,14 +135,35 @@ def test_trials_are_children_with_a_value_for_each_epoch(finished: Project) -> N
         assert {"weights.npz", "result.json"} <= artifacts(finished, key)
 
 
-def test_prefect_has_the_flow_its_twelve_tasks_and_two_artifacts(finished: Project) -> None:
+def test_prefect_has_the_flow_its_twelve_tasks_and_three_artifacts(finished: Project) -> None:
     assert flow_states(finished) == ["COMPLETED"]
     tasks = prefect(finished, "SELECT name, state_type FROM task_run")
     names = Counter(name.rpartition("-")[0] or name for name, _ in tasks)
     assert {state for _, state in tasks} == {"COMPLETED"}
     assert names == Counter(STEPS)
     made = dict(prefect(finished, "SELECT key, type FROM artifact WHERE key IS NOT NULL"))
-    assert made == {"report-digits": "markdown", "trials-digits": "table"}
+    assert made == {
+        "report-digits": "markdown",
+        "trials-digits": "table",
+        "page-digits": "markdown",  # a link is
+    }
+    ((link,),) = prefect(finished, "SELECT data FROM artifact WHERE key = 'page-digits'")
+    assert f"runs/{parent(finished)}/artifacts/report.html)" in link
+
+
+def test_the_page_of_a_run_is_in_the_build_folder_and_in_mlflow(finished: Project) -> None:
+    run = parent(finished)
+    page = (finished.build("digits") / "report.html").read_text(encoding="utf-8")
+    kept = finished.store / "artifacts" / "digits" / run / "artifacts" / "report.html"
+    assert kept.read_text(encoding="utf-8") == page
+    assert len(page.encode()) < 2_000_000
+    lock = (finished.root / "dvc.lock").read_text()
+    for asked in ("digits version 1 is the champion now", "there was no champion to compare with"):
+        assert asked in page
+    (digest,) = re.findall(r"gristmill data use digits (\w+)", page)
+    assert digest in lock
+    assert "1,797: 1,079 training, 359 validation, 359 test" in page
+    assert page.count("<img ") == len(list((finished.build("digits") / "plots").glob("*.png")))
 
 
 @pytest.mark.slow
@@ -207,6 +230,7 @@ def test_a_candidate_that_breaks_the_gate_is_rejected_and_the_champion_stays(
     assert done.returncode == 3, done.stdout + done.stderr
     assert "digits version 2 is rejected" in done.stdout
     assert "is below the required 0.95" in done.stdout
+    assert "report: build/digits/report.html" in done.stdout
     assert champions(project) == {"digits": 1}
     assert mlflow_runs(project, "FINISHED") == 1 + TRIALS + 1 + 1
     before = read_tree(project)
@@ -214,8 +238,10 @@ def test_a_candidate_that_breaks_the_gate_is_rejected_and_the_champion_stays(
     assert again.returncode == 3
     assert "nothing to do" in again.stdout
     assert "version 2 was rejected" in again.stdout
+    assert "report: build/digits/report.html" in again.stdout
     assert read_tree(project) == before
-    assert gristmill_in(project.root)("run", "digits").returncode == 0
+    first = gristmill_in(project.root)("run", "digits", check=True).stdout
+    assert re.search(r"report: mlruns/artifacts/digits/\w+/artifacts/report.html\n", first)
     assert processes_of(project) == []
 
 
@@ -278,6 +304,10 @@ def test_a_candidate_that_is_not_better_is_held(tiny: Project, gristmill: Run) -
     assert "tiny version 2 is held, 1 stays the champion" in done.stdout
     assert "not shown to be better than the champion" in done.stdout
     assert done.stderr == ""
+    page = (tiny.build("tiny") / "report.html").read_text(encoding="utf-8")
+    assert "<dd>none since version 1, the champion</dd>" in page
+    assert "no column drifted from the data of version 1" in page
+    assert ">champion</th>" in page
     assert champions(tiny) == {"digits": 1, "tiny": 1}
     again = gristmill("run", "tiny", "-P", "learning_rate=0.02", check=True).stdout
     assert "nothing to do" in again

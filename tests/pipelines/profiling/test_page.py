@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pages import Reader
 from PIL import Image
 
 from pipelines.profiling import assume, page_digest, profile_table, write_page
@@ -20,25 +20,6 @@ from pipelines.profiling.page import CARDS
 from pipelines.profiling.profile import Task
 
 RNG = np.random.default_rng(0)
-
-
-class Reader(HTMLParser):
-    """Notes the elements and their attributes, and that all are closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in ("meta", "br", "img"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
 
 def page_of(tmp_path: Path, columns: dict[str, Any], task: Task) -> tuple[str, Reader]:

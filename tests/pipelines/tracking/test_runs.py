@@ -204,6 +204,17 @@ def test_a_run_holds_what_is_logged_and_the_data_that_it_read(stored: Project) -
     assert json.loads(inputs["test"].profile) == {"num_rows": 90}
 
 
+def test_an_artifact_has_an_address_in_the_ui_of_its_store(
+    stored: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Tracker(stored, "tiny") as tracker:
+        run = f"#/experiments/1/runs/{tracker.run_id}/artifacts/report.html"
+        assert tracker.address("report.html", "http://here:5001") == f"http://here:5001/{run}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@team:8080/mlflow/")
+        assert tracker.address("report.html", "") == f"https://team:8080/mlflow/{run}"
+        monkeypatch.undo()
+
+
 def test_a_deleted_experiment_comes_back_with_its_next_run(stored: Project) -> None:
     with Tracker(stored, "tiny"):
         pass
