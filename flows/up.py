@@ -18,7 +18,14 @@ from typing import Any
 from rich.console import Console
 
 from flows.server import HOST, Server, mend_dead_flow_runs, running_server
-from pipelines.config import ConfigError, EnvironmentFault, Project, Schedule, load_experiment
+from pipelines.config import (
+    ConfigError,
+    Document,
+    EnvironmentFault,
+    Project,
+    Rhythm,
+    load_experiment,
+)
 from pipelines.tracking import is_local, tracking_uri
 
 GRACE = 3.0
@@ -60,8 +67,8 @@ def up(prefect_port: int, mlflow_port: int) -> None:
             with _scheduler(project, scheduled) as scheduler:
                 console.print(f"Prefect  {server.url.removesuffix('/api')}")
                 console.print(f"MLflow   {mlflow.url}")
-                for name, schedule in scheduled.items():
-                    console.print(f"schedule {name}: {describe(schedule)}")
+                for line in (line for one in scheduled.items() for line in described(*one)):
+                    console.print(line)
                 if not scheduled:
                     console.print("no experiment has a schedule")
                 console.print("Ctrl-C ends all of it")
@@ -72,22 +79,26 @@ def up(prefect_port: int, mlflow_port: int) -> None:
         server.leave()
 
 
-def schedules(project: Project) -> dict[str, Schedule]:
-    """The experiments that name a schedule."""
-    found = {name: load_experiment(project, name) for name in project.experiment_names()}
-    return {
-        name: experiment.document.schedule
-        for name, experiment in found.items()
-        if experiment.document.schedule is not None
-    }
+def schedules(project: Project) -> dict[str, Document]:
+    """The experiments that name a schedule or a monitor."""
+    found = {name: load_experiment(project, name).document for name in project.experiment_names()}
+    return {name: it for name, it in found.items() if it.schedule or it.monitor}
 
 
-def describe(schedule: Schedule) -> str:
-    """A schedule in words."""
-    rhythm = f"every {schedule.interval} s"
-    if schedule.cron is not None:
-        rhythm = f"{schedule.cron} ({schedule.timezone})"
-    return rhythm + (", new data first" if schedule.refresh else "")
+def described(name: str, document: Document) -> Iterator[str]:
+    """What is done by itself, a line each."""
+    schedule, monitor = document.schedule, document.monitor
+    if schedule is not None:
+        yield f"schedule {name}: {_rhythm(schedule)}" + ", new data first" * schedule.refresh
+    if monitor is not None:
+        what = monitor.path or "what the source has"
+        yield f"monitor  {name}: {_rhythm(monitor)}, {what}" + ", drift retrains" * monitor.retrain
+
+
+def _rhythm(rhythm: Rhythm) -> str:
+    if rhythm.cron is not None:
+        return f"{rhythm.cron} ({rhythm.timezone})"
+    return f"every {rhythm.interval} s"
 
 
 class _Mlflow:
@@ -114,7 +125,7 @@ def _mlflow(project: Project, port: int) -> Iterator[_Mlflow]:
 
 @contextmanager
 def _scheduler(
-    project: Project, scheduled: dict[str, Schedule]
+    project: Project, scheduled: dict[str, Document]
 ) -> Iterator[subprocess.Popen[bytes] | None]:
     if not scheduled:
         yield None
@@ -216,27 +227,44 @@ def _serve_schedules(root: Path) -> None:
     """The process that starts scheduled runs."""
     os.chdir(root)
     from prefect import serve
-    from prefect.schedules import Cron, Interval
 
+    every = schedules(Project.find(root)).items()
+    serve(*(made for name, document in every for made in deployments(name, document)))
+
+
+def deployments(name: str, document: Document) -> Iterator[Any]:
+    """What Prefect has to know of an experiment that runs or is monitored by itself."""
+    from flows.monitor import monitor, retrains
     from flows.train import train
 
-    project = Project.find(root)
-    deployments: list[Any] = []
-    for name, schedule in schedules(project).items():
-        rhythm = (
-            Cron(schedule.cron, timezone=schedule.timezone)
-            if schedule.cron is not None
-            else Interval(schedule.interval or 0, timezone=schedule.timezone)
+    schedule, watch = document.schedule, document.monitor
+    retrain = watch is not None and watch.retrain
+    if schedule is not None or retrain:
+        yield train.to_deployment(
+            name=name,
+            schedule=None if schedule is None else _times(schedule),
+            parameters={
+                "experiment": name,
+                "refresh": schedule is not None and schedule.refresh,
+            },
+            triggers=[retrains(name)] * retrain,
+            concurrency_limit=1,
         )
-        deployments.append(
-            train.to_deployment(
-                name=name,
-                schedule=rhythm,
-                parameters={"experiment": name, "refresh": schedule.refresh},
-                concurrency_limit=1,
-            )
+    if watch is not None:
+        yield monitor.to_deployment(
+            name=name,
+            schedule=_times(watch),
+            parameters={"experiment": name},
+            concurrency_limit=1,
         )
-    serve(*deployments)
+
+
+def _times(rhythm: Rhythm) -> Any:
+    from prefect.schedules import Cron, Interval
+
+    if rhythm.cron is not None:
+        return Cron(rhythm.cron, timezone=rhythm.timezone)
+    return Interval(rhythm.interval or 0, timezone=rhythm.timezone)
 
 
 if __name__ == "__main__":
