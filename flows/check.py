@@ -321,7 +321,7 @@ def _about_labels(truth: Any, labelled: int, unknown: int) -> Iterator[str]:
     if truth is None or not (labelled or unknown):
         yield "no labels: performance was not measured"
     if unknown:
-        yield f"labels of no class that the model knows, left out of the metrics: {unknown:,} rows"
+        yield f"labels of no class that the model knows, left out of the metrics: {unknown:,}"
     if labelled > MOST:
         yield f"metrics are of {MOST:,} of the {labelled:,} labelled rows, drawn at random"
 
