@@ -7,6 +7,7 @@ import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -167,93 +168,93 @@ def examine(project: Project, version: Version, file: Path, shown: str) -> Check
         tested = read_predictions(fetch_artifact(project, version.run_id, PREDICTIONS, aside))
         model = load_model(version)
         statistics = model.unwrap_python_model().statistics
-        seen = _Seen(model, reference, document, aside)
-        answers, truth = seen.pictures(file) if statistics.get("picture") else seen.table(file)
-        predictions = _shifted(tested, answers, statistics, aside)
-    given, unknown = _labelled(answers, truth, tested, statistics)
+        if statistics.get("picture"):
+            seen = _see_pictures(file, model, None if document is None else document.data)
+        else:
+            seen = _see_table(file, model, reference, document, aside)
+        predictions = _shifted(tested, seen.answers, aside)
+    given, unknown = _labelled(seen, tested, statistics)
     names = [name for name in version.metrics if len(given.truth)]
     performance = decline(names, tested, given)
     labelled = len(given.truth)
-    notes = [*seen.notes, *_about_labels(truth, labelled, unknown), *_undefined(performance)]
+    notes = [*seen.notes, *_about_labels(labelled, unknown), *_undefined(performance)]
     return Checked(
         version.model,
         version.number,
         shown,
         content_digest(file),
-        len(answers),
+        len(seen.answers),
         int(reference["rows"]),
         seen.inputs,
         predictions,
         labelled,
         performance,
-        tuple(seen.breaks),
+        seen.breaks,
         tuple(notes),
     )
 
 
+@dataclass(frozen=True)
 class _Seen:
-    """What the columns of a file say, and a model of its rows."""
+    """What the columns of a file say, and a model of its rows.
 
-    def __init__(self, model: Any, reference: Any, document: Document | None, aside: Path) -> None:
-        self._model, self._document, self._aside = model, document, aside
-        self._statistics = model.unwrap_python_model().statistics
-        excluded = not_compared(document) if document is not None else ()
-        self._excluded = excluded
-        self._reference = reference
-        self.inputs: tuple[Shift, ...] = ()
-        self.breaks: list[str] = []
-        self.notes: list[str] = []
+    Attributes:
+        answers: as the model's package gives them.
+        truth: the target's column; None where the file does not have it.
+        inputs, breaks, notes: as in `Checked`.
+    """
 
-    def pictures(self, file: Path) -> tuple[pd.DataFrame, Any]:
-        """The answers, and the target where the file has it."""
-        picture, target = self._statistics["picture"], self._statistics["target"]
-        answers, truths = [], []
-        for rows in read_pictures(file, self._data, picture):
-            answers.append(answer(self._model, rows[[picture["name"]]])[0])
-            truths.append(rows.get(target))
-        self.notes.append("pictures are not compared by column; the answers to them are")
-        known = [part for part in truths if part is not None]
-        truth = pd.concat(known, ignore_index=True) if known else None
-        return pd.concat(answers, ignore_index=True), truth
-
-    def table(self, file: Path) -> tuple[pd.DataFrame, Any]:
-        """The answers, and the target where the file has it."""
-        table = self._aside / "rows.parquet"
-        texts, numbers = columns_of(self._model)
-        before = self._reference["columns"]
-        texts += [name for name, column in before.items() if column["type"] == "text"]
-        ingest_file(file.absolute(), table, self._data, not_numbers=texts)
-        rows = typed_rows(table, numbers)
-        self._compare(table)
-        wanted = self._model.metadata.get_input_schema().input_names()
-        answers, absent = answer(self._model, rows[[n for n in rows if n in wanted]])
-        if absent:
-            self.notes.append("taken as missing in every row: " + ", ".join(absent))
-        target = self._statistics["target"]
-        return answers, rows.get(target)
-
-    @property
-    def _data(self) -> Data | None:
-        return None if self._document is None else self._document.data
-
-    def _compare(self, table: Path) -> None:
-        current = summarise(table, self._excluded, like=self._reference)
-        found = shifts(self._reference, current)
-        self.inputs = tuple(one for one in found if math.isfinite(one.psi))
-        retyped = [one for one in found if not math.isfinite(one.psi)]
-        self.breaks = [*_columns(self._reference, current, self._statistics["target"])]
-        self.breaks += [f"{one.column}: {one.change}; not compared" for one in retyped]
-        if self._document is not None:
-            rules = breaks(table, self._document)
-            self.breaks += [f"{one.column}: {one.rule}; found {one}" for one in rules]
-        self.notes += _too_few(self._reference, self.inputs, int(current["rows"]))
+    answers: pd.DataFrame
+    truth: pd.Series | None
+    inputs: tuple[Shift, ...] = ()
+    breaks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def _columns(reference: Any, current: Any, target: str) -> Iterator[str]:
+def _see_pictures(file: Path, model: Any, data: Data | None) -> _Seen:
+    statistics = model.unwrap_python_model().statistics
+    picture, target = statistics["picture"], statistics["target"]
+    answers, truths = [], []
+    for rows in read_pictures(file, data, picture):
+        answers.append(answer(model, rows[[picture["name"]]])[0])
+        truths += [rows[target]] if target in rows else []
+    truth = pd.concat(truths, ignore_index=True) if truths else None
+    note = "pictures are not compared by column; the answers to them are"
+    return _Seen(pd.concat(answers, ignore_index=True), truth, notes=(note,))
+
+
+def _see_table(
+    file: Path, model: Any, reference: Any, document: Document | None, aside: Path
+) -> _Seen:
+    table, target = aside / "rows.parquet", model.unwrap_python_model().statistics["target"]
+    texts, numbers = columns_of(model)
+    texts += [name for name, column in reference["columns"].items() if column["type"] == "text"]
+    data = None if document is None else document.data
+    ingest_file(file.absolute(), table, data, not_numbers=texts)
+    rows = typed_rows(table, numbers)
+    wanted = model.metadata.get_input_schema().input_names()
+    answers, absent = answer(model, rows[[name for name in rows if name in wanted]])
+
+    excluded = not_compared(document) if document is not None else ()
+    current = summarise(table, excluded, like=reference)
+    found = shifts(reference, current)
+    inputs = tuple(one for one in found if math.isfinite(one.psi))
+    retyped = [f"{one.column}: {one.change}; not compared" for one in found if one not in inputs]
+    rules = breaks(table, document) if document is not None else []
+    broken = [f"{one.column}: {one.rule}; found {one}" for one in rules]
+    notes = [*_too_few(reference, inputs, int(current["rows"]))]
+    if absent:
+        notes.append("taken as missing in every row: " + ", ".join(absent))
+    listed = (*_columns(reference, current, target, excluded), *retyped, *broken)
+    return _Seen(answers, rows.get(target), inputs, listed, tuple(notes))
+
+
+def _columns(reference: Any, current: Any, target: str, excluded: Sequence[str]) -> Iterator[str]:
     """Columns that are missing or more than there were; the target may be missing."""
     before, now = reference["columns"], current["columns"]
     for name in before:
-        if name not in now and name != target:
+        left_out = name == target or any(fnmatchcase(name, entry) for entry in excluded)
+        if name not in now and not left_out:
             yield f"{name}: a column of the champion's data; not in the file"
     for name in now:
         if name not in before:
@@ -272,9 +273,7 @@ def _too_few(reference: Any, inputs: Sequence[Shift], rows: int) -> Iterator[str
     )
 
 
-def _shifted(
-    tested: Predictions, answers: pd.DataFrame, statistics: Any, aside: Path
-) -> tuple[Shift, ...]:
+def _shifted(tested: Predictions, answers: pd.DataFrame, aside: Path) -> tuple[Shift, ...]:
     """The answers' distribution against that of the answers for the test rows.
 
     Of classes their shares, and how probable the predicted one is; of numbers their values.
@@ -301,12 +300,11 @@ def _like(tested: Predictions, rows: int, truth: Any = None) -> Predictions:
     return Predictions(nothing, nothing if truth is None else truth, None, tested.classes)
 
 
-def _labelled(
-    answers: pd.DataFrame, truth: Any, tested: Predictions, statistics: Any
-) -> tuple[Predictions, int]:
+def _labelled(seen: _Seen, tested: Predictions, statistics: Any) -> tuple[Predictions, int]:
     """The answers to rows whose target is known, and how many have one of no known class."""
+    rows, truth = len(seen.answers), seen.truth
     if truth is None:
-        return from_answers(answers, _like(tested, len(answers))).rows(slice(0)), 0
+        return from_answers(seen.answers, _like(tested, rows)).rows(slice(0)), 0
     if tested.classes is None:
         values = pd.to_numeric(truth, errors="coerce").to_numpy("float64", na_value=np.nan)
         known, unknown = np.isfinite(values), 0
@@ -314,11 +312,11 @@ def _labelled(
         values = encode_target(truth, statistics)
         known = values >= 0
         unknown = int((~known & truth.notna().to_numpy()).sum())
-    return from_answers(answers, _like(tested, len(answers), values)).rows(known), unknown
+    return from_answers(seen.answers, _like(tested, rows, values)).rows(known), unknown
 
 
-def _about_labels(truth: Any, labelled: int, unknown: int) -> Iterator[str]:
-    if truth is None or not (labelled or unknown):
+def _about_labels(labelled: int, unknown: int) -> Iterator[str]:
+    if not labelled:
         yield "no labels: performance was not measured"
     if unknown:
         yield f"labels of no class that the model knows, left out of the metrics: {unknown:,}"

@@ -319,6 +319,23 @@ def up(
 
 
 @app.command()
+def serve(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME[@ALIAS]",
+            help="A registered model; @champion by default, or another alias or version.",
+        ),
+    ],
+    port: Annotated[int, typer.Option(help="Port to listen at, on this machine alone.")] = 8000,
+) -> None:
+    """Serve a model by MLflow's scoring protocol, until Ctrl-C."""
+    from flows.serve import serve as carry_out
+
+    carry_out(model, port)
+
+
+@app.command()
 def doctor(
     fix: Annotated[
         bool, typer.Option("--fix", help="Also make databases ready and restore data.")

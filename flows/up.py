@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def up(prefect_port: int, mlflow_port: int) -> None:
     scheduled = schedules(project)
     own_prefect = "PREFECT_API_URL" not in os.environ
     if own_prefect:
-        _require_free(prefect_port, "Prefect", "--prefect-port")
+        require_free(prefect_port, "Prefect", "--prefect-port")
         running = running_server(project)
         if running is not None and running["ui"]:
             raise ConfigError(
@@ -56,8 +56,8 @@ def up(prefect_port: int, mlflow_port: int) -> None:
             )
         _wait_for_runs(project, console)
     if is_local(project):
-        _require_free(mlflow_port, "MLflow", "--mlflow-port")
-    signal.signal(signal.SIGTERM, _interrupt)
+        require_free(mlflow_port, "MLflow", "--mlflow-port")
+    signal.signal(signal.SIGTERM, interrupt)
     server = Server(project)
     try:
         server.start(prefect_port, ui=True)
@@ -72,7 +72,7 @@ def up(prefect_port: int, mlflow_port: int) -> None:
                 if not scheduled:
                     console.print("no experiment has a schedule")
                 console.print("Ctrl-C ends all of it")
-                _watch([mlflow.process, scheduler])
+                watch_over([mlflow.process, scheduler], "mlflow.log, schedules.log")
     except KeyboardInterrupt:
         console.print("ended")
     finally:
@@ -118,8 +118,8 @@ def _mlflow(project: Project, port: int) -> Iterator[_Mlflow]:
     command += ["--artifacts-destination", (project.store / "artifacts").as_uri()]
     command += ["--host", HOST, "--port", str(port), "--workers", "1"]
     log = project.root / "build" / "mlflow.log"
-    with _process(project, command, log) as process:
-        _await(f"{url}/health", process, log)
+    with process_of(project, command, log) as process:
+        await_answer(f"{url}/health", process, log)
         yield _Mlflow(url, process)
 
 
@@ -131,12 +131,15 @@ def _scheduler(
         yield None
         return
     log = project.root / "build" / "schedules.log"
-    with _process(project, ["-m", "flows.up", str(project.root)], log) as process:
+    with process_of(project, ["-m", "flows.up", str(project.root)], log) as process:
         yield process
 
 
 @contextmanager
-def _process(project: Project, command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def process_of(
+    project: Project, command: list[str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of this Python's, which ends with the block, and all that it started."""
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -171,7 +174,8 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def await_answer(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Returns when an MLflow server answers; raises EnvironmentFault where it does not."""
     end = time.monotonic() + STARTUP
     while time.monotonic() < end and process.poll() is None:
         try:
@@ -188,16 +192,15 @@ def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     )
 
 
-def _watch(processes: list[subprocess.Popen[bytes] | None]) -> None:
+def watch_over(processes: Sequence[subprocess.Popen[bytes] | None], logs: str) -> None:
     """Returns never, but by an error when a process ends or by Ctrl-C."""
     while all(process is None or process.poll() is None for process in processes):
         time.sleep(0.5)
-    raise EnvironmentFault(
-        "a server ended by itself", next="look at build/mlflow.log, schedules.log"
-    )
+    raise EnvironmentFault("a server ended by itself", next=f"look at build/{logs}")
 
 
-def _require_free(port: int, what: str, option: str) -> None:
+def require_free(port: int, what: str, option: str, command: str = "up") -> None:
+    """Raises ConfigError where a port is taken, with what to type for the next one."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -207,7 +210,7 @@ def _require_free(port: int, what: str, option: str) -> None:
                 f"port {port} for {what} is taken",
                 expected="a free port",
                 found=str(error),
-                next=f"gristmill up {option} {port + 1}",
+                next=f"gristmill {command} {option} {port + 1}",
             ) from error
 
 
@@ -219,7 +222,8 @@ def _wait_for_runs(project: Project, console: Console) -> None:
         time.sleep(0.5)
 
 
-def _interrupt(*_: object) -> None:
+def interrupt(*_: object) -> None:
+    """A signal's handler: as Ctrl-C."""
     raise KeyboardInterrupt
 
 
