@@ -13,7 +13,6 @@ from pipelines.config import Project
 from pipelines.registry.models import find
 from pipelines.tracking import tracking_uri
 
-
 FORM = '{"dataframe_records": [{"COLUMN": VALUE, …}, …]}'
 """What MLflow's protocol takes, among others: a row each."""
 
