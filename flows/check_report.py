@@ -39,7 +39,8 @@ MORE_STYLE = """
 .verdict{font-size:1.05rem;border-left:5px solid #009E73;padding:.3rem .9rem;background:#f3f8f6}
 .bad.verdict{border-color:#D55E00;background:#fdf4ee}.bad .kind,b.bad{background:#fbe3d5}
 b.bad{padding:0 .3rem;border-radius:3px}.scroll{overflow-x:auto}
-.scroll td,.scroll th{overflow-wrap:normal}.scroll td:nth-child(-n+3){white-space:nowrap}
+.scroll td,.scroll th{overflow-wrap:normal;padding:.22rem .45rem}
+.scroll td:first-child{white-space:nowrap}
 @media(max-width:900px){body{padding:0 .8rem}.pair{grid-template-columns:1fr}}
 """
 
