@@ -151,7 +151,10 @@ def pixels(value: Any, shape: tuple[int, int, int]) -> Any:
         ValueError: it is neither.
     """
     if isinstance(value, str):
-        value = base64.b64decode(value, validate=True)
+        try:
+            value = base64.b64decode(value, validate=True)
+        except ValueError as error:
+            raise ValueError(f"a picture is wanted in base64, found {value[:40]!r}") from error
     if isinstance(value, bytes | bytearray | memoryview):
         if len(value) == shape[0] * shape[1] * shape[2]:
             return np.frombuffer(value, np.uint8).reshape(shape)
