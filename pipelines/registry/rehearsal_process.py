@@ -27,6 +27,8 @@ from typing import Any
 LIBRARIES = ("tensorflow", "keras")
 """What a package may need that takes seconds to import; no part of the time that it takes."""
 
+OURS = {"pipelines", "flows"}
+
 LONGEST = 2.0
 """Seconds that answering rows may take which are repeated to be many."""
 
@@ -140,8 +142,10 @@ def main() -> None:
             _try(json.loads(line), watch, reply)
         except Exception as error:  # whatever a package raises is the answer
             reply["error"] = _said(error)
-        ours = {name.partition(".")[0] for name in sys.modules} & {"pipelines", "flows"}
-        reply |= {"imported": sorted(ours), "strayed": watch.taken()}
+        ours = [name for name in sys.modules if name.partition(".")[0] in OURS]
+        reply |= {"imported": ours, "strayed": watch.taken()}
+        for name in ours:  # so that it is seen of the next package as well
+            del sys.modules[name]
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
 
