@@ -207,6 +207,27 @@ def score(
 
 
 @app.command()
+def serve(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="NAME for its champion, NAME@ALIAS or NAME@VERSION."),
+    ],
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port on loopback; default: the first free from 5001."),
+    ] = None,
+) -> None:
+    """Answer requests with a registered model, in MLflow's scoring protocol, until Ctrl-C."""
+    from flows.serve import serve as carry_out
+
+    try:
+        carry_out(name, port)
+    except KeyboardInterrupt:
+        typer.echo("ended", err=True)
+        _leave(INTERRUPTED)
+
+
+@app.command()
 def models(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="A model; default: all.")

@@ -7,9 +7,11 @@ from pipelines.registry.candidate import (
     register_candidate,
 )
 from pipelines.registry.gate import Contest, Decision, contest, decide
+from pipelines.registry.loading import load_version
 from pipelines.registry.models import (
     Version,
     champion,
+    find,
     history,
     model_names,
     promote,
@@ -30,8 +32,10 @@ __all__ = [
     "champion",
     "contest",
     "decide",
+    "find",
     "history",
     "judge",
+    "load_version",
     "model_names",
     "package_candidate",
     "plain_types",

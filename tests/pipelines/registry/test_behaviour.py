@@ -168,7 +168,7 @@ def keeps_state(folder: Path) -> None:
     """Moves its centre once it has seen many rows."""
     moves = (
         '        self.seen = getattr(self, "seen", 0) + len(model_input)\n'
-        "        if self.seen > 10_000 + len(model_input):\n"
+        "        if self.seen > 1_000 + len(model_input):\n"
         '            model_input = model_input.assign(width=model_input["width"] + 0.01)\n'
     )
     code(folder, (PREDICT, moves + PREDICT))
