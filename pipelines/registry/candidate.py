@@ -150,6 +150,7 @@ def register_candidate(
     }
     if isinstance(candidate, Package):
         tags[registry.PACKAGE] = candidate.digest
+        tags |= {registry.MEASURED + name: repr(v) for name, v in candidate.measured.items()}
         version = registry.register(project, experiment.name, candidate.address, run_id, tags)
     else:
         version = candidate

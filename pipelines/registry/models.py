@@ -25,6 +25,7 @@ RUN = "gristmill.run"
 """Key of the run that decided: all that the decision depends on."""
 HISTORY = "gristmill.history"
 METRIC = "gristmill.metric."
+MEASURED = "gristmill.measured."
 
 LONGEST_WHY = 500
 """Characters of a reason that the history keeps: a tag holds 5,000 for all moves."""
@@ -48,8 +49,16 @@ class Version:
 
     @property
     def metrics(self) -> dict[str, float]:
-        found = {k: v for k, v in self.tags.items() if k.startswith(METRIC)}
-        return {name.removeprefix(METRIC): float(value) for name, value in found.items()}
+        return self._numbers(METRIC)
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """`start_seconds`, `latency_ms` and `megabytes` of its package, as its trial found them."""
+        return self._numbers(MEASURED)
+
+    def _numbers(self, prefix: str) -> dict[str, float]:
+        found = {k: v for k, v in self.tags.items() if k.startswith(prefix)}
+        return {name.removeprefix(prefix): float(value) for name, value in found.items()}
 
 
 @contextmanager

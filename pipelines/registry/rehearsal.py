@@ -151,10 +151,9 @@ class Rehearsal:
                 expected=f"{model} loads and answers {len(rows)} raw rows",
                 found=problem,
             )
-        if others:
-            self.warnings.append(
-                f"{model} was made with " + "; with ".join(map(str, others)) + "; it works"
-            )
+        told = f"{model} works, but it was made with " + "; with ".join(map(str, others))
+        if others and told not in self.warnings:
+            self.warnings.append(told)
         return made.tables["rows"]
 
     def ask(

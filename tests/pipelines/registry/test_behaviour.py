@@ -268,3 +268,45 @@ def test_a_planted_fault_is_found_and_named(
     said = str(EnvironmentFault("", problems=found))
     assert re.search(FAULTS[plant], said), said
     assert all(problem.where and problem.expected and problem.found for problem in found)
+
+
+def test_start_latency_and_size_are_measured_in_the_trial(stored: Stored) -> None:
+    measured = stored.made.measured
+    assert set(measured) == {"start_seconds", "latency_ms", "megabytes"}
+    assert 0 < measured["latency_ms"] < 1000 * measured["start_seconds"]
+    files = [file for file in stored.folder.rglob("*") if file.is_file()]
+    assert 0 < measured["megabytes"] < sum(file.stat().st_size for file in files) / 1e6
+
+
+def older(folder: Path, *pins: str) -> None:
+    """A package that was made with other versions of libraries."""
+    (folder / "requirements.txt").write_text("\n".join(pins))
+
+
+def test_a_package_that_fails_names_the_libraries_that_are_not_those_it_was_made_with(
+    stored: Stored, tmp_path: Path
+) -> None:
+    folder = tmp_path / "artifacts"
+    shutil.copytree(stored.folder, folder)
+    code(folder, ("    import keras\n", "    import keras\n    keras.of_another_time\n"))
+    older(folder, "keras==2.15.0", f"numpy=={np.__version__}", "no-such-library==1.0")
+    with pytest.raises(EnvironmentFault) as error:
+        stored.rehearsal.answer(str(folder), stored.rows)
+    said = str(error.value)
+    assert "expected  keras 2.15.0, no-such-library 1.0\n" in said
+    assert re.search(
+        r"found +keras 3\S+, no no-such-library: AttributeError: .*of_another_time", said
+    )
+    assert "next      uv pip install keras==2.15.0 no-such-library==1.0" in said
+    assert "numpy" not in said
+
+
+def test_a_package_that_works_with_other_versions_of_libraries_is_warned_of(
+    stored: Stored, tmp_path: Path
+) -> None:
+    folder = tmp_path / "artifacts"
+    shutil.copytree(stored.folder, folder)
+    older(folder, "keras==2.15.0")
+    assert len(stored.rehearsal.answer(str(folder), stored.rows)) == ROWS
+    (warning,) = stored.rehearsal.warnings
+    assert "was made with keras 2.15.0, installed is 3" in warning
