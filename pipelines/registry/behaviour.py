@@ -13,9 +13,9 @@ from pipelines.evaluation import Predictions, from_answers
 from pipelines.preparation import class_name, input_names, optional_names
 from pipelines.registry.rehearsal import Answered, Ask
 
-TOLERANCE = 2e-5
+TOLERANCE = {"cpu": 2e-5, "gpu": 2e-3}
 """Largest difference between two answers for one row, relative to the size of all of them: another
-thread count and another batch give other last bits in float32."""
+thread count and another batch give other last bits in float32, and a GPU multiplies in TF32."""
 
 SINGLE = 12
 """Rows that are asked one by one."""
@@ -94,7 +94,10 @@ def _typed(statistics: Mapping[str, Any]) -> str:
 
 
 def problems(
-    answered: Answered, expected: Predictions, statistics: Mapping[str, Any]
+    answered: Answered,
+    expected: Predictions,
+    statistics: Mapping[str, Any],
+    tolerance: float = TOLERANCE["cpu"],
 ) -> list[Problem]:
     """Everything that is wrong with a package.
 
@@ -102,12 +105,13 @@ def problems(
         answered: what it said of `questions`, and did.
         expected: the evaluation's answers for the rows that it was asked about.
         statistics: what the stage `scale` found in the training rows.
+        tolerance: largest difference, relative to the size of all answers.
     """
     deeds = list(_deeds(answered))
     if error := answered.error or answered.errors.get("rows", ""):
         where = "it does not work in a fresh process"
         return [*deeds, Problem(where, "it loads, and answers the test rows", error)]
-    checks = _Checks(answered, expected)
+    checks = _Checks(answered, expected, tolerance)
     if other := checks.same("rows", "it does not give the evaluation's predictions again"):
         return [*deeds, other]
     required = [n for n in input_names(statistics) if n not in optional_names(statistics)]
@@ -140,8 +144,8 @@ def _deeds(answered: Answered) -> Iterator[Problem]:
 class _Checks:
     """Single checks; each gives what is wrong, or None. What was not asked is not wrong."""
 
-    def __init__(self, answered: Answered, expected: Predictions) -> None:
-        self._answered, self._expected = answered, expected
+    def __init__(self, answered: Answered, expected: Predictions, tolerance: float) -> None:
+        self._answered, self._expected, self._tolerance = answered, expected, tolerance
         self._size = _size(expected)
 
     def same(self, ask: str, where: str, other: str = "") -> Problem | None:
@@ -158,7 +162,7 @@ class _Checks:
             return Problem(where, "its columns", f"{names}: {error}"[:300])
         wanted = wanted[np.resize(np.arange(len(wanted)), len(given))]
         apart = np.abs(given - wanted).reshape(len(given), -1) / self._size
-        if bool((apart <= TOLERANCE).all()):
+        if bool((apart <= self._tolerance).all()):
             return None
         apart[np.isnan(apart)] = np.inf
         row, place = np.unravel_index(apart.argmax(), apart.shape)
@@ -166,7 +170,7 @@ class _Checks:
         of = f" for {self._expected.classes[place]}" if self._expected.classes else ""
         return Problem(
             where,
-            f"{wanted[row, place]:.6g}{of} in row {row + 1}, up to {TOLERANCE:g} of its size",
+            f"{wanted[row, place]:.6g}{of} in row {row + 1}, up to {self._tolerance:g} of its size",
             f"{given[row, place]:.6g}, a difference of {apart[row, place]:.3g}",
         )
 

@@ -25,7 +25,7 @@ from pipelines.config import (
 )
 from pipelines.evaluation import Evaluation, read_predictions
 from pipelines.preparation import TRAINING, Rows, answers, as_text, input_names, optional_names
-from pipelines.registry.behaviour import MANY, SINGLE, problems, questions
+from pipelines.registry.behaviour import MANY, SINGLE, TOLERANCE, problems, questions
 from pipelines.registry.libraries import installed
 from pipelines.registry.rehearsal import Rehearsal
 from pipelines.training import MODEL_FILES, Trial
@@ -112,7 +112,8 @@ def make_package(
         metadata={"experiment": experiment.name, "trial": trial.key},
     )
     address = str(info.model_uri)
-    measured = _try(build, evaluation, rehearsal, address, folder)
+    tolerance = TOLERANCE[trial.parts.get("device", "cpu")]
+    measured = _try(build, evaluation, rehearsal, address, folder, tolerance)
     return Package(address, package_digest(project, experiment.name, trial), measured)
 
 
@@ -147,7 +148,12 @@ def _assemble(
 
 
 def _try(
-    build: Path, evaluation: Evaluation, rehearsal: Rehearsal, address: str, folder: Path
+    build: Path,
+    evaluation: Evaluation,
+    rehearsal: Rehearsal,
+    address: str,
+    folder: Path,
+    tolerance: float,
 ) -> dict[str, float]:
     """Asks what was stored in a fresh process; returns what is measured of it.
 
@@ -161,7 +167,7 @@ def _try(
     asks = questions(statistics, list(rows.columns), len(rows), _most(schema, MANY))
     answered = rehearsal.ask(address, rows, asks, single=SINGLE)
     expected = read_predictions(evaluation.predictions).rows(slice(len(rows)))
-    if wrong := problems(answered, expected, statistics):
+    if wrong := problems(answered, expected, statistics, tolerance):
         raise EnvironmentFault(
             "the package did not pass its trial",
             problems=wrong,

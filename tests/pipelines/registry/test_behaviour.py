@@ -8,48 +8,27 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
-from tiny import DIGEST, make_data, make_project, write_experiment
+from packaged import Stored, packaged
+from tiny import make_project, table
 
-from pipelines.config import EnvironmentFault, Problem, Project
-from pipelines.evaluation import evaluate, read_predictions
-from pipelines.registry import Package, Rehearsal, package_candidate, plain_types
-from pipelines.registry.behaviour import SINGLE, problems, questions
-from pipelines.tracking.runs import Tracker
-from pipelines.training import Pool, run_search, trials
+from pipelines.config import EnvironmentFault
+from pipelines.training import Pool
 
 # raised inside mlflow when mlflow.pyfunc is imported, and hidden there by a filter of its own
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred")
 
 WITH_DROPOUT = {
-    "model": {"layers": [{"Dense": {"units": 6, "activation": "relu"}}, {"Dropout": {"rate": 0.2}}]}
+    "model": {
+        "layers": [{"Dense": {"units": 6, "activation": "relu"}}, {"Dropout": {"rate": 0.2}}]
+    },
+    "training": {"epochs": 30},
 }
-
-
-class Stored:
-    """A package that MLflow keeps, what the evaluation said, and a process that tries it."""
-
-    def __init__(self, project: Project, made: Package, rehearsal: Rehearsal) -> None:
-        self.made, self.rehearsal = made, rehearsal
-        (self.folder,) = project.store.glob("artifacts/tiny/models/*/artifacts")
-        build = project.build("tiny")
-        self.statistics = json.loads((build / "training" / "statistics.json").read_text())
-        self.rows = plain_types(pd.read_parquet(build / "test" / "rows.parquet"))
-        (predictions,) = build.glob("trials/*/predictions-*.parquet")
-        self.expected = read_predictions(predictions)
-
-    def wrong_with(self, folder: Path) -> list[Problem]:
-        """What the trial finds of a copy in a folder."""
-        asks = questions(self.statistics, list(self.rows.columns), len(self.rows))
-        answered = self.rehearsal.ask(str(folder), self.rows, asks, single=SINGLE)
-        return problems(answered, self.expected, self.statistics)
 
 
 @pytest.fixture(scope="module")
@@ -59,20 +38,8 @@ def stored(
     """A package as a run leaves it."""
     project = make_project(tmp_path_factory.mktemp("package") / "project")
     shutil.copytree(store_once, project.store)
-    rehearsal = Rehearsal(project)
-    with pytest.MonkeyPatch.context() as patch, ExitStack() as after:
-        after.callback(rehearsal.stop)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        rehearsal.warm_up()
-        experiment = write_experiment(project, **WITH_DROPOUT, training={"epochs": 30})
-        make_data(project, experiment)
-        (trial,) = trials(experiment, DIGEST)
-        list(run_search(project, experiment, [trial], pool))
-        with Tracker(project, "tiny"):
-            evaluation = evaluate(project, experiment, trial, pool)
-            made = package_candidate(project, experiment, trial, evaluation, rehearsal)
-        assert isinstance(made, Package)
-        yield Stored(project, made, rehearsal)
+    with packaged(project, pool, table(150, "kind"), **WITH_DROPOUT) as made:
+        yield made
 
 
 def statistics(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
