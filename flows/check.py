@@ -19,7 +19,6 @@ from flows.score import (
     answer,
     columns_of,
     declared,
-    load_model,
     read_pictures,
     require_file,
     typed_rows,
@@ -29,8 +28,8 @@ from pipelines.evaluation import Predictions, from_answers, read_predictions
 from pipelines.evaluation.decline import MOST, Change, decline
 from pipelines.ingestion.table import ingest_file
 from pipelines.preparation import encode_target
-from pipelines.registry import Version
-from pipelines.registry.candidate import PREDICTIONS
+from pipelines.registry import Version, load_version
+from pipelines.registry.against import PREDICTIONS
 from pipelines.registry.models import find
 from pipelines.tracking.runs import fetch_artifact
 from pipelines.validation import Shift, breaks, rows_needed, shifts, summarise
@@ -166,7 +165,7 @@ def examine(project: Project, version: Version, file: Path, shown: str) -> Check
     with tempfile.TemporaryDirectory() as folder:
         aside = Path(folder)
         tested = read_predictions(fetch_artifact(project, version.run_id, PREDICTIONS, aside))
-        model = load_model(version)
+        model, others = load_version(version)
         statistics = model.unwrap_python_model().statistics
         if statistics.get("picture"):
             seen = _see_pictures(file, model, None if document is None else document.data)
@@ -177,7 +176,8 @@ def examine(project: Project, version: Version, file: Path, shown: str) -> Check
     names = [name for name in version.metrics if len(given.truth)]
     performance = decline(names, tested, given)
     labelled = len(given.truth)
-    notes = [*seen.notes, *_about_labels(labelled, unknown), *_undefined(performance)]
+    made = [f"it was made with {other}" for other in others]
+    notes = [*made, *seen.notes, *_about_labels(labelled, unknown), *_undefined(performance)]
     return Checked(
         version.model,
         version.number,

@@ -230,6 +230,27 @@ def check(
 
 
 @app.command()
+def serve(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="NAME for its champion, NAME@ALIAS or NAME@VERSION."),
+    ],
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port on loopback; default: the first free from 5001."),
+    ] = None,
+) -> None:
+    """Answer requests with a registered model, in MLflow's scoring protocol, until Ctrl-C."""
+    from flows.serve import serve as carry_out
+
+    try:
+        carry_out(name, port)
+    except KeyboardInterrupt:
+        typer.echo("ended", err=True)
+        _leave(INTERRUPTED)
+
+
+@app.command()
 def models(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="A model; default: all.")
@@ -353,23 +374,6 @@ def up(
     from flows.up import up as carry_out
 
     carry_out(prefect_port, mlflow_port)
-
-
-@app.command()
-def serve(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME[@ALIAS]",
-            help="A registered model; @champion by default, or another alias or version.",
-        ),
-    ],
-    port: Annotated[int, typer.Option(help="Port to listen at, on this machine alone.")] = 8000,
-) -> None:
-    """Serve a model by MLflow's scoring protocol, until Ctrl-C."""
-    from flows.serve import serve as carry_out
-
-    carry_out(model, port)
 
 
 @app.command()

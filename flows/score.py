@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -17,7 +16,6 @@ from pipelines.config import (
     ConfigError,
     Data,
     Document,
-    EnvironmentFault,
     InputError,
     Project,
     load_experiment,
@@ -29,8 +27,8 @@ from pipelines.ingestion.readers.picture_sizes import is_picture
 from pipelines.ingestion.readers.pictures import read_unlabelled, rows_in_a_block
 from pipelines.ingestion.table import ingest_file
 from pipelines.preparation.transform import MISSING, labels
-from pipelines.registry import plain_types, require_champion
-from pipelines.registry.models import Version, require_version, require_versions
+from pipelines.registry import load_version, plain_types, require_champion
+from pipelines.registry.models import require_version, require_versions
 
 FORMATS = (".csv", ".parquet")
 
@@ -56,7 +54,7 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
         if number is None
         else require_version(require_versions(project, name), number)
     )
-    model = load_model(version)
+    model, others = load_version(version)
     document = declared(project, name)
     data = None if document is None else document.data
     picture = model.unwrap_python_model().statistics.get("picture")
@@ -73,6 +71,8 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
     Console(highlight=False).print(
         f"{len(table):,} rows scored with {name} version {version.number}: {target}", soft_wrap=True
     )
+    for other in others:
+        Console(highlight=False).print(f"! the model was made with {other}", soft_wrap=True)
     if absent:
         Console(highlight=False).print(
             "not in the file, taken as missing in every row: " + ", ".join(absent), soft_wrap=True
@@ -178,22 +178,6 @@ def _are_numbers(levels: Collection[str]) -> bool:
     return labels(pd.to_numeric(pd.Series(known, dtype=object), "coerce")) == known
 
 
-def load_model(version: Version) -> Any:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
-    try:
-        with _Quiet():
-            return mlflow.pyfunc.load_model(version.address)
-    except (MlflowException, OSError) as error:
-        raise EnvironmentFault(
-            f"{version.model} version {version.number} cannot be loaded",
-            found=str(error).strip().split("\n")[0][:300],
-            next=f"gristmill models {version.model}",
-        ) from error
-
-
 def answer(model: Any, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The model's answers, and the columns that it wants but can do without and has to."""
     from mlflow.exceptions import MlflowException
@@ -224,17 +208,3 @@ def answer(model: Any, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             found=", ".join(map(str, taken)),
         )
     return pd.DataFrame(answers), [name for name in wanted if name not in rows]
-
-
-class _Quiet:
-    """TensorFlow's greetings on standard error, which come before its log level counts."""
-
-    def __enter__(self) -> None:
-        self._kept = os.dup(2)
-        self._nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(self._nowhere, 2)
-
-    def __exit__(self, *_: object) -> None:
-        os.dup2(self._kept, 2)
-        os.close(self._kept)
-        os.close(self._nowhere)

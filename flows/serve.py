@@ -2,46 +2,98 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import json
+import shlex
+import socket
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from flows.server import HOST
-from flows.up import await_answer, interrupt, process_of, require_free, watch_over
-from pipelines.config import Project
-from pipelines.registry.models import find
-from pipelines.tracking import tracking_uri
+from pipelines.config import ConfigError, Project, writing
+from pipelines.registry import Version, find, load_version
 
-FORM = '{"dataframe_records": [{"COLUMN": VALUE, …}, …]}'
-"""What MLflow's protocol takes, among others: a row each."""
+FIRST, PORTS = 5001, 100
+"""The port that is tried first, and how many are."""
+
+LONGEST = 2_000
+"""Characters of an example that are typed; a longer one goes into a file."""
 
 
-def serve(text: str, port: int) -> None:
-    """Serves a version on this machine until Ctrl-C.
+def serve(name: str, port: int | None) -> None:
+    """Serves a version until Ctrl-C, which is raised on.
 
     Args:
-        text: `NAME` for the champion, `NAME@ALIAS` or `NAME@VERSION`.
-        port: to listen at.
+        name: `NAME` for its champion, `NAME@ALIAS` or `NAME@VERSION`.
+        port: on loopback; None: the first that is free.
 
     Raises:
-        ConfigError: there is no such version, or the port is taken.
-        EnvironmentFault: the server does not start, or ends by itself.
+        ConfigError: there is no such model, or the port is taken.
+        EnvironmentFault: the model cannot be loaded.
     """
-    project, console = Project.find(), Console(highlight=False)
-    version = find(project, text)
-    require_free(port, "the model", "--port", f"serve {text}")
-    signal.signal(signal.SIGTERM, interrupt)
-    os.environ["MLFLOW_TRACKING_URI"] = tracking_uri(project)
-    command = ["-m", "mlflow", "models", "serve", "--model-uri", version.address]
-    command += ["--env-manager", "local", "--host", HOST, "--port", str(port), "--workers", "1"]
-    log, url = project.root / "build" / "serve.log", f"http://{HOST}:{port}"
-    try:
-        with process_of(project, command, log) as process:
-            await_answer(f"{url}/ping", process, log)
-            console.print(f"{version.model} version {version.number} answers at {url}/invocations")
-            console.print(f"  POST {FORM} as application/json")
-            console.print("Ctrl-C ends it")
-            watch_over([process], log.name)
-    except KeyboardInterrupt:
-        console.print("ended")
+    project = Project.find()
+    version = find(project, name)
+    listener = _listen(port)
+    console = Console(highlight=False)
+    with listener:
+        model, others = load_version(version)
+        for other in others:
+            console.print(f"! it was made with {other}", soft_wrap=True)
+        url = f"http://{HOST}:{listener.getsockname()[1]}/invocations"
+        alias = f" ({', '.join(version.aliases)})" if version.aliases else ""
+        console.print(f"{version.model} version {version.number}{alias} answers at {url}")
+        console.print(_curl(project, version, model, url), soft_wrap=True, markup=False)
+        console.print("Ctrl-C ends it")
+        _answer(model, listener)
+
+
+def _answer(model: Any, listener: socket.socket) -> None:
+    """MLflow's scoring server, in this process."""
+    import uvicorn
+    from mlflow.pyfunc import scoring_server
+
+    app = scoring_server.init(model)
+    settings = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+    uvicorn.Server(settings).run(sockets=[listener])
+
+
+def _listen(port: int | None) -> socket.socket:
+    """A socket at the port; what comes before the model is loaded waits."""
+    wanted = range(FIRST, FIRST + PORTS) if port is None else [port]
+    problem: OSError | None = None
+    for one in wanted:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, one))
+            listener.listen()
+        except OSError as error:
+            listener.close()
+            problem = error
+        else:
+            return listener
+    raise ConfigError(
+        f"port {wanted[0]} is taken" if port else f"ports {wanted[0]} to {wanted[-1]} are taken",
+        expected="a free port",
+        found=str(problem),
+        next="without --port, the first free one is taken" if port else "gristmill serve … --port",
+    )
+
+
+def _curl(project: Project, version: Version, model: Any, url: str) -> str:
+    """A request that can be typed, with a row of the model's own columns."""
+    row = model.input_example.head(1).to_json(orient="records", force_ascii=False)
+    content = json.dumps({"dataframe_records": json.loads(row)}, ensure_ascii=False)
+    if len(content) > LONGEST:
+        file = project.build(version.model) / "request.json"
+        with writing(file) as aside:
+            aside.write_text(content, encoding="utf-8")
+        content = f"@{_short(file)}"
+    header = shlex.quote("Content-Type: application/json")
+    return f"curl {url} -H {header} -d {shlex.quote(content)}"
+
+
+def _short(file: Path) -> Path:
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file

@@ -567,8 +567,11 @@ def make_package(searched: Searched, evaluation: Evaluation) -> Package | Versio
         made: Package | Version = run.begun.pop("package").result()
         if isinstance(made, Package):
             words.append(f"tried in a fresh process on {evaluation.rows:,} raw rows")
+            words.append(f"({made.measured['latency_ms']:.2g} ms for one)")
         else:
             words.append(f"version {made.number} is this very package")
+        measured = {f"package_{name}": value for name, value in made.measured.items()}
+        run.tracker.log(metrics=measured)
     return made
 
 
@@ -580,6 +583,7 @@ def judge(searched: Searched, evaluation: Evaluation, candidate: Package | Versi
         cut = key if key and known_run(run.project, key) is None else ""
         decision = ask_gate(run.project, run.experiment, evaluation, candidate, run.rehearsal, cut)
         words.append(decision.outcome)
+    warn(run, run.rehearsal.warnings)
     return decision
 
 

@@ -151,7 +151,10 @@ def pixels(value: Any, shape: tuple[int, int, int]) -> Any:
         ValueError: it is neither.
     """
     if isinstance(value, str):
-        value = base64.b64decode(value, validate=True)
+        try:
+            value = base64.b64decode(value, validate=True)
+        except ValueError as error:
+            raise ValueError(f"a picture is wanted in base64, found {value[:40]!r}") from error
     if isinstance(value, bytes | bytearray | memoryview):
         if len(value) == shape[0] * shape[1] * shape[2]:
             return np.frombuffer(value, np.uint8).reshape(shape)
@@ -262,14 +265,14 @@ def _floats(frame: pd.DataFrame, names: list[str]) -> Any:
     """(n_rows, n_columns) float64, NaN where missing, to be written into."""
     try:
         return frame[names].to_numpy(dtype="float64", na_value=np.nan, copy=True)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError):  # a gap of pandas's own among objects, too
+        parsed = frame[names].apply(pd.to_numeric, errors="coerce")
         for name in names:
-            parsed = pd.to_numeric(frame[name], errors="coerce")
-            wrong = parsed.isna() & frame[name].notna()
+            wrong = parsed[name].isna() & frame[name].notna()
             if wrong.any():
                 value = frame[name][wrong].iloc[0]
                 raise ValueError(f"column {name} must hold numbers, found {value!r}") from None
-        raise
+        return parsed.to_numpy(dtype="float64", na_value=np.nan, copy=True)
 
 
 def _fill_category(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:

@@ -8,11 +8,13 @@ from pipelines.registry.candidate import (
 )
 from pipelines.registry.contest import Contest, contest
 from pipelines.registry.gate import MANY_READS, Candidate, Decision, decide
+from pipelines.registry.loading import load_version
 from pipelines.registry.models import (
     Signature,
     Version,
     champion,
     describe,
+    find,
     model_names,
     require_champion,
     signature,
@@ -38,8 +40,10 @@ __all__ = [
     "contest",
     "decide",
     "describe",
+    "find",
     "history",
     "judge",
+    "load_version",
     "model_names",
     "package_candidate",
     "plain_types",

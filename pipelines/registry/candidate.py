@@ -164,20 +164,9 @@ def _figures(evaluation: Evaluation, candidate: Package | Version) -> dict[str, 
         figures[CALIBRATION] = Metric(CALIBRATION, calibration.ece, None, None)
     elif "ece" in figures:
         figures[CALIBRATION] = figures["ece"]
-    for name, value in _measured(candidate).items():
+    for name, value in candidate.measured.items():
         figures[name] = Metric(name, value, None, None)
     return figures
-
-
-def _measured(candidate: Package | Version) -> dict[str, float]:
-    """What was measured of a package when it was tried, whether it is a version by now or not."""
-    if isinstance(candidate, Version):
-        return {
-            key.removeprefix(registry.MEASURED): float(value)
-            for key, value in candidate.tags.items()
-            if key.startswith(registry.MEASURED)
-        }
-    return dict(getattr(candidate, "measured", {}))
 
 
 def _with_slices(
@@ -234,7 +223,7 @@ def register_candidate(
             registry.TARGET: experiment.data.target,
             registry.RECIPE: recipe_digest(experiment),
             registry.SEEN: file_digest(build / SEEN),
-            **{registry.MEASURED + n: repr(v) for n, v in _measured(candidate).items()},
+            **{registry.MEASURED + n: repr(v) for n, v in candidate.measured.items()},
         }
         version = _registered(project, experiment.name, candidate, run_id) or registry.register(
             project, experiment.name, candidate.address, run_id, tags

@@ -13,6 +13,7 @@ from pipelines.config import ConfigError, EnvironmentFault, Project, nearest
 from pipelines.registry import database
 from pipelines.registry.version import BY as BY
 from pipelines.registry.version import CHAMPION as CHAMPION
+from pipelines.registry.version import MEASURED as MEASURED
 from pipelines.registry.version import METRIC as METRIC
 from pipelines.registry.version import Model
 from pipelines.registry.version import Version as Version
@@ -33,7 +34,6 @@ SEEN = "gristmill.seen"
 TARGET = "gristmill.target"
 RECIPE = "gristmill.recipe"
 """Digest of what makes the model besides the data."""
-MEASURED = "gristmill.measured."
 
 LONGEST_PAGE = 5000
 """Characters that every store of MLflow keeps of a description."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import shutil
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ from pipelines.config import (
     read_json,
     writing,
 )
-from pipelines.evaluation import Evaluation, from_answers, read_predictions
+from pipelines.evaluation import Evaluation, read_predictions
 from pipelines.preparation import TRAINING, Rows, answers, as_text, input_names, optional_names
+from pipelines.registry.behaviour import MANY, SINGLE, TOLERANCE, problems, questions
+from pipelines.registry.libraries import installed
 from pipelines.registry.rehearsal import Rehearsal
 from pipelines.training import MODEL_FILES, Trial
 
@@ -36,10 +38,6 @@ REQUIREMENTS = {
     "sklearn": ("mlflow", "numpy", "pandas", "pillow"),
 }
 """What a package needs to answer, by the library that trained its model."""
-
-TOLERANCE = 1e-4
-"""Largest difference between the package's and the evaluation's outputs, relative to their size:
-another thread count and another batch give other last bits in float32."""
 
 EXAMPLE_ROWS = 3
 
@@ -57,10 +55,13 @@ class Package:
     Attributes:
         address: `models:/m-…`.
         digest: of everything in it that decides over answers.
+        measured: in its trial: `start_seconds` from the stored files to the first answer, libraries
+            imported; `latency_ms`, median of single rows; `megabytes` of its files.
     """
 
     address: str
     digest: str
+    measured: Mapping[str, float] = field(default_factory=dict)
 
 
 def package_digest(project: Project, experiment: str, trial: Trial) -> str:
@@ -88,7 +89,7 @@ def make_package(
     """Logs the package to the active run and tries what was stored, in a fresh process.
 
     Raises:
-        EnvironmentFault: it does not load, or does not give the evaluation's predictions again.
+        EnvironmentFault: it did not pass; see `behaviour`.
     """
     from mlflow.models import Model
 
@@ -110,8 +111,10 @@ def make_package(
         pip_requirements=_requirements(trial.recipe.model.library),
         metadata={"experiment": experiment.name, "trial": trial.key},
     )
-    _rehearse(build, evaluation, rehearsal, str(info.model_uri))
-    return Package(str(info.model_uri), package_digest(project, experiment.name, trial))
+    address = str(info.model_uri)
+    tolerance = TOLERANCE[trial.parts.get("device", "cpu")]
+    measured = _try(build, evaluation, rehearsal, address, folder, tolerance)
+    return Package(address, package_digest(project, experiment.name, trial), measured)
 
 
 class _Flavor:
@@ -144,27 +147,46 @@ def _assemble(
                 shutil.copyfile(project.root / name, place)
 
 
-def _rehearse(build: Path, evaluation: Evaluation, rehearsal: Rehearsal, address: str) -> None:
-    with pyarrow.parquet.ParquetFile(build / "test" / "rows.parquet") as file:
-        rows = next(file.iter_batches(batch_size=_rehearsed(file.schema_arrow))).to_pandas()
+def _try(
+    build: Path,
+    evaluation: Evaluation,
+    rehearsal: Rehearsal,
+    address: str,
+    folder: Path,
+    tolerance: float,
+) -> dict[str, float]:
+    """Asks what was stored in a fresh process; returns what is measured of it.
+
+    Raises:
+        EnvironmentFault: anything is wrong with its answers, or with what it does beside them.
+    """
+    statistics = read_json(build / "training" / "statistics.json")
+    with pyarrow.parquet.ParquetFile(evaluation.raw) as file:
+        schema = file.schema_arrow
+        rows = plain_types(next(file.iter_batches(_most(schema, REHEARSED))).to_pandas())
+    asks = questions(statistics, list(rows.columns), len(rows), _most(schema, MANY))
+    answered = rehearsal.ask(address, rows, asks, single=SINGLE)
     expected = read_predictions(evaluation.predictions).rows(slice(len(rows)))
-    given = from_answers(rehearsal.answer(address, plain_types(rows)), expected)
-    scale = max(float(np.abs(expected.outputs).max()), 1e-12)
-    worst = float(np.abs(given.outputs - expected.outputs).max()) / scale
-    if not worst <= TOLERANCE:
+    if wrong := problems(answered, expected, statistics, tolerance):
         raise EnvironmentFault(
-            "the package does not give the evaluation's predictions again",
-            expected=f"outputs that differ by {TOLERANCE:g} of their size or less",
-            found=f"a difference of {worst:.3g}",
-            next="nothing was registered; a custom layer that is not saved with its arguments?",
+            "the package did not pass its trial",
+            problems=wrong,
+            next="nothing was registered; mend the model's own code, if it has any: a layer that "
+            "is not saved with its arguments, one that stays in training",
         )
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return {
+        "start_seconds": answered.start_seconds,
+        "latency_ms": answered.latency_ms,
+        "megabytes": size / 1e6,
+    }
 
 
-def _rehearsed(schema: pyarrow.Schema) -> int:
-    """How many rows are tried: fewer of pictures."""
+def _most(schema: pyarrow.Schema, rows: int) -> int:
+    """How many rows are tried at a time: fewer of pictures."""
     fixed = [field.type for field in schema if pyarrow.types.is_fixed_size_binary(field.type)]
     most = [max(1, REHEARSED_BYTES // int(kind.byte_width)) for kind in fixed]
-    return min([REHEARSED, *most])
+    return min([rows, *most])
 
 
 def plain_types(rows: pd.DataFrame) -> pd.DataFrame:
@@ -216,10 +238,5 @@ def _signature(statistics: dict[str, Any]) -> Any:
 
 def _requirements(library: str) -> list[str]:
     """The versions that the package was tried with."""
-    found = []
-    for name in REQUIREMENTS[library]:
-        try:
-            found.append(f"{name}=={version(name)}")
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {name: installed(name) for name in REQUIREMENTS[library]}
+    return [f"{name}=={version}" for name, version in found.items() if version]

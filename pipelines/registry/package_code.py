@@ -18,6 +18,8 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.types import Schema
 
 BATCH = 1024
 """Rows that go through the model at a time, at most."""
@@ -37,6 +39,7 @@ class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         folder = Path(context.artifacts["package"])
         self._preparation = _load_module(folder / "transform.py")
         self.statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
+        self._numbered = _numbered(self.statistics, self._preparation)
         values = math.prod(self._preparation.feature_shape(self.statistics))
         self._batch = min(BATCH, max(1, VALUES // max(1, values)))
         is_keras = (folder / "model.keras").exists()
@@ -44,16 +47,42 @@ class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
     def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]
         """Answers for raw rows: `prediction` and, for classes, `probability_<class>` columns."""
+        try:
+            return self._answers(model_input)
+        except ValueError as error:  # what MLflow's scoring server tells a client as it is
+            raise MlflowException.invalid_parameter_value(str(error)) from error
+
+    def _answers(self, rows: pd.DataFrame) -> pd.DataFrame:
+        numbered = [name for name in self._numbered if name in rows]  # 1.0 and "1" are the level 1
+        rows = rows.assign(**{name: rows[name].map(_number) for name in numbered})
         block = self._batch * (1 if self.statistics.get("picture") else BLOCKS)
         made = []
-        for first in range(0, max(len(model_input), 1), block):
-            frame = model_input.iloc[first : first + block]
-            rows = self._preparation.transform(frame, self.statistics)
-            for start in range(0, max(len(rows), 1), self._batch):
-                made.append(np.asarray(self._call(rows[start : start + self._batch])))
-        table = self._preparation.answers(np.concatenate(made), self.statistics)
-        table.index = model_input.index
+        for first in range(0, max(len(rows), 1), block):
+            frame = rows.iloc[first : first + block]
+            features = self._preparation.transform(frame, self.statistics)
+            for start in range(0, max(len(features), 1), self._batch):
+                made.append(np.asarray(self._call(features[start : start + self._batch])))
+        table: pd.DataFrame = self._preparation.answers(np.concatenate(made), self.statistics)
+        table.index = rows.index
         return table
+
+
+def _numbered(statistics: dict[str, Any], preparation: ModuleType) -> list[str]:
+    """The columns whose levels all are numbers."""
+    names = []
+    for column in statistics["columns"]:
+        known = [level for level in column.get("levels", ()) if level != preparation.MISSING]
+        if known and preparation.labels([_number(level) for level in known]) == known:
+            names.append(column["name"])
+    return names
+
+
+def _number(value: Any) -> Any:
+    """A text as the number that it looks like; all else as it is."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _keras_model(folder: Path) -> Callable[[Any], Any]:
@@ -100,4 +129,23 @@ def _load_module(file: Path) -> ModuleType:
     return module
 
 
+def _take_csv() -> None:
+    """Lets MLflow's scoring server take CSV: columns of any type are read as text, as they stand.
+
+    By itself it refuses to read CSV for them. `transform` makes numbers and dates of text, and a
+    level such as 007 stays what it is.
+    """
+    of_types = Schema.pandas_types
+
+    def pandas_types(self: Schema) -> list[Any]:
+        try:
+            return list(of_types(self))
+        except MlflowException:
+            return [np.dtype(object)] * len(self.inputs)
+
+    if of_types.__module__ == Schema.__module__:  # another package has not done it
+        Schema.pandas_types = pandas_types
+
+
+_take_csv()
 mlflow.models.set_model(Package())

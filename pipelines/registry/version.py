@@ -12,6 +12,8 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 """Aliases: the version in service, and the one that waits for a person."""
 
 METRIC = "gristmill.metric."
+MEASURED = "gristmill.measured."
+"""Of a version: figures of its package."""
 STANDING = "gristmill.standing"
 """Of a version: `rejected` or `archived`, where a person said so."""
 BY = "gristmill.by"
@@ -41,8 +43,16 @@ class Version:
 
     @property
     def metrics(self) -> dict[str, float]:
-        found = {k: v for k, v in self.tags.items() if k.startswith(METRIC)}
-        return {name.removeprefix(METRIC): float(value) for name, value in found.items()}
+        return self._numbers(METRIC)
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """`start_seconds`, `latency_ms` and `megabytes` of its package, as its trial found them."""
+        return self._numbers(MEASURED)
+
+    def _numbers(self, prefix: str) -> dict[str, float]:
+        found = {k: v for k, v in self.tags.items() if k.startswith(prefix)}
+        return {name.removeprefix(prefix): float(value) for name, value in found.items()}
 
     @property
     def standing(self) -> str:

@@ -1,36 +1,63 @@
-"""`gristmill serve`: a model over HTTP, as long as it is wanted."""
+"""`gristmill serve`: a champion that answers requests."""
 
 from __future__ import annotations
 
 import json
+import shlex
+import socket
 import urllib.request
 from collections.abc import Callable
+from typing import Any
 
-import pandas as pd
 import pytest
 from aftermath import Command, processes_of, until
-from test_server import free_ports
 
-from pipelines.config import Project
+from flows import serve
+from pipelines.config import ConfigError, Project
+from tests.conftest import Run
+
+
+def ask(url: str, content: str, kind: str) -> list[dict[str, Any]]:
+    request = urllib.request.Request(url, content.encode(), {"Content-Type": kind})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return list(json.load(answer)["predictions"])
 
 
 @pytest.mark.slow
-def test_a_model_answers_raw_rows_until_ctrl_c(
-    finished: Project, command: Callable[..., Command]
+def test_a_champion_answers_the_line_that_is_shown_until_ctrl_c(
+    tiny: Project, command: Callable[..., Command], gristmill: Run
 ) -> None:
-    (port,) = free_ports(1)
-    served = command(finished, "serve", "digits", "--port", str(port))
-    served.wait_for("Ctrl-C ends it")
-    assert f"digits version 1 answers at http://127.0.0.1:{port}/invocations" in served.said
-    rows = pd.read_csv(finished.root / "data" / "digits" / "digits.csv").head(20)
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/invocations",
-        json.dumps({"dataframe_records": rows.drop(columns="digit").to_dict("records")}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=60) as reply:
-        answers = json.load(reply)["predictions"]
-    right = [a["prediction"] == truth for a, truth in zip(answers, rows["digit"], strict=True)]
-    assert sum(right) >= 18
-    assert served.interrupt() == 0
-    until(lambda: not processes_of(finished), "the end of the server", 10)
+    serving = command(tiny, "serve", "tiny")
+    serving.wait_for("Ctrl-C ends it")
+    (line,) = [line for line in serving.said.splitlines() if line.startswith("curl ")]
+    _, url, _, header, _, content = shlex.split(line)
+    assert header == "Content-Type: application/json"
+    (answer,) = ask(url, content, "application/json")
+    assert answer["prediction"] in ("no", "yes")
+    assert answer["probability_no"] + answer["probability_yes"] == pytest.approx(1)
+    (row,) = json.loads(content)["dataframe_records"]
+    table = f"{','.join(row)}\n{','.join(map(str, row.values()))}\n"
+    (same,) = ask(url, table, "text/csv")
+    assert same == pytest.approx(answer)
+    port = url.split(":")[2].split("/")[0]
+    refused = gristmill("serve", "tiny", "--port", port)
+    assert refused.returncode == 1
+    assert f"port {port} is taken" in refused.stderr
+    assert serving.interrupt() == 130
+    assert "Traceback" not in serving.said
+    until(lambda: not [p for p in processes_of(tiny) if "serve" in p], "the end of the server")
+
+
+def test_a_port_that_is_taken_is_refused_and_otherwise_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as other:
+        other.bind((serve.HOST, 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"port {taken} is taken"):
+            serve._listen(taken)
+        monkeypatch.setattr(serve, "FIRST", taken)
+        with serve._listen(None) as listener:
+            assert listener.getsockname()[0] == serve.HOST
+            assert listener.getsockname()[1] > taken

@@ -1,0 +1,62 @@
+"""A registered version's package, loaded in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipelines.config import EnvironmentFault
+from pipelines.registry.libraries import Differing, differing, other_versions
+from pipelines.registry.models import Version
+
+
+def load_version(version: Version) -> tuple[Any, tuple[Differing, ...]]:
+    """A package as `mlflow.pyfunc` loads it, without pickles.
+
+    Returns:
+        The model, and the libraries that are installed in another version than it was made with.
+
+    Raises:
+        EnvironmentFault: it is not in the store, or cannot be loaded; with the libraries that are
+            most likely why.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import mlflow
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    others: tuple[Differing, ...] = ()
+    try:
+        with _quiet():
+            folder = Path(download_artifacts(artifact_uri=version.address))
+            needed = folder / "requirements.txt"
+            if needed.is_file():
+                others = differing(needed.read_text(encoding="utf-8").splitlines())
+            return mlflow.pyfunc.load_model(str(folder)), others
+    except Exception as error:  # whatever a package raises when it is loaded
+        said = f"{type(error).__name__}: {str(error).strip()}".split("\n")[0][:300]
+        if others:
+            raise other_versions(version.address, others, said) from error
+        if isinstance(error, MlflowException | OSError):
+            said = said.partition(": ")[2]
+        raise EnvironmentFault(
+            f"{version.model} version {version.number} cannot be loaded",
+            found=said,
+            next=f"gristmill models {version.model}",
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hides TensorFlow's greetings on standard error, which come before its log level counts."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

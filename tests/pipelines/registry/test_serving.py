@@ -1,0 +1,190 @@
+"""Packages behind MLflow's own scoring server: what CSV and JSON can send is what was meant."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from packaged import Stored, packaged
+from tiny import KINDS, make_project, mixed
+
+from pipelines.training import Pool
+from tests.conftest import clean_environment
+
+# raised inside mlflow when mlflow.pyfunc is imported, and hidden there by a filter of its own
+pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred")
+
+FOREST: dict[str, Any] = {
+    "data": {"target": "y", "task": "regression"},
+    "training": None,
+    "features": {
+        "columns": {
+            **KINDS["columns"],
+            "code": {"kind": "category"},
+            "zip": {"kind": "category"},
+        },
+        "embed_above": 5,
+    },
+    "model": {"layers": None, "sklearn": {"RandomForestRegressor": {"n_estimators": 10}}},
+}
+
+Post = Callable[[bytes, str], tuple[int, Any]]
+
+
+def rows(count: int, seed: int) -> pd.DataFrame:
+    """Rows of every kind, codes that are whole numbers with gaps, and texts that look like such."""
+    rng = np.random.default_rng(seed)
+    frame = mixed(count, seed)
+    code, post = rng.integers(1, 4, count), rng.integers(0, 3, count)
+    frame["code"] = pd.Series(code, dtype="Int64").mask(rng.random(count) < 0.1)
+    frame["zip"] = np.array(["007", "012", "100"])[post]
+    return frame.assign(y=frame["y"] + 80 * code - 60 * post)
+
+
+@pytest.fixture(scope="module")
+def stored(
+    store_once: Path, tmp_path_factory: pytest.TempPathFactory, pool: Pool
+) -> Iterator[Stored]:
+    """A package whose columns are of all kinds, without TensorFlow."""
+    project = make_project(tmp_path_factory.mktemp("served") / "project")
+    shutil.copytree(store_once, project.store)
+    with packaged(project, pool, rows(300, 0), **FOREST) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def asked(stored: Stored) -> tuple[pd.DataFrame, list[float]]:
+    """Rows, and what the package answers to them where they are a frame of pandas."""
+    import mlflow
+
+    frame = rows(40, 5).drop(columns="y")
+    answers = mlflow.pyfunc.load_model(str(stored.folder)).predict(frame)
+    assert answers["prediction"].std() > 10
+    return frame, answers["prediction"].tolist()
+
+
+@pytest.fixture(scope="module")
+def post_here(stored: Stored) -> Post:
+    """MLflow's server in this process."""
+    import mlflow
+    from fastapi.testclient import TestClient
+    from mlflow.pyfunc import scoring_server
+
+    client = TestClient(scoring_server.init(mlflow.pyfunc.load_model(str(stored.folder))))
+
+    def post(content: bytes, kind: str) -> tuple[int, Any]:
+        answer = client.post("/invocations", content=content, headers={"Content-Type": kind})
+        return answer.status_code, answer.json()
+
+    return post
+
+
+def as_json(frame: pd.DataFrame | pd.Series, orient: str) -> Any:
+    return json.loads(frame.to_json(orient=orient, date_format="iso"))
+
+
+FORMS: dict[str, Callable[[pd.DataFrame], tuple[bytes, str]]] = {
+    "csv": lambda frame: (frame.to_csv(index=False).encode(), "text/csv"),
+    "split": lambda frame: _json({"dataframe_split": as_json(frame, "split")}),
+    "records": lambda frame: _json({"dataframe_records": as_json(frame, "records")}),
+    "inputs": lambda frame: _json({"inputs": _columns(frame)}),
+    "texts": lambda frame: _json({"dataframe_records": as_json(_texts(frame), "records")}),
+}
+
+
+def _json(content: Any) -> tuple[bytes, str]:
+    return json.dumps(content).encode(), "application/json"
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
+    return {str(name): as_json(frame[name], "values") for name in frame}
+
+
+def _texts(frame: pd.DataFrame) -> pd.DataFrame:
+    """All values as text, gaps as null, which is how a client sends what it read from a file."""
+    return frame.astype(object).map(lambda value: None if pd.isna(value) else str(value))
+
+
+def served(post: Post, form: str, frame: pd.DataFrame) -> list[float]:
+    status, said = post(*FORMS[form](frame))
+    assert status == 200, said
+    return [row["prediction"] for row in said["predictions"]]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_request_in_any_form_has_the_answers_of_a_frame(
+    post_here: Post, asked: tuple[pd.DataFrame, list[float]], form: str
+) -> None:
+    frame, expected = asked
+    np.testing.assert_allclose(served(post_here, form, frame), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("form", ["csv", "records"])
+def test_a_request_that_cannot_be_answered_is_told_what_is_wrong_with_it(
+    post_here: Post, asked: tuple[pd.DataFrame, list[float]], form: str
+) -> None:
+    frame, _ = asked
+    status, said = post_here(*FORMS[form](frame.assign(whole="wide")))
+    assert status == 400
+    assert "column whole must hold numbers, found 'wide'" in said["message"]
+    status, said = post_here(*FORMS[form](frame.drop(columns="whole")))
+    assert status == 400
+    assert "missing inputs ['whole']" in said["message"]
+
+
+@pytest.fixture
+def post_there(stored: Stored, tmp_path: Path) -> Iterator[Post]:
+    """`mlflow models serve` in a process of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = ["-m", "mlflow", "models", "serve", "-m", str(stored.folder), "--port", str(port)]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command, "--env-manager", "local", "--host", "127.0.0.1"],
+            env=clean_environment() | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+            cwd=tmp_path,
+            stdout=log,
+            stderr=log,
+        )
+    url = f"http://127.0.0.1:{port}"
+
+    def post(content: bytes, kind: str) -> tuple[int, Any]:
+        request = urllib.request.Request(f"{url}/invocations", content, {"Content-Type": kind})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+
+    def answers() -> bool:
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        with suppress(OSError), urllib.request.urlopen(f"{url}/ping", timeout=1):
+            return True
+        return False
+
+    try:
+        while not answers():
+            time.sleep(0.1)
+        yield post
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_mlflows_own_server_takes_csv_and_json(
+    post_there: Post, asked: tuple[pd.DataFrame, list[float]]
+) -> None:
+    frame, expected = asked
+    for form in FORMS:
+        np.testing.assert_allclose(served(post_there, form, frame), expected, rtol=1e-9)
