@@ -5,6 +5,7 @@ from pipelines.preparation.scale import Scaled, scale
 from pipelines.preparation.split import (
     ROLES,
     TRAINING,
+    VALIDATION,
     Cuts,
     Roles,
     assign,
@@ -30,6 +31,7 @@ from pipelines.preparation.transform import (
 __all__ = [
     "ROLES",
     "TRAINING",
+    "VALIDATION",
     "Cuts",
     "Roles",
     "Rows",

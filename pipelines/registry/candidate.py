@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines.config import EnvironmentFault, Experiment, Project
-from pipelines.evaluation import Evaluation, Predictions, from_answers, read_predictions
+from pipelines.evaluation import Evaluation, Predictions, from_answers, logged, read_predictions
 from pipelines.registry import models as registry
 from pipelines.registry.gate import Contest, Decision, contest, decide
 from pipelines.registry.models import Version
@@ -41,7 +41,7 @@ def package_candidate(
     rehearsal: Rehearsal,
 ) -> Package | Version:
     """A package of the winner, tried; or the version that has this very package already."""
-    digest = package_digest(project, experiment.name, trial)
+    digest = package_digest(project, experiment.name, trial, evaluation.threshold)
     for version in registry.versions(project, experiment.name):
         if version.tags.get(registry.PACKAGE) == digest:
             return version
@@ -63,6 +63,9 @@ def judge(
             registered before it was killed keeps the decision that it was registered with.
     """
     rules = experiment.document.gate
+    undefined = [m for m in evaluation.metrics if m.why and m.name in rules.require]
+    if undefined:
+        return Decision("reject", tuple(f"{m.name} is {m}" for m in undefined))
     metrics = {metric.name: metric.value for metric in evaluation.metrics}
     against: Contest | str | None
     champion = registry.champion(project, experiment.name)
@@ -119,7 +122,7 @@ def champion_predictions(
         )
         answers = rehearsal.answer(champion.address, plain_types(rows[new].reset_index(drop=True)))
         outputs[new] = from_answers(answers, wanted.rows(new)).outputs
-    return Predictions(wanted.identity, wanted.truth, outputs, wanted.classes, wanted.twin)
+    return replace(wanted, outputs=outputs, threshold=stored.threshold)
 
 
 def register_candidate(
@@ -146,7 +149,11 @@ def register_candidate(
         registry.REASONS: "; ".join(decision.reasons),
         registry.RUN: key,
         "gristmill.data": data_digest,
-        **{registry.METRIC + m.name: repr(m.value) for m in evaluation.metrics},
+        **{
+            registry.METRIC + logged(metric.name): repr(metric.value)
+            for metric in evaluation.metrics
+            if not metric.why
+        },
     }
     if isinstance(candidate, Package):
         tags[registry.PACKAGE] = candidate.digest

@@ -54,8 +54,8 @@ def contest(version: str, metric: str, candidate: Predictions, champion: Predict
         champion=version,
         metric=metric,
         values=(
-            score(metric, candidate.truth, candidate.outputs),
-            score(metric, champion.truth, champion.outputs),
+            score(metric, candidate.truth, candidate.outputs, candidate.labels),
+            score(metric, champion.truth, champion.outputs, champion.labels),
         ),
         p=paired_p(metric, candidate.truth, candidate.outputs, champion.outputs),
         rows=len(candidate.truth),
