@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from flows.freshness import check_fresh
+from flows.imports import uncollected
 from flows.outcome import EXIT_CODES, done_lines
 from flows.plan import Plan, make_plan
 from flows.screen import Screen
@@ -21,6 +22,8 @@ from pipelines.training import strategy_of
 
 if TYPE_CHECKING:
     from flows.session import Session
+
+INGEST = "ingest"
 
 
 def run(
@@ -57,8 +60,9 @@ def run(
     show(screen, experiment, plan, force, brief=True)
     _listen(screen)
     made = partial(_session, project, experiment, screen, force, tensorboard, on)
-    builds = force or any(stage.changes for stage in plan.stages)
-    return _run_flow(project, made, trains=plan.trains or force, builds=builds)
+    builds = [stage.name for stage in plan.stages if force or stage.changes]
+    known = plan.data is DataState.PINNED
+    return _run_flow(project, made, trains=plan.trains or force, builds=builds, known=known)
 
 
 def _mend(project: Project) -> None:
@@ -97,11 +101,23 @@ def _session(
 
 
 def _run_flow(
-    project: Project, session_of: Callable[[], Session], *, trains: bool, builds: bool
+    project: Project,
+    session_of: Callable[[], Session],
+    *,
+    trains: bool,
+    builds: Sequence[str],
+    known: bool,
 ) -> int:
     """The flow in this process; the server and the workers start while the rest is imported.
 
     Where there are data to build, workers start with that, which leaves a core to them.
+
+    Args:
+        project: whose experiment it is.
+        session_of: makes the session.
+        trains: whether there are trials to train.
+        builds: the data stages that have something to do.
+        known: whether the data are on disk as they are pinned, so that ingest need not wait.
     """
     from flows.server import Server, mend_dead_flow_runs, wait_until_recorded
 
@@ -109,13 +125,19 @@ def _run_flow(
     made = None
     try:
         server.start()
-        from flows.session import session
+        with uncollected():
+            from flows.session import session
 
         made = session_of()
         if trains and not builds:
             made.pool.warm_up()
         with session(made):
-            from flows.train import run_train
+            if known and INGEST in builds:
+                from flows.steps import begin
+
+                begin(INGEST)
+            with uncollected():
+                from flows.train import run_train
 
             server.wait()
             if trains:

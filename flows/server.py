@@ -20,6 +20,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from flows.imports import uncollected
 from pipelines.config import EnvironmentFault, Project, read_json, write_json
 
 STARTUP = 120.0
@@ -346,13 +347,13 @@ def _without_password(url: str) -> str:
 
 def _serve(home: Path, port: int) -> None:
     """The server's own process."""
-    import uvicorn
-    from prefect.server.api.server import create_app
+    with uncollected():
+        import uvicorn
+        from prefect.server.api.server import create_app
 
+        app = create_app()
     server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(), host=HOST, port=port, log_level="error", timeout_graceful_shutdown=1
-        )
+        uvicorn.Config(app, host=HOST, port=port, log_level="error", timeout_graceful_shutdown=1)
     )
 
     def watch() -> None:

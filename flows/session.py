@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.screen import Screen
+from flows.work import Work
 from pipelines.config import Experiment, Project
 from pipelines.registry.rehearsal import Rehearsal
 from pipelines.tracking.runs import process_tags
@@ -29,6 +30,7 @@ class Session:
         boards: the folder of event files for TensorBoard, where they were asked for.
         on: where trials are trained: `local`, or a Ray cluster as `address_of` takes it.
         trainer: what trains them.
+        begun: work that is under way before its step has come, by the step's name.
         pool: what evaluates, always on this machine.
     """
 
@@ -41,6 +43,7 @@ class Session:
     tracker: Any = None
     flow_run: str = ""
     warnings: list[str] = field(default_factory=list)
+    begun: dict[str, Work[Any]] = field(default_factory=dict)
     pool: Pool = field(init=False)
     trainer: Pool | RayPool = field(init=False)
     rehearsal: Rehearsal = field(init=False)
@@ -69,6 +72,8 @@ class Session:
 
     def stop(self) -> None:
         """Ends all processes of the run."""
+        for work in self.begun.values():
+            work.stop()
         self.trainer.close()
         self.pool.close()
         self.rehearsal.stop()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TypeVar
 
 from flows.accepted import DISTRIBUTIONS, DRIFT, FOLDER, check_drift
 from flows.freshness import check_fresh
@@ -17,6 +15,7 @@ from flows.plan import make_plan, plan_each, run_key, search_of
 from flows.search import Search, TrialPlan
 from flows.session import Session, current
 from flows.watch import Watch, trial_parameters
+from flows.work import Work
 from pipelines.config import GristmillError, read_json, redact, write_json
 from pipelines.evaluation import Evaluation, check_asked, evaluate, logged, write_slices
 from pipelines.ingestion import versions
@@ -50,9 +49,6 @@ from pipelines.training import (
 
 KEYS, RECIPE = "trials.json", "winner.json"
 """Artifacts of a run, in `lineage`."""
-
-Result = TypeVar("Result")
-
 
 OPTIMISTIC = (
     "The winner was chosen by its validation score, which therefore flatters it (best_…); "
@@ -109,18 +105,27 @@ def take_new_data() -> bool:
     return done.changed
 
 
+def begin(stage: str) -> None:
+    """Begins a data stage; `carry_out` waits for it. Only for one that depends on no other."""
+    run = current()
+    run.project.register(run.experiment.name, run.experiment.data.folder)
+    run.begun[stage] = _through_dvc(run, stage)
+
+
+def _through_dvc(run: Session, stage: str) -> Work[bool]:
+    name = run.experiment.name
+    stale = stage == "split" and run.project.stale_cuts(name, run.experiment.document.split.as_)
+    return Work(
+        lambda: versions.run_stage(run.project, stage, name, run.force or stale),
+        lambda: versions.stop_stage(stage, name),
+    )
+
+
 def carry_out(stage: str) -> bool:
     """One data stage, through DVC; returns whether there was anything to do."""
     run = current()
-    name = run.experiment.name
-    stale = stage == "split" and run.project.stale_cuts(name, run.experiment.document.split.as_)
-    force = run.force or stale
     with run.screen.step(stage) as words:
-        try:
-            ran = interruptible(lambda: versions.run_stage(run.project, stage, name, force))
-        except BaseException:
-            versions.stop_stage(stage, name)
-            raise
+        ran: bool = (run.begun.pop(stage, None) or _through_dvc(run, stage)).result()
         note = run.build / "logs" / f"{stage}.txt"
         said = note.read_text(encoding="utf-8").strip() if ran and note.exists() else ""
         words.append(said if ran else "nothing changed")
@@ -158,29 +163,6 @@ def compare_with_accepted() -> None:
         said, lines = check_drift(run)
         words.append(said)
     warn(run, lines)
-
-
-def interruptible(work: Callable[[], Result]) -> Result:
-    """Does work in a thread of its own, so that Ctrl-C reaches this one at once.
-
-    DVC turns Ctrl-C off in the main thread while a stage's command runs.
-    """
-    done: list[Result] = []
-    failed: list[BaseException] = []
-
-    def body() -> None:
-        try:
-            done.append(work())
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=body, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.05)
-    if failed:
-        raise failed[0]
-    return done[0]
 
 
 def earlier_run() -> Outcome | None:
@@ -434,9 +416,9 @@ def final_evaluation(searched: Searched) -> Evaluation:
             known = plan_each(run.project, run.experiment, [searched.winner])[0]
             for name in ("weights.npz", "result.json"):
                 fetch_artifact(run.project, searched.run_id or known.run_id, name, folder)
-        made = interruptible(
+        made = Work(
             lambda: evaluate(run.project, run.experiment, searched.winner, run.pool)
-        )
+        ).result()
         run.tracker.log(
             metrics=_test_metrics(made)
             | {f"best_{name}": value for name, value in searched.best.scores.items()}
@@ -572,15 +554,23 @@ def _search_pictures(run: Session, searched: Searched, folder: Path) -> tuple[li
     return made, ""
 
 
+def begin_package(searched: Searched, evaluation: Evaluation) -> None:
+    """Begins the package; `make_package` waits for it."""
+    run = current()
+    run.begun["package"] = Work(
+        lambda: package_candidate(
+            run.project, run.experiment, searched.winner, evaluation, run.rehearsal
+        )
+    )
+
+
 def make_package(searched: Searched, evaluation: Evaluation) -> Package | Version:
     """The winner as a package that has been tried in a fresh process."""
     run = current()
+    if "package" not in run.begun:
+        begin_package(searched, evaluation)
     with run.screen.step("package") as words:
-        made = interruptible(
-            lambda: package_candidate(
-                run.project, run.experiment, searched.winner, evaluation, run.rehearsal
-            )
-        )
+        made: Package | Version = run.begun.pop("package").result()
         if isinstance(made, Package):
             words.append(f"tried in a fresh process on {evaluation.rows:,} raw rows")
         else:

@@ -17,6 +17,7 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from flows import report, steps
+from flows.imports import uncollected
 from flows.outcome import Outcome, decision_lines
 from flows.screen import Screen
 from flows.session import Session, current, session
@@ -156,6 +157,7 @@ def train(
         ):
             searched = search()
             evaluation = evaluate(searched)
+            steps.begin_package(searched, evaluation)
             pictures(searched, evaluation)
             candidate = package(searched, evaluation)
             decision = gate(searched, evaluation, candidate)
@@ -196,9 +198,10 @@ def _import_ahead() -> None:
     Not before the first of them: by then DVC has imported all that it needs, so that no package is
     imported from two ends by two threads.
     """
-    import_mlflow()
-    for name in AHEAD:
-        importlib.import_module(name)
+    with uncollected():
+        import_mlflow()
+        for name in AHEAD:
+            importlib.import_module(name)
 
 
 def _session(experiment: str, parameters: dict[str, Any] | None, force: bool) -> Any:

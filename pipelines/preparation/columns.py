@@ -23,7 +23,7 @@ def feature_columns(
         ConfigError: none is left, or an entry of `exclude` names no column.
     """
     columns = [str(name) for name in present]
-    idle = [p for p in features.exclude if not fnmatch.filter(columns, p)]
+    idle = [p for p in features.exclude if p not in columns and not fnmatch.filter(columns, p)]
     if idle:
         raise ConfigError(
             "features.exclude names columns that the data do not have",
@@ -33,10 +33,12 @@ def feature_columns(
     kept_out = {target, GIVEN_ROLE}
     if split is not None:
         kept_out |= {name for name in (split.given, split.key, split.group) if name}
+    patterns = [p for p in features.exclude if p not in columns]
+    kept_out |= {*features.exclude}.difference(patterns)
     left = [
         name
         for name in columns
-        if name not in kept_out and not any(fnmatch.fnmatchcase(name, p) for p in features.exclude)
+        if name not in kept_out and not any(fnmatch.fnmatchcase(name, p) for p in patterns)
     ]
     if not left:
         raise ConfigError("no column is left to learn from", expected="a feature", found="none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from pipelines.preparation.transform import labels
 
 BLOCK = 1 << 24
 """Values that are in memory at a time while numbers are measured: 128 MiB."""
+
+PIECE = 1 << 18
+"""Values that a thread measures at a time."""
 
 
 def fit_statistics(training: pd.DataFrame, document: Document) -> Column:
@@ -124,13 +128,22 @@ def _numbers(
     for start in range(0, len(names), width):
         block = names[start : start + width]
         values = _values(rows, block)
-        pairs = zip(block, values, strict=True)
-        for _, measured in side_by_side(pairs, lambda pair: _measured(*pair, features)):
-            problems.append(measured) if isinstance(measured, Problem) else found.append(measured)
+        step = max(1, PIECE // max(rows.count, 1))
+        pieces = (slice(first, first + step) for first in range(0, len(block), step))
+        for _, measured in side_by_side(pieces, partial(_measured, block, values, features)):
+            for one in measured:
+                problems.append(one) if isinstance(one, Problem) else found.append(one)
     return found
 
 
-def _measured(name: str, values: Any, features: Features) -> Column | Problem:
+def _measured(
+    names: Sequence[str], values: Any, features: Features, piece: slice
+) -> list[Column | Problem]:
+    pairs = zip(names[piece], values[piece], strict=True)
+    return [_measured_one(name, column, features) for name, column in pairs]
+
+
+def _measured_one(name: str, values: Any, features: Features) -> Column | Problem:
     known = values[~np.isnan(values)]
     if not len(known):
         return nothing(name)

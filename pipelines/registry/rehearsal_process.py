@@ -3,6 +3,7 @@
 Run by path, never imported. It reads one request a line from standard input and answers in JSON.
 """
 
+import gc
 import importlib
 import json
 import logging
@@ -20,11 +21,14 @@ def main() -> None:
     warnings.simplefilter("ignore")
     replies, sys.stdout = sys.stdout, sys.stderr  # a package may print what it likes
     logging.disable(logging.WARNING)
+    gc.disable()  # a fifth of the time of an import, for nothing
     for name in sys.argv[1:]:  # before the request comes, so that nobody waits for it
         importlib.import_module(name)
     import mlflow
     import pandas as pd
 
+    gc.freeze()
+    gc.enable()
     for line in sys.stdin:
         request = json.loads(line)
         try:

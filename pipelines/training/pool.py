@@ -27,6 +27,8 @@ IMPORTED = {
 }
 """What workers import before there is work, by the library that trains."""
 
+UNCOLLECTED = "pipelines.training.uncollected"
+
 QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_ENABLE_ONEDNN_OPTS": "1",
@@ -143,7 +145,7 @@ class Pool:
         if self._closed:
             raise EnvironmentFault("the workers were stopped")
         os.environ.update(QUIET)
-        modules = [*IMPORTED[self._library], "pipelines.training.worker"]
+        modules = [UNCOLLECTED, *IMPORTED[self._library], "pipelines.training.worker"]
         self._context.set_forkserver_preload(modules)
         with _errors_to(self._log), _this_code():
             multiprocessing.forkserver.ensure_running()

@@ -114,6 +114,8 @@ class Reading:
         for kind in PREFERRED:
             if kind in among and self.read(start, kind) is not None:
                 fitting |= kind if self.read(texts, kind) is not None else Kind(0)
+            if kind is Kind.FLOAT and Kind.INTEGER in fitting:
+                break  # whole numbers are neither truths nor dates, but for declared ones
         return fitting
 
     def read(self, texts: pa.Array, kind: Kind) -> pa.Array | None:

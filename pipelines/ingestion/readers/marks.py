@@ -55,7 +55,7 @@ def number_marks(
     Returns:
         Decimal mark; thousands mark or None.
     """
-    texts = [_texts(values, missing) for values in columns]
+    texts = [_texts(list(dict.fromkeys(values)), missing) for values in columns]
     marked = [t for t in texts if t.null_count < len(t) and not _are_digits(t)]
     scores = {
         (d.decimal or ".", d.thousands): sum(
