@@ -65,6 +65,7 @@ def show(
     screen.console.print(metrics)
     for line in notes(evaluation):
         screen.say(line)
+    screen.say(read_line(evaluation))
     if evaluation.slices:
         screen.say("")
         slices = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
@@ -175,6 +176,12 @@ def slice_rows(evaluation: Evaluation, most: int | None = None) -> list[tuple[st
     return rows
 
 
+def read_line(evaluation: Evaluation) -> str:
+    """How many candidates the test rows have had."""
+    many = f"{evaluation.reads} candidates" if evaluation.reads > 1 else "one candidate"
+    return f"these test rows have judged {many}, this one included"
+
+
 def markdown(
     searched: Searched,
     evaluation: Evaluation,
@@ -196,6 +203,8 @@ def markdown(
         *fold_lines(searched),
         "",
         f"## {evaluation.measured:,} test rows",
+        "",
+        f"{read_line(evaluation)}.",
         "",
     ]
     heading = ["metric", "value", "95 % interval", "linear", "dummy"]

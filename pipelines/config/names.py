@@ -52,6 +52,12 @@ METRIC_FORMS = {
 OF_PROBABILITIES = frozenset({"log_loss", "brier", "ece", "roc_auc", "average_precision", "top"})
 """Kinds of metrics that a model must tell probabilities for."""
 
+CALIBRATION = "calibration"
+"""What the gate calls the expected calibration error."""
+
+PACKAGE_FIGURES = frozenset({"latency_ms", "start_seconds", "megabytes"})
+"""What the gate may require of a package: to answer one row, to start, and on disk."""
+
 LOWER_IS_BETTER = frozenset(
     {"log_loss", "brier", "ece", "mae", "rmse", "mape", "median_error", "max_error"}
     | {"quantile_loss"}

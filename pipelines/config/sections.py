@@ -22,8 +22,10 @@ from pipelines.config.estimators import (
     tells_probabilities,
 )
 from pipelines.config.names import (
+    CALIBRATION,
     METRIC_FORMS,
     OF_PROBABILITIES,
+    PACKAGE_FIGURES,
     keras_classes,
     keras_names,
     log_name,
@@ -647,7 +649,11 @@ class Evaluation(Section):
 
 
 class Requirement(Range):
-    """Absolute bounds on a test metric."""
+    """Absolute bounds on a test metric, on `calibration` or on a figure of the package."""
+
+    of: Literal["value", "low"] = Field(
+        "value", description="low: the cautious end of its 95 % interval keeps the bound, too"
+    )
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -656,17 +662,35 @@ class Requirement(Range):
         return self
 
 
+class RequiredSlice(Section):
+    """What rows of one kind must not fall below: the champion, and a share predicted right."""
+
+    min: Share | None = Field(None, description="of these rows predicted right")
+
+
 class Comparison(Section):
     """How a candidate must beat the champion on the same test rows, one-sided."""
 
     metric: str | None = Field(None, description="default: the first metric of evaluation")
     confidence: float = Field(0.95, gt=0.5, lt=1)
+    margin: float = Field(
+        0.01,
+        gt=0,
+        lt=1,
+        description="by less than this the same recipe on newer data may be worse: points, or a "
+        "share of the champion's value where the metric has the target's unit",
+    )
+    fresh_after: int = Field(7, ge=0, description="days from which on a champion may be refreshed")
+    newest: int = Field(2000, ge=20, description="rows to compare on where the data grow")
 
 
 class Gate(Section):
     """What decides over promotion."""
 
     require: dict[str, Requirement] = Field({})
+    slices: dict[str, RequiredSlice] = Field(
+        {}, description="by COLUMN=VALUE, or by COLUMN for each of its values"
+    )
     champion: Comparison = Comparison()
 
 
@@ -730,6 +754,9 @@ class Document(Section):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
+        bounded = [name for name, rule in self.gate.slices.items() if rule.min is not None]
+        if self.data.task == "regression" and bounded:
+            raise ValueError(f"gate.slices.{bounded[0]}.min: regression has no share of right rows")
         if self.data.task == "regression" and self.training.class_weight is not None:
             raise ValueError("training.class_weight: regression has no classes")
         if self.data.task == "classification" and self.features.scale_target:
@@ -739,7 +766,7 @@ class Document(Section):
         classes = [*map(_text, target.one_of)] if target and target.one_of else None
         asked = {
             "evaluation.metrics": self.evaluation.metrics or (),
-            "gate.require": tuple(self.gate.require),
+            "gate.require": tuple(n for n in self.gate.require if n not in self._other_figures),
             "gate.champion.metric": tuple(filter(None, [self.gate.champion.metric])),
         }
         for where, names in asked.items():
@@ -816,7 +843,7 @@ class Document(Section):
         if not self.has_loss:
             gate = (*self.gate.require, self.gate.champion.metric)
             for metric in filter(None, (*(self.evaluation.metrics or ()), *gate)):
-                if metric_parts(metric)[0] in OF_PROBABILITIES:
+                if metric_parts(metric)[0] in {*OF_PROBABILITIES, CALIBRATION}:
                     raise ValueError(f"{metric} is of probabilities, and {name} tells none")
             if self.evaluation.threshold is not None:
                 raise ValueError(f"evaluation.threshold: {name} tells no probabilities")
@@ -841,9 +868,16 @@ class Document(Section):
         return self.search.objective or default
 
     @property
+    def _other_figures(self) -> frozenset[str]:
+        """What the gate may require besides metrics."""
+        classes = self.data.task == "classification"
+        return PACKAGE_FIGURES | {CALIBRATION} if classes else PACKAGE_FIGURES
+
+    @property
     def test_metrics(self) -> tuple[str, ...]:
         """The metrics of the evaluation; the first one is what is shown first."""
-        named = (*(self.evaluation.metrics or ()), *self.gate.require)
+        required = (name for name in self.gate.require if name not in self._other_figures)
+        named = (*(self.evaluation.metrics or ()), *required)
         if not self.evaluation.metrics:
             classes = self.data.task == "classification"
             defaults = ("accuracy", "f1_macro", "log_loss") if classes else ("rmse", "mae", "r2")

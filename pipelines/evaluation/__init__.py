@@ -3,14 +3,8 @@
 from pipelines.evaluation.calibration import Calibration
 from pipelines.evaluation.evaluate import Evaluation, check_asked, evaluate
 from pipelines.evaluation.labels import Labels, Threshold
-from pipelines.evaluation.metrics import (
-    Metric,
-    logged,
-    lower_is_better,
-    measure_all,
-    paired_p,
-    score,
-)
+from pipelines.evaluation.metrics import Metric, logged, lower_is_better, measure_all, score
+from pipelines.evaluation.paired import Pair, paired_p, power_of, rows_enough
 from pipelines.evaluation.predictions import Predictions, from_answers, read_predictions
 from pipelines.evaluation.slices import Slice, write_slices
 
@@ -19,6 +13,7 @@ __all__ = [
     "Evaluation",
     "Labels",
     "Metric",
+    "Pair",
     "Predictions",
     "Slice",
     "Threshold",
@@ -29,7 +24,9 @@ __all__ = [
     "lower_is_better",
     "measure_all",
     "paired_p",
+    "power_of",
     "read_predictions",
+    "rows_enough",
     "score",
     "write_slices",
 ]

@@ -59,7 +59,7 @@ def calibration_curve(file: Path, made: Calibration) -> None:
     axes.set_ylabel("share of rows that are so" if made.of else "share of rows predicted right")
     rows = sum(one.rows for one in made.bins)
     axes.set_title(f"{rows:,} test rows, calibration error {made.ece}", fontsize=10)
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    axes.legend(frameon=False, fontsize=8, loc="best")
     clean(axes)
     save(figure, file)
 
@@ -73,7 +73,7 @@ def roc_pr_curves(file: Path, predictions: Predictions) -> None:
     where there are many. A class without test rows is left out.
     """
     classes, truth = predictions.classes or (), predictions.truth
-    figure = Figure(figsize=(WIDTH, WIDTH * 0.55), layout="constrained")
+    figure = Figure(figsize=(WIDTH, WIDTH * 0.52), layout="constrained")
     left, right = figure.subplots(1, 2)
     present = [i for i in range(len(classes)) if 0 < (truth == i).sum() < len(truth)]
     places = [predictions.threshold.place if predictions.threshold else 1]
@@ -154,11 +154,12 @@ def _roc(positive: Array, scores: Array) -> tuple[Array, Array]:
 
 def _pr(positive: Array, scores: Array) -> tuple[Array, Array]:
     hits, called = _steps(positive, scores)
-    precision = hits / called
-    return np.append(0, hits / positive.sum()), np.append(precision[0], precision)
+    whole = int(np.searchsorted(hits, hits[-1])) + 1  # from there on nothing more is found
+    recall, precision = hits[:whole] / positive.sum(), (hits / called)[:whole]
+    return np.append(0, recall), np.append(precision[0], precision)
 
 
 def _rising(x: Array, y: Array) -> tuple[Array, Array]:
-    """Without the points that share their place with a later one, for interpolation."""
-    last = np.append(np.diff(x) > 0, True)
-    return x[last], y[last]
+    """The highest point of each place, for interpolation."""
+    places, first = np.unique(x, return_index=True)
+    return places, np.maximum.reduceat(y, first)

@@ -63,6 +63,7 @@ class Evaluation:
         slices: parts of the test rows, the declared ones first.
         calibration: of the probabilities; None where there are none.
         threshold: by which one of two classes is called; None for the most probable one.
+        reads: how many candidates these test rows have had, this one included; 0 if not counted.
     """
 
     metrics: tuple[Metric, ...]
@@ -77,6 +78,7 @@ class Evaluation:
     slices: tuple[Slice, ...] = ()
     calibration: Calibration | None = None
     threshold: Threshold | None = None
+    reads: int = 0
 
     @property
     def measured(self) -> int:

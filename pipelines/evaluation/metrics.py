@@ -217,7 +217,7 @@ def measure_difference(
     - log loss, Brier, MAE, MAPE, quantile loss above 2,000 rows: paired z; other means and
       functions of counts: the intervals of `measure` with the same draws for both, and twice the
       smaller share of draws without a gain or a loss; RMSE and R² above 10,000 rows: the
-      jackknife's normal interval
+      jackknife's normal interval. The p-value of the Brier score is the z-test's at any size
     - median and largest error: percentiles of paired draws; none above 100,000 rows
 
     Args:
@@ -254,7 +254,11 @@ def measure_difference(
     if kind in ROWS and len(sums.counts) > (SMALL if kind in LINEAR else SMOOTH):
         return _by_z(name, value, jackknifed(sums))
     drawn = sums.draws()
-    return Difference(name, value, *bca(sums, drawn), _two_sided(drawn))
+    p = _two_sided(drawn)
+    if name == "brier" and group is None:
+        apart = rows_of(name, truth, outputs)[0] - rows_of(name, truth, other)[0]
+        p = min(2 * mean_p(apart[:, 0] * np.sign(value)), 1.0)
+    return Difference(name, value, *bca(sums, drawn), p)
 
 
 def _by_z(name: str, value: float, deviation: float) -> Difference:
@@ -292,18 +296,26 @@ def tango(gained: int, lost: int, n: int) -> tuple[float, float]:
     from scipy.stats import norm
 
     limit = float(norm.ppf((1 + LEVEL) / 2))
+    found, edge = (gained - lost) / n, 1 - 1e-12
 
     def beyond(at: float) -> float:
-        """How many deviations the data are above a difference, with the likeliest shares for it."""
-        b = (2 * n - gained + lost) * at - gained - lost
-        q = (math.sqrt(max(b * b + 8 * n * lost * at * (1 - at), 0.0)) - b) / (4 * n)
-        variance = n * (2 * q + at * (1 - at))
-        return (gained - lost - n * at) / math.sqrt(variance) if variance > 0 else 0.0
+        return float(tango_z(gained, lost, n, at))
 
-    found, edge = (gained - lost) / n, 1 - 1e-12
     low = brentq(lambda at: beyond(at) - limit, -edge, found) if found > -edge else -1.0
     high = brentq(lambda at: beyond(at) + limit, found, edge) if found < edge else 1.0
     return float(low), float(high)
+
+
+def tango_z(gained: Any, lost: Any, n: Any, at: float) -> Any:
+    """How many deviations paired shares differ by more than `at`, with the likeliest shares for it.
+
+    Numbers, or arrays of them; the arguments are those of `tango`.
+    """
+    b = (2 * n - gained + lost) * at - gained - lost
+    q = (np.sqrt(np.maximum(b * b + 8 * n * lost * at * (1 - at), 0.0)) - b) / (4 * n)
+    variance = n * (2 * q + at * (1 - at))
+    beyond = gained - lost - n * at
+    return np.where(variance > 0, beyond / np.sqrt(np.where(variance > 0, variance, 1.0)), 0.0)
 
 
 def holm(p: Sequence[float | None]) -> tuple[float | None, ...]:
@@ -317,37 +329,37 @@ def holm(p: Sequence[float | None]) -> tuple[float | None, ...]:
     return tuple(adjusted)
 
 
-def mcnemar_mid_p(gained: int, lost: int) -> float:
+def mcnemar_mid_p(gained: Any, lost: Any) -> Any:
     """One-sided McNemar mid-p value that the candidate is better (Fagerland, Lydersen, Laake 2013).
 
     Args:
-        gained: rows that only the candidate gets right.
+        gained: rows that only the candidate gets right; numbers or arrays of them.
         lost: rows that only the champion gets right.
     """
     from scipy.stats import binom
 
-    n = gained + lost
-    if n == 0:
-        return 1.0
-    return float(binom.sf(gained - 1, n, 0.5) - 0.5 * binom.pmf(gained, n, 0.5))
+    n = np.add(gained, lost)
+    p = binom.sf(np.subtract(gained, 1), n, 0.5) - 0.5 * binom.pmf(gained, n, 0.5)
+    return np.where(n > 0, p, 1.0)[()]
 
 
-def paired_p(name: str, truth: Array, candidate: Array, champion: Array) -> float:
-    """One-sided p-value that the candidate is better on the same rows.
+def mean_p(gains: Array) -> float:
+    """One-sided p-value of the z-test that the mean of rows' gains, (n_rows,), is above 0."""
+    from scipy.stats import norm
 
-    McNemar's mid-p for accuracy; else the share of paired bootstrap draws without a gain.
-    """
+    if len(gains) < 2 or not (spread := float(gains.std(ddof=1))):
+        return 0.0 if len(gains) > 1 and gains.mean() > 0 else 1.0
+    return float(norm.sf(gains.mean() / spread * math.sqrt(len(gains))))
+
+
+def row_losses(
+    name: str, truth: Array, outputs: Array, labels: Labels = MOST_PROBABLE
+) -> Array | None:
+    """(n_rows,) what each row adds to a mean; None of a metric that is no mean of rows."""
     if name == "accuracy":
-        pair = [(given, MOST_PROBABLE) for given in (candidate, champion)]
-        return mcnemar_mid_p(*_only_right(truth, *pair))
-    sign = -1.0 if lower_is_better(name) else 1.0
-    mine, theirs = (statistic(name, truth, outputs) for outputs in (candidate, champion))
-    rng = np.random.default_rng(0)
-    n, without = len(truth), 0
-    for _ in range(DRAWS):
-        rows = rng.integers(0, n, n)
-        without += not sign * (mine(rows) - theirs(rows)) > 0  # a gain that is no number is none
-    return (without + 1) / (DRAWS + 1)
+        return np.asarray(labels.of(outputs) == truth)
+    is_mean = metric_parts(name)[0] in LINEAR
+    return rows_of(name, truth, outputs)[0][:, 0] if is_mean else None
 
 
 def _only_right(

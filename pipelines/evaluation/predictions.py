@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,15 @@ class Predictions:
     def sure(self) -> Any:
         """(n_rows,) probabilities of the classes that the answers are."""
         return self.outputs[np.arange(len(self.outputs)), self.answers]
+
+    @property
+    def digest(self) -> str:
+        """Of the rows and their truth, in any order: 32 hexadecimal digits, one for a test set."""
+        order = np.lexsort((self.truth, self.identity))
+        made = hashlib.sha256(repr(self.classes).encode())
+        made.update(np.ascontiguousarray(self.identity[order]).tobytes())
+        made.update(np.ascontiguousarray(self.truth[order], dtype="float64").tobytes())
+        return made.hexdigest()[:32]
 
     def rows(self, keep: Any) -> Predictions:
         """Some rows, by a mask or by places."""
