@@ -192,13 +192,20 @@ def cuts_of(values: pd.Series[Any], edges: Sequence[float] | None, most: int = 0
         return
     held = _numbers(values)
     if edges is None:
-        edges = sorted({*np.nanquantile(held, [0.25, 0.5, 0.75]).tolist()})
+        edges = _quartiles(held)
     ends = [-math.inf, *edges, math.inf]
     dates = not pd.api.types.is_numeric_dtype(values.dtype)
     for low, high in pairwise(ends):
         yield Cut(name, _span(low, high, dates), None, low, high)
     if values.isna().any():
         yield Cut(name, "(missing)", frozenset({"(missing)"}))
+
+
+def _quartiles(held: Any) -> list[float]:
+    """Edges above the smallest number; where that is most of them the next one is an edge."""
+    smallest = np.nanmin(held)
+    ends = {*np.nanquantile(held, [0.25, 0.5, 0.75]).tolist()} - {smallest}
+    return sorted(ends) or [float(np.min(held[held > smallest]))]
 
 
 def _by_value(name: str, texts: pd.Series[Any], most: int) -> Iterator[Cut]:
