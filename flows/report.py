@@ -21,10 +21,10 @@ from pipelines.training import Point, more_is_better
 MOST_TRIALS = 8
 MOST_SLICES = 8
 
-SLICE_HEADING = ("slice", "rows", "value", "interval", "validation", "")
 SLICE_WORDS = (
     "The intervals of declared slices hold together (95 %), as do those of searched ones. A slice "
-    "with a value on validation rows was found there for being bad: only its test value counts."
+    "with a value on validation rows was found there for being bad: only its test value counts. "
+    "*Worse* is said where the interval lies on the bad side of the value of all test rows."
 )
 
 TIME_WORDS = (
@@ -69,7 +69,7 @@ def show(
     if evaluation.slices:
         screen.say("")
         slices = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for heading in SLICE_HEADING:
+        for heading in slice_heading(evaluation):
             slices.add_column(heading, justify="left" if heading == "slice" else "right")
         for cells in slice_rows(evaluation, MOST_SLICES):
             slices.add_row(*map(escape, cells))
@@ -160,6 +160,10 @@ def notes(evaluation: Evaluation) -> list[str]:
     return lines
 
 
+def slice_heading(evaluation: Evaluation) -> tuple[str, ...]:
+    return ("slice", "rows", evaluation.slices[0].metric.name, "interval", "validation", "")
+
+
 def slice_rows(evaluation: Evaluation, most: int | None = None) -> list[tuple[str, ...]]:
     """A row a slice, as they are; of more than `most` those furthest on the wrong side."""
     slices = list(evaluation.slices)
@@ -171,7 +175,7 @@ def slice_rows(evaluation: Evaluation, most: int | None = None) -> list[tuple[st
         m = one.metric
         interval = "" if m.low is None else f"{m.low:.4g} – {m.high:.4g}"
         found = "" if one.validation is None else f"{one.validation:.4g}"
-        verdict = f"worse than {one.overall:.4g}" if one.worse else ""
+        verdict = "worse" if one.worse else ""
         rows.append((str(one), f"{one.rows:,}", f"{m.value:.4g}", interval, found, verdict))
     return rows
 
@@ -211,8 +215,8 @@ def markdown(
     lines += markdown_table(heading, metric_rows(evaluation))
     lines += ["", *(f"- {line}" for line in notes(evaluation))] if notes(evaluation) else []
     if evaluation.slices:
-        lines += ["", f"## Slices: {evaluation.slices[0].metric.name}", "", SLICE_WORDS, ""]
-        lines += markdown_table(SLICE_HEADING, slice_rows(evaluation))
+        lines += ["", "## Slices", "", SLICE_WORDS, ""]
+        lines += markdown_table(slice_heading(evaluation), slice_rows(evaluation))
     if times:
         lines += ["", f"## {sum(times.values()):.1f} seconds", "", *TIME_WORDS, ""]
         rows = [[name, f"{seconds:.1f}"] for name, seconds in times.items()]

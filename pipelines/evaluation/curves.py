@@ -73,7 +73,7 @@ def roc_pr_curves(file: Path, predictions: Predictions) -> None:
     where there are many. A class without test rows is left out.
     """
     classes, truth = predictions.classes or (), predictions.truth
-    figure = Figure(figsize=(WIDTH, WIDTH * 0.52), layout="constrained")
+    figure = Figure(figsize=(WIDTH, WIDTH * 0.56), layout="constrained")
     left, right = figure.subplots(1, 2)
     present = [i for i in range(len(classes)) if 0 < (truth == i).sum() < len(truth)]
     places = [predictions.threshold.place if predictions.threshold else 1]
