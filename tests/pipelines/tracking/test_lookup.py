@@ -76,10 +76,15 @@ def test_nothing_is_known_where_there_is_no_store(tmp_path: Path) -> None:
     assert known_trials(project, ["k"]) == {}
 
 
-def test_finished_trials_are_known_newest_first(stored: Project) -> None:
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_finished_trials_are_known_newest_first(
+    stored: Project, elsewhere: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = record_trial(stored, "a"), record_trial(stored, "a", seconds=2.0)
     other = record_trial(stored, "b", experiment="another")
     record_trial(stored, "c", status="failed", error="diverged")
+    if elsewhere:
+        monkeypatch.setattr("pipelines.tracking.lookup.is_local", lambda project: False)
     found = known_trials(stored, ["a", "b", "c", "d", "a"])
     assert {key: [t.run_id for t in known] for key, known in found.items()} == {
         "a": [second, first],
