@@ -6,7 +6,7 @@ import base64
 import hashlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ from pipelines.config import (
     file_digest,
     normalised_source,
     read_json,
+    write_json,
     writing,
 )
-from pipelines.evaluation import Evaluation, read_predictions
+from pipelines.evaluation import Evaluation, Threshold, read_predictions
 from pipelines.preparation import TRAINING, Rows, answers, as_text, input_names, optional_names
 from pipelines.registry.behaviour import MANY, SINGLE, TOLERANCE, problems, questions
 from pipelines.registry.libraries import installed
@@ -64,7 +65,9 @@ class Package:
     measured: Mapping[str, float] = field(default_factory=dict)
 
 
-def package_digest(project: Project, experiment: str, trial: Trial) -> str:
+def package_digest(
+    project: Project, experiment: str, trial: Trial, threshold: Threshold | None = None
+) -> str:
     """What decides over a package's answers: the trial and its weights, statistics, code."""
     build = project.build(experiment)
     parts = [
@@ -76,6 +79,8 @@ def package_digest(project: Project, experiment: str, trial: Trial) -> str:
     ]
     if trial.recipe.model.library == "sklearn":
         parts.append(normalised_source(PREDICTOR))
+    if threshold is not None:
+        parts.append(f"{threshold.place} from {threshold.value!r}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
@@ -95,7 +100,7 @@ def make_package(
 
     build = project.build(experiment.name)
     folder = build / "trials" / trial.key / "package"
-    _assemble(project, experiment, build, evaluation.model, folder)
+    _assemble(project, experiment, build, evaluation, folder)
     training_rows = _training_examples(build, experiment)
     statistics = read_json(folder / "statistics.json")
     info = Model.log(
@@ -114,7 +119,8 @@ def make_package(
     address = str(info.model_uri)
     tolerance = TOLERANCE[trial.parts.get("device", "cpu")]
     measured = _try(build, evaluation, rehearsal, address, folder, tolerance)
-    return Package(address, package_digest(project, experiment.name, trial), measured)
+    digest = package_digest(project, experiment.name, trial, evaluation.threshold)
+    return Package(address, digest, measured)
 
 
 class _Flavor:
@@ -128,16 +134,19 @@ class _Flavor:
 
 
 def _assemble(
-    project: Project, experiment: Experiment, build: Path, model: Path, folder: Path
+    project: Project, experiment: Experiment, build: Path, evaluation: Evaluation, folder: Path
 ) -> None:
     with writing(folder) as aside:
         (aside / "modules").mkdir(parents=True)
         library = experiment.document.model.library
-        shutil.copyfile(model, aside / MODEL_FILES[library])
+        shutil.copyfile(evaluation.model, aside / MODEL_FILES[library])
         if library == "sklearn":
             shutil.copyfile(PREDICTOR, aside / PREDICTOR.name)
         shutil.copyfile(PREPARATION, aside / "transform.py")
-        shutil.copyfile(build / "training" / "statistics.json", aside / "statistics.json")
+        statistics = read_json(build / "training" / "statistics.json")
+        if evaluation.threshold is not None:
+            statistics["threshold"] = asdict(evaluation.threshold)
+        write_json(aside / "statistics.json", statistics)
         if experiment.document.model.builder is not None:
             from pipelines.training.identity import user_sources
 
