@@ -227,8 +227,9 @@ def _signature(statistics: dict[str, Any]) -> Any:
     """The columns of both sides.
 
     Inputs have no type there: MLflow refuses whole numbers where a double is declared, and what
-    `pandas.read_csv` makes of a column hangs on the rows of the file. `transform` checks values.
-    Columns that had gaps in training may be absent.
+    `pandas.read_csv` makes of a column hangs on the rows of the file. `transform` checks values,
+    and takes numbers and dates as text, which is how MLflow's scoring server reads CSV for columns
+    of any type once a package has been loaded. Columns that had gaps in training may be absent.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema

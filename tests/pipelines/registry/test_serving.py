@@ -77,16 +77,20 @@ def asked(stored: Stored) -> tuple[pd.DataFrame, list[float]]:
 
 @pytest.fixture(scope="module")
 def post_here(stored: Stored) -> Post:
-    """MLflow's server in this process."""
+    """What MLflow's server does with a request, in this process."""
     import mlflow
-    from fastapi.testclient import TestClient
+    from mlflow.exceptions import MlflowException
     from mlflow.pyfunc import scoring_server
 
-    client = TestClient(scoring_server.init(mlflow.pyfunc.load_model(str(stored.folder))))
+    model = mlflow.pyfunc.load_model(str(stored.folder))
+    schema = model.metadata.get_input_schema()
 
     def post(content: bytes, kind: str) -> tuple[int, Any]:
-        answer = client.post("/invocations", content=content, headers={"Content-Type": kind})
-        return answer.status_code, answer.json()
+        try:
+            answer = scoring_server.invocations(content, kind, model, schema)
+        except MlflowException as error:
+            return error.get_http_status_code(), json.loads(error.serialize_as_json())
+        return answer.status, json.loads(answer.response)
 
     return post
 
