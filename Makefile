@@ -36,8 +36,8 @@ checked = $(if $(LOCK),,$(error TF is "$(TF)"; it must be cpu or gpu))$(if \
   $(VERSION),not there). Name another one: make setup PYTHON=python3.12))
 
 .PHONY: help setup picture picture-mlflow run test test-slow test-kills lint types lock check-lock
-.PHONY: wheels no-venv bench-choosing bench-data bench-epoch bench-examples bench-flow bench-growth
-.PHONY: bench-leaks bench-search bench-validation
+.PHONY: wheels no-venv bench-choosing bench-data bench-epoch bench-examples bench-flow bench-gate
+.PHONY: bench-growth bench-leaks bench-search bench-validation
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -95,6 +95,9 @@ bench-validation: $(READY) ## the schema against one expectation a column in a l
 
 bench-leaks: $(READY) ## 400 planted leaks and thousands of clean tables (about five minutes)
 	@.venv/bin/python benchmarks/leaks.py
+
+bench-gate: $(READY) ## the gate on models whose truth is known, and a year of it (two minutes)
+	@.venv/bin/python benchmarks/gate.py
 
 bench-growth: $(READY) ## searches of 16 to 1,024 trials of a second (8 minutes); TRIALS="16 64" for fewer
 	@.venv/bin/python benchmarks/growth.py $(if $(TRIALS),--trials $(TRIALS)) $(ARGS)

@@ -30,7 +30,7 @@ from pipelines.evaluation import Predictions, lower_is_better, read_predictions
 from pipelines.evaluation.compare import Answers, Comparison
 from pipelines.evaluation.compare import compare as compare_answers
 from pipelines.evaluation.metrics import Difference
-from pipelines.registry.candidate import PREDICTIONS
+from pipelines.registry.against import PREDICTIONS
 from pipelines.registry.models import CHAMPION, trained
 from pipelines.tracking import (
     EvaluatedRun,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.config import ConfigError, Project
+from pipelines.config import ConfigError, EnvironmentFault, Project, read_json
 from pipelines.registry import models as registry
+from pipelines.registry.candidate import DECISION
 from pipelines.registry.models import Version
+from pipelines.tracking.runs import fetch_artifact
 
 SHOWN = 20
 
@@ -26,7 +32,7 @@ def show(name: str | None, number: str | None) -> None:
         return
     known = registry.require_versions(project, name)
     if number is not None:
-        _show_version(registry.require_version(known, number), console)
+        _show_version(project, registry.require_version(known, number), console)
         return
     table = _table("version", "aliases", "decision", "made", "scores")
     for version in known[:SHOWN]:
@@ -84,7 +90,7 @@ def _show_all(project: Project, console: Console) -> None:
     console.print(table)
 
 
-def _show_version(version: Version, console: Console) -> None:
+def _show_version(project: Project, version: Version, console: Console) -> None:
     lines = [
         ("model", f"{version.model} version {version.number}"),
         ("aliases", ", ".join(version.aliases) or "none"),
@@ -98,6 +104,85 @@ def _show_version(version: Version, console: Console) -> None:
     ]
     for label, text in lines:
         console.print(f"{label:16s} {text}", soft_wrap=True)
+    _show_decision(project, version, console)
+
+
+def _show_decision(project: Project, version: Version, console: Console) -> None:
+    """The gate's decision again, from what the run that decided kept of it."""
+    decided = version.tags.get(registry.DECIDED)
+    if decided is None:  # by a release that did not keep it
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            kept = read_json(fetch_artifact(project, decided, DECISION, Path(folder)))
+        except EnvironmentFault as error:
+            console.print(f"the gate's checks are gone: {error.found}", soft_wrap=True)
+            return
+    alpha, reads = kept["alpha"], kept["reads"]
+    console.print(f"\nthe gate's checks, at α = {alpha:.3g}, read {reads} of these test rows\n")
+    table = _table("check", "found", "wanted", "p", "rows", "")
+    for row in check_rows(kept):
+        table.add_row(*row)
+    console.print(table)
+    for line in power_lines(kept):
+        console.print(line, soft_wrap=True)
+
+
+def check_rows(kept: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """A row a check of a stored decision: what, found, wanted, p, rows, whether it holds."""
+    made: list[tuple[str, ...]] = []
+    for each in kept["requirements"]:
+        ends = ((">=", each["min"]), ("<=", each["max"]))
+        wanted = " ".join(f"{sign} {end:g}" for sign, end in ends if end is not None)
+        value = [each["value"]] if each["of"] == "value" else [each.get("low"), each.get("high")]
+        shown = " – ".join(map(_number, value)) if each["value"] is not None else "not measured"
+        made.append((each["name"], shown, wanted, "", "", _mark(each["holds"])))
+    for each in kept["slices"]:
+        wanted = f"{_number(each['bound'])} of the champion"
+        if each["kind"] == "required":
+            wanted = f">= {_number(each['bound'])}"
+        p, rows = _number(each["adjusted_p"]), f"{each['rows']:,}"
+        made.append((each["name"], _number(each["value"]), wanted, p, rows, _mark(each["holds"])))
+    if (found := kept.get("contest")) is None:
+        return made
+    mine, theirs = map(_number, found["values"])
+    rows, champion = f"{found['rows']:,}", f"{theirs} of version {found['champion']}"
+    holds = _mark(found["p"] is not None and found["p"] <= kept["alpha"])
+    made.append((f"{found['metric']}: better", mine, champion, _number(found["p"]), rows, holds))
+    against = (found["refresh"] or {}).get("against") or ()
+    for each in () if isinstance(against, str) else against:
+        mine, theirs = map(_number, each["values"])
+        other = f"{theirs} of version {each['version']}, less {_number(each['margin'])}"
+        p, holds = _number(each["p"]), _mark(each["p"] is not None and each["p"] <= kept["alpha"])
+        rows = f"{each['rows']:,}"
+        made.append((f"{found['metric']}: not worse", mine, other, p, rows, holds))
+    return made
+
+
+def power_lines(kept: Mapping[str, Any]) -> list[str]:
+    """What the rows of a stored contest could have shown, in words."""
+    found = kept.get("contest")
+    if found is None:
+        return []
+    lines = []
+    if found["method"]:
+        groups = f", in {found['groups']:,} groups" * bool(found["groups"])
+        lines.append(f"by {found['method']} on {found['rows']:,} rows{groups}")
+    if found["newer"] or found["left_out"]:
+        newer, out = f"{found['newer']:,}", f"{found['left_out']:,}"
+        lines.append(f"{newer} of them newer than the champion; {out} test rows left out")
+    if found["power"] is not None:
+        enough = "" if found["enough"] is None else f"; {found['enough']:,} rows would have 0.8"
+        lines.append(f"power for a gain of {found['shown_gain']:.2g}: {found['power']:.2f}{enough}")
+    return lines
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3g}" if value < 0.001 else f"{value:.4g}"
+
+
+def _mark(holds: bool) -> str:
+    return "yes" if holds else "no"
 
 
 def _table(*headings: str) -> Table:

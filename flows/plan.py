@@ -30,7 +30,7 @@ from pipelines.training import (
     trials_at,
 )
 
-JUDGING_MODULES = ("evaluation", "registry", "preparation/transform.py")
+JUDGING_MODULES = ("evaluation", "registry", "preparation/seen.py", "preparation/transform.py")
 JUDGING_PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy")
 
 

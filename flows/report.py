@@ -56,6 +56,7 @@ def show(
     screen.console.print(metrics)
     if evaluation.left_out:
         screen.say(evaluation.left_out)
+    screen.say(read_line(evaluation))
     screen.say("")
     screen.say(time_line(screen.parts()))
 
@@ -127,6 +128,12 @@ def metric_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
     return rows
 
 
+def read_line(evaluation: Evaluation) -> str:
+    """How many candidates the test rows have had."""
+    many = f"{evaluation.reads} candidates" if evaluation.reads > 1 else "one candidate"
+    return f"these test rows have judged {many}, this one included"
+
+
 def markdown(
     searched: Searched,
     evaluation: Evaluation,
@@ -150,6 +157,8 @@ def markdown(
         f"## {evaluation.measured:,} test rows",
         "",
         *([f"{evaluation.left_out}.", ""] if evaluation.left_out else []),
+        f"{read_line(evaluation)}.",
+        "",
     ]
     heading = ["metric", "value", "95 % interval", "linear", "dummy"]
     lines += markdown_table(heading, metric_rows(evaluation))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -16,13 +16,14 @@ from flows.search import Search, TrialPlan
 from flows.session import Session, current
 from flows.watch import Watch, trial_parameters
 from flows.work import Work
-from pipelines.config import GristmillError, read_json, redact, write_json
-from pipelines.evaluation import Evaluation, evaluate
+from pipelines.config import GristmillError, file_digest, read_json, redact, write_json
+from pipelines.evaluation import Evaluation, evaluate, read_predictions
 from pipelines.ingestion import versions
 from pipelines.ingestion.snapshot import Snapshot, snapshot
 from pipelines.preparation import ROLES
 from pipelines.profiling.declared import current_page
 from pipelines.registry import (
+    MANY_READS,
     Decision,
     Package,
     Registered,
@@ -31,7 +32,7 @@ from pipelines.registry import (
     register_candidate,
 )
 from pipelines.registry import judge as ask_gate
-from pipelines.tracking import known_run
+from pipelines.tracking import known_run, reads_with
 from pipelines.tracking import tags as names
 from pipelines.tracking.lineage import git_state
 from pipelines.tracking.runs import DataInput, fetch_artifact
@@ -49,6 +50,11 @@ from pipelines.training import (
 
 KEYS, RECIPE = "trials.json", "winner.json"
 """Artifacts of a run, in `lineage`."""
+
+MANY_READ = (
+    "these test rows have judged {reads} candidates: the best of so many is good by luck, too. "
+    "Bring new rows, and report the score on rows that promoted nothing"
+)
 
 OPTIMISTIC = (
     "The winner was chosen by its validation score, which therefore flatters it (best_…); "
@@ -435,10 +441,22 @@ def final_evaluation(searched: Searched) -> Evaluation:
         predictions = run.build / "predictions.parquet"
         predictions.write_bytes(made.predictions.read_bytes())
         run.tracker.log_file(predictions)
+        made = replace(made, reads=_count_read(run, made))
         words.append(", ".join(f"{m.name} {m.value:.4g}" for m in made.metrics))
         if made.left_out:
             words.append(f"({made.left_out})")
+    if made.reads > MANY_READS:
+        warn(run, [MANY_READ.format(reads=made.reads)])
     return made
+
+
+def _count_read(run: Session, made: Evaluation) -> int:
+    """How many candidates these test rows have had; written on the run, so that it is kept."""
+    test_set, answers = read_predictions(made.predictions).digest, file_digest(made.predictions)
+    reads = reads_with(run.project, test_set, answers)
+    kept = {names.TEST_SET: test_set, names.ANSWERS: answers, names.READS: str(reads)}
+    run.tracker.log(tags=kept)
+    return reads
 
 
 def _over_folds(point: Point) -> dict[str, float]:
@@ -485,7 +503,7 @@ def _learning(run: Session, searched: Searched, folder: Path) -> list[Path]:
 
 def _answers(run: Session, evaluation: Evaluation, folder: Path) -> list[Path]:
     """The confusion matrix or the residuals, a gallery, and the feature maps if there are any."""
-    from pipelines.evaluation import plots, read_predictions
+    from pipelines.evaluation import plots
     from pipelines.evaluation.gallery import gallery, table_gallery
 
     every = read_predictions(evaluation.predictions)

@@ -25,6 +25,12 @@ REGRESSION_METRICS = {
     "r2": "share of the target's variance that is explained",
     "median_error": "median absolute error, in the target's unit; lower is better",
 }
+CALIBRATION = "calibration"
+"""What the gate calls the expected calibration error."""
+
+PACKAGE_FIGURES = frozenset({"latency_ms", "start_seconds", "megabytes"})
+"""What the gate may require of a package: to answer one row, to start, and on disk."""
+
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "mae", "rmse", "median_error"})
 
 

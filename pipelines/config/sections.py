@@ -22,7 +22,9 @@ from pipelines.config.estimators import (
     tells_probabilities,
 )
 from pipelines.config.names import (
+    CALIBRATION,
     CLASSIFICATION_METRICS,
+    PACKAGE_FIGURES,
     REGRESSION_METRICS,
     keras_classes,
     keras_names,
@@ -554,7 +556,11 @@ class Evaluation(Section):
 
 
 class Requirement(Range):
-    """Absolute bounds on a test metric."""
+    """Absolute bounds on a test metric, on `calibration` or on a figure of the package."""
+
+    of: Literal["value", "low"] = Field(
+        "value", description="low: the cautious end of its 95 % interval keeps the bound, too"
+    )
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -563,17 +569,35 @@ class Requirement(Range):
         return self
 
 
+class RequiredSlice(Section):
+    """What rows of one kind must not fall below: the champion, and a share predicted right."""
+
+    min: Share | None = Field(None, description="of these rows predicted right")
+
+
 class Comparison(Section):
     """How a candidate must beat the champion on the same test rows, one-sided."""
 
     metric: str | None = Field(None, description="default: the first metric of evaluation")
     confidence: float = Field(0.95, gt=0.5, lt=1)
+    margin: float = Field(
+        0.01,
+        gt=0,
+        lt=1,
+        description="by less than this the same recipe on newer data may be worse: points, or a "
+        "share of the champion's value where the metric has the target's unit",
+    )
+    fresh_after: int = Field(7, ge=0, description="days from which on a champion may be refreshed")
+    newest: int = Field(2000, ge=20, description="rows to compare on where the data grow")
 
 
 class Gate(Section):
     """What decides over promotion."""
 
     require: dict[str, Requirement] = Field({})
+    slices: dict[str, RequiredSlice] = Field(
+        {}, description="by COLUMN=VALUE, or by COLUMN for each of its values"
+    )
     champion: Comparison = Comparison()
 
 
@@ -642,6 +666,9 @@ class Document(Section):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
+        bounded = [name for name, rule in self.gate.slices.items() if rule.min is not None]
+        if self.data.task == "regression" and bounded:
+            raise ValueError(f"gate.slices.{bounded[0]}.min: regression has no share of right rows")
         if self.data.task == "regression" and self.training.class_weight is not None:
             raise ValueError("training.class_weight: regression has no classes")
         if self.data.task == "classification" and self.features.scale_target:
@@ -649,7 +676,7 @@ class Document(Section):
         known = self.known_metrics
         asked = {
             "evaluation.metrics": self.evaluation.metrics or (),
-            "gate.require": tuple(self.gate.require),
+            "gate.require": tuple(n for n in self.gate.require if n not in self._other_figures),
             "gate.champion.metric": tuple(filter(None, [self.gate.champion.metric])),
         }
         for where, names in asked.items():
@@ -715,7 +742,10 @@ class Document(Section):
             raise ValueError(f"training.class_weight: {name} cannot weight its training rows")
         if not self.has_loss:
             gate = (*self.gate.require, self.gate.champion.metric)
-            for metric in {"log_loss", "brier"} & {*(self.evaluation.metrics or ()), *gate}:
+            for metric in {"log_loss", "brier", CALIBRATION} & {
+                *(self.evaluation.metrics or ()),
+                *gate,
+            }:
                 raise ValueError(f"{metric} is of probabilities, and {name} tells none")
 
     @property
@@ -738,9 +768,16 @@ class Document(Section):
         return self.search.objective or default
 
     @property
+    def _other_figures(self) -> frozenset[str]:
+        """What the gate may require besides metrics."""
+        classes = self.data.task == "classification"
+        return PACKAGE_FIGURES | {CALIBRATION} if classes else PACKAGE_FIGURES
+
+    @property
     def test_metrics(self) -> tuple[str, ...]:
         """The metrics of the evaluation; the first one is what is shown first."""
-        named = (*(self.evaluation.metrics or ()), *self.gate.require)
+        required = (name for name in self.gate.require if name not in self._other_figures)
+        named = (*(self.evaluation.metrics or ()), *required)
         if not self.evaluation.metrics:
             classes = self.data.task == "classification"
             defaults = ("accuracy", "f1_macro", "log_loss") if classes else ("rmse", "mae", "r2")

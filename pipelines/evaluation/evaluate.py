@@ -38,6 +38,7 @@ class Evaluation:
         raw: Parquet, the test rows as they came in, in the order of the predictions.
         scored: whether the test rows were read now, and not in an earlier run.
         maps: `.npz` of the first layers' feature maps; None where there are none.
+        reads: how many candidates these test rows have had, this one included; 0 if not counted.
     """
 
     metrics: tuple[Metric, ...]
@@ -49,6 +50,7 @@ class Evaluation:
     scored: bool
     seen: int = 0
     maps: Path | None = None
+    reads: int = 0
 
     @property
     def measured(self) -> int:

@@ -110,7 +110,8 @@ def measure_difference(name: str, truth: Array, outputs: Array, other: Array) ->
 
     Accuracy: Tango's score interval (Tango 1998) and twice McNemar's one-sided mid-p. All else: the
     bootstrap of `measure` with the same draws for both, and twice the smaller share of draws
-    without a gain or a loss; neither above 100,000 rows.
+    without a gain or a loss; neither above 100,000 rows. The p-value of the Brier score is the
+    z-test's.
 
     Args:
         name: as in `score`.
@@ -122,12 +123,15 @@ def measure_difference(name: str, truth: Array, outputs: Array, other: Array) ->
     value, n = mine(slice(None)) - theirs(slice(None)), len(truth)
     if name == "accuracy":
         gained, lost = _only_right(truth, outputs, other)
-        p = min(mcnemar_mid_p(gained, lost), mcnemar_mid_p(lost, gained))
+        p = float(min(mcnemar_mid_p(gained, lost), mcnemar_mid_p(lost, gained)))
         return Difference(name, value, *tango(gained, lost, n), min(2 * p, 1.0))
     if n > LARGE or n < 2:
         return Difference(name, value, None, None, None)
     low, high, gains = _bootstrapped(lambda rows: mine(rows) - theirs(rows), n)
     p = min((without + 1) / (DRAWS + 1) for without in ((~(gains > 0)).sum(), (~(gains < 0)).sum()))
+    if name == "brier":
+        apart = _briers(truth, outputs) - _briers(truth, other)
+        p = min(mean_p(apart), mean_p(-apart))
     return Difference(name, value, low, high, min(2 * float(p), 1.0))
 
 
@@ -175,18 +179,26 @@ def tango(gained: int, lost: int, n: int) -> tuple[float, float]:
     from scipy.stats import norm
 
     limit = float(norm.ppf((1 + LEVEL) / 2))
+    found, edge = (gained - lost) / n, 1 - 1e-12
 
     def beyond(at: float) -> float:
-        """How many deviations the data are above a difference, with the likeliest shares for it."""
-        b = (2 * n - gained + lost) * at - gained - lost
-        q = (math.sqrt(max(b * b + 8 * n * lost * at * (1 - at), 0.0)) - b) / (4 * n)
-        variance = n * (2 * q + at * (1 - at))
-        return (gained - lost - n * at) / math.sqrt(variance) if variance > 0 else 0.0
+        return float(tango_z(gained, lost, n, at))
 
-    found, edge = (gained - lost) / n, 1 - 1e-12
     low = brentq(lambda at: beyond(at) - limit, -edge, found) if found > -edge else -1.0
     high = brentq(lambda at: beyond(at) + limit, found, edge) if found < edge else 1.0
     return float(low), float(high)
+
+
+def tango_z(gained: Any, lost: Any, n: Any, at: float) -> Any:
+    """How many deviations paired shares differ by more than `at`, with the likeliest shares for it.
+
+    Numbers, or arrays of them; the arguments are those of `tango`.
+    """
+    b = (2 * n - gained + lost) * at - gained - lost
+    q = (np.sqrt(np.maximum(b * b + 8 * n * lost * at * (1 - at), 0.0)) - b) / (4 * n)
+    variance = n * (2 * q + at * (1 - at))
+    beyond = gained - lost - n * at
+    return np.where(variance > 0, beyond / np.sqrt(np.where(variance > 0, variance, 1.0)), 0.0)
 
 
 def holm(p: Sequence[float | None]) -> tuple[float | None, ...]:
@@ -200,36 +212,32 @@ def holm(p: Sequence[float | None]) -> tuple[float | None, ...]:
     return tuple(adjusted)
 
 
-def mcnemar_mid_p(gained: int, lost: int) -> float:
+def mcnemar_mid_p(gained: Any, lost: Any) -> Any:
     """One-sided McNemar mid-p value that the candidate is better (Fagerland, Lydersen, Laake 2013).
 
     Args:
-        gained: rows that only the candidate gets right.
+        gained: rows that only the candidate gets right; numbers or arrays of them.
         lost: rows that only the champion gets right.
     """
     from scipy.stats import binom
 
-    n = gained + lost
-    if n == 0:
-        return 1.0
-    return float(binom.sf(gained - 1, n, 0.5) - 0.5 * binom.pmf(gained, n, 0.5))
+    n = np.add(gained, lost)
+    p = binom.sf(np.subtract(gained, 1), n, 0.5) - 0.5 * binom.pmf(gained, n, 0.5)
+    return np.where(n > 0, p, 1.0)[()]
 
 
-def paired_p(name: str, truth: Array, candidate: Array, champion: Array) -> float:
-    """One-sided p-value that the candidate is better on the same rows.
+def mean_p(gains: Array) -> float:
+    """One-sided p-value of the z-test that the mean of rows' gains, (n_rows,), is above 0."""
+    from scipy.stats import norm
 
-    McNemar's mid-p for accuracy; else the share of paired bootstrap draws without a gain.
-    """
-    if name == "accuracy":
-        return mcnemar_mid_p(*_only_right(truth, candidate, champion))
-    sign = -1.0 if lower_is_better(name) else 1.0
-    mine, theirs = (statistic(name, truth, outputs) for outputs in (candidate, champion))
-    rng = np.random.default_rng(0)
-    n, without = len(truth), 0
-    for _ in range(DRAWS):
-        rows = rng.integers(0, n, n)
-        without += not sign * (mine(rows) - theirs(rows)) > 0  # a gain that is no number is none
-    return (without + 1) / (DRAWS + 1)
+    if len(gains) < 2 or not (spread := float(gains.std(ddof=1))):
+        return 0.0 if len(gains) > 1 and gains.mean() > 0 else 1.0
+    return float(norm.sf(gains.mean() / spread * math.sqrt(len(gains))))
+
+
+def row_losses(name: str, truth: Array, outputs: Array) -> Array | None:
+    """(n_rows,) what each row adds to a mean; None of a metric that is no mean of rows."""
+    return _LOSSES[name](truth, outputs) if name in _LOSSES and name != "rmse" else None
 
 
 def _only_right(truth: Array, outputs: Array, other: Array) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,15 @@ class Predictions:
     outputs: Any
     classes: tuple[str, ...] | None
     twin: Any = None
+
+    @property
+    def digest(self) -> str:
+        """Of the rows and their truth, in any order: 32 hexadecimal digits, one for a test set."""
+        order = np.lexsort((self.truth, self.identity))
+        made = hashlib.sha256(repr(self.classes).encode())
+        made.update(np.ascontiguousarray(self.identity[order]).tobytes())
+        made.update(np.ascontiguousarray(self.truth[order], dtype="float64").tobytes())
+        return made.hexdigest()[:32]
 
     def rows(self, keep: Any) -> Predictions:
         """Some rows, by a mask or by places."""

@@ -2,6 +2,14 @@
 
 from pipelines.preparation.rows import Rows
 from pipelines.preparation.scale import Scaled, scale
+from pipelines.preparation.seen import (
+    Seen,
+    dates_of,
+    group_of,
+    read_seen,
+    seen_rows,
+    write_seen,
+)
 from pipelines.preparation.split import (
     ROLES,
     TRAINING,
@@ -10,6 +18,7 @@ from pipelines.preparation.split import (
     assign,
     cut,
     read_cuts,
+    rows_of,
     split,
 )
 from pipelines.preparation.statistics import fit, fit_statistics
@@ -34,22 +43,29 @@ __all__ = [
     "Roles",
     "Rows",
     "Scaled",
+    "Seen",
     "answers",
     "as_text",
     "assign",
     "class_name",
     "cut",
+    "dates_of",
     "encode_target",
     "feature_names",
     "fit",
     "fit_statistics",
+    "group_of",
     "in_own_units",
     "input_names",
     "optional_names",
     "probabilities",
     "read_cuts",
+    "read_seen",
+    "rows_of",
     "scale",
     "scaled",
+    "seen_rows",
     "split",
     "transform",
+    "write_seen",
 ]

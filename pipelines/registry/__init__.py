@@ -6,7 +6,8 @@ from pipelines.registry.candidate import (
     package_candidate,
     register_candidate,
 )
-from pipelines.registry.gate import Contest, Decision, contest, decide
+from pipelines.registry.contest import Contest, contest
+from pipelines.registry.gate import MANY_READS, Candidate, Decision, decide
 from pipelines.registry.models import (
     Version,
     champion,
@@ -21,6 +22,8 @@ from pipelines.registry.package import Package, plain_types
 from pipelines.registry.rehearsal import Rehearsal
 
 __all__ = [
+    "MANY_READS",
+    "Candidate",
     "Contest",
     "Decision",
     "Package",

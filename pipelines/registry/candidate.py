@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from pipelines.config import EnvironmentFault, Experiment, Project
-from pipelines.evaluation import Evaluation, Predictions, from_answers, read_predictions
+from pipelines.config import Experiment, Project, file_digest, write_json
+from pipelines.config.names import CALIBRATION
+from pipelines.evaluation import Evaluation, Metric, Predictions
+from pipelines.preparation import write_seen
 from pipelines.registry import models as registry
-from pipelines.registry.gate import Contest, Decision, contest, decide
+from pipelines.registry.against import (
+    FAULTS,
+    SEEN,
+    Ground,
+    earlier_on,
+    fault_words,
+    ground_of,
+    places_of,
+    recipe_digest,
+    refresh_of,
+)
+from pipelines.registry.contest import contest, counting, slice_masks, sliced
+from pipelines.registry.gate import Candidate, Decision, decide
 from pipelines.registry.models import Version
-from pipelines.registry.package import Package, make_package, package_digest, plain_types
+from pipelines.registry.package import Package, make_package, package_digest
 from pipelines.registry.rehearsal import Rehearsal
-from pipelines.tracking.runs import fetch_artifact
+from pipelines.tracking.runs import keep_artifact
 from pipelines.training import Trial
 
-PREDICTIONS = "predictions.parquet"
+DECISION = "decision.json"
+"""Of a run: the gate's decision with all that it rests on."""
 
 
 @dataclass(frozen=True)
@@ -56,70 +68,96 @@ def judge(
     rehearsal: Rehearsal,
     cut: str = "",
 ) -> Decision:
-    """Asks the gate.
+    """Asks the gate, and leaves in `SEEN` which rows the candidate has seen.
 
     Args:
         cut: key of this run, if no run with it came to its end. A version that such a run
             registered before it was killed keeps the decision that it was registered with.
     """
-    rules = experiment.document.gate
-    metrics = {metric.name: metric.value for metric in evaluation.metrics}
-    against: Contest | str | None
-    champion = registry.champion(project, experiment.name)
+    rules, name = experiment.document.gate, experiment.name
+    ground = ground_of(project, experiment, evaluation)
+    write_seen(project.build(name) / SEEN, ground.seen)
+    facts = Candidate(_figures(evaluation, candidate), reads=evaluation.reads)
+    champion = registry.champion(project, name)
     if champion is None:
-        against = None
-    elif isinstance(candidate, Version) and candidate.number == champion.number:
+        facts = _with_slices(facts, ground, None, counting(ground.mine, ground.own))
+        lost = registry.lost_champion(project, name)
+        gone = f"the champion, version {lost}, is gone: gristmill promote {name} names another"
+        return decide(facts, gone if lost else None, rules)
+    if isinstance(candidate, Version) and candidate.number == champion.number:
         if cut and candidate.tags.get(registry.RUN) == cut:
             outcome: Any = candidate.tags[registry.DECISION]
-            return Decision(outcome, tuple(candidate.tags[registry.REASONS].split("; ")))
-        decision = decide(metrics, rules, None)
+            by: Any = candidate.tags.get(registry.BY, "")
+            return Decision(outcome, tuple(candidate.tags[registry.REASONS].split("; ")), by)
+        decision = decide(facts, None, rules)
         if decision.outcome == "reject":
             return decision
-        return Decision("hold", (*decision.reasons[:-1], "this version is the champion already"))
-    else:
-        metric = rules.champion.metric or experiment.document.test_metrics[0]
-        mine = read_predictions(evaluation.predictions)
-        try:
-            theirs = champion_predictions(project, experiment.name, champion, mine, rehearsal)
-            against = contest(champion.number, metric, mine, theirs)
-        except (EnvironmentFault, ValueError) as error:
-            what = error.what if isinstance(error, EnvironmentFault) else str(error)
-            found = getattr(error, "found", "")
-            against = f"the champion, version {champion.number}, cannot be compared: {what} {found}"
-    return decide(metrics, rules, against)
+        reasons = (*decision.reasons[:-1], "this version is the champion already")
+        return Decision("hold", reasons, "", decision.evidence)
+    try:
+        earlier = earlier_on(project, champion, ground, rehearsal)
+        refresh = refresh_of(project, champion, earlier, ground, rehearsal)
+    except FAULTS as error:
+        why = f"the champion, version {champion.number}, cannot be compared: {fault_words(error)}"
+        return decide(facts, why, rules)
+    made = contest(
+        champion.number,
+        ground.metric,
+        ground.mine,
+        earlier.predictions,
+        seen=earlier.seen,
+        newer=earlier.newer,
+        dates=ground.dates,
+        group=ground.group,
+        newest=rules.champion.newest,
+        assumed=earlier.assumed,
+        refresh=refresh,
+    )
+    places = places_of(ground, earlier)
+    return decide(_with_slices(facts, ground, earlier.predictions, places), made, rules)
 
 
-def champion_predictions(
-    project: Project, name: str, champion: Version, wanted: Predictions, rehearsal: Rehearsal
-) -> Predictions:
-    """The champion's answers for the candidate's test rows, in their order.
+def _figures(evaluation: Evaluation, candidate: Package | Version) -> dict[str, Metric]:
+    """All that may be required: metrics, the calibration error, and the package's figures."""
+    figures = {metric.name: metric for metric in evaluation.metrics}
+    calibration = getattr(evaluation, "calibration", None)
+    if calibration is not None:
+        figures[CALIBRATION] = Metric(CALIBRATION, calibration.ece, None, None)
+    elif "ece" in figures:
+        figures[CALIBRATION] = figures["ece"]
+    for name, value in _measured(candidate).items():
+        figures[name] = Metric(name, value, None, None)
+    return figures
 
-    Stored answers are read; only rows that the champion has not answered yet are given to its
-    registered package.
 
-    Raises:
-        EnvironmentFault: its answers or its package are not there or do not work.
-        ValueError: it knows other classes.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        stored = read_predictions(
-            fetch_artifact(project, champion.run_id, PREDICTIONS, Path(folder))
-        )
-    if stored.classes != wanted.classes:
-        raise ValueError(f"it knows other classes: {', '.join(stored.classes or ('none',))}")
-    known = pd.Series(np.arange(len(stored.identity)), index=stored.identity)
-    known = known[~known.index.duplicated()]
-    places = known.reindex(wanted.identity).to_numpy(dtype="float64", na_value=np.nan)
-    new = np.isnan(places)
-    outputs = np.empty(wanted.outputs.shape, dtype="float64")
-    outputs[~new] = stored.outputs[places[~new].astype(int)]
-    if new.any():
-        rows = pd.read_parquet(
-            project.build(name) / "test" / "rows.parquet", dtype_backend="numpy_nullable"
-        )
-        answers = rehearsal.answer(champion.address, plain_types(rows[new].reset_index(drop=True)))
-        outputs[new] = from_answers(answers, wanted.rows(new)).outputs
-    return Predictions(wanted.identity, wanted.truth, outputs, wanted.classes, wanted.twin)
+def _measured(candidate: Package | Version) -> dict[str, float]:
+    """What was measured of a package when it was tried, whether it is a version by now or not."""
+    if isinstance(candidate, Version):
+        return {
+            key.removeprefix(registry.MEASURED): float(value)
+            for key, value in candidate.tags.items()
+            if key.startswith(registry.MEASURED)
+        }
+    return dict(getattr(candidate, "measured", {}))
+
+
+def _with_slices(
+    facts: Candidate, ground: Ground, champion: Predictions | None, places: Any
+) -> Candidate:
+    """The candidate with its required slices; or with why they cannot be told."""
+    wanted = {n: rule.min for n, rule in ground.experiment.document.gate.slices.items()}
+    if not wanted:
+        return facts
+    columns = {}
+    for name in {name.partition("=")[0] for name in wanted} & {*ground.rows.names}:
+        codes, texts = ground.rows.labels(name)
+        columns[name] = np.asarray(texts, dtype=object)[codes]
+    try:
+        masks = slice_masks(wanted, columns)
+    except ValueError as error:
+        return replace(facts, why_not=str(error))
+    found = sliced(ground.metric, masks, ground.mine, champion, places, ground.group)
+    return replace(facts, slices=found)
 
 
 def register_candidate(
@@ -148,13 +186,29 @@ def register_candidate(
         "gristmill.data": data_digest,
         **{registry.METRIC + m.name: repr(m.value) for m in evaluation.metrics},
     }
+    build = project.build(experiment.name)
+    if decision.evidence:
+        write_json(build / DECISION, decision.record)
+        keep_artifact(project, run_id, build / DECISION)
+        tags[registry.DECIDED] = run_id
+    now = registry.champion(project, experiment.name)
+    if decision.by == registry.NON_INFERIORITY and now is not None:
+        tags[registry.ANCHOR] = registry.anchor(project, now).number
     if isinstance(candidate, Package):
-        tags[registry.PACKAGE] = candidate.digest
+        keep_artifact(project, run_id, build / SEEN, "lineage")
+        tags |= {
+            registry.PACKAGE: candidate.digest,
+            registry.TARGET: experiment.data.target,
+            registry.RECIPE: recipe_digest(experiment),
+            registry.SEEN: file_digest(build / SEEN),
+            **{registry.MEASURED + n: repr(v) for n, v in _measured(candidate).items()},
+        }
         version = registry.register(project, experiment.name, candidate.address, run_id, tags)
     else:
         version = candidate
         registry.tag_version(project, version, tags)
     if decision.outcome == "promote":
-        registry.promote(project, experiment.name, version.number, decision.reasons[-1])
+        why = decision.reasons[-1]
+        registry.promote(project, experiment.name, version.number, why, decision.by)
     now = registry.champion(project, experiment.name)
     return Registered(experiment.name, version.number, decision, now.number if now else None)

@@ -2,111 +2,257 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from pipelines.config import Gate, Requirement
-from pipelines.evaluation import Predictions, lower_is_better, paired_p, score
+from pipelines.evaluation import Metric, lower_is_better, power_of, rows_enough
+from pipelines.evaluation.metrics import holm
+from pipelines.registry.contest import Contest, NotWorse, SliceFound, margin_of
 
 Outcome = Literal["promote", "hold", "reject"]
+By = Literal["first", "superiority", "non-inferiority", "person", ""]
+
+MANY_READS = 20
+"""Candidates that a test set may judge before one that is better by luck is to be expected."""
+
+STRICTER = 10
+"""By what alpha is divided from then on (Blum & Hardt 2015)."""
+
+TYPICAL = math.sqrt(0.1)
+"""Deviation of a row's gain where no row tells it: one row in ten on which two models differ."""
 
 
 @dataclass(frozen=True)
-class Contest:
-    """Candidate against champion on the same test rows.
+class Candidate:
+    """What the gate is told of a candidate.
 
     Attributes:
-        champion: its version.
-        metric: by which they were compared.
-        values: of the candidate and of the champion.
-        p: one-sided p-value that the candidate is better.
-        rows: how many rows both answered.
+        metrics: on the test rows, by name; with `calibration` and what was measured of the package
+            among them.
+        slices: the required ones.
+        reads: how many candidates these test rows have had, this one included.
+        why_not: a text where something of it could not be looked up, which rejects.
     """
 
-    champion: str
-    metric: str
-    values: tuple[float, float]
-    p: float
-    rows: int
+    metrics: Mapping[str, Metric]
+    slices: tuple[SliceFound, ...] = ()
+    reads: int = 0
+    why_not: str = ""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What happens to a candidate, and every reason."""
+    """What happens to a candidate, and every reason.
+
+    Attributes:
+        by: why it was promoted; empty where it was not.
+        evidence: each check with what it found, as JSON.
+    """
 
     outcome: Outcome
     reasons: tuple[str, ...]
+    by: By = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
         return f"{self.outcome}: " + "; ".join(self.reasons)
 
-
-def contest(version: str, metric: str, candidate: Predictions, champion: Predictions) -> Contest:
-    """Compares two models' answers for the very same rows, in the same order.
-
-    Rows that the candidate has seen in training are left out.
-    """
-    if candidate.twin is not None:
-        champion = champion.rows(~candidate.twin)
-        candidate = candidate.unseen()
-    return Contest(
-        champion=version,
-        metric=metric,
-        values=(
-            score(metric, candidate.truth, candidate.outputs),
-            score(metric, champion.truth, champion.outputs),
-        ),
-        p=paired_p(metric, candidate.truth, candidate.outputs, champion.outputs),
-        rows=len(candidate.truth),
-    )
+    @property
+    def record(self) -> dict[str, Any]:
+        """All of it, as JSON."""
+        return {
+            "outcome": self.outcome,
+            "by": self.by,
+            "reasons": list(self.reasons),
+            **self.evidence,
+        }
 
 
-def decide(metrics: Mapping[str, float], rules: Gate, against: Contest | str | None) -> Decision:
+def alpha_for(rules: Gate, reads: int) -> float:
+    """The size of the tests: smaller for test rows that have judged many candidates before."""
+    alpha = 1 - rules.champion.confidence
+    return alpha / STRICTER if reads > MANY_READS else alpha
+
+
+def decide(candidate: Candidate, against: Contest | str | None, rules: Gate) -> Decision:
     """Promote, hold or reject.
 
     Args:
-        metrics: the candidate's, on the test rows.
-        rules: of the experiment file.
+        candidate: what is known of it.
         against: the contest with the champion; None when there is no champion yet; a text when
             the champion could not be looked up, loaded or scored, which rejects.
+        rules: of the experiment file.
     """
-    broken = [
-        reason
-        for name, requirement in rules.require.items()
-        for reason in [_broken(name, metrics[name], requirement)]
-        if reason
+    alpha = alpha_for(rules, candidate.reads)
+    evidence: dict[str, Any] = {
+        "alpha": alpha,
+        "reads": candidate.reads,
+        "requirements": [_required(candidate, *rule) for rule in rules.require.items()],
+        "slices": _slices(candidate.slices, alpha),
+    }
+    if isinstance(against, Contest):
+        evidence["contest"] = _contest(against, alpha, rules)
+
+    def decided(outcome: Outcome, *reasons: str, by: By = "") -> Decision:
+        return Decision(outcome, reasons, by, _plain(evidence))
+
+    faults = [
+        *(check["words"] for check in evidence["requirements"] if not check["holds"]),
+        *(check["words"] for check in evidence["slices"] if not check["holds"]),
+        *filter(None, [candidate.why_not]),
     ]
-    if broken:
-        return Decision("reject", tuple(broken))
-    kept = tuple(_kept(name, metrics[name], bound) for name, bound in rules.require.items())
-    if against is None:
-        return Decision("promote", (*kept, "there is no champion yet"))
     if isinstance(against, str):
-        return Decision("reject", (against,))
-    alpha = 1 - rules.champion.confidence
-    mine, other = against.values
-    better = "lower" if lower_is_better(against.metric) else "higher"
-    words = (
-        f"{against.metric} {mine:.4g} against {other:.4g} of version {against.champion} "
-        f"on {against.rows:,} rows ({better} is better), p = {against.p:.3g}"
-    )
+        return decided("reject", *faults, against)
+    said: list[str] = []
+    if against is not None:
+        said = [*_read_words(candidate.reads, alpha), *against.assumed, *_scores(against)]
+        if against.rows and against.worse <= alpha:
+            which = f"the champion, version {against.champion}"
+            faults += [*said, f"worse than {which}: p = {against.worse:.3g}"]
+    if faults:
+        return decided("reject", *faults)
+    kept = [check["words"] for check in evidence["requirements"]]
+    if against is None:
+        return decided("promote", *kept, "there is no champion yet", by="first")
+    version = f"the champion, version {against.champion}"
+    if not against.rows:
+        return decided("hold", *kept, *said, *_no_rows(against, alpha, rules))
     if against.p <= alpha:
-        return Decision("promote", (*kept, f"better than the champion: {words}"))
-    return Decision("hold", (*kept, f"not shown to be better than the champion: {words}"))
+        better = f"better than {version}: p = {against.p:.3g}"
+        return decided("promote", *kept, *said, better, by="superiority")
+    refreshed = _refreshed(against, alpha, rules)
+    if refreshed is not None and refreshed.outcome != "hold":
+        kept = kept if refreshed.outcome == "promote" else []
+        return decided(refreshed.outcome, *kept, *said, *refreshed.reasons, by=refreshed.by)
+    more = [] if refreshed is None else [*refreshed.reasons]
+    held = f"not shown to be better than {version}: p = {against.p:.3g}"
+    return decided("hold", *kept, *said, *more, held, *_enough_words(evidence["contest"]))
 
 
-def _broken(name: str, value: float, bound: Requirement) -> str:
-    if bound.min is not None and not value >= bound.min:
-        return f"{name} {value:.4g} is below the required {bound.min:g}"
-    if bound.max is not None and not value <= bound.max:
-        return f"{name} {value:.4g} is above the required {bound.max:g}"
-    return ""
+def _refreshed(against: Contest, alpha: float, rules: Gate) -> Decision | None:
+    """What follows from the champion's own recipe on newer data; None where nothing does."""
+    refresh, wanted = against.refresh, rules.champion
+    if refresh is None or refresh.days < wanted.fresh_after:
+        return None
+    if isinstance(refresh.against, str):
+        return Decision("reject", (refresh.against,))
+    words = tuple(_not_worse_words(each) for each in refresh.against)
+    if not refresh.against or not all(each.p <= alpha for each in refresh.against):
+        return Decision("hold", words)
+    same = f"the champion's recipe on newer data, after {refresh.days:.0f} days"
+    return Decision("promote", (*words, same), "non-inferiority")
 
 
-def _kept(name: str, value: float, bound: Requirement) -> str:
-    ends = [
-        f"≥ {bound.min:g}" if bound.min is not None else "",
-        f"≤ {bound.max:g}" if bound.max is not None else "",
-    ]
-    return f"{name} {value:.4g} is " + " and ".join(filter(None, ends))
+def _not_worse_words(each: NotWorse) -> str:
+    return (
+        f"worse than version {each.version} by less than {each.margin:.3g}: "
+        f"p = {each.p:.3g} on {each.rows:,} rows"
+    )
+
+
+def _scores(against: Contest) -> Iterator[str]:
+    if not against.rows:
+        return
+    mine, theirs = against.values
+    better = ", lower is better" * lower_is_better(against.metric)
+    yield (
+        f"{against.metric} {mine:.4g} against {theirs:.4g} of version {against.champion} "
+        f"on {against.rows:,} rows{better}"
+    )
+
+
+def _read_words(reads: int, alpha: float) -> Iterator[str]:
+    if reads > MANY_READS:
+        yield f"these test rows have judged {reads} candidates: p must be below {alpha:.3g}"
+
+
+def _no_rows(against: Contest, alpha: float, rules: Gate) -> Iterator[str]:
+    gain = rules.champion.margin
+    enough = rows_enough(TYPICAL, gain, alpha)
+    yield f"no test row that neither it nor the champion, version {against.champion}, has seen"
+    yield f"{enough:,} such rows are enough for a gain of {gain:.3g}, as a rule"
+
+
+def _enough_words(found: Mapping[str, Any]) -> Iterator[str]:
+    if found["enough"] is not None:
+        yield (
+            f"too few rows: {found['enough']:,} would show a gain of {found['shown_gain']:.2g} "
+            "4 times in 5"
+        )
+
+
+def _contest(against: Contest, alpha: float, rules: Gate) -> dict[str, Any]:
+    """The contest, with the rows that a gain needs: the one that was found, or the margin.
+
+    `enough` is None where the rows are enough for it and it was not shown all the same, or where
+    nothing can be said.
+    """
+    margin = margin_of(against.metric, rules.champion.margin, against.values[1])
+    found = {**asdict(against), "gain": against.gain, "margin": margin}
+    deviation = against.deviation
+    found |= {"shown_gain": None, "power": None, "enough": None}
+    if not against.rows or not math.isfinite(deviation + against.gain) or deviation <= 0:
+        return found
+    wanted = max(against.gain, margin)
+    if wanted > 0:
+        enough = rows_enough(deviation, wanted, alpha)
+        found["shown_gain"] = wanted
+        found["power"] = power_of(deviation, wanted, against.rows, alpha)
+        found["enough"] = enough if enough > against.rows else None
+    return found
+
+
+def _slices(found: tuple[SliceFound, ...], alpha: float) -> list[dict[str, Any]]:
+    """Each required slice; it is broken only where it is significantly below (Holm 1979)."""
+    adjusted = holm([each.p for each in found])
+    made = []
+    for each, p in zip(found, adjusted, strict=True):
+        of = "the required" if each.kind == "required" else "the champion's"
+        words = (
+            f"{each.metric} {each.value:.4g} where {each.name} is below {of} {each.bound:.4g}: "
+            f"p = {p:.3g} on {each.rows:,} rows"
+        )
+        holds = p is None or not p <= alpha
+        made.append({**asdict(each), "adjusted_p": p, "holds": holds, "words": words})
+    return made
+
+
+def _required(candidate: Candidate, name: str, bound: Requirement) -> dict[str, Any]:
+    """One absolute requirement."""
+    metric = candidate.metrics.get(name)
+    found: dict[str, Any] = {"name": name, **bound.model_dump(), "holds": False}
+    if metric is None:
+        return {**found, "value": None, "words": f"{name} is required and was not measured"}
+    found |= {"value": metric.value, "low": metric.low, "high": metric.high}
+    ends = {"value": (metric.value, metric.value), "low": (metric.low, metric.high)}[bound.of]
+    what = (name, name) if bound.of == "value" else (f"{name}'s low end", f"{name}'s high end")
+    kept = []
+    for value, limit, which, sign in (
+        (ends[0], bound.min, what[0], "≥"),
+        (ends[1], bound.max, what[1], "≤"),
+    ):
+        if limit is None:
+            continue
+        if value is None:
+            return {**found, "words": f"{which} is required and not known: it has no interval"}
+        if not (value >= limit if sign == "≥" else value <= limit):
+            side = "below" if sign == "≥" else "above"
+            return {**found, "words": f"{which} {value:.4g} is {side} the required {limit:g}"}
+        kept.append((f"{which} {value:.4g}", f"{sign} {limit:g}"))
+    first = kept[0][0]
+    words = f"{first} is " + " and ".join(
+        end if start == first else f"{start} is {end}" for start, end in kept
+    )
+    return {**found, "holds": True, "words": words}
+
+
+def _plain(value: Any) -> Any:
+    """The same for JSON, which knows no NaN."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

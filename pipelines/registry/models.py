@@ -24,6 +24,20 @@ REASONS = "gristmill.reasons"
 RUN = "gristmill.run"
 """Key of the run that decided: all that the decision depends on."""
 HISTORY = "gristmill.history"
+BY = "gristmill.by"
+"""Of a version that was promoted: `first`, `superiority`, `non-inferiority` or `person`."""
+ANCHOR = "gristmill.anchor"
+"""Of a version that was promoted by non-inferiority: the anchor that it was held against."""
+DECIDED = "gristmill.decided"
+"""The run that decided, which keeps `decision.json`."""
+SEEN = "gristmill.seen"
+"""Digest of its run's list of rows that the model has seen."""
+TARGET = "gristmill.target"
+RECIPE = "gristmill.recipe"
+"""Digest of what makes the model besides the data."""
+MEASURED = "gristmill.measured."
+PERSON = "person"
+NON_INFERIORITY = "non-inferiority"
 METRIC = "gristmill.metric."
 
 LONGEST_WHY = 500
@@ -107,6 +121,38 @@ def champion(project: Project, model: str) -> Version | None:
     return next((v for v in versions(project, model) if CHAMPION in v.aliases), None)
 
 
+def lost_champion(project: Project, model: str) -> str:
+    """The version that the alias or the history names; empty where none was promoted yet.
+
+    For models of which `champion` finds none: whatever the name, it is not there any more.
+    """
+    with _registry(project, "look for the champion") as registry:
+        found = _model(registry, model)
+        named = found.aliases.get(CHAMPION) if found else None
+    moves = [] if named else history(project, model)
+    return str(named or (moves[-1]["version"] if moves else ""))
+
+
+def anchor(project: Project, champion: Version) -> Version:
+    """The last version that was promoted by superiority, by a person or as the first one.
+
+    Raises:
+        EnvironmentFault: it is not there any more.
+    """
+    if champion.tags.get(BY) != NON_INFERIORITY:
+        return champion
+    number = champion.tags.get(ANCHOR, "")
+    found = next((v for v in versions(project, champion.model) if v.number == number), None)
+    if found is None:
+        raise EnvironmentFault(
+            f"the anchor of version {champion.number} is no longer there",
+            expected=f"version {number or '?'}, the last that was promoted for being better",
+            found="no such version",
+            next=f"gristmill promote {champion.model} --version {champion.number}",
+        )
+    return found
+
+
 def register(
     project: Project, model: str, address: str, run_id: str, tags: Mapping[str, str]
 ) -> Version:
@@ -145,9 +191,12 @@ def tag_version(project: Project, version: Version, tags: Mapping[str, str]) -> 
 
 
 def promote(
-    project: Project, model: str, number: str | None, why: str
+    project: Project, model: str, number: str | None, why: str, by: str = PERSON
 ) -> tuple[Version, Version | None]:
     """Moves `champion` to a version (by default the newest) and remembers that it did.
+
+    Args:
+        by: what promotes, see `BY`.
 
     Returns:
         The version that is champion now, and the one that was.
@@ -160,9 +209,11 @@ def promote(
     if number is not None:
         target = require_version(known, number)
     before = next((version for version in known if CHAMPION in version.aliases), None)
+    if by:
+        tag_version(project, target, {BY: by})
     if before is not None and before.number == target.number:
         return target, before
-    _move(project, model, target.number, why)
+    _move(project, model, target.number, why, by)
     return target, before
 
 
@@ -187,12 +238,13 @@ def rollback(project: Project, model: str) -> tuple[Version, Version]:
             next=f"gristmill models {model}",
         )
     target = next(version for version in known if version.number == earlier[-1])
-    _move(project, model, target.number, f"rollback from version {now.number}", back=True)
+    tag_version(project, target, {BY: PERSON})
+    _move(project, model, target.number, f"rollback from version {now.number}", PERSON, back=True)
     return target, now
 
 
 def history(project: Project, model: str) -> list[dict[str, Any]]:
-    """Every move of `champion`: version, when (seconds since 1970), who, why."""
+    """Every move of `champion`: version, when (seconds since 1970), who, why, and by what."""
     with _registry(project, "read the history") as registry:
         found = _model(registry, model)
         return list(json.loads(found.tags.get(HISTORY, "[]"))) if found else []
@@ -209,10 +261,12 @@ def _stack(moves: list[dict[str, Any]], known: set[str]) -> list[str]:
     return [number for number in stack if number in known]
 
 
-def _move(project: Project, model: str, number: str, why: str, *, back: bool = False) -> None:
+def _move(
+    project: Project, model: str, number: str, why: str, by: str, *, back: bool = False
+) -> None:
     moves = history(project, model)
-    why = why[:LONGEST_WHY]
-    moves.append({"version": number, "when": time.time(), "who": _who(), "why": why, "back": back})
+    move = {"version": number, "when": time.time(), "who": _who(), "why": why[:LONGEST_WHY]}
+    moves.append({**move, "by": by, "back": back})
     with _registry(project, f"move the alias of {model}") as registry:
         registry.set_registered_model_alias(model, CHAMPION, number)
         registry.set_registered_model_tag(model, HISTORY, _fitting(moves))

@@ -15,17 +15,20 @@ from urllib.parse import unquote, urlsplit
 from pipelines.config import Project
 from pipelines.tracking.store import is_local, reading
 from pipelines.tracking.tags import (
+    ANSWERS,
     DATA,
     DECISION,
     EXPERIMENT,
     MODEL,
     PARENT,
+    READS,
     REASONS,
     RECIPE,
     ROLES,
     RUN_KEY,
     SEARCH,
     TEST,
+    TEST_SET,
     TRIAL_KEY,
     TRIAL_PARTS,
     TRIAL_RESULT,
@@ -273,6 +276,31 @@ def evaluated_runs(project: Project) -> list[EvaluatedRun]:
         for run_id, experiment, keys, version in found
         if any(key.startswith(TEST) for key in keys)
     ]
+
+
+def reads_with(project: Project, test_set: str, answers: str) -> int:
+    """How many candidates a test set has had, one with these answers included.
+
+    Args:
+        test_set: digest of its rows.
+        answers: digest of what the candidate answered; those that were given before count once.
+    """
+    found: list[tuple[str, str]]
+    if is_local(project):
+        query = (
+            "SELECT a.value, n.value FROM tags t JOIN tags a ON a.run_uuid = t.run_uuid "
+            "AND a.key = ? JOIN tags n ON n.run_uuid = t.run_uuid AND n.key = ? "
+            "WHERE t.key = ? AND t.value = ?"
+        )
+        listed = _asked(project, query, ANSWERS, READS, TEST_SET, test_set)
+        found = [(given, count) for given, count in listed]
+    else:
+        from pipelines.tracking.stored import stored_runs
+
+        runs = (run.tags for run in stored_runs(project, "run", deleted=True))
+        found = [(t[ANSWERS], t[READS]) for t in runs if t.get(TEST_SET) == test_set and READS in t]
+    most = max((int(count) for _, count in found), default=0)
+    return most + (answers not in {given for given, _ in found})
 
 
 def local_artifact(project: Project, run_id: str, name: str) -> Path | None:

@@ -531,6 +531,13 @@ def fetch_artifact(project: Project, run_id: str, name: str, folder: Path) -> Pa
         ) from error
 
 
+def keep_artifact(project: Project, run_id: str, file: Path, folder: str | None = None) -> None:
+    """Keeps a file as an artifact of a run; one of the same name is replaced."""
+    connection = client(project)
+    with whole(), store_errors(f"keep {file.name}"):
+        connection.log_artifact(run_id, str(file), folder)
+
+
 def has_artifact(project: Project, run_id: str, name: str) -> bool:
     """Whether a run kept an artifact; only a store that answers can say that it did not."""
     connection = client(project)

@@ -35,6 +35,13 @@ WINNER = "gristmill.winner"
 DATA = "gristmill.data"
 """Of a registered version: DVC's hash of the data set that it was trained on."""
 
+TEST_SET = "gristmill.test"
+"""Of a run: a digest of the test rows that its winner has answered."""
+ANSWERS = "gristmill.answers"
+"""Of a run: a digest of what it answered; an equal one is no further read of the test rows."""
+READS = "gristmill.reads"
+"""Of a run: how many candidates these test rows had had by then."""
+
 TEST = "test_"
 """How the metrics on the test rows begin."""
 

@@ -1,7 +1,9 @@
-"""The gate: a pure function of a candidate, a champion and the rules."""
+"""The gate's decisions are a function of what it is told alone."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,22 +12,42 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.config import Gate
-from pipelines.evaluation import Predictions
-from pipelines.registry import Contest, contest, decide
+from pipelines.evaluation import Metric
+from pipelines.registry import Candidate, Contest, Decision, decide
+from pipelines.registry.contest import NotWorse, Refresh, SliceFound
+from pipelines.registry.gate import MANY_READS, alpha_for
 
-numbers = st.floats(-10, 10)
 shares = st.floats(0, 1)
+numbers = st.floats(-5, 5)
 
 
 def gate(confidence: float = 0.95, **require: Any) -> Gate:
     return Gate.model_validate({"require": require, "champion": {"confidence": confidence}})
 
 
-def against(p: float, metric: str = "accuracy") -> Contest:
-    return Contest("3", metric, (0.9, 0.8), p, 200)
+def told(reads: int = 0, **metrics: float) -> Candidate:
+    return Candidate({n: Metric(n, v, None, None) for n, v in metrics.items()}, reads=reads)
 
 
-champions = st.one_of(st.none(), st.text(min_size=1), st.builds(against, p=shares))
+def against(p: float, metric: str = "accuracy", **more: Any) -> Contest:
+    return Contest("3", metric, (0.9, 0.8), p, 200, deviation=0.3, **more)
+
+
+def refresh(*p: float, days: float = 7) -> Refresh:
+    found = [NotWorse(str(i), (0.9, 0.9), 0.01, each, 2000, "") for i, each in enumerate(p, 2)]
+    return Refresh(days, tuple(found))
+
+
+refreshes = st.one_of(
+    st.none(),
+    st.builds(lambda p, d: refresh(*p, days=d), st.lists(shares, max_size=2), st.floats(0, 30)),
+    st.builds(Refresh, st.floats(0, 30), st.text(min_size=1)),
+)
+contests = st.builds(
+    lambda p, worse, rows, kind: replace(against(p, worse=worse, refresh=kind), rows=rows),
+    *(shares, shares, st.integers(0, 5000), refreshes),
+)
+champions = st.one_of(st.none(), st.text(min_size=1), contests)
 
 
 @given(numbers, numbers, champions)
@@ -34,34 +56,58 @@ def test_a_broken_requirement_always_rejects(value: float, bound: float, champio
         (gate(accuracy={"min": bound}), value < bound),
         (gate(accuracy={"max": bound}), value > bound),
     ):
-        decision = decide({"accuracy": value}, rules, champion)
+        decision = decide(told(accuracy=value), champion, rules)
         if broken:
             assert decision.outcome == "reject"
             assert str(decision).startswith("reject: accuracy ")
-        elif not isinstance(champion, str):
-            assert decision.outcome != "reject"
+        else:
+            assert decision.reasons[0].startswith("accuracy ") or decision.outcome == "reject"
 
 
 @given(champions)
-def test_a_metric_that_is_no_number_breaks_its_requirement(champion: Any) -> None:
+def test_what_is_no_number_or_was_not_measured_breaks_its_requirement(champion: Any) -> None:
     for end in ("min", "max"):
-        decision = decide({"accuracy": float("nan")}, gate(accuracy={end: 0.5}), champion)
-        assert decision.outcome == "reject"
+        rules = gate(accuracy={end: 0.5})
+        assert decide(told(accuracy=float("nan")), champion, rules).outcome == "reject"
+        decision = decide(told(), champion, gate(latency_ms={end: 0.5}))
+        assert str(decision).startswith("reject: latency_ms is required and was not measured")
 
 
 def test_every_broken_requirement_is_a_reason() -> None:
     rules = gate(accuracy={"min": 0.9}, log_loss={"max": 0.1}, brier={"max": 1})
-    decision = decide({"accuracy": 0.5, "log_loss": 0.4, "brier": 0.3}, rules, None)
+    decision = decide(told(accuracy=0.5, log_loss=0.4, brier=0.3), None, rules)
     assert decision.reasons == (
         "accuracy 0.5 is below the required 0.9",
         "log_loss 0.4 is above the required 0.1",
     )
 
 
+def test_all_that_speaks_against_a_candidate_is_said() -> None:
+    worse = decide(told(accuracy=0.5), against(1.0, worse=0.001), gate(accuracy={"min": 0.9}))
+    assert worse.reasons[0] == "accuracy 0.5 is below the required 0.9"
+    assert worse.reasons[-1] == "worse than the champion, version 3: p = 0.001"
+    gone = decide(told(accuracy=0.5), "the champion is gone", gate(accuracy={"min": 0.9}))
+    assert gone.reasons[1:] == ("the champion is gone",)
+
+
+def test_a_requirement_may_be_on_the_cautious_end_of_the_interval() -> None:
+    candidate = Candidate({"accuracy": Metric("accuracy", 0.95, 0.92, 0.97)})
+    for bound, outcome in ((0.92, "promote"), (0.93, "reject")):
+        rules = gate(accuracy={"min": bound, "of": "low"})
+        decision = decide(candidate, None, rules)
+        assert decision.outcome == outcome
+        assert decision.reasons[0].startswith("accuracy's low end 0.92 is ")
+    above = decide(candidate, None, gate(accuracy={"max": 0.96, "of": "low"}))
+    assert above.reasons == ("accuracy's high end 0.97 is above the required 0.96",)
+    unknown = decide(told(accuracy=0.95), None, gate(accuracy={"min": 0.5, "of": "low"}))
+    assert unknown.outcome == "reject"
+    assert "it has no interval" in unknown.reasons[0]
+
+
 @given(numbers)
 def test_the_first_candidate_that_holds_the_requirements_is_promoted(value: float) -> None:
-    decision = decide({"accuracy": value}, gate(accuracy={"min": -10, "max": 10}), None)
-    assert decision.outcome == "promote"
+    decision = decide(told(accuracy=value), None, gate(accuracy={"min": -10, "max": 10}))
+    assert (decision.outcome, decision.by) == ("promote", "first")
     assert decision.reasons == (
         f"accuracy {value:.4g} is ≥ -10 and ≤ 10",
         "there is no champion yet",
@@ -70,81 +116,155 @@ def test_the_first_candidate_that_holds_the_requirements_is_promoted(value: floa
 
 @given(st.text())
 def test_a_champion_that_cannot_be_compared_rejects(why: str) -> None:
-    decision = decide({"accuracy": 1.0}, gate(accuracy={"min": 0.5}), why)
+    decision = decide(told(accuracy=1.0), why, gate(accuracy={"min": 0.5}))
     assert (decision.outcome, decision.reasons) == ("reject", (why,))
+
+
+@given(st.one_of(st.none(), contests))
+def test_a_candidate_of_which_something_cannot_be_looked_up_is_rejected(champion: Any) -> None:
+    decision = decide(replace(told(), why_not="no column shop"), champion, gate())
+    assert (decision.outcome, decision.reasons[0]) == ("reject", "no column shop")
 
 
 @given(shares, st.floats(0.51, 0.99))
 def test_a_small_p_promotes_and_any_other_holds(p: float, confidence: float) -> None:
-    decision = decide({}, gate(confidence), against(p))
+    decision = decide(told(), against(p), gate(confidence))
     assert decision.outcome == ("promote" if p <= 1 - confidence else "hold")
-    assert "accuracy 0.9 against 0.8 of version 3 on 200 rows" in decision.reasons[-1]
+    assert decision.by == ("superiority" if p <= 1 - confidence else "")
+    assert "accuracy 0.9 against 0.8 of version 3 on 200 rows" in decision.reasons
 
 
 def test_a_p_that_is_no_number_holds() -> None:
-    assert decide({}, gate(), against(float("nan"))).outcome == "hold"
+    assert decide(told(), against(float("nan")), gate()).outcome == "hold"
+
+
+@given(shares, shares)
+def test_a_candidate_is_rejected_for_being_worse_only_where_that_is_significant(
+    p: float, worse: float
+) -> None:
+    decision = decide(told(), against(p, worse=worse), gate())
+    assert (decision.outcome == "reject") == (worse <= alpha_for(gate(), 0))
+
+
+@given(st.lists(shares, min_size=1, max_size=2), st.floats(0, 30), st.floats(0.06, 1))
+def test_the_same_recipe_is_promoted_where_it_is_no_worse_than_champion_and_anchor(
+    p: list[float], days: float, better: float
+) -> None:
+    decision = decide(told(), against(better, refresh=refresh(*p, days=days)), gate())
+    promoted = days >= 7 and max(p) <= alpha_for(gate(), 0)
+    assert decision.outcome == ("promote" if promoted else "hold")
+    assert decision.by == ("non-inferiority" if promoted else "")
+
+
+def test_an_anchor_that_cannot_be_looked_up_rejects_a_refresh_and_no_better_model() -> None:
+    gone = Refresh(7, "the anchor is gone")
+    assert decide(told(), against(0.5, refresh=gone), gate()).reasons[-1] == "the anchor is gone"
+    assert decide(told(), against(0.5, refresh=gone), gate()).outcome == "reject"
+    assert decide(told(), against(0.01, refresh=gone), gate()).outcome == "promote"
+
+
+@given(contests, st.integers(0, 100))
+def test_more_reads_of_the_same_rows_never_make_a_promotion_easier(
+    champion: Contest, reads: int
+) -> None:
+    few, many = (decide(told(reads=n), champion, gate()) for n in (reads, MANY_READS + 1))
+    if many.outcome == "promote":
+        assert few.outcome in ("promote", "reject")
+    if reads > MANY_READS and champion.rows:
+        assert f"these test rows have judged {reads} candidates" in " ".join(few.reasons)
+
+
+def test_after_twenty_reads_a_tenth_of_alpha_decides() -> None:
+    for reads, outcome in ((MANY_READS, "promote"), (MANY_READS + 1, "hold")):
+        decision = decide(told(reads=reads), against(0.01), gate())
+        assert decision.outcome == outcome
+        assert decision.evidence["reads"] == reads
+    assert decide(told(reads=99), against(0.004), gate()).outcome == "promote"
+
+
+def found(p: float, name: str = "shop=a", kind: Any = "champion") -> SliceFound:
+    return SliceFound(name, kind, 60, "accuracy", 0.7, 0.9, p)
+
+
+def test_a_required_slice_rejects_only_where_it_is_significantly_below_among_all_of_them() -> None:
+    for p, outcome in ((0.02, "reject"), (0.03, "promote")):
+        pair = (found(p), found(0.5, "shop=b", "required"))
+        decision = decide(replace(told(), slices=pair), None, gate())
+        assert decision.outcome == outcome, p
+    decision = decide(replace(told(), slices=(found(0.001),)), against(0.001), gate())
+    assert decision.reasons == (
+        "accuracy 0.7 where shop=a is below the champion's 0.9: p = 0.001 on 60 rows",
+    )
+
+
+def test_a_hold_says_how_many_rows_would_be_enough() -> None:
+    held = decide(told(), replace(against(0.2), values=(0.82, 0.8), deviation=0.1**0.5), gate())
+    assert held.reasons[-1] == "too few rows: 1,544 would show a gain of 0.02 4 times in 5"
+    assert held.evidence["contest"]["enough"] == 1544
+    none = decide(told(), replace(against(1.0), rows=0), gate())
+    assert none.outcome == "hold"
+    assert none.reasons == (
+        "no test row that neither it nor the champion, version 3, has seen",
+        "6,181 such rows are enough for a gain of 0.01, as a rule",
+    )
+
+
+def test_a_hold_on_rows_enough_asks_for_no_more() -> None:
+    held = decide(told(), replace(against(0.5), values=(0.9, 0.9), rows=9000), gate())
+    assert held.evidence["contest"]["enough"] is None
+    assert held.evidence["contest"]["power"] > 0.8
+    assert held.reasons[-1].startswith("not shown to be better")
 
 
 @given(numbers, st.one_of(st.none(), numbers), champions, st.floats(0.51, 0.99))
-def test_every_outcome_has_a_reason(
+def test_every_outcome_has_reasons_that_a_narrow_screen_and_a_tag_can_hold(
     value: float, bound: float | None, champion: Any, confidence: float
 ) -> None:
     require = {} if bound is None else {"accuracy": {"min": bound}}
-    decision = decide({"accuracy": value}, gate(confidence, **require), champion)
+    decision = decide(told(reads=21, accuracy=value), champion, gate(confidence, **require))
     assert decision.reasons
     assert all(decision.reasons)
+    if isinstance(champion, Contest) and not isinstance(
+        champion.refresh and champion.refresh.against, str
+    ):
+        assert max(map(len, decision.reasons)) <= 76
+        assert not any("; " in reason for reason in decision.reasons)
 
 
-@pytest.mark.parametrize(
-    ("metric", "better"), [("accuracy", "higher is better"), ("log_loss", "lower is better")]
-)
-def test_reasons_say_which_way_is_better(metric: str, better: str) -> None:
-    assert better in decide({}, gate(), against(0.5, metric)).reasons[-1]
+@given(numbers, champions, st.integers(0, 40))
+def test_a_decision_is_kept_as_json_and_is_a_function_of_what_it_is_told(
+    value: float, champion: Any, reads: int
+) -> None:
+    rules = gate(accuracy={"min": 0.5}, megabytes={"max": 3})
+    candidate = replace(told(reads=reads, accuracy=value, megabytes=1.0), slices=(found(0.2),))
+    decision = decide(candidate, champion, rules)
+    assert decision == decide(candidate, champion, rules)
+    again = json.loads(json.dumps(decision.record, allow_nan=False))
+    assert again["reasons"] == list(decision.reasons)
+    assert again["requirements"][0]["value"] == value
+    assert again["slices"][0]["p"] == 0.2
+    if isinstance(champion, Contest):
+        assert again["contest"]["p"] == champion.p
 
 
-def predictions(right: list[int]) -> Predictions:
-    """Of two classes; the truth is always the first one."""
-    outputs = np.array([[0.9, 0.1] if r else [0.1, 0.9] for r in right])
-    rows = len(right)
-    return Predictions(np.arange(rows), np.zeros(rows, dtype=int), outputs, ("a", "b"))
+def test_reasons_say_when_lower_is_better() -> None:
+    assert any("lower is better" in r for r in decide(told(), against(0.5, "mae"), gate()).reasons)
+    plain = decide(told(), against(0.5, "accuracy"), gate()).reasons
+    assert not any("is better" in reason for reason in plain)
 
 
-def test_a_contest_compares_the_same_rows_in_the_same_order() -> None:
-    candidate, champion = predictions([1] * 10 + [0] * 2), predictions([0] * 10 + [1] * 2)
-    made = contest("4", "accuracy", candidate, champion)
-    assert (made.champion, made.metric, made.rows) == ("4", "accuracy", 12)
-    assert made.values == pytest.approx((10 / 12, 2 / 12))
-    assert made.p == pytest.approx((1 + 12 + 66 / 2) / 4096)
-    back = contest("4", "accuracy", champion, candidate)
-    assert made.p + back.p == pytest.approx(1)
+def test_a_decision_reads_as_one_line() -> None:
+    assert str(Decision("hold", ("one", "two"))) == "hold: one; two"
 
 
-def test_a_contest_of_equals_holds() -> None:
-    same = predictions([1, 0, 1, 1] * 20)
-    for metric in ("accuracy", "log_loss", "f1_macro"):
-        decision = decide({}, gate(), contest("1", metric, same, same))
-        assert decision.outcome == "hold"
+def test_evidence_of_a_metric_that_is_undefined_is_unknown_and_never_zero() -> None:
+    undefined = replace(against(1.0), values=(float("nan"), 0.5), deviation=float("nan"))
+    decision = decide(told(), undefined, gate())
+    assert decision.outcome == "hold"
+    assert decision.evidence["contest"]["values"][0] is None
+    assert np.isnan(undefined.gain)
 
 
-def test_a_contest_of_values_goes_by_its_error() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.normal(size=80)
-    near, far = (
-        Predictions(np.arange(80), truth, truth + rng.normal(0, s, 80), None) for s in (0.1, 1)
-    )
-    assert decide({}, gate(), contest("1", "rmse", near, far)).outcome == "promote"
-    assert decide({}, gate(), contest("1", "rmse", far, near)).outcome == "hold"
-
-
-def test_rows_that_the_candidate_was_trained_on_decide_nothing() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.integers(0, 2, 60)
-    twin = np.arange(60) < 20
-    identity = np.arange(60, dtype=np.uint64)
-    mine, theirs = (np.eye(2)[rng.integers(0, 2, 60)] for _ in range(2))
-    mine[twin] = np.eye(2)[truth[twin]]  # it knows them by heart
-    candidate = Predictions(identity, truth, mine, ("no", "yes"), twin)
-    champion = Predictions(identity, truth, theirs, ("no", "yes"))
-    whole, kept = (p.rows(~twin) for p in (candidate, champion))
-    assert contest("1", "accuracy", candidate, champion) == contest("1", "accuracy", whole, kept)
-    assert contest("1", "accuracy", candidate, champion).rows == 40
+@pytest.mark.parametrize(("reads", "alpha"), [(0, 0.05), (20, 0.05), (21, 0.005)])
+def test_alpha_follows_the_confidence_and_the_reads(reads: int, alpha: float) -> None:
+    assert alpha_for(gate(), reads) == pytest.approx(alpha)

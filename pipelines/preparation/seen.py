@@ -1,0 +1,127 @@
+"""The rows that a model has seen, as hashes that outlive the data that they are of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from pipelines.config import Document, Project, Split, load_experiment, writing
+from pipelines.preparation.columns import feature_columns
+from pipelines.preparation.hashing import Hashes, distinct_share
+from pipelines.preparation.split import TRAINING, VALIDATION, Rows, rows_of
+from pipelines.preparation.split.check import DISTINCT, Flags
+from pipelines.preparation.split.times import Moments, moments
+
+ABOUT = b"gristmill"
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """The training and validation rows of a model.
+
+    Attributes:
+        hashes: (n,) uint64, sorted: of each row's identity, features and group, each once.
+        features: the columns by whose content rows are twins; () where equal rows are told apart,
+            since fewer than `DISTINCT` of them are distinct.
+        group: the column that keeps rows together; None where none does.
+    """
+
+    hashes: Hashes
+    features: tuple[str, ...]
+    group: str | None
+
+    def marks(self, rows: Rows, identity: Hashes) -> Flags:
+        """Which rows the model has seen, or a twin or another row of the group: (n_rows,) bool.
+
+        Args:
+            rows: as they came in.
+            identity: (n_rows,) uint64.
+        """
+        marked = self.has(identity)
+        if self.features and not self.absent(rows):
+            marked |= self.has(rows.hashes(self.features))
+        if self.group is not None and self.group in rows.names:
+            marked |= self.has(rows.hashes([self.group]))
+        return marked
+
+    def absent(self, rows: Rows) -> list[str]:
+        """The columns that rows would need to be told from those that the model has seen."""
+        return [c for c in (*self.features, *filter(None, [self.group])) if c not in rows.names]
+
+    def has(self, hashes: Hashes) -> Flags:
+        """Which hashes are among those of the model: (n,) bool."""
+        if not len(self.hashes):
+            return np.zeros(len(hashes), dtype=np.bool_)
+        place = np.searchsorted(self.hashes, hashes)
+        place[place == len(self.hashes)] = 0
+        return np.asarray(self.hashes[place] == hashes)
+
+
+def seen_rows(project: Project, name: str, document: Document) -> Seen:
+    """What the models of an experiment see of its present data."""
+    build = project.build(name)
+    table = pa.parquet.read_table(build / "roles.parquet", columns=["role", "identity"])
+    role = table["role"].to_numpy()
+    used = (role == TRAINING) | (role == VALIDATION)
+    rows = rows_of(build / "table.parquet")
+    features = feature_columns(rows.names, document.features, document.data.target, document.split)
+    content, group = rows.hashes(features), group_column(project, document)
+    parts = [table["identity"].to_numpy()[used]]
+    if distinct_share(content) < DISTINCT:
+        features = []
+    else:
+        parts.append(content[used])
+    if group is not None:
+        parts.append(rows.hashes([group])[used])
+    return Seen(np.unique(np.concatenate(parts)), tuple(features), group)
+
+
+def write_seen(file: Path, seen: Seen) -> None:
+    """One Parquet file of a column, 8 bytes a row and more where rows have groups or keys."""
+    about = json.dumps({"features": seen.features, "group": seen.group})
+    table = pa.table({"hash": seen.hashes}).replace_schema_metadata({ABOUT: about})
+    with writing(file) as aside:
+        pa.parquet.write_table(table, aside, compression="none", use_dictionary=False)
+
+
+def read_seen(file: Path) -> Seen:
+    """What `write_seen` wrote.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        table = pa.parquet.read_table(file)
+        about: dict[str, Any] = json.loads(table.schema.metadata[ABOUT])
+        hashes = table["hash"].to_numpy()
+        return Seen(hashes, tuple(about["features"]), about["group"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{file.name} is damaged: {str(error).splitlines()[0][:120]}") from error
+
+
+def group_column(project: Project, document: Document) -> str | None:
+    """The column by which an experiment's split keeps rows together, if it does."""
+    return _split(project, document).group
+
+
+def group_of(project: Project, document: Document, rows: Rows) -> Hashes | None:
+    """The hash of each row's group, (n_rows,) uint64; None where the split knows no groups."""
+    column = group_column(project, document)
+    return None if column is None else rows.hashes([column])
+
+
+def dates_of(project: Project, document: Document, rows: Rows) -> Moments | None:
+    """When each row is from, (n_rows,) int64; None where the split is not by time."""
+    time = _split(project, document).time
+    return None if time is None else moments(rows, time.column)
+
+
+def _split(project: Project, document: Document) -> Split:
+    other = document.split.as_
+    return document.split if other is None else load_experiment(project, other).document.split
