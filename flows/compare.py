@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,17 @@ from rich.table import Table
 from flows.screen import markdown_table
 from pipelines.config import (
     CLASSIFICATION_METRICS,
+    METRIC_FORMS,
     REGRESSION_METRICS,
     ConfigError,
     EnvironmentFault,
     Project,
+    metric_fault,
+    metric_parts,
     nearest,
     writing,
 )
-from pipelines.evaluation import Predictions, lower_is_better, read_predictions
+from pipelines.evaluation import Predictions, logged, lower_is_better, read_predictions
 from pipelines.evaluation.compare import Answers, Comparison
 from pipelines.evaluation.compare import compare as compare_answers
 from pipelines.evaluation.metrics import Difference
@@ -77,8 +80,7 @@ def compare(names: Sequence[str]) -> None:
         Answers(model.name, model.run.experiment, _predictions(project, model)) for model in models
     ]
     known = {name for model in models for name in model.run.metrics}
-    every = (*CLASSIFICATION_METRICS, *REGRESSION_METRICS)
-    made = compare_answers(answers, [name for name in every if name in known])
+    made = compare_answers(answers, _metrics_of(known, answers[0].predictions.classes))
     rows = rows_table(made, _raw(project, models[0], answers[0].predictions))
     folder = project.root / "build" / "compare" / "-".join(made.names)[:LONGEST_FOLDER]
     console = Console(highlight=False)
@@ -95,6 +97,17 @@ def compare(names: Sequence[str]) -> None:
         f"rows.csv ({len(rows):,} rows)",
         soft_wrap=True,
     )
+
+
+def _metrics_of(known: Collection[str], classes: Sequence[str] | None) -> list[str]:
+    """The metrics that runs have numbers of, by their names in the experiment file."""
+    every: list[str] = [*CLASSIFICATION_METRICS, *REGRESSION_METRICS]
+    kinds = [form.removesuffix("CLASS") for form in METRIC_FORMS if form.endswith(":CLASS")]
+    every += [f"{kind}{name}" for kind in kinds for name in classes or ()]
+    task = "regression" if classes is None else "classification"
+    filled = [name for name in sorted(known) if metric_parts(name)[1]]
+    every += [name for name in filled if not metric_fault(name, task, classes)]
+    return [name for name in dict.fromkeys(every) if logged(name) in known]
 
 
 def _named(project: Project, names: Sequence[str]) -> list[Named]:

@@ -200,7 +200,7 @@ def run_key(experiment: Experiment, search: Search, digests: Mapping[str, str]) 
         **search.identity,
         "objective": document.objective,
         "test": digests[f"build/{experiment.name}/test"],
-        "evaluation": document.test_metrics,
+        "evaluation": document.evaluation.model_dump() | {"metrics": document.test_metrics},
         "gate": document.gate.model_dump(),
         "sources": {f"{file.parent.name}/{file.name}": normalised_source(file) for file in files},
         "packages": {name: version(name) for name in JUDGING_PACKAGES},

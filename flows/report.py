@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from flows.outcome import Outcome, decision_lines
 from flows.screen import Screen, markdown_table
 from flows.steps import OPTIMISTIC, Searched
 from pipelines.config import Document
-from pipelines.evaluation import Evaluation
+from pipelines.evaluation import Evaluation, lower_is_better
 from pipelines.registry import Registered
 from pipelines.training import Point, more_is_better
 
 MOST_TRIALS = 8
+MOST_SLICES = 8
+
+SLICE_WORDS = (
+    "The intervals of declared slices hold together (95 %), as do those of searched ones. A slice "
+    "with a value on validation rows was found there for being bad: only its test value counts. "
+    "*Worse* is said where the interval lies on the bad side of the value of all test rows."
+)
 
 TIME_WORDS = (
     "The parts follow one another and sum to the wall clock, up to this report. Those of the",
@@ -52,11 +61,19 @@ def show(
     for heading in ("value", "95 % interval", "linear", "dummy"):
         metrics.add_column(heading, justify="right")
     for cells in metric_rows(evaluation):
-        metrics.add_row(*cells)
+        metrics.add_row(*map(escape, cells))
     screen.console.print(metrics)
-    if evaluation.left_out:
-        screen.say(evaluation.left_out)
+    for line in notes(evaluation):
+        screen.say(line)
     screen.say(read_line(evaluation))
+    if evaluation.slices:
+        screen.say("")
+        slices = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for heading in slice_heading(evaluation):
+            slices.add_column(heading, justify="left" if heading == "slice" else "right")
+        for cells in slice_rows(evaluation, MOST_SLICES):
+            slices.add_row(*map(escape, cells))
+        screen.console.print(slices)
     screen.say("")
     screen.say(time_line(screen.parts()))
 
@@ -123,8 +140,43 @@ def metric_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
     rows = []
     for place, metric in enumerate(evaluation.metrics):
         interval = "" if metric.low is None else f"{metric.low:.4g} – {metric.high:.4g}"
-        others = (f"{evaluation.baselines[who][place].value:.4g}" for who in ("linear", "dummy"))
-        rows.append((metric.name, f"{metric.value:.4g}", interval, *others))
+        others = [evaluation.baselines[who][place].value for who in ("linear", "dummy")]
+        told = ("" if math.isnan(value) else f"{value:.4g}" for value in others)
+        value = "undefined" if metric.why else metric.shown
+        rows.append((metric.name, value, interval, *told))
+    return rows
+
+
+def notes(evaluation: Evaluation) -> list[str]:
+    """What is to be known about the metrics: what is undefined, left out, and called by what."""
+    lines = [f"{metric.name} is {metric.shown}" for metric in evaluation.metrics if metric.why]
+    if evaluation.left_out:
+        lines.append(evaluation.left_out)
+    if (threshold := evaluation.threshold) is not None:
+        lines.append(
+            f"A row is called positive from {threshold.value:.4g} on, chosen on validation rows: "
+            f"{threshold.rule}."
+        )
+    return lines
+
+
+def slice_heading(evaluation: Evaluation) -> tuple[str, ...]:
+    return ("slice", "rows", evaluation.slices[0].metric.name, "interval", "validation", "")
+
+
+def slice_rows(evaluation: Evaluation, most: int | None = None) -> list[tuple[str, ...]]:
+    """A row a slice, as they are; of more than `most` those furthest on the wrong side."""
+    slices = list(evaluation.slices)
+    if most is not None and len(slices) > most:
+        sign = -1 if lower_is_better(slices[0].metric.name) else 1
+        slices = sorted(slices, key=lambda one: (not one.worse, sign * one.metric.value))[:most]
+    rows: list[tuple[str, ...]] = []
+    for one in slices:
+        m = one.metric
+        interval = "" if m.low is None else f"{m.low:.4g} – {m.high:.4g}"
+        found = "" if one.validation is None else f"{one.validation:.4g}"
+        verdict = "worse" if one.worse else ""
+        rows.append((str(one), f"{one.rows:,}", f"{m.value:.4g}", interval, found, verdict))
     return rows
 
 
@@ -156,12 +208,15 @@ def markdown(
         "",
         f"## {evaluation.measured:,} test rows",
         "",
-        *([f"{evaluation.left_out}.", ""] if evaluation.left_out else []),
         f"{read_line(evaluation)}.",
         "",
     ]
     heading = ["metric", "value", "95 % interval", "linear", "dummy"]
     lines += markdown_table(heading, metric_rows(evaluation))
+    lines += ["", *(f"- {line}" for line in notes(evaluation))] if notes(evaluation) else []
+    if evaluation.slices:
+        lines += ["", "## Slices", "", SLICE_WORDS, ""]
+        lines += markdown_table(slice_heading(evaluation), slice_rows(evaluation))
     if times:
         lines += ["", f"## {sum(times.values()):.1f} seconds", "", *TIME_WORDS, ""]
         rows = [[name, f"{seconds:.1f}"] for name, seconds in times.items()]

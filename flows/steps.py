@@ -17,7 +17,14 @@ from flows.session import Session, current
 from flows.watch import Watch, trial_parameters
 from flows.work import Work
 from pipelines.config import GristmillError, file_digest, read_json, redact, write_json
-from pipelines.evaluation import Evaluation, evaluate, read_predictions
+from pipelines.evaluation import (
+    Evaluation,
+    check_asked,
+    evaluate,
+    logged,
+    read_predictions,
+    write_slices,
+)
 from pipelines.ingestion import versions
 from pipelines.ingestion.snapshot import Snapshot, snapshot
 from pipelines.preparation import ROLES
@@ -191,6 +198,7 @@ def search() -> Searched:
     """Trains the trials that are asked for and not known, and chooses."""
     run = current()
     document = run.experiment.document
+    check_asked(run.project, run.experiment)
     digests = versions.digests(run.project, run.experiment.name)
     asked = search_of(run.project, run.experiment, digests, force=run.force)
     asked.advance()
@@ -428,26 +436,48 @@ def final_evaluation(searched: Searched) -> Evaluation:
             lambda: evaluate(run.project, run.experiment, searched.winner, run.pool)
         ).result()
         run.tracker.log(
-            metrics={f"test_{m.name}": m.value for m in made.metrics}
-            | {f"test_{m.name}_low": m.low for m in made.metrics if m.low is not None}
-            | {f"test_{m.name}_high": m.high for m in made.metrics if m.high is not None}
-            | {f"{who}_{m.name}": m.value for who, ms in made.baselines.items() for m in ms}
+            metrics=_test_metrics(made)
             | {f"best_{name}": value for name, value in searched.best.scores.items()}
             | _over_folds(searched.point)
             | {"test_rows": made.measured, "test_rows_seen": made.seen},
             params=trial_parameters(searched.winner),
             tags={names.WINNER: searched.winner.key},
         )
+        if made.threshold is not None:
+            run.tracker.log(metrics={"threshold": made.threshold.value})
+        if made.threshold is not None and not made.threshold.reached:
+            warn(run, [f"no threshold has {made.threshold.rule} on the validation rows"])
+        if made.slices:
+            slices = run.build / "slices.json"
+            write_slices(slices, made.slices)
+            for file in (slices, slices.with_suffix(".csv")):
+                run.tracker.log_file(file)
         predictions = run.build / "predictions.parquet"
         predictions.write_bytes(made.predictions.read_bytes())
         run.tracker.log_file(predictions)
         made = replace(made, reads=_count_read(run, made))
-        words.append(", ".join(f"{m.name} {m.value:.4g}" for m in made.metrics))
+        words.append(", ".join(f"{m.name} {m.shown}" for m in made.metrics))
         if made.left_out:
             words.append(f"({made.left_out})")
     if made.reads > MANY_READS:
         warn(run, [MANY_READ.format(reads=made.reads)])
     return made
+
+
+def _test_metrics(evaluation: Evaluation) -> dict[str, float]:
+    """What MLflow keeps: an undefined metric has no number, and is left out."""
+    known = [(logged(metric.name), metric) for metric in evaluation.metrics if not metric.why]
+    return (
+        {f"test_{name}": metric.value for name, metric in known}
+        | {f"test_{name}_low": metric.low for name, metric in known if metric.low is not None}
+        | {f"test_{name}_high": metric.high for name, metric in known if metric.high is not None}
+        | {
+            f"{who}_{logged(metric.name)}": metric.value
+            for who, metrics in evaluation.baselines.items()
+            for metric in metrics
+            if not math.isnan(metric.value)
+        }
+    )
 
 
 def _count_read(run: Session, made: Evaluation) -> int:
@@ -502,8 +532,8 @@ def _learning(run: Session, searched: Searched, folder: Path) -> list[Path]:
 
 
 def _answers(run: Session, evaluation: Evaluation, folder: Path) -> list[Path]:
-    """The confusion matrix or the residuals, a gallery, and the feature maps if there are any."""
-    from pipelines.evaluation import plots
+    """The confusion matrix and curves or the residuals, a gallery, and feature maps if any."""
+    from pipelines.evaluation import curves, plots
     from pipelines.evaluation.gallery import gallery, table_gallery
 
     every = read_predictions(evaluation.predictions)
@@ -514,6 +544,10 @@ def _answers(run: Session, evaluation: Evaluation, folder: Path) -> list[Path]:
     else:
         made = [folder / "confusion_matrix.png"]
         plots.confusion_matrix(made[0], predictions)
+        if evaluation.calibration is not None:
+            made += [folder / "calibration.png", folder / "roc_pr.png"]
+            curves.calibration_curve(made[1], evaluation.calibration)
+            curves.roc_pr_curves(made[2], predictions)
     made.append(folder / "gallery.png")
     picture = read_json(run.build / "training" / "statistics.json").get("picture")
     if picture:

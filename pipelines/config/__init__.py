@@ -17,12 +17,20 @@ from pipelines.config.experiment import (
     read_override,
 )
 from pipelines.config.files import file_digest, read_json, write_json, writing
-from pipelines.config.names import CLASSIFICATION_METRICS, REGRESSION_METRICS, nearest
+from pipelines.config.names import (
+    CLASSIFICATION_METRICS,
+    METRIC_FORMS,
+    REGRESSION_METRICS,
+    metric_fault,
+    metric_parts,
+    nearest,
+)
 from pipelines.config.project import Project
 from pipelines.config.search import Distribution, Search
 from pipelines.config.secrets import redact
 from pipelines.config.section import Scalar
 from pipelines.config.sections import (
+    Bins,
     Column,
     Csv,
     Data,
@@ -39,7 +47,9 @@ from pipelines.config.sections import (
     Rule,
     Schedule,
     Schema,
+    Slices,
     Split,
+    ThresholdRule,
     TimeSplit,
     Training,
     read_epochs,
@@ -52,8 +62,10 @@ __all__ = [
     "ESTIMATORS",
     "FITTING",
     "FORMS",
+    "METRIC_FORMS",
     "REGRESSION_METRICS",
     "SOURCES",
+    "Bins",
     "Column",
     "Condition",
     "ConfigError",
@@ -83,13 +95,17 @@ __all__ = [
     "Schedule",
     "Schema",
     "Search",
+    "Slices",
     "SourceKind",
     "Split",
+    "ThresholdRule",
     "TimeSplit",
     "Training",
     "file_digest",
     "holds_password",
     "load_experiment",
+    "metric_fault",
+    "metric_parts",
     "nearest",
     "normalised_source",
     "read_condition",

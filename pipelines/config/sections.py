@@ -23,12 +23,14 @@ from pipelines.config.estimators import (
 )
 from pipelines.config.names import (
     CALIBRATION,
-    CLASSIFICATION_METRICS,
+    METRIC_FORMS,
+    OF_PROBABILITIES,
     PACKAGE_FIGURES,
-    REGRESSION_METRICS,
     keras_classes,
     keras_names,
     log_name,
+    metric_fault,
+    metric_parts,
     nearest,
 )
 from pipelines.config.search import BUDGETED, Search
@@ -549,10 +551,101 @@ class Training(Section):
         return threads
 
 
+class Bins(Section):
+    """How a column is cut into slices."""
+
+    bins: tuple[float, ...] | None = Field(
+        None, min_length=1, description="edges of a number's slices; default: its quartiles"
+    )
+
+    @field_validator("bins")
+    @classmethod
+    def _rising(cls, bins: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if bins is not None and list(bins) != sorted({*bins}):
+            raise ValueError("edges must rise")
+        return bins
+
+
+WrittenSlices = list[str | dict[str, bool | Bins]] | dict[str, bool | Bins | None]
+
+
+def _columns_or_search(given: Any) -> Any:
+    """`[region, {age: {bins: [18, 65]}}, search]` and the like as one mapping."""
+    entries = given if isinstance(given, list | tuple) else [given]
+    made: dict[str, Any] = {"columns": {}}
+    for entry in entries:
+        if isinstance(entry, str):
+            made["columns"][entry] = {}
+            continue
+        if not isinstance(entry, Mapping):
+            return given
+        for name, value in entry.items():
+            if name == "search" and isinstance(value, bool):
+                made["search"] = value
+            elif name == "columns" and isinstance(value, Mapping) and "bins" not in value:
+                made["columns"] |= value  # as `gristmill config show` writes it
+            elif isinstance(value, Mapping):
+                made["columns"][name] = {
+                    key: tuple(each) if isinstance(each, list) else each
+                    for key, each in value.items()
+                }
+            else:
+                made["columns"][name] = {} if value is None else value
+    return made
+
+
+class Slices(Section):
+    """Parts of the test rows that are measured by themselves."""
+
+    columns: dict[str, Bins] = Field({}, description="by value, a number by bins")
+    search: bool = Field(
+        False, description="find the worst on validation rows, confirm three on test rows"
+    )
+
+
+class Costs(Section):
+    """What a mistake costs, of either kind."""
+
+    false_positive: float = Field(1.0, ge=0)
+    false_negative: float = Field(1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.false_positive + self.false_negative > 0:
+            raise ValueError("one of them must be above 0")
+        return self
+
+
+class ThresholdRule(Section):
+    """From which probability on a row of two classes is called positive."""
+
+    cost: Costs | None = Field(None, description="take what costs least on validation rows")
+    precision: Share | None = Field(
+        None, description="find as many as can be at this precision on validation rows"
+    )
+    positive: Scalar | None = Field(None, description="which class; default: the second")
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if (self.cost is None) == (self.precision is None):
+            raise ValueError("needs either cost or precision")
+        return self
+
+
 class Evaluation(Section):
     """What is computed on the test rows, once."""
 
-    metrics: tuple[str, ...] | None = Field(None, min_length=1, description="default: by the task")
+    metrics: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="default: by the task; also " + ", ".join(METRIC_FORMS),
+    )
+    slices: Annotated[
+        Slices, BeforeValidator(_columns_or_search, json_schema_input_type=WrittenSlices)
+    ] = Field(
+        Slices(), description="columns as [region, {age: {bins: [18, 65]}}], and {search: true}"
+    )
+    threshold: ThresholdRule | None = None
 
 
 class Requirement(Range):
@@ -659,11 +752,6 @@ class Document(Section):
     gate: Gate = Gate()
     schedule: Schedule | None = None
 
-    @property
-    def known_metrics(self) -> Mapping[str, str]:
-        classes = self.data.task == "classification"
-        return CLASSIFICATION_METRICS if classes else REGRESSION_METRICS
-
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
         bounded = [name for name, rule in self.gate.slices.items() if rule.min is not None]
@@ -673,7 +761,9 @@ class Document(Section):
             raise ValueError("training.class_weight: regression has no classes")
         if self.data.task == "classification" and self.features.scale_target:
             raise ValueError("features.scale_target: only the target of a regression is scaled")
-        known = self.known_metrics
+        self._evaluation_fits()
+        target = self.schema_.columns.get(self.data.target)
+        classes = [*map(_text, target.one_of)] if target and target.one_of else None
         asked = {
             "evaluation.metrics": self.evaluation.metrics or (),
             "gate.require": tuple(n for n in self.gate.require if n not in self._other_figures),
@@ -681,12 +771,8 @@ class Document(Section):
         }
         for where, names in asked.items():
             for name in names:
-                if name not in known:
-                    near = nearest(name, known)
-                    raise ValueError(
-                        f"{where}: {self.data.task} has no metric {name!r}"
-                        + (f"; did you mean {near}?" if near else f": it has {', '.join(known)}")
-                    )
+                if fault := metric_fault(name, self.data.task, classes):
+                    raise ValueError(f"{where}: {fault}")
         for name in self.search.varied:
             if name not in self.parameters:
                 near = nearest(name, self.parameters)
@@ -718,6 +804,20 @@ class Document(Section):
                 )
         return self
 
+    def _evaluation_fits(self) -> None:
+        asks = {
+            "threshold": self.evaluation.threshold is not None,
+            "slices.search": self.evaluation.slices.search,
+        }
+        for name, asked in asks.items():
+            if asked and self.split.folds:
+                raise ValueError(
+                    f"evaluation.{name} needs validation rows, and with split.folds all of them "
+                    "become training rows in the end"
+                )
+        if self.evaluation.threshold is not None and self.data.task == "regression":
+            raise ValueError("evaluation.threshold: regression has no classes")
+
     def _estimator_fits(self, name: str, arguments: Arguments) -> None:
         task, _ = ESTIMATORS[name]
         if task != self.data.task:
@@ -742,11 +842,11 @@ class Document(Section):
             raise ValueError(f"training.class_weight: {name} cannot weight its training rows")
         if not self.has_loss:
             gate = (*self.gate.require, self.gate.champion.metric)
-            for metric in {"log_loss", "brier", CALIBRATION} & {
-                *(self.evaluation.metrics or ()),
-                *gate,
-            }:
-                raise ValueError(f"{metric} is of probabilities, and {name} tells none")
+            for metric in filter(None, (*(self.evaluation.metrics or ()), *gate)):
+                if metric_parts(metric)[0] in {*OF_PROBABILITIES, CALIBRATION}:
+                    raise ValueError(f"{metric} is of probabilities, and {name} tells none")
+            if self.evaluation.threshold is not None:
+                raise ValueError(f"evaluation.threshold: {name} tells no probabilities")
 
     @property
     def has_loss(self) -> bool:
@@ -785,6 +885,11 @@ class Document(Section):
         if self.gate.champion.metric:
             named = (*named, self.gate.champion.metric)
         return tuple(dict.fromkeys(named))
+
+
+def _text(label: Scalar) -> str:
+    """A class as metrics name it."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def _known_name(kind: str, name: str, *more: str) -> str:

@@ -73,8 +73,7 @@ class Comparison:
     @cached_property
     def answers(self) -> npt.NDArray[Any]:
         """(n_models, n_rows): places in `classes`, or values."""
-        outputs = [model.predictions.outputs for model in self.models]
-        return np.stack(outputs if self.classes is None else [o.argmax(axis=1) for o in outputs])
+        return np.stack([model.predictions.answers for model in self.models])
 
     @property
     def disagreements(self) -> npt.NDArray[np.int64]:
@@ -88,7 +87,7 @@ class Comparison:
             return np.argsort(-apart, kind="stable")
         differ = np.flatnonzero((self.answers != self.answers[0]).any(axis=0))
         wrong = self.answers != self.truth
-        sure = np.stack([model.predictions.outputs.max(axis=1) for model in self.models])
+        sure = np.stack([model.predictions.sure for model in self.models])
         surest = np.where(wrong, sure, 0).max(axis=0)[differ]
         return np.asarray(differ[np.argsort(-surest, kind="stable")])
 
@@ -131,7 +130,10 @@ def compare(models: Sequence[Answers], names: Sequence[str]) -> Comparison:
     kept = [p.rows(keep) for p in same]
     truth = kept[0].truth
     plain = [
-        [measure_difference(name, truth, p.outputs, kept[0].outputs) for name in names]
+        [
+            measure_difference(name, truth, p.outputs, kept[0].outputs, p.labels, kept[0].labels)
+            for name in names
+        ]
         for p in kept[1:]
     ]
     by_metric = [holm([each.p for each in column]) for column in zip(*plain, strict=True)]
@@ -139,7 +141,7 @@ def compare(models: Sequence[Answers], names: Sequence[str]) -> Comparison:
         models=tuple(replace(m, predictions=p) for m, p in zip(models, kept, strict=True)),
         places=np.flatnonzero(keep),
         left_out=int((~keep).sum()),
-        metrics=tuple(measure_all(names, truth, p.outputs) for p in kept),
+        metrics=tuple(measure_all(names, truth, p.outputs, p.labels) for p in kept),
         differences=tuple(
             tuple(replace(d, p=by_metric[j][i]) for j, d in enumerate(row))
             for i, row in enumerate(plain)
@@ -224,10 +226,11 @@ def _with_classes(first: Answers, other: Answers) -> Predictions:
             next=LISTED,
         )
     columns = [theirs.index(name) for name in mine]
-    predictions = other.predictions
+    predictions, threshold = other.predictions, other.predictions.threshold
     return replace(
         predictions,
         truth=np.argsort(columns)[predictions.truth.astype(int)],
         outputs=predictions.outputs[:, columns],
         classes=mine,
+        threshold=threshold and replace(threshold, place=columns.index(threshold.place)),
     )

@@ -11,8 +11,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.config import DataInvalid, EnvironmentFault, Experiment, Project, file_digest
+from pipelines.config import (
+    ConfigError,
+    DataInvalid,
+    Experiment,
+    Problem,
+    Project,
+    Slices,
+    ThresholdRule,
+    file_digest,
+    metric_fault,
+    nearest,
+    read_json,
+)
 from pipelines.evaluation.baselines import baseline_outputs
+from pipelines.evaluation.calibration import Calibration, calibrate
+from pipelines.evaluation.labels import Labels, Threshold, choose_threshold
 from pipelines.evaluation.metrics import Metric, measure_all, score
 from pipelines.evaluation.predictions import (
     Predictions,
@@ -20,7 +34,15 @@ from pipelines.evaluation.predictions import (
     read_predictions,
     write_predictions,
 )
-from pipelines.preparation import in_own_units, scaled
+from pipelines.evaluation.slices import (
+    Slice,
+    column_of,
+    confirmed_slices,
+    declared_slices,
+    worst_slices,
+)
+from pipelines.evaluation.validated import Validated, require_finite
+from pipelines.preparation import Rows, class_name, group_of, in_own_units, rows_of, scaled
 from pipelines.training import MODEL_FILES, Export, Pool, Trial
 
 
@@ -38,6 +60,9 @@ class Evaluation:
         raw: Parquet, the test rows as they came in, in the order of the predictions.
         scored: whether the test rows were read now, and not in an earlier run.
         maps: `.npz` of the first layers' feature maps; None where there are none.
+        slices: parts of the test rows, the declared ones first.
+        calibration: of the probabilities; None where there are none.
+        threshold: by which one of two classes is called; None for the most probable one.
         reads: how many candidates these test rows have had, this one included; 0 if not counted.
     """
 
@@ -50,6 +75,9 @@ class Evaluation:
     scored: bool
     seen: int = 0
     maps: Path | None = None
+    slices: tuple[Slice, ...] = ()
+    calibration: Calibration | None = None
+    threshold: Threshold | None = None
     reads: int = 0
 
     @property
@@ -72,8 +100,10 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
     """Scores the winner on the test rows, unless that has been done and stored.
 
     Raises:
+        ConfigError: a metric, a slice or a threshold is of what the data do not have.
         EnvironmentFault: the model gave something that is no number.
     """
+    check_asked(project, experiment)
     build = project.build(experiment.name)
     folder = build / "trials" / trial.key
     test = build / "test"
@@ -101,30 +131,106 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
         )
         given = np.load(outputs)
         outputs.unlink()
-        if not np.isfinite(given).all():
-            raise EnvironmentFault(
-                "the model's outputs for the test rows are not all finite numbers",
-                found=f"{int((~np.isfinite(given)).any(axis=1).sum())} rows with NaN or infinity",
-                next="lower the learning rate, or look at the data's range",
-            )
+        require_finite(given, "test")
         made = from_outputs(
             given, np.load(test / "y.npy"), np.load(test / "identity.npy"), statistics
         )
         write_predictions(stored, replace(made, twin=_twins(test)))
     predictions = read_predictions(stored)
+    asked = experiment.document.evaluation
+    validated = Validated(project, experiment, trial, pool, of)
+    threshold = _threshold(asked.threshold, validated)
+    if threshold is not None:
+        predictions = replace(predictions, threshold=threshold)
+        stored = folder / f"predictions-{of}-{rows}-from-{threshold.value:.9g}.parquet"
+        write_predictions(stored, predictions)
     unseen = predictions.unseen()
     names = experiment.document.test_metrics
+    raw = test / "rows.parquet"
+    group = group_of(project, experiment.document, rows_of(raw))
+    if group is not None and predictions.twin is not None:
+        group = group[~predictions.twin]
     return Evaluation(
-        metrics=measure_all(names, unseen.truth, unseen.outputs),
+        metrics=measure_all(names, unseen.truth, unseen.outputs, unseen.labels, group),
         baselines=_baselines(build, names, predictions, statistics),
         rows=len(predictions.truth),
         seen=len(predictions.truth) - len(unseen.truth),
         model=model,
         predictions=stored,
-        raw=test / "rows.parquet",
+        raw=raw,
         scored=scored,
         maps=maps if maps.is_file() else None,
+        slices=_slices(asked.slices, validated, Rows(raw), predictions, group),
+        calibration=calibrate(unseen, group),
+        threshold=threshold,
     )
+
+
+def check_asked(project: Project, experiment: Experiment) -> None:
+    """Whether the data have all that the evaluation is asked for; known before anything is trained.
+
+    Raises:
+        ConfigError: a metric is of a class, a slice of a column, or the threshold of classes that
+            are not there.
+    """
+    build, document = project.build(experiment.name), experiment.document
+    asked = document.evaluation
+    classes = read_json(build / "training" / "statistics.json")["classes"]
+    names = None if classes is None else [*map(class_name, classes)]
+    problems = [
+        Problem("metrics", fault)
+        for name in document.test_metrics
+        if (fault := metric_fault(name, document.data.task, names))
+    ]
+    known = Rows(build / "table.parquet").schema.names
+    for column in asked.slices.columns:
+        if column not in known:
+            near = nearest(column, known)
+            hint = f"did you mean {near}?" if near else ""
+            problems.append(Problem("evaluation.slices", f"no column {column!r}", hint=hint))
+    if asked.threshold is not None and names is not None:
+        positive = asked.threshold.positive
+        if len(names) != 2:
+            problems.append(Problem("evaluation.threshold", "is of two classes", f"{len(names)}"))
+        elif positive is not None and class_name(positive) not in names:
+            found = class_name(positive)
+            problems.append(Problem("evaluation.threshold.positive", " or ".join(names), found))
+    if problems:
+        raise ConfigError(
+            f"the data do not have what experiments/{experiment.name}.yaml asks to evaluate",
+            problems=problems,
+            next=f"mend experiments/{experiment.name}.yaml",
+        )
+
+
+def _slices(
+    asked: Slices, validated: Validated, raw: Rows, predictions: Predictions, group: Any
+) -> tuple[Slice, ...]:
+    """The declared ones, then those that were worst on validation rows."""
+    worst = []
+    if asked.search:
+        told = replace(validated.predictions, threshold=predictions.threshold)
+        worst = worst_slices(validated.columns(), told)
+    names = {*asked.columns, *(cut.column for cut, _ in worst)}
+    keep = slice(None) if predictions.twin is None else ~predictions.twin
+    values = {name: column_of(raw, name)[keep].reset_index(drop=True) for name in names}
+    unseen = predictions.unseen()
+    return (
+        *declared_slices(asked.columns, values, unseen, group),
+        *confirmed_slices(worst, values, unseen, group),
+    )
+
+
+def _threshold(rule: ThresholdRule | None, validated: Validated) -> Threshold | None:
+    """What the rule comes to on the validation rows."""
+    if rule is None:
+        return None
+    known = validated.predictions
+    place = 1
+    if rule.positive is not None and known.classes is not None:
+        place = known.classes.index(class_name(rule.positive))
+    costs = rule.cost.model_dump() if rule.cost else {}
+    return choose_threshold(known.truth, known.outputs, place, precision=rule.precision, **costs)
 
 
 def _baselines(
@@ -136,13 +242,13 @@ def _baselines(
     if predictions.twin is not None:
         rows = rows[~predictions.twin]
     classes = None if predictions.classes is None else len(predictions.classes)
-    truth = predictions.unseen().truth
+    truth, labels = predictions.unseen().truth, Labels(predictions.classes or ())
     codes = [count for count, _ in statistics["embedded"]]
     outputs = baseline_outputs(x, y, rows, classes, codes, lambda part: scaled(part, statistics))
     if classes is None:
         outputs = {name: in_own_units(given, statistics) for name, given in outputs.items()}
     return {
-        who: tuple(Metric(name, score(name, truth, given), None, None) for name in names)
+        who: tuple(Metric(name, score(name, truth, given, labels), None, None) for name in names)
         for who, given in outputs.items()
     }
 

@@ -146,10 +146,8 @@ def chosen_rows(predictions: Predictions) -> list[int]:
 def _mistakes(predictions: Predictions) -> npt.NDArray[np.int64]:
     if predictions.classes is None:
         return np.argsort(-np.abs(predictions.outputs - predictions.truth), kind="stable")
-    answers = predictions.outputs.argmax(axis=1)
-    sure = predictions.outputs.max(axis=1)
-    wrong = np.flatnonzero(answers != predictions.truth)
-    return wrong[np.argsort(-sure[wrong], kind="stable")]
+    wrong = np.flatnonzero(predictions.answers != predictions.truth)
+    return wrong[np.argsort(-predictions.sure[wrong], kind="stable")]
 
 
 def _words(predictions: Predictions, row: int) -> tuple[str, str, bool]:
@@ -157,7 +155,7 @@ def _words(predictions: Predictions, row: int) -> tuple[str, str, bool]:
     truth, output = predictions.truth[row], predictions.outputs[row]
     if predictions.classes is None:
         return f"{output:.4g}", f"{truth:.4g}", True
-    answer = int(output.argmax())
+    answer = int(predictions.labels.of(output[None])[0])
     name, true = (shortened(predictions.classes[int(place)], LONGEST) for place in (answer, truth))
     return f"{name} ({output[answer]:.0%})", true, bool(answer == truth)
 

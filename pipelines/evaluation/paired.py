@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.evaluation.intervals import DRAWS
+from pipelines.evaluation.labels import MOST_PROBABLE, Labels
 from pipelines.evaluation.metrics import (
-    DRAWS,
     LARGE,
     lower_is_better,
     mcnemar_mid_p,
@@ -50,6 +51,7 @@ class Pair:
         truth: (n_rows,) as `score` takes it.
         mine, theirs: outputs of the model that is to be shown better, and of the other one.
         group: (n_rows,) hashes; rows of one group are not independent. None where all rows are.
+        labels, their_labels: how the outputs of each are read.
     """
 
     metric: str
@@ -57,6 +59,8 @@ class Pair:
     mine: Array
     theirs: Array
     group: Array | None = None
+    labels: Labels = MOST_PROBABLE
+    their_labels: Labels = MOST_PROBABLE
 
     @property
     def rows(self) -> int:
@@ -66,21 +70,23 @@ class Pair:
     def gain(self) -> float:
         """How much better the first model is; NaN where the metric is undefined."""
         sign = -1.0 if lower_is_better(self.metric) else 1.0
-        mine, theirs = (
-            statistic(self.metric, self.truth, outputs)(slice(None))
-            for outputs in (self.mine, self.theirs)
-        )
+        mine, theirs = (statistic(self.metric, self.truth, *one)(slice(None)) for one in self._each)
         return sign * (mine - theirs)
 
     @property
     def turned(self) -> Pair:
         """The same with the models' parts changed."""
-        return Pair(self.metric, self.truth, self.theirs, self.mine, self.group)
+        turned = (self.theirs, self.mine, self.group, self.their_labels, self.labels)
+        return Pair(self.metric, self.truth, *turned)
+
+    @property
+    def _each(self) -> tuple[tuple[Array, Labels], tuple[Array, Labels]]:
+        return (self.mine, self.labels), (self.theirs, self.their_labels)
 
     @cached_property
     def gains(self) -> npt.NDArray[np.float64] | None:
         """(n_rows,) how much better each row is answered; None if the metric is no mean of rows."""
-        both = [row_losses(self.metric, self.truth, o) for o in (self.mine, self.theirs)]
+        both = [row_losses(self.metric, self.truth, *one) for one in self._each]
         if both[0] is None or both[1] is None:
             return None
         sign = -1.0 if lower_is_better(self.metric) else 1.0
@@ -156,7 +162,10 @@ class Pair:
         """The same for any metric: whole groups get the other model's answers."""
         n, places = self.rows, np.asarray(self._places)
         of = statistic(
-            self.metric, np.concatenate([self.truth] * 2), np.concatenate([self.mine, self.theirs])
+            self.metric,
+            np.concatenate([self.truth] * 2),
+            np.concatenate([self.mine, self.theirs]),
+            _Halves(self.labels.classes, self.labels.threshold, self.their_labels),
         )
         sign = -1.0 if lower_is_better(self.metric) else 1.0
         rng, rows, without = np.random.default_rng(0), np.arange(n), 0
@@ -180,13 +189,25 @@ class Pair:
             truth, mine, theirs = truth[some], mine[some], theirs[some]
             places = None if places is None else np.unique(places[some], return_inverse=True)[1]
         sign = -1.0 if lower_is_better(self.metric) else 1.0
-        first, second = (statistic(self.metric, truth, outputs) for outputs in (mine, theirs))
+        first = statistic(self.metric, truth, mine, self.labels)
+        second = statistic(self.metric, truth, theirs, self.their_labels)
         draw = _drawer(rng, len(truth), places)
         made = np.empty(DRAWS)
         for number in range(DRAWS):
             rows = draw()
             made[number] = sign * (first(rows) - second(rows))
         return made
+
+
+@dataclass(frozen=True)
+class _Halves(Labels):
+    """Labels for the first half of the rows, and others for the second."""
+
+    other: Labels = MOST_PROBABLE
+
+    def of(self, outputs: Array) -> npt.NDArray[np.int64]:
+        half = len(outputs) // 2
+        return np.concatenate([super().of(outputs[:half]), self.other.of(outputs[half:])])
 
 
 def _drawer(rng: np.random.Generator, n: int, places: Array | None) -> Callable[[], Array]:

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipelines.config import writing
-from pipelines.evaluation.metrics import confusion
+from pipelines.evaluation.parts import confusion
 from pipelines.evaluation.predictions import Predictions
 
 WIDTH = 8.0
@@ -112,7 +112,7 @@ def learning_curves(
         axes.set_ylabel(metric.replace("_", " "))
         if metric == "loss" and least > 0:
             axes.set_yscale("log")
-        _clean(axes)
+        clean(axes)
     rest = (
         f"; the best {len(first)} of {len(histories)} trials" if len(histories) > len(first) else ""
     )
@@ -130,9 +130,10 @@ def confusion_matrix(file: Path, predictions: Predictions) -> None:
     Of more than 20 classes no counts are legible: the shades are spread for small shares, and the
     most frequent confusions stand beside.
     """
-    table = confusion(predictions.truth, predictions.outputs)
+    classes = predictions.classes or ()
+    table = confusion(predictions.truth, predictions.answers, len(classes))
     of_class = table.sum(axis=1)
-    names = _told_apart(predictions.classes or ())
+    names = _told_apart(classes)
     many = len(names) > MOST_CELLS
     size = 9 if len(names) <= 12 else 7
     longest = max(map(len, names)) * size * 0.0085
@@ -220,7 +221,7 @@ def residuals(file: Path, predictions: Predictions, target: str) -> None:
     figure.suptitle(f"{len(truth):,} test rows", fontsize=11)
     for axes in (left, middle, right):
         axes.locator_params(axis="x", nbins=6)
-        _clean(axes)
+        clean(axes)
     save(figure, file)
 
 
@@ -266,7 +267,7 @@ def _tiled(maps: Any) -> Any:
     return image
 
 
-def _clean(axes: Axes) -> None:
+def clean(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
 

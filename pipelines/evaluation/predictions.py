@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines.config import writing
+from pipelines.evaluation.labels import Labels, Threshold
 from pipelines.preparation import answers
 
 PREFIX = "probability_"
@@ -26,6 +27,7 @@ class Predictions:
         outputs: (n_rows, k) probabilities, or (n_rows,) values.
         classes: labels as text, None for regression.
         twin: (n_rows,) bool, whether a training row has the very same features; None if none has.
+        threshold: by which one of two classes is called; None for the most probable one.
     """
 
     identity: Any
@@ -33,6 +35,22 @@ class Predictions:
     outputs: Any
     classes: tuple[str, ...] | None
     twin: Any = None
+    threshold: Threshold | None = None
+
+    @property
+    def labels(self) -> Labels:
+        """How the outputs are read."""
+        return Labels(self.classes or (), self.threshold)
+
+    @property
+    def answers(self) -> Any:
+        """(n_rows,) places in `classes`, or values."""
+        return self.outputs if self.classes is None else self.labels.of(self.outputs)
+
+    @property
+    def sure(self) -> Any:
+        """(n_rows,) probabilities of the classes that the answers are."""
+        return self.outputs[np.arange(len(self.outputs)), self.answers]
 
     @property
     def digest(self) -> str:
@@ -45,9 +63,12 @@ class Predictions:
 
     def rows(self, keep: Any) -> Predictions:
         """Some rows, by a mask or by places."""
-        twin = None if self.twin is None else self.twin[keep]
-        return Predictions(
-            self.identity[keep], self.truth[keep], self.outputs[keep], self.classes, twin
+        return replace(
+            self,
+            identity=self.identity[keep],
+            truth=self.truth[keep],
+            outputs=self.outputs[keep],
+            twin=None if self.twin is None else self.twin[keep],
         )
 
     def unseen(self) -> Predictions:
@@ -82,15 +103,14 @@ def from_answers(frame: pd.DataFrame, like: Predictions) -> Predictions:
     """
     if like.classes is None:
         values = frame["prediction"].to_numpy("float64")
-        return Predictions(like.identity, like.truth, values, None, like.twin)
+        return replace(like, outputs=values)
     wanted = [PREFIX + name for name in like.classes]
     found = probability_columns(frame)
     if set(found) != set(wanted):
         raise ValueError(
             "it knows other classes: " + ", ".join(name.removeprefix(PREFIX) for name in found)
         )
-    shares = frame[wanted].to_numpy("float64")
-    return Predictions(like.identity, like.truth, shares, like.classes, like.twin)
+    return replace(like, outputs=frame[wanted].to_numpy("float64"))
 
 
 def write_predictions(file: Path, predictions: Predictions) -> None:
@@ -103,8 +123,11 @@ def write_predictions(file: Path, predictions: Predictions) -> None:
     else:
         for place, name in enumerate(predictions.classes):
             table[PREFIX + name] = predictions.outputs[:, place]
+    frame = pd.DataFrame(table)
+    if predictions.threshold is not None:
+        frame.attrs["threshold"] = asdict(predictions.threshold)
     with writing(file) as aside:
-        pd.DataFrame(table).to_parquet(aside, index=False)
+        frame.to_parquet(aside, index=False)
 
 
 def read_predictions(file: Path) -> Predictions:
@@ -116,4 +139,6 @@ def read_predictions(file: Path) -> Predictions:
     if not columns:
         return Predictions(identity, truth, frame["prediction"].to_numpy(), None, twin)
     names = tuple(name.removeprefix(PREFIX) for name in columns)
-    return Predictions(identity, truth, frame[columns].to_numpy(), names, twin)
+    kept = frame.attrs.get("threshold")
+    threshold = Threshold(**kept) if kept else None
+    return Predictions(identity, truth, frame[columns].to_numpy(), names, twin, threshold)

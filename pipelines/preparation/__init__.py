@@ -13,6 +13,7 @@ from pipelines.preparation.seen import (
 from pipelines.preparation.split import (
     ROLES,
     TRAINING,
+    VALIDATION,
     Cuts,
     Roles,
     assign,
@@ -39,6 +40,7 @@ from pipelines.preparation.transform import (
 __all__ = [
     "ROLES",
     "TRAINING",
+    "VALIDATION",
     "Cuts",
     "Roles",
     "Rows",

@@ -442,6 +442,7 @@ def answers(outputs: Any, statistics: Statistics) -> pd.DataFrame:
 
     Args:
         outputs: (n_rows, n_outputs) of the model; one output for two classes is the second's.
+        statistics: with a `threshold`, `value` and `place`, one of two classes is called by it.
 
     Returns:
         Columns `prediction` and, for classification, `probability_<class>`.
@@ -450,11 +451,20 @@ def answers(outputs: Any, statistics: Statistics) -> pd.DataFrame:
     if classes is None:
         return pd.DataFrame({"prediction": in_own_units(outputs, statistics).reshape(len(outputs))})
     shares = probabilities(outputs)
-    chosen = np.array(classes, dtype=object)[shares.argmax(axis=1)] if len(shares) else []
+    chosen = np.array(classes, dtype=object)[called(shares, statistics)] if len(shares) else []
     table: dict[str, Any] = {"prediction": pd.Series(list(chosen), dtype=_dtype(classes))}
     for place, label in enumerate(classes):
         table[f"probability_{class_name(label)}"] = shares[:, place].astype("float64")
     return pd.DataFrame(table)
+
+
+def called(shares: Any, statistics: Statistics) -> Any:
+    """(n_rows,) places of the classes that are called: the most probable, or by the threshold."""
+    threshold = statistics.get("threshold")
+    if threshold is None:
+        return shares.argmax(axis=1)
+    place = threshold["place"]
+    return np.where(shares[:, place].astype("float64") >= threshold["value"], place, 1 - place)
 
 
 def class_name(label: Any) -> str:

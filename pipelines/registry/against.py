@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +258,6 @@ def champion_predictions(
         rows = pd.read_parquet(raw, dtype_backend="numpy_nullable")
         answers = rehearsal.answer(champion.address, plain_types(rows[new].reset_index(drop=True)))
         outputs[new] = from_answers(answers, wanted.rows(new)).outputs
-    made = Predictions(wanted.identity, wanted.truth, outputs, wanted.classes, wanted.twin)
+    made = replace(wanted, outputs=outputs, threshold=stored.threshold)
     _require_numbers(made)
     return made

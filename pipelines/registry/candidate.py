@@ -9,7 +9,7 @@ import numpy as np
 
 from pipelines.config import Experiment, Project, file_digest, write_json
 from pipelines.config.names import CALIBRATION
-from pipelines.evaluation import Evaluation, Metric, Predictions
+from pipelines.evaluation import Evaluation, Metric, Predictions, logged
 from pipelines.preparation import write_seen
 from pipelines.registry import models as registry
 from pipelines.registry.against import (
@@ -53,7 +53,7 @@ def package_candidate(
     rehearsal: Rehearsal,
 ) -> Package | Version:
     """A package of the winner, tried; or the version that has this very package already."""
-    digest = package_digest(project, experiment.name, trial)
+    digest = package_digest(project, experiment.name, trial, evaluation.threshold)
     for version in registry.versions(project, experiment.name):
         if version.tags.get(registry.PACKAGE) == digest:
             return version
@@ -120,11 +120,8 @@ def judge(
 def _figures(evaluation: Evaluation, candidate: Package | Version) -> dict[str, Metric]:
     """All that may be required: metrics, the calibration error, and the package's figures."""
     figures = {metric.name: metric for metric in evaluation.metrics}
-    calibration = getattr(evaluation, "calibration", None)
-    if calibration is not None:
-        figures[CALIBRATION] = Metric(CALIBRATION, calibration.ece, None, None)
-    elif "ece" in figures:
-        figures[CALIBRATION] = figures["ece"]
+    if evaluation.calibration is not None:
+        figures[CALIBRATION] = replace(evaluation.calibration.ece, name=CALIBRATION)
     for name, value in _measured(candidate).items():
         figures[name] = Metric(name, value, None, None)
     return figures
@@ -184,7 +181,11 @@ def register_candidate(
         registry.REASONS: "; ".join(decision.reasons),
         registry.RUN: key,
         "gristmill.data": data_digest,
-        **{registry.METRIC + m.name: repr(m.value) for m in evaluation.metrics},
+        **{
+            registry.METRIC + logged(metric.name): repr(metric.value)
+            for metric in evaluation.metrics
+            if not metric.why
+        },
     }
     build = project.build(experiment.name)
     if decision.evidence:

@@ -231,7 +231,7 @@ def paired(
     """Two models on some rows."""
     groups = None if group is None else group[places]
     truth, mine, theirs = candidate.truth[places], candidate.outputs[places], other.outputs[places]
-    return Pair(metric, truth, mine, theirs, groups)
+    return Pair(metric, truth, mine, theirs, groups, candidate.labels, other.labels)
 
 
 def sliced(
@@ -258,7 +258,7 @@ def sliced(
     for name, (mask, share) in masks.items():
         here = places[mask[places]]
         if share is not None:
-            right = candidate.outputs[here].argmax(axis=1) == candidate.truth[here]
+            right = candidate.answers[here] == candidate.truth[here]
             p = float(binom.cdf(right.sum(), len(here), share)) if len(here) else 1.0
             value = float(right.mean()) if len(here) else float("nan")
             found.append(SliceFound(name, "required", len(here), "accuracy", value, share, p))
@@ -304,6 +304,6 @@ MOST_SLICES = 30
 
 def _values(pair: Pair) -> tuple[float, float]:
     return (
-        score(pair.metric, pair.truth, pair.mine),
-        score(pair.metric, pair.truth, pair.theirs),
+        score(pair.metric, pair.truth, pair.mine, pair.labels),
+        score(pair.metric, pair.truth, pair.theirs, pair.their_labels),
     )

@@ -226,6 +226,8 @@ def _required(candidate: Candidate, name: str, bound: Requirement) -> dict[str, 
     found: dict[str, Any] = {"name": name, **bound.model_dump(), "holds": False}
     if metric is None:
         return {**found, "value": None, "words": f"{name} is required and was not measured"}
+    if metric.why:
+        return {**found, "value": None, "words": f"{name} is required and {metric.shown}"}
     found |= {"value": metric.value, "low": metric.low, "high": metric.high}
     ends = {"value": (metric.value, metric.value), "low": (metric.low, metric.high)}[bound.of]
     what = (name, name) if bound.of == "value" else (f"{name}'s low end", f"{name}'s high end")

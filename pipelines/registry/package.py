@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from pipelines.config import (
     file_digest,
     normalised_source,
     read_json,
+    write_json,
     writing,
 )
-from pipelines.evaluation import Evaluation, from_answers, read_predictions
+from pipelines.evaluation import Evaluation, Threshold, from_answers, read_predictions
 from pipelines.preparation import TRAINING, Rows, answers, as_text, input_names, optional_names
 from pipelines.registry.rehearsal import Rehearsal
 from pipelines.training import MODEL_FILES, Trial
@@ -63,7 +64,9 @@ class Package:
     digest: str
 
 
-def package_digest(project: Project, experiment: str, trial: Trial) -> str:
+def package_digest(
+    project: Project, experiment: str, trial: Trial, threshold: Threshold | None = None
+) -> str:
     """What decides over a package's answers: the trial and its weights, statistics, code."""
     build = project.build(experiment)
     parts = [
@@ -75,6 +78,8 @@ def package_digest(project: Project, experiment: str, trial: Trial) -> str:
     ]
     if trial.recipe.model.library == "sklearn":
         parts.append(normalised_source(PREDICTOR))
+    if threshold is not None:
+        parts.append(f"{threshold.place} from {threshold.value!r}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
@@ -94,7 +99,7 @@ def make_package(
 
     build = project.build(experiment.name)
     folder = build / "trials" / trial.key / "package"
-    _assemble(project, experiment, build, evaluation.model, folder)
+    _assemble(project, experiment, build, evaluation, folder)
     training_rows = _training_examples(build, experiment)
     statistics = read_json(folder / "statistics.json")
     info = Model.log(
@@ -111,7 +116,8 @@ def make_package(
         metadata={"experiment": experiment.name, "trial": trial.key},
     )
     _rehearse(build, evaluation, rehearsal, str(info.model_uri))
-    return Package(str(info.model_uri), package_digest(project, experiment.name, trial))
+    digest = package_digest(project, experiment.name, trial, evaluation.threshold)
+    return Package(str(info.model_uri), digest)
 
 
 class _Flavor:
@@ -125,16 +131,19 @@ class _Flavor:
 
 
 def _assemble(
-    project: Project, experiment: Experiment, build: Path, model: Path, folder: Path
+    project: Project, experiment: Experiment, build: Path, evaluation: Evaluation, folder: Path
 ) -> None:
     with writing(folder) as aside:
         (aside / "modules").mkdir(parents=True)
         library = experiment.document.model.library
-        shutil.copyfile(model, aside / MODEL_FILES[library])
+        shutil.copyfile(evaluation.model, aside / MODEL_FILES[library])
         if library == "sklearn":
             shutil.copyfile(PREDICTOR, aside / PREDICTOR.name)
         shutil.copyfile(PREPARATION, aside / "transform.py")
-        shutil.copyfile(build / "training" / "statistics.json", aside / "statistics.json")
+        statistics = read_json(build / "training" / "statistics.json")
+        if evaluation.threshold is not None:
+            statistics["threshold"] = asdict(evaluation.threshold)
+        write_json(aside / "statistics.json", statistics)
         if experiment.document.model.builder is not None:
             from pipelines.training.identity import user_sources
 

@@ -20,8 +20,17 @@ from tiny import DIGEST, make_data, make_project, write_experiment
 
 import flows
 import pipelines
-from pipelines.config import DataInvalid, EnvironmentFault, Experiment, Pictures, Project
-from pipelines.evaluation import evaluate, read_predictions, score
+from pipelines.config import (
+    ConfigError,
+    DataInvalid,
+    EnvironmentFault,
+    Experiment,
+    Pictures,
+    Project,
+)
+from pipelines.evaluation import check_asked, evaluate, read_predictions, score
+from pipelines.evaluation.labels import choose_threshold
+from pipelines.evaluation.metrics import measure
 from pipelines.ingestion.readers.pictures import picture_field
 from pipelines.preparation import scale
 from pipelines.preparation.split import TEST, TRAINING, VALIDATION
@@ -105,6 +114,115 @@ def test_a_regression_is_evaluated_in_the_targets_unit(home: Project, pool: Pool
     assert [m.name for m in made.metrics] == ["rmse", "mae", "r2", "median_error"]
     dummy = {metric.name: metric.value for metric in made.baselines["dummy"]}
     assert made.value("rmse") < dummy["rmse"]
+
+
+BINARY: dict[str, Any] = {
+    "data": {"target": "flag"},
+    "evaluation": {
+        "metrics": ["accuracy", "recall:1", "roc_auc", "f1_macro"],
+        "threshold": {"cost": {"false_negative": 20}},
+        "slices": ["colour", {"height": {"bins": [3, 6]}}, {"search": True}],
+    },
+}
+
+
+def test_a_threshold_is_chosen_on_validation_rows_and_all_labels_follow_it(
+    home: Project, pool: Pool
+) -> None:
+    experiment, trial = trained(home, pool, **BINARY)
+    make_data(home, experiment, rows=600)
+    experiment, trial = trained(home, pool, **BINARY)
+    made = evaluate(home, experiment, trial, pool)
+    folder = home.build("tiny") / "trials" / trial.key
+    (kept,) = folder.glob("validation-*.parquet")
+    known = read_predictions(kept)
+    np.testing.assert_array_equal(
+        known.truth, np.load(home.build("tiny") / "training" / "y_validation.npy")
+    )
+    assert made.threshold == choose_threshold(known.truth, known.outputs, 1, false_negative=20)
+    assert made.threshold.value < 0.5
+    stored = read_predictions(made.predictions)
+    assert stored.threshold == made.threshold
+    called = stored.outputs[:, 1] >= made.threshold.value
+    assert made.value("accuracy") == np.mean(called == stored.truth)
+    assert made.value("recall:1") == called[stored.truth == 1].mean()
+    assert made.value("accuracy") != np.mean(stored.outputs.argmax(axis=1) == stored.truth)
+    again = evaluate(home, experiment, trial, pool)
+    assert not again.scored
+    assert (again.metrics, again.threshold) == (made.metrics, made.threshold)
+    plain = write_experiment(home, data={"target": "flag"})
+    without = evaluate(home, plain, trial, pool)
+    assert (without.scored, without.threshold) == (False, None)
+    assert without.predictions != made.predictions
+
+    declared = [str(one) for one in made.slices if one.validation is None]
+    assert [*declared][-4:] == [
+        "height: below 3",
+        "height: 3 to 6",
+        "height: from 6",
+        "height: (missing)",
+    ]
+    assert {"colour: red", "colour: (missing)"} < {*declared}
+    assert len(made.slices) - len(declared) <= 3
+    assert made.calibration is not None
+    assert made.calibration.of == "1"
+
+
+def test_where_the_split_has_groups_intervals_are_of_whole_groups(
+    home: Project, pool: Pool
+) -> None:
+    experiment, trial = trained(home, pool)
+    alone = evaluate(home, experiment, trial, pool)
+    grouped = write_experiment(home, split={"group": "colour"}, evaluation={"slices": ["height"]})
+    made = evaluate(home, grouped, trial, pool)
+    assert made.value("accuracy") == alone.value("accuracy")
+    group = pd.read_parquet(made.raw)["colour"].fillna("").to_numpy()
+    stored = read_predictions(made.predictions)
+    expected = measure("accuracy", stored.truth, stored.outputs, group=group)
+    assert made.metrics[0].low == pytest.approx(expected.low, abs=0.02)  # of four groups
+    assert made.metrics[0].low != alone.metrics[0].low
+    assert sum(one.rows for one in made.slices) == 30
+
+
+def test_a_test_set_of_one_class_is_evaluated_as_far_as_that_goes(
+    home: Project, pool: Pool
+) -> None:
+    metrics = ["roc_auc", "accuracy", "recall:1", "average_precision", "log_loss"]
+    experiment, trial = trained(
+        home, pool, data={"target": "flag"}, evaluation={"metrics": metrics}
+    )
+    test = home.build("tiny") / "test"
+    np.save(test / "y.npy", np.zeros_like(np.load(test / "y.npy")))
+    made = evaluate(home, experiment, trial, pool)
+    whys = {metric.name: metric.why for metric in made.metrics}
+    assert whys == {
+        "roc_auc": "the test rows are of a single class",
+        "accuracy": "",
+        "recall:1": "no test row is of class 1",
+        "average_precision": "the test rows are of a single class",
+        "log_loss": "",
+    }
+    assert made.value("accuracy") > 0
+    assert all(np.isnan(m.value) == bool(whys[m.name]) for m in made.baselines["linear"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"metrics": ["recall:lo"]}, "no class is called 'lo'; did you mean recall:low?"),
+        ({"metrics": ["recall:zebra"]}, "there are low, middle, top"),
+        ({"metrics": ["top_3_accuracy"]}, "from 1 to 2, below that of the classes"),
+        ({"slices": ["color"]}, r"(?s)no column 'color'.*did you mean colour\?"),
+        ({"threshold": {"precision": 0.9}}, r"(?s)is of two classes.*3"),
+    ],
+)
+def test_what_the_data_do_not_have_is_refused_before_anything_is_trained(
+    home: Project, asked: Any, says: str
+) -> None:
+    experiment = write_experiment(home, evaluation=asked)
+    make_data(home, experiment)
+    with pytest.raises(ConfigError, match=says):
+        check_asked(home, experiment)
 
 
 OUTPUT_NAN = """
@@ -341,7 +459,6 @@ def test_no_code_but_the_last_steps_names_the_folder_of_the_test_rows() -> None:
     assert openers == {
         "pipelines/preparation/scale.py",  # the stage that writes it
         "pipelines/evaluation/evaluate.py",
-        "pipelines/registry/candidate.py",
         "pipelines/registry/package.py",
         "flows/compare.py",  # rows that all models have answered already, to show them
     }

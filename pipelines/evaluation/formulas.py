@@ -1,0 +1,185 @@
+"""What metrics compute: of counts of classes, of means over rows, of ranks.
+
+Each formula of counts and of means works on many samples at once, so that a bootstrap is a few
+operations on arrays; it gives NaN where the metric is undefined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+SMALLEST_PROBABILITY = 1e-15
+BINS = 10
+"""Of the calibration error, of equally many rows."""
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(below > 0, above / below, np.nan))
+
+
+def _mean_over(values: Array, which: Array) -> Array:
+    return _ratio(np.where(which, values, 0).sum(axis=-1), which.sum(axis=-1))
+
+
+def _recalls_mean(hits: Array, true: Array, called: Array) -> Array:
+    return _mean_over(_ratio(hits, true), true > 0)
+
+
+def _precisions(hits: Array, called: Array) -> Array:
+    return hits / np.maximum(called, 1)  # one that is never called counts as 0
+
+
+def _kappa(hits: Array, true: Array, called: Array) -> Array:
+    n = true.sum(axis=-1)
+    by_chance = _ratio((true * called).sum(axis=-1), n * n)
+    return _ratio(_ratio(hits.sum(axis=-1), n) - by_chance, 1 - by_chance)
+
+
+def _mcc(hits: Array, true: Array, called: Array) -> Array:
+    n = true.sum(axis=-1)
+    spread = (n * n - (true**2).sum(axis=-1)) * (n * n - (called**2).sum(axis=-1))
+    return _ratio(n * hits.sum(axis=-1) - (true * called).sum(axis=-1), np.sqrt(spread))
+
+
+OF_COUNTS: dict[str, Callable[[Array, Array, Array], Array]] = {
+    "accuracy": lambda h, t, c: _ratio(h.sum(axis=-1), t.sum(axis=-1)),
+    "balanced_accuracy": _recalls_mean,
+    "recall_macro": _recalls_mean,
+    "precision_macro": lambda h, t, c: _mean_over(_precisions(h, c), t + c > 0),
+    "f1_macro": lambda h, t, c: _mean_over(_ratio(2 * h, t + c), t + c > 0),
+    "precision_weighted": lambda h, t, c: _ratio(
+        (t * _precisions(h, c)).sum(axis=-1), t.sum(axis=-1)
+    ),
+    "f1_weighted": lambda h, t, c: _ratio(
+        (2 * h * t / np.maximum(t + c, 1)).sum(axis=-1), t.sum(axis=-1)
+    ),
+    "kappa": _kappa,
+    "mcc": _mcc,
+}
+"""Of (…, k) counts by class: rows predicted right, rows of it, rows called it.
+
+Cohen 1960 for kappa; Gorodkin 2004 for Matthews's correlation of several classes.
+"""
+
+OF_ONE_CLASS: dict[str, Callable[[Array, Array, Array], Array]] = {
+    "recall": lambda h, t, c: _ratio(h, t),
+    "precision": lambda h, t, c: _ratio(h, c),
+    "f1": lambda h, t, c: _ratio(2 * h, t + c),
+}
+"""The same of a single class's counts, (…,)."""
+
+
+def log_losses(truth: Array, outputs: Array) -> Array:
+    right = outputs[np.arange(len(truth)), truth.astype(np.int64)]
+    return np.asarray(-np.log(np.clip(right, SMALLEST_PROBABILITY, 1)))
+
+
+def briers(truth: Array, outputs: Array) -> Array:
+    exact = np.eye(outputs.shape[1])[truth.astype(np.int64)]
+    return np.asarray(((outputs - exact) ** 2).sum(axis=1))
+
+
+def among_first(truth: Array, outputs: Array, count: int) -> Array:
+    """(n_rows,) bool: whether the true class is among so many most probable ones.
+
+    Of equally probable classes the first ones are taken.
+    """
+    first = np.argsort(-outputs, axis=1, kind="stable")[:, :count]
+    return np.asarray((first == truth[:, None]).any(axis=1))
+
+
+def confidence(truth: Array, outputs: Array) -> tuple[Array, Array]:
+    """What a model says it is sure of, and whether it is so: (n_rows,) probabilities and bools.
+
+    Of two classes the second's probability; of more that of the most probable class (Guo, Pleiss,
+    Sun, Weinberger 2017).
+    """
+    if outputs.shape[1] == 2:
+        return outputs[:, 1], truth == 1
+    return outputs.max(axis=1), outputs.argmax(axis=1) == truth
+
+
+def bins_of(sure: Array, count: int = BINS) -> npt.NDArray[np.int64]:
+    """(n_rows,) bins of equally many rows; equal probabilities share one, and a bin may be empty.
+
+    Nguyen & O'Connor 2015.
+    """
+    edges = np.quantile(sure, np.linspace(0, 1, count + 1)[1:-1])
+    return np.searchsorted(edges, sure)
+
+
+def gaps_by_bin(truth: Array, outputs: Array) -> Array:
+    """(n_rows, BINS): what each row adds to the gap between share and confidence of its bin."""
+    sure, so = confidence(truth, outputs)
+    made = np.zeros((len(truth), BINS))
+    made[np.arange(len(truth)), bins_of(sure)] = so - sure
+    return made
+
+
+def pinballs(truth: Array, outputs: Array, quantile: float) -> Array:
+    """Koenker & Bassett 1978."""
+    under = truth - outputs
+    return np.asarray(np.maximum(quantile * under, (quantile - 1) * under))
+
+
+def r2(means: Array) -> Array:
+    """Of means (…, 3) of squared errors, and of true values less a constant and their squares."""
+    spread = means[..., 2] - means[..., 1] ** 2
+    tiny = 1e-12 * np.maximum(means[..., 2], 1e-300)  # what is left of a constant by rounding
+    return 1 - _ratio(means[..., 0], np.where(spread > tiny, spread, 0))
+
+
+def ranked(positive: Array, scores: Array) -> tuple[float, Array]:
+    """The area under the ROC curve, and how far each row moves it.
+
+    DeLong, DeLong & Clarke-Pearson 1988, by ranks: Sun & Xu 2014.
+
+    Args:
+        positive: (n_rows,) bool.
+        scores: (n_rows,), higher for positive rows.
+
+    Returns:
+        The area, NaN with one kind of rows; and (n_rows,) float64 whose squares sum to DeLong's
+        variance.
+    """
+    from scipy.stats import rankdata
+
+    m, n = int(positive.sum()), int((~positive).sum())
+    moves = np.zeros(len(positive))
+    if not (m and n):
+        return float("nan"), moves
+    together = rankdata(scores)
+    above = (together[positive] - rankdata(scores[positive])) / n
+    below = 1 - (together[~positive] - rankdata(scores[~positive])) / m
+    area = float(above.mean())
+    moves[positive] = (above - area) / np.sqrt(m * max(m - 1, 1))
+    moves[~positive] = (below - area) / np.sqrt(n * max(n - 1, 1))
+    return area, moves
+
+
+def found_early(positive: Array, scores: Array) -> tuple[float, Array]:
+    """The average precision, and how far each row moves it (the infinitesimal jackknife).
+
+    Without interpolation, equal scores at once; NaN without positive rows.
+    """
+    count = int(positive.sum())
+    if not count:
+        return float("nan"), np.zeros(len(positive))
+    values, place = np.unique(-scores, return_inverse=True)  # from the highest score
+    hits = np.bincount(place, positive, len(values))
+    found = np.cumsum(hits)
+    called = np.cumsum(np.bincount(place, minlength=len(values)))
+    precision = found / called
+    average = float((hits * precision).sum() / count)
+    # a row counts in the precision at its own score and at all lower ones
+    gains = np.cumsum((hits / called)[::-1])[::-1]
+    losses = np.cumsum((hits * found / called**2)[::-1])[::-1]
+    moves = positive * (precision[place] - average + gains[place]) - losses[place]
+    return average, moves / count

@@ -1,0 +1,98 @@
+"""A run that is asked for slices, a threshold and metrics of one class, from data to package."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from aftermath import TINY, rows_of
+
+from pipelines.config import Project
+from tests.conftest import gristmill_in
+
+pytestmark = pytest.mark.slow
+
+ASKED = (
+    TINY.partition("search:")[0].replace("data/tiny/tiny", "data/asked/asked")
+    + """\
+evaluation:
+  metrics: [accuracy, "recall:yes", roc_auc, kappa]
+  slices: [c, {a: {bins: [50]}}, {search: true}]
+  threshold: {cost: {false_positive: 1, false_negative: 10}}
+gate: {require: {"recall:yes": {min: 0.5}, calibration: {max: 1}}}
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def asked(tiny_once: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
+    """A project in which such a run has come to an end, and what it said."""
+    target = tmp_path_factory.mktemp("asked") / "project"
+    shutil.copytree(tiny_once.root, target, symlinks=True)
+    project = Project(target)
+    project.experiment_file("asked").write_text(ASKED, encoding="utf-8")
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 100, 600)
+    label = np.where(rng.random(600) < 1 / (1 + np.exp((50 - a) / 15)), "yes", "no")
+    rows = zip(a, rng.random(600).round(3), label, rng.choice([*"xyz"], 600), strict=True)
+    file = target / "data" / "asked" / "asked.csv"
+    file.parent.mkdir()
+    file.write_text("\n".join(["a,b,label,c", *(",".join(map(str, row)) for row in rows)]) + "\n")
+    return project, gristmill_in(target)("run", "asked", check=True).stdout
+
+
+def test_the_screen_and_the_report_tell_slices_and_threshold(asked: tuple[Project, str]) -> None:
+    project, said = asked
+    report = (project.build("asked") / "report.md").read_text(encoding="utf-8")
+    for text in (said, report):
+        assert "A row is called positive from 0." in text
+        assert "least cost: false positive 1, false negative 10" in text
+        assert "c: x" in text
+        assert "a: below 50" in text
+        assert "recall:yes" in text
+    assert "| slice" in report
+    kept = json.loads((project.build("asked") / "slices.json").read_text())
+    declared = [one["slice"] for one in kept if one["validation"] is None]
+    assert sorted(declared) == ["below 50", "from 50", "x", "y", "z"]
+    plots = {file.name for file in (project.build("asked") / "plots").iterdir()}
+    assert {"calibration.png", "roc_pr.png", "confusion_matrix.png"} <= plots
+
+
+def test_mlflow_has_the_metrics_by_name_and_the_files(asked: tuple[Project, str]) -> None:
+    project, _ = asked
+    query = (
+        "SELECT key, value, is_nan FROM latest_metrics WHERE run_uuid IN "
+        "(SELECT run_uuid FROM latest_metrics WHERE key = 'test_kappa')"
+    )
+    found = {key: value for key, value, _ in rows_of(project.store / "mlflow.db", query)}
+    assert {"test_recall:yes", "test_recall:yes_low", "linear_recall:yes", "threshold"} <= {*found}
+    assert 0 < found["threshold"] < 0.5
+    assert not any(nan for _, _, nan in rows_of(project.store / "mlflow.db", query))
+
+
+def test_what_the_package_calls_positive_follows_the_threshold(asked: tuple[Project, str]) -> None:
+    project, _ = asked
+    stored = pd.read_parquet(project.build("asked") / "predictions.parquet")
+    threshold = stored.attrs["threshold"]["value"]
+    new = pd.DataFrame({"a": range(100), "b": 0.5, "c": "x"})
+    new.to_csv(project.root / "new.csv", index=False)
+    gristmill_in(project.root)("score", "asked", "new.csv", "-o", "scored.csv", check=True)
+    scored = pd.read_csv(project.root / "scored.csv")
+    called = scored["prediction"] == "yes"
+    np.testing.assert_array_equal(called, scored["probability_yes"] >= threshold)
+    assert (called != (scored["probability_yes"] >= 0.5)).any()
+
+
+def test_another_threshold_is_another_decision_and_package_of_the_same_trial(
+    asked: tuple[Project, str],
+) -> None:
+    project, _ = asked
+    file = project.experiment_file("asked")
+    file.write_text(ASKED.replace("false_negative: 10", "false_negative: 1"), encoding="utf-8")
+    said = gristmill_in(project.root)("run", "asked", check=True).stdout
+    assert "trials are known" in said
+    assert "false negative 1." in said
+    assert "version 2" in said
