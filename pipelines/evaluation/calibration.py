@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class Calibration:
     bins: tuple[Bin, ...]
 
 
-def calibrate(predictions: Predictions) -> Calibration | None:
+def calibrate(predictions: Predictions, group: Any = None) -> Calibration | None:
     """None for values, and for answers that are certain in every row."""
     classes = predictions.classes
     if classes is None or not len(predictions.truth):
@@ -58,5 +59,5 @@ def calibrate(predictions: Predictions) -> Calibration | None:
         here = place == number
         hits, rows = int(so[here].sum()), int(here.sum())
         bins.append(Bin(float(sure[here].mean()), hits / rows, *wilson(hits, rows), rows))
-    ece = measure("ece", predictions.truth, predictions.outputs)
+    ece = measure("ece", predictions.truth, predictions.outputs, group=group)
     return Calibration(classes[1] if len(classes) == 2 else "", ece, tuple(bins))

@@ -42,7 +42,7 @@ from pipelines.evaluation.slices import (
     worst_slices,
 )
 from pipelines.evaluation.validated import Validated, require_finite
-from pipelines.preparation import Rows, class_name, in_own_units, scaled
+from pipelines.preparation import Rows, class_name, group_of, in_own_units, rows_of, scaled
 from pipelines.training import MODEL_FILES, Export, Pool, Trial
 
 
@@ -146,18 +146,22 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
         write_predictions(stored, predictions)
     unseen = predictions.unseen()
     names = experiment.document.test_metrics
+    raw = test / "rows.parquet"
+    group = group_of(project, experiment.document, rows_of(raw))
+    if group is not None and predictions.twin is not None:
+        group = group[~predictions.twin]
     return Evaluation(
-        metrics=measure_all(names, unseen.truth, unseen.outputs, unseen.labels),
+        metrics=measure_all(names, unseen.truth, unseen.outputs, unseen.labels, group),
         baselines=_baselines(build, names, predictions, statistics),
         rows=len(predictions.truth),
         seen=len(predictions.truth) - len(unseen.truth),
         model=model,
         predictions=stored,
-        raw=test / "rows.parquet",
+        raw=raw,
         scored=scored,
         maps=maps if maps.is_file() else None,
-        slices=_slices(asked.slices, validated, Rows(test / "rows.parquet"), predictions),
-        calibration=calibrate(unseen),
+        slices=_slices(asked.slices, validated, Rows(raw), predictions, group),
+        calibration=calibrate(unseen, group),
         threshold=threshold,
     )
 
@@ -200,7 +204,7 @@ def check_asked(project: Project, experiment: Experiment) -> None:
 
 
 def _slices(
-    asked: Slices, validated: Validated, raw: Rows, predictions: Predictions
+    asked: Slices, validated: Validated, raw: Rows, predictions: Predictions, group: Any
 ) -> tuple[Slice, ...]:
     """The declared ones, then those that were worst on validation rows."""
     worst = []
@@ -212,8 +216,8 @@ def _slices(
     values = {name: column_of(raw, name)[keep].reset_index(drop=True) for name in names}
     unseen = predictions.unseen()
     return (
-        *declared_slices(asked.columns, values, unseen),
-        *confirmed_slices(worst, values, unseen),
+        *declared_slices(asked.columns, values, unseen, group),
+        *confirmed_slices(worst, values, unseen, group),
     )
 
 

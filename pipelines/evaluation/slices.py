@@ -110,7 +110,10 @@ def column_of(rows: Rows, name: str) -> pd.Series[Any]:
 
 
 def declared_slices(
-    columns: Mapping[str, Bins], values: Mapping[str, pd.Series[Any]], predictions: Predictions
+    columns: Mapping[str, Bins],
+    values: Mapping[str, pd.Series[Any]],
+    predictions: Predictions,
+    group: Any = None,
 ) -> list[Slice]:
     """Each part of each column, as far as there are rows of it.
 
@@ -118,19 +121,21 @@ def declared_slices(
         columns: what was declared.
         values: of these columns in the test rows.
         predictions: of the same rows.
+        group: (n_rows,), equal where rows belong together.
     """
     found: list[Found] = []
     for name, bins in columns.items():
         cuts = [*cuts_of(values[name], bins.bins)]
         masks = masks_of(cuts, values[name])
         found += [(cut, mask, None) for cut, mask in zip(cuts, masks, strict=True) if mask.any()]
-    return _measured(found, predictions, len(found))
+    return _measured(found, predictions, len(found), group)
 
 
 def confirmed_slices(
     worst: Sequence[tuple[Cut, float]],
     values: Mapping[str, pd.Series[Any]],
     predictions: Predictions,
+    group: Any = None,
 ) -> list[Slice]:
     """The slices that `worst_slices` found, on test rows.
 
@@ -141,7 +146,7 @@ def confirmed_slices(
     for cut, there in worst:
         (mask,) = masks_of([cut], values[cut.column])
         found.append((cut, mask, there))
-    return _measured([one for one in found if one[1].any()], predictions, WORST)
+    return _measured([one for one in found if one[1].any()], predictions, WORST, group)
 
 
 def worst_slices(
@@ -251,8 +256,13 @@ def _each(predictions: Predictions) -> npt.NDArray[np.float64]:
     return np.asarray(answers == truth, dtype="float64")
 
 
-def _measured(masks: Sequence[Found], predictions: Predictions, tests: int) -> list[Slice]:
-    """Slices whose intervals hold together: each end is a bound at 5 % over their number."""
+def _measured(
+    masks: Sequence[Found], predictions: Predictions, tests: int, group: Any
+) -> list[Slice]:
+    """Slices whose intervals hold together: each end is a bound at 5 % over their number.
+
+    Clopper and Pearson's of a share of independent rows, else those of `measure`.
+    """
     each = _each(predictions)
     name = "mae" if predictions.classes is None else "accuracy"
     overall = float(each.mean())
@@ -260,14 +270,16 @@ def _measured(masks: Sequence[Found], predictions: Predictions, tests: int) -> l
     made = []
     for cut, mask, found in masks:
         part, rows = each[mask], int(mask.sum())
+        if predictions.classes is not None and group is None:
+            ends = clopper_pearson(int(part.sum()), rows, level)
+            metric = Metric(name, float(part.mean()), *ends)
+        else:
+            of, kept = None if group is None else group[mask], predictions.rows(mask)
+            metric = measure(name, kept.truth, kept.outputs, kept.labels, of, level)
         if predictions.classes is None:
-            kept = predictions.rows(mask)
-            metric = measure(name, kept.truth, kept.outputs, level=level)
             worse = metric.low is not None and metric.low > overall
         else:
-            low, high = clopper_pearson(int(part.sum()), rows, level)
-            metric = Metric(name, float(part.mean()), low, high)
-            worse = high < overall
+            worse = metric.high is not None and metric.high < overall
         made.append(Slice(cut.column, cut.value, rows, metric, overall, worse, found))
     return made
 

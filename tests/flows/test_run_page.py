@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import html
 import math
 import re
 from pathlib import Path
@@ -18,6 +20,9 @@ from flows.page_facts import DataFacts, RunFacts
 from flows.page_pictures import ROOM
 from pipelines.config import Project
 from pipelines.evaluation import Evaluation, Metric
+from pipelines.evaluation.calibration import Calibration
+from pipelines.evaluation.labels import Threshold
+from pipelines.evaluation.slices import Slice
 
 EVIL = "<script>alert('\"&')</script>"
 PLACE = Path("nowhere")
@@ -132,6 +137,26 @@ def test_a_metric_that_is_not_defined_says_so_and_is_not_drawn() -> None:
     assert "roc_auc not defined" in words_of(text)
     assert "<circle" not in text
     assert "nan" not in words_of(text)
+
+
+def test_slices_calibration_and_the_threshold_are_told() -> None:
+    bad = Slice("city", EVIL, 40, Metric("accuracy", 0.75, 0.6, 0.86), 0.97, True, 0.7)
+    evaluation = dataclasses.replace(
+        evaluation_of(*METRICS),
+        slices=(bad, dataclasses.replace(bad, value="Seoul", worse=False, validation=None)),
+        calibration=Calibration(EVIL, Metric("ece", 0.041, 0.03, 0.05), ()),
+        threshold=Threshold(0.25, 1, True, "least cost: false positive 1, false negative 3"),
+        reads=3,
+    )
+    page_of = page(facts_of(evaluation=evaluation))
+    assert "script" not in read(page_of).tags
+    text = words_of(page_of)
+    evil = html.escape(EVIL)
+    assert f"city: {evil} 40 accuracy 0.75 0.6 – 0.86 0.97 0.7 ✗ yes" in text
+    assert "city: Seoul 40 accuracy 0.75 0.6 – 0.86 0.97 no" in text
+    assert f"of the class {evil} are off by 0.041" in text
+    assert "called positive from a probability of 0.25 on (least cost" in text
+    assert "Candidates that these test rows have had: 3" in text
 
 
 def test_a_page_of_many_large_pictures_stays_below_two_megabytes(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from pipelines.config import (
 )
 from pipelines.evaluation import check_asked, evaluate, read_predictions, score
 from pipelines.evaluation.labels import choose_threshold
+from pipelines.evaluation.metrics import measure
 from pipelines.ingestion.readers.pictures import picture_field
 from pipelines.preparation import scale
 from pipelines.preparation.split import TEST, TRAINING, VALIDATION
@@ -162,10 +163,25 @@ def test_a_threshold_is_chosen_on_validation_rows_and_all_labels_follow_it(
         "height: (missing)",
     ]
     assert {"colour: red", "colour: (missing)"} < {*declared}
-    assert sum(one.rows for one in made.slices if one.column == "height" and str(one) in declared)
     assert len(made.slices) - len(declared) <= 3
     assert made.calibration is not None
     assert made.calibration.of == "1"
+
+
+def test_where_the_split_has_groups_intervals_are_of_whole_groups(
+    home: Project, pool: Pool
+) -> None:
+    experiment, trial = trained(home, pool)
+    alone = evaluate(home, experiment, trial, pool)
+    grouped = write_experiment(home, split={"group": "colour"}, evaluation={"slices": ["height"]})
+    made = evaluate(home, grouped, trial, pool)
+    assert made.value("accuracy") == alone.value("accuracy")
+    group = pd.read_parquet(made.raw)["colour"].fillna("").to_numpy()
+    stored = read_predictions(made.predictions)
+    expected = measure("accuracy", stored.truth, stored.outputs, group=group)
+    assert made.metrics[0].low == pytest.approx(expected.low, abs=0.02)  # of four groups
+    assert made.metrics[0].low != alone.metrics[0].low
+    assert sum(one.rows for one in made.slices) == 30
 
 
 def test_a_test_set_of_one_class_is_evaluated_as_far_as_that_goes(
