@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from flows.session import Session
-from pipelines.config import DataInvalid, Document, Problem, read_json, write_json
+from pipelines.config import DataInvalid, Document, Problem, Project, read_json, write_json
 from pipelines.registry import Version, champion
 from pipelines.tracking.runs import fetch_artifact, has_artifact
-from pipelines.validation import Drifted, drifted, summarise
+from pipelines.validation import Shift, drifted, summarise
 
 DISTRIBUTIONS, DRIFT = "distributions.json", "drift.json"
 FOLDER = "validation"
@@ -40,7 +40,7 @@ def check_drift(run: Session) -> tuple[str, list[str]]:
     write_json(files[0], mine)
     if accepted is None:
         return "no accepted version to compare with yet", []
-    theirs = _distributions(run, accepted)
+    theirs = distributions(run.project, accepted)
     if theirs is None:
         return f"version {accepted.number}, the champion, kept no distributions to compare with", []
     same = theirs == mine
@@ -57,19 +57,20 @@ def not_compared(document: Document) -> tuple[str, ...]:
     return (*document.schema_.drift.exclude, *document.features.exclude, *apart)
 
 
-def _distributions(run: Session, accepted: Version) -> Any:
-    if not has_artifact(run.project, accepted.run_id, f"{FOLDER}/{DISTRIBUTIONS}"):
+def distributions(project: Project, version: Version) -> Any:
+    """The summary of the data that a version was trained on; None where its run kept none."""
+    address = f"{FOLDER}/{DISTRIBUTIONS}"
+    if not has_artifact(project, version.run_id, address):
         return None
     with tempfile.TemporaryDirectory() as folder:
-        address = f"{FOLDER}/{DISTRIBUTIONS}"
-        return read_json(fetch_artifact(run.project, accepted.run_id, address, Path(folder)))
+        return read_json(fetch_artifact(project, version.run_id, address, Path(folder)))
 
 
-def _kept(one: Drifted) -> dict[str, Any]:
+def _kept(one: Shift) -> dict[str, Any]:
     return asdict(one) | {"psi": one.psi if one.psi < float("inf") else None}
 
 
-def _judged(run: Session, accepted: Version, found: list[Drifted]) -> tuple[str, list[str]]:
+def _judged(run: Session, accepted: Version, found: list[Shift]) -> tuple[str, list[str]]:
     against = f"the data of version {accepted.number}, the champion"
     if not found:
         return f"as in {against}", []

@@ -207,6 +207,29 @@ def score(
 
 
 @app.command()
+def check(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME[@ALIAS]",
+            help="A registered model; @champion by default, or another alias or version.",
+        ),
+    ],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A file or folder like the data, with or without the target."
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+) -> None:
+    """Find out whether new rows have drifted from those of the champion; then exit code 5."""
+    from flows.check import check as carry_out
+
+    raise typer.Exit(carry_out(model, file, as_json=as_json))
+
+
+@app.command()
 def models(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="A model; default: all.")
@@ -293,6 +316,23 @@ def up(
     from flows.up import up as carry_out
 
     carry_out(prefect_port, mlflow_port)
+
+
+@app.command()
+def serve(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME[@ALIAS]",
+            help="A registered model; @champion by default, or another alias or version.",
+        ),
+    ],
+    port: Annotated[int, typer.Option(help="Port to listen at, on this machine alone.")] = 8000,
+) -> None:
+    """Serve a model by MLflow's scoring protocol, until Ctrl-C."""
+    from flows.serve import serve as carry_out
+
+    carry_out(model, port)
 
 
 @app.command()

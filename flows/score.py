@@ -16,6 +16,7 @@ from rich.console import Console
 from pipelines.config import (
     ConfigError,
     Data,
+    Document,
     EnvironmentFault,
     InputError,
     Project,
@@ -49,22 +50,20 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
             expected="a name that ends in " + " or ".join(FORMATS),
             found=str(target),
         )
-    if not file.exists():
-        raise ConfigError(
-            "the file to score is not there", expected="a file or a folder", found=str(file)
-        )
+    require_file(file, "score")
     version = (
         require_champion(project, name)
         if number is None
         else require_version(require_versions(project, name), number)
     )
-    model = _loaded(version)
-    data = _declared(project, name)
+    model = load_model(version)
+    document = declared(project, name)
+    data = None if document is None else document.data
     picture = model.unwrap_python_model().statistics.get("picture")
     if picture:
         blocks, hidden = read_pictures(file, data, picture), [picture["name"]]
     else:
-        blocks, hidden = iter([read_rows(file, data, *_columns(model))]), []
+        blocks, hidden = iter([read_rows(file, data, *columns_of(model))]), []
     table, absent = _scored(model, blocks, hidden)
     with writing(target.absolute()) as aside:
         if target.suffix == ".csv":
@@ -77,6 +76,14 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
     if absent:
         Console(highlight=False).print(
             "not in the file, taken as missing in every row: " + ", ".join(absent), soft_wrap=True
+        )
+
+
+def require_file(file: Path, what: str) -> None:
+    """Raises ConfigError where the file that is to be read is not there."""
+    if not file.exists():
+        raise ConfigError(
+            f"the file to {what} is not there", expected="a file or a folder", found=str(file)
         )
 
 
@@ -94,7 +101,7 @@ def _scored(
     tables: list[pd.DataFrame] = []
     absent: list[str] = []
     for rows in blocks:
-        answers, absent = _answers(model, rows)
+        answers, absent = answer(model, rows)
         kept = rows.drop(columns=[name for name in hidden if name in rows])
         both = [kept.reset_index(drop=True), answers.reset_index(drop=True)]
         tables.append(pd.concat(both, axis=1))
@@ -139,7 +146,12 @@ def read_rows(
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "table.parquet"
         ingest_file(file.absolute(), table, data, not_numbers=texts)
-        rows = pd.read_parquet(table, dtype_backend="numpy_nullable")
+        return typed_rows(table, numbers)
+
+
+def typed_rows(table: Path, numbers: Collection[str]) -> pd.DataFrame:
+    """The rows that ingest made of a file, those columns as numbers that are wanted as such."""
+    rows = pd.read_parquet(table, dtype_backend="numpy_nullable")
     for name in numbers:
         if name in rows and pd.api.types.is_string_dtype(rows[name]):
             with contextlib.suppress(ValueError):  # left as it is, the model says what is wrong
@@ -147,12 +159,13 @@ def read_rows(
     return rows
 
 
-def _declared(project: Project, name: str) -> Data | None:
+def declared(project: Project, name: str) -> Document | None:
+    """The experiment file of a model; None where there is none any more."""
     known = project.experiment_file(name).is_file()
-    return load_experiment(project, name).data if known else None
+    return load_experiment(project, name).document if known else None
 
 
-def _columns(model: Any) -> tuple[list[str], list[str]]:
+def columns_of(model: Any) -> tuple[list[str], list[str]]:
     """The columns that a model takes as text as it is written, and those it takes as numbers."""
     statistics = model.unwrap_python_model().statistics
     texts = [c["name"] for c in statistics["columns"] if not _are_numbers(c.get("levels", [""]))]
@@ -165,7 +178,7 @@ def _are_numbers(levels: Collection[str]) -> bool:
     return labels(pd.to_numeric(pd.Series(known, dtype=object), "coerce")) == known
 
 
-def _loaded(version: Version) -> Any:
+def load_model(version: Version) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -181,7 +194,7 @@ def _loaded(version: Version) -> Any:
         ) from error
 
 
-def _answers(model: Any, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def answer(model: Any, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The model's answers, and the columns that it wants but can do without and has to."""
     from mlflow.exceptions import MlflowException
 

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,14 @@ from typing import Any
 from rich.console import Console
 
 from flows.server import HOST, Server, mend_dead_flow_runs, running_server
-from pipelines.config import ConfigError, EnvironmentFault, Project, Schedule, load_experiment
+from pipelines.config import (
+    ConfigError,
+    Document,
+    EnvironmentFault,
+    Project,
+    Rhythm,
+    load_experiment,
+)
 from pipelines.tracking import is_local, tracking_uri
 
 GRACE = 3.0
@@ -39,7 +46,7 @@ def up(prefect_port: int, mlflow_port: int) -> None:
     scheduled = schedules(project)
     own_prefect = "PREFECT_API_URL" not in os.environ
     if own_prefect:
-        _require_free(prefect_port, "Prefect", "--prefect-port")
+        require_free(prefect_port, "Prefect", "--prefect-port")
         running = running_server(project)
         if running is not None and running["ui"]:
             raise ConfigError(
@@ -49,8 +56,8 @@ def up(prefect_port: int, mlflow_port: int) -> None:
             )
         _wait_for_runs(project, console)
     if is_local(project):
-        _require_free(mlflow_port, "MLflow", "--mlflow-port")
-    signal.signal(signal.SIGTERM, _interrupt)
+        require_free(mlflow_port, "MLflow", "--mlflow-port")
+    signal.signal(signal.SIGTERM, interrupt)
     server = Server(project)
     try:
         server.start(prefect_port, ui=True, mlflow=mlflow_port)
@@ -60,34 +67,38 @@ def up(prefect_port: int, mlflow_port: int) -> None:
             with _scheduler(project, scheduled) as scheduler:
                 console.print(f"Prefect  {server.url.removesuffix('/api')}")
                 console.print(f"MLflow   {mlflow.url}")
-                for name, schedule in scheduled.items():
-                    console.print(f"schedule {name}: {describe(schedule)}")
+                for line in (line for one in scheduled.items() for line in described(*one)):
+                    console.print(line)
                 if not scheduled:
                     console.print("no experiment has a schedule")
                 console.print("Ctrl-C ends all of it")
-                _watch([mlflow.process, scheduler])
+                watch_over([mlflow.process, scheduler], "mlflow.log, schedules.log")
     except KeyboardInterrupt:
         console.print("ended")
     finally:
         server.leave()
 
 
-def schedules(project: Project) -> dict[str, Schedule]:
-    """The experiments that name a schedule."""
-    found = {name: load_experiment(project, name) for name in project.experiment_names()}
-    return {
-        name: experiment.document.schedule
-        for name, experiment in found.items()
-        if experiment.document.schedule is not None
-    }
+def schedules(project: Project) -> dict[str, Document]:
+    """The experiments that name a schedule or a monitor."""
+    found = {name: load_experiment(project, name).document for name in project.experiment_names()}
+    return {name: it for name, it in found.items() if it.schedule or it.monitor}
 
 
-def describe(schedule: Schedule) -> str:
-    """A schedule in words."""
-    rhythm = f"every {schedule.interval} s"
-    if schedule.cron is not None:
-        rhythm = f"{schedule.cron} ({schedule.timezone})"
-    return rhythm + (", new data first" if schedule.refresh else "")
+def described(name: str, document: Document) -> Iterator[str]:
+    """What is done by itself, a line each."""
+    schedule, monitor = document.schedule, document.monitor
+    if schedule is not None:
+        yield f"schedule {name}: {_rhythm(schedule)}" + ", new data first" * schedule.refresh
+    if monitor is not None:
+        what = monitor.path or "what the source has"
+        yield f"monitor  {name}: {_rhythm(monitor)}, {what}" + ", drift retrains" * monitor.retrain
+
+
+def _rhythm(rhythm: Rhythm) -> str:
+    if rhythm.cron is not None:
+        return f"{rhythm.cron} ({rhythm.timezone})"
+    return f"every {rhythm.interval} s"
 
 
 class _Mlflow:
@@ -107,25 +118,28 @@ def _mlflow(project: Project, port: int) -> Iterator[_Mlflow]:
     command += ["--artifacts-destination", (project.store / "artifacts").as_uri()]
     command += ["--host", HOST, "--port", str(port), "--workers", "1"]
     log = project.root / "build" / "mlflow.log"
-    with _process(project, command, log) as process:
-        _await(f"{url}/health", process, log)
+    with process_of(project, command, log) as process:
+        await_answer(f"{url}/health", process, log)
         yield _Mlflow(url, process)
 
 
 @contextmanager
 def _scheduler(
-    project: Project, scheduled: dict[str, Schedule]
+    project: Project, scheduled: dict[str, Document]
 ) -> Iterator[subprocess.Popen[bytes] | None]:
     if not scheduled:
         yield None
         return
     log = project.root / "build" / "schedules.log"
-    with _process(project, ["-m", "flows.up", str(project.root)], log) as process:
+    with process_of(project, ["-m", "flows.up", str(project.root)], log) as process:
         yield process
 
 
 @contextmanager
-def _process(project: Project, command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def process_of(
+    project: Project, command: list[str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of this Python's, which ends with the block, and all that it started."""
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -160,7 +174,8 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def await_answer(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Returns when an MLflow server answers; raises EnvironmentFault where it does not."""
     end = time.monotonic() + STARTUP
     while time.monotonic() < end and process.poll() is None:
         try:
@@ -177,16 +192,15 @@ def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     )
 
 
-def _watch(processes: list[subprocess.Popen[bytes] | None]) -> None:
+def watch_over(processes: Sequence[subprocess.Popen[bytes] | None], logs: str) -> None:
     """Returns never, but by an error when a process ends or by Ctrl-C."""
     while all(process is None or process.poll() is None for process in processes):
         time.sleep(0.5)
-    raise EnvironmentFault(
-        "a server ended by itself", next="look at build/mlflow.log, schedules.log"
-    )
+    raise EnvironmentFault("a server ended by itself", next=f"look at build/{logs}")
 
 
-def _require_free(port: int, what: str, option: str) -> None:
+def require_free(port: int, what: str, option: str, command: str = "up") -> None:
+    """Raises ConfigError where a port is taken, with what to type for the next one."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -196,7 +210,7 @@ def _require_free(port: int, what: str, option: str) -> None:
                 f"port {port} for {what} is taken",
                 expected="a free port",
                 found=str(error),
-                next=f"gristmill up {option} {port + 1}",
+                next=f"gristmill {command} {option} {port + 1}",
             ) from error
 
 
@@ -208,7 +222,8 @@ def _wait_for_runs(project: Project, console: Console) -> None:
         time.sleep(0.5)
 
 
-def _interrupt(*_: object) -> None:
+def interrupt(*_: object) -> None:
+    """A signal's handler: as Ctrl-C."""
     raise KeyboardInterrupt
 
 
@@ -216,27 +231,44 @@ def _serve_schedules(root: Path) -> None:
     """The process that starts scheduled runs."""
     os.chdir(root)
     from prefect import serve
-    from prefect.schedules import Cron, Interval
 
+    every = schedules(Project.find(root)).items()
+    serve(*(made for name, document in every for made in deployments(name, document)))
+
+
+def deployments(name: str, document: Document) -> Iterator[Any]:
+    """What Prefect has to know of an experiment that runs or is monitored by itself."""
+    from flows.monitor import monitor, retrains
     from flows.train import train
 
-    project = Project.find(root)
-    deployments: list[Any] = []
-    for name, schedule in schedules(project).items():
-        rhythm = (
-            Cron(schedule.cron, timezone=schedule.timezone)
-            if schedule.cron is not None
-            else Interval(schedule.interval or 0, timezone=schedule.timezone)
+    schedule, watch = document.schedule, document.monitor
+    retrain = watch is not None and watch.retrain
+    if schedule is not None or retrain:
+        yield train.to_deployment(
+            name=name,
+            schedule=None if schedule is None else _times(schedule),
+            parameters={
+                "experiment": name,
+                "refresh": schedule is not None and schedule.refresh,
+            },
+            triggers=[retrains(name)] * retrain,
+            concurrency_limit=1,
         )
-        deployments.append(
-            train.to_deployment(
-                name=name,
-                schedule=rhythm,
-                parameters={"experiment": name, "refresh": schedule.refresh},
-                concurrency_limit=1,
-            )
+    if watch is not None:
+        yield monitor.to_deployment(
+            name=name,
+            schedule=_times(watch),
+            parameters={"experiment": name},
+            concurrency_limit=1,
         )
-    serve(*deployments)
+
+
+def _times(rhythm: Rhythm) -> Any:
+    from prefect.schedules import Cron, Interval
+
+    if rhythm.cron is not None:
+        return Cron(rhythm.cron, timezone=rhythm.timezone)
+    return Interval(rhythm.interval or 0, timezone=rhythm.timezone)
 
 
 if __name__ == "__main__":

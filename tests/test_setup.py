@@ -187,7 +187,8 @@ def test_ci_runs_every_check() -> None:
 
 def test_every_deployment_is_a_flow_and_an_experiment_that_exist() -> None:
     deployments = read_yaml("prefect.yaml")["deployments"]
-    assert [deployment["name"] for deployment in deployments] == ["train-digits", "train-diabetes"]
+    names = [deployment["name"] for deployment in deployments]
+    assert names == ["train-digits", "monitor-digits", "train-diabetes"]
     for deployment in deployments:
         path, _, name = deployment["entrypoint"].partition(":")
         functions = {

@@ -577,13 +577,12 @@ class Gate(Section):
     champion: Comparison = Comparison()
 
 
-class Schedule(Section):
-    """When `gristmill up` runs the experiment by itself."""
+class Rhythm(Section):
+    """When `gristmill up` does something by itself."""
 
     cron: str | None = None
     interval: int | None = Field(None, ge=60, description="seconds")
     timezone: str = "UTC"
-    refresh: bool = Field(False, description="fetch the source anew first")
 
     @model_validator(mode="after")
     def _one_rhythm(self) -> Self:
@@ -619,6 +618,23 @@ class Schedule(Section):
         return timezone
 
 
+class Schedule(Rhythm):
+    """When `gristmill up` runs the experiment by itself."""
+
+    refresh: bool = Field(False, description="fetch the source anew first")
+
+
+class Monitor(Rhythm):
+    """When `gristmill up` checks new rows for drift from those of the champion."""
+
+    path: str | None = Field(
+        None, description="files to check, such as incoming/*.csv; default: what the source has"
+    )
+    retrain: bool = Field(
+        True, description="fetch the source and run the experiment when something has drifted"
+    )
+
+
 class Document(Section):
     """A whole experiment file, every `$name` replaced by its declared value."""
 
@@ -634,6 +650,7 @@ class Document(Section):
     evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
     schedule: Schedule | None = None
+    monitor: Monitor | None = None
 
     @property
     def known_metrics(self) -> Mapping[str, str]:
@@ -646,6 +663,14 @@ class Document(Section):
             raise ValueError("training.class_weight: regression has no classes")
         if self.data.task == "classification" and self.features.scale_target:
             raise ValueError("features.scale_target: only the target of a regression is scaled")
+        if self.monitor is not None and self.data.source is None:
+            if self.monitor.path is None:
+                raise ValueError("monitor: name data.source, or monitor.path: nothing to check")
+            if self.monitor.retrain:
+                raise ValueError(
+                    "monitor.retrain: without data.source there are no new data to train on; name "
+                    "it, or set retrain: false"
+                )
         known = self.known_metrics
         asked = {
             "evaluation.metrics": self.evaluation.metrics or (),

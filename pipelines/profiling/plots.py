@@ -18,6 +18,9 @@ WIDE, HIGH = 300, 90
 LINE = 16
 """Height of a line of bars."""
 
+PAIR = 30
+"""Height of a pair of bars."""
+
 LABEL = 96
 """Room for the labels left of bars."""
 
@@ -84,6 +87,21 @@ def ranges(bins: Sequence[Bin]) -> str:
     below = len(bins) * LINE + 13
     lines.append(_text(LABEL, below, short(low)) + _text(WIDE - 4, below, short(high), "end"))
     return _picture("".join(lines), below + 5)
+
+
+def pairs(bins: Sequence[tuple[str, float, float]]) -> str:
+    """Two bars a bin, in the first two colours: (label, share before, share now)."""
+    most = max((max(before, now) for _, before, now in bins), default=0.0) or 1.0
+    room = WIDE - LABEL - 44
+    lines = []
+    for place, (label, *both) in enumerate(bins):
+        top = place * PAIR
+        lines.append(_text(LABEL - 6, top + 17, _cut(label), "end", label))
+        for line, (share, colour) in enumerate(zip(both, COLOURS, strict=False)):
+            at, wide = top + 2 + line * 12, room * share / most
+            lines.append(_rectangle(LABEL, at, wide, 11, colour, f"{share:.1%}"))
+            lines.append(_text(LABEL + wide + 4, at + 9.5, f"{share:.1%}"))
+    return _picture("".join(lines), max(len(bins), 1) * PAIR)
 
 
 def legend(classes: Sequence[str]) -> str:

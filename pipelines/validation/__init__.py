@@ -2,21 +2,27 @@
 
 from pipelines.validation.drift import (
     Difference,
-    Drifted,
+    Shift,
     compare_tables,
     drifted,
+    rows_needed,
+    shifts,
     summarise,
 )
 from pipelines.validation.rules import Finding
+from pipelines.validation.scan import breaks
 from pipelines.validation.stage import Validated, validate, validate_table
 
 __all__ = [
     "Difference",
-    "Drifted",
     "Finding",
+    "Shift",
     "Validated",
+    "breaks",
     "compare_tables",
     "drifted",
+    "rows_needed",
+    "shifts",
     "summarise",
     "validate",
     "validate_table",

@@ -51,20 +51,26 @@ Column = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Drifted:
-    """A column whose distribution, or type, is another one now.
+class Shift:
+    """How far the distribution of a column is from that of an earlier version.
 
     Attributes:
         column: its name.
         psi: the population stability index; infinite for another type.
         bound: what it may be.
         change: what is different most, in words.
+        bins: (label, share of the rows before, share now), both in [0, 1]; none for another type.
     """
 
     column: str
     psi: float
     bound: float
     change: str
+    bins: tuple[tuple[str, float, float], ...] = ()
+
+    @property
+    def drifted(self) -> bool:
+        return self.psi > self.bound
 
     def __str__(self) -> str:
         if np.isinf(self.psi):
@@ -88,7 +94,7 @@ class Difference:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     retyped: tuple[tuple[str, str, str], ...]
-    drifted: tuple[Drifted, ...]
+    drifted: tuple[Shift, ...]
 
 
 def compare_tables(old: Path, new: Path, exclude: Sequence[str] = ()) -> Difference:
@@ -145,13 +151,18 @@ def summarise(
     return {"rows": rows, "sampled": some.num_rows, "columns": columns}
 
 
-def drifted(reference: Summary, current: Summary) -> list[Drifted]:
+def drifted(reference: Summary, current: Summary) -> list[Shift]:
     """The columns that have drifted, the worst first.
 
     Args:
         reference: the summary of the accepted version.
         current: a summary made `like` it.
     """
+    return [shift for shift in shifts(reference, current) if shift.drifted]
+
+
+def shifts(reference: Summary, current: Summary) -> list[Shift]:
+    """How far each column that both have is from what it was, the worst first; as `drifted`."""
     from scipy.stats import chi2
 
     before, now = reference["columns"], current["columns"]
@@ -160,19 +171,36 @@ def drifted(reference: Summary, current: Summary) -> list[Drifted]:
     for name in both:
         if before[name]["type"] != now[name]["type"]:
             words = f"was {before[name]['type']}, is {now[name]['type']}"
-            found.append(Drifted(name, float("inf"), MATTERS, words))
+            found.append(Shift(name, float("inf"), MATTERS, words))
             continue
         p, q = _counts(before[name]), _counts(now[name])
         used = (p + q) > 0
+        labels = [label for label, seen in zip(_labels(before[name]), used, strict=True) if seen]
         p, q = p[used], q[used]
-        freedom = max(len(p) - 1, 1)
         noise = 1 / max(p.sum(), 1) + 1 / max(q.sum(), 1)
-        bound = max(MATTERS, float(noise * chi2.isf(LEVEL / len(both), freedom)))
-        index = psi(p, q)
-        if index > bound:
-            words = _change(_labels(before[name]), _counts(before[name]), _counts(now[name]))
-            found.append(Drifted(name, index, bound, words))
+        bound = max(MATTERS, float(noise * chi2.isf(LEVEL / len(both), max(len(p) - 1, 1))))
+        before_now = p / max(p.sum(), 1), q / max(q.sum(), 1)
+        bins = tuple(zip(labels, *(shares.tolist() for shares in before_now), strict=True))
+        found.append(Shift(name, psi(p, q), bound, _change(bins), bins))
     return sorted(found, key=lambda one: (-one.psi, one.column))
+
+
+def rows_needed(reference: Summary, names: Sequence[str]) -> int | None:
+    """Rows of another version from which no PSI that matters can be chance, in any column.
+
+    None where the earlier version itself has too few.
+    """
+    from scipy.stats import chi2
+
+    rows = 0.0
+    for name in names:
+        p = _counts(reference["columns"][name])
+        limit = float(chi2.isf(LEVEL / len(names), max((p > 0).sum() - 1, 1)))
+        left = MATTERS / limit - 1 / max(p.sum(), 1)
+        if left <= 0:
+            return None
+        rows = max(rows, 1 / left)
+    return int(np.ceil(rows))
 
 
 def psi(before: npt.ArrayLike, now: npt.ArrayLike) -> float:
@@ -193,18 +221,22 @@ def _counts(column: Column) -> npt.NDArray[np.float64]:
 def _labels(column: Column) -> list[str]:
     if "levels" in column:
         return [*column["levels"], "other values", "missing"]
-    words = [
-        cut.removesuffix("T00:00:00.000000Z") if isinstance(cut, str) else f"{cut:.4g}"
-        for cut in column["cuts"]
-    ]
+    words = _words(column["cuts"])
     inner = [f"above {low} up to {high}" for low, high in pairwise(words)]
     return [f"up to {words[0]}", *inner, f"above {words[-1]}", "missing"]
 
 
-def _change(labels: Sequence[str], before: Any, now: Any) -> str:
-    p, q = before / max(before.sum(), 1), now / max(now.sum(), 1)
-    place = int(np.abs(q - p).argmax())
-    return f"{labels[place]}: {p[place]:.1%} of the rows before, {q[place]:.1%} now"
+def _words(cuts: Sequence[Any]) -> list[str]:
+    """Cuts as people write them, numbers with as many digits as tell them apart."""
+    if any(isinstance(cut, str) for cut in cuts):
+        return [cut.removesuffix("T00:00:00.000000Z") for cut in cuts]
+    tries = ([f"{cut:.{digits}g}" for cut in cuts] for digits in range(4, 18))
+    return next((words for words in tries if len(set(words)) == len(cuts)), [*map(str, cuts)])
+
+
+def _change(bins: Sequence[tuple[str, float, float]]) -> str:
+    label, before, now = max(bins, key=lambda one: abs(one[2] - one[1]), default=("no value", 0, 0))
+    return f"{label}: {before:.1%} of the rows before, {now:.1%} now"
 
 
 def _sample(table: Path, names: Sequence[str]) -> tuple[int, Any]:
@@ -234,9 +266,11 @@ def _hashed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
 
 
 def _summary(column: Array, like: Column | None) -> Column:
-    kind = kind_of(column.type)
-    made: Column = {"type": kind, "missing": column.null_count}
     present = column.drop_null()
+    kind = kind_of(column.type)
+    if like is not None and not len(present):  # no value speaks for another type
+        kind = like["type"]
+    made: Column = {"type": kind, "missing": column.null_count}
     if like is not None and like["type"] != kind:
         like = None
     if kind in ("number", "date"):

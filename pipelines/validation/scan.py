@@ -110,6 +110,36 @@ def scan(table: Path, document: Document, rows: int | None = None) -> Scanned:
     )
 
 
+def breaks(table: Path, document: Document) -> list[Finding]:
+    """What rows of another file than the data set break of the schema, by column or rule.
+
+    What is said of the number of rows, of the target as a whole and of columns that are not there
+    is left out.
+    """
+    schema, present = document.schema_, column_names(table)
+    asked = {rule: names for rule, names in entries(schema, present).items() if names}
+    between = {rule: set(read_condition(rule.check).columns.values()) for rule in schema.rules}
+    rules = [rule for rule, names in between.items() if names <= set(present)]
+    wanted = {
+        name for names in (*asked.values(), *map(between.__getitem__, rules)) for name in names
+    }
+    by_entry: dict[Column, list[Finding]] = {rule: [] for rule in asked}
+    by_rule: dict[Rule, list[Finding]] = {rule: [] for rule in rules}
+    before = 0
+    for block in blocks(table, [name for name in present if name in wanted]):
+        for entry, names in asked.items():
+            by_entry[entry] += check_block(block, names, entry, before)
+        for rule in rules:
+            by_rule[rule] += check_rule(block, rule, before)
+        before += len(block)
+    found = [
+        finding
+        for entry, names in asked.items()
+        for finding in _of_entry(by_entry[entry], table, entry, names, before, None)
+    ]
+    return found + [one for rule in rules for one in merge(by_rule[rule], before)]
+
+
 def _needed(
     document: Document, asked: Mapping[Column, list[str]], present: Sequence[str]
 ) -> list[str]:

@@ -303,6 +303,22 @@ def test_a_wrong_value_is_refused_with_place_expected_and_found(
 
 
 @pytest.mark.parametrize(
+    ("monitor", "words"),
+    [
+        ("{interval: 90}", "name data.source, or monitor.path: nothing to check"),
+        ("{interval: 90, path: in/*.csv}", "without data.source there are no new data to train on"),
+        ("{path: in/*.csv, retrain: false}", "needs either cron or interval"),
+    ],
+)
+def test_a_monitor_that_could_do_nothing_is_refused(load: Load, monitor: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=rf"(?s)monitor.*{words}"):
+        load(monitor=monitor)
+    watch = load(monitor="{interval: 90, path: in/*.csv, retrain: false}").document.monitor
+    assert watch is not None
+    assert not watch.retrain
+
+
+@pytest.mark.parametrize(
     ("kind", "words"),
     [
         ("{kind: ordered}", "levels, lowest first, belong to kind: ordered"),

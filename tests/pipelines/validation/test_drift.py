@@ -11,7 +11,17 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2
 
-from pipelines.validation.drift import BINS, compare, compare_tables, drifted, psi, summarise
+from pipelines.validation.drift import (
+    BINS,
+    MATTERS,
+    compare,
+    compare_tables,
+    drifted,
+    psi,
+    rows_needed,
+    shifts,
+    summarise,
+)
 
 RNG = np.random.default_rng
 
@@ -129,3 +139,42 @@ def test_a_sample_of_a_long_table_follows_no_rhythm_of_its_rows(tmp_path: Path) 
     shares = np.array(made["columns"]["day"]["counts"][:8]) / made["sampled"]
     assert shares == pytest.approx([1 / 8] * 8, abs=0.01)
     assert made["columns"]["order"]["cuts"] == pytest.approx(np.arange(1, 10) * rows / 10, rel=0.02)
+
+
+def test_a_column_without_a_value_has_lost_its_values_not_its_type(tmp_path: Path) -> None:
+    for values in ([1.5, 2.5, 9] * 100, ["a", "b", "c"] * 100, [*range(300)]):
+        old = summarise(stored(tmp_path, "old", {"a": values}))
+        nothing = pd.array([None] * 300, dtype="Int64")
+        new = summarise(stored(tmp_path, "new", {"a": nothing}), like=old)
+        (found,) = shifts(old, new)
+        assert found.drifted
+        assert found.change == "missing: 0.0% of the rows before, 100.0% now"
+
+
+def test_so_many_rows_are_needed_that_no_index_that_matters_can_be_chance(tmp_path: Path) -> None:
+    rng = RNG(4)
+    old = stored(tmp_path, "old", {name: rng.normal(size=5_000) for name in "ab"})
+    reference = summarise(old)
+    needed = rows_needed(reference, ["a", "b"])
+    assert needed is not None
+    for rows, enough in ((needed, True), (needed - 5, False)):
+        new = stored(tmp_path, "new", {name: rng.normal(size=rows) for name in "ab"})
+        found = shifts(reference, summarise(new, like=reference))
+        assert (max(one.bound for one in found) == MATTERS) is enough
+    few = summarise(stored(tmp_path, "few", {"a": rng.normal(size=100)}))
+    assert rows_needed(few, ["a"]) is None
+
+
+def test_every_column_is_measured_with_the_bins_that_tell_why(tmp_path: Path) -> None:
+    old = summarise(stored(tmp_path, "old", {"a": [0.99991, 0.99992, *range(98)], "b": [1] * 100}))
+    new = summarise(stored(tmp_path, "new", {"a": [5.0] * 100, "b": [1] * 100}), like=old)
+    first, second = shifts(old, new)
+    assert (first.column, first.drifted, second.drifted) == ("a", True, False)
+    for one in (first, second):
+        assert sum(before for _, before, _ in one.bins) == pytest.approx(1)
+        assert sum(now for _, _, now in one.bins) == pytest.approx(1)
+    cuts = [0.999911, 0.999912, 0.999913]
+    made = {"rows": 9, "columns": {"c": {"type": "number", "cuts": cuts, "missing": 0}}}
+    made["columns"]["c"]["counts"] = [3, 2, 2, 2]
+    (one,) = shifts(made, made)
+    assert [label for label, *_ in one.bins][1] == "above 0.999911 up to 0.999912"

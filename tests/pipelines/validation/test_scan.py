@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.config import Column, Document
-from pipelines.validation.scan import blocks, entries, scan
+from pipelines.validation.scan import blocks, breaks, entries, scan
 
 SCHEMA: dict[str, Any] = {
     "columns": {
@@ -85,3 +85,19 @@ def test_a_block_of_a_wide_table_has_fewer_rows(tmp_path: Path) -> None:
 def test_entries_of_equal_content_are_one_and_a_name_beats_a_pattern() -> None:
     schema = document({"columns": {"b*": {"min": 0}, "b1": {"min": 1}, "a": {"min": 0}}}).schema_
     assert entries(schema, NAMES) == {Column(min=0): ["b2", "a"], Column(min=1): ["b1"]}
+
+
+def test_rows_of_another_file_are_held_to_what_the_schema_says_of_their_columns(
+    tmp_path: Path,
+) -> None:
+    table = tmp_path / "new.parquet"
+    columns = {"a": [1, 9, 1], "b1": [5.0, 5.0, None], "more": ["x"] * 3}
+    pyarrow.parquet.write_table(pa.table(columns), table)
+    schema = SCHEMA | {"rows": {"min": 1000}}
+    found = {(one.column, one.rule): one.count for one in breaks(table, document(schema))}
+    assert found == {
+        ("a", "5 or less"): 1,
+        ("a", "each value once"): 2,
+        ("b1", "no missing value"): 1,
+        ("a, b1", "a <= b1"): 1,
+    }

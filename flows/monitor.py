@@ -1,0 +1,140 @@
+"""The flow that checks new rows by itself; what has drifted is an event that starts `train`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.events import DeploymentEventTrigger, emit_event
+from prefect.events.worker import EventsWorker
+
+from flows import check_report
+from flows.check import Checked, content_digest, examine, folder_of, write
+from pipelines.config import (
+    ConfigError,
+    Data,
+    InputError,
+    Problem,
+    Project,
+    load_experiment,
+    redact,
+)
+from pipelines.ingestion.sources import fetch
+from pipelines.registry import require_champion
+
+DRIFT_FOUND = "gristmill.drift.found"
+"""The event, whose resource is `resource_of` the experiment."""
+
+MARK = "monitored"
+"""Stands beside the page of a file whose drift, if there was any, has been told."""
+
+DRAIN = 10.0
+"""Seconds that the event may take on its way to the server."""
+
+
+def resource_of(experiment: str) -> str:
+    """What an experiment is called among Prefect's resources."""
+    return f"gristmill.experiment.{experiment}"
+
+
+def retrains(experiment: str) -> DeploymentEventTrigger:
+    """Starts a run of `train` on new data when drift was found; the gate decides as ever."""
+    return DeploymentEventTrigger(
+        name=f"retrain {experiment} when its data have drifted",
+        expect={DRIFT_FOUND},
+        match={"prefect.resource.id": resource_of(experiment)},
+        parameters={"experiment": experiment, "refresh": True},
+    )
+
+
+@task(name="check", task_run_name="{shown}", cache_policy=NO_CACHE)
+def check_file(experiment: str, file: Path, shown: str) -> Checked:
+    """One file against the champion."""
+    project = Project.find()
+    made = examine(project, require_champion(project, experiment), file, shown)
+    page = write(project, made, file)
+    key = "".join(c if c.isalnum() and c.isascii() else "-" for c in experiment.lower())
+    text = f"{check_report.markdown(made)}\nThe page: `{project.relative(page)}`\n"
+    create_markdown_artifact(text, key=f"check-{key}", description=f"check of {shown}")
+    rows = check_report.table_rows(made)
+    create_table_artifact(rows, key=f"drift-{key}", description=f"drift in {shown}")
+    return made
+
+
+@flow(name="monitor", flow_run_name="{experiment}", log_prints=False)
+def monitor(experiment: str, path: str | None = None) -> list[str]:
+    """Checks each file that was not checked yet, and tells Prefect of drift.
+
+    Args:
+        experiment: name of a file in `experiments/`.
+        path: files to check instead of `monitor.path`, such as `incoming/*.csv`.
+
+    Returns:
+        The files that have drifted.
+
+    Raises:
+        InputError: files could not be checked; they are tried again next time.
+    """
+    project, say = Project.find(), get_run_logger().info
+    document = load_experiment(project, experiment).document
+    pattern = path or (document.monitor.path if document.monitor is not None else None)
+    checked: list[tuple[Checked, Path]] = []
+    problems: list[Problem] = []
+    with _files(project, document.data, pattern) as files:
+        for shown, file in files.items():
+            mark = folder_of(project, experiment, file, content_digest(file)) / MARK
+            if mark.exists():
+                say(f"{shown}: checked already")
+                continue
+            try:
+                made = check_file(experiment, file, shown)
+            except (InputError, ConfigError) as error:
+                problems.append(Problem(shown, error.expected, error.found or error.what))
+                continue
+            say(f"{shown}: {check_report.verdict(made)}")
+            checked.append((made, mark))
+    if not files:
+        say(f"no file at {pattern}")
+    drifted = [made for made, _ in checked if made.drifted]
+    if drifted:
+        _tell(experiment, drifted)
+    for _, mark in checked:
+        mark.touch()
+    if problems:
+        raise InputError(
+            f"{len(problems)} of {len(files)} files could not be checked", problems=problems
+        )
+    return [made.file for made in drifted]
+
+
+@contextmanager
+def _files(project: Project, data: Data, pattern: str | None) -> Iterator[dict[str, Path]]:
+    """The files of a pattern, by what they are called; without one what the source has now."""
+    if pattern is not None:
+        wanted = PurePath(pattern)
+        place = Path(wanted.anchor) if wanted.is_absolute() else project.root
+        found = sorted(place.glob(str(wanted.relative_to(wanted.anchor))))
+        yield {project.relative(file): file for file in found}
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / PurePath(data.path).name
+        fetch(project, str(data.source), file, query=data.query)
+        yield {redact(str(data.source)): file}
+
+
+def _tell(experiment: str, drifted: list[Checked]) -> None:
+    """Emits one event for all files of this run."""
+    about: dict[str, Any] = {
+        "files": [made.file for made in drifted],
+        "version": drifted[0].version,
+        "found": check_report.verdict(drifted[0]),
+    }
+    resource = {"prefect.resource.id": resource_of(experiment), "prefect.resource.name": experiment}
+    emit_event(DRIFT_FOUND, resource=resource, payload=about)
+    EventsWorker.drain_all(timeout=DRAIN)

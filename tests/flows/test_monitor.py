@@ -1,0 +1,106 @@
+"""`monitor`: by itself, once a file, and what has drifted starts a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from aftermath import Command, until
+from test_server import free_ports
+
+from flows.server import post
+from flows.up import deployments, described
+from pipelines.config import Project, load_experiment
+
+Start = Callable[..., Command]
+
+
+def shifted(project: Project, rows: int, seed: int = 0) -> pd.DataFrame:
+    """Digits whose pixels stand one place further right."""
+    table = pd.read_csv(project.root / "data" / "digits" / "digits.csv")
+    some = table.sample(rows, random_state=seed)
+    pixels = [name for name in table if name.startswith("pixel")]
+    some[pixels] = np.roll(some[pixels].to_numpy(), 1, axis=1)
+    return some
+
+
+@pytest.mark.slow
+def test_a_drifted_file_is_told_once_and_starts_a_training_that_the_gate_judges(
+    finished: Project, command: Start
+) -> None:
+    with finished.experiment_file("digits").open("a") as file:
+        file.write("monitor: {interval: 86400, path: incoming/*.csv}\n")
+    incoming = finished.root / "incoming"
+    incoming.mkdir()
+    shifted(finished, 300).to_csv(incoming / "a.csv", index=False)
+    (incoming / "b.csv").write_text("no,digits\n1,2\n")
+    prefect, mlflow = free_ports(2)
+    up = command(
+        finished, "up", f"--prefect-port={prefect}", f"--mlflow-port={mlflow}",
+        env={"PREFECT_RUNNER_POLL_FREQUENCY": "1"},
+    )  # fmt: skip
+    up.wait_for("Ctrl-C ends all of it")
+    assert "monitor  digits: every 86400 s, incoming/*.csv, drift retrains" in up.said
+    api = f"http://127.0.0.1:{prefect}/api"
+
+    def ask(what: str, **content: Any) -> list[dict[str, Any]]:
+        try:
+            return list(post(f"{api}/{what}/filter", content))
+        except OSError:  # it is busy
+            return []
+
+    def runs(flow: str) -> list[dict[str, Any]]:
+        """Those that have begun, the newest first."""
+        wanted = {"name": {"any_": [flow]}}
+        found = ask("flow_runs", flows=wanted, sort="START_TIME_DESC")
+        return [run for run in found if run["deployment_id"] and run["start_time"]]
+
+    def monitored() -> str:
+        """The state in which one more check ends."""
+        before = len(runs("monitor"))
+        (one,) = ask("deployments", flows={"name": {"any_": ["monitor"]}})
+        wanted = {"state": {"type": "SCHEDULED"}}
+        post(f"{api}/deployments/{one['id']}/create_flow_run", wanted)
+        until(lambda: len(runs("monitor")) > before, "a check", 120)
+        until(lambda: (runs("monitor") or [{}])[0].get("end_time"), "the end of a check", 120)
+        return str(runs("monitor")[0]["state_type"])
+
+    until(lambda: len(ask("deployments")) == 2, "two deployments")
+    assert monitored() == "FAILED"  # b.csv cannot be checked
+    until(lambda: runs("train"), "a training", 120)
+    (train,) = runs("train")
+    assert train["parameters"] == {"experiment": "digits", "refresh": True}
+    (incoming / "b.csv").unlink()
+    assert monitored() == "COMPLETED"
+    until(lambda: (runs("train") or [{}])[0].get("end_time"), "the end of the training", 120)
+    assert [run["state_type"] for run in runs("train")] == ["COMPLETED"]  # a.csv was told once
+    assert {"check-digits", "drift-digits"} <= {one["key"] for one in ask("artifacts")}
+    assert up.interrupt() in (0, 130)
+
+
+def test_up_serves_what_an_experiment_asks_for(project: Project) -> None:
+    file = project.experiment_file("digits")
+    asked = file.read_text(encoding="utf-8")
+    for lines, names, words in (
+        ("schedule: {cron: '0 6 * * *'}", ["train"], ["schedule digits: 0 6 * * * (UTC)"]),
+        (
+            "monitor: {interval: 60}",
+            ["train", "monitor"],
+            ["monitor  digits: every 60 s, what the source has, drift retrains"],
+        ),
+        (
+            "monitor: {cron: '0 * * * *', path: a/*.csv, retrain: false}",
+            ["monitor"],
+            ["monitor  digits: 0 * * * * (UTC), a/*.csv"],
+        ),
+    ):
+        file.write_text(f"{asked}\n{lines}\n", encoding="utf-8")
+        document = load_experiment(project, "digits").document
+        assert list(described("digits", document)) == words
+        made = list(deployments("digits", document))
+        assert [one.flow_name for one in made] == names
+        assert [bool(one.triggers) for one in made] == [len(names) == 2, False][: len(names)]
+        assert bool(made[0].schedules) is (len(names) == 1)
