@@ -40,7 +40,7 @@ MORE_STYLE = """
 .verdict{font-size:1.05rem;border-left:5px solid var(--good);padding:.3rem .9rem;
  background:var(--panel)}.bad.verdict{border-color:var(--bad)}
 .bad .kind,b.bad{background:none;color:var(--bad);border:1px solid}b.bad{padding:0 .3rem;
- border-radius:3px}.wide td:nth-child(-n+3){white-space:nowrap}
+ border-radius:3px}.wide tbody th{white-space:nowrap}
 @media(max-width:900px){.pair{grid-template-columns:1fr}}
 """
 

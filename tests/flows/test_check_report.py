@@ -61,8 +61,9 @@ def test_the_verdict_names_what_has_drifted_and_breaks_of_the_schema_are_not_amo
 
 def test_the_page_shows_names_of_the_data_as_text_and_fetches_nothing(tmp_path: Path) -> None:
     write_page(tmp_path / "check.html", checked())
-    reader = Reader()
-    reader.feed((tmp_path / "check.html").read_text(encoding="utf-8"))
+    reader, page = Reader(), (tmp_path / "check.html").read_text(encoding="utf-8")
+    assert "<b>이름" not in page
+    reader.feed(page)
     assert "<b>이름</b>" in reader.text
     assert reader.addresses == []
     assert reader.tags.isdisjoint({"script", "link", "img", "iframe"})

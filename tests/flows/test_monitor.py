@@ -9,11 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from aftermath import Command, until
+from prefect.events import DeploymentEventTrigger
 from test_server import free_ports
 
+from flows.monitor import retrains
 from flows.server import post
 from flows.up import deployments, described
 from pipelines.config import Project, load_experiment
+from pipelines.config.yaml_file import read_yaml
+from tests.conftest import ROOT
 
 Start = Callable[..., Command]
 
@@ -104,3 +108,10 @@ def test_up_serves_what_an_experiment_asks_for(project: Project) -> None:
         assert [one.flow_name for one in made] == names
         assert [bool(one.triggers) for one in made] == [len(names) == 2, False][: len(names)]
         assert bool(made[0].schedules) is (len(names) == 1)
+
+
+def test_prefect_yaml_starts_a_training_by_the_same_event() -> None:
+    listed = read_yaml(ROOT / "prefect.yaml")["deployments"]
+    (given,) = next(one for one in listed if one["name"] == "train-digits")["triggers"]
+    made = retrains("digits")
+    assert DeploymentEventTrigger(**given, name=made.name) == made

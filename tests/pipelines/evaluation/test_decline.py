@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from pipelines.evaluation import Predictions
 from pipelines.evaluation import decline as module
@@ -49,6 +50,22 @@ def test_effect_and_significance_are_both_asked_for(right: float, rows: int, fou
     (few,) = decline(["accuracy"], test, classes(rng, 10, 0.9))
     assert few.worse > few.matters
     assert not few.declined
+
+
+def test_the_interval_behind_it_is_newcombes() -> None:
+    """56 of 70 less 48 of 80: 0.0524 to 0.3339 (Newcombe 1998, method 10)."""
+
+    def right(k: int, n: int) -> Predictions:
+        outputs = np.eye(2)[[*[0] * k, *[1] * (n - k)]]
+        return Predictions(np.zeros(n, np.uint64), np.zeros(n, int), outputs, ("a", "b"))
+
+    before, after = right(56, 70), right(48, 80)
+    (fell,) = decline(["accuracy"], before, after)
+    assert fell.p == pytest.approx(norm.sf(0.2 * norm.isf(0.025) / (0.2 - 0.0524)), rel=0.01)
+    (rose,) = decline(["accuracy"], after, before)
+    assert rose.p == pytest.approx(norm.cdf(0.2 * norm.isf(0.025) / (0.3339 - 0.2)), rel=0.01)
+    (again,) = decline(["accuracy"], before, before)
+    assert again.p == pytest.approx(0.5)
 
 
 def test_an_error_that_grows_is_worse_and_one_that_shrinks_is_not() -> None:
