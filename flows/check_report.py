@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from pipelines.config import writing
 from pipelines.evaluation import Metric
 from pipelines.evaluation.decline import Change
 from pipelines.profiling import plots
+from pipelines.profiling.frame import Html, html_page, html_table
 from pipelines.profiling.page import STYLE
 from pipelines.profiling.text import comment
 from pipelines.validation import Shift
@@ -35,13 +36,12 @@ COLUMNS = ("column", "PSI", "may be", "what is different most")
 METRICS = ("metric", "test rows", "new rows", "worse by", "p")
 
 MORE_STYLE = """
-.pair{grid-template-columns:1fr 310px}.out .kind,.ok{background:#eee;color:#555}
-.verdict{font-size:1.05rem;border-left:5px solid #009E73;padding:.3rem .9rem;background:#f3f8f6}
-.bad.verdict{border-color:#D55E00;background:#fdf4ee}.bad .kind,b.bad{background:#fbe3d5}
-b.bad{padding:0 .3rem;border-radius:3px}.scroll{overflow-x:auto}
-.scroll td,.scroll th{overflow-wrap:normal;padding:.22rem .45rem}
-.scroll td:first-child{white-space:nowrap}
-@media(max-width:900px){body{padding:0 .8rem}.pair{grid-template-columns:1fr}}
+.pair{grid-template-columns:1fr 310px}.ok{background:var(--line);color:var(--soft)}
+.verdict{font-size:1.05rem;border-left:5px solid var(--good);padding:.3rem .9rem;
+ background:var(--panel)}.bad.verdict{border-color:var(--bad)}
+.bad .kind,b.bad{background:none;color:var(--bad);border:1px solid}b.bad{padding:0 .3rem;
+ border-radius:3px}.wide tbody th{white-space:nowrap}
+@media(max-width:900px){.pair{grid-template-columns:1fr}}
 """
 
 HOW = (
@@ -182,14 +182,13 @@ def write_page(file: Path, made: Checked) -> None:
         drawn = [one for one in made.inputs if one.drifted] or made.inputs[:3]
         parts.append("<h2>Columns, the worst first</h2>" + _legend("data of then", "new rows"))
         parts += map(_card, drawn[:CARDS])
-        parts += ["<h2>All columns</h2>", _html(COLUMNS, map(_row, made.inputs))]
+        parts += [
+            "<h2>All columns</h2>",
+            _rows(COLUMNS, [(cells(one), one.drifted) for one in made.inputs]),
+        ]
     parts.append(f'<p class="note">{HOW}</p>')
-    page = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(made.model)}: check</title>\n<style>{STYLE}{MORE_STYLE}</style></head>\n"
-        "<body>\n" + "\n".join(filter(None, parts)) + "\n</body></html>\n"
-    )
+    body = "\n".join(filter(None, parts))
+    page = html_page(f"{made.model}: check", body, STYLE + MORE_STYLE)
     with writing(file) as aside:
         aside.write_text(page, encoding="utf-8")
 
@@ -210,21 +209,17 @@ def _list(title: str, lines: Sequence[str]) -> str:
 def _performance(made: Checked) -> str:
     if not made.performance:
         return ""
-    rows = (([escape(cell) for cell in _cells(one)], one.declined) for one in made.performance)
-    return f"<h2>Performance on {made.labelled:,} rows</h2>" + _html(METRICS, rows)
+    rows = [(_cells(one), one.declined) for one in made.performance]
+    return f"<h2>Performance on {made.labelled:,} rows</h2>" + _rows(METRICS, rows)
 
 
-def _row(one: Shift) -> tuple[list[str], bool]:
-    return [escape(cell) for cell in cells(one)], one.drifted
-
-
-def _html(names: Sequence[str], rows: object) -> str:
-    head = "".join(f"<th>{name}</th>" for name in names)
-    body = ""
-    for cells_, bad in rows:  # type: ignore[attr-defined]
-        first = f'<b class="bad">{cells_[0]}</b>' if bad else cells_[0]
-        body += f"<tr><td>{first}</td>" + "".join(f"<td>{c}</td>" for c in cells_[1:]) + "</tr>\n"
-    return f'<div class="scroll"><table><tr>{head}</tr>\n{body}</table></div>'
+def _rows(names: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]]) -> str:
+    """A table whose bad rows are marked."""
+    marked = (
+        (Html(f'<b class="bad">{escape(name)}</b>') if bad else name, *others)
+        for (name, *others), bad in rows
+    )
+    return html_table(names, marked)
 
 
 def _card(one: Shift) -> str:
