@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from flows.check import DRIFTED, Checked, check, examine
-from pipelines.config import EnvironmentFault, InputError, Project
+from pipelines.config import ConfigError, EnvironmentFault, InputError, Project
 from pipelines.registry import require_champion
 from pipelines.tracking.runs import client
 from tests.conftest import Run
@@ -38,18 +38,15 @@ def examined(project: Project, rows: pd.DataFrame) -> Checked:
     return examine(project, require_champion(project, "digits"), Path("rows.csv"), "rows.csv")
 
 
-def test_what_cannot_be_checked_is_named_before_anything_is_loaded(
-    finished: Project, gristmill: Run
-) -> None:
-    Path("new.csv").write_text("a\n1\n")
-    for words, said in (
-        (("digits", "nowhere.csv"), "the file to check is not there"),
-        (("digts", "new.csv"), "there is no registered model 'digts'"),
-        (("digits@7", "new.csv"), "digits has no version 7"),
+def test_what_cannot_be_checked_is_named_before_anything_is_loaded(finished: Project) -> None:
+    (finished.root / "new.csv").write_text("a\n1\n")
+    for model, file, said in (
+        ("digits", "nowhere.csv", "the file to check is not there"),
+        ("digts", "new.csv", "there is no registered model 'digts'"),
+        ("digits@7", "new.csv", "digits has no version 7"),
     ):
-        done = gristmill("check", *words)
-        assert done.returncode == 1
-        assert said in done.stderr
+        with pytest.raises(ConfigError, match=said):
+            check(model, Path(file))
 
 
 @pytest.mark.slow
