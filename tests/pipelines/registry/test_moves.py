@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import getpass
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -435,3 +439,69 @@ def test_ten_processes_race_in_sqlite(in_sqlite: Project) -> None:
 @pytest.mark.slow
 def test_ten_processes_race_in_postgres(in_postgres: Project) -> None:
     races(in_postgres, 10, 100)
+
+
+@pytest.fixture
+def on_server(
+    stored: Project, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server of MLflow over the project's store, which the project is told to use."""
+    make_versions(stored, 3)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
+    store = f"sqlite:///{stored.store / 'mlflow.db'}"
+    process = subprocess.Popen(
+        [*command, "--port", str(port), "--backend-store-uri", store],
+        env=clean_environment(),
+        cwd=stored.store,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(1200):
+            try:
+                urllib.request.urlopen(f"{address}/health", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+def test_moves_on_a_server_are_kept_and_refused_as_in_a_database(
+    stored: Project, on_server: subprocess.Popen[bytes]
+) -> None:
+    promote(stored, "tiny", "1", "first", by="first", evidence={"p": 1})
+    found = read_model(stored, "tiny")
+    assert found is not None
+    promote(stored, "tiny", "2", "I like it")
+    with pytest.raises(ChampionMoved, match="I like it"):
+        promote(stored, "tiny", "3", "better", by="superiority", seen=found.seen)
+    challenge(stored, "tiny", "3", "better", by="superiority")
+    set_aside(stored, "tiny", "3", "reject", "unfair")
+    client(stored).set_registered_model_alias("tiny", "champion", "1")
+    promote(stored, "tiny", "3", "mended")
+    rollback(stored, "tiny")
+    assert aliases(stored) == {"3": (), "2": (), "1": ("champion",)}
+    assert [(e["kind"], e["version"]) for e in history(stored, "tiny")] == [
+        ("promote", "1"),
+        ("promote", "2"),
+        ("challenger", "3"),
+        ("reject", "3"),
+        ("promote", "1"),
+        ("promote", "3"),
+        ("rollback", "1"),
+    ]
+    os.killpg(on_server.pid, signal.SIGKILL)
+    on_server.wait()
+    with pytest.raises(EnvironmentFault, match="MLflow"):
+        promote(stored, "tiny", "2", "better")

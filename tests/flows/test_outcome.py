@@ -1,0 +1,17 @@
+"""What a run came to, in words and exit codes."""
+
+from __future__ import annotations
+
+from flows.outcome import Outcome, decision_lines, done_lines
+from pipelines.tracking import KnownRun
+
+
+def test_a_challenger_says_what_a_person_may_type_and_is_no_failure() -> None:
+    outcome = Outcome("tiny", "challenger", ("it is better",), "2", "1")
+    assert outcome.exit_code == 0
+    lines = decision_lines(outcome)
+    assert lines[0] == "tiny version 2 is the challenger now and waits for a person"
+    again = done_lines(KnownRun("0" * 32, "challenger", "it is better", "tiny", "2", ""))
+    for said in (lines, again):
+        assert any("gristmill promote tiny --version 2" in line for line in said)
+        assert any("gristmill reject tiny --version 2 --reason" in line for line in said)
