@@ -73,6 +73,16 @@ def test_what_is_no_number_or_was_not_measured_breaks_its_requirement(champion: 
         assert str(decision).startswith("reject: latency_ms is required and was not measured")
 
 
+def test_an_undefined_metric_breaks_its_requirement_and_says_why() -> None:
+    why = "the test rows are of a single class"
+    candidate = Candidate({"roc_auc": Metric("roc_auc", float("nan"), None, None, why)})
+    rules = Gate.model_validate({"require": {"roc_auc": {"max": 0.9}}})
+    made = decide(candidate, None, rules)
+    assert made.outcome == "reject"
+    assert made.reasons == (f"roc_auc is required and undefined: {why}",)
+    assert made.record["requirements"][0]["value"] is None
+
+
 def test_every_broken_requirement_is_a_reason() -> None:
     rules = gate(accuracy={"min": 0.9}, log_loss={"max": 0.1}, brier={"max": 1})
     decision = decide(told(accuracy=0.5, log_loss=0.4, brier=0.3), None, rules)
