@@ -104,35 +104,37 @@ def decide(candidate: Candidate, against: Contest | str | None, rules: Gate) -> 
     def decided(outcome: Outcome, *reasons: str, by: By = "") -> Decision:
         return Decision(outcome, reasons, by, _plain(evidence))
 
-    broken = [
+    faults = [
         *(check["words"] for check in evidence["requirements"] if not check["holds"]),
         *(check["words"] for check in evidence["slices"] if not check["holds"]),
         *filter(None, [candidate.why_not]),
     ]
-    if broken:
-        return decided("reject", *broken)
+    if isinstance(against, str):
+        return decided("reject", *faults, against)
+    said: list[str] = []
+    if against is not None:
+        said = [*_read_words(candidate.reads, alpha), *against.assumed, *_scores(against)]
+        if against.rows and against.worse <= alpha:
+            which = f"the champion, version {against.champion}"
+            faults += [*said, f"worse than {which}: p = {against.worse:.3g}"]
+    if faults:
+        return decided("reject", *faults)
     kept = [check["words"] for check in evidence["requirements"]]
     if against is None:
         return decided("promote", *kept, "there is no champion yet", by="first")
-    if isinstance(against, str):
-        return decided("reject", against)
-    said = [*_read_words(candidate.reads, alpha), *against.assumed]
-    version, scores = f"the champion, version {against.champion}", _scores(against)
+    version = f"the champion, version {against.champion}"
     if not against.rows:
         return decided("hold", *kept, *said, *_no_rows(against, alpha, rules))
-    if against.worse <= alpha:
-        worse = f"worse than {version}: p = {against.worse:.3g}"
-        return decided("reject", *said, scores, worse)
     if against.p <= alpha:
         better = f"better than {version}: p = {against.p:.3g}"
-        return decided("promote", *kept, *said, scores, better, by="superiority")
+        return decided("promote", *kept, *said, better, by="superiority")
     refreshed = _refreshed(against, alpha, rules)
     if refreshed is not None and refreshed.outcome != "hold":
         kept = kept if refreshed.outcome == "promote" else []
-        return decided(refreshed.outcome, *kept, *said, scores, *refreshed.reasons, by=refreshed.by)
+        return decided(refreshed.outcome, *kept, *said, *refreshed.reasons, by=refreshed.by)
     more = [] if refreshed is None else [*refreshed.reasons]
     held = f"not shown to be better than {version}: p = {against.p:.3g}"
-    return decided("hold", *kept, *said, scores, *more, held, *_enough_words(evidence["contest"]))
+    return decided("hold", *kept, *said, *more, held, *_enough_words(evidence["contest"]))
 
 
 def _refreshed(against: Contest, alpha: float, rules: Gate) -> Decision | None:
@@ -156,10 +158,12 @@ def _not_worse_words(each: NotWorse) -> str:
     )
 
 
-def _scores(against: Contest) -> str:
+def _scores(against: Contest) -> Iterator[str]:
+    if not against.rows:
+        return
     mine, theirs = against.values
     better = ", lower is better" * lower_is_better(against.metric)
-    return (
+    yield (
         f"{against.metric} {mine:.4g} against {theirs:.4g} of version {against.champion} "
         f"on {against.rows:,} rows{better}"
     )

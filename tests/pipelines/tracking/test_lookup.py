@@ -21,6 +21,7 @@ from pipelines.tracking import (
     known_trials,
     local_database,
     past_trials,
+    reads_with,
     search_began,
     trained_models,
     tried,
@@ -255,3 +256,15 @@ def test_what_was_tried_before_a_search_began_is_told_with_its_parameters(
     every = {past.trial.run_id: past for past in tried(stored, "tiny", math.inf)}
     assert sorted(past.trial.result["key"] for past in every.values()) == ["d", "d", "k"]
     assert every[trial.run_id].parameters == {"rate": "0.1", "deep": "True"}
+
+
+def test_reads_of_a_test_set_are_counted_by_what_was_answered(stored: Project) -> None:
+    for answers in ("a", "b", "a", "c", "b"):
+        reads = reads_with(stored, "rows", answers)
+        tags = {"gristmill.test": "rows", "gristmill.answers": answers}
+        with suppress(KeyError), Tracker(stored, "tiny") as tracker:
+            tracker.log(tags=tags | {"gristmill.reads": str(reads)})
+            raise KeyError  # a run that failed after it had read them has read them
+    assert reads_with(stored, "rows", "c") == 3
+    assert reads_with(stored, "rows", "d") == 4
+    assert reads_with(stored, "other rows", "a") == 1
