@@ -397,7 +397,7 @@ def data_inputs(run: Session, roles: Sequence[str]) -> list[DataInput]:
     import pandas as pd
 
     role = pd.read_parquet(run.build / "roles.parquet", columns=["role"])["role"]
-    return [_data_input(run, name, int((role == ROLES.index(name)).sum())) for name in roles]
+    return _data_inputs(run, {name: int((role == ROLES.index(name)).sum()) for name in roles})
 
 
 def trial_inputs(run: Session, fold: int | None) -> list[DataInput]:
@@ -408,16 +408,16 @@ def trial_inputs(run: Session, fold: int | None) -> list[DataInput]:
         return data_inputs(run, ("training", "validation"))
     folds = pd.read_parquet(run.build / "roles.parquet", columns=["fold"])["fold"]
     mine, others = int((folds == fold).sum()), int(((folds >= 0) & (folds != fold)).sum())
-    return [
-        _data_input(run, f"training without fold {fold}", others),
-        _data_input(run, f"validation on fold {fold}", mine),
-    ]
+    return _data_inputs(
+        run, {f"training without fold {fold}": others, f"validation on fold {fold}": mine}
+    )
 
 
-def _data_input(run: Session, role: str, rows: int) -> DataInput:
+def _data_inputs(run: Session, rows: Mapping[str, int]) -> list[DataInput]:
     data = run.experiment.data
     digest = versions.data_digest(run.project, data.folder)
-    return DataInput(data.folder, digest, role, rows, redact(data.source or data.path))
+    source = redact(data.source or data.path)
+    return [DataInput(data.folder, digest, role, count, source) for role, count in rows.items()]
 
 
 def final_evaluation(searched: Searched) -> Evaluation:
