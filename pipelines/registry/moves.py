@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pipelines.config import ConfigError, EnvironmentFault, Project
@@ -59,18 +60,11 @@ class ChampionMoved(EnvironmentFault):
         move: the last entry of the history that moved it.
     """
 
-    def __init__(self, model: str, seen: Seen, now: Seen, move: Mapping[str, Any]) -> None:
-        self.move = move
-        super().__init__(
-            f"the champion of {model} was moved in the meantime",
-            expected=_called(seen.champion),
-            found=f"{_called(now.champion)}, by {move['who']}: {move['why']}",
-            next=f"gristmill models {model} --history",
-        )
+    move: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def by_person(self) -> bool:
-        return bool(self.move["by"] == "person")
+        return bool(self.move.get("by") == "person")
 
 
 @dataclass(frozen=True)
@@ -271,7 +265,15 @@ def _require_seen(found: Model, seen: Seen | None) -> None:
     if seen != found.seen:
         gone = {"who": "unknown", "why": "its alias was taken away", "by": "person"}
         moves = [*found.moves, *_elsewhere(found)] if found.seen.champion else [gone]
-        raise ChampionMoved(found.name, seen, found.seen, moves[-1])
+        move = moves[-1]
+        error = ChampionMoved(
+            f"the champion of {found.name} was moved in the meantime",
+            expected=_called(seen.champion),
+            found=f"{_called(found.seen.champion)}, by {move['who']}: {move['why']}",
+            next=f"gristmill models {found.name} --history",
+        )
+        error.move = move
+        raise error
 
 
 def _require_reason(target: Version) -> None:

@@ -304,7 +304,18 @@ def is_one_block(error: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+SLOW = ("nothing where something must be", "a value outside of the schema")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=pytest.mark.slow, id=case.name)
+        if case.name in SLOW
+        else pytest.param(case, id=case.name)
+        for case in CASES
+    ],
+)
 def test_what_is_wrong_is_said_in_one_block_and_costs_no_earlier_result(
     case: Case, tiny: Project, gristmill: Run
 ) -> None:

@@ -459,6 +459,5 @@ def test_no_code_but_the_last_steps_names_the_folder_of_the_test_rows() -> None:
     assert openers == {
         "pipelines/preparation/scale.py",  # the stage that writes it
         "pipelines/evaluation/evaluate.py",
-        "pipelines/registry/package.py",
         "flows/compare.py",  # rows that all models have answered already, to show them
     }

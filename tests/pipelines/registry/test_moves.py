@@ -425,12 +425,6 @@ def test_processes_that_promote_at_once_leave_one_champion_and_no_gap_in_sqlite(
     races(in_sqlite, 5, 10)
 
 
-def test_processes_that_promote_at_once_leave_one_champion_and_no_gap_in_postgres(
-    in_postgres: Project,
-) -> None:
-    races(in_postgres, 5, 10)
-
-
 @pytest.mark.slow
 def test_ten_processes_race_in_sqlite(in_sqlite: Project) -> None:
     races(in_sqlite, 10, 100)

@@ -209,10 +209,14 @@ REMEMBERED: dict[str, dict[str, Any]] = {
         "precision": "mixed_float16",
     },
 }
+DAILY = ("early stopping", "a schedule")
 
 
 @pytest.mark.usefixtures("every_epoch_saved")
-@pytest.mark.parametrize("name", REMEMBERED)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in DAILY else pytest.param(name, marks=pytest.mark.slow) for name in REMEMBERED],
+)
 def test_a_trial_interrupted_after_every_epoch_goes_on_to_the_same_end(
     lab: Lab, name: str, tmp_path: Path
 ) -> None:
@@ -311,6 +315,7 @@ def test_a_result_of_an_earlier_version_or_half_a_one_is_read_or_left(tmp_path: 
     assert read_result(tmp_path) is None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("every_epoch_saved")
 def test_an_interrupted_trial_with_embeddings_and_weights_goes_on_to_the_same_end(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
