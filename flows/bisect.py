@@ -282,7 +282,9 @@ def _end(
     if number in known or number != asked or len(asked) < history.LEAST_PREFIX:
         model = registry.find(project, f"{name}@{number}")
         digest = model.tags.get(DATA, "")
-        told = Measured(model.metrics, f"known, {name} {model.number}, other settings", today=False)
+        told = Measured(
+            model.metrics, f"known, {name} {model.number}, other settings or code", today=False
+        )
     else:
         digest = find_data(project, name, asked).digest
     for place, version in enumerate(listed):

@@ -6,6 +6,7 @@ import math
 import random
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,18 @@ def test_what_the_registry_knows_by_the_same_recipe_takes_no_training(
         assert "other settings" not in said
 
 
+def test_an_end_of_other_settings_may_be_what_lost_it_and_that_is_said(
+    line: tuple[Project, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, found = line
+    model(project, found[0], 0.9, "of earlier code")
+    model(project, found[1], 0.6, recipe_digest(load_experiment(project, "tiny")))
+    bisect("tiny", "accuracy", "1", "2")
+    said = capsys.readouterr().out
+    assert f"! {found[0][:8]} was measured with other settings or code" in said
+    assert f"! {found[1][:8]} was measured" not in said
+
+
 def test_ends_between_which_nothing_can_be_lost_are_refused(
     line: tuple[Project, list[str]],
 ) -> None:
@@ -164,13 +177,12 @@ def test_the_version_that_broke_the_labels_is_found_and_never_trained_on_twice(
     file = project.experiment_file("tiny")
     file.write_text(file.read_text() + "# not committed\n")
     before = git(project.root, "status", "--porcelain"), len(versions(project, "tiny"))
-    words = ("data", "bisect", "tiny", "--metric", "accuracy", "--good", "1", "--bad", "2")
-    done = gristmill(*words, check=True)
+    done = gristmill(*WORDS, check=True)
     assert f"accuracy was lost with version {found[2][:8]} of the data" in done.stdout
     assert f"against {found[1][:8]} before it: rows: " in done.stdout
     assert "2 trainings of at most 3" in done.stdout
     assert len(re.findall(r"^  good .*trained, \d+ s$", done.stdout, re.MULTILINE)) == 1
-    again = gristmill(*words, check=True)
+    again = gristmill(*WORDS, check=True)
     assert "0 trainings of at most 3" in again.stdout
     assert f"accuracy was lost with version {found[2][:8]} of the data" in again.stdout
     assert (git(project.root, "status", "--porcelain"), len(versions(project, "tiny"))) == before
@@ -178,22 +190,43 @@ def test_the_version_that_broke_the_labels_is_found_and_never_trained_on_twice(
     assert processes_of(project) == []
 
 
+def aside_of(project: Project) -> Project:
+    """The working tree of a bisection whose run has come so far that processes work in it."""
+    trees = project.root / ".git" / "worktrees"
+    until(lambda: [*trees.glob("*/gitdir")], "a working tree", 30)
+    (file,) = trees.glob("*/gitdir")
+    aside = Project(Path(file.read_text().strip()).parent)
+    until(lambda: any("flows.server" in one for one in processes_of(aside)), "its server", 60)
+    return aside
+
+
+WORDS = ("data", "bisect", "tiny", "--metric", "accuracy", "--good", "1", "--bad", "2")
+
+
 @pytest.mark.slow
 def test_ctrl_c_leaves_nothing_and_no_process(
-    broken: tuple[Project, list[str]], command: type[Command]
+    broken: tuple[Project, list[str]], command: Callable[..., Command]
 ) -> None:
     project, _ = broken
-    run = command(
-        *(project, "data", "bisect", "tiny", "--metric", "accuracy", "--good", "1", "--bad", "2")
-    )
-    trees = project.root / ".git" / "worktrees"
-    until(lambda: [*trees.glob("*")], "a working tree", 30)
-    ((place,),) = [re.findall(r"(.*)/\.git", (t / "gitdir").read_text()) for t in trees.glob("*")]
-    until(lambda: "server" in " ".join(processes_of(Project(Path(place)))), "its server", 40)
+    run = command(project, *WORDS)
+    aside = aside_of(project)
     assert run.interrupt() == 130, run.said
     assert "interrupted; what was measured is kept" in run.said
     assert "Traceback" not in run.said
-    until(lambda: not processes_of(Project(Path(place))), "the end of its processes", 20)
-    assert not Path(place).exists()
+    until(lambda: not processes_of(aside), "the end of its processes", 20)
+    assert not aside.root.parent.exists()
     assert git(project.root, "worktree", "list").count("\n") == 1
     assert git(project.root, "status", "--porcelain") == ""
+
+
+@pytest.mark.slow
+def test_after_a_kill_no_process_works_on(
+    broken: tuple[Project, list[str]], command: Callable[..., Command]
+) -> None:
+    project, _ = broken
+    run = command(project, *WORDS)
+    aside = aside_of(project)
+    run.process.kill()
+    run.process.wait()
+    until(lambda: not processes_of(aside), "the end of its processes", 30)
+    shutil.rmtree(aside.root.parent)  # the next one clears it away
