@@ -180,31 +180,33 @@ def bisect(name: str, metric: str, good: str, bad: str) -> None:
     for word, version, measured in zip(("good", "bad"), (line[0], line[-1]), ends, strict=True):
         probes.say(word, version, measured)
     of_ends, probes.trainings = probes.trainings, 0
-    is_bad = _judge(probes, *ends)
-
-    def narrowed(some: Sequence[Version]) -> tuple[Version, Version]:
-        place = first_bad(len(some), lambda at: is_bad(some[at]))
-        return some[place - 1], some[place]
-
-    before, after = narrowed(
-        [line[0], *(v for v in line[1:-1] if v.digest in probes.known), line[-1]]
-    )
-    before, after = narrowed(line[line.index(before) : line.index(after) + 1])
-    most = math.ceil(math.log2(len(line)))
-    extra = f", and {of_ends} for the ends" * bool(of_ends)
+    before, after = _narrowed(probes, line, _judge(probes, *ends))
     when = f", {date_of(after.when)}, commit {after.commit[:8]}" if after.commit else ""
     screen.say(f"{metric} was lost with version {after.digest[:8]} of the data{when}")
-    for told_of in _differences(project, experiment, before, after):
-        screen.say(f"  {told_of}")
+    for text in _differences(project, experiment, before, after):
+        screen.say(f"  {text}")
+    most = math.ceil(math.log2(len(line)))
+    extra = f", and {of_ends} for the ends" * bool(of_ends)
     screen.say(f"  {probes.trainings} trainings of at most {most}{extra}")
     for version, measured in zip((line[0], line[-1]), ends, strict=True):
         if version in (before, after) and not measured.today:
             screen.say(
                 f"  ! {version.digest[:8]} was measured with other settings or code, which may be "
-                f"what lost it; its hash in place of the model's version has it trained today's way"
+                "what lost it; its hash in place of the model's version has it trained today's way"
             )
     screen.say(f"next: gristmill data use {name} {before.digest[:8]}")
     screen.say(f"      gristmill data who-used {after.digest[:8]} lists what came from it")
+
+
+def _narrowed(
+    probes: Probes, line: Sequence[Version], is_bad: Callable[[Version], bool]
+) -> tuple[Version, Version]:
+    """The last good version and the first bad one: among those known, then among those between."""
+    known = [line[0], *(v for v in line[1:-1] if v.digest in probes.known), line[-1]]
+    place = first_bad(len(known), lambda at: is_bad(known[at]))
+    rest = line[line.index(known[place - 1]) : line.index(known[place]) + 1]
+    place = first_bad(len(rest), lambda at: is_bad(rest[at]))
+    return rest[place - 1], rest[place]
 
 
 def _judge(probes: Probes, one: Measured, other: Measured) -> Callable[[Version], bool]:
@@ -234,10 +236,10 @@ def _judge(probes: Probes, one: Measured, other: Measured) -> Callable[[Version]
 
 
 def _measured_end(probes: Probes, version: Version, told: Measured | None) -> Measured:
-    """An end by today's settings and code, where that is known or no model stands for it."""
-    if version.digest in probes.known or told is None:
-        return probes.measure(version)
-    return told
+    """An end by today's settings and code where that is known, else as its model had it."""
+    if version.digest not in probes.known and told and logged(probes.metric) in told.metrics:
+        return told
+    return probes.measure(version)
 
 
 def _require_metric(experiment: Experiment, metric: str) -> None:
