@@ -365,6 +365,14 @@ def retrain(record: Path, answer: Path) -> None:
     carry_out(record, answer)
 
 
+@app.command(hidden=True)
+def probe(name: str, answer: Path) -> None:
+    """Run an experiment and write what it measured; this is what `data bisect` calls."""
+    from flows.probe import probe as carry_out
+
+    carry_out(name, answer)
+
+
 @app.command()
 def up(
     prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server.")] = 4200,
@@ -454,6 +462,28 @@ def data_who_used(
     from flows.used import who_used
 
     who_used(data)
+
+
+@data_app.command("bisect")
+def data_bisect(
+    name: Name,
+    metric: Annotated[str, typer.Option(help="Which metric of the test rows was lost.")],
+    good: Annotated[
+        str,
+        typer.Option(
+            metavar="VERSION", help="A model's version, or a hash, commit or tag of the data."
+        ),
+    ],
+    bad: Annotated[str, typer.Option(metavar="VERSION", help="A later one, which has lost it.")],
+) -> None:
+    """Find the version of the data that lost a metric, in few trainings."""
+    from flows.bisect import bisect
+
+    try:
+        bisect(name, metric, good, bad)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what was measured is kept", err=True)
+        _leave(INTERRUPTED)
 
 
 @data_app.command("formats")

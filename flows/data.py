@@ -103,7 +103,7 @@ def take_new_version(
     def accept(experiment: Experiment, table: Path) -> None:
         _accept(project, experiment, table)
 
-    done = take(project, name, given, accept, _compare, progress)
+    done = take(project, name, given, accept, differences, progress)
     if done.made is not None:
         note_rows(project, name, done.after, done.made.rows)
     return done
@@ -116,7 +116,7 @@ def _accept(project: Project, experiment: Experiment, table: Path) -> None:
     validate_table(table, experiment.document, report, project.relative(report.parent))
 
 
-def _compare(old: Path, new: Path) -> list[str]:
+def differences(old: Path, new: Path) -> list[str]:
     """Lines on what is different between the tables of two versions."""
     from pipelines.preparation.changes import table_changes
 
@@ -181,7 +181,7 @@ def log(name: str) -> None:
     experiment = load_experiment(project, name)
     folder = experiment.data.folder
     found = data_log(project, folder)
-    rows = _rows(project, name, folder, [version.digest for version in found.versions])
+    rows = data_rows_of(project, name, folder, [version.digest for version in found.versions])
     from pipelines.registry.models import trained
 
     models: dict[str, list[str]] = {}
@@ -201,7 +201,7 @@ def log(name: str) -> None:
         table.add_row(
             "*" if version.on_disk else "",
             version.commit[:8] or "not committed",
-            _date(version.when),
+            date_of(version.when),
             "?" if counted is None else f"{counted:,}",
             version.digest[:8],
             ", ".join(models.get(version.digest, [])),
@@ -232,12 +232,12 @@ def _remarks(version: Version) -> str:
     return ", ".join(filter(None, (pinned, kept[version.kept])))
 
 
-def _rows(project: Project, name: str, folder: str, digests: list[str]) -> dict[str, int]:
+def data_rows_of(project: Project, name: str, folder: str, digests: list[str]) -> dict[str, int]:
     known = data_rows(project, folder, [name]) if is_local(project) else {}
     return recorded_rows(project, name, [d for d in digests if d not in known]) | known
 
 
-def _date(seconds: float | None) -> str:
+def date_of(seconds: float | None) -> str:
     return "" if seconds is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 

@@ -61,6 +61,11 @@ def pin_at(project: Project, revision: str) -> PinnedAt | None:
     return PinnedAt(commit, float(when), whole_of(_git(project, "show", f"{commit}:./{PIN}")))
 
 
+def is_before(project: Project, old: str, new: str) -> bool:
+    """Whether a commit is among those that another one is built on; it is so of itself."""
+    return _git(project, "merge-base", old, new).strip() == old
+
+
 def _contents(
     project: Project, name: str, revisions: Sequence[str]
 ) -> list[tuple[str, float, str]]:
