@@ -206,10 +206,10 @@ def register_candidate(
         again: judges the candidate anew, when another run has moved the champion since.
     """
     build = project.build(experiment.name)
+    decided = {**_kept(project, build, decision, run_id), registry.RUN: key}
     tags = {
         registry.TRIAL: trial.key,
-        **_kept(project, build, decision, run_id),
-        registry.RUN: key,
+        **decided,
         "gristmill.data": data_digest,
         **{
             registry.METRIC + logged(metric.name): repr(metric.value)
@@ -231,6 +231,8 @@ def register_candidate(
         )
     else:
         version = candidate
+        if registry.CHAMPION in version.aliases and decision.outcome == "hold":
+            tags = {name: tags[name] for name in tags if name not in decided}  # what made it stays
         registry.tag_version(project, version, tags)
     overtaken = False
     while True:

@@ -470,6 +470,7 @@ def test_a_known_package_is_not_registered_again(mill: Mill) -> None:
     assert (made.version, made.champion, made.decision.outcome) == ("1", "1", "hold")
     assert made.decision.reasons == ("this version is the champion already",)
     assert len(versions(mill.project, "tiny")) == 1
+    assert champion_of(mill, "tiny").tags["gristmill.decision"] == "promote"
 
 
 def test_a_longer_budget_gives_another_package(mill: Mill) -> None:
