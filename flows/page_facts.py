@@ -104,7 +104,7 @@ def gather(
     began = time.localtime(time.time() - sum(times.values()))
     return RunFacts(
         outcome=outcome,
-        evidence=getattr(registered.decision, "evidence", {}),
+        evidence=registered.decision.evidence,
         description=run.experiment.document.description,
         run_id=run.tracker.run_id,
         began=time.strftime("%Y-%m-%d %H:%M %Z", began),
