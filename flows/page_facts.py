@@ -115,7 +115,7 @@ def gather(
         settings=trial_parameters(searched.winner),
         champion=run.champion.number if run.champion else "",
         champion_metrics=_champion(run, tags, outcome),
-        package=getattr(candidate, "measured", {}),
+        package=candidate.measured,
         pictures=[file for file in pictures if file.suffix == ".png"],
         tags=tags,
         file=redact(run.experiment.file.read_text(encoding="utf-8")),
