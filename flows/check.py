@@ -6,7 +6,7 @@ import hashlib
 import math
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -165,7 +165,7 @@ def examine(project: Project, version: Version, file: Path, shown: str) -> Check
     with tempfile.TemporaryDirectory() as folder:
         aside = Path(folder)
         tested = read_predictions(fetch_artifact(project, version.run_id, PREDICTIONS, aside))
-        model, others = load_version(version)
+        model, others = load_version(project, version)
         statistics = model.unwrap_python_model().statistics
         if statistics.get("picture"):
             seen = _see_pictures(file, model, None if document is None else document.data)
@@ -290,14 +290,14 @@ def _spread(given: Predictions) -> pd.DataFrame:
     if given.classes is None:
         return pd.DataFrame({ANSWER: given.outputs})
     names = np.array(given.classes, dtype=object)
-    likeliest = given.outputs.argmax(axis=1)
-    return pd.DataFrame({ANSWER: names[likeliest], SURENESS: given.outputs.max(axis=1)})
+    return pd.DataFrame({ANSWER: names[given.answers], SURENESS: given.sure})
 
 
 def _like(tested: Predictions, rows: int, truth: Any = None) -> Predictions:
-    """Rows that have no identity, of the same classes."""
+    """Rows that have no identity, of the same classes, called in the same way."""
     nothing = np.zeros(rows, dtype=np.uint64)
-    return Predictions(nothing, nothing if truth is None else truth, None, tested.classes)
+    known = nothing if truth is None else truth
+    return replace(tested, identity=nothing, truth=known, outputs=None, twin=None)
 
 
 def _labelled(seen: _Seen, tested: Predictions, statistics: Any) -> tuple[Predictions, int]:

@@ -143,8 +143,9 @@ def _show_version(project: Project, version: Version, console: Console) -> None:
         ("data", version.tags.get("gristmill.data", "")),
         ("load", f'mlflow.pyfunc.load_model("{version.address}")'),
     ]
+    width = max(len(label) for label, _ in lines)
     for label, text in lines:
-        console.print(f"{label:16s} {text}", soft_wrap=True)
+        console.print(f"{label:{width}s}  {text}", soft_wrap=True)
     _show_decision(project, version, console)
 
 

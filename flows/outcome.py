@@ -30,14 +30,24 @@ class Outcome:
         return EXIT_CODES[self.decision]
 
 
-def done_lines(done: KnownRun) -> list[str]:
-    """That there is nothing to do, and what the earlier run decided."""
+def done_lines(project: Project, done: KnownRun) -> list[str]:
+    """That there is nothing to do, what the earlier run decided, and whether a person still may."""
+    waits = done.decision == "challenger" and _still_waits(project, done)
     return [
         f"{done.model}: nothing to do, nothing changed since run {done.run_id[:8]}",
         f"  version {done.version} was {DONE[done.decision]}:",
         *(f"    {reason}" for reason in done.reasons.split("; ")),
-        *(waiting_lines(done.model, done.version) if done.decision == "challenger" else ()),
+        *(waiting_lines(done.model, done.version) if waits else ()),
     ]
+
+
+def _still_waits(project: Project, done: KnownRun) -> bool:
+    """Whether no person has promoted the version, set it aside or passed it over since."""
+    from pipelines.registry import versions
+    from pipelines.registry.version import CHALLENGER
+
+    known = {version.number: version for version in versions(project, done.model)}
+    return done.version in known and CHALLENGER in known[done.version].aliases
 
 
 def waiting_lines(model: str, version: str) -> list[str]:

@@ -146,7 +146,7 @@ def _metrics(facts: RunFacts) -> str:
     ]
     headings = ("metric", "value", "95 % interval", *order, "")
     lower = [metric.name for metric in evaluation.metrics if lower_is_better(metric.name)]
-    reads = getattr(evaluation, "reads", 0)
+    reads = evaluation.reads
     said = [
         f"On {evaluation.measured:,} test rows, used for neither training nor choosing.",
         f"{evaluation.left_out}." if evaluation.left_out else "",
@@ -167,14 +167,14 @@ def _metrics(facts: RunFacts) -> str:
 def _value(metric: Metric) -> str:
     """A metric that is not defined says so."""
     if metric.value is None or not math.isfinite(metric.value):
-        return str(getattr(metric, "why", "")) or "not defined"
+        return metric.why or "not defined"
     return number(metric.value)
 
 
 def _called(evaluation: Evaluation) -> str:
     """How far probabilities can be believed, and how a class is called by them."""
-    calibration = getattr(evaluation, "calibration", None)
-    threshold = getattr(evaluation, "threshold", None)
+    calibration = evaluation.calibration
+    threshold = evaluation.threshold
     lines = []
     if calibration is not None:
         of = f" of the class {calibration.of}" if calibration.of else ""
@@ -196,7 +196,7 @@ def _called(evaluation: Evaluation) -> str:
 
 def _slices(evaluation: Evaluation) -> str:
     """Parts of the test rows, the declared ones first."""
-    slices = getattr(evaluation, "slices", ())
+    slices = evaluation.slices
     if not slices:
         return ""
     rows = [

@@ -104,7 +104,7 @@ def gather(
     began = time.localtime(time.time() - sum(times.values()))
     return RunFacts(
         outcome=outcome,
-        evidence=getattr(registered.decision, "evidence", {}),
+        evidence=registered.decision.evidence,
         description=run.experiment.document.description,
         run_id=run.tracker.run_id,
         began=time.strftime("%Y-%m-%d %H:%M %Z", began),
@@ -115,7 +115,7 @@ def gather(
         settings=trial_parameters(searched.winner),
         champion=run.champion.number if run.champion else "",
         champion_metrics=_champion(run, tags, outcome),
-        package=getattr(candidate, "measured", {}),
+        package=candidate.measured,
         pictures=[file for file in pictures if file.suffix == ".png"],
         tags=tags,
         file=redact(run.experiment.file.read_text(encoding="utf-8")),

@@ -50,7 +50,7 @@ def run(
         for line in check_fresh(project, experiment):
             screen.say(f"  ! {line}")
         for line in [
-            *done_lines(plan.done),
+            *done_lines(project, plan.done),
             *page_lines(project, experiment.name, plan.done.run_id),
         ]:
             screen.say(line)

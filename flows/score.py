@@ -54,7 +54,7 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
         if number is None
         else require_version(require_versions(project, name), number)
     )
-    model, others = load_version(version)
+    model, others = load_version(project, version)
     document = declared(project, name)
     data = None if document is None else document.data
     picture = model.unwrap_python_model().statistics.get("picture")

@@ -37,7 +37,7 @@ def serve(name: str, port: int | None) -> None:
     listener = _listen(port)
     console = Console(highlight=False)
     with listener:
-        model, others = load_version(version)
+        model, others = load_version(project, version)
         for other in others:
             console.print(f"! it was made with {other}", soft_wrap=True)
         url = f"http://{HOST}:{listener.getsockname()[1]}/invocations"

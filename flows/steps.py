@@ -187,7 +187,7 @@ def earlier_run() -> Outcome | None:
     if done is None:
         return None
     for line in [
-        *done_lines(done),
+        *done_lines(run.project, done),
         *page_lines(run.project, run.experiment.name, done.run_id),
     ]:
         run.screen.say(line)

@@ -79,12 +79,15 @@ def metric_parts(name: str) -> tuple[str, str]:
     return kind, filled
 
 
-def metric_fault(name: str, task: str, classes: Collection[str] | None = None) -> str:
+def metric_fault(
+    name: str, task: str, classes: Collection[str] | None = None, more: Collection[str] = ()
+) -> str:
     """What is wrong with the name of a metric of the test rows, empty if nothing is.
 
     Args:
         task: `classification` or `regression`.
         classes: as text, where they are known.
+        more: names that are no metrics, and could be meant too.
     """
     kind, filled = metric_parts(name)
     of_classes = task == "classification"
@@ -110,9 +113,10 @@ def metric_fault(name: str, task: str, classes: Collection[str] | None = None) -
         is_share = re.fullmatch(r"0?\.\d+", filled) and float(filled) > 0
         return "" if is_share else f"{name}: it needs a quantile, such as quantile_loss:0.9"
     forms = [f for f in METRIC_FORMS if f.startswith("quantile") != of_classes]
-    near = nearest(name, known)
+    could = [*known, *sorted(more)]
+    near = nearest(name, could)
     return f"{task} has no metric {name!r}" + (
-        f"; did you mean {near}?" if near else f": it has {', '.join([*known, *forms])}"
+        f"; did you mean {near}?" if near else f": it has {', '.join([*could, *forms])}"
     )
 
 

@@ -801,8 +801,9 @@ class Document(Section):
             "gate.champion.metric": tuple(filter(None, [self.gate.champion.metric])),
         }
         for where, names in asked.items():
+            more = self._other_figures if where == "gate.require" else ()
             for name in names:
-                if fault := metric_fault(name, self.data.task, classes):
+                if fault := metric_fault(name, self.data.task, classes, more):
                     raise ValueError(f"{where}: {fault}")
         for name in self.search.varied:
             if name not in self.parameters:

@@ -167,7 +167,7 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
 
 
 def check_asked(project: Project, experiment: Experiment) -> None:
-    """Whether the data have all that the evaluation is asked for; known before anything is trained.
+    """Whether the data have what evaluation and gate ask for; known before anything is trained.
 
     Raises:
         ConfigError: a metric is of a class, a slice of a column, or the threshold of classes that
@@ -178,16 +178,18 @@ def check_asked(project: Project, experiment: Experiment) -> None:
     classes = read_json(build / "training" / "statistics.json")["classes"]
     names = None if classes is None else [*map(class_name, classes)]
     problems = [
-        Problem("metrics", fault)
+        Problem(fault)
         for name in document.test_metrics
         if (fault := metric_fault(name, document.data.task, names))
     ]
     known = Rows(build / "table.parquet").schema.names
-    for column in asked.slices.columns:
+    named = [("evaluation.slices", column) for column in asked.slices.columns]
+    named += [("gate.slices", name.partition("=")[0]) for name in document.gate.slices]
+    for where, column in named:
         if column not in known:
             near = nearest(column, known)
             hint = f"did you mean {near}?" if near else ""
-            problems.append(Problem("evaluation.slices", f"no column {column!r}", hint=hint))
+            problems.append(Problem(where, "a column of the data", column, hint))
     if asked.threshold is not None and names is not None:
         positive = asked.threshold.positive
         if len(names) != 2:

@@ -36,7 +36,7 @@ FAULTS = (EnvironmentFault, ValueError, KeyError, OSError)
 
 def fault_words(error: BaseException) -> str:
     if isinstance(error, EnvironmentFault):
-        return f"{error.what} {error.found}".strip()
+        return ": ".join(filter(None, (error.what, error.found)))
     return str(error)
 
 

@@ -175,21 +175,21 @@ class _Checks:
         )
 
     def labels(self) -> Problem | None:
-        """What is predicted is the class of the largest probability."""
+        """What is predicted is the class that the probabilities mean, by the threshold if any."""
         classes = self._expected.classes
         if classes is None:
             return None
         table = self._answered.tables["rows"]
         told = [class_name(label) for label in table["prediction"].tolist()]
-        likely = [classes[place] for place in self._outputs("rows").argmax(axis=1)]
+        meant = [classes[place] for place in self._expected.labels.of(self._outputs("rows"))]
         wrong = [
-            row for row, pair in enumerate(zip(told, likely, strict=True)) if pair[0] != pair[1]
+            row for row, pair in enumerate(zip(told, meant, strict=True)) if pair[0] != pair[1]
         ]
         if not wrong:
             return None
         return Problem(
-            "its predictions are not its most likely classes",
-            f"{likely[wrong[0]]} in row {wrong[0] + 1}",
+            "its predictions are not the classes that its probabilities mean",
+            f"{meant[wrong[0]]} in row {wrong[0] + 1}",
             f"{told[wrong[0]]}; so in {len(wrong):,} of {len(told):,} rows",
         )
 

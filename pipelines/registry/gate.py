@@ -153,7 +153,7 @@ def _refreshed(against: Contest, alpha: float, rules: Gate) -> Decision | None:
 
 def _not_worse_words(each: NotWorse) -> str:
     return (
-        f"worse than version {each.version} by less than {each.margin:.3g}: "
+        f"worse than version {each.version} by less than {each.margin:.3g}, if at all: "
         f"p = {each.p:.3g} on {each.rows:,} rows"
     )
 

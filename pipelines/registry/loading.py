@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.config import EnvironmentFault
+from pipelines.config import EnvironmentFault, Project
 from pipelines.registry.libraries import Differing, differing, other_versions
 from pipelines.registry.models import Version
+from pipelines.tracking.runs import client
 
 
-def load_version(version: Version) -> tuple[Any, tuple[Differing, ...]]:
+def load_version(project: Project, version: Version) -> tuple[Any, tuple[Differing, ...]]:
     """A package as `mlflow.pyfunc` loads it, without pickles.
 
     Returns:
@@ -28,6 +29,7 @@ def load_version(version: Version) -> tuple[Any, tuple[Differing, ...]]:
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
+    client(project)  # names its store to MLflow
     others: tuple[Differing, ...] = ()
     try:
         with _quiet():

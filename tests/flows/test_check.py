@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flows.check import DRIFTED, Checked, check, examine
+from flows.check import DRIFTED, Checked, _shifted, check, examine
 from pipelines.config import ConfigError, EnvironmentFault, InputError, Project
+from pipelines.evaluation import Predictions, Threshold
 from pipelines.registry import require_champion
 from pipelines.tracking.runs import client
 from tests.conftest import Run
@@ -47,6 +48,19 @@ def test_what_cannot_be_checked_is_named_before_anything_is_loaded(finished: Pro
     ):
         with pytest.raises(ConfigError, match=said):
             check(model, Path(file))
+
+
+def test_new_rows_are_called_by_the_threshold_that_the_test_rows_were_called_by(
+    tmp_path: Path,
+) -> None:
+    shares = np.linspace(0.05, 0.95, 200)
+    outputs = np.stack([1 - shares, shares], axis=1)
+    rows, truth = np.arange(200, dtype=np.uint64), (shares > 0.5).astype(int)
+    tested = Predictions(rows, truth, outputs, ("no", "yes"), threshold=Threshold(0.2, 1))
+    answers = pd.DataFrame({"probability_no": 1 - shares, "probability_yes": shares})
+    assert [one.drifted for one in _shifted(tested, answers, tmp_path)] == [False, False]
+    told = pd.read_parquet(tmp_path / "now.parquet")
+    assert (told["prediction"] == np.where(shares >= 0.2, "yes", "no")).all()
 
 
 @pytest.mark.slow

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from registered import make_versions
+
 from flows.outcome import Outcome, decision_lines, done_lines
+from pipelines.config import Project
+from pipelines.registry.moves import challenge, set_aside
 from pipelines.tracking import KnownRun
 
 
-def test_a_challenger_says_what_a_person_may_type_and_is_no_failure() -> None:
+def test_a_challenger_says_what_a_person_may_type_and_is_no_failure(
+    stored: Project,
+) -> None:
     outcome = Outcome("tiny", "challenger", ("it is better",), "2", "1")
     assert outcome.exit_code == 0
     lines = decision_lines(outcome)
     assert lines[0] == "tiny version 2 is the challenger now and waits for a person"
-    again = done_lines(KnownRun("0" * 32, "challenger", "it is better", "tiny", "2", ""))
-    for said in (lines, again):
+    make_versions(stored, 2)
+    challenge(stored, "tiny", "2", "it is better", by="superiority")
+    done = KnownRun("0" * 32, "challenger", "it is better", "tiny", "2", "")
+    for said in (lines, done_lines(stored, done)):
         assert any("gristmill promote tiny --version 2" in line for line in said)
         assert any("gristmill reject tiny --version 2 --reason" in line for line in said)
+    set_aside(stored, "tiny", "2", "reject", "not today")
+    assert not any("gristmill" in line for line in done_lines(stored, done))

@@ -104,6 +104,7 @@ UNKNOWN_NAMES = [
     ({"training": "{metrics: [F1Scor]}"}, "training.metrics", "'F1Scor'", "F1Score"),
     ({"evaluation": "{metrics: [f1_makro]}"}, "evaluation.metrics", "'f1_makro'", "f1_macro"),
     ({"gate": "{require: {acuracy: {min: 0}}}"}, "gate.require", "'acuracy'", "accuracy"),
+    ({"gate": "{require: {latency: {max: 9}}}"}, "gate.require", "'latency'", "latency_ms"),
     ({"gate": "{champion: {metric: brie}}"}, "gate.champion.metric", "'brie'", "brier"),
     ({"search": "{objective: val_los}"}, "search.objective", "'val_los'", "val_loss"),
     (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from pipelines.evaluation import Predictions
+from pipelines.evaluation import Predictions, Threshold
 from pipelines.evaluation import decline as module
 from pipelines.evaluation.decline import decline, measured
 
@@ -50,6 +50,22 @@ def test_effect_and_significance_are_both_asked_for(right: float, rows: int, fou
     (few,) = decline(["accuracy"], test, classes(rng, 10, 0.9))
     assert few.worse > few.matters
     assert not few.declined
+
+
+def test_metrics_of_one_class_and_those_that_a_threshold_decides_are_those_of_the_evaluation() -> (
+    None
+):
+    rng = RNG(4)
+    shares = rng.random(300)
+    truth = (rng.random(300) < shares).astype(int)
+    outputs, calls = np.stack([1 - shares, shares], axis=1), shares >= 0.2
+    given = Predictions(
+        np.zeros(300, np.uint64), truth, outputs, ("no", "yes"), threshold=Threshold(0.2, 1)
+    )
+    accuracy, recall = measured(["accuracy", "recall:yes"], given)
+    assert accuracy.value == (calls == truth).mean()
+    assert recall.value == calls[truth == 1].mean()
+    assert all(not one.declined for one in decline(["accuracy", "recall:yes"], given, given))
 
 
 def test_the_interval_behind_it_is_newcombes() -> None:

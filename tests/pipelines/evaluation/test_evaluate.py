@@ -212,7 +212,7 @@ def test_a_test_set_of_one_class_is_evaluated_as_far_as_that_goes(
         ({"metrics": ["recall:lo"]}, "no class is called 'lo'; did you mean recall:low?"),
         ({"metrics": ["recall:zebra"]}, "there are low, middle, top"),
         ({"metrics": ["top_3_accuracy"]}, "from 1 to 2, below that of the classes"),
-        ({"slices": ["color"]}, r"(?s)no column 'color'.*did you mean colour\?"),
+        ({"slices": ["color"]}, r"evaluation.slices\n.*\n +found +color\n.*did you mean colour\?"),
         ({"threshold": {"precision": 0.9}}, r"(?s)is of two classes.*3"),
     ],
 )
@@ -222,6 +222,13 @@ def test_what_the_data_do_not_have_is_refused_before_anything_is_trained(
     experiment = write_experiment(home, evaluation=asked)
     make_data(home, experiment)
     with pytest.raises(ConfigError, match=says):
+        check_asked(home, experiment)
+
+
+def test_so_is_a_gate_that_asks_for_a_slice_of_a_column_that_is_not_there(home: Project) -> None:
+    experiment = write_experiment(home, gate={"slices": {"color=red": {"min": 0.5}}})
+    make_data(home, experiment)
+    with pytest.raises(ConfigError, match=r"gate.slices\n.*\n +found +color\n"):
         check_asked(home, experiment)
 
 

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from packaged import Stored, packaged
 from tiny import make_project, table
 
 from pipelines.config import EnvironmentFault
+from pipelines.evaluation import Predictions, Threshold
+from pipelines.registry.behaviour import problems
+from pipelines.registry.rehearsal import Answered
 from pipelines.training import Pool
 
 # raised inside mlflow when mlflow.pyfunc is imported, and hidden there by a filter of its own
@@ -199,7 +203,7 @@ ROWS = 30
 FAULTS: dict[Callable[[Path], None], str] = {
     scaler_forgotten: "does not give the evaluation's predictions again",
     labels_swapped: "does not give the evaluation's predictions again",
-    least_likely_class: "predictions are not its most likely classes",
+    least_likely_class: "predictions are not the classes that its probabilities mean",
     column_renamed: "(?s)does not work in a fresh process.*breadth",
     optional_column_renamed: "does not give the evaluation's predictions again",
     another_splits_statistics: "does not give the evaluation's predictions again",
@@ -235,6 +239,22 @@ def test_a_planted_fault_is_found_and_named(
     said = str(EnvironmentFault("", problems=found))
     assert re.search(FAULTS[plant], said), said
     assert all(problem.where and problem.expected and problem.found for problem in found)
+
+
+def test_of_two_classes_the_threshold_says_which_is_meant() -> None:
+    shares = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]])
+    truth = np.array([0, 1, 1])
+    expected = Predictions(truth, truth, shares, ("no", "yes"), threshold=Threshold(0.25, 1))
+    columns = {"probability_no": shares[:, 0], "probability_yes": shares[:, 1]}
+    asked: dict[str, Any] = {"numbers": [], "columns": [], "classes": ["no", "yes"]}
+
+    def wrong_with(*told: str) -> list[str]:
+        table = pd.DataFrame({"prediction": told, **columns})
+        found = problems(Answered(tables={"rows": table}), expected, asked)
+        return [problem.found for problem in found]
+
+    assert wrong_with("no", "yes", "yes") == []
+    assert wrong_with("no", "no", "yes") == ["no; so in 1 of 3 rows"]
 
 
 def test_start_latency_and_size_are_measured_in_the_trial(stored: Stored) -> None:
