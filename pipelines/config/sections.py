@@ -805,6 +805,9 @@ class Document(Section):
             for name in names:
                 if fault := metric_fault(name, self.data.task, classes, more):
                     raise ValueError(f"{where}: {fault}")
+        for name, rule in self.gate.require.items():
+            if name in PACKAGE_FIGURES and rule.of == "low":
+                raise ValueError(f"gate.require.{name}: it has no interval; leave `of: low` out")
         for name in self.search.varied:
             if name not in self.parameters:
                 near = nearest(name, self.parameters)

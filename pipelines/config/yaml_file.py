@@ -20,6 +20,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     where = f"{path.parent.name}/{path.name}"
     try:
         content = YAML(typ="safe", pure=True).load(path)
+        YAML(typ="safe").load(path)  # DVC's own scanner takes less: no {a: b:c} without quotes
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
@@ -27,6 +28,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"{where} is not valid YAML{line}",
             expected="YAML 1.2, each key once",
             found=" ".join(str(error.problem or error.context or error).split()),
+            next='put a text that holds a colon in quotes: "recall:yes"'
+            if "':'" in str(error.problem)
+            else "",
         ) from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(

@@ -4,7 +4,7 @@ from pipelines.evaluation.calibration import Calibration
 from pipelines.evaluation.evaluate import Evaluation, check_asked, evaluate
 from pipelines.evaluation.labels import Labels, Threshold
 from pipelines.evaluation.metrics import Metric, logged, lower_is_better, measure_all, score
-from pipelines.evaluation.paired import Pair, paired_p, power_of, rows_enough
+from pipelines.evaluation.paired import Pair, power_of, rows_enough
 from pipelines.evaluation.predictions import Predictions, from_answers, read_predictions
 from pipelines.evaluation.slices import Slice, write_slices
 
@@ -23,7 +23,6 @@ __all__ = [
     "logged",
     "lower_is_better",
     "measure_all",
-    "paired_p",
     "power_of",
     "read_predictions",
     "rows_enough",

@@ -219,11 +219,6 @@ def _drawer(rng: np.random.Generator, n: int, places: Array | None) -> Callable[
     return lambda: np.concatenate([groups[g] for g in rng.integers(0, len(groups), len(groups))])
 
 
-def paired_p(name: str, truth: Array, candidate: Array, champion: Array) -> float:
-    """One-sided p-value that the candidate is better on the same rows; see `Pair.better`."""
-    return Pair(name, truth, candidate, champion).better().p
-
-
 def tango_p(gained: Any, lost: Any, n: Any, margin: float) -> Any:
     """One-sided p-value that a share is worse by less than a margin (Tango 1998).
 

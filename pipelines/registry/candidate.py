@@ -30,7 +30,7 @@ from pipelines.registry.contest import contest, counting, slice_masks, sliced
 from pipelines.registry.gate import Candidate, Decision, decide
 from pipelines.registry.models import Version
 from pipelines.registry.moves import ChampionMoved
-from pipelines.registry.package import Package, make_package, package_digest
+from pipelines.registry.package import Package, make_package, package_digest, training_examples
 from pipelines.registry.rehearsal import Rehearsal
 from pipelines.registry.version import Seen
 from pipelines.tracking.runs import keep_artifact
@@ -134,6 +134,7 @@ def _judge(
         reasons = (*decision.reasons[:-1], "this version is the champion already")
         return Decision("hold", reasons, "", decision.evidence)
     try:
+        rehearsal.answer(champion.address, training_examples(project.build(name), experiment))
         earlier = earlier_on(project, champion, ground, rehearsal)
         refresh = refresh_of(project, champion, earlier, ground, rehearsal)
     except FAULTS as error:

@@ -101,7 +101,7 @@ def make_package(
     build = project.build(experiment.name)
     folder = build / "trials" / trial.key / "package"
     _assemble(project, experiment, build, evaluation, folder)
-    training_rows = _training_examples(build, experiment)
+    training_rows = training_examples(build, experiment)
     statistics = read_json(folder / "statistics.json")
     info = Model.log(
         artifact_path=None,
@@ -214,7 +214,7 @@ def plain_types(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(plain)
 
 
-def _training_examples(build: Path, experiment: Experiment) -> pd.DataFrame:
+def training_examples(build: Path, experiment: Experiment) -> pd.DataFrame:
     """The first training rows, as they come in."""
     role = pyarrow.parquet.read_table(build / "roles.parquet", columns=["role"])["role"].to_numpy()
     names = input_names(read_json(build / "training" / "statistics.json"))

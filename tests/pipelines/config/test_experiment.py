@@ -471,6 +471,7 @@ NOT_READABLE = [
     ("split: {}\nsplit: {}\n", 'not valid YAML, line 2\n.*each key once\n.*duplicate key "split"'),
     ("split: {seed: 1, seed: 2}", 'line 1\n.*each key once\n.*duplicate key "seed"'),
     ("a: [1\n", "not valid YAML, line 2"),
+    ("a: [accuracy, recall:yes]\n", "not valid YAML, line 1\n(.*\n)*.*in quotes"),
     ("a: !!python/object:os.system 1\n", "not valid YAML, line 1"),
     ("a: 1\n---\nb: 1\n", "another document"),
 ]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from pipelines.config import ConfigError
-from pipelines.evaluation import Predictions, paired_p
+from pipelines.evaluation import Pair, Predictions
 from pipelines.evaluation.compare import Answers, compare
 from pipelines.evaluation.formulas import log_losses
 from pipelines.evaluation.metrics import holm, measure_difference, tango
@@ -160,7 +160,7 @@ def test_p_is_twice_the_gates(name: str) -> None:
     truth = first.truth
     made = measure_difference(name, truth, other.outputs, first.outputs)
     sides = [
-        paired_p(name, truth, *pair)
+        Pair(name, truth, *pair).better().p
         for pair in ((other.outputs, first.outputs), (first.outputs, other.outputs))
     ]
     drawn_otherwise = 0.02 if name == "f1_macro" else 1e-12

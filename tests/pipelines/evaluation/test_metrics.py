@@ -14,7 +14,7 @@ from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
 from pipelines.config import CLASSIFICATION_METRICS, REGRESSION_METRICS
-from pipelines.evaluation import lower_is_better, measure_all, paired_p, score
+from pipelines.evaluation import Pair, lower_is_better, measure_all, score
 from pipelines.evaluation.formulas import found_early, ranked
 from pipelines.evaluation.intervals import newcombe, wilson
 from pipelines.evaluation.labels import Labels
@@ -426,14 +426,17 @@ def test_paired_p_of_accuracy_is_mcnemars() -> None:
     right, wrong = np.array([1.0, 0.0]), np.array([0.0, 1.0])
     mine = np.array([right] * 10 + [wrong] * 2 + [right] * 8)
     other = np.array([wrong] * 10 + [right] * 2 + [right] * 8)
-    assert paired_p("accuracy", truth, mine, other) == mcnemar_mid_p(10, 2)
+    assert Pair("accuracy", truth, mine, other).better().p == mcnemar_mid_p(10, 2)
 
 
 @pytest.mark.parametrize("name", ["log_loss", "f1_macro"])
 def test_a_better_model_has_a_small_p_and_the_worse_one_a_large(name: str) -> None:
     truth, sharp = classes(1, 200, 3, sharpness=2.0)
     _, blunt = classes(1, 200, 3, sharpness=0.5)
-    better, worse = paired_p(name, truth, sharp, blunt), paired_p(name, truth, blunt, sharp)
+    better, worse = (
+        Pair(name, truth, sharp, blunt).better().p,
+        Pair(name, truth, blunt, sharp).better().p,
+    )
     assert better < 0.01
     assert worse > 0.99
 
@@ -442,16 +445,16 @@ def test_a_better_model_has_a_small_p_and_the_worse_one_a_large(name: str) -> No
 def test_a_better_forecast_has_a_small_p_and_the_worse_one_a_large(name: str) -> None:
     truth, given_ = values(0, 100)
     near = (truth + given_) / 2
-    assert paired_p(name, truth, near, given_) < 0.01
-    assert paired_p(name, truth, given_, near) > 0.99
+    assert Pair(name, truth, near, given_).better().p < 0.01
+    assert Pair(name, truth, given_, near).better().p > 0.99
 
 
 @pytest.mark.parametrize("name", ["accuracy", "log_loss", "f1_macro", "brier"])
 def test_equal_answers_are_no_gain(name: str) -> None:
     truth, outputs = classes(0, 50, 3)
-    assert paired_p(name, truth, outputs, outputs.copy()) == 1.0
+    assert Pair(name, truth, outputs, outputs.copy()).better().p == 1.0
 
 
 def test_a_gain_that_cannot_be_computed_is_none() -> None:
     truth = np.ones(20)  # R² has no value on a constant target
-    assert paired_p("r2", truth, truth, truth + 1) == 1.0
+    assert Pair("r2", truth, truth, truth + 1).better().p == 1.0

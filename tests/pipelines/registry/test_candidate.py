@@ -655,6 +655,11 @@ def no_answers(mill: Mill) -> None:
     shutil.rmtree(run_folder(mill, "tiny"))
 
 
+def broken_package(mill: Mill) -> None:
+    """All test rows were answered already; it must work all the same."""
+    next(model_folder(mill, "tiny").rglob("model.keras")).write_bytes(b"no model")
+
+
 def no_package_for_new_rows(mill: Mill) -> None:
     shutil.rmtree(model_folder(mill, "tiny"))
     make_data(mill.project, load_experiment(mill.project, "tiny"), seed=3)
@@ -666,6 +671,7 @@ def no_package_for_new_rows(mill: Mill) -> None:
         (no_answers, "predictions.parquet of run .* is not in the store"),
         (broken_answers, "cannot be compared"),
         (other_classes, "it knows other classes: .*tiny"),
+        (broken_package, "does not work in a fresh process"),
         (no_package_for_new_rows, "does not work in a fresh process"),
     ],
 )
