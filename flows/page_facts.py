@@ -114,7 +114,7 @@ def gather(
         about_trials=[OPTIMISTIC, *fold_lines(searched)],
         settings=trial_parameters(searched.winner),
         champion=run.champion.number if run.champion else "",
-        champion_metrics=_champion(run, tags, outcome),
+        champion_metrics=champion_metrics(run, outcome.version),
         package=candidate.measured,
         pictures=[file for file in pictures if file.suffix == ".png"],
         tags=tags,
@@ -168,10 +168,16 @@ def _drift(run: Session) -> str:
     return f"{columns} drifted from the data of version {found['version']}, the champion{see}"
 
 
-def _champion(run: Session, tags: Mapping[str, str], outcome: Outcome) -> Mapping[str, float]:
-    """Metrics of the champion that the run met, if they are of the very same test rows."""
+def champion_metrics(run: Session, version: str) -> Mapping[str, float]:
+    """Metrics of the champion that a run met, if they are of the very same test rows.
+
+    Args:
+        version: of the run; a champion is not beside itself.
+    """
     champion, test = run.champion, f"dvc.build/{run.experiment.name}/test"
-    if champion is None or champion.number == outcome.version:
+    if champion is None or champion.number == version:
         return {}
-    same = run_tags(run.project, champion.run_id).get(test) == tags.get(test)
-    return champion.metrics if same else {}
+    theirs, mine = (
+        run_tags(run.project, run_id).get(test) for run_id in (champion.run_id, run.tracker.run_id)
+    )
+    return champion.metrics if theirs == mine else {}

@@ -14,7 +14,7 @@ from flows.outcome import Outcome, decision_lines
 from flows.screen import Screen, markdown_table
 from flows.steps import OPTIMISTIC, Searched
 from pipelines.config import Document
-from pipelines.evaluation import Evaluation, lower_is_better
+from pipelines.evaluation import Evaluation, logged, lower_is_better
 from pipelines.registry import Registered
 from pipelines.training import Point, more_is_better
 
@@ -39,9 +39,17 @@ SHOWN_SHARE = 0.02
 
 
 def show(
-    screen: Screen, searched: Searched, evaluation: Evaluation, registered: Registered
+    screen: Screen,
+    searched: Searched,
+    evaluation: Evaluation,
+    registered: Registered,
+    champion: Mapping[str, float],
 ) -> None:
-    """The table that ends a run."""
+    """The table that ends a run.
+
+    Args:
+        champion: its metrics on the same test rows; none where they are not known.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     rows = trial_rows(searched)
     for heading in rows[0]:
@@ -58,9 +66,9 @@ def show(
     screen.say("")
     metrics = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     metrics.add_column(f"{evaluation.measured:,} test rows")
-    for heading in ("value", "95 % interval", "linear", "dummy"):
+    for heading in ("value", "95 % interval", *["champion"] * bool(champion), "linear", "dummy"):
         metrics.add_column(heading, justify="right")
-    for cells in metric_rows(evaluation):
+    for cells in metric_rows(evaluation, champion):
         metrics.add_row(*map(escape, cells))
     screen.console.print(metrics)
     for line in notes(evaluation):
@@ -135,12 +143,15 @@ def fold_lines(searched: Searched) -> list[str]:
     return lines
 
 
-def metric_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """A row a metric: value, interval, the baselines' values."""
+def metric_rows(
+    evaluation: Evaluation, champion: Mapping[str, float] | None = None
+) -> list[tuple[str, ...]]:
+    """A row a metric: value, interval, the champion's where it is known, the baselines' values."""
     rows = []
     for place, metric in enumerate(evaluation.metrics):
         interval = "" if metric.low is None else f"{metric.low:.4g} – {metric.high:.4g}"
-        others = [evaluation.baselines[who][place].value for who in ("linear", "dummy")]
+        others = [champion.get(logged(metric.name), math.nan)] if champion else []
+        others += [evaluation.baselines[who][place].value for who in ("linear", "dummy")]
         told = ("" if math.isnan(value) else f"{value:.4g}" for value in others)
         value = "undefined" if metric.why else metric.shown
         rows.append((metric.name, value, interval, *told))

@@ -26,7 +26,7 @@ from flows import report, steps
 from flows.imports import uncollected
 from flows.outcome import PAGE, Outcome, decision_lines, page_lines
 from flows.page import page
-from flows.page_facts import gather
+from flows.page_facts import champion_metrics, gather
 from flows.screen import Screen
 from flows.server import mlflow_ui
 from flows.session import Session, current, session
@@ -173,7 +173,8 @@ def train(
             registered = register(searched, evaluation, candidate, decision)
             outcome = _outcome(registered)
             _publish(run, searched, evaluation, candidate, registered, outcome, drawn)
-        report.show(run.screen, searched, evaluation, registered)
+        champion = champion_metrics(run, registered.version)
+        report.show(run.screen, searched, evaluation, registered, champion)
         for line in decision_lines(outcome):
             run.screen.say(line)
         for line in page_lines(run.project, outcome.experiment, run.tracker.run_id):

@@ -18,6 +18,7 @@ from flows.outcome import PAGE, Outcome, page_lines
 from flows.page import page
 from flows.page_facts import DataFacts, RunFacts
 from flows.page_pictures import ROOM
+from flows.report import metric_rows
 from pipelines.config import Project
 from pipelines.evaluation import Evaluation, Metric
 from pipelines.evaluation.calibration import Calibration
@@ -130,6 +131,14 @@ def test_a_metric_stands_beside_its_interval_the_baselines_and_the_champion() ->
     assert "Lower is better: log_loss" in text
     alone = words_of(page(facts_of()))
     assert "accuracy 0.97 0.95 – 0.985 0.9 0.1" in alone
+
+
+def test_the_champion_stands_among_the_baselines_on_the_screen_where_it_is_known() -> None:
+    evaluation = facts_of().evaluation
+    first, *others = metric_rows(evaluation, {"accuracy": 0.968})
+    assert first == ("accuracy", "0.97", "0.95 – 0.985", "0.968", "0.9", "0.1")
+    assert [len(row) for row in others] == [6] * len(others)
+    assert metric_rows(evaluation)[0] == ("accuracy", "0.97", "0.95 – 0.985", "0.9", "0.1")
 
 
 def test_a_metric_that_is_not_defined_says_so_and_is_not_drawn() -> None:
