@@ -18,7 +18,7 @@ from flows.session import Session
 from flows.steps import OPTIMISTIC, Searched
 from flows.watch import trial_parameters
 from pipelines.config import read_json, redact
-from pipelines.evaluation import Evaluation
+from pipelines.evaluation import Evaluation, logged
 from pipelines.preparation import ROLES
 from pipelines.registry import Package, Registered, Version
 from pipelines.tracking import rows_read, run_tags
@@ -114,7 +114,7 @@ def gather(
         about_trials=[OPTIMISTIC, *fold_lines(searched)],
         settings=trial_parameters(searched.winner),
         champion=run.champion.number if run.champion else "",
-        champion_metrics=champion_metrics(run, outcome.version),
+        champion_metrics=champion_metrics(run, outcome.version, evaluation),
         package=candidate.measured,
         pictures=[file for file in pictures if file.suffix == ".png"],
         tags=tags,
@@ -168,11 +168,12 @@ def _drift(run: Session) -> str:
     return f"{columns} drifted from the data of version {found['version']}, the champion{see}"
 
 
-def champion_metrics(run: Session, version: str) -> Mapping[str, float]:
+def champion_metrics(run: Session, version: str, evaluation: Evaluation) -> Mapping[str, float]:
     """Metrics of the champion that a run met, if they are of the very same test rows.
 
     Args:
         version: of the run; a champion is not beside itself.
+        evaluation: whose metrics are wanted, by their names in the experiment file.
     """
     champion, test = run.champion, f"dvc.build/{run.experiment.name}/test"
     if champion is None or champion.number == version:
@@ -180,4 +181,7 @@ def champion_metrics(run: Session, version: str) -> Mapping[str, float]:
     theirs, mine = (
         run_tags(run.project, run_id).get(test) for run_id in (champion.run_id, run.tracker.run_id)
     )
-    return champion.metrics if theirs == mine else {}
+    if theirs != mine:
+        return {}
+    kept, names = champion.metrics, [metric.name for metric in evaluation.metrics]
+    return {name: kept[logged(name)] for name in names if logged(name) in kept}

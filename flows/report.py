@@ -14,7 +14,7 @@ from flows.outcome import Outcome, decision_lines
 from flows.screen import Screen, markdown_table
 from flows.steps import OPTIMISTIC, Searched
 from pipelines.config import Document
-from pipelines.evaluation import Evaluation, logged, lower_is_better
+from pipelines.evaluation import Evaluation, lower_is_better
 from pipelines.registry import Registered
 from pipelines.training import Point, more_is_better
 
@@ -150,7 +150,7 @@ def metric_rows(
     rows = []
     for place, metric in enumerate(evaluation.metrics):
         interval = "" if metric.low is None else f"{metric.low:.4g} – {metric.high:.4g}"
-        others = [champion.get(logged(metric.name), math.nan)] if champion else []
+        others = [champion.get(metric.name, math.nan)] if champion else []
         others += [evaluation.baselines[who][place].value for who in ("linear", "dummy")]
         told = ("" if math.isnan(value) else f"{value:.4g}" for value in others)
         value = "undefined" if metric.why else metric.shown

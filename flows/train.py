@@ -173,7 +173,7 @@ def train(
             registered = register(searched, evaluation, candidate, decision)
             outcome = _outcome(registered)
             _publish(run, searched, evaluation, candidate, registered, outcome, drawn)
-        champion = champion_metrics(run, registered.version)
+        champion = champion_metrics(run, registered.version, evaluation)
         report.show(run.screen, searched, evaluation, registered, champion)
         for line in decision_lines(outcome):
             run.screen.say(line)
