@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -571,33 +572,36 @@ def main() -> None:
     """Entry point: every error is one readable block, with the exit code that README lists."""
     _put_environment_on_path()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # for the processes that this one starts
+    gc.set_threshold(100_000, 50, 100)  # to look for garbage as often as usual takes a sixth longer
     from pipelines.config.errors import GristmillError
 
+    record = os.environ.get("GRISTMILL_RECORD", "")  # ours; a stage that we start gets its own
     try:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:  # typer's word for Ctrl-C
             raise KeyboardInterrupt
         _leave(code if isinstance(code, int) else 0)
     except GristmillError as error:
-        _end(error, error.exit_code)
+        _end(error, error.exit_code, record)
     except KeyboardInterrupt:
-        if not os.environ.get("GRISTMILL_RECORD"):
+        if not record:
             typer.echo("interrupted; the next run goes on from here", err=True)
         _leave(INTERRUPTED)
     except OSError as error:
-        _end(_of_the_system(error), 4)
+        _end(_of_the_system(error), 4, record)
     except Exception as error:
         if type(error).__module__.startswith(("typer", "click")):
-            _usage(error)
-        _end(error, 4)
+            _usage(error, record)
+        _end(error, 4, record)
 
 
-def _end(error: BaseException, code: int) -> NoReturn:
+def _end(error: BaseException, code: int, record: str) -> NoReturn:
+    """Says what failed: on the screen, or in a record for the process that started this one."""
     if os.environ.get("GRISTMILL_DEBUG"):
         import traceback
 
         traceback.print_exc()
-    elif record := os.environ.get("GRISTMILL_RECORD"):
+    elif record:
         from pipelines.config import EnvironmentFault, GristmillError, write_json
 
         known = error if isinstance(error, GristmillError) else EnvironmentFault(_first_line(error))
@@ -644,12 +648,14 @@ def _of_the_system(error: OSError) -> Exception:
     )
 
 
-def _usage(error: Exception) -> None:
+def _usage(error: Exception, record: str) -> NoReturn:
     show: Any = getattr(error, "show", None)
     if show is not None:
         show()
     elif type(error).__name__ == "Abort" and error.__cause__ is not None:
-        _end(error.__cause__, 4)  # an EOFError of ours, which typer takes for an end of input
+        _end(
+            error.__cause__, 4, record
+        )  # an EOFError of ours, which typer takes for an end of input
     else:
         typer.echo(f"error: {error}", err=True)
     _leave(1)

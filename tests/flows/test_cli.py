@@ -465,3 +465,23 @@ def test_an_error_in_a_library_s_reading_is_never_silent(tiny: Project, gristmil
     done = gristmill("plan", "tiny", env={"PYTHONPATH": str(package)})
     assert done.returncode == 4
     assert "EOFError: marshal data too short" in done.stderr
+
+
+def test_an_error_is_said_while_a_stage_that_was_begun_goes_on(
+    tiny: Project, gristmill: Run, tmp_path: Path
+) -> None:
+    """What a stage fails by goes to a record, which is named to it in the environment."""
+    record = tmp_path / "ingest.json"
+    package = tiny.root / "elsewhere"
+    package.mkdir()
+    (package / "sitecustomize.py").write_text(
+        "import os, flows.plan\n"
+        "def broken(*_):\n"
+        f"    os.environ['GRISTMILL_RECORD'] = {str(record)!r}\n"
+        "    raise RuntimeError('the server is gone')\n"
+        "flows.plan.make_plan = broken\n"
+    )
+    done = gristmill("plan", "tiny", env={"PYTHONPATH": str(package)})
+    assert done.returncode == 4
+    assert "the server is gone" in done.stderr
+    assert not record.exists()
