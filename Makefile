@@ -49,11 +49,14 @@ setup: $(READY) ## make .venv with everything in it; TF=gpu for an NVIDIA card
 run: $(READY) ## train the digits experiment; ARGS=NAME for another one
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/gristmill run $(or $(ARGS),digits)
 
-test: $(READY) ## the tests; ARGS='-k split -x' goes to pytest
-	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python -m pytest $(or $(ARGS),-m "not slow")
+# A process a core, four at most: each holds TensorFlow and starts processes of its own.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
+
+test: $(READY) ## the tests, side by side; ARGS='-k split -x' goes to pytest instead
+	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python -m pytest $(or $(ARGS),-m "not slow" $(SIDE_BY_SIDE))
 
 test-slow: $(READY) ## the tests that take longer
-	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python -m pytest -m slow $(ARGS)
+	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python -m pytest -m slow $(or $(ARGS),$(SIDE_BY_SIDE))
 
 test-kills: $(READY) ## fifty kills of a run at random moments (about ten minutes); KILLS=200 for more
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python -m pytest --kills $(or $(KILLS),50) \
