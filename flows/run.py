@@ -113,14 +113,15 @@ def _run_flow(
 ) -> int:
     """The flow in this process; the server and the workers start while the rest is imported.
 
-    Where there are data to build, workers start with that, which leaves a core to them.
+    Where there are data to build, the workers start when this process has nothing to do but to
+    wait for the server.
 
     Args:
         project: whose experiment it is.
         session_of: makes the session.
         trains: whether there are trials to train.
         builds: the data stages that have something to do.
-        known: whether the data are on disk as they are pinned, so that ingest need not wait.
+        known: whether the data are on disk as they are pinned, so that they need not be waited for.
     """
     from flows.server import Server, mend_dead_flow_runs, wait_until_recorded
 
@@ -135,16 +136,16 @@ def _run_flow(
         if trains and not builds:
             made.pool.warm_up()
         with session(made):
-            if known and INGEST in builds:
-                from flows.steps import begin
+            if known and builds:
+                from flows.steps import begin_stages
 
-                begin(INGEST)
+                begin_stages()
             with uncollected():
                 from flows.train import run_train
 
-            server.wait()
             if trains:
                 made.pool.warm_up()
+            server.wait()
             mend_dead_flow_runs(server.url, alone=server.alone)
             with made.screen.ctrl_c():
                 return run_train(made).exit_code

@@ -34,6 +34,7 @@ class Session:
         trainer: what trains them.
         begun: work that is under way before its step has come, by the step's name.
         pool: what evaluates, always on this machine.
+        artist: what draws beside it.
     """
 
     project: Project
@@ -48,12 +49,14 @@ class Session:
     champion: Version | None = None
     begun: dict[str, Work[Any]] = field(default_factory=dict)
     pool: Pool = field(init=False)
+    artist: Pool = field(init=False)
     trainer: Pool | RayPool = field(init=False)
     rehearsal: Rehearsal = field(init=False)
 
     def __post_init__(self) -> None:
         library = self.experiment.document.model.library
         self.pool = Pool(self.project.root / "build" / "workers.log", library)
+        self.artist = Pool(self.project.root / "build" / "workers.log", "none")
         self.trainer = self.pool
         if self.on != LOCAL:
             place = address_of(self.on)
@@ -75,10 +78,10 @@ class Session:
 
     def stop(self) -> None:
         """Ends all processes of the run."""
-        for work in self.begun.values():
-            work.stop()
+        Work.end(self.begun.values())
         self.trainer.close()
         self.pool.close()
+        self.artist.close()
         self.rehearsal.stop()
 
 

@@ -35,6 +35,7 @@ from pipelines.registry import (
     Package,
     Registered,
     Version,
+    ground_of,
     package_candidate,
     register_candidate,
 )
@@ -49,11 +50,13 @@ from pipelines.training import (
     TrialResult,
     choose,
     fed,
-    more_is_better,
     read_result,
     recipe_record,
     train_fed,
 )
+
+GROUND, PACKAGE = "ground", "package"
+"""Work that is begun before its step."""
 
 KEYS, RECIPE = "trials.json", "winner.json"
 """Artifacts of a run, in `lineage`."""
@@ -118,27 +121,32 @@ def take_new_data() -> bool:
     return done.changed
 
 
-def begin(stage: str) -> None:
-    """Begins a data stage; `carry_out` waits for it. Only for one that depends on no other."""
+def begin_stages() -> None:
+    """Begins the data stages, one after the other; `carry_out` waits for each."""
     run = current()
     run.project.register(run.experiment.name, run.experiment.data.folder)
-    run.begun[stage] = _through_dvc(run, stage)
+    before = None
+    for stage in versions.STAGES:
+        run.begun[stage] = before = _through_dvc(run, stage, before)
 
 
-def _through_dvc(run: Session, stage: str) -> Work[bool]:
-    name = run.experiment.name
-    stale = stage == "split" and run.project.stale_cuts(name, run.experiment.document.split.as_)
-    return Work(
-        lambda: versions.run_stage(run.project, stage, name, run.force or stale),
-        lambda: versions.stop_stage(stage, name),
-    )
+def _through_dvc(run: Session, stage: str, after: Work[bool] | None) -> Work[bool]:
+    name, cuts_of = run.experiment.name, run.experiment.document.split.as_
+
+    def work() -> bool:
+        stale = stage == "split" and run.project.stale_cuts(name, cuts_of)
+        return versions.run_stage(run.project, stage, name, run.force or stale)
+
+    return Work(work, lambda: versions.stop_stage(stage, name), after)
 
 
 def carry_out(stage: str) -> bool:
     """One data stage, through DVC; returns whether there was anything to do."""
     run = current()
+    if not run.begun.keys() & {*versions.STAGES}:
+        begin_stages()
     with run.screen.step(stage) as words:
-        ran: bool = (run.begun.pop(stage, None) or _through_dvc(run, stage)).result()
+        ran: bool = run.begun[stage].result()
         note = run.build / "logs" / f"{stage}.txt"
         said = note.read_text(encoding="utf-8").strip() if ran and note.exists() else ""
         words.append(said if ran else "nothing changed")
@@ -495,97 +503,10 @@ def _over_folds(point: Point) -> dict[str, float]:
     return means | {f"{name}_deviation": value for name, value in point.deviations.items()}
 
 
-def draw_pictures(searched: Searched, evaluation: Evaluation) -> list[Path]:
-    """What a run is to be looked at by: see `_learning`, `_answers` and `_search_pictures`."""
-    run = current()
-    with run.screen.step("pictures") as words:
-        folder = run.build / "plots"
-        made = [*_learning(run, searched, folder), *_answers(run, evaluation, folder)]
-        searched_pictures, why_not = _search_pictures(run, searched, folder)
-        made += searched_pictures
-        for file in made:
-            run.tracker.log_file(file, "plots")
-        words.append(", ".join(dict.fromkeys(file.stem for file in made)))
-        words.append(f"({why_not})" if why_not else "")
-    return made
-
-
-def _learning(run: Session, searched: Searched, folder: Path) -> list[Path]:
-    """Learning curves, the winner's first; none where nothing was learnt by epochs."""
-    from pipelines.evaluation import plots
-
-    objective = run.experiment.document.objective
-    sign = -1 if more_is_better(objective) else 1
-    curves = []
-    for plan in searched.plans:
-        known = read_result(run.build / "trials" / plan.trial.key)
-        if known is not None and known.history and known.loop:
-            after = plan.trial.point != searched.winner.point
-            rank = sign * known.scores.get(objective, sign * math.inf)
-            curves.append((after, rank, plan.trial.name, known.history))
-    if not curves:
-        return []
-    ranked = sorted(curves, key=lambda curve: curve[:3])
-    histories = {name: history for _, _, name, history in ranked}
-    plots.learning_curves(folder / "learning_curves.png", histories, objective)
-    return [folder / "learning_curves.png"]
-
-
-def _answers(run: Session, evaluation: Evaluation, folder: Path) -> list[Path]:
-    """The confusion matrix and curves or the residuals, a gallery, and feature maps if any."""
-    from pipelines.evaluation import curves, plots
-    from pipelines.evaluation.gallery import gallery, table_gallery
-
-    every = read_predictions(evaluation.predictions)
-    predictions, target = every.unseen(), run.experiment.data.target
-    if predictions.classes is None:
-        made = [folder / "residuals.png"]
-        plots.residuals(made[0], predictions, target)
-    else:
-        made = [folder / "confusion_matrix.png"]
-        plots.confusion_matrix(made[0], predictions)
-        if evaluation.calibration is not None:
-            made += [folder / "calibration.png", folder / "roc_pr.png"]
-            curves.calibration_curve(made[1], evaluation.calibration)
-            curves.roc_pr_curves(made[2], predictions)
-    made.append(folder / "gallery.png")
-    picture = read_json(run.build / "training" / "statistics.json").get("picture")
-    if picture:
-        gallery(made[-1], evaluation.raw, every, picture)
-    else:
-        table_gallery(made[-1], evaluation.raw, every, target)
-        made.append(folder / "gallery.csv")
-    if evaluation.maps is not None:
-        made.append(folder / "feature_maps.png")
-        plots.feature_maps(made[-1], evaluation.maps)
-    return made
-
-
-def _search_pictures(run: Session, searched: Searched, folder: Path) -> tuple[list[Path], str]:
-    """Parallel coordinates and importance where several parameters vary; else why there are not."""
-    space, objective = run.experiment.space, run.experiment.document.objective
-    if len(space) < 2:
-        return [], ""
-    from pipelines.evaluation import search_plots as plots
-
-    def scored(points: Sequence[Point]) -> list[plots.Scored]:
-        return [plots.Scored(p.trial.varied, p.result.scores.get(objective)) for p in points]
-
-    made = [folder / "parallel_coordinates.png"]
-    more = more_is_better(objective)
-    plots.parallel_coordinates(made[0], scored(searched.points), space, objective, more)
-    importance = plots.importance_of(scored(searched.comparable), space)
-    if isinstance(importance, str):
-        return made, importance
-    made.append(folder / "importance.png")
-    plots.importance_bars(made[1], importance, objective)
-    return made, ""
-
-
 def begin_package(searched: Searched, evaluation: Evaluation) -> None:
     """Begins the package; `make_package` waits for it."""
     run = current()
-    run.begun["package"] = Work(
+    run.begun[PACKAGE] = Work(
         lambda: package_candidate(
             run.project, run.experiment, searched.winner, evaluation, run.rehearsal
         )
@@ -595,10 +516,10 @@ def begin_package(searched: Searched, evaluation: Evaluation) -> None:
 def make_package(searched: Searched, evaluation: Evaluation) -> Package | Version:
     """The winner as a package that has been tried in a fresh process."""
     run = current()
-    if "package" not in run.begun:
+    if PACKAGE not in run.begun:
         begin_package(searched, evaluation)
     with run.screen.step("package") as words:
-        made: Package | Version = run.begun.pop("package").result()
+        made: Package | Version = run.begun.pop(PACKAGE).result()
         if isinstance(made, Package):
             words.append(f"tried in a fresh process on {evaluation.rows:,} raw rows")
             words.append(f"({made.measured['latency_ms']:.2g} ms for one)")
@@ -609,13 +530,22 @@ def make_package(searched: Searched, evaluation: Evaluation) -> Package | Versio
     return made
 
 
+def begin_ground(evaluation: Evaluation) -> None:
+    """Begins to look at which rows were seen; the gate waits for it."""
+    run = current()
+    run.begun[GROUND] = Work(lambda: ground_of(run.project, run.experiment, evaluation))
+
+
 def judge(searched: Searched, evaluation: Evaluation, candidate: Package | Version) -> Decision:
     """Promote, hold or reject."""
     run = current()
     with run.screen.step("gate") as words:
         key = searched.run_key
         cut = key if key and known_run(run.project, key) is None else ""
-        decision = ask_gate(run.project, run.experiment, evaluation, candidate, run.rehearsal, cut)
+        ground = run.begun[GROUND].result()
+        decision = ask_gate(
+            run.project, run.experiment, evaluation, candidate, run.rehearsal, ground, cut
+        )
         words.append(decision.outcome)
     warn(run, run.rehearsal.warnings)
     return decision
@@ -641,7 +571,10 @@ def register(
             run.tracker.run_id,
             digests.get(f"data/{run.experiment.data.folder}", ""),
             searched.run_key,
-            lambda: ask_gate(run.project, run.experiment, evaluation, candidate, run.rehearsal),
+            lambda: ask_gate(
+                *(run.project, run.experiment, evaluation, candidate, run.rehearsal),
+                run.begun[GROUND].result(),
+            ),
         )
         key = "" if made.overtaken else searched.run_key
         run.tracker.log(

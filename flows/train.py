@@ -27,6 +27,8 @@ from flows.imports import uncollected
 from flows.outcome import PAGE, Outcome, decision_lines, page_lines
 from flows.page import page
 from flows.page_facts import champion_metrics, gather
+from flows.pictures import begin_answer_pictures, begin_search_pictures, take_pictures
+from flows.plan import judging_sources
 from flows.screen import Screen
 from flows.server import mlflow_ui
 from flows.session import Session, current, session
@@ -35,7 +37,13 @@ from pipelines.config import EnvironmentFault, GristmillError, Project, load_exp
 from pipelines.evaluation import Evaluation
 from pipelines.ingestion.versions import STAGES
 from pipelines.registry import Decision, Package, Registered, Version
-from pipelines.tracking.runs import Tracker, import_mlflow, process_tags, store_errors
+from pipelines.tracking.runs import (
+    Tracker,
+    import_mlflow,
+    know_packages,
+    process_tags,
+    store_errors,
+)
 
 RETRIES = 2
 """For steps that can fail for a reason that passes by itself: a network, a lock, a server."""
@@ -46,7 +54,6 @@ AHEAD = (
     "mlflow.store.tracking.sqlalchemy_store",
     "scipy.stats",
     "sklearn.linear_model",
-    "pipelines.evaluation.plots",
 )
 
 DRAIN = 2.0
@@ -104,8 +111,8 @@ def evaluate(searched: Searched) -> Evaluation:
 
 
 @task(cache_policy=NO_CACHE)
-def pictures(searched: Searched, evaluation: Evaluation) -> list[Path]:
-    return steps.draw_pictures(searched, evaluation)
+def pictures() -> list[Path]:
+    return take_pictures()
 
 
 @task(cache_policy=NO_CACHE)
@@ -165,9 +172,12 @@ def train(
             run.screen.ctrl_c(),
         ):
             searched = search()
+            begin_search_pictures(searched)
             evaluation = evaluate(searched)
+            begin_answer_pictures(evaluation)
             steps.begin_package(searched, evaluation)
-            drawn = pictures(searched, evaluation)
+            drawn = pictures()
+            steps.begin_ground(evaluation)
             candidate = package(searched, evaluation)
             decision = gate(searched, evaluation, candidate)
             registered = register(searched, evaluation, candidate, decision)
@@ -205,7 +215,7 @@ def _tag_flow_run() -> str:
 
 
 def _import_ahead() -> None:
-    """Imports what the steps after the data need, while the stages' processes are waited for.
+    """Imports and finds out what later steps need, while the stages' processes are waited for.
 
     Not before the first of them: by then DVC has imported all that it needs, so that no package is
     imported from two ends by two threads.
@@ -214,6 +224,8 @@ def _import_ahead() -> None:
         import_mlflow()
         for name in AHEAD:
             importlib.import_module(name)
+    know_packages()
+    judging_sources()
 
 
 def _session(experiment: str, parameters: dict[str, Any] | None, force: bool) -> Any:

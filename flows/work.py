@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Generic, TypeVar
+import time
+from collections.abc import Callable, Collection
+from typing import Any, Generic, TypeVar
+
+from pipelines.config import EnvironmentFault
 
 Result = TypeVar("Result")
+
+PATIENCE = 5.0
+"""Seconds for work to see that its processes are gone."""
 
 
 class Work(Generic[Result]):
@@ -17,13 +23,17 @@ class Work(Generic[Result]):
     Args:
         work: what to do; it begins at once.
         stop: ends the processes that it has started.
+        after: work that has to be done before; where that fails, this fails as well.
     """
 
     def __init__(
-        self, work: Callable[[], Result], stop: Callable[[], object] = lambda: None
+        self,
+        work: Callable[[], Result],
+        stop: Callable[[], object] | None = None,
+        after: Work[Any] | None = None,
     ) -> None:
-        self.stop = stop
-        self._work = work
+        self._work, self._stop, self._after = work, stop, after
+        self._ended = False
         self._done: list[Result] = []
         self._failed: list[BaseException] = []
         self._thread = threading.Thread(target=self._carry_out, daemon=True)
@@ -38,11 +48,27 @@ class Work(Generic[Result]):
                 raise self._failed[0]
             return self._done[0]
         except BaseException:
-            self.stop()
+            if self._stop is not None:
+                self._stop()
             raise
+
+    @staticmethod
+    def end(works: Collection[Work[Any]]) -> None:
+        """Ends the processes of all these; what has not begun does not begin."""
+        for work in works:
+            work._ended = True
+        for work in works:
+            late = time.monotonic() + PATIENCE
+            while work._stop is not None and work._thread.is_alive() and time.monotonic() < late:
+                work._stop()
+                work._thread.join(0.05)
 
     def _carry_out(self) -> None:
         try:
+            if self._after is not None:
+                self._after.result()
+            if self._ended:
+                raise EnvironmentFault("the work was ended before it began")
             self._done.append(self._work())
         except BaseException as error:
             self._failed.append(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -13,7 +14,12 @@ def normalised_source(path: Path) -> str:
     Two files that differ only in comments, docstrings or formatting give the same digest.
     The tree's text is that of the running Python, whose version is part of a trial's key as well.
     """
-    tree = ast.parse(path.read_bytes(), filename=str(path))
+    return _digest(path.read_bytes(), str(path))
+
+
+@lru_cache(maxsize=256)
+def _digest(source: bytes, name: str) -> str:
+    tree = ast.parse(source, filename=name)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None

@@ -45,11 +45,13 @@ def baseline_outputs(
     from sklearn.dummy import DummyClassifier, DummyRegressor
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression, Ridge
+    from threadpoolctl import threadpool_limits
 
     step = max(1, -(-len(x) // MOST_ROWS))
     columns = partial(_columns, codes=codes, scaled=scaled)
     x, y = columns(x[::step]), np.asarray(y[::step])
-    with warnings.catch_warnings():
+    # With more, the BLAS of numpy and that of scipy wait for each other: five times as long.
+    with warnings.catch_warnings(), threadpool_limits(limits=1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         if classes is None:
             models = {"dummy": DummyRegressor().fit(x, y), "linear": Ridge().fit(x, y)}

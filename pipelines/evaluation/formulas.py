@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 Array = npt.NDArray[Any]
 
@@ -149,19 +150,22 @@ def ranked(positive: Array, scores: Array) -> tuple[float, Array]:
         The area, NaN with one kind of rows; and (n_rows,) float64 whose squares sum to DeLong's
         variance.
     """
-    from scipy.stats import rankdata
-
     m, n = int(positive.sum()), int((~positive).sum())
     moves = np.zeros(len(positive))
     if not (m and n):
         return float("nan"), moves
-    together = rankdata(scores)
-    above = (together[positive] - rankdata(scores[positive])) / n
-    below = 1 - (together[~positive] - rankdata(scores[~positive])) / m
+    together = _ranks(scores)
+    above = (together[positive] - _ranks(scores[positive])) / n
+    below = 1 - (together[~positive] - _ranks(scores[~positive])) / m
     area = float(above.mean())
     moves[positive] = (above - area) / np.sqrt(m * max(m - 1, 1))
     moves[~positive] = (below - area) / np.sqrt(n * max(n - 1, 1))
     return area, moves
+
+
+def _ranks(values: Array) -> Array:
+    """From 1; equal values share their mean rank. `scipy.stats` takes a second to import."""
+    return np.asarray(pd.Series(values).rank())
 
 
 def found_early(positive: Array, scores: Array) -> tuple[float, Array]:

@@ -5,37 +5,23 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
-import numpy.typing as npt
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipelines.config import Distribution, Scalar
+from pipelines.config import Distribution
+from pipelines.evaluation.importance import Importance, Scored, are_numbers
 from pipelines.evaluation.plots import COLOURS, legible, save
-
-LEAST = 8
-"""Points, and four for each parameter, below which importance would be chance."""
-
-TREES = 200
 
 MOST_TICKS = 12
 WIDEST = 16
 """Characters of a line below an axis."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A point of a search: its varied parameters, and its objective, None where it failed."""
-
-    values: Mapping[str, Scalar]
-    score: float | None
 
 
 @legible()
@@ -116,70 +102,6 @@ def importance_bars(file: Path, importance: Importance, objective: str) -> None:
     save(figure, file)
 
 
-@dataclass(frozen=True)
-class Importance:
-    """How much of the objective each parameter accounts for.
-
-    Attributes:
-        shares: by name; they sum to 1.
-        explained: the share of the variance that all of them together predict for points that
-            were held out; at most 1.
-    """
-
-    shares: Mapping[str, float]
-    explained: float
-
-
-def importance_of(points: Sequence[Scored], space: Mapping[str, Distribution]) -> Importance | str:
-    """The parameters' importance in a random forest that predicts the objective.
-
-    Mean decrease in impurity, judged by the rows that each tree did not see: Breiman (2001),
-    Random Forests, Machine Learning 45.
-
-    Args:
-        points: trained with the same budget, for others would not compare.
-        space: the varied parameters.
-
-    Returns:
-        The importance, or why there is none to be told.
-    """
-    scored = [point for point in points if point.score is not None]
-    least = max(LEAST, 4 * len(space))
-    if len(space) < 2:
-        return "importance needs two parameters"
-    if len(scored) < least:
-        return f"importance needs {least} points, and there are {len(scored)}"
-    scores = np.array([point.score for point in scored])
-    from sklearn.ensemble import RandomForestRegressor
-
-    columns = [_columns(values, [p.values[name] for p in scored]) for name, values in space.items()]
-    forest = RandomForestRegressor(TREES, oob_score=True, random_state=0)
-    forest.fit(np.hstack(columns), scores)
-    explained = float(forest.oob_score_) if len(set(scores)) > 1 else 0.0
-    if explained <= 0:
-        return "importance: the parameters do not predict the objective"
-    ends = np.cumsum([0, *(part.shape[1] for part in columns)])
-    gains = forest.feature_importances_
-    return Importance(
-        {
-            name: float(gains[start:end].sum())
-            for name, start, end in zip(space, ends, ends[1:], strict=False)
-        },
-        explained,
-    )
-
-
-def _columns(values: Distribution, drawn: Sequence[Scalar]) -> npt.NDArray[np.float64]:
-    """A parameter for the forest, (n_points, 1 or n_choices) float64: a column a text."""
-    if values.choice is None or _are_numbers(values.choice):
-        return np.array([[float(value)] for value in drawn])  # trees see the order alone
-    return np.array([[float(value == choice) for choice in values.choice] for value in drawn])
-
-
-def _are_numbers(choices: Sequence[Scalar]) -> bool:
-    return all(isinstance(c, int | float) and not isinstance(c, bool) for c in choices)
-
-
 Axis = tuple[Any, list[tuple[float, str]]]
 """Where a value lies, from 0 to 1, and the ticks."""
 
@@ -189,7 +111,7 @@ def _axis(values: Distribution) -> Axis:
         low, high, *_ = values.bounds
         return _number_axis(low, high, values.is_log)
     choices = list(values.choice)
-    if _are_numbers(choices):
+    if are_numbers(choices):
         choices.sort(key=float)
     texts = [str(choice) for choice in choices]
     step = 1 / max(len(texts) - 1, 1)

@@ -1,5 +1,6 @@
 """Packages, the gate, and the registered versions with their aliases."""
 
+from pipelines.registry.against import ground_of
 from pipelines.registry.candidate import (
     Registered,
     judge,
@@ -41,6 +42,7 @@ __all__ = [
     "decide",
     "describe",
     "find",
+    "ground_of",
     "history",
     "judge",
     "load_version",

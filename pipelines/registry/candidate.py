@@ -21,7 +21,6 @@ from pipelines.registry.against import (
     Ground,
     earlier_on,
     fault_words,
-    ground_of,
     places_of,
     recipe_digest,
     refresh_of,
@@ -78,6 +77,7 @@ def judge(
     evaluation: Evaluation,
     candidate: Package | Version,
     rehearsal: Rehearsal,
+    ground: Ground,
     cut: str = "",
 ) -> Decision:
     """Asks the gate, and leaves in `SEEN` which rows the candidate has seen.
@@ -87,7 +87,7 @@ def judge(
             registered before it was killed keeps the decision that it was registered with.
     """
     model = registry.read_model(project, experiment.name)
-    decision = _judge(project, experiment, evaluation, candidate, rehearsal, cut)
+    decision = _judge(project, experiment, evaluation, candidate, rehearsal, ground, cut)
     decision = replace(decision, seen=model.seen if model else Seen())
     if decision.outcome != "promote":
         return decision
@@ -111,10 +111,10 @@ def _judge(
     evaluation: Evaluation,
     candidate: Package | Version,
     rehearsal: Rehearsal,
+    ground: Ground,
     cut: str,
 ) -> Decision:
     rules, name = experiment.document.gate, experiment.name
-    ground = ground_of(project, experiment, evaluation)
     write_seen(project.build(name) / SEEN, ground.seen)
     facts = Candidate(_figures(evaluation, candidate), reads=evaluation.reads)
     champion = registry.champion(project, name)

@@ -17,18 +17,13 @@ import pandas as pd
 
 from pipelines.config import EnvironmentFault, Project
 from pipelines.registry.libraries import differing, other_versions
-from pipelines.tracking import is_local, tracking_uri
+from pipelines.tracking import is_local
+from pipelines.tracking.runs import client
 
 PROCESS = Path(__file__).with_name("rehearsal_process.py")
 
 IMPORTED = {"keras": ("keras",), "sklearn": ()}
 """What a package imports that takes long; of an estimator it is arrays, and numpy is all."""
-
-STORES = (
-    "mlflow.store.tracking.sqlalchemy_store",
-    "mlflow.store.model_registry.sqlalchemy_store",
-)
-"""What MLflow imports to find a package in a database."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +109,11 @@ class Rehearsal:
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             "TMPDIR": str(temporary),
         }
-        modules = (*IMPORTED[self._library], *(STORES if is_local(self._project) else ()))
         log = self._project.root / "build" / "rehearsal.log"
         log.parent.mkdir(exist_ok=True)
         with log.open("w") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", str(PROCESS), self._folder, *modules],
+                [sys.executable, "-I", str(PROCESS), self._folder, *IMPORTED[self._library]],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -171,10 +165,13 @@ class Rehearsal:
         with tempfile.TemporaryDirectory() as folder:
             given, answers = Path(folder) / "rows.parquet", Path(folder) / "answers.parquet"
             rows.to_parquet(given, index=False)
+            try:
+                package = self._fetch(model, folder)
+            except Exception as error:  # whatever the store raises is the answer
+                return Answered(error=f"{type(error).__name__}: {error}")
             reply = self._ask(
                 {
-                    "model": model,
-                    "store": tracking_uri(self._project),
+                    "package": package,
                     "rows": str(given),
                     "answers": str(answers),
                     "asks": {name: asdict(ask) for name, ask in asks.items()},
@@ -201,6 +198,14 @@ class Rehearsal:
             self._process.communicate()
             self._process = None
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _fetch(self, model: str, folder: str) -> str:
+        """Where the package at a model address lies; from a server's store it comes to a folder."""
+        from mlflow.artifacts import download_artifacts
+
+        client(self._project)  # names its store to MLflow
+        place = None if is_local(self._project) else folder
+        return str(download_artifacts(artifact_uri=model, dst_path=place))
 
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         process = self._process

@@ -407,6 +407,13 @@ def import_mlflow() -> Any:
     return mlflow
 
 
+def know_packages() -> None:
+    """Has MLflow find out now which package each module is of; else saving a model waits for it."""
+    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+
+    warn_dependency_requirement_mismatches(["mlflow"])
+
+
 def client(project: Project) -> Any:
     """MLflow's client for the project's store.
 

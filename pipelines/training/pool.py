@@ -12,20 +12,24 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import psutil
 
 from pipelines.config import EnvironmentFault, GristmillError
 from pipelines.training.identity import cores
 from pipelines.training.trial import LOST
-from pipelines.training.worker import Done, Epoch, Export, Train, serve
+from pipelines.training.worker import Call, Done, Epoch, Export, Train, serve
 
 IMPORTED = {
     "keras": ("tensorflow", "keras", "pipelines.training.programs"),
     "sklearn": ("sklearn.linear_model", "sklearn.ensemble", "pipelines.training.estimator"),
+    "none": (),
 }
 """What workers import before there is work, by the library that trains."""
+
+Result = TypeVar("Result")
+Library = Literal["keras", "sklearn", "none"]
 
 UNCOLLECTED = "pipelines.training.uncollected"
 
@@ -119,12 +123,13 @@ class Pool:
     Args:
         log: where they write.
         library: that most trials are trained with; another one is imported when it is asked for.
+            All pools of a process fork from the same server, which the first of them starts.
 
     Attributes:
         spent: where the time of the searches went.
     """
 
-    def __init__(self, log: Path, library: Literal["keras", "sklearn"] = "keras") -> None:
+    def __init__(self, log: Path, library: Library = "keras") -> None:
         self.spent = Spent()
         self._log, self._library = log, library
         self._context = multiprocessing.get_context("forkserver")
@@ -215,21 +220,36 @@ class Pool:
         Raises:
             GristmillError: what the worker met.
         """
+        self._ask(request, threads, "the process that evaluates")
+
+    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Has a worker call a function; another one, should that die.
+
+        Args:
+            function: of this project. Its arguments and its result must be picklable.
+
+        Raises:
+            GristmillError: what the worker met.
+        """
+        name = f"the process that calls {function.__name__}"
+        returned: Result = self._ask(Call(function, arguments), 1, name).returned
+        return returned
+
+    def _ask(self, request: Export | Call, threads: int, who: str) -> Done:
         for last in (False, True):
             self._ready(1, threads)
             channel = self._workers[0][1]
             try:
                 channel.send(request)
-                done = channel.recv()
+                done: Done = channel.recv()
             except (EOFError, ConnectionError) as error:
                 why = self._replace(channel)
                 if last:
-                    raise EnvironmentFault(
-                        "the process that evaluates ended twice", found=why
-                    ) from error
+                    raise EnvironmentFault(f"{who} ended twice", found=why) from error
             else:
                 raise_error(done)
-                return
+                break
+        return done
 
     def stop(self) -> None:
         """Ends all workers at once."""

@@ -57,6 +57,14 @@ class Export:
 
 
 @dataclass(frozen=True)
+class Call:
+    """Call a function of this project; what it takes and returns must be picklable."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
 class Epoch:
     """Sent while a trial runs: epochs so far, and the logs of those since the last message."""
 
@@ -78,12 +86,14 @@ class Done:
         error: a `GristmillError.record` or a text.
         seconds: that the worker spent on it.
         tracing: those of them in which it built the model and traced it.
+        returned: what the function of a `Call` returned.
     """
 
     key: str
     error: Any = None
     seconds: float = 0.0
     tracing: float = 0.0
+    returned: Any = None
 
 
 def serve(channel: connection.Connection, threads: int) -> None:
@@ -102,7 +112,9 @@ def serve(channel: connection.Connection, threads: int) -> None:
         channel.send(carry_out(bench, request, channel.send))
 
 
-def carry_out(bench: Bench, request: Train | Export, tell: Callable[[Epoch], object]) -> Done:
+def carry_out(
+    bench: Bench, request: Train | Export | Call, tell: Callable[[Epoch], object]
+) -> Done:
     """Does what a request asks for, whatever comes of it.
 
     Args:
@@ -112,6 +124,10 @@ def carry_out(bench: Bench, request: Train | Export, tell: Callable[[Epoch], obj
     """
     if isinstance(request, Export):
         return Done("export", _failure(lambda: bench.export(request)))
+    if isinstance(request, Call):
+        returned: list[Any] = []
+        error = _failure(lambda: returned.append(request.function(*request.arguments)))
+        return Done("call", error, returned=returned[0] if returned else None)
     meter = Meter(request.key, tell)
     error = _failure(lambda: bench.train(request, meter.note, meter.built))
     return Done(request.key, error, time.monotonic() - meter.began, meter.tracing)

@@ -11,13 +11,8 @@ import matplotlib.image
 import pytest
 
 from pipelines.config import Distribution, Scalar
-from pipelines.evaluation.search_plots import (
-    Importance,
-    Scored,
-    importance_bars,
-    importance_of,
-    parallel_coordinates,
-)
+from pipelines.evaluation.importance import Importance, Scored, importance_of
+from pipelines.evaluation.search_plots import importance_bars, parallel_coordinates
 from pipelines.training.strategies import draws
 
 SPACE = {

@@ -37,6 +37,7 @@ from pipelines.registry import (
     Registered,
     Rehearsal,
     champion,
+    ground_of,
     history,
     judge,
     package_candidate,
@@ -150,7 +151,8 @@ class Mill:
             candidate = package_candidate(
                 self.project, experiment, trial, evaluation, self.rehearsal
             )
-            asked = (self.project, experiment, evaluation, candidate, self.rehearsal)
+            ground = ground_of(self.project, experiment, evaluation)
+            asked = (self.project, experiment, evaluation, candidate, self.rehearsal, ground)
             decision = judge(*asked, cut)
             meanwhile()
             return register_candidate(
@@ -765,7 +767,8 @@ def judged(mill: Mill, **gate: Any) -> Decision:
     if gate:
         experiment = write_experiment(mill.project, "tiny", gate=gate)
     other = Package("models:/m-other", "another")
-    return judge(mill.project, experiment, evaluation, other, mill.rehearsal)
+    ground = ground_of(mill.project, experiment, evaluation)
+    return judge(mill.project, experiment, evaluation, other, mill.rehearsal, ground)
 
 
 def stored_file(mill: Mill, name: str) -> Path:

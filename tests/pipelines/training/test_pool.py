@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from tiny import DIGEST, make_data, make_project, write_experiment
 
 from pipelines.config import ConfigError, EnvironmentFault, Experiment, Project
+from pipelines.config.yaml_file import read_yaml
 from pipelines.training import Epoch, Pool, Trial, TrialResult, run_search, trials
 from pipelines.training.worker import Export
 
@@ -222,6 +224,18 @@ def test_an_export_goes_on_in_another_worker_when_the_first_is_killed(
     assert model.is_file()
 
 
+def test_a_worker_calls_a_function_and_gives_what_it_returns(pool: Pool, tmp_path: Path) -> None:
+    assert pool.call(os.path.commonprefix, ["gristmill", "grist"]) == "grist"
+    with pytest.raises(EnvironmentFault, match=r"(?s)a worker process failed.*TypeError"):
+        pool.call(os.path.commonprefix, 3)
+    (tmp_path / "broken.yaml").write_text("a: [")
+    with pytest.raises(ConfigError, match=r"broken\.yaml"):
+        pool.call(read_yaml, tmp_path / "broken.yaml")
+    with pytest.raises(EnvironmentFault, match=r"(?s)calls _exit ended twice.*status 3"):
+        pool.call(os._exit, 3)
+    assert pool.call(len, "abc") == 3
+
+
 def test_stop_leaves_no_worker(home: Project, pool: Pool) -> None:
     searched(home, write_experiment(home), pool)
     alive = workers_of(pool)
@@ -235,6 +249,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from pipelines.config import Project, load_experiment
+from pipelines.config.yaml_file import read_yaml
 from pipelines.training import Epoch, Pool, run_search, trials
 project = Project(Path({root!r}))
 experiment = load_experiment(project, "tiny")
