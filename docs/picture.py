@@ -22,9 +22,7 @@ WIDTH = 80
 FONTS = re.compile(r"@font-face \{.*?\}\n", re.DOTALL)
 """The template fetches its fonts from the network; the reader's own will do."""
 
-
-TURNING = re.compile("[\u2800-\u28ff]")
-"""A line with one of these turns, and is taken back when its step ends."""
+CONTROL = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|[\r\n]")
 
 
 def main() -> None:
@@ -60,11 +58,27 @@ def screen(command: list[str], folder: str) -> str:
             parts.append(part)
     if process.returncode:
         sys.exit(f"{' '.join(command)} ended with {process.returncode}")
-    text = b"".join(parts).decode().replace("\r\n", "\n")
-    lines = [line.rpartition("\r")[2] for line in text.split("\n")]
-    bare = [re.sub(r"\x1b\[[0-9?]*[A-HJKhl]", "", line) for line in lines]
-    kept = [line for line in bare if not TURNING.search(line)]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()
+    return left(b"".join(parts).decode())
+
+
+def left(text: str) -> str:
+    """The lines that stand there at the end, with their colours, of what went to a terminal."""
+    lines, row, place = [""], 0, 0
+    for found in CONTROL.finditer(text):
+        lines[row] += text[place : found.start()]
+        place = found.end()
+        count, does = found.groups()
+        if found[0] == "\n":
+            row += 1
+            lines += [""] * (row == len(lines))
+        elif does == "A":
+            row = max(0, row - int(count or 1))
+        elif does == "K":
+            lines[row] = ""
+        elif does == "m":
+            lines[row] += found[0]
+    lines[row] += text[place:]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
 if __name__ == "__main__":
