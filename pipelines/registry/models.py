@@ -146,6 +146,7 @@ def register(
                 model,
                 address,
                 run_id=run_id,
+                model_id=address.removeprefix("models:/"),  # without it a server refuses the source
                 tags={key: value[:5000] for key, value in tags.items()},
                 await_creation_for=0,
             )

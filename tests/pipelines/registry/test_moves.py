@@ -5,16 +5,15 @@ from __future__ import annotations
 import getpass
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from mlflow_server import mlflow_server
 from postgres_server import PASSWORD
 from registered import aliases, champion_number, make_versions
 from sqlalchemy import URL, create_engine, text
@@ -441,33 +440,9 @@ def on_server(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A server of MLflow over the project's store, which the project is told to use."""
     make_versions(stored, 3)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
-    store = f"sqlite:///{stored.store / 'mlflow.db'}"
-    process = subprocess.Popen(
-        [*command, "--port", str(port), "--backend-store-uri", store],
-        env=clean_environment(),
-        cwd=stored.store,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(1200):
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.1)
+    with mlflow_server(stored.store) as (address, process):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 @pytest.mark.slow
