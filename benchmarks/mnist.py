@@ -35,5 +35,5 @@ def write_arrays(folder: Path, training: int = 4000) -> None:
     for role, rows in (("training", slice(training)), ("validation", slice(training, None))):
         np.save(folder / f"x_{role}.npy", (pixels[rows] / 255).astype(np.float32))
         np.save(folder / f"y_{role}.npy", labels[rows].astype(np.int32))
-    statistics = {"classes": list(range(10)), "embedded": []}
+    statistics = {"classes": list(range(10)), "embedded": [], "picture": None}
     (folder / "statistics.json").write_text(json.dumps(statistics), encoding="utf-8")
