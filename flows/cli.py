@@ -653,9 +653,8 @@ def _usage(error: Exception, record: str) -> NoReturn:
     if show is not None:
         show()
     elif type(error).__name__ == "Abort" and error.__cause__ is not None:
-        _end(
-            error.__cause__, 4, record
-        )  # an EOFError of ours, which typer takes for an end of input
+        # an EOFError of ours, which typer takes for an end of input
+        _end(error.__cause__, 4, record)
     else:
         typer.echo(f"error: {error}", err=True)
     _leave(1)

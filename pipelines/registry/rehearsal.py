@@ -106,7 +106,6 @@ class Rehearsal:
             "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "TF_CPP_MIN_LOG_LEVEL": "3",
-            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             "TMPDIR": str(temporary),
         }
         log = self._project.root / "build" / "rehearsal.log"
