@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
-from flows.data import data_rows_of, date_of, differences
+from flows.data import data_rows_of, date_of
+from flows.new_data import differences
 from flows.probe import measure_aside
 from flows.screen import Screen
 from pipelines.config import (

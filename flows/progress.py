@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from flows.plan import score_words
+from flows.trial_plan import score_words
 from pipelines.training import Epoch, Trial, TrialResult, more_is_better
 
 RUNNING = 4

@@ -11,9 +11,10 @@ from pathlib import Path
 from flows.accepted import DISTRIBUTIONS, DRIFT, FOLDER, check_drift
 from flows.freshness import check_fresh
 from flows.outcome import Outcome, done_lines, page_lines
-from flows.plan import make_plan, plan_each, run_key, search_of
+from flows.plan import make_plan, run_key
 from flows.search import Search, TrialPlan
 from flows.session import Session, current
+from flows.trial_plan import plan_each, search_of
 from flows.watch import Watch, trial_parameters
 from flows.work import Work
 from pipelines.config import GristmillError, file_digest, read_json, redact, write_json
@@ -112,7 +113,7 @@ def take_snapshot() -> Snapshot:
 
 def take_new_data() -> bool:
     """Fetches the source; a new version is taken when it differs and is valid."""
-    from flows.data import described, take_new_version
+    from flows.new_data import described, take_new_version
 
     run = current()
     with run.screen.step("refresh") as words:

@@ -10,9 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from flows.plan import score_words
 from flows.progress import Progress
 from flows.session import Session
+from flows.trial_plan import score_words
 from pipelines.tracking.boards import Board
 from pipelines.tracking.runs import DataInput, TrialRun, whole
 from pipelines.training import Epoch, Trial, TrialResult, recipe_record

@@ -23,7 +23,6 @@ from pipelines.config.names import (
     REGRESSION_METRICS,
     metric_fault,
     metric_parts,
-    nearest,
 )
 from pipelines.config.project import Project
 from pipelines.config.search import Distribution, Search
@@ -58,6 +57,7 @@ from pipelines.config.sections import (
 )
 from pipelines.config.source import normalised_source
 from pipelines.config.source_kinds import FORMS, SOURCES, SourceKind, holds_password, source_kind
+from pipelines.config.spelling import nearest
 
 __all__ = [
     "CLASSIFICATION_METRICS",

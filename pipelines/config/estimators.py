@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipelines.config.names import nearest
+from pipelines.config.spelling import nearest
 
 CLASSIFIERS = {
     "linear_model": (

@@ -13,12 +13,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipelines.config.errors import ConfigError, Problem
-from pipelines.config.names import nearest
 from pipelines.config.project import Project
 from pipelines.config.search import BUDGETED, Distribution
 from pipelines.config.secrets import redact
 from pipelines.config.section import Scalar, Section
 from pipelines.config.sections import Data, Document, Features, Model, Training
+from pipelines.config.spelling import nearest
 from pipelines.config.yaml_file import read_yaml
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib.util
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
+
+from pipelines.config.spelling import nearest
 
 CLASSIFICATION_METRICS = {
     "accuracy": "share of rows predicted right",
@@ -122,13 +123,6 @@ def metric_fault(
 
 def _some(names: Collection[str], most: int = 12) -> str:
     return ", ".join([*list(names)[:most], *["…"] * (len(names) > most)])
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that is most like `name`, or an empty text when none is near."""
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else ""
 
 
 @cache

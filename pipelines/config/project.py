@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipelines.config.errors import ConfigError
 from pipelines.config.files import read_json, writing
-from pipelines.config.names import nearest
+from pipelines.config.spelling import nearest
 from pipelines.config.yaml_file import read_yaml
 
 STAGE_LIBRARIES = ("great-expectations", "numpy", "pandas", "pyarrow", "scikit-learn")

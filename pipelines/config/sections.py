@@ -31,11 +31,11 @@ from pipelines.config.names import (
     log_name,
     metric_fault,
     metric_parts,
-    nearest,
 )
 from pipelines.config.search import BUDGETED, Search
 from pipelines.config.section import Scalar, Section, Span
 from pipelines.config.source_kinds import FORMS, holds_password, source_kind
+from pipelines.config.spelling import nearest
 
 Arguments = dict[str, Any]
 Share = Annotated[float, Field(gt=0, lt=1)]

@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Iterable, Sequence
 
 from pipelines.config import ConfigError, Feature, Features, Problem, Split
-from pipelines.config.names import nearest
+from pipelines.config.spelling import nearest
 
 GIVEN_ROLE = "given_role"
 """The column in which data with test rows of their own say each row's role."""

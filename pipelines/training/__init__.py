@@ -1,6 +1,6 @@
 """Models, trials and the search among them. Importing this room does not import TensorFlow."""
 
-from pipelines.training.choice import choose, more_is_better
+from pipelines.training.choice import choose
 from pipelines.training.identity import (
     ALL_FOLDS,
     FOLD,
@@ -16,6 +16,7 @@ from pipelines.training.identity import (
     trials,
     trials_at,
 )
+from pipelines.training.objective import more_is_better
 from pipelines.training.points import Point, points_of
 from pipelines.training.pool import Pool, Trains
 from pipelines.training.pool_on_ray import LOCAL, RayPool, address_of

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from pipelines.config import Distribution, EnvironmentFault, Search
-from pipelines.training.choice import more_is_better
+from pipelines.training.objective import more_is_better
 from pipelines.training.strategies import Candidate, Space, Values, draws, identity
 from pipelines.training.trial import TrialResult
 

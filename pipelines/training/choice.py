@@ -6,24 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pipelines.config import EnvironmentFault, Problem
+from pipelines.training.objective import more_is_better
 
 if TYPE_CHECKING:
     from pipelines.training.trial import TrialResult
 
-HIGHER_IS_BETTER = (
-    "accuracy",
-    "auc",
-    "correlation",
-    "iou",
-    "precision",
-    "recall",
-    "score",
-    "sensitivity",
-    "similarity",
-    "specificity",
-    "true",
-)
-"""What the name of a metric holds when more of it is better; all else is a loss or an error."""
 
 Rank = tuple[float, float, int, str]
 
@@ -60,8 +47,3 @@ def rank(objective: str) -> Callable[[TrialResult], Rank]:
         return sign * result.scores[objective], loss, result.weights, result.key
 
     return of
-
-
-def more_is_better(metric: str) -> bool:
-    """The direction of a metric that Keras computes."""
-    return any(word in metric.lower() for word in HIGHER_IS_BETTER)

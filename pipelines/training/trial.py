@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.config import Recipe, read_json, write_json, writing
-from pipelines.training.choice import more_is_better
+from pipelines.training.objective import more_is_better
 
 if TYPE_CHECKING:
     from pipelines.config import EarlyStopping

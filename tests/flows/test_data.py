@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from versioned import ROWS, raw, write
 
-from flows.data import _row_lines
+from flows.new_data import _row_lines
 from pipelines.config import SOURCES, Project
 from pipelines.ingestion.merge import registered_driver
 from pipelines.ingestion.readers.formats import FORMATS
