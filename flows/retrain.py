@@ -11,7 +11,7 @@ from pathlib import Path
 from pipelines.config import Project, read_json, write_json
 from pipelines.ingestion.table import ingest
 from pipelines.ingestion.versions import hash_of
-from pipelines.preparation import scale, split
+from pipelines.preparation import scale, split_table
 from pipelines.training import (
     MODEL_FILES,
     Epoch,
@@ -40,7 +40,7 @@ def retrain(record: Path, answer: Path) -> None:
     try:
         pool.warm_up()
         gc.disable()
-        for stage in (ingest, split, scale):
+        for stage in (ingest, split_table, scale):
             stage(project, name)
         digest = hash_of(project, build / "training")
         parts = surroundings(project.experiments, recipe.model, digest)

@@ -130,12 +130,12 @@ def _run_flow(
     try:
         server.start()
         with uncollected():
-            from flows.session import session
+            from flows.session import open_session
 
         made = session_of()
         if trains and not builds:
             made.pool.warm_up()
-        with session(made):
+        with open_session(made):
             if known and builds:
                 from flows.steps import begin_stages
 

@@ -94,7 +94,7 @@ def current() -> Session:
 
 
 @contextmanager
-def session(made: Session) -> Iterator[Session]:
+def open_session(made: Session) -> Iterator[Session]:
     """Makes a session the current one, alone on its experiment, and ends its processes after."""
     token = _CURRENT.set(made)
     try:

@@ -37,9 +37,9 @@ def _stage(stage: str, name: str) -> Callable[[Project, str], object]:
 
         return validate
     if stage == "split":
-        from pipelines.preparation import split
+        from pipelines.preparation import split_table
 
-        return split
+        return split_table
     if stage == "scale":
         from pipelines.preparation import scale
 

@@ -31,7 +31,7 @@ from flows.pictures import begin_answer_pictures, begin_search_pictures, take_pi
 from flows.plan import judging_sources
 from flows.screen import Screen
 from flows.server import mlflow_ui
-from flows.session import Session, current, session
+from flows.session import Session, current, open_session
 from flows.steps import Searched
 from pipelines.config import EnvironmentFault, GristmillError, Project, load_experiment
 from pipelines.evaluation import Evaluation
@@ -238,7 +238,7 @@ def _session(experiment: str, parameters: dict[str, Any] | None, force: bool) ->
         made = Session(project, load_experiment(project, experiment, parameters), Screen(), force)
         made.pool.warm_up()
         made.screen.log = get_run_logger().info
-        return session(made)
+        return open_session(made)
     run.screen.log = get_run_logger().info
     return nullcontext(run)
 

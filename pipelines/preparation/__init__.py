@@ -20,7 +20,7 @@ from pipelines.preparation.split import (
     cut,
     read_cuts,
     rows_of,
-    split,
+    split_table,
 )
 from pipelines.preparation.statistics import fit, fit_statistics
 from pipelines.preparation.transform import (
@@ -67,7 +67,7 @@ __all__ = [
     "scale",
     "scaled",
     "seen_rows",
-    "split",
+    "split_table",
     "transform",
     "write_seen",
 ]

@@ -11,7 +11,7 @@ from pipelines.preparation.split.record import (
     Roles,
     read_cuts,
 )
-from pipelines.preparation.split.roles import Assigned, assign, split, test_twins
+from pipelines.preparation.split.roles import Assigned, assign, split_table, test_twins
 from pipelines.preparation.split.rows import Rows, rows_in, rows_of
 
 __all__ = [
@@ -29,6 +29,6 @@ __all__ = [
     "read_cuts",
     "rows_in",
     "rows_of",
-    "split",
+    "split_table",
     "test_twins",
 ]

@@ -99,7 +99,7 @@ class Assigned:
     folds: RoleCodes | None = None
 
 
-def split(project: Project, name: str) -> Roles:
+def split_table(project: Project, name: str) -> Roles:
     """The stage `split`: the table → `build/NAME/roles.parquet` and `experiments/NAME.split.json`.
 
     `roles.parquet` has, in the order of the table, `role`, `identity`, and `twin`: whether it is a

@@ -17,8 +17,16 @@ from tiny import make_project, table, write_experiment
 
 from pipelines.config import ConfigError, DataInvalid, Project, Split, read_json
 from pipelines.preparation import fit_statistics, scale
-from pipelines.preparation.split import TEST, TRAINING, Assigned, Cuts, assign, read_cuts, rows_in
-from pipelines.preparation.split import split as split_stage
+from pipelines.preparation.split import (
+    TEST,
+    TRAINING,
+    Assigned,
+    Cuts,
+    assign,
+    read_cuts,
+    rows_in,
+    split_table,
+)
 from pipelines.preparation.split.folds import fold_notes, require_folds
 from pipelines.preparation.split.hashed import fold_cuts
 from pipelines.preparation.split.record import write_cuts
@@ -188,18 +196,18 @@ def laid(home: Project, name: str, **changes: Any) -> Path:
 def test_cuts_are_shared_with_an_experiment_of_the_same_folds_alone(home: Project) -> None:
     builds = [laid(home, "owner", split={"folds": 3})]
     builds.append(laid(home, "other", split={"folds": 3, "as": "owner"}))
-    said = [str(split_stage(home, name)) for name in ("owner", "other")]
+    said = [str(split_table(home, name)) for name in ("owner", "other")]
     assert said[0].startswith("71 in 3 folds (")
     mine, theirs = (pd.read_parquet(build / "roles.parquet") for build in builds)
     pd.testing.assert_frame_equal(mine, theirs)
     laid(home, "other", split={"folds": None, "as": "owner"})
     with pytest.raises(ConfigError, match=r"(?s)folds: 3.*folds: none.*as: owner, folds: 3"):
-        split_stage(home, "other")
+        split_table(home, "other")
 
 
 def test_a_fold_is_scaled_by_the_rows_of_the_others_alone(home: Project) -> None:
     build = laid(home, "tiny", split={"folds": 3})
-    split_stage(home, "tiny")
+    split_table(home, "tiny")
     scale(home, "tiny")
     roles = pd.read_parquet(build / "roles.parquet")
     frame = pd.read_parquet(build / "table.parquet")

@@ -26,7 +26,7 @@ from pipelines.preparation.split import (
     cut,
     read_cuts,
     rows_in,
-    split,
+    split_table,
 )
 from pipelines.preparation.split.check import class_notes, require_roles
 from pipelines.preparation.split.hashed import BINS, SAFE
@@ -341,12 +341,12 @@ def test_the_stage_keeps_the_cuts_that_are_there(project: Project) -> None:
     ingest(project, "digits")
     file = project.cuts_file("digits")
     before = file.read_bytes()
-    assert str(split(project, "digits")) == "1,079 training, 359 validation, 359 test"
+    assert str(split_table(project, "digits")) == "1,079 training, 359 validation, 359 test"
     assert file.read_bytes() == before
     table = pd.read_parquet(project.build("digits") / "roles.parquet")
     counts = table["role"].value_counts()
     assert counts[[TRAINING, VALIDATION, TEST]].tolist() == [1079, 359, 359]
     file.unlink()
-    split(project, "digits")
+    split_table(project, "digits")
     assert file.read_bytes() == before
     assert set(read_json(file)["cuts"]) == set("0123456789")

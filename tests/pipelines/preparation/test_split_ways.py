@@ -30,7 +30,7 @@ from pipelines.preparation.split import (
     read_cuts,
     rows_in,
     rows_of,
-    split,
+    split_table,
 )
 from pipelines.preparation.split.check import twins
 from pipelines.preparation.split.given import WORDS
@@ -316,8 +316,8 @@ def test_cuts_of_another_experiment_give_the_same_roles(home: Project) -> None:
     frame = rows(200, 0)
     with_table(home, "owner", frame, split={"test": 0.3, "seed": 5, "group": "g"})
     with_table(home, "other", frame, split={"as": "owner"}, features={"exclude": ["when"]})
-    split(home, "owner")
-    split(home, "other")
+    split_table(home, "owner")
+    split_table(home, "other")
     mine, theirs = (read_json(home.cuts_file(name)) for name in ("other", "owner"))
     assert mine.pop("rule") == {**theirs.pop("rule"), "as": "owner"}
     assert mine == theirs
@@ -326,7 +326,7 @@ def test_cuts_of_another_experiment_give_the_same_roles(home: Project) -> None:
     )
     pd.testing.assert_frame_equal(first, second)
     before = home.cuts_file("other").read_bytes()
-    split(home, "other")
+    split_table(home, "other")
     assert home.cuts_file("other").read_bytes() == before
 
 
@@ -334,34 +334,34 @@ def test_cuts_that_cannot_be_shared_are_refused_with_the_way_out(home: Project) 
     frame = rows(100, 0)
     with_table(home, "other", frame, split={"as": "owner"})
     with pytest.raises(ConfigError, match="there is no experiment 'owner'"):
-        split(home, "other")
+        split_table(home, "other")
     with_table(home, "owner", frame)
     with pytest.raises(ConfigError, match=r"(?s)no cuts of 'owner'.*dvc repro split@owner"):
-        split(home, "other")
-    split(home, "owner")
+        split_table(home, "other")
+    split_table(home, "owner")
     with_table(home, "owner", frame, split={"seed": 3})
     with pytest.raises(ConfigError, match=r"(?s)expected +seed 3\n +found +seed 0"):
-        split(home, "other")
+        split_table(home, "other")
     with_table(home, "owner", frame)
     home.cuts_file("owner").write_text("{")
     with pytest.raises(ConfigError, match=r"owner\.split\.json cannot be read"):
-        split(home, "other")
+        split_table(home, "other")
     write_experiment(home, "owner", data={"path": "data/else/a.csv", "target": "y"})
     with pytest.raises(ConfigError, match=r"(?s)has other data.*data/tiny.*data/else"):
-        split(home, "other")
+        split_table(home, "other")
     with_table(home, "owner", frame, split={"as": "third"})
     with pytest.raises(ConfigError, match=r"(?s)shared themselves.*as: third"):
-        split(home, "other")
+        split_table(home, "other")
     with_table(home, "other", frame, split={"as": "other"})
     with pytest.raises(ConfigError, match="names the experiment itself"):
-        split(home, "other")
+        split_table(home, "other")
 
 
 def test_the_key_the_group_and_given_roles_are_no_features(home: Project) -> None:
     frame = rows(100, 0).drop(columns=["g", "when"]).assign(given_role="test")
     frame.loc[:70, "given_role"] = "train"
     with_table(home, "tiny", frame, split={"test": "given"})
-    split(home, "tiny")
+    split_table(home, "tiny")
     assert read_cuts(home.cuts_file("tiny")).columns == ("x",)
 
 
@@ -400,7 +400,7 @@ def test_the_stage_marks_twins_of_given_test_rows_and_says_how_many(home: Projec
     frame = pd.concat([frame, frame.head(4)], ignore_index=True)
     frame["given_role"] = ["train"] * 80 + ["test"] * 24
     with_table(home, "tiny", frame, split={"test": "given"})
-    made = split(home, "tiny")
+    made = split_table(home, "tiny")
     roles = pd.read_parquet(home.build("tiny") / "roles.parquet")
     trained = set(frame["x"][roles["role"] == TRAINING])
     expected = (roles["role"] == TEST) & frame["x"].isin(trained)
@@ -420,7 +420,7 @@ def test_a_stage_without_test_rows_says_so(home: Project) -> None:
     late = {"column": "when", "validation_from": "2025-01-03", "test_from": "2030-01-01"}
     with_table(home, "tiny", rows(100, 0), split={"time": late})
     with pytest.raises(DataInvalid, match="a role has no rows"):
-        split(home, "tiny")
+        split_table(home, "tiny")
     assert not home.cuts_file("tiny").exists()
     assert json.loads(home.experiment_file("tiny").read_text())["split"]["time"] == late
 
