@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.config import ConfigError, DataInvalid, Document, Project, read_json
-from pipelines.preparation.split import TEST, TRAINING, VALIDATION, split
+from pipelines.preparation.split import TEST, TRAINING, VALIDATION, split_table
 from pipelines.validation.leaks import (
     KINDS,
     Leak,
@@ -326,15 +326,15 @@ def test_the_split_stage_stops_at_a_leak_and_writes_no_roles(tmp_path: Path) -> 
     build.mkdir(parents=True)
     frame = table(700, "kind")
     frame.to_parquet(build / "table.parquet", index=False)
-    split(project, "tiny")
+    split_table(project, "tiny")
     before = (build / "roles.parquet").read_bytes()
     assert read_warnings(build / "leaks.json") == []
     frame.assign(told=frame.kind.str.upper()).to_parquet(build / "table.parquet", index=False)
     with pytest.raises(DataInvalid, match="allow_leaks"):
-        split(project, "tiny")
+        split_table(project, "tiny")
     assert (build / "roles.parquet").read_bytes() == before
     write_experiment(project, features={"allow_leaks": ["told"]})
-    split(project, "tiny")
+    split_table(project, "tiny")
 
 
 def test_warnings_are_read_back_from_the_report(tmp_path: Path) -> None:
