@@ -4,25 +4,52 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 from pipelines.config import FITTING, Document, Experiment, Project, writing
 
+LITERAL = ("parameters", "search")
+"""Sections in which `$` has no meaning."""
+
 
 def show(experiment: Experiment) -> None:
-    """The file with defaults filled in and `$name` replaced, as YAML."""
+    """Print the file with defaults filled in and `$name` replaced; it can be read again."""
     from ruamel.yaml import YAML
 
-    document = experiment.document
-    content = json.loads(document.model_dump_json(by_alias=True))
-    if document.model.library == "sklearn":  # so that what is shown can be read again
-        content["model"] = {"sklearn": content["model"]["sklearn"]}
-        content["training"] = {key: content["training"][key] for key in FITTING}
     yaml = YAML(typ="safe", pure=True)
+    known = yaml.representer.yaml_representers
+    yaml.representer.yaml_representers = {**known, str: _text}
     yaml.default_flow_style = None
     yaml.allow_unicode = True
     yaml.sort_base_mapping_type_on_output = False
     yaml.width = 100
-    yaml.dump(content, sys.stdout)
+    yaml.dump(_content(experiment.document), sys.stdout)
+
+
+def _content(document: Document) -> dict[str, Any]:
+    """What the file has to say; the defaults that a reader would refuse are left out."""
+    content = document.model_dump(mode="json", by_alias=True)
+    if document.model.library == "sklearn":
+        content["model"] = {"sklearn": content["model"]["sklearn"]}
+        content["training"] = {key: content["training"][key] for key in FITTING}
+    if document.split.folds:
+        del content["split"]["validation"]
+    return {key: part if key in LITERAL else _escaped(part) for key, part in content.items()}
+
+
+def _escaped(tree: Any) -> Any:
+    """Texts that begin with a dollar get another, so that they are not read as names."""
+    if isinstance(tree, dict):
+        return {key: _escaped(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_escaped(value) for value in tree]
+    return f"${tree}" if isinstance(tree, str) and tree.startswith("$") else tree
+
+
+def _text(representer: Any, text: str) -> Any:
+    """In quotes where it has a colon, as DVC's reader needs it inside brackets."""
+    style = '"' if ":" in text else None
+    return representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 def schema() -> str:

@@ -35,7 +35,7 @@ class Distribution(Section):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if len(self.model_fields_set) != 1:
+        if len(self._kinds) != 1:
             kinds = "uniform, log_uniform, int, log_int, choice"
             raise ValueError(f"needs exactly one of {kinds}, such as {{uniform: [0, 0.5]}}")
         if self.choice is not None:
@@ -59,7 +59,12 @@ class Distribution(Section):
     @property
     def kind(self) -> str:
         """The name of the kind in the file."""
-        return next(iter(self.model_fields_set)).rstrip("_")
+        return self._kinds[0].rstrip("_")
+
+    @property
+    def _kinds(self) -> list[str]:
+        """The fields that have a value; `gristmill config show` writes the others as null."""
+        return [name for name in type(self).model_fields if getattr(self, name) is not None]
 
     @property
     def bounds(self) -> tuple[float, ...]:

@@ -320,7 +320,8 @@ class Feature(Section):
         if (self.kind == "ordered") != (self.levels is not None):
             raise ValueError("levels, lowest first, belong to kind: ordered, which needs them")
         for setting, kind in (("words", "text"), ("size", "category")):
-            if setting in self.model_fields_set and self.kind != kind:
+            usual = type(self).model_fields[setting].default  # which records and `show` write out
+            if getattr(self, setting) != usual and self.kind != kind:
                 raise ValueError(f"{setting} belongs to kind: {kind}, and not to {self.kind}")
         return self
 
@@ -570,7 +571,10 @@ WrittenSlices = list[str | dict[str, bool | Bins]] | dict[str, bool | Bins | Non
 
 
 def _columns_or_search(given: Any) -> Any:
-    """`[region, {age: {bins: [18, 65]}}, search]` and the like as one mapping."""
+    """`[region, {age: {bins: [18, 65]}}, search]` and the like as one mapping.
+
+    Also reads `{columns: {region: {}, …}, search: false}`, as `gristmill config show` writes it.
+    """
     entries = given if isinstance(given, list | tuple) else [given]
     made: dict[str, Any] = {"columns": {}}
     for entry in entries:
@@ -582,16 +586,22 @@ def _columns_or_search(given: Any) -> Any:
         for name, value in entry.items():
             if name == "search" and isinstance(value, bool):
                 made["search"] = value
-            elif name == "columns" and isinstance(value, Mapping) and "bins" not in value:
-                made["columns"] |= value  # as `gristmill config show` writes it
-            elif isinstance(value, Mapping):
-                made["columns"][name] = {
-                    key: tuple(each) if isinstance(each, list) else each
-                    for key, each in value.items()
-                }
+            elif (
+                name == "columns"
+                and isinstance(value, Mapping)
+                and all(isinstance(each, Mapping) for each in value.values())
+            ):
+                made["columns"] |= {column: _bins(each) for column, each in value.items()}
             else:
-                made["columns"][name] = {} if value is None else value
+                made["columns"][name] = _bins(value)
     return made
+
+
+def _bins(value: Any) -> Any:
+    """Nothing as a mapping; lists become the tuples that frozen sections hold."""
+    if not isinstance(value, Mapping):
+        return {} if value is None else value
+    return {k: tuple(each) if isinstance(each, list) else each for k, each in value.items()}
 
 
 class Slices(Section):

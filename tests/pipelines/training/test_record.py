@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import make_project, write_experiment
+from tiny import KINDS, make_project, write_experiment
 
 from pipelines.config import Project, Recipe
 from pipelines.training import read_recipe, recipe_record
 from pipelines.training.record import recipe_changes
 
+NO_KERAS = {"optimizer": None, "batch_size": None, "epochs": None}
 LAYERS = [{"Dense": {"units": "$units"}}, {"Dropout": {"rate": 0.1}}]
 
 
@@ -32,9 +33,16 @@ def recipe(project: Project, **changes: Any) -> Recipe:
         {},
         {"training": {"early_stopping": {"patience": 3}, "class_weight": {"low": 2.0}}},
         {"features": {"exclude": ["colour"]}},
+        {
+            "features": {
+                **KINDS,
+                "columns": {**KINDS["columns"], "when": "date", "shop": "category"},
+            }
+        },
         {"model": {"layers": LAYERS}},
         {"model": {"layers": None, "builder": "mine:build", "arguments": {"units": "$units"}}},
         {"data": {"target": "weight", "task": "regression"}},
+        {"model": {"layers": None, "sklearn": "LogisticRegression"}, "training": NO_KERAS},
     ],
 )
 def test_a_recipe_comes_back_from_its_json(home: Project, changes: dict[str, Any]) -> None:
