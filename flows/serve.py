@@ -63,7 +63,8 @@ def _listen(port: int | None) -> socket.socket:
     wanted = range(FIRST, FIRST + PORTS) if port is None else [port]
     problem: OSError | None = None
     for one in wanted:
-        listener = socket.socket()
+        # only on a socket that says TCP does asyncio set TCP_NODELAY: else answers wait 40 ms
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, one))

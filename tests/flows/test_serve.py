@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import socket
+import threading
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -61,3 +62,30 @@ def test_a_port_that_is_taken_is_refused_and_otherwise_passed_over(
         with serve._listen(None) as listener:
             assert listener.getsockname()[0] == serve.HOST
             assert listener.getsockname()[1] > taken
+
+
+def test_a_small_answer_does_not_wait_to_be_sent() -> None:
+    import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    without_delay = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    class Protocol(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            accepted = transport.get_extra_info("socket")
+            without_delay.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            super().connection_made(transport)
+
+    with serve._listen(None) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+        server = uvicorn.Server(uvicorn.Config(app, http=Protocol, lifespan="off", log_config=None))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        with urllib.request.urlopen("http://{}:{}".format(*listener.getsockname()), timeout=10):
+            server.should_exit = True
+        thread.join(timeout=10)
+    assert without_delay == [1]
