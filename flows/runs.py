@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import socket
-import sqlite3
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -17,7 +16,7 @@ from rich.table import Table
 
 from flows.outcome import DONE
 from flows.session import holder
-from pipelines.config import ConfigError, EnvironmentFault, Project, nearest
+from pipelines.config import ConfigError, EnvironmentFault, Project, nearest, open_sqlite
 from pipelines.tracking import tags as names
 from pipelines.tracking.runs import BEGUN, HOST, PID, mend_dead_runs, process_lives
 from pipelines.tracking.stored import StoredRun, stored_runs
@@ -111,7 +110,7 @@ def _lines(project: Project, flow: str) -> list[tuple[str, str]]:
         if not file.is_file():
             return []
         query = "SELECT timestamp, message FROM log WHERE flow_run_id = ? ORDER BY timestamp"
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=10)) as database:
+        with closing(open_sqlite(file)) as database:
             kept = database.execute(query, (flow,)).fetchall()
     made = []
     for text, line in kept:

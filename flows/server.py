@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.imports import uncollected
-from pipelines.config import EnvironmentFault, Project, read_json, write_json
+from pipelines.config import EnvironmentFault, Project, open_sqlite, read_json, write_json
 
 STARTUP = 120.0
 """Seconds that a server may take until it answers; a fresh database takes about ten."""
@@ -193,7 +193,7 @@ def says_running(project: Project) -> bool:
         return False
     query = "SELECT 1 FROM flow_run WHERE state_type IN ('RUNNING', 'PENDING') LIMIT 1"
     try:
-        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(open_sqlite(database)) as connection:
             return connection.execute(query).fetchone() is not None
     except sqlite3.Error:
         return False

@@ -58,6 +58,7 @@ from pipelines.config.sections import (
 from pipelines.config.source import normalised_source
 from pipelines.config.source_kinds import FORMS, SOURCES, SourceKind, holds_password, source_kind
 from pipelines.config.spelling import nearest
+from pipelines.config.sqlite_file import open_sqlite
 
 __all__ = [
     "CLASSIFICATION_METRICS",
@@ -112,6 +113,7 @@ __all__ = [
     "metric_parts",
     "nearest",
     "normalised_source",
+    "open_sqlite",
     "read_condition",
     "read_epochs",
     "read_json",

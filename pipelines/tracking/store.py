@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from pipelines.config import EnvironmentFault, Project
+from pipelines.config import EnvironmentFault, Project, open_sqlite
 
 ARTIFACTS = "mlruns/artifacts"
 
@@ -87,7 +87,7 @@ def reading(project: Project) -> Iterator[sqlite3.Connection | None]:
         yield None
         return
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=10)) as database:
+        with closing(open_sqlite(file)) as database:
             yield database
     except sqlite3.DatabaseError as error:
         raise EnvironmentFault(

@@ -3,16 +3,22 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aftermath import Command, processes_of, until
+from hot_journal import journal, leave_hot_journal
+from tiny import make_project
 
-from flows.server import answers, running_server
+from flows.runs import _lines
+from flows.server import answers, running_server, says_running
 from pipelines.config import Project
 from tests.conftest import Run, clean_environment
 
@@ -169,3 +175,19 @@ def test_a_taken_port_is_named_with_the_option_for_another(
             assert f"port {port}" in done.stderr
             assert f"gristmill up {option} {port + 1}" in done.stderr
     assert processes_of(finished) == []
+
+
+def test_prefects_database_is_read_after_a_kill_in_the_middle_of_a_write(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    database = project.prefect_home / "prefect.db"
+    database.parent.mkdir()
+    with closing(sqlite3.connect(database)) as opened, opened:
+        opened.execute("CREATE TABLE flow_run (state_type TEXT)")
+        opened.execute("INSERT INTO flow_run VALUES ('RUNNING')")
+        opened.execute("CREATE TABLE log (flow_run_id TEXT, timestamp TEXT, message TEXT)")
+        opened.execute("INSERT INTO log VALUES ('a', '2026-01-01T00:00:00+00:00', 'split')")
+    leave_hot_journal(database)
+    assert [line for _, line in _lines(project, "a")] == ["split"]
+    leave_hot_journal(database)
+    assert says_running(project)
+    assert not journal(database).exists()

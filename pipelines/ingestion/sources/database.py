@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import quote
 
 from pipelines.config import (
     ConfigError,
@@ -17,6 +16,7 @@ from pipelines.config import (
     InputError,
     holds_password,
     nearest,
+    open_sqlite,
     redact,
 )
 from pipelines.config.source_kinds import DATABASES
@@ -39,7 +39,7 @@ def select(wanted: Wanted, aside: Path) -> tuple[str, ...]:
     Raises:
         ConfigError: the address, the query or a driver is wrong or missing; a password is in it.
         InputError: the query gives no rows.
-        EnvironmentFault: the database cannot be reached.
+        EnvironmentFault: the database cannot be reached, or a write to it was interrupted.
     """
     from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
@@ -121,7 +121,7 @@ def _sqlite(wanted: Wanted, url: URL) -> sqlite3.Connection:
             found=f"nothing at {file}" if not file.exists() else f"a folder at {file}",
             next="mend data.source in the experiment file",
         )
-    return sqlite3.connect(f"file:{quote(str(file.resolve()))}?mode=ro", uri=True)
+    return open_sqlite(file.resolve(), ours=False)
 
 
 def _stream(engine: Engine, wanted: Wanted, aside: Path) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hot_journal import journal, leave_hot_journal, tables
 from postgres_server import PASSWORD
 from sqlalchemy import URL, create_engine
 
@@ -58,6 +60,20 @@ def test_a_query_of_sqlite_becomes_parquet_with_types_that_fit_all_rows(
     assert [str(field.type) for field in table.schema] == ["int64", "double", "string", "string"]
     assert table.column("mixed").to_pylist() == ["1", "one", "2.5"]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.db", "o.parquet"]
+
+
+def test_a_sqlite_file_in_the_middle_of_a_write_is_refused_until_somebody_undoes_it(
+    tmp_path: Path, sqlite_file: Path
+) -> None:
+    leave_hot_journal(sqlite_file)
+    before = sqlite_file.read_bytes(), journal(sqlite_file).read_bytes()
+    ask = partial(fetch, Project(tmp_path), "sqlite:///a.db", tmp_path / "out.csv")
+    with pytest.raises(EnvironmentFault, match=r"(?s)a\.db was left.*sqlite3 .*a\.db \.tables"):
+        ask(query="SELECT n FROM t ORDER BY n")
+    assert (sqlite_file.read_bytes(), journal(sqlite_file).read_bytes()) == before
+    assert tables(sqlite_file) == {"t"}
+    ask(query="SELECT n FROM t ORDER BY n")
+    assert (tmp_path / "out.csv").read_bytes() == b"n\n1\n2\n3\n"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from hot_journal import journal, leave_hot_journal
 from tiny import make_project
 
 from pipelines.config import EnvironmentFault, Project
@@ -48,6 +49,13 @@ def test_a_project_without_a_store_is_fine_and_gets_its_folder(tmp_path: Path) -
 def test_a_store_of_the_installed_version_is_fine(stored: Project) -> None:
     check_store(stored)
     assert schema_revision(stored) in known_revisions()
+
+
+def test_a_store_that_a_killed_process_was_writing_to_can_be_used(stored: Project) -> None:
+    leave_hot_journal(local_database(stored))
+    check_store(stored)
+    assert schema_revision(stored) in known_revisions()
+    assert not journal(local_database(stored)).exists()
 
 
 @pytest.mark.parametrize("name", ["mlruns", "mlruns/mlflow.db"])
