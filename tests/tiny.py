@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipelines.config import Experiment, Project, load_experiment
 from pipelines.preparation import scale
@@ -110,6 +112,16 @@ def mixed(rows: int, seed: int = 0) -> pd.DataFrame:
     return frame.assign(whole=whole, y=1000 + 100 * whole + 50 * (shop % 3))
 
 
+def write_table(frame: pd.DataFrame, file: Path) -> None:
+    """A table as the stage `ingest` leaves it, whose texts are not pandas' large ones."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    fields = [
+        field.with_type(pa.string()) if pa.types.is_large_string(field.type) else field
+        for field in table.schema
+    ]
+    pq.write_table(table.cast(pa.schema(fields)), file)
+
+
 def make_data(
     project: Project,
     experiment: Experiment,
@@ -123,7 +135,7 @@ def make_data(
     if frame is None:
         frame = table(rows, experiment.data.target, seed)
     rows = len(frame)
-    frame.to_parquet(build / "table.parquet", index=False)
+    write_table(frame, build / "table.parquet")
     places = np.random.default_rng(1).permutation(rows)
     role = np.select([places < rows // 5, places < rows // 3], [TEST, VALIDATION], TRAINING)
     identity = np.arange(rows, dtype=np.uint64) + np.uint64(1000 * seed)

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipelines.config import DataInvalid, Problem
 from pipelines.preparation.split.record import ROLES, TEST, TRAINING, VALIDATION, RoleCodes
-from pipelines.preparation.split.rows import Rows
+from pipelines.preparation.split.rows import MISSING, Rows
 
 WORDS = {
     **dict.fromkeys(("train", "training"), TRAINING),
@@ -25,7 +25,12 @@ def given_roles(rows: Rows, column: str) -> RoleCodes:
     codes, names = rows.labels(column)
     counts = np.bincount(codes, minlength=len(names))
     strange = [
-        Problem(f"{column}: {name}", "one of " + ", ".join(WORDS), f"{count:,} rows")
+        Problem(
+            f"{column}: {name}",
+            "one of " + ", ".join(WORDS),
+            f"{count:,} rows",
+            "these rows have no value" if name == MISSING else "",
+        )
         for name, count in zip(names, counts, strict=True)
         if name.strip().lower() not in WORDS
     ]

@@ -27,6 +27,9 @@ SMALLEST = 64
 VALUE = 8
 """Bytes of a value, but for pictures."""
 
+MISSING = "<NA>"
+"""The label of a missing value."""
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -64,7 +67,10 @@ class Rows:
         return made
 
     def labels(self, column: str) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
-        """A column as codes: (n_rows,) int32 places in the texts of its different values."""
+        """A column as codes: (n_rows,) int32 places in the texts of its different values.
+
+        A missing value is a value of its own, `MISSING`.
+        """
         codes = np.empty(self.count, dtype=np.int32)
         known: dict[str, int] = {}
         for place, batch in self.batches([column]):
@@ -72,8 +78,12 @@ class Rows:
             if not pa.types.is_dictionary(values.type):
                 values = values.dictionary_encode("encode")
             levels = [_label(value) for value in values.dictionary.to_pylist()]
+            places = values.indices
+            if places.null_count:  # as in a column that was read as a dictionary
+                places = places.cast(pa.int64()).fill_null(len(levels))
+                levels.append(MISSING)
             by_level = [known.setdefault(level, len(known)) for level in levels]
-            codes[place] = np.asarray(by_level, dtype=np.int32)[np.asarray(values.indices)]
+            codes[place] = np.asarray(by_level, dtype=np.int32)[np.asarray(places)]
         return codes, tuple(known)
 
     def numbers(self, column: str) -> npt.NDArray[np.float64]:
@@ -120,4 +130,4 @@ def _width(kind: pa.DataType) -> int:
 
 
 def _label(value: Any) -> str:
-    return "<NA>" if value is None else str(value)
+    return MISSING if value is None else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import make_project, write_experiment
+from tiny import make_project, write_experiment, write_table
 
 from pipelines.config import ConfigError, DataInvalid, Project, Split, read_json, write_json
 from pipelines.config.sections import TimeSplit
@@ -260,7 +261,7 @@ def test_values_that_name_no_role_are_all_named() -> None:
     frame = rows(60, 0).assign(given_role=["train", "test", "tset"] * 20)
     frame.loc[:3, "given_role"] = None
     with pytest.raises(
-        DataInvalid, match=r"(?s)name no role.*given_role: <NA>.*4 rows.*given_role: tset"
+        DataInvalid, match=r"(?s)name no role.*given_role: <NA>.*4 rows.*no value.*given_role: tset"
     ):
         assigned(frame, Split(test="given"))
     with pytest.raises(DataInvalid, match=r"(?s)names no test rows.*split\.test to a share"):
@@ -303,7 +304,7 @@ def with_table(project: Project, name: str, frame: pd.DataFrame, **changes: Any)
     write_experiment(project, name, data={"target": "y"}, **changes)
     folder = project.build(name)
     folder.mkdir(parents=True, exist_ok=True)
-    frame.to_parquet(folder / "table.parquet", index=False)
+    write_table(frame, folder / "table.parquet")
     return project
 
 
@@ -414,6 +415,56 @@ def test_notes_name_the_group_by_its_value() -> None:
     roles = np.array([TRAINING] * 8 + [TEST, VALIDATION], dtype=np.int8)
     notes = group_notes(rows_in(table), "g", hashes, roles, (0.2, 0.2))
     assert notes[1:] == ["too big for the shares: g a has 8 rows, 80.0 % of all; it is training"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"test": "given", "given": "g"}, r"name no role\n  g: <NA>\n.*2 rows\n.*have no value"),
+        ({"group": "g"}, r"without a group.*none in row 4, 8"),
+    ],
+)
+def test_a_column_of_texts_with_gaps_names_its_rows_without_a_value(
+    home: Project, rule: dict[str, Any], words: str
+) -> None:
+    frame = rows(60, 0).assign(g=["train", "train", "test"] * 20)
+    frame.loc[[3, 7], "g"] = None
+    with_table(home, "tiny", frame, split=rule)
+    with pytest.raises(DataInvalid, match=f"(?s){words}"):
+        split_table(home, "tiny")
+
+
+def test_a_missing_value_is_a_label_of_its_own(tmp_path: Path) -> None:
+    texts = ["b", None, "a", "b", None, "c"]
+    by_type: dict[str, tuple[pa.DataType, list[Any]]] = {
+        "text": (pa.string(), texts),
+        "large": (pa.large_string(), texts),
+        "coded": (pa.dictionary(pa.int8(), pa.string()), texts),
+        "number": (pa.int64(), [2, None, 1, 2, None, 3]),
+        "truth": (pa.bool_(), [True, None, False, True, None, True]),
+        "none": (pa.string(), [None] * 6),
+        "whole": (pa.string(), ["x", "y"] * 3),
+    }
+    columns = {name: pa.array(values * 40, kind) for name, (kind, values) in by_type.items()}
+    table = pa.table(columns)
+    pa.parquet.write_table(table, tmp_path / "t.parquet", row_group_size=100)
+    in_batches = pa.concat_tables([table.slice(0, 99), table.slice(99)])
+    for made in (rows_in(in_batches), rows_of(tmp_path / "t.parquet")):
+        assert len([*made.read(["text"], 50)]) > 2
+        for name, (_, values) in by_type.items():
+            read = replace(made, read=lambda columns, size, read=made.read: read(columns, 50))
+            for each in (made, read):
+                codes, labels = each.labels(name)
+                expected = ["<NA>" if value is None else str(value) for value in values] * 40
+                assert [labels[code] for code in codes] == expected
+                assert len(set(labels)) == len(labels) == len(set(expected))
+
+
+def test_a_dictionary_as_long_as_its_codes_allow_may_have_gaps() -> None:
+    kind = pa.dictionary(pa.int8(), pa.string())
+    texts = [f"level {i}" for i in range(128)]
+    codes, labels = rows_in(pa.table({"a": pa.array([*texts, None], kind)})).labels("a")
+    assert [labels[code] for code in codes] == [*texts, "<NA>"]
 
 
 def test_a_stage_without_test_rows_says_so(home: Project) -> None:
