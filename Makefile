@@ -62,9 +62,10 @@ test-kills: $(READY) ## fifty kills of a run at random moments (about ten minute
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python -m pytest --kills $(or $(KILLS),50) \
 	  tests/flows/test_kills.py
 
-lint: $(READY) ## style
+lint: $(READY) ## style, and the order of imports
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@.venv/bin/lint-imports --no-logo --cache-dir .mypy_cache/imports
 
 types: $(READY) ## types
 	@.venv/bin/python -m mypy

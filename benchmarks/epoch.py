@@ -125,11 +125,11 @@ def fit_on_tf_data(kind: str, batch: int) -> Callable[[int], None]:
 
 def gristmill(kind: str, batch: int) -> Callable[[int], None]:
     """What a worker does, with the threads of a single training."""
-    from pipelines.training.identity import cores
-    from pipelines.training.programs import use_threads
+    from gristmill.pipelines.training.identity import cores
+    from gristmill.pipelines.training.programs import use_threads
 
     use_threads(cores())
-    from pipelines.training.loop import make_program
+    from gristmill.pipelines.training.loop import make_program
 
     x, y = pictures()
     training, validation = (x[:TRAINED], y[:TRAINED]), (x[TRAINED:], y[TRAINED:])

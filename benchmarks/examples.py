@@ -218,7 +218,7 @@ def measure(project: Path, name: str, fashion: Path | None) -> dict[str, object]
 
 def difference(project: Path, name: str, other: str) -> list[float]:
     """How much more of the same test rows one model has right than another, with 95 % interval."""
-    from pipelines.evaluation import read_predictions
+    from gristmill.pipelines.evaluation.predictions import read_predictions
 
     right = []
     for each in (name, other):
@@ -232,9 +232,9 @@ def difference(project: Path, name: str, other: str) -> list[float]:
 
 def against_linear(project: Path, name: str) -> list[float]:
     """R² less that of the linear model on the same rows, with 95 % interval."""
-    from pipelines.evaluation import read_predictions
-    from pipelines.evaluation.baselines import baseline_outputs
-    from pipelines.preparation import in_own_units
+    from gristmill.pipelines.evaluation.baselines import baseline_outputs
+    from gristmill.pipelines.evaluation.predictions import read_predictions
+    from gristmill.pipelines.preparation.features.transforms import in_own_units
 
     name += MINE
     build = project / "build" / name

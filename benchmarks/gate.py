@@ -5,7 +5,8 @@ counts. The year retrains the same recipe every night under five policies, once 
 that stays and once in one that drifts by a point a month. Each night has a candidate; one in a
 hundred is broken. A policy's score is the mean accuracy of its champion on the day's own rows.
 
-All tests and decisions are those of `pipelines.evaluation.paired` and `pipelines.registry.gate`.
+All tests and decisions are those of `pipelines/evaluation/metrics/paired.py` and
+`pipelines/registry/gate.py`.
 Ends with 1 where a target is missed.
 
 Usage: make bench-gate
@@ -22,12 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.config import Gate
-from pipelines.evaluation import Predictions
-from pipelines.evaluation.metrics import mcnemar_mid_p
-from pipelines.evaluation.paired import tango_p
-from pipelines.registry import Candidate, Contest, contest, decide
-from pipelines.registry.contest import NotWorse, Refresh
+from gristmill.pipelines.config.sections import Gate
+from gristmill.pipelines.evaluation.metrics.measures import mcnemar_mid_p
+from gristmill.pipelines.evaluation.metrics.paired import tango_p
+from gristmill.pipelines.evaluation.predictions import Predictions
+from gristmill.pipelines.registry.contests import Contest, NotWorse, Refresh, contest
+from gristmill.pipelines.registry.gate import Candidate, decide
 
 ROWS = 2_000
 PAIRS = 2_000

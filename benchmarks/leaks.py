@@ -34,8 +34,9 @@ from sklearn import datasets
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import TargetEncoder
 
-from pipelines.config import Document
-from pipelines.validation.leaks import Leak, find_leaks
+from gristmill.pipelines.config.sections import Document
+from gristmill.pipelines.validation.leaks.firewall import find_leaks
+from gristmill.pipelines.validation.leaks.leak import Leak
 
 EACH = 40
 WANTED = 388

@@ -149,8 +149,12 @@ def grid_search(folder: Path, jobs: int) -> tuple[float, float]:
 
 def ours(folder: Path) -> tuple[float, float]:
     """The search of `gristmill run`, without data stages, MLflow and Prefect."""
-    from pipelines.config import Project, load_experiment
-    from pipelines.training import Pool, TrialResult, run_search, trials
+    from gristmill.pipelines.config.experiment import load_experiment
+    from gristmill.pipelines.config.project import Project
+    from gristmill.pipelines.search.trial_runs import run_search
+    from gristmill.pipelines.training.identity import trials
+    from gristmill.pipelines.training.trial import TrialResult
+    from gristmill.pipelines.workers.pool import Pool
 
     project = Project(folder.parents[2])
     experiment = load_experiment(project, "mnist")

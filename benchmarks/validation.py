@@ -85,8 +85,8 @@ LONG = {
 
 
 def ours(file: Path, schema: object, target: str) -> None:
-    from pipelines.config import Document
-    from pipelines.validation import validate_table
+    from gristmill.pipelines.config.sections import Document
+    from gristmill.pipelines.validation.schema.validation import validate_table
 
     content = {
         "data": {"path": "data/a/a.csv", "target": target, "task": "classification"},
@@ -126,7 +126,7 @@ def measure(way: str, file: Path) -> None:
     began = time.perf_counter()
     import great_expectations  # noqa: F401
 
-    import pipelines.validation.expectations  # noqa: F401
+    import gristmill.pipelines.validation.schema.expectations  # noqa: F401
 
     imported = time.perf_counter()
     if way == "loop":

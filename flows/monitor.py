@@ -14,19 +14,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import DeploymentEventTrigger, emit_event
 from prefect.events.worker import EventsWorker
 
-from flows import check_report
-from flows.check import Checked, content_digest, examine, folder_of, write
-from pipelines.config import (
-    ConfigError,
-    Data,
-    InputError,
-    Problem,
-    Project,
-    load_experiment,
-    redact,
-)
-from pipelines.ingestion.sources import fetch
-from pipelines.registry import require_champion
+from gristmill.flows import check_page as check_report
+from gristmill.flows.checking import Checked, content_digest, examine, folder_of, write
+from gristmill.pipelines.base import ConfigError, InputError, Problem, redact
+from gristmill.pipelines.config import Data, Project, load_experiment
+from gristmill.pipelines.ingestion import fetch
+from gristmill.pipelines.registry import require_champion
 
 DRIFT_FOUND = "gristmill.drift.found"
 """The event, whose resource is `resource_of` the experiment."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.config import Project
-from pipelines.tracking import KnownRun
-from pipelines.tracking.store import ARTIFACTS
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.tracking import ARTIFACTS, KnownRun
 
 EXIT_CODES = {"promote": 0, "challenger": 0, "hold": 0, "reject": 3}
 DONE = {"promote": "promoted", "challenger": "challenger", "hold": "held", "reject": "rejected"}
@@ -43,8 +42,7 @@ def done_lines(project: Project, done: KnownRun) -> list[str]:
 
 def _still_waits(project: Project, done: KnownRun) -> bool:
     """Whether no person has promoted the version, set it aside or passed it over since."""
-    from pipelines.registry import versions
-    from pipelines.registry.version import CHALLENGER
+    from gristmill.pipelines.registry import CHALLENGER, versions
 
     known = {version.number: version for version in versions(project, done.model)}
     return done.version in known and CHALLENGER in known[done.version].aliases

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.screen import Screen
-from flows.work import Work
-from pipelines.config import Experiment, Project
-from pipelines.registry import Version
-from pipelines.registry.rehearsal import Rehearsal
-from pipelines.tracking.runs import process_tags
-from pipelines.training import LOCAL, Pool, RayPool, address_of
+from gristmill.flows.background import Work
+from gristmill.pipelines.config import Experiment, Project
+from gristmill.pipelines.packaging import Rehearsal
+from gristmill.pipelines.registry import Version
+from gristmill.pipelines.reporting import Screen
+from gristmill.pipelines.tracking import process_tags
+from gristmill.pipelines.workers import LOCAL, Pool, RayPool, address_of
 
 LOCK = ".lock"
 """In `build/NAME`: held by the process that works on the experiment, which it names."""

@@ -22,22 +22,26 @@ from prefect.logging.handlers import APILogWorker
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-from flows import report, steps
-from flows.imports import uncollected
-from flows.outcome import PAGE, Outcome, decision_lines, page_lines
-from flows.page import page
-from flows.page_facts import champion_metrics, gather
-from flows.pictures import begin_answer_pictures, begin_search_pictures, take_pictures
-from flows.plan import judging_sources
-from flows.screen import Screen
-from flows.server import mlflow_ui
-from flows.session import Session, current, open_session
-from flows.steps import Searched
-from pipelines.config import EnvironmentFault, GristmillError, Project, load_experiment
-from pipelines.evaluation import Evaluation
-from pipelines.ingestion.versions import STAGES
-from pipelines.registry import Decision, Package, Registered, Version
-from pipelines.tracking.runs import (
+from gristmill.flows.outcome import PAGE, Outcome, decision_lines, page_lines
+from gristmill.flows.page import champion_metrics, gather, page, report
+from gristmill.flows.run_plan import judging_sources
+from gristmill.flows.servers import mlflow_ui
+from gristmill.flows.session import Session, current, open_session
+from gristmill.flows.steps import (
+    Searched,
+    begin_answer_pictures,
+    begin_search_pictures,
+    steps,
+    take_pictures,
+)
+from gristmill.pipelines.base import EnvironmentFault, GristmillError, uncollected
+from gristmill.pipelines.config import Project, load_experiment
+from gristmill.pipelines.evaluation import Evaluation
+from gristmill.pipelines.ingestion import STAGES
+from gristmill.pipelines.packaging import Package
+from gristmill.pipelines.registry import Decision, Registered, Version
+from gristmill.pipelines.reporting import Screen
+from gristmill.pipelines.tracking import (
     Tracker,
     import_mlflow,
     know_packages,

@@ -15,10 +15,12 @@ from hypothesis import settings
 from postgres_server import postgres
 from tiny import make_project
 
-from pipelines.config import Project
-from pipelines.training import Pool
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.workers.pool import Pool
 
 __all__ = ["postgres"]
+
+pytest_plugins = ["aftermath", "versioned"]
 
 settings.register_profile("here", deadline=None, derandomize=True)
 settings.load_profile("here")
@@ -67,9 +69,9 @@ def clone(target: Path) -> Project:
     """The project as a fresh clone would have it, what is not committed yet included."""
     listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
+        if (ROOT / name).exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, target / name)
+            shutil.copyfile(ROOT / name, target / name, follow_symlinks=False)
     git(target, "init", "-q", "-b", "main")
     git(target, "add", "-A")
     git(target, "commit", "-qm", "as cloned")
@@ -152,7 +154,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
 @pytest.fixture(scope="session")
 def store_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's folder with all tables and no runs; copied, never changed."""
-    from pipelines.tracking.runs import prepare_store
+    from gristmill.pipelines.tracking.run_records import prepare_store
 
     project = make_project(tmp_path_factory.mktemp("store") / "project")
     with pytest.MonkeyPatch.context() as patch:

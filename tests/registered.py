@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pipelines.config import Project
-from pipelines.registry import champion, versions
-from pipelines.registry.models import register
-from pipelines.tracking.runs import Tracker
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.registry.models import champion, register, versions
+from gristmill.pipelines.tracking.run_records import Tracker
 
 
 def make_versions(project: Project, count: int, model: str = "tiny") -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from tiny import make_project
 
-from pipelines.config import Experiment, Project, load_experiment
+from gristmill.pipelines.config.experiment import Experiment, load_experiment
+from gristmill.pipelines.config.project import Project
 from tests.conftest import ROOT
 
 EXAMPLES = {file.stem: file for file in sorted((ROOT / "examples").glob("*.yaml"))}
@@ -122,7 +123,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def build(experiment: Experiment) -> Any:
-    from pipelines.training.model import build_model
+    from gristmill.pipelines.training.model import build_model
 
     recipe = experiment.recipe(experiment.document.parameters)
     return build_model(recipe, *SHAPES[experiment.name], Path())

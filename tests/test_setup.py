@@ -193,7 +193,7 @@ def test_every_deployment_is_a_flow_and_an_experiment_that_exist() -> None:
         path, _, name = deployment["entrypoint"].partition(":")
         functions = {
             node.name: {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}
-            for node in ast.parse((ROOT / path).read_text("utf-8")).body
+            for node in ast.parse((ROOT / f"{path.replace('.', '/')}.py").read_text("utf-8")).body
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         }
         assert set(deployment["parameters"]) <= functions[name]

@@ -12,9 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.config import Experiment, Project, load_experiment
-from pipelines.preparation import scale
-from pipelines.preparation.split import TEST, TRAINING, VALIDATION
+from gristmill.pipelines.config.experiment import Experiment, load_experiment
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.preparation.features.prepare import scale
+from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALIDATION
 
 DIGEST = "a" * 32
 """Stands for DVC's hash of the training arrays."""

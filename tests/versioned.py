@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config import Experiment, Project
-from pipelines.ingestion.refresh import Refreshed, refresh
+from gristmill.pipelines.config.experiment import Experiment
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.ingestion.versions.refresh import Refreshed, refresh
 from tests.conftest import clean_environment, clone, git
 
 DOCUMENT = """\

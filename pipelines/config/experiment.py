@@ -12,14 +12,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipelines.config.errors import ConfigError, Problem
-from pipelines.config.project import Project
-from pipelines.config.search import BUDGETED, Distribution
-from pipelines.config.secrets import redact
-from pipelines.config.section import Scalar, Section
-from pipelines.config.sections import Data, Document, Features, Model, Training
-from pipelines.config.spelling import nearest
-from pipelines.config.yaml_file import read_yaml
+from gristmill.pipelines.base import ConfigError, Problem, nearest, read_yaml, redact
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.config.search_section import BUDGETED, Distribution
+from gristmill.pipelines.config.section import Scalar, Section
+from gristmill.pipelines.config.sections import Data, Document, Features, Model, Training
 
 
 @dataclass(frozen=True)

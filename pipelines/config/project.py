@@ -6,10 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.config.errors import ConfigError
-from pipelines.config.files import read_json, writing
-from pipelines.config.spelling import nearest
-from pipelines.config.yaml_file import read_yaml
+from gristmill.pipelines.base import ConfigError, nearest, read_json, read_yaml, writing
 
 STAGE_LIBRARIES = ("great-expectations", "numpy", "pandas", "pyarrow", "scikit-learn")
 """What the data stages compute with; `params.yaml` holds their versions for DVC to watch."""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from pipelines.config.conditions import read_condition
-from pipelines.config.estimators import (
+from gristmill.pipelines.base import nearest
+from gristmill.pipelines.config.conditions import read_condition
+from gristmill.pipelines.config.known_estimators import (
     ESTIMATORS,
     FITTING,
     TYPICAL,
@@ -21,7 +22,7 @@ from pipelines.config.estimators import (
     check_estimator,
     tells_probabilities,
 )
-from pipelines.config.names import (
+from gristmill.pipelines.config.known_names import (
     CALIBRATION,
     METRIC_FORMS,
     OF_PROBABILITIES,
@@ -32,10 +33,9 @@ from pipelines.config.names import (
     metric_fault,
     metric_parts,
 )
-from pipelines.config.search import BUDGETED, Search
-from pipelines.config.section import Scalar, Section, Span
-from pipelines.config.source_kinds import FORMS, holds_password, source_kind
-from pipelines.config.spelling import nearest
+from gristmill.pipelines.config.search_section import BUDGETED, Search
+from gristmill.pipelines.config.section import Scalar, Section, Span
+from gristmill.pipelines.config.source_kinds import FORMS, holds_password, source_kind
 
 Arguments = dict[str, Any]
 Share = Annotated[float, Field(gt=0, lt=1)]

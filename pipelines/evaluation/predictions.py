@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines.config import writing
-from pipelines.evaluation.labels import Labels, Threshold
-from pipelines.preparation import answers
+from gristmill.pipelines.base import writing
+from gristmill.pipelines.evaluation.labels import Labels, Threshold
+from gristmill.pipelines.preparation import answers
 
 PREFIX = "probability_"
 

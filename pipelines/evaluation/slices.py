@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipelines.config import Bins, write_json, writing
-from pipelines.evaluation.intervals import clopper_pearson
-from pipelines.evaluation.metrics import Metric, measure
-from pipelines.evaluation.predictions import Predictions
-from pipelines.preparation import Rows, as_text
+from gristmill.pipelines.base import write_json, writing
+from gristmill.pipelines.config import Bins
+from gristmill.pipelines.evaluation.metrics import Metric, clopper_pearson, measure
+from gristmill.pipelines.evaluation.predictions import Predictions
+from gristmill.pipelines.preparation import Rows, as_text
 
 ALPHA = 0.05
 WORST = 3

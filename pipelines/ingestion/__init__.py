@@ -1,9 +1,5 @@
-"""From a source to one canonical table, with DVC as the memory of versions.
+"""From a source to one canonical table, with DVC as the memory of versions."""
 
-`pipelines.ingestion.versions` (the DVC adapter) and `.snapshot` are imported by name where they
-are needed, for they bring dvc along.
-"""
+import lazy_loader
 
-from pipelines.ingestion.sources import fetch
-
-__all__ = ["fetch"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,10 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.config import ConfigError, Data, InputError, Project, load_experiment, writing
-from pipelines.ingestion.readers.faults import unreadable
-from pipelines.ingestion.readers.formats import read
-from pipelines.ingestion.readers.settle import Again, Rows
+from gristmill.pipelines.base import ConfigError, InputError, writing
+from gristmill.pipelines.config import Data, Project, load_experiment
+from gristmill.pipelines.ingestion.readers import Again, Rows, read, unreadable
 
 ROW_GROUP = 1 << 18
 """Rows of a row group: later stages read one at a time."""

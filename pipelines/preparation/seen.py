@@ -11,12 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from pipelines.config import Document, Project, Split, load_experiment, writing
-from pipelines.preparation.columns import feature_columns
-from pipelines.preparation.hashing import Hashes, distinct_share
-from pipelines.preparation.split import TRAINING, VALIDATION, Rows, rows_of
-from pipelines.preparation.split.check import DISTINCT, Flags
-from pipelines.preparation.split.times import Moments, moments
+from gristmill.pipelines.base import writing
+from gristmill.pipelines.config import Document, Project, Split, load_experiment
+from gristmill.pipelines.preparation.features import feature_columns
+from gristmill.pipelines.preparation.split import (
+    DISTINCT,
+    TRAINING,
+    VALIDATION,
+    Flags,
+    Moments,
+    moments,
+)
+from gristmill.pipelines.tables import Hashes, Rows, distinct_share, rows_of
 
 ABOUT = b"gristmill"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.profiling.pictures import Form
-from pipelines.profiling.text import aligned, wrapped
+from gristmill.pipelines.profiling.picture_profile import Form
+from gristmill.pipelines.profiling.yaml_text import aligned, wrapped
 
 SMALL = 7
 """The side up to which a picture is not halved any more."""

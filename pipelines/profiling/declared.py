@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pyarrow.parquet
 
-from pipelines.config import Document, Project, load_experiment
-from pipelines.preparation.columns import declared_kinds, feature_columns
-from pipelines.profiling.assume import Assumption
-from pipelines.profiling.page import page_digest, write_page
-from pipelines.profiling.profile import TableProfile, profile_table
+from gristmill.pipelines.config import Document, Project, load_experiment
+from gristmill.pipelines.preparation import declared_kinds, feature_columns
+from gristmill.pipelines.profiling.assumptions import Assumption
+from gristmill.pipelines.profiling.profile_page import page_digest, write_page
+from gristmill.pipelines.profiling.table_profile import TableProfile, profile_table
 
 MOST_VALUES = 20_000_000
 """Values of a table above which a run does not wait for its page; some seconds."""

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.config.sections import Csv, Pictures
-from pipelines.profiling.assume import (
+from gristmill.pipelines.config import Csv, Pictures
+from gristmill.pipelines.profiling.assumptions import (
     FEW_ROWS,
     RARE,
     TELLS_ALL,
@@ -15,10 +15,10 @@ from pipelines.profiling.assume import (
     TaskChoice,
     classes_of,
 )
-from pipelines.profiling.convolutions import convolutions
-from pipelines.profiling.pictures import in_words
-from pipelines.profiling.profile import ColumnProfile, TableProfile
-from pipelines.profiling.text import (
+from gristmill.pipelines.profiling.convolutions import convolutions
+from gristmill.pipelines.profiling.picture_profile import in_words
+from gristmill.pipelines.profiling.table_profile import ColumnProfile, TableProfile
+from gristmill.pipelines.profiling.yaml_text import (
     aligned,
     broad,
     comment,

@@ -9,13 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.config import Experiment, Project, file_digest, write_json
-from pipelines.config.names import CALIBRATION
-from pipelines.evaluation import Evaluation, Metric, Predictions, logged
-from pipelines.preparation import write_seen
-from pipelines.registry import models as registry
-from pipelines.registry import moves
-from pipelines.registry.against import (
+from gristmill.pipelines.base import file_digest, write_json
+from gristmill.pipelines.config import CALIBRATION, Experiment, Project
+from gristmill.pipelines.evaluation import Evaluation, Metric, Predictions, logged
+from gristmill.pipelines.packaging import (
+    Package,
+    Rehearsal,
+    make_package,
+    package_digest,
+    training_examples,
+)
+from gristmill.pipelines.preparation import write_seen
+from gristmill.pipelines.registry import models as registry
+from gristmill.pipelines.registry import promotion as moves
+from gristmill.pipelines.registry.champion_answers import (
     FAULTS,
     SEEN,
     Ground,
@@ -25,15 +32,12 @@ from pipelines.registry.against import (
     recipe_digest,
     refresh_of,
 )
-from pipelines.registry.contest import contest, counting, slice_masks, sliced
-from pipelines.registry.gate import Candidate, Decision, decide
-from pipelines.registry.models import Version
-from pipelines.registry.moves import ChampionMoved
-from pipelines.registry.package import Package, make_package, package_digest, training_examples
-from pipelines.registry.rehearsal import Rehearsal
-from pipelines.registry.version import Seen
-from pipelines.tracking.runs import keep_artifact
-from pipelines.training import Trial
+from gristmill.pipelines.registry.contests import contest, counting, slice_masks, sliced
+from gristmill.pipelines.registry.gate import Candidate, Decision, decide
+from gristmill.pipelines.registry.promotion import ChampionMoved
+from gristmill.pipelines.registry.version import BY, CHAMPION, MEASURED, METRIC, Seen, Version
+from gristmill.pipelines.tracking import keep_artifact
+from gristmill.pipelines.training import Trial
 
 DECISION = "decision.json"
 """Of a run: the gate's decision with all that it rests on."""
@@ -126,7 +130,7 @@ def _judge(
     if isinstance(candidate, Version) and candidate.number == champion.number:
         if cut and candidate.tags.get(registry.RUN) == cut:
             outcome: Any = candidate.tags[registry.DECISION]
-            by: Any = candidate.tags.get(registry.BY, "")
+            by: Any = candidate.tags.get(BY, "")
             return Decision(outcome, tuple(candidate.tags[registry.REASONS].split("; ")), by)
         decision = decide(facts, None, rules)
         if decision.outcome == "reject":
@@ -213,7 +217,7 @@ def register_candidate(
         **decided,
         "gristmill.data": data_digest,
         **{
-            registry.METRIC + logged(metric.name): repr(metric.value)
+            METRIC + logged(metric.name): repr(metric.value)
             for metric in evaluation.metrics
             if not metric.why
         },
@@ -225,14 +229,14 @@ def register_candidate(
             registry.TARGET: experiment.data.target,
             registry.RECIPE: recipe_digest(experiment),
             registry.SEEN: file_digest(build / SEEN),
-            **{registry.MEASURED + n: repr(v) for n, v in candidate.measured.items()},
+            **{MEASURED + n: repr(v) for n, v in candidate.measured.items()},
         }
         version = _registered(project, experiment.name, candidate, run_id) or registry.register(
             project, experiment.name, candidate.address, run_id, tags
         )
     else:
         version = candidate
-        if registry.CHAMPION in version.aliases and decision.outcome == "hold":
+        if CHAMPION in version.aliases and decision.outcome == "hold":
             tags = {name: tags[name] for name in tags if name not in decided}  # what made it stays
         registry.tag_version(project, version, tags)
     overtaken = False

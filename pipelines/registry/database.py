@@ -11,11 +11,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pipelines.config import EnvironmentFault, Project
-from pipelines.registry.version import Model, Version
-from pipelines.tracking import is_local, local_database, relocate, tracking_uri
-from pipelines.tracking.runs import whole
-from pipelines.tracking.store import check_store
+from gristmill.pipelines.base import EnvironmentFault
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.registry.version import Model, Version
+from gristmill.pipelines.tracking import (
+    check_store,
+    is_local,
+    local_database,
+    relocate,
+    tracking_uri,
+    whole,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from pipelines.config import Gate, Requirement
-from pipelines.evaluation import Metric, lower_is_better, power_of, rows_enough
-from pipelines.evaluation.metrics import holm
-from pipelines.registry.contest import Contest, NotWorse, SliceFound, margin_of
-from pipelines.registry.version import Seen
+from gristmill.pipelines.config import Gate, Requirement
+from gristmill.pipelines.evaluation import Metric, holm, lower_is_better, power_of, rows_enough
+from gristmill.pipelines.registry.contests import Contest, NotWorse, SliceFound, margin_of
+from gristmill.pipelines.registry.version import Seen
 
 Outcome = Literal["promote", "challenger", "hold", "reject"]
 By = Literal["first", "superiority", "non-inferiority", "person", ""]

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.config import EnvironmentFault, Project
-from pipelines.registry.libraries import Differing, differing, other_versions
-from pipelines.registry.models import Version
-from pipelines.tracking.runs import client
+from gristmill.pipelines.base import EnvironmentFault
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.packaging import Differing, differing, other_versions
+from gristmill.pipelines.registry.version import Version
+from gristmill.pipelines.tracking import client
 
 
 def load_version(project: Project, version: Version) -> tuple[Any, tuple[Differing, ...]]:

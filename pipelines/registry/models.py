@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.config import ConfigError, EnvironmentFault, Project, nearest
-from pipelines.registry import database
-from pipelines.registry.version import BY as BY
-from pipelines.registry.version import CHAMPION as CHAMPION
-from pipelines.registry.version import MEASURED as MEASURED
-from pipelines.registry.version import METRIC as METRIC
-from pipelines.registry.version import Model
-from pipelines.registry.version import Version as Version
-from pipelines.tracking import TrainedModel, is_local, trained_models
-from pipelines.tracking.runs import client, store_errors, whole
-from pipelines.tracking.tags import DATA
+from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.registry import database
+from gristmill.pipelines.registry.version import CHAMPION, Model, Version
+from gristmill.pipelines.tracking import (
+    DATA,
+    TrainedModel,
+    client,
+    is_local,
+    store_errors,
+    trained_models,
+    whole,
+)
 
 TRIAL = "gristmill.trial"
 PACKAGE = "gristmill.package"

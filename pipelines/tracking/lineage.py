@@ -13,12 +13,14 @@ from pathlib import Path
 
 import psutil
 
-from pipelines.config import ConfigError, EnvironmentFault, Project, redact
+from gristmill.pipelines.base import ConfigError, EnvironmentFault, redact
+from gristmill.pipelines.config import Project
 
 KEPT = (
     "experiments",
     "pipelines",
     "flows",
+    "gristmill",
     "dvc.yaml",
     "dvc.lock",
     "data.dvc",

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from pipelines.config import EnvironmentFault, Project, open_sqlite
+from gristmill.pipelines.base import EnvironmentFault, open_sqlite
+from gristmill.pipelines.config import Project
 
 ARTIFACTS = "mlruns/artifacts"
 

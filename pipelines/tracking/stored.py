@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pipelines.config import Project, read_json
-from pipelines.tracking import tags as names
-from pipelines.tracking.runs import (
+from gristmill.pipelines.base import read_json
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.tracking import tags as names
+from gristmill.pipelines.tracking.run_records import (
     client,
     fetch_artifact,
     has_artifact,
     store_errors,
     whole,
 )
-from pipelines.tracking.store import ARTIFACTS, is_local
+from gristmill.pipelines.tracking.store import ARTIFACTS, is_local
 
 PAGE = 1000
 """Runs that are asked for at a time."""

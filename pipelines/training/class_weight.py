@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.config import ConfigError, Recipe, nearest
+from gristmill.pipelines.base import ConfigError, nearest
+from gristmill.pipelines.config import Recipe
 
 
 def class_weights(
@@ -34,7 +35,7 @@ def class_weights(
         counts = np.bincount(y, minlength=len(classes))
         by_class = len(y) / (len(classes) * np.maximum(counts, 1))
     else:
-        from pipelines.preparation import class_name
+        from gristmill.pipelines.preparation import class_name
 
         names = [class_name(label) for label in classes]
         weights = {_known_class(name, names): weight for name, weight in asked.items()}

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.config import writing
+from gristmill.pipelines.base import writing
 
 LAYERS = 3
 """Layers, from the first on, whose maps are kept."""

@@ -14,16 +14,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pipelines.config import (
-    FITTING,
-    ConfigError,
-    Experiment,
-    Model,
-    Recipe,
-    Scalar,
-    normalised_source,
-)
-from pipelines.training.record import recipe_changes, recipe_record
+from gristmill.pipelines.base import ConfigError, normalised_source
+from gristmill.pipelines.config import FITTING, Experiment, Model, Recipe, Scalar
+from gristmill.pipelines.training.recipes import recipe_changes, recipe_record
 
 PACKAGES = {
     "keras": ("keras", "numpy", "tensorflow", "tensorflow-cpu"),
@@ -32,8 +25,11 @@ PACKAGES = {
 """The packages that training computes with, by the library that trains."""
 
 MODULES = {
-    "keras": ("class_weight.py", "loop.py", "model.py", "programs.py", "rows.py", "trial.py"),
-    "sklearn": ("arrays.py", "class_weight.py", "estimator.py", "predictor.py"),
+    "keras": (
+        *("class_weight.py", "loop.py", "model.py", "objective.py", "programs.py"),
+        *("training_rows.py", "trial.py"),
+    ),
+    "sklearn": ("arrays.py", "class_weight.py", "estimators.py", "predictor.py"),
 }
 """The modules of this folder that decide over a trial's weights."""
 

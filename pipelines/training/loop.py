@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pipelines.training.rows import Parts, Rows, ready, rows_together
+from gristmill.pipelines.training.training_rows import Parts, Rows, ready, rows_together
 
 FUSED = "fused"
 """How a program that is one graph an epoch names itself."""

@@ -14,7 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipelines.config import ConfigError, Recipe, nearest, read_epochs
+from gristmill.pipelines.base import ConfigError, nearest
+from gristmill.pipelines.config import Recipe, read_epochs
 
 ARGUMENT_KINDS = {
     "initializer": keras.initializers,

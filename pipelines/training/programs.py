@@ -12,11 +12,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from pipelines.config import Recipe
-from pipelines.training.class_weight import class_weights
-from pipelines.training.loop import FitProgram, Program, make_program
-from pipelines.training.model import build_model, in_steps, targets
-from pipelines.training.rows import Parts, open_array, scaling_of, value_range
+from gristmill.pipelines.config import Recipe
+from gristmill.pipelines.training.class_weight import class_weights
+from gristmill.pipelines.training.loop import FitProgram, Program, make_program
+from gristmill.pipelines.training.model import build_model, in_steps, targets
+from gristmill.pipelines.training.training_rows import Parts, open_array, scaling_of, value_range
 
 KEPT = 4
 """Traced programs that a worker keeps: architectures of which trials may still come."""

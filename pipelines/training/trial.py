@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.config import Recipe, read_json, write_json, writing
-from pipelines.training.objective import more_is_better
+from gristmill.pipelines.base import read_json, write_json, writing
+from gristmill.pipelines.config import Recipe
+from gristmill.pipelines.training.objective import more_is_better
 
 if TYPE_CHECKING:
-    from pipelines.config import EarlyStopping
-    from pipelines.config.sections import ReduceLROnPlateau
-    from pipelines.training.loop import FitProgram, Program
+    from gristmill.pipelines.config import EarlyStopping, ReduceLROnPlateau
+    from gristmill.pipelines.training.loop import FitProgram, Program
 
 SAVE_EVERY = 2.0
 """Seconds between saved states: what a crash may cost."""

@@ -1,29 +1,5 @@
-"""The data against the experiment's schema, by Great Expectations."""
+"""The data against the experiment's schema, by Great Expectations; leaks; drift."""
 
-from pipelines.validation.drift import (
-    Difference,
-    Shift,
-    compare_tables,
-    drifted,
-    rows_needed,
-    shifts,
-    summarise,
-)
-from pipelines.validation.rules import Finding
-from pipelines.validation.scan import breaks
-from pipelines.validation.stage import Validated, validate, validate_table
+import lazy_loader
 
-__all__ = [
-    "Difference",
-    "Finding",
-    "Shift",
-    "Validated",
-    "breaks",
-    "compare_tables",
-    "drifted",
-    "rows_needed",
-    "shifts",
-    "summarise",
-    "validate",
-    "validate_table",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from aftermath import rows_of
 
-from pipelines.config import Project
+from gristmill.pipelines.config.project import Project
 from tests.conftest import Run, gristmill_in, said_by
 
 
@@ -76,7 +76,8 @@ def test_comparing_reads_what_is_stored_and_imports_nothing_that_could_score(
     twice: Project,
 ) -> None:
     code = (
-        "import sys; from flows.compare import compare; compare(['tiny@1', 'tiny@2']); "
+        "import sys; from gristmill.commands.compare import compare; "
+        "compare(['tiny@1', 'tiny@2']); "
         "print('brought', *{'tensorflow', 'keras', 'mlflow', 'prefect'} & {*sys.modules})"
     )
     assert said_by(code, twice.root).splitlines()[-1] == "brought"

@@ -8,7 +8,7 @@ import pytest
 from aftermath import TINY, champions, edit, processes_of
 from test_never_twice import trained
 
-from pipelines.config import Project
+from gristmill.pipelines.config.project import Project
 from tests.conftest import Run, git
 
 pytestmark = pytest.mark.slow

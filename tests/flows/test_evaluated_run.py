@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from aftermath import TINY, rows_of
 
-from pipelines.config import Project
+from gristmill.pipelines.config.project import Project
 from tests.conftest import gristmill_in
 
 pytestmark = pytest.mark.slow

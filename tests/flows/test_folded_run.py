@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 from aftermath import TINY, champions, edit, rows_of
 
-from pipelines.config import Project
+from gristmill.pipelines.config.project import Project
 from tests.conftest import Run, gristmill_in
 
 pytestmark = pytest.mark.slow

@@ -22,9 +22,9 @@ from aftermath import (
     until,
 )
 
-from flows.screen import Screen
-from pipelines.config import Project
-from pipelines.tracking.runs import whole
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.reporting.screen import Screen
+from gristmill.pipelines.tracking.run_records import whole
 from tests.conftest import Run, git
 
 Start = Callable[..., Command]

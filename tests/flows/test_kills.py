@@ -28,7 +28,7 @@ from aftermath import (
     write_tiny,
 )
 
-from pipelines.config import Project
+from gristmill.pipelines.config.project import Project
 from tests.conftest import gristmill_in
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from aftermath import tiny_rows
 from mlflow_server import mlflow_server
 
-from pipelines.config import Project
+from gristmill.pipelines.config.project import Project
 from tests.conftest import Run
 
 pytestmark = pytest.mark.slow

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from aftermath import Command, until
+from aftermath import Command, free_ports, until
 from prefect.events import DeploymentEventTrigger
-from test_server import free_ports
 
-from flows.monitor import retrains
-from flows.server import post
-from flows.up import deployments, described
-from pipelines.config import Project, load_experiment
-from pipelines.config.yaml_file import read_yaml
+from gristmill.flows.monitor import retrains
+from gristmill.flows.servers.prefect_server import post
+from gristmill.flows.servers.up import deployments, described
+from gristmill.pipelines.base.yaml_file import read_yaml
+from gristmill.pipelines.config.experiment import load_experiment
+from gristmill.pipelines.config.project import Project
 from tests.conftest import ROOT
 
 Start = Callable[..., Command]

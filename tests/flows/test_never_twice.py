@@ -7,7 +7,7 @@ import re
 import pytest
 from aftermath import edit, rows_of
 
-from pipelines.config import Project
+from gristmill.pipelines.config.project import Project
 from tests.conftest import Run
 
 pytestmark = pytest.mark.slow

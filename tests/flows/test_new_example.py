@@ -13,10 +13,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from flows.new import begin
-from pipelines.config import ConfigError, EnvironmentFault, InputError, Project, load_experiment
-from pipelines.ingestion.sources import keras_sets
-from pipelines.ingestion.versions import DataState, data_state
+from gristmill.commands.new import begin
+from gristmill.pipelines.base.errors import ConfigError, EnvironmentFault, InputError
+from gristmill.pipelines.config.experiment import load_experiment
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.ingestion.sources import keras_sets
+from gristmill.pipelines.ingestion.versions.repository import DataState, data_state
 
 RNG = np.random.default_rng(0)
 SIZES = {"train": 60, "t10k": 20}

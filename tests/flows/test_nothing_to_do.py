@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from aftermath import edit, mlflow_runs, processes_of, read_tree
 
-from pipelines.config import Project
+from gristmill.pipelines.config.project import Project
 from tests.conftest import BIN, Run, clean_environment, git
 
 HEAVY = {"great_expectations", "keras", "mlflow", "pandas", "prefect", "sklearn", "tensorflow"}
@@ -187,7 +187,7 @@ def test_a_changed_row_runs_everything_and_the_old_bytes_nothing(
 @pytest.mark.slow
 def test_a_comment_in_the_code_of_a_stage_trains_nothing(tiny: Project, gristmill: Run) -> None:
     trained = mlflow_runs(tiny, "FINISHED")
-    with (tiny.root / "pipelines" / "preparation" / "split" / "roles.py").open("a") as file:
+    with (tiny.root / "pipelines" / "preparation" / "split" / "assignment.py").open("a") as file:
         file.write("# a comment\n")
     plan = gristmill("plan", "tiny", check=True).stdout
     assert to_do(plan) == AFTER_VALIDATE[1:]

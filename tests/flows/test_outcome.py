@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from registered import make_versions
 
-from flows.outcome import Outcome, decision_lines, done_lines
-from pipelines.config import Project
-from pipelines.registry.moves import challenge, set_aside
-from pipelines.tracking import KnownRun
+from gristmill.flows.outcome import Outcome, decision_lines, done_lines
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.registry.promotion import challenge, set_aside
+from gristmill.pipelines.tracking.ledger import KnownRun
 
 
 def test_a_challenger_says_what_a_person_may_type_and_is_no_failure(

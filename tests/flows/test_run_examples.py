@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from pipelines.config import Project
-from pipelines.config.yaml_file import read_yaml
+from gristmill.pipelines.base.yaml_file import read_yaml
+from gristmill.pipelines.config.project import Project
 from tests.conftest import ROOT, Run
 
 ROWS, TESTED = 300, 100

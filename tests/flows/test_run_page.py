@@ -14,16 +14,17 @@ import pytest
 from pages import Reader
 from PIL import Image
 
-from flows.outcome import PAGE, Outcome, page_lines
-from flows.page import page
-from flows.page_facts import DataFacts, RunFacts
-from flows.page_pictures import ROOM
-from flows.report import metric_rows
-from pipelines.config import Project
-from pipelines.evaluation import Evaluation, Metric
-from pipelines.evaluation.calibration import Calibration
-from pipelines.evaluation.labels import Threshold
-from pipelines.evaluation.slices import Slice
+from gristmill.flows.outcome import PAGE, Outcome, page_lines
+from gristmill.flows.page.charts import ROOM
+from gristmill.flows.page.facts import DataFacts, RunFacts
+from gristmill.flows.page.report import metric_rows
+from gristmill.flows.page.run_page import page
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.evaluation.final_evaluation import Evaluation
+from gristmill.pipelines.evaluation.labels import Threshold
+from gristmill.pipelines.evaluation.metrics.calibration import Calibration
+from gristmill.pipelines.evaluation.metrics.measures import Metric
+from gristmill.pipelines.evaluation.slices import Slice
 
 EVIL = "<script>alert('\"&')</script>"
 PLACE = Path("nowhere")

@@ -9,8 +9,8 @@ import psutil
 import pytest
 from aftermath import Command, edit, flow_states, mlflow_runs, processes_of, until
 
-from flows.session import holder
-from pipelines.config import Project
+from gristmill.flows.session import holder
+from gristmill.pipelines.config.project import Project
 from tests.conftest import Run
 
 Start = Callable[..., Command]

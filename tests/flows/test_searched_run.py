@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aftermath import TINY, Command, champions, edit, mlflow_runs, rows_of
 
-from pipelines.config import Project
+from gristmill.pipelines.config.project import Project
 from tests.conftest import Run, gristmill_in
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from aftermath import Command, champions, edit, flow_states, mlflow_runs, rows_of
 
-from pipelines.config import Project
+from gristmill.pipelines.config.project import Project
 
 pytestmark = pytest.mark.slow
 Start = Callable[..., Command]

@@ -1,1 +1,5 @@
 """Files of every known format, read block by block into Arrow."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.ingestion.readers.faults import unreadable
-from pipelines.ingestion.readers.wrapped import Readable
+from gristmill.pipelines.ingestion.readers.faults import unreadable
+from gristmill.pipelines.ingestion.readers.wrapped import Readable
 
 LONGEST = 64 << 20
 """Bytes of a row beyond which a quote is taken as never closed."""

@@ -11,18 +11,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
-from pipelines.config import Problem
-from pipelines.config.sections import Csv, Data
-from pipelines.ingestion.readers.chunks import Chunk, chunks
-from pipelines.ingestion.readers.dialect import header, sniff_csv
-from pipelines.ingestion.readers.encoding import Utf8, not_in
-from pipelines.ingestion.readers.faults import KEPT, broken
-from pipelines.ingestion.readers.kinds import (
-    Kind,
-    Reading,
+from gristmill.pipelines.base import Problem
+from gristmill.pipelines.config import Csv, Data
+from gristmill.pipelines.ingestion.readers.chunks import Chunk, chunks
+from gristmill.pipelines.ingestion.readers.dialect import header, sniff_csv
+from gristmill.pipelines.ingestion.readers.encoding import Utf8, not_in
+from gristmill.pipelines.ingestion.readers.faults import KEPT, broken
+from gristmill.pipelines.ingestion.readers.type_inference import (
+    Misfit,
+    Parsed,
+    Plan,
+    Refused,
+    Rows,
+    settled,
 )
-from pipelines.ingestion.readers.settle import Misfit, Parsed, Plan, Refused, Rows, settled
-from pipelines.ingestion.readers.wrapped import opened
+from gristmill.pipelines.ingestion.readers.value_kinds import Kind, Reading
+from gristmill.pipelines.ingestion.readers.wrapped import opened
 
 
 def source(raw: Path, data: Data | None) -> Delimited:

@@ -8,13 +8,13 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from pipelines.config import ConfigError
-from pipelines.config.sections import Csv
-from pipelines.ingestion.readers.encoding import Utf8, guess_encoding
-from pipelines.ingestion.readers.faults import broken, unreadable
-from pipelines.ingestion.readers.marks import MISSING, number_marks, words_for_nothing
-from pipelines.ingestion.readers.names import check_names
-from pipelines.ingestion.readers.wrapped import Readable, opened
+from gristmill.pipelines.base import ConfigError
+from gristmill.pipelines.config import Csv
+from gristmill.pipelines.ingestion.readers.column_names import check_names
+from gristmill.pipelines.ingestion.readers.encoding import Utf8, guess_encoding
+from gristmill.pipelines.ingestion.readers.faults import broken, unreadable
+from gristmill.pipelines.ingestion.readers.marks import MISSING, number_marks, words_for_nothing
+from gristmill.pipelines.ingestion.readers.wrapped import Readable, opened
 
 HEAD = 1 << 20
 """Bytes from which a dialect is found out."""

@@ -6,8 +6,8 @@ import codecs
 import re
 from pathlib import Path
 
-from pipelines.ingestion.readers.faults import unreadable
-from pipelines.ingestion.readers.wrapped import MAGIC, Readable
+from gristmill.pipelines.ingestion.readers.faults import unreadable
+from gristmill.pipelines.ingestion.readers.wrapped import MAGIC, Readable
 
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.config import InputError, Problem
-from pipelines.ingestion.readers.formats import FORMATS
+from gristmill.pipelines.base import InputError, Problem
+from gristmill.pipelines.ingestion.readers.formats import FORMATS
 
 KEPT = 100
 """Refused rows that are kept to be reported."""

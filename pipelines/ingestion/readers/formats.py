@@ -8,10 +8,11 @@ from importlib import import_module
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from pipelines.config import Data, InputError
+from gristmill.pipelines.base import InputError
+from gristmill.pipelines.config import Data
 
 if TYPE_CHECKING:
-    from pipelines.ingestion.readers.settle import Rows
+    from gristmill.pipelines.ingestion.readers.type_inference import Rows
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ FORMATS = (
         "NumPy",
         (".npz",),
         "x_train, y_train, x_test, y_test as Keras has them, or x and y; no pickles",
-        "arrays",
+        "array_files",
     ),
     Format(
         "IDX",
@@ -69,14 +70,14 @@ FORMATS = (
         (),
         "a folder with a folder a class (below train, validation, test or not), or with a CSV of "
         "path and label",
-        "pictures",
+        "picture_folders",
         folder=True,
     ),
     Format(
         "a folder of parts",
         (),
         "CSV, JSON lines or Parquet files of the same columns, read in the order of their names",
-        "parts",
+        "multipart",
         folder=True,
     ),
 )
@@ -89,7 +90,7 @@ def find_format(raw: Path, data: Data | None = None) -> Format:
     Raises:
         InputError: no format has such a name, or a broken zip archive hides it.
     """
-    from pipelines.ingestion.readers.wrapped import WRAPS, unwrapped_name
+    from gristmill.pipelines.ingestion.readers.wrapped import WRAPS, unwrapped_name
 
     if raw.is_dir():
         folders = [kind for kind in FORMATS if kind.folder]
@@ -110,7 +111,7 @@ def find_format(raw: Path, data: Data | None = None) -> Format:
 
 def described() -> list[str]:
     """The formats in words, one line each."""
-    from pipelines.ingestion.readers.wrapped import WRAPS
+    from gristmill.pipelines.ingestion.readers.wrapped import WRAPS
 
     lines = [
         f"{kind.name} ({' '.join(kind.suffixes)}): {kind.about}"
@@ -130,4 +131,4 @@ def read(raw: Path, data: Data | None = None, not_numbers: Collection[str] = ())
 
 
 def _module(kind: Format) -> Any:
-    return import_module(f"pipelines.ingestion.readers.{kind.module}")
+    return import_module(f"gristmill.pipelines.ingestion.readers.{kind.module}")

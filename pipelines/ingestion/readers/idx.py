@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.config import Data
-from pipelines.ingestion.readers.arrays import Part, rows_of
-from pipelines.ingestion.readers.faults import unreadable
-from pipelines.ingestion.readers.settle import Rows
+from gristmill.pipelines.config import Data
+from gristmill.pipelines.ingestion.readers.array_files import Part, rows_of
+from gristmill.pipelines.ingestion.readers.faults import unreadable
+from gristmill.pipelines.ingestion.readers.type_inference import Rows
 
 IDX_PARTS = {"train": "training", "t10k": "test"}
 """What the names of IDX files begin with."""

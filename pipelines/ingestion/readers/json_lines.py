@@ -11,16 +11,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as arrow_json
 
-from pipelines.config import Data, Problem
-from pipelines.config.sections import Csv
-from pipelines.ingestion.readers.chunks import Chunk, chunks
-from pipelines.ingestion.readers.dialect import find_encoding
-from pipelines.ingestion.readers.encoding import Utf8, not_in
-from pipelines.ingestion.readers.faults import KEPT, unreadable
-from pipelines.ingestion.readers.kinds import ANY, LAYOUTS, Kind, Reading, beyond_exact
-from pipelines.ingestion.readers.names import check_names
-from pipelines.ingestion.readers.settle import Misfit, Parsed, Plan, Refused, Rows, settled
-from pipelines.ingestion.readers.wrapped import opened
+from gristmill.pipelines.base import Problem
+from gristmill.pipelines.config import Csv, Data
+from gristmill.pipelines.ingestion.readers.chunks import Chunk, chunks
+from gristmill.pipelines.ingestion.readers.column_names import check_names
+from gristmill.pipelines.ingestion.readers.dialect import find_encoding
+from gristmill.pipelines.ingestion.readers.encoding import Utf8, not_in
+from gristmill.pipelines.ingestion.readers.faults import KEPT, unreadable
+from gristmill.pipelines.ingestion.readers.type_inference import (
+    Misfit,
+    Parsed,
+    Plan,
+    Refused,
+    Rows,
+    settled,
+)
+from gristmill.pipelines.ingestion.readers.value_kinds import (
+    ANY,
+    LAYOUTS,
+    Kind,
+    Reading,
+    beyond_exact,
+)
+from gristmill.pipelines.ingestion.readers.wrapped import opened
 
 NO_QUOTE = "\0"
 """Lines of JSON hold no line breaks, so no quote has to be looked for; text holds no NUL."""

@@ -8,8 +8,8 @@ from typing import Literal
 
 import pyarrow as pa
 
-from pipelines.config.sections import Csv
-from pipelines.ingestion.readers.kinds import Kind, Reading
+from gristmill.pipelines.config import Csv
+from gristmill.pipelines.ingestion.readers.value_kinds import Kind, Reading
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 """What always stands for a missing value, unless other words are declared."""

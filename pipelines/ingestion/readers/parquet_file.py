@@ -8,11 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.config import Data
-from pipelines.ingestion.readers.faults import broken, unreadable
-from pipelines.ingestion.readers.kinds import MOMENT
-from pipelines.ingestion.readers.names import check_names
-from pipelines.ingestion.readers.settle import Batches, Rows
+from gristmill.pipelines.config import Data
+from gristmill.pipelines.ingestion.readers.column_names import check_names
+from gristmill.pipelines.ingestion.readers.faults import broken, unreadable
+from gristmill.pipelines.ingestion.readers.type_inference import Batches, Rows
+from gristmill.pipelines.ingestion.readers.value_kinds import MOMENT
 
 ROWS = 1 << 16
 """Rows that are held at a time."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median_low
 from typing import Literal
 
-from pipelines.config import Pictures
+from gristmill.pipelines.config import Pictures
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 """Files that count as pictures."""

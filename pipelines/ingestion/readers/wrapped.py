@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from pipelines.config import ConfigError, InputError
-from pipelines.ingestion.readers.faults import broken, unreadable
+from gristmill.pipelines.base import ConfigError, InputError
+from gristmill.pipelines.ingestion.readers.faults import broken, unreadable
 
 WRAPS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}
 """Endings of compressed files, and what they are."""

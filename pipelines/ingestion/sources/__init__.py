@@ -1,6 +1,5 @@
 """Where data come from: each kind of source writes the raw file or folder, whole or not at all."""
 
-from pipelines.ingestion.sources.fetch import fetch
-from pipelines.ingestion.sources.meter import Progress
+import lazy_loader
 
-__all__ = ["Progress", "fetch"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, NoReturn
 
-from pipelines.config import InputError
-from pipelines.ingestion.sources.meter import FULL, Meter, shown_size
+from gristmill.pipelines.base import InputError
+from gristmill.pipelines.ingestion.sources.meter import FULL, Meter, shown_size
 
 CHUNK = 1 << 20
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipelines.config import ConfigError, EnvironmentFault, InputError, redact
-from pipelines.ingestion.sources.meter import Meter, Wanted, shown_size
+from gristmill.pipelines.base import ConfigError, EnvironmentFault, InputError, redact
+from gristmill.pipelines.ingestion.sources.meter import Meter, Wanted, shown_size
 
 TIMEOUT = 60.0
 """Seconds without an answer after which an attempt is given up."""

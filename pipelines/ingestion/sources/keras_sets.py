@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from pipelines.config import ConfigError, EnvironmentFault, InputError, nearest, writing
-from pipelines.ingestion.sources.meter import FULL, Wanted
+from gristmill.pipelines.base import ConfigError, EnvironmentFault, InputError, nearest, writing
+from gristmill.pipelines.ingestion.sources.meter import FULL, Wanted
 
 SETS = ("california_housing", "cifar10", "cifar100", "fashion_mnist", "mnist")
 PARTS = ("x_train", "y_train", "x_test", "y_test")
@@ -109,7 +109,7 @@ def keras_set_from(name: str, origin: Path, target: Path) -> None:
     """
     import numpy as np
 
-    from pipelines.ingestion.readers import idx
+    from gristmill.pipelines.ingestion.readers import idx
 
     inside = [origin, *(origin / more for more in (f"{name}.npz", name, name.replace("_", "-")))]
     stored = next((p for p in inside if p.is_file() and p.suffix == ".npz"), None)
@@ -136,7 +136,7 @@ def keras_set_from(name: str, origin: Path, target: Path) -> None:
 def _save(name: str, arrays: dict[str, Any], aside: Path, origin: str) -> None:
     import numpy as np
 
-    from pipelines.ingestion.readers.idx import idx_digest
+    from gristmill.pipelines.ingestion.readers import idx_digest
 
     for (part, values), known in zip(arrays.items(), KNOWN.get(name, ()), strict=False):
         if values.dtype != np.uint8 or idx_digest(values) != known:

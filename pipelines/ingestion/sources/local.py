@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
-from pipelines.config import ConfigError, InputError, nearest
-from pipelines.ingestion.sources.meter import Wanted
+from gristmill.pipelines.base import ConfigError, InputError, nearest
+from gristmill.pipelines.ingestion.sources.meter import Wanted
 
 MEND = "mend data.source in the experiment file, or what stands after --data"
 PREFIXES = ("sklearn", "openml", "keras", "https", "file")

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.config import ConfigError, InputError, Project
+from gristmill.pipelines.base import ConfigError, InputError
+from gristmill.pipelines.config import Project
 
 LIMIT = "GRISTMILL_DOWNLOAD_LIMIT"
 """Environment variable: the most that one source may bring, packed or unpacked, such as 500MB."""

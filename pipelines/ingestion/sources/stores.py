@@ -5,17 +5,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
-from pipelines.config import (
-    FORMS,
-    SOURCES,
-    ConfigError,
-    EnvironmentFault,
-    InputError,
-    nearest,
-    redact,
-)
-from pipelines.config.source_kinds import DATABASES
-from pipelines.ingestion.sources.meter import FULL, Meter, Wanted
+from gristmill.pipelines.base import ConfigError, EnvironmentFault, InputError, nearest, redact
+from gristmill.pipelines.config import DATABASES, FORMS, SOURCES
+from gristmill.pipelines.ingestion.sources.meter import FULL, Meter, Wanted
 
 CHUNK = 1 << 20
 

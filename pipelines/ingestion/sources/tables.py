@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipelines.config import ConfigError, EnvironmentFault, InputError, nearest
-from pipelines.ingestion.sources.meter import Wanted
-from pipelines.ingestion.sources.rows import write_rows
+from gristmill.pipelines.base import ConfigError, EnvironmentFault, InputError, nearest
+from gristmill.pipelines.ingestion.sources.meter import Wanted
+from gristmill.pipelines.ingestion.sources.row_writer import write_rows
 
 
 def scikit_learn_table(wanted: Wanted, aside: Path) -> tuple[str, ...]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipelines.config import DataInvalid, Problem
-from pipelines.preparation.split.hashed import Codes
-from pipelines.preparation.split.record import TEST, TRAINING, RoleCodes
+from gristmill.pipelines.base import DataInvalid, Problem
+from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, RoleCodes
+from gristmill.pipelines.preparation.split.hashed import Codes
 
 SHOWN = 12
 

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.config import DataInvalid
-from pipelines.preparation.hashing import Hashes, uniform
-from pipelines.preparation.split.hashed import SAFE, Codes
-from pipelines.preparation.split.record import ROLES, RoleCodes
-from pipelines.preparation.split.rows import Rows
+from gristmill.pipelines.base import DataInvalid
+from gristmill.pipelines.preparation.split.cuts_file import ROLES, RoleCodes
+from gristmill.pipelines.preparation.split.hashed import SAFE, Codes
+from gristmill.pipelines.tables import Hashes, Rows, uniform
 
 TRIES = 1_000
 """Seeds of which the best is kept (re-randomisation: Morgan & Rubin 2012)."""

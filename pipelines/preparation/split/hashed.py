@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.preparation.split.record import RoleCodes
+from gristmill.pipelines.preparation.split.cuts_file import RoleCodes
 
 BINS = 10
 """Bins of equal count by which a regression target is stratified."""

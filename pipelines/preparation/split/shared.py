@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pipelines.config import ConfigError, Document, Project, load_experiment
-from pipelines.preparation.split.record import Cuts, read_cuts, settings_of
+from gristmill.pipelines.base import ConfigError
+from gristmill.pipelines.config import Document, Project, load_experiment
+from gristmill.pipelines.preparation.split.cuts_file import Cuts, read_cuts, settings_of
 
 
 def owner_of(project: Project, name: str, document: Document) -> tuple[Document, Cuts | None]:

@@ -10,11 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.config import ConfigError, DataInvalid
-from pipelines.config.sections import TimeSplit
-from pipelines.preparation.hashing import microseconds
-from pipelines.preparation.split.record import TEST, TRAINING, UNUSED, VALIDATION, RoleCodes
-from pipelines.preparation.split.rows import Rows
+from gristmill.pipelines.base import ConfigError, DataInvalid
+from gristmill.pipelines.config import TimeSplit
+from gristmill.pipelines.preparation.split.cuts_file import (
+    TEST,
+    TRAINING,
+    UNUSED,
+    VALIDATION,
+    RoleCodes,
+)
+from gristmill.pipelines.tables import Rows, microseconds
 
 Moments = npt.NDArray[np.int64]
 """Microseconds since 1970."""

@@ -12,7 +12,6 @@ Sources: Kaufman, Rosset, Perlich, Stitelman: Leakage in data mining, 2012; Barz
 train on test data?, 2020.
 """
 
-from pipelines.validation.leaks.firewall import find_leaks, read_warnings, require_no_leaks
-from pipelines.validation.leaks.leak import KINDS, Leak
+import lazy_loader
 
-__all__ = ["KINDS", "Leak", "find_leaks", "read_warnings", "require_no_leaks"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

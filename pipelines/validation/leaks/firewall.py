@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pyarrow.parquet
 
-from pipelines.config import (
+from gristmill.pipelines.base import (
     ConfigError,
     DataInvalid,
-    Document,
     Problem,
     nearest,
     read_json,
     write_json,
 )
-from pipelines.validation.leaks.hints import Learnt, row_order, strength
-from pipelines.validation.leaks.leak import KINDS, Leak
-from pipelines.validation.leaks.means import (
+from gristmill.pipelines.config import Document
+from gristmill.pipelines.validation.leaks.hints import Learnt, row_order, strength
+from gristmill.pipelines.validation.leaks.leak import KINDS, Leak
+from gristmill.pipelines.validation.leaks.means import (
     Goal,
     goals,
     is_group,
@@ -28,9 +28,16 @@ from pipelines.validation.leaks.means import (
     may_be_mean,
     own_mean,
 )
-from pipelines.validation.leaks.proofs import copy, identifier, missingness, recoding
-from pipelines.validation.leaks.reading import Hashes, Looked, Values, look, values, whole_column
-from pipelines.validation.leaks.roles import (
+from gristmill.pipelines.validation.leaks.proofs import copy, identifier, missingness, recoding
+from gristmill.pipelines.validation.leaks.reading import (
+    Hashes,
+    Looked,
+    Values,
+    look,
+    values,
+    whole_column,
+)
+from gristmill.pipelines.validation.leaks.role_leaks import (
     TRAINING,
     Roles,
     duplicates,

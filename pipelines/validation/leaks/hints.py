@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.validation.leaks.leak import Leak, make
-from pipelines.validation.leaks.reading import Codes, Rows, Values
+from gristmill.pipelines.validation.leaks.leak import Leak, make
+from gristmill.pipelines.validation.leaks.reading import Codes, Rows, Values
 
 Numbers = npt.NDArray[np.float64]
 

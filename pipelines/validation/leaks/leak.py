@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipelines.config.sections import Severity
+from gristmill.pipelines.config import Severity
 
 Kind = Literal[
     "recoding",

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.validation.leaks.leak import PROOF, Leak, make
-from pipelines.validation.leaks.reading import Codes, Values
+from gristmill.pipelines.validation.leaks.leak import PROOF, Leak, make
+from gristmill.pipelines.validation.leaks.reading import Codes, Values
 
 Numbers = npt.NDArray[np.float64]
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipelines.validation.leaks.leak import PROOF, Leak, make
-from pipelines.validation.leaks.reading import Codes, Rows, Values
+from gristmill.pipelines.validation.leaks.leak import PROOF, Leak, make
+from gristmill.pipelines.validation.leaks.reading import Codes, Rows, Values
 
 Counts = npt.NDArray[np.int64]
 

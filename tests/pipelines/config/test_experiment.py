@@ -12,15 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.config import (
-    ConfigError,
-    Experiment,
-    Project,
-    Scalar,
-    load_experiment,
-    read_override,
-)
-from pipelines.config.yaml_file import read_yaml
+from gristmill.pipelines.base.errors import ConfigError
+from gristmill.pipelines.base.yaml_file import read_yaml
+from gristmill.pipelines.config.experiment import Experiment, load_experiment, read_override
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.config.section import Scalar
 
 ROOT = Path(__file__).parents[3]
 SECTIONS = {

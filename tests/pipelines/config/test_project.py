@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config import ConfigError, Project, write_json
-from pipelines.config.project import STAGE_LIBRARIES
-from pipelines.config.yaml_file import read_yaml
+from gristmill.pipelines.base.errors import ConfigError
+from gristmill.pipelines.base.files import write_json
+from gristmill.pipelines.base.yaml_file import read_yaml
+from gristmill.pipelines.config.project import STAGE_LIBRARIES, Project
 
 PARAMS = """\
 # the first line stays

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from tiny import make_project, write_experiment
 
-from pipelines.config import ConfigError, Data, holds_password, redact, source_kind
+from gristmill.pipelines.base.errors import ConfigError
+from gristmill.pipelines.base.secrets import redact
+from gristmill.pipelines.config.sections import Data
+from gristmill.pipelines.config.source_kinds import holds_password, source_kind
 
 
 @pytest.mark.parametrize(

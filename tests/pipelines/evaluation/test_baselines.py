@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.evaluation import score
-from pipelines.evaluation.baselines import baseline_outputs
+from gristmill.pipelines.evaluation.baselines import baseline_outputs
+from gristmill.pipelines.evaluation.metrics.measures import score
 
 
 def test_shares_of_both_baselines_sum_to_one_and_the_linear_one_learns() -> None:
@@ -35,7 +35,7 @@ def test_a_class_without_rows_in_the_sample_has_no_share() -> None:
 def test_codes_become_a_column_each_for_the_linear_model(
     classes: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.evaluation.baselines.PART", 7)
+    monkeypatch.setattr("gristmill.pipelines.evaluation.baselines.PART", 7)
     rng = np.random.default_rng(0)
     x = np.stack([rng.normal(size=300), rng.integers(0, 6, 300)], axis=1).astype(np.float32)
     y = (x[:, 1] % 2).astype(np.int32 if classes else np.float32)  # no line through the codes
@@ -55,7 +55,7 @@ def test_pictures_are_flattened_and_values_predicted() -> None:
 def test_baselines_of_many_rows_are_fitted_on_evenly_spaced_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pipelines.evaluation.baselines.MOST_ROWS", 5)
+    monkeypatch.setattr("gristmill.pipelines.evaluation.baselines.MOST_ROWS", 5)
     y = np.array([0, 9, 9] * 4, np.float32)  # every third row is 0
     made = baseline_outputs(np.zeros((12, 1), np.float32), y, np.zeros((1, 1), np.float32), None)
     assert made["dummy"].tolist() == [0]

@@ -12,10 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import precision_score
 
-from pipelines.evaluation import Labels, Predictions, Threshold, read_predictions, score
-from pipelines.evaluation.calibration import calibrate
-from pipelines.evaluation.labels import choose_threshold
-from pipelines.evaluation.predictions import write_predictions
+from gristmill.pipelines.evaluation.labels import Labels, Threshold, choose_threshold
+from gristmill.pipelines.evaluation.metrics.calibration import calibrate
+from gristmill.pipelines.evaluation.metrics.measures import score
+from gristmill.pipelines.evaluation.predictions import (
+    Predictions,
+    read_predictions,
+    write_predictions,
+)
 
 
 def scored(seed: int, rows: int = 200, steps: int = 0) -> tuple[Any, Any]:

@@ -10,8 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.evaluation import Predictions, from_answers, read_predictions
-from pipelines.evaluation.predictions import from_outputs, write_predictions
+from gristmill.pipelines.evaluation.predictions import (
+    Predictions,
+    from_answers,
+    from_outputs,
+    read_predictions,
+    write_predictions,
+)
 
 IDENTITY = np.array([2**64 - 1, 7, 0], dtype=np.uint64)
 SHARES = np.array([[0.2, 0.8], [0.6, 0.4], [1 / 3, 2 / 3]])

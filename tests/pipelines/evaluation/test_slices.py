@@ -11,16 +11,17 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from pipelines.config import Bins
-from pipelines.evaluation import Predictions, write_slices
-from pipelines.evaluation.intervals import clopper_pearson
-from pipelines.evaluation.slices import (
+from gristmill.pipelines.config.sections import Bins
+from gristmill.pipelines.evaluation.metrics.intervals import clopper_pearson
+from gristmill.pipelines.evaluation.predictions import Predictions
+from gristmill.pipelines.evaluation.slices import (
     Slice,
     confirmed_slices,
     cuts_of,
     declared_slices,
     masks_of,
     worst_slices,
+    write_slices,
 )
 
 

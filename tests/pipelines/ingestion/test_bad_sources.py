@@ -22,14 +22,14 @@ from threading import Event, Thread
 import pytest
 from web import LONG, Web
 
-from pipelines.config import (
+from gristmill.pipelines.base.errors import (
     ConfigError,
     EnvironmentFault,
     GristmillError,
     InputError,
-    Project,
 )
-from pipelines.ingestion import fetch
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.ingestion.sources.fetching import fetch
 
 SECRET = "hUsh-7/@x"
 
@@ -246,8 +246,9 @@ def test_a_limit_that_cannot_be_read_is_refused(
 NOBODY = """
 import os, sys
 from pathlib import Path
-from pipelines.config import InputError, Project
-from pipelines.ingestion import fetch
+from gristmill.pipelines.base import InputError
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.ingestion import fetch
 if os.getuid() == 0:  # who may read everything
     os.setgroups([])
     os.setuid(65534)

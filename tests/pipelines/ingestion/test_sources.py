@@ -22,12 +22,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from web import Web
 
-from pipelines.config import SOURCES, ConfigError, InputError, Project, load_experiment, source_kind
-from pipelines.ingestion import fetch
-from pipelines.ingestion.sources.fetch import FETCHERS
-from pipelines.ingestion.sources.meter import size_limit
-from pipelines.ingestion.sources.rows import write_rows
-from pipelines.ingestion.versions import DataState, data_digest, data_state
+from gristmill.pipelines.base.errors import ConfigError, InputError
+from gristmill.pipelines.config.experiment import load_experiment
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.config.source_kinds import SOURCES, source_kind
+from gristmill.pipelines.ingestion.sources.fetching import FETCHERS, fetch
+from gristmill.pipelines.ingestion.sources.meter import size_limit
+from gristmill.pipelines.ingestion.sources.row_writer import write_rows
+from gristmill.pipelines.ingestion.versions.repository import DataState, data_digest, data_state
 
 CONTENT = b"a,b\n1,2\n"
 
@@ -275,9 +277,10 @@ def test_bytes_that_openml_gives_another_hash_for_are_refused(tmp_path: Path, op
 KERAS = """
 import sys
 from pathlib import Path
-from pipelines.config import GristmillError, Project
-from pipelines.ingestion import fetch
-from pipelines.ingestion.sources import keras_sets
+from gristmill.pipelines.base import GristmillError
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.ingestion import fetch
+from gristmill.pipelines.ingestion.sources import keras_sets
 for name in sys.argv[1:]:
     if name == "forget":
         keras_sets.KNOWN.clear()

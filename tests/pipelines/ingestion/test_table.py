@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.config import ConfigError, GristmillError, InputError, Project
-from pipelines.ingestion.readers import settle
-from pipelines.ingestion.table import Ingested, ingest, ingest_file
+from gristmill.pipelines.base.errors import ConfigError, GristmillError, InputError
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.ingestion.readers import type_inference as settle
+from gristmill.pipelines.ingestion.table import Ingested, ingest, ingest_file
 
 PLAIN = b"a,b\n1,x\n2,y\n"
 LONG = b"a,b\n" + b"".join(b"%d,%d\n" % (i * 7919 % 1000, i * 31 % 97) for i in range(5000))

@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import make_data, make_project, table, write_experiment
 
-from pipelines.preparation import (
+from gristmill.pipelines.preparation.seen import (
     Seen,
     dates_of,
     group_of,
     read_seen,
-    rows_of,
     seen_rows,
     write_seen,
 )
-from pipelines.preparation.split import TEST, rows_in
+from gristmill.pipelines.preparation.split.cuts_file import TEST
+from gristmill.pipelines.tables.table_rows import rows_in, rows_of
 
 
 def seen_in(tmp_path: Path, frame: pd.DataFrame, **split: Any) -> tuple[Any, Any, Seen]:

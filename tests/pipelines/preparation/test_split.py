@@ -14,23 +14,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.config import ConfigError, DataInvalid, Project, Split, read_json
-from pipelines.ingestion.table import ingest
-from pipelines.preparation.split import (
+from gristmill.pipelines.base.errors import ConfigError, DataInvalid
+from gristmill.pipelines.base.files import read_json
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.config.sections import Split
+from gristmill.pipelines.ingestion.table import ingest
+from gristmill.pipelines.preparation.split.assignment import Assigned, assign, split_table
+from gristmill.pipelines.preparation.split.cuts_file import (
     TEST,
     TRAINING,
     VALIDATION,
-    Assigned,
     Cuts,
-    assign,
-    cut,
     read_cuts,
-    rows_in,
-    split_table,
+    write_cuts,
 )
-from pipelines.preparation.split.check import class_notes, require_roles
-from pipelines.preparation.split.hashed import BINS, SAFE
-from pipelines.preparation.split.record import write_cuts
+from gristmill.pipelines.preparation.split.hashed import BINS, SAFE, cut
+from gristmill.pipelines.preparation.split.role_checks import class_notes, require_roles
+from gristmill.pipelines.tables.table_rows import rows_in
 
 Roles = npt.NDArray[np.int8]
 FEATURES = ["x", "z"]

@@ -18,25 +18,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import make_project, write_experiment, write_table
 
-from pipelines.config import ConfigError, DataInvalid, Project, Split, read_json, write_json
-from pipelines.config.sections import TimeSplit
-from pipelines.preparation.split import (
+from gristmill.pipelines.base.errors import ConfigError, DataInvalid
+from gristmill.pipelines.base.files import read_json, write_json
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.config.sections import Split, TimeSplit
+from gristmill.pipelines.preparation.split.assignment import Assigned, assign, split_table
+from gristmill.pipelines.preparation.split.cuts_file import (
     TEST,
     TRAINING,
     UNUSED,
     VALIDATION,
-    Assigned,
     Cuts,
-    assign,
     read_cuts,
-    rows_in,
-    rows_of,
-    split_table,
+    write_cuts,
 )
-from pipelines.preparation.split.check import twins
-from pipelines.preparation.split.given import WORDS
-from pipelines.preparation.split.groups import group_notes
-from pipelines.preparation.split.record import write_cuts
+from gristmill.pipelines.preparation.split.given_roles import WORDS
+from gristmill.pipelines.preparation.split.groups import group_notes
+from gristmill.pipelines.preparation.split.role_checks import twins
+from gristmill.pipelines.tables.table_rows import rows_in, rows_of
 
 seeds = st.integers(0, 2**31)
 FIRST = datetime(2025, 1, 1)

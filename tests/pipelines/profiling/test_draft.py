@@ -14,16 +14,18 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from tiny import make_project
 
-from pipelines.config import Document, GristmillError, Project, load_experiment
-from pipelines.config.sections import Csv
-from pipelines.preparation.columns import declared_kinds, feature_columns
-from pipelines.profiling.assume import assume as take_for
-from pipelines.profiling.draft import Draft, write_draft
-from pipelines.profiling.profile import Task, profile_table
-from pipelines.profiling.target import require_task
-from pipelines.profiling.text import WIDTH
-from pipelines.validation.rules import unmatched
-from pipelines.validation.scan import scan
+from gristmill.pipelines.base.errors import GristmillError
+from gristmill.pipelines.config.experiment import load_experiment
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.config.sections import Csv, Document
+from gristmill.pipelines.preparation.features.columns import declared_kinds, feature_columns
+from gristmill.pipelines.profiling.assumptions import assume as take_for
+from gristmill.pipelines.profiling.draft import Draft, write_draft
+from gristmill.pipelines.profiling.table_profile import Task, profile_table
+from gristmill.pipelines.profiling.target_choice import require_task
+from gristmill.pipelines.profiling.yaml_text import WIDTH
+from gristmill.pipelines.validation.schema.rules import unmatched
+from gristmill.pipelines.validation.schema.scan import scan
 
 
 def draft(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pipelines.profiling.relation import (
+from gristmill.pipelines.profiling.relation import (
     class_goal,
     level_relation,
     number_goal,

@@ -20,40 +20,39 @@ import pandas as pd
 import pytest
 from tiny import DIGEST, KINDS, make_data, make_project, mixed, table, write_experiment
 
-from pipelines.config import (
-    EnvironmentFault,
-    Experiment,
-    InputError,
-    Project,
-    file_digest,
-    load_experiment,
+from gristmill.pipelines.base.errors import EnvironmentFault, InputError
+from gristmill.pipelines.base.files import file_digest
+from gristmill.pipelines.config.experiment import Experiment, load_experiment
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.evaluation.final_evaluation import Evaluation, evaluate
+from gristmill.pipelines.evaluation.predictions import (
+    Predictions,
+    read_predictions,
+    write_predictions,
 )
-from pipelines.evaluation import Evaluation, Predictions, evaluate, read_predictions
-from pipelines.evaluation.predictions import write_predictions
-from pipelines.preparation import read_seen, write_seen
-from pipelines.registry import (
-    Decision,
-    Package,
+from gristmill.pipelines.packaging.package import Package, _signature, plain_types
+from gristmill.pipelines.packaging.rehearsal import Rehearsal
+from gristmill.pipelines.preparation.seen import read_seen, write_seen
+from gristmill.pipelines.registry.candidate import (
     Registered,
-    Rehearsal,
-    champion,
-    ground_of,
-    history,
     judge,
     package_candidate,
-    plain_types,
-    promote,
     register_candidate,
-    rollback,
-    versions,
 )
-from pipelines.registry.against import champion_predictions, recipe_digest
-from pipelines.registry.models import register, tag_version
-from pipelines.registry.moves import anchor, set_aside
-from pipelines.registry.package import _signature
-from pipelines.tracking import local_database
-from pipelines.tracking.runs import Tracker, client
-from pipelines.training import Pool, Trial, TrialResult, run_search, trials
+from gristmill.pipelines.registry.champion_answers import (
+    champion_predictions,
+    ground_of,
+    recipe_digest,
+)
+from gristmill.pipelines.registry.gate import Decision
+from gristmill.pipelines.registry.models import champion, register, tag_version, versions
+from gristmill.pipelines.registry.promotion import anchor, history, promote, rollback, set_aside
+from gristmill.pipelines.search.trial_runs import run_search
+from gristmill.pipelines.tracking.run_records import Tracker, client
+from gristmill.pipelines.tracking.store import local_database
+from gristmill.pipelines.training.identity import Trial, trials
+from gristmill.pipelines.training.trial import TrialResult
+from gristmill.pipelines.workers.pool import Pool
 
 # raised inside mlflow when mlflow.pyfunc is imported, and hidden there by a filter of its own
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred")
@@ -269,7 +268,7 @@ try:
     tiny.predict(rows.assign(width="wide"))
 except Exception as error:
     said["text for width"] = str(error)
-ours = {"pipelines", "flows"} & {name.partition(".")[0] for name in sys.modules}
+ours = {"gristmill"} & {name.partition(".")[0] for name in sys.modules}
 print("\\n" + json.dumps(said | {"ours": sorted(ours)}))
 """
 
@@ -356,7 +355,7 @@ store, rows = sys.argv[1:]
 mlflow.set_tracking_uri(store)
 forest = mlflow.pyfunc.load_model("models:/forest@champion")
 answers = forest.predict(pd.read_json(rows, dtype=False, convert_dates=False))
-heavy = {"sklearn", "keras", "tensorflow", "pipelines", "flows"} & set(sys.modules)
+heavy = {"sklearn", "keras", "tensorflow", "gristmill"} & set(sys.modules)
 print("\\n" + json.dumps([answers["prediction"].tolist(), sorted(heavy)]))
 """
 
@@ -404,7 +403,7 @@ def test_a_column_that_had_gaps_in_training_may_be_absent_also_when_served(
 def test_score_says_which_absent_columns_it_takes_as_missing_and_refuses_without_others(
     mill: Mill, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from flows.score import score
+    from gristmill.flows.scoring import score
 
     monkeypatch.chdir(mill.project.root)
     rows = mixed(40, seed=7).drop(columns="y")
@@ -720,7 +719,7 @@ def test_a_package_takes_columns_of_any_type_and_never_the_target(mill: Mill) ->
 def test_a_signature_names_the_columns_that_a_package_answers(
     classes: list[Any] | None, kinds: dict[str, str]
 ) -> None:
-    from pipelines.preparation import answers
+    from gristmill.pipelines.preparation.features.transforms import answers
 
     number = {"name": "width", "offset": 0.0, "factor": 1.0, "fill": 0.0, "indicator": False}
     statistics = {"numbers": [number], "columns": [], "classes": classes}
@@ -776,13 +775,13 @@ def stored_file(mill: Mill, name: str) -> Path:
 
 
 def delete_champion(mill: Mill) -> None:
-    from pipelines.tracking.runs import client
+    from gristmill.pipelines.tracking.run_records import client
 
     client(mill.project).delete_model_version("tiny", "1")
 
 
 def remove_alias(mill: Mill) -> None:
-    from pipelines.tracking.runs import client
+    from gristmill.pipelines.tracking.run_records import client
 
     client(mill.project).delete_registered_model_alias("tiny", "champion")
 
@@ -840,7 +839,7 @@ def test_only_a_model_that_never_had_a_champion_has_none(
 
 
 def test_of_a_champion_of_before_the_split_is_trusted_and_that_is_said(mill: Mill) -> None:
-    from pipelines.tracking.runs import client
+    from gristmill.pipelines.tracking.run_records import client
 
     client(mill.project).delete_model_version_tag("tiny", "1", "gristmill.seen")
     decision = judged(mill)
@@ -909,7 +908,7 @@ def test_another_recipe_or_the_same_data_must_be_better(mill: Mill) -> None:
 def test_a_decision_is_shown_again_from_what_was_stored(
     mill: Mill, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from flows.models import show
+    from gristmill.commands.models import show
 
     monkeypatch.chdir(mill.project.root)
     gate = {"require": {"accuracy": {"min": 0.1, "of": "low"}}, "slices": {"colour=red": {}}}

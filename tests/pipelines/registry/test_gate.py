@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.config import Gate
-from pipelines.evaluation import Metric
-from pipelines.registry import Candidate, Contest, Decision, decide
-from pipelines.registry.contest import NotWorse, Refresh, SliceFound
-from pipelines.registry.gate import MANY_READS, alpha_for
+from gristmill.pipelines.config.sections import Gate
+from gristmill.pipelines.evaluation.metrics.measures import Metric
+from gristmill.pipelines.registry.contests import Contest, NotWorse, Refresh, SliceFound
+from gristmill.pipelines.registry.gate import MANY_READS, Candidate, Decision, alpha_for, decide
 
 shares = st.floats(0, 1)
 numbers = st.floats(-5, 5)

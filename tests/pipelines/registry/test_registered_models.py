@@ -7,25 +7,22 @@ import sqlite3
 import pytest
 from registered import make_versions
 
-from pipelines.config import ConfigError, EnvironmentFault, Project
-from pipelines.registry import (
+from gristmill.pipelines.base.errors import ConfigError, EnvironmentFault
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.registry.models import (
     champion,
-    history,
-    model_names,
-    promote,
-    require_champion,
-    rollback,
-    versions,
-)
-from pipelines.registry.models import (
     find,
+    model_names,
     register,
     remove_empty,
+    require_champion,
     require_version,
     tag_version,
+    versions,
 )
-from pipelines.tracking import local_database
-from pipelines.tracking.runs import Tracker, client
+from gristmill.pipelines.registry.promotion import history, promote, rollback
+from gristmill.pipelines.tracking.run_records import Tracker, client
+from gristmill.pipelines.tracking.store import local_database
 
 
 def test_no_model_is_no_champion_and_no_error(stored: Project) -> None:

@@ -20,7 +20,7 @@ import pytest
 from packaged import Stored, packaged
 from tiny import KINDS, make_project, mixed
 
-from pipelines.training import Pool
+from gristmill.pipelines.workers.pool import Pool
 from tests.conftest import clean_environment
 
 # raised inside mlflow when mlflow.pyfunc is imported, and hidden there by a filter of its own

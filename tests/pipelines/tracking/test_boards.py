@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.tracking.boards import Board
+from gristmill.pipelines.tracking.boards import Board
 
 HISTORY = {"loss": [3.0, 2.0, 1.0], "val_loss": [4.0, 2.5, 3.5], "accuracy": [0.5, 0.6, 0.75]}
 LOGS = [{name: values[step] for name, values in HISTORY.items()} for step in range(3)]
@@ -80,7 +80,8 @@ def test_any_name_makes_a_folder(tmp_path: Path, name: str) -> None:
 
 def test_event_files_are_written_without_tensorflow(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from pipelines.tracking.boards import Board; "
+        "import sys; from pathlib import Path; "
+        "from gristmill.pipelines.tracking.boards import Board; "
         f"Board(Path({str(tmp_path)!r}), 'k', 'a').add(1, [{{'loss': 1.0}}], 5.0); "
         "sys.exit('tensorflow' in sys.modules)"
     )

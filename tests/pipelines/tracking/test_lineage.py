@@ -10,8 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import make_project
 
-from pipelines.config import ConfigError, Project, redact
-from pipelines.tracking.lineage import CUT, MOST_BYTES, WHOLE, apply_diff, git_state, worktree
+from gristmill.pipelines.base.errors import ConfigError
+from gristmill.pipelines.base.secrets import redact
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.tracking.lineage import (
+    CUT,
+    MOST_BYTES,
+    WHOLE,
+    apply_diff,
+    git_state,
+    worktree,
+)
 
 
 def git(project: Project, *words: str) -> str:

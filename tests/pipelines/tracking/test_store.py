@@ -11,10 +11,18 @@ import pytest
 from hot_journal import journal, leave_hot_journal
 from tiny import make_project
 
-from pipelines.config import EnvironmentFault, Project
-from pipelines.tracking import is_local, local_database, tracking_uri
-from pipelines.tracking.runs import Tracker, client, fetch_artifact
-from pipelines.tracking.store import check_store, known_revisions, relocate, schema_revision
+from gristmill.pipelines.base.errors import EnvironmentFault
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.tracking.run_records import Tracker, client, fetch_artifact
+from gristmill.pipelines.tracking.store import (
+    check_store,
+    is_local,
+    known_revisions,
+    local_database,
+    relocate,
+    schema_revision,
+    tracking_uri,
+)
 
 
 def sql(project: Project, query: str, *values: str) -> list[tuple[str, ...]]:

@@ -11,18 +11,19 @@ from typing import Any
 import pytest
 from tiny import DIGEST, make_project, write_experiment
 
-import pipelines
-from pipelines.config import ConfigError, Project
-from pipelines.training import (
+from gristmill import pipelines
+from gristmill.pipelines.base.errors import ConfigError
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.training.identity import (
     Trial,
     changed,
     changed_parts,
     cores,
     kind_of,
-    recipe_record,
     trials,
+    user_sources,
 )
-from pipelines.training.identity import user_sources
+from gristmill.pipelines.training.recipes import recipe_record
 
 BUILDER = {"model": {"layers": None, "builder": "my_models:build"}}
 
@@ -89,7 +90,7 @@ def test_comments_and_layout_of_the_file_do_not_change_the_key(home: Project) ->
     file = home.experiment_file("tiny")
     text = file.read_text()
     file.write_text("# a comment\n" + text.replace(", ", ",\n  "))
-    from pipelines.config import load_experiment
+    from gristmill.pipelines.config.experiment import load_experiment
 
     (after,) = trials(load_experiment(home, "tiny"), DIGEST)
     assert after.key == before.key
@@ -225,8 +226,8 @@ def test_a_builder_that_is_not_python_is_named(with_builder: Project) -> None:
 
 SAY_KEY = """
 from pathlib import Path
-from pipelines.config import Project, load_experiment
-from pipelines.training import trials
+from gristmill.pipelines.config import Project, load_experiment
+from gristmill.pipelines.training import trials
 (only,) = trials(load_experiment(Project(Path({root!r})), "tiny"), "d")
 print(only.key)
 """
@@ -244,8 +245,12 @@ def test_key_changes_with_the_meaning_of_our_code_and_with_packages(
 ) -> None:
     write_experiment(home)
     code = tmp_path / "code"
-    shutil.copytree(pipelines.__path__[0], code / "pipelines")
-    loop, search = (code / "pipelines/training" / n for n in ("loop.py", "search.py"))
+    ours = Path(pipelines.__path__[0])
+    shutil.copytree(ours, code / "gristmill" / "pipelines")
+    (code / "gristmill" / "__init__.py").touch()
+    loop, search = (
+        code / "gristmill" / "pipelines" / n for n in ("training/loop.py", "search/choice.py")
+    )
     first = key_by(code, home)
     loop.write_text(loop.read_text().replace('"""', '"""Longer. ', 1) + "\n# a comment\n")
     search.write_text(search.read_text() + "\nNOT_FOR_WEIGHTS = 1\n")

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from tiny import make_project, write_experiment
 
-from pipelines.config import Recipe
-from pipelines.training.class_weight import class_weights
-from pipelines.training.loop import FitProgram, Program, make_program, row_order
-from pipelines.training.model import build_model, targets
+from gristmill.pipelines.config.experiment import Recipe
+from gristmill.pipelines.training.class_weight import class_weights
+from gristmill.pipelines.training.loop import FitProgram, Program, make_program, row_order
+from gristmill.pipelines.training.model import build_model, targets
 
 TRAINED, VALIDATED, EPOCHS, BATCH = 43, 12, 2, 8
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import make_data, make_project, write_experiment
 
-from pipelines.config import Recipe
-from pipelines.training.loop import FitProgram, Program, row_order
-from pipelines.training.model import build_model
-from pipelines.training.worker import Bench, Export, Train
+from gristmill.pipelines.config.experiment import Recipe
+from gristmill.pipelines.training.loop import FitProgram, Program, row_order
+from gristmill.pipelines.training.model import build_model
+from gristmill.pipelines.workers.worker import Bench, Export, Train
 
 ROWS, COLUMNS, BATCH = 90, 5, 16
 
@@ -36,7 +36,7 @@ def build(recipe: Recipe, outputs: int) -> Any:
 def test_validation_in_parts_gives_the_mean_over_all_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.training.rows.TOGETHER", 32)
+    monkeypatch.setattr("gristmill.pipelines.training.training_rows.TOGETHER", 32)
     experiment = write_experiment(make_project(tmp_path / "project"), data=VALUES)
     recipe = experiment.recipe(experiment.document.parameters)
     x, y = rows(1)

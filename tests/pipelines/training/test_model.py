@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from tiny import make_project, write_experiment
 
-from pipelines.config import ConfigError, Project
-from pipelines.training.class_weight import class_weights
-from pipelines.training.model import build_model, targets
+from gristmill.pipelines.base.errors import ConfigError
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.training.class_weight import class_weights
+from gristmill.pipelines.training.model import build_model, targets
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 from tiny import make_data, make_project, table, write_experiment
 
-from pipelines.config import Project, load_experiment
-from pipelines.training.model import build_model, targets
-from pipelines.training.strategies import draws
-from pipelines.training.trial import read_result, set_weights
-from pipelines.training.worker import Bench, Train
+from gristmill.pipelines.config.experiment import load_experiment
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.search.strategies import draws
+from gristmill.pipelines.training.model import build_model, targets
+from gristmill.pipelines.training.trial import read_result, set_weights
+from gristmill.pipelines.workers.worker import Bench, Train
 
 RNG = np.random.default_rng(0)
 

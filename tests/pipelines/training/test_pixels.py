@@ -12,14 +12,17 @@ import pyarrow.parquet
 import pytest
 from tiny import make_project, write_experiment
 
-from pipelines.config import Pictures, Project, Recipe, load_experiment
-from pipelines.ingestion.readers.pictures import picture_field
-from pipelines.preparation import scale, scaled
-from pipelines.preparation.split import TEST, TRAINING, VALIDATION
-from pipelines.training import read_result
-from pipelines.training.loop import FitProgram
-from pipelines.training.model import build_model
-from pipelines.training.worker import Bench, Export, Train
+from gristmill.pipelines.config.experiment import Recipe, load_experiment
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.config.sections import Pictures
+from gristmill.pipelines.ingestion.readers.picture_folders import picture_field
+from gristmill.pipelines.preparation.features.prepare import scale
+from gristmill.pipelines.preparation.features.transforms import scaled
+from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALIDATION
+from gristmill.pipelines.training.loop import FitProgram
+from gristmill.pipelines.training.model import build_model
+from gristmill.pipelines.training.trial import read_result
+from gristmill.pipelines.workers.worker import Bench, Export, Train
 
 FORM = Pictures(height=6, width=5, channels=3)
 ROWS = {TRAINING: 40, VALIDATION: 16, TEST: 9}
@@ -106,14 +109,14 @@ def test_training_on_bytes_equals_training_on_the_scaled_array(
     test = project.build("tiny") / "test" / "x.npy"
     floats = as_floats(project)
     if way == "streamed":
-        monkeypatch.setattr("pipelines.training.rows.MEMORY_SHARE", 0.0)
-        monkeypatch.setattr("pipelines.training.rows.CHUNK", 900)
+        monkeypatch.setattr("gristmill.pipelines.training.training_rows.MEMORY_SHARE", 0.0)
+        monkeypatch.setattr("gristmill.pipelines.training.training_rows.CHUNK", 900)
     if way == "fit":
 
         def by_fit(model: Any, again: Any, *parts: Any) -> FitProgram:
             return FitProgram(model, parts[0], parts[1], "asked for", *parts[2:])
 
-        monkeypatch.setattr("pipelines.training.programs.make_program", by_fit)
+        monkeypatch.setattr("gristmill.pipelines.training.programs.make_program", by_fit)
     stored = project.build("tiny") / "training"
     assert np.load(stored / "x_training.npy").dtype == np.uint8
     recipe = recipe_of(project)
@@ -146,8 +149,8 @@ class Crash(Exception):
 def test_an_augmented_trial_goes_on_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.training.trial.SAVE_EVERY", 0.0)
-    monkeypatch.setattr("pipelines.training.trial.SAVE_SHARE", np.inf)
+    monkeypatch.setattr("gristmill.pipelines.training.trial.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("gristmill.pipelines.training.trial.SAVE_SHARE", np.inf)
     project = album(tmp_path / "project", layers=AUGMENTED)
     data, folder = project.build("tiny") / "training", tmp_path / "trial"
     recipe = recipe_of(project)
@@ -160,7 +163,9 @@ def test_an_augmented_trial_goes_on_to_the_same_end(
     with pytest.raises(Crash):
         Bench().train(Train("k", recipe, data, folder, folder), crash)
     told: list[int] = []
-    monkeypatch.setattr("pipelines.training.loop.Program.reset", pytest.fail)  # another process's
+    monkeypatch.setattr(
+        "gristmill.pipelines.training.loop.Program.reset", pytest.fail
+    )  # another process's
     Bench().train(
         Train("k", recipe, data, folder, folder), lambda number, logs: told.append(number)
     )

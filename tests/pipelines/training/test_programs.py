@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from tiny import make_data, make_project, write_experiment
 
-from pipelines.config import Project, Recipe
-from pipelines.training import read_result
-from pipelines.training.programs import architecture
-from pipelines.training.worker import Bench, Train
+from gristmill.pipelines.config.experiment import Recipe
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.training.programs import architecture
+from gristmill.pipelines.training.trial import read_result
+from gristmill.pipelines.workers.worker import Bench, Train
 
 SCHEDULE = {"ExponentialDecay": {"initial_learning_rate": 0.1, "decay_steps": 9, "decay_rate": 0.5}}
 
@@ -92,7 +93,7 @@ def test_steps_of_an_epoch_matter_where_a_schedule_counts_epochs(home: Project) 
 def test_a_bench_keeps_few_programs_and_the_result_does_not_depend_on_it(
     home: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.training.programs.KEPT", 2)
+    monkeypatch.setattr("gristmill.pipelines.training.programs.KEPT", 2)
     data = make_data(home, write_experiment(home))
     bench, found = Bench(), []
     for units in (4, 5, 6, 4):
@@ -110,7 +111,7 @@ def test_a_bench_keeps_few_programs_and_the_result_does_not_depend_on_it(
 def test_programs_of_large_models_do_not_wait_beside_one_another(
     home: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.training.programs.KEPT_VALUES", 100)
+    monkeypatch.setattr("gristmill.pipelines.training.programs.KEPT_VALUES", 100)
     data = make_data(home, write_experiment(home))
     bench = Bench()
     for units in (40, 50):

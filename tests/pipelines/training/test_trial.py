@@ -17,12 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import make_data, make_project, write_experiment
 
-from pipelines.config import Recipe
-from pipelines.training import TrialResult
-from pipelines.training.loop import row_order
-from pipelines.training.model import build_model
-from pipelines.training.trial import read_result, run_trial
-from pipelines.training.worker import Bench, Train
+from gristmill.pipelines.config.experiment import Recipe
+from gristmill.pipelines.training.loop import row_order
+from gristmill.pipelines.training.model import build_model
+from gristmill.pipelines.training.trial import TrialResult, read_result, run_trial
+from gristmill.pipelines.workers.worker import Bench, Train
 
 STATEFUL = {
     "layers": [
@@ -65,8 +64,8 @@ class Lab:
 
 @pytest.fixture
 def every_epoch_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.training.trial.SAVE_EVERY", 0.0)
-    monkeypatch.setattr("pipelines.training.trial.SAVE_SHARE", np.inf)
+    monkeypatch.setattr("gristmill.pipelines.training.trial.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("gristmill.pipelines.training.trial.SAVE_SHARE", np.inf)
 
 
 @pytest.fixture(scope="module")

@@ -14,19 +14,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.config import ConfigError, DataInvalid, Document, Project, read_json
-from pipelines.preparation.split import TEST, TRAINING, VALIDATION, split_table
-from pipelines.validation.leaks import (
-    KINDS,
-    Leak,
+from gristmill.pipelines.base.errors import ConfigError, DataInvalid
+from gristmill.pipelines.base.files import read_json
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.config.sections import Document
+from gristmill.pipelines.preparation.split.assignment import split_table
+from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALIDATION
+from gristmill.pipelines.validation.leaks import reading
+from gristmill.pipelines.validation.leaks import role_leaks as roles
+from gristmill.pipelines.validation.leaks.firewall import (
     find_leaks,
     read_warnings,
-    reading,
     require_no_leaks,
-    roles,
 )
-from pipelines.validation.leaks.hints import auc
-from pipelines.validation.leaks.proofs import out_of_order
+from gristmill.pipelines.validation.leaks.hints import auc
+from gristmill.pipelines.validation.leaks.leak import KINDS, Leak
+from gristmill.pipelines.validation.leaks.proofs import out_of_order
 from tests.tiny import make_project, table, write_experiment
 
 ROWS = 600

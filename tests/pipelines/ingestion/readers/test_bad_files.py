@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.config import ConfigError, GristmillError, InputError
-from pipelines.config.sections import Csv, Data
-from pipelines.ingestion import table as table_module
-from pipelines.ingestion.readers import chunks, formats, settle, wrapped
-from pipelines.ingestion.table import ingest_file
+from gristmill.pipelines.base.errors import ConfigError, GristmillError, InputError
+from gristmill.pipelines.config.sections import Csv, Data
+from gristmill.pipelines.ingestion import table as table_module
+from gristmill.pipelines.ingestion.readers import chunks, formats, wrapped
+from gristmill.pipelines.ingestion.readers import type_inference as settle
+from gristmill.pipelines.ingestion.table import ingest_file
 
 GOOD = b"a,b\n1,x\n2,y\n"
 LONG = b"a,b\n" + b"".join(b"%d,%d\n" % (i * 7919 % 1000, i * 31 % 97) for i in range(5000))

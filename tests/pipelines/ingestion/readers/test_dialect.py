@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.config.sections import Csv, Data
-from pipelines.ingestion.readers import settle
-from pipelines.ingestion.readers.dialect import sniff_csv
-from pipelines.ingestion.table import ingest_file
+from gristmill.pipelines.config.sections import Csv, Data
+from gristmill.pipelines.ingestion.readers import type_inference as settle
+from gristmill.pipelines.ingestion.readers.dialect import sniff_csv
+from gristmill.pipelines.ingestion.table import ingest_file
 
 Rows = dict[str, list[Any]]
 APRIL = datetime(2024, 4, 3)

@@ -18,10 +18,10 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.ingestion.readers import settle
-from pipelines.ingestion.readers.formats import FORMATS, described
-from pipelines.ingestion.readers.wrapped import WRAPS
-from pipelines.ingestion.table import ROW_GROUP, ingest_file
+from gristmill.pipelines.ingestion.readers import type_inference as settle
+from gristmill.pipelines.ingestion.readers.formats import FORMATS, described
+from gristmill.pipelines.ingestion.readers.wrapped import WRAPS
+from gristmill.pipelines.ingestion.table import ROW_GROUP, ingest_file
 
 ROWS = pa.table(
     {

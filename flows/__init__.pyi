@@ -1,0 +1,81 @@
+from .checking import (
+    check as check,
+)
+from .outcome import (
+    DONE as DONE,
+)
+from .outcome import (
+    EXIT_CODES as EXIT_CODES,
+)
+from .outcome import (
+    done_lines as done_lines,
+)
+from .outcome import (
+    page_lines as page_lines,
+)
+from .run_plan import (
+    Plan as Plan,
+)
+from .run_plan import (
+    make_plan as make_plan,
+)
+from .scoring import (
+    score as score,
+)
+from .servers.prefect_server import (
+    HOST as HOST,
+)
+from .servers.prefect_server import (
+    Server as Server,
+)
+from .servers.prefect_server import (
+    answers as answers,
+)
+from .servers.prefect_server import (
+    mend_dead_flow_runs as mend_dead_flow_runs,
+)
+from .servers.prefect_server import (
+    post as post,
+)
+from .servers.prefect_server import (
+    remove_flow_runs as remove_flow_runs,
+)
+from .servers.prefect_server import (
+    says_running as says_running,
+)
+from .servers.prefect_server import (
+    settings as settings,
+)
+from .servers.prefect_server import (
+    wait_until_recorded as wait_until_recorded,
+)
+from .servers.up import (
+    up as up,
+)
+from .session import (
+    LOCK as LOCK,
+)
+from .session import (
+    Session as Session,
+)
+from .session import (
+    holder as holder,
+)
+from .session import (
+    open_session as open_session,
+)
+from .steps.new_data import (
+    described as described,
+)
+from .steps.new_data import (
+    differences as differences,
+)
+from .steps.new_data import (
+    take_new_version as take_new_version,
+)
+from .steps.steps import (
+    begin_stages as begin_stages,
+)
+from .train import (
+    run_train as run_train,
+)

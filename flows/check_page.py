@@ -1,0 +1,238 @@
+"""A check on the screen, as a page and as the rows of a table."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape as plain
+from rich.table import Table
+
+from gristmill.pipelines.base import writing
+from gristmill.pipelines.evaluation import Change, Metric
+from gristmill.pipelines.profiling import STYLE, comment
+from gristmill.pipelines.profiling import column_plots as plots
+from gristmill.pipelines.reporting import Html, html_page, html_table
+from gristmill.pipelines.validation import Shift
+
+if TYPE_CHECKING:
+    from gristmill.flows.checking import Checked
+
+SHOWN = 10
+"""Lines of a section on the screen; the page has more."""
+
+CARDS = 60
+"""Columns that are drawn on the page, the worst first; its table has all."""
+
+COLUMNS = ("column", "PSI", "may be", "what is different most")
+METRICS = ("metric", "test rows", "new rows", "worse by", "p")
+
+MORE_STYLE = """
+.pair{grid-template-columns:1fr 310px}.ok{background:var(--line);color:var(--soft)}
+.verdict{font-size:1.05rem;border-left:5px solid var(--good);padding:.3rem .9rem;
+ background:var(--panel)}.bad.verdict{border-color:var(--bad)}
+.bad .kind,b.bad{background:none;color:var(--bad);border:1px solid}b.bad{padding:0 .3rem;
+ border-radius:3px}.wide tbody th{white-space:nowrap}
+@media(max-width:900px){.pair{grid-template-columns:1fr}}
+"""
+
+HOW = (
+    "A column has drifted where its population stability index (PSI) is above 0.1, from where on a "
+    "difference matters, <i>and</i> above what chance explains at a level of 1 % over all columns. "
+    "A metric is worse where it lost a point, or an error grew by a tenth, <i>and</i> chance does "
+    "not explain it at a level of 1 % over all metrics; intervals are of 95 %. What breaks the "
+    "schema is no drift."
+)
+
+
+def verdict(made: Checked) -> str:
+    """What came out, in a line."""
+    parts = []
+    if names := made.found["inputs"]:
+        parts.append(f"{len(names)} of {len(made.inputs)} columns")
+    if made.found["predictions"]:
+        parts.append("the predictions")
+    if names := made.found["performance"]:
+        parts.append("performance (" + ", ".join(names) + ")")
+    return "drifted: " + ", ".join(parts) if parts else "no drift found"
+
+
+def heading(made: Checked) -> str:
+    """What was compared with what."""
+    return (
+        f"{made.file}, {made.rows:,} rows, against {made.model} version {made.version}, "
+        f"trained on data of {made.before:,} rows"
+    )
+
+
+def show(made: Checked, page: str, *, as_json: bool = False) -> None:
+    """The tables on the screen, or the record as JSON."""
+    console = Console(highlight=False)
+    if as_json:
+        console.out(json.dumps(made.record(), indent=1, sort_keys=True, ensure_ascii=False))
+        return
+    console.print(plain(heading(made)))
+    _show(console, "inputs", COLUMNS, made.inputs)
+    _show(console, "predictions", COLUMNS, made.predictions)
+    if made.performance:
+        title = f"performance on {made.labelled:,} rows"
+        table = _table(METRICS)
+        for one in made.performance:
+            table.add_row(*_cells(one), style="bold" if one.declined else None)
+        console.print(f"\n{title}", style="bold")
+        console.print(table)
+    for title, lines in (("breaks the schema; no drift", made.breaks), ("", made.notes)):
+        if lines:
+            console.print(f"\n{title}".rstrip(), style="bold")
+        for line in lines[:SHOWN]:
+            console.print(plain(f"  ! {line}"))
+        if len(lines) > SHOWN:
+            console.print(f"  … and {len(lines) - SHOWN} more")
+    console.print()
+    console.print(verdict(made), style="bold")
+    console.print(f"the whole of it: {page}", soft_wrap=True)
+
+
+def _show(console: Console, title: str, names: Sequence[str], found: Sequence[Shift]) -> None:
+    """Columns that have drifted, the worst first; the worst alone where none has."""
+    if not found:
+        return
+    bad = [one for one in found if one.drifted]
+    console.print(f"\n{title}: {len(bad)} of {len(found)} columns drifted", style="bold")
+    table = _table(names)
+    for one in (bad or found[:1])[:SHOWN]:
+        table.add_row(*map(plain, cells(one)))
+    console.print(table)
+    if len(bad) > SHOWN:
+        console.print(f"  … and {len(bad) - SHOWN} more")
+
+
+def _table(names: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in names:
+        right = name in ("PSI", "may be", "worse by", "p")
+        table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=right)
+    return table
+
+
+def cells(one: Shift) -> tuple[str, str, str, str]:
+    """A column as the cells of `COLUMNS`."""
+    return comment(one.column), f"{one.psi:.2g}", f"{one.bound:.2g}", one.change
+
+
+def _cells(one: Change) -> tuple[str, str, str, str, str]:
+    p = "" if one.p is None else "<0.001" if one.p < 0.001 else f"{one.p:.2g}"
+    return one.now.name, _value(one.test), _value(one.now), f"{one.worse:.2g}", p
+
+
+def _value(metric: Metric) -> str:
+    """A metric and its interval; never a number where there is none."""
+    return "not defined" if metric.value != metric.value else str(metric)
+
+
+def table_rows(made: Checked) -> list[dict[str, str]]:
+    """All of it as the rows of one table: what has drifted first."""
+    rows = [
+        {"of": of, "name": one.column, "drifted": _yes(one.drifted), "now": f"PSI {one.psi:.3g}",
+         "then": f"may be {one.bound:.3g}", "about": one.change}
+        for of, found in (("inputs", made.inputs), ("predictions", made.predictions))
+        for one in found
+    ]  # fmt: skip
+    rows += [
+        {"of": "performance", "name": one.now.name, "drifted": _yes(one.declined),
+         "now": _value(one.now), "then": _value(one.test), "about": f"worse by {one.worse:.2g}"}
+        for one in made.performance
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: row["drifted"] != "yes")
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else ""
+
+
+def markdown(made: Checked) -> str:
+    """What came out, for a page of Prefect's."""
+    lines = [f"**{verdict(made)}**", "", heading(made), ""]
+    lines += [f"- {line}" for line in (*made.breaks[:SHOWN], *made.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def write_page(file: Path, made: Checked) -> None:
+    """Writes the check as one page: everything inside it, nothing fetched, no script."""
+    bad = " bad" if made.drifted else ""
+    parts = [
+        f"<h1>{escape(made.model)} version {escape(made.version)}: check</h1>",
+        f"<p>{escape(heading(made))}</p>",
+        f'<p class="verdict{bad}">{escape(verdict(made))}</p>',
+        _list("Breaks the schema; no drift", made.breaks),
+        _list("To be known", made.notes),
+        _performance(made),
+        "<h2>Predictions</h2>" + _legend("test rows", "new rows"),
+        *map(_card, made.predictions),
+    ]
+    if made.inputs:
+        drawn = [one for one in made.inputs if one.drifted] or made.inputs[:3]
+        parts.append("<h2>Columns, the worst first</h2>" + _legend("data of then", "new rows"))
+        parts += map(_card, drawn[:CARDS])
+        parts += [
+            "<h2>All columns</h2>",
+            _rows(COLUMNS, [(cells(one), one.drifted) for one in made.inputs]),
+        ]
+    parts.append(f'<p class="note">{HOW}</p>')
+    body = "\n".join(filter(None, parts))
+    page = html_page(f"{made.model}: check", body, STYLE + MORE_STYLE)
+    with writing(file) as aside:
+        aside.write_text(page, encoding="utf-8")
+
+
+def _legend(before: str, now: str) -> str:
+    shown = zip((before, now), plots.COLOURS, strict=False)
+    return "".join(
+        f'<span class="class"><i style="background:{colour}"></i>{escape(name)}</span>'
+        for name, colour in shown
+    )
+
+
+def _list(title: str, lines: Sequence[str]) -> str:
+    items = "".join(f"<li>{escape(comment(line))}</li>" for line in lines)
+    return f"<h2>{title}</h2><ul>{items}</ul>" if lines else ""
+
+
+def _performance(made: Checked) -> str:
+    if not made.performance:
+        return ""
+    rows = [(_cells(one), one.declined) for one in made.performance]
+    return f"<h2>Performance on {made.labelled:,} rows</h2>" + _rows(METRICS, rows)
+
+
+def _rows(names: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]]) -> str:
+    """A table whose bad rows are marked."""
+    marked = (
+        (Html(f'<b class="bad">{escape(name)}</b>') if bad else name, *others)
+        for (name, *others), bad in rows
+    )
+    return html_table(names, marked)
+
+
+def _card(one: Shift) -> str:
+    bars = plots.pairs([(_short(label), before, now) for label, before, now in one.bins])
+    kind = "drifted" if one.drifted else "no drift"
+    facts = {"PSI": f"{one.psi:.3g}", "may be": f"{one.bound:.3g}", "change": one.change}
+    listed = "".join(f"<dt>{key}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
+    return (
+        f'<div class="card pair{" bad" if one.drifted else " out"}"><div>'
+        f'<h3>{escape(comment(one.column))}<span class="kind">{kind}</span></h3>'
+        f"<dl>{listed}</dl></div><figure>{bars}</figure></div>"
+    )
+
+
+def _short(label: str) -> str:
+    """The label of a bin in few letters: of numbers the upper end, for they stand in order."""
+    label = re.sub(r"^(above \S+ )?up to (\S+)$", r"≤ \2", comment(label))
+    return re.sub(r"^above (\S+)$", r"> \1", label)

@@ -1,0 +1,342 @@
+"""`gristmill check`: whether new rows have left what a model was trained and tested on."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gristmill.flows.scoring import (
+    answer,
+    columns_of,
+    declared,
+    read_pictures,
+    require_file,
+    typed_rows,
+)
+from gristmill.flows.steps import DISTRIBUTIONS, distributions, not_compared
+from gristmill.pipelines.base import EnvironmentFault, file_digest, write_json
+from gristmill.pipelines.config import Data, Document, Project
+from gristmill.pipelines.evaluation import (
+    MOST,
+    Change,
+    Predictions,
+    decline,
+    from_answers,
+    read_predictions,
+)
+from gristmill.pipelines.ingestion import ingest_file
+from gristmill.pipelines.preparation import encode_target
+from gristmill.pipelines.registry import PREDICTIONS, Version, find, load_version
+from gristmill.pipelines.tracking import fetch_artifact
+from gristmill.pipelines.validation import MATTERS, Shift, breaks, rows_needed, shifts, summarise
+
+DRIFTED = 5
+"""Exit code when something has drifted."""
+
+PAGE, RECORD = "check.html", "check.json"
+
+ANSWER, SURENESS = "prediction", "its probability"
+"""What is compared of the answers."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """New rows against those that a version was trained and tested on.
+
+    Attributes:
+        model: of which it is a version.
+        version: its number.
+        file: what was checked, as it was named.
+        digest: SHA-256 of its content.
+        rows: of the file.
+        before: of the data that the version was trained on.
+        inputs: each column against those data, the worst first.
+        predictions: the version's answers against those for its test rows.
+        labelled: how many rows have the target, of a class that the version knows.
+        performance: each metric on the labelled rows against the test rows; empty without labels.
+        breaks: what breaks the schema; listed, but no drift.
+        notes: what is to be known of the comparison.
+    """
+
+    model: str
+    version: str
+    file: str
+    digest: str
+    rows: int
+    before: int
+    inputs: tuple[Shift, ...]
+    predictions: tuple[Shift, ...]
+    labelled: int
+    performance: tuple[Change, ...]
+    breaks: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def found(self) -> dict[str, list[str]]:
+        """What has drifted: columns of the inputs, of the predictions, and metrics."""
+        return {
+            "inputs": [one.column for one in self.inputs if one.drifted],
+            "predictions": [one.column for one in self.predictions if one.drifted],
+            "performance": [one.now.name for one in self.performance if one.declined],
+        }
+
+    @property
+    def drifted(self) -> bool:
+        return any(self.found.values())
+
+    def record(self) -> dict[str, Any]:
+        """All of it, as JSON takes it: what is not defined is None."""
+        known: dict[str, Any] = _finite(asdict(self) | {"drifted": self.drifted})
+        return known | {"found": self.found}
+
+
+def check(text: str, file: Path, *, as_json: bool = False) -> int:
+    """Checks a file, shows what came out and writes a page; returns the exit code.
+
+    Args:
+        text: `NAME` for the champion, `NAME@ALIAS` or `NAME@VERSION`.
+        file: like the data, with or without the target.
+        as_json: print the record instead of tables.
+
+    Raises:
+        ConfigError: no such file or version.
+        InputError: the file is no table, or not of the columns that the model was trained on.
+        EnvironmentFault: what the version's run kept is not there.
+    """
+    from gristmill.flows import check_page as check_report
+
+    project = Project.find()
+    require_file(file, "check")
+    made = examine(project, find(project, text), file, str(file))
+    page = write(project, made, file)
+    check_report.show(made, project.relative(page), as_json=as_json)
+    return DRIFTED if made.drifted else 0
+
+
+def write(project: Project, made: Checked, file: Path) -> Path:
+    """Writes the page and the record of a check; returns the page."""
+    from gristmill.flows.check_page import write_page
+
+    folder = folder_of(project, made.model, file, made.digest)
+    write_page(folder / PAGE, made)
+    write_json(folder / RECORD, made.record())
+    return folder / PAGE
+
+
+def folder_of(project: Project, model: str, file: Path, digest: str) -> Path:
+    """Where the check of a file is kept: the same content gives the same folder."""
+    stem = file.absolute().name.split(".")[0] or "file"
+    return project.root / "build" / "check" / model / f"{stem}-{digest[:8]}"
+
+
+def content_digest(file: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of a folder's files."""
+    if not file.is_dir():
+        return file_digest(file)
+    parts = [
+        f"{p.relative_to(file)}:{file_digest(p)}" for p in sorted(file.rglob("*")) if p.is_file()
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def examine(project: Project, version: Version, file: Path, shown: str) -> Checked:
+    """Compares the rows of a file with what a version was trained and tested on.
+
+    Args:
+        version: of a registered model.
+        file: like the data, with or without the target.
+        shown: how to name the file to the user.
+    """
+    document = declared(project, version.model)
+    reference = distributions(project, version)
+    if reference is None:
+        raise EnvironmentFault(
+            f"{version.model} version {version.number} kept no distributions of its data",
+            expected=f"{DISTRIBUTIONS} among the artifacts of its run",
+            found="none: schema.drift was off, or the run is older than drift checks",
+            next="set schema: {drift: {severity: warning}}, then gristmill run "
+            f"{version.model} --force",
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        aside = Path(folder)
+        tested = read_predictions(fetch_artifact(project, version.run_id, PREDICTIONS, aside))
+        model, others = load_version(project, version)
+        statistics = model.unwrap_python_model().statistics
+        if statistics.get("picture"):
+            seen = _see_pictures(file, model, None if document is None else document.data)
+        else:
+            seen = _see_table(file, model, reference, document, aside)
+        predictions = _shifted(tested, seen.answers, aside)
+    given, unknown = _labelled(seen, tested, statistics)
+    names = [name for name in version.metrics if len(given.truth)]
+    performance = decline(names, tested, given)
+    labelled = len(given.truth)
+    made = [f"it was made with {other}" for other in others]
+    notes = [*made, *seen.notes, *_about_labels(labelled, unknown), *_undefined(performance)]
+    return Checked(
+        version.model,
+        version.number,
+        shown,
+        content_digest(file),
+        len(seen.answers),
+        int(reference["rows"]),
+        seen.inputs,
+        predictions,
+        labelled,
+        performance,
+        seen.breaks,
+        tuple(notes),
+    )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the columns of a file say, and a model of its rows.
+
+    Attributes:
+        answers: as the model's package gives them.
+        truth: the target's column; None where the file does not have it.
+        inputs, breaks, notes: as in `Checked`.
+    """
+
+    answers: pd.DataFrame
+    truth: pd.Series | None
+    inputs: tuple[Shift, ...] = ()
+    breaks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def _see_pictures(file: Path, model: Any, data: Data | None) -> _Seen:
+    statistics = model.unwrap_python_model().statistics
+    picture, target = statistics["picture"], statistics["target"]
+    answers, truths = [], []
+    for rows in read_pictures(file, data, picture):
+        answers.append(answer(model, rows[[picture["name"]]])[0])
+        truths += [rows[target]] if target in rows else []
+    truth = pd.concat(truths, ignore_index=True) if truths else None
+    note = "pictures are not compared by column; the answers to them are"
+    return _Seen(pd.concat(answers, ignore_index=True), truth, notes=(note,))
+
+
+def _see_table(
+    file: Path, model: Any, reference: Any, document: Document | None, aside: Path
+) -> _Seen:
+    table, target = aside / "rows.parquet", model.unwrap_python_model().statistics["target"]
+    texts, numbers = columns_of(model)
+    texts += [name for name, column in reference["columns"].items() if column["type"] == "text"]
+    data = None if document is None else document.data
+    ingest_file(file.absolute(), table, data, not_numbers=texts)
+    rows = typed_rows(table, numbers)
+    wanted = model.metadata.get_input_schema().input_names()
+    answers, absent = answer(model, rows[[name for name in rows if name in wanted]])
+
+    excluded = not_compared(document) if document is not None else ()
+    current = summarise(table, excluded, like=reference)
+    found = shifts(reference, current)
+    inputs = tuple(one for one in found if math.isfinite(one.psi))
+    retyped = [f"{one.column}: {one.change}; not compared" for one in found if one not in inputs]
+    rules = breaks(table, document) if document is not None else []
+    broken = [f"{one.column}: {one.rule}; found {one}" for one in rules]
+    notes = [*_too_few(reference, inputs, int(current["rows"]))]
+    if absent:
+        notes.append("taken as missing in every row: " + ", ".join(absent))
+    listed = (*_columns(reference, current, target, excluded), *retyped, *broken)
+    return _Seen(answers, rows.get(target), inputs, listed, tuple(notes))
+
+
+def _columns(reference: Any, current: Any, target: str, excluded: Sequence[str]) -> Iterator[str]:
+    """Columns that are missing or more than there were; the target may be missing."""
+    before, now = reference["columns"], current["columns"]
+    for name in before:
+        left_out = name == target or any(fnmatchcase(name, entry) for entry in excluded)
+        if name not in now and not left_out:
+            yield f"{name}: a column of the champion's data; not in the file"
+    for name in now:
+        if name not in before:
+            yield f"{name}: not a column of the champion's data; left out"
+
+
+def _too_few(reference: Any, inputs: Sequence[Shift], rows: int) -> Iterator[str]:
+    bound = max((one.bound for one in inputs), default=MATTERS)
+    if bound <= MATTERS:
+        return
+    needed = rows_needed(reference, [one.column for one in inputs])
+    enough = f"{needed:,} rows are enough" if needed else "the data of then have too few"
+    yield (
+        f"{rows:,} rows: drift below a PSI of {bound:.2g} may be chance here; "
+        f"to see one of {MATTERS:g}, {enough}"
+    )
+
+
+def _shifted(tested: Predictions, answers: pd.DataFrame, aside: Path) -> tuple[Shift, ...]:
+    """The answers' distribution against that of the answers for the test rows.
+
+    Of classes their shares, and how probable the predicted one is; of numbers their values.
+    """
+    now = from_answers(answers, _like(tested, len(answers)))
+    files = [aside / f"{name}.parquet" for name in ("then", "now")]
+    for file, given in zip(files, (tested, now), strict=True):
+        _spread(given).to_parquet(file)
+    before = summarise(files[0])
+    return tuple(shifts(before, summarise(files[1], like=before)))
+
+
+def _spread(given: Predictions) -> pd.DataFrame:
+    if given.classes is None:
+        return pd.DataFrame({ANSWER: given.outputs})
+    names = np.array(given.classes, dtype=object)
+    return pd.DataFrame({ANSWER: names[given.answers], SURENESS: given.sure})
+
+
+def _like(tested: Predictions, rows: int, truth: Any = None) -> Predictions:
+    """Rows that have no identity, of the same classes, called in the same way."""
+    nothing = np.zeros(rows, dtype=np.uint64)
+    known = nothing if truth is None else truth
+    return replace(tested, identity=nothing, truth=known, outputs=None, twin=None)
+
+
+def _labelled(seen: _Seen, tested: Predictions, statistics: Any) -> tuple[Predictions, int]:
+    """The answers to rows whose target is known, and how many have one of no known class."""
+    rows, truth = len(seen.answers), seen.truth
+    if truth is None:
+        return from_answers(seen.answers, _like(tested, rows)).rows(slice(0)), 0
+    if tested.classes is None:
+        values = pd.to_numeric(truth, errors="coerce").to_numpy("float64", na_value=np.nan)
+        known, unknown = np.isfinite(values), 0
+    else:
+        values = encode_target(truth, statistics)
+        known = values >= 0
+        unknown = int((~known & truth.notna().to_numpy()).sum())
+    return from_answers(seen.answers, _like(tested, rows, values)).rows(known), unknown
+
+
+def _about_labels(labelled: int, unknown: int) -> Iterator[str]:
+    if not labelled:
+        yield "no labels: performance was not measured"
+    if unknown:
+        yield f"labels of no class that the model knows, left out of the metrics: {unknown:,}"
+    if labelled > MOST:
+        yield f"metrics are of {MOST:,} of the {labelled:,} labelled rows, drawn at random"
+
+
+def _undefined(performance: Sequence[Change]) -> Iterator[str]:
+    names = [one.now.name for one in performance if one.p is None]
+    if names:
+        yield "not judged, for there is no interval: " + ", ".join(names)
+
+
+def _finite(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _finite(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_finite(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree

@@ -1,0 +1,176 @@
+"""What the gate measured, in words and tables: the part of a run's page below its reasons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from gristmill.pipelines.reporting import html_facts, html_table
+
+SHOWN = frozenset({"alpha", "contest", "reads", "requirements", "slices"})
+"""What has a form of its own here; all else of a decision is told as it is."""
+
+KEPT = frozenset({"by", "outcome", "reasons"})
+"""What the page says elsewhere."""
+
+
+def evidence_of(found: Mapping[str, Any]) -> str:
+    """A decision's evidence as HTML; nothing where there is none."""
+    contest = found.get("contest") or {}
+    others = {name: found[name] for name in found if name not in SHOWN | KEPT}
+    parts = [
+        _requirements(found.get("requirements") or ()),
+        _contest(contest, found.get("alpha")) if contest else "",
+        _slices(found.get("slices") or ()),
+        html_facts({words(name): told(value) for name, value in others.items()}),
+    ]
+    return "\n".join(filter(None, parts))
+
+
+def _requirements(checks: Sequence[Mapping[str, Any]]) -> str:
+    if not checks:
+        return ""
+    rows = [
+        (
+            check.get("name", ""),
+            number(check.get("value")),
+            interval(check.get("low"), check.get("high")),
+            _bounds(check),
+            _holds(check),
+        )
+        for check in checks
+    ]
+    heads = ("requirement", "value", "95 % interval", "required", "holds")
+    return f"<h3>Requirements</h3>\n{html_table(heads, rows, heads[1:3])}"
+
+
+def _bounds(check: Mapping[str, Any]) -> str:
+    ends = [
+        f"{sign} {check[end]:g}"
+        for end, sign in (("min", "≥"), ("max", "≤"))
+        if check.get(end) is not None
+    ]
+    of = check.get("of", "value")
+    said = " and ".join(ends)
+    return said if of == "value" else f"{said} for the interval's {of} end"
+
+
+def _contest(found: Mapping[str, Any], alpha: float | None) -> str:
+    """Candidate against champion: values, rows, p, and what so many rows can show."""
+    mine, theirs = (*found.get("values", ()), None, None)[:2]
+    metric = str(found.get("metric", ""))
+    rows = found.get("rows") or 0
+    newer, left_out, groups = (found.get(name) or 0 for name in ("newer", "left_out", "groups"))
+    counted = [
+        f"{rows:,} that both answered and neither has seen",
+        f"{newer:,} of them newer than the champion" if newer else "",
+        f"in {groups:,} groups" if groups else "",
+        f"{left_out:,} left out, which one has seen or which are not among the newest"
+        if left_out
+        else "",
+    ]
+    said = {
+        metric: f"{number(mine)} against {number(theirs)}",
+        "rows": ", ".join(filter(None, counted)),
+        "better": _p(found.get("p"), alpha, "that it is better"),
+        "worse": _p(found.get("worse"), alpha, "that it is worse"),
+        "method": str(found.get("method") or ""),
+        "power": _power(found),
+        "assumed": "; ".join(found.get("assumed") or ()),
+    }
+    against = escape(f"Against the champion, version {found.get('champion', '')}")
+    return "\n".join(
+        filter(None, [f"<h3>{against}</h3>", html_facts(said), _refresh(found.get("refresh"))])
+    )
+
+
+def _p(p: float | None, alpha: float | None, what: str) -> str:
+    if p is None:
+        return ""
+    bound = f"; below {alpha:.3g} is taken as shown" if alpha is not None else ""
+    return f"p = {p:.3g} {what} (one-sided{bound})"
+
+
+def _power(found: Mapping[str, Any]) -> str:
+    gain, power, enough = (found.get(name) for name in ("shown_gain", "power", "enough"))
+    if gain is None or power is None:
+        return ""
+    more = f"; {enough:,} rows would show it 4 times in 5" if enough else ""
+    return f"a gain of {gain:.3g} is shown by so many rows with probability {power:.2f}{more}"
+
+
+def _refresh(found: Mapping[str, Any] | None) -> str:
+    """The champion's own recipe on newer data: against it and the anchor."""
+    if not found:
+        return ""
+    heads = ("version", "values", "worse by less than", "p", "rows", "method")
+    each = found.get("against")
+    if isinstance(each, str) or not each:
+        return f"<p>{escape(told(each))}</p>" if each else ""
+    rows = [
+        (
+            one.get("version", ""),
+            " against ".join(map(number, one.get("values", ()))),
+            number(one.get("margin")),
+            number(one.get("p")),
+            f"{one.get('rows', 0):,}",
+            one.get("method", ""),
+        )
+        for one in each
+    ]
+    days = found.get("days") or 0
+    caption = f"The champion's own recipe on newer data; the champion is {days:.0f} days old"
+    return html_table(heads, rows, heads[2:5], caption)
+
+
+def _slices(checks: Sequence[Mapping[str, Any]]) -> str:
+    if not checks:
+        return ""
+    heads = ("required slice", "metric", "value", "must not be below", "p (Holm)", "rows", "holds")
+    rows = [
+        (
+            check.get("name", ""),
+            check.get("metric", ""),
+            number(check.get("value")),
+            f"{number(check.get('bound'))} ({check.get('kind', '')})",
+            number(check.get("adjusted_p", check.get("p"))),
+            f"{check.get('rows', 0):,}",
+            _holds(check),
+        )
+        for check in checks
+    ]
+    return f"<h3>Required slices</h3>\n{html_table(heads, rows, heads[2:6])}"
+
+
+def _holds(check: Mapping[str, Any]) -> str:
+    return "✓ yes" if check.get("holds") else "✗ no"
+
+
+def told(value: Any) -> str:
+    """JSON in words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{words(k)} {told(v)}" for k, v in value.items() if v is not None)
+    if isinstance(value, list | tuple):
+        return "; ".join(map(told, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else number(value)
+
+
+def number(value: object) -> str:
+    """A number as the page shows it; nothing for None, and a NaN is no number."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return "not defined" if math.isnan(value) else f"{value:.4g}"
+    return str(value)
+
+
+def interval(low: object, high: object) -> str:
+    return "" if low is None or high is None else f"{number(low)} – {number(high)}"
+
+
+def words(name: object) -> str:
+    return str(name).replace("_", " ")

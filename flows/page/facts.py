@@ -1,0 +1,186 @@
+"""What the page of a run shows, gathered at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pyarrow.parquet import read_table
+
+from gristmill.flows.outcome import Outcome
+from gristmill.flows.page.report import fold_lines, trial_rows
+from gristmill.flows.session import Session
+from gristmill.flows.steps import DRIFT, OPTIMISTIC, Searched, trial_parameters
+from gristmill.pipelines.base import read_json, redact
+from gristmill.pipelines.evaluation import Evaluation, logged
+from gristmill.pipelines.packaging import Package
+from gristmill.pipelines.preparation import ROLES
+from gristmill.pipelines.registry import Registered, Version
+from gristmill.pipelines.search import data_changes
+from gristmill.pipelines.tracking import rows_read, run_tags
+
+SHOWN = ("training", "validation", "test", "gap")
+"""The order of the roles on the page."""
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """The data of a run.
+
+    Attributes:
+        digest: DVC's hash of the data set.
+        source: where they came from.
+        rows: by role.
+        since: what is different since the champion's data, in words.
+        drift: whether columns drifted from the champion's data, in words.
+    """
+
+    digest: str
+    source: str
+    rows: Mapping[str, int]
+    since: str
+    drift: str = ""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """All that the page shows.
+
+    Attributes:
+        description: of the experiment.
+        run_id: MLflow's.
+        began: when, in local time.
+        evidence: what the gate measured; JSON.
+        trials: a row a point, the winner first.
+        about_trials: sentences on them.
+        settings: of the winner.
+        champion: version that the run met.
+        champion_metrics: on the very same test rows; none where they are not known.
+        package: what was measured of it: `start_seconds`, `latency_ms` of one row, `megabytes`.
+        pictures: PNG files.
+        tags: of the run in MLflow.
+        file: the experiment file.
+        overrides: parameters that replaced those of the file.
+        times: seconds by part.
+    """
+
+    outcome: Outcome
+    description: str
+    run_id: str
+    began: str
+    data: DataFacts
+    evaluation: Evaluation
+    trials: Sequence[Mapping[str, object]]
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    about_trials: Sequence[str] = ()
+    settings: Mapping[str, object] = field(default_factory=dict)
+    champion: str = ""
+    champion_metrics: Mapping[str, float] = field(default_factory=dict)
+    package: Mapping[str, float] = field(default_factory=dict)
+    pictures: Sequence[Path] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    file: str = ""
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    times: Mapping[str, float] = field(default_factory=dict)
+
+
+def gather(
+    run: Session,
+    searched: Searched,
+    evaluation: Evaluation,
+    candidate: Package | Version,
+    registered: Registered,
+    outcome: Outcome,
+    pictures: Sequence[Path],
+    times: Mapping[str, float],
+) -> RunFacts:
+    """All that the page shows."""
+    tags = run_tags(run.project, run.tracker.run_id)
+    began = time.localtime(time.time() - sum(times.values()))
+    return RunFacts(
+        outcome=outcome,
+        evidence=registered.decision.evidence,
+        description=run.experiment.document.description,
+        run_id=run.tracker.run_id,
+        began=time.strftime("%Y-%m-%d %H:%M %Z", began),
+        data=_data(run, tags),
+        evaluation=evaluation,
+        trials=trial_rows(searched),
+        about_trials=[OPTIMISTIC, *fold_lines(searched)],
+        settings=trial_parameters(searched.winner),
+        champion=run.champion.number if run.champion else "",
+        champion_metrics=champion_metrics(run, outcome.version, evaluation),
+        package=candidate.measured,
+        pictures=[file for file in pictures if file.suffix == ".png"],
+        tags=tags,
+        file=redact(run.experiment.file.read_text(encoding="utf-8")),
+        overrides=run.experiment.overrides,
+        warnings=run.warnings,
+        times=times,
+    )
+
+
+def _data(run: Session, tags: Mapping[str, str]) -> DataFacts:
+    data = run.experiment.data
+    role = read_table(run.build / "roles.parquet", columns=["role"])["role"].to_numpy()
+    rows = {name: int((role == ROLES.index(name)).sum()) for name in SHOWN}
+    rows = {name: count for name, count in rows.items() if count}
+    return DataFacts(
+        digest=tags[f"dvc.data/{data.folder}"],
+        source=redact(data.source or data.path),
+        rows=rows,
+        since=_since(run, tags, sum(rows.values())),
+        drift=_drift(run),
+    )
+
+
+def _since(run: Session, tags: Mapping[str, str], rows: int) -> str:
+    """What is different since the data of the champion that the run met."""
+    champion = run.champion
+    if champion is None:
+        return "there was no champion to compare with"
+    against = f"since version {champion.number}, the champion"
+    now = {name.removeprefix("dvc."): digest for name, digest in tags.items()}
+    theirs = run_tags(run.project, champion.run_id)
+    try:
+        words = data_changes(run.project, run.experiment.name, theirs, now)
+    except (OSError, ValueError):  # a damaged file in DVC's cache; the run is done without it
+        words = None
+    if words is None:
+        before = rows_read(run.project, champion.run_id)
+        words = f"{before:,} rows then, {rows:,} now; its rows are not kept here any more"
+    return f"{words or 'none'} {against}"
+
+
+def _drift(run: Session) -> str:
+    file = run.build / DRIFT
+    if not file.is_file():
+        return ""
+    found = read_json(file)
+    count = len(found["drifted"])
+    columns = f"{count} column{'s' * (count != 1)}" if count else "no column"
+    see = ", see the warnings" if count else ""
+    return f"{columns} drifted from the data of version {found['version']}, the champion{see}"
+
+
+def champion_metrics(run: Session, version: str, evaluation: Evaluation) -> Mapping[str, float]:
+    """Metrics of the champion that a run met, if they are of the very same test rows.
+
+    Args:
+        version: of the run; a champion is not beside itself.
+        evaluation: whose metrics are wanted, by their names in the experiment file.
+    """
+    champion, test = run.champion, f"dvc.build/{run.experiment.name}/test"
+    if champion is None or champion.number == version:
+        return {}
+    theirs, mine = (
+        run_tags(run.project, run_id).get(test) for run_id in (champion.run_id, run.tracker.run_id)
+    )
+    if theirs != mine:
+        return {}
+    kept, names = champion.metrics, [metric.name for metric in evaluation.metrics]
+    return {name: kept[logged(name)] for name in names if logged(name) in kept}

@@ -1,0 +1,3 @@
+from .prefect_server import (
+    mlflow_ui as mlflow_ui,
+)

@@ -1,0 +1,406 @@
+"""The project's Prefect server: found, joined or started, and ended by its last user."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from gristmill.pipelines.base import (
+    EnvironmentFault,
+    open_sqlite,
+    read_json,
+    uncollected,
+    write_json,
+)
+from gristmill.pipelines.config import Project
+
+STARTUP = 120.0
+"""Seconds that a server may take until it answers; a fresh database takes about ten."""
+
+PATIENCE = 3.0
+"""Seconds that a server may take to answer which is said to be there."""
+
+LINGER = 1.0
+"""Seconds without anyone who needs it after which a server of ours ends."""
+
+GRACE = 0.3
+"""Seconds that a server gets to end by itself; its database is consistent at any moment."""
+
+HOST = "127.0.0.1"
+MLFLOW_PORT = 5000
+
+UNAVAILABLE = 503
+"""What a server says while its database is locked by one of its own services."""
+
+BUSY = (0.2, 0.5, 1.0, 2.0)
+"""Seconds to wait before it is asked again."""
+
+
+def settings(project: Project) -> dict[str, str]:
+    """Prefect's environment: its home in the project, no telemetry, no noise."""
+    home = project.prefect_home
+    mine = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home / 'prefect.db'}",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+        "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+        "PREFECT_CLI_PROMPT": "false",
+        "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.3",  # the end of a run waits for the last batch
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "DO_NOT_TRACK": "1",
+    }
+    return {name: os.environ.get(name, value) for name, value in mine.items()}
+
+
+class Server:
+    """The server that this process uses.
+
+    It is the one that `PREFECT_API_URL` names, else one of the project's own: `gristmill up`'s or
+    another run's if there is one, else a new one. Processes that use it leave a file with their
+    pid; a server whose users are all gone ends by itself, however they ended.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._home = project.prefect_home
+        self._user = self._home / "users" / str(os.getpid())
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ours = "PREFECT_API_URL" not in os.environ
+        self.url = os.environ.get("PREFECT_API_URL", "")
+
+    def start(self, port: int = 0, *, ui: bool = False, mlflow: int = MLFLOW_PORT) -> None:
+        """Begins to start it, or joins one; returns at once. Prefect must not be imported yet.
+
+        Args:
+            port: of a new one; any by default.
+            ui: whether a new one has the UI.
+            mlflow: the port at which MLflow's UI is, or will be, beside it.
+
+        Raises:
+            EnvironmentFault: `PREFECT_API_URL` names a server that does not answer.
+        """
+        os.environ.update(settings(self._project))
+        if not self._ours:
+            self.wait()
+            return
+        self._user.parent.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            self._user.write_text(_begun(os.getpid()))
+            running = running_server(self._project)
+            if running is None:
+                running = self._spawn(port or _free_port(), ui, mlflow)
+        self.url = f"http://{HOST}:{running['port']}/api"
+        os.environ["PREFECT_API_URL"] = self.url
+
+    def wait(self) -> None:
+        """Returns when it answers.
+
+        Raises:
+            EnvironmentFault: it does not.
+        """
+        end = time.monotonic() + (STARTUP if self._ours else PATIENCE)
+        while True:
+            if answers(self.url):
+                return
+            gone = self._process is not None and self._process.poll() is not None
+            if gone or time.monotonic() > end:
+                break
+            time.sleep(0.05)
+        if self._ours:
+            raise EnvironmentFault(
+                "the Prefect server did not start",
+                expected=f"an answer at {self.url}",
+                found=_last_line(self._home / "server.log"),
+                next="gristmill doctor; the whole log is .prefect/server.log",
+            )
+        raise EnvironmentFault(
+            "the Prefect server does not answer",
+            expected=f"a server at {_without_password(self.url)} (PREFECT_API_URL)",
+            found="no answer",
+            next="start it, or unset PREFECT_API_URL to use the project's own",
+        )
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is the project's own and no other process uses it."""
+        return self._ours and _users(self._home) == [self._user]
+
+    def leave(self) -> None:
+        """This process needs it no longer; the last one to leave ends it."""
+        if not self._ours:
+            return
+        os.environ.pop("PREFECT_API_URL", None)
+        with self._locked():
+            self._user.unlink(missing_ok=True)
+            running = running_server(self._project)
+            if running is None or _users(self._home):
+                return
+            with suppress(ProcessLookupError):
+                os.kill(running["pid"], signal.SIGTERM)
+            (self._home / "server.json").unlink(missing_ok=True)
+        if self._process is not None:
+            try:
+                self._process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _spawn(self, port: int, ui: bool, mlflow: int) -> dict[str, Any]:
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        environment["PYTHONSAFEPATH"] = "1"  # this code, not what lies in the project's folder
+        environment.pop("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", None)  # its log is a file
+        environment["PREFECT_SERVER_UI_ENABLED"] = str(ui).lower()
+        environment["PREFECT_UI_API_URL"] = environment["PREFECT_API_URL"] = (
+            f"http://{HOST}:{port}/api"
+        )
+        with (self._home / "server.log").open("w") as log:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    __name__,
+                    str(self._home),
+                    str(port),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                cwd=self._project.root,
+                start_new_session=True,  # Ctrl-C is for the run; the server outlives it
+            )
+        pid = self._process.pid
+        about = {"pid": pid, "begun": _begun(pid), "port": port, "ui": ui, "mlflow": mlflow}
+        write_json(self._home / "server.json", about)
+        return about
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._home.mkdir(parents=True, exist_ok=True)
+        with (self._home / "server.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def says_running(project: Project) -> bool:
+    """Whether the project's own database holds flow runs that have not ended; asks no server."""
+    database = project.prefect_home / "prefect.db"
+    if "PREFECT_API_URL" in os.environ or not database.is_file():
+        return False
+    query = "SELECT 1 FROM flow_run WHERE state_type IN ('RUNNING', 'PENDING') LIMIT 1"
+    try:
+        with closing(open_sqlite(database)) as connection:
+            return connection.execute(query).fetchone() is not None
+    except sqlite3.Error:
+        return False
+
+
+def running_server(project: Project) -> dict[str, Any] | None:
+    """The project's own server, if its process lives: pid, port, whether it has the UI."""
+    file = project.prefect_home / "server.json"
+    try:
+        about = dict(read_json(file))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return about if _lives(about["pid"], about["begun"]) else None
+
+
+def mlflow_ui(project: Project) -> str:
+    """Where `gristmill up` shows the local store of MLflow, or would by default."""
+    running = running_server(project) or {}
+    return f"http://{HOST}:{running.get('mlflow', MLFLOW_PORT)}"
+
+
+def answers(url: str) -> bool:
+    """Whether a Prefect server is healthy at this address."""
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=2) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+def mend_dead_flow_runs(url: str, *, alone: bool = False) -> int:
+    """Marks flow and task runs as crashed whose process is gone; returns how many flow runs.
+
+    Args:
+        url: of the server.
+        alone: whether no other process uses it, so that a run which was killed before it could say
+            what its process is must be dead.
+    """
+    from gristmill.pipelines.tracking import process_lives
+
+    wanted = {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}
+    crashed = {"state": {"type": "CRASHED", "message": "its process is gone"}, "force": True}
+    mended = 0
+    for run in post(f"{url}/flow_runs/filter", {"flow_runs": wanted}):
+        about = dict(tag.split(":", 1) for tag in run["tags"] if ":" in tag)
+        lives = (
+            process_lives(about.get("host", ""), about["pid"], about.get("begun", "0"))
+            if "pid" in about
+            else not alone
+        )
+        if lives:
+            continue
+        post(f"{url}/flow_runs/{run['id']}/set_state", crashed)
+        of_run = {"flow_runs": {"id": {"any_": [run["id"]]}}, "task_runs": wanted}
+        for task in post(f"{url}/task_runs/filter", of_run):
+            post(f"{url}/task_runs/{task['id']}/set_state", crashed)
+        mended += 1
+    return mended
+
+
+def remove_flow_runs(url: str, before: str, *, dry_run: bool) -> int:
+    """Removes flow runs that ended before a moment, with their tasks, logs and artifacts.
+
+    Args:
+        url: of the server.
+        before: ISO 8601.
+        dry_run: only count them.
+    """
+    wanted = {
+        "flow_runs": {
+            "state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}},
+            "end_time": {"before_": before},
+        }
+    }
+    count = int(post(f"{url}/flow_runs/count", wanted))
+    while not dry_run and (removed := post(f"{url}/flow_runs/bulk_delete", wanted)["deleted"]):
+        logs = {"logs": {"flow_run_id": {"any_": removed}}, "limit": 1}
+        end = time.monotonic() + PATIENCE
+        while post(f"{url}/logs/filter", logs) and time.monotonic() < end:
+            time.sleep(0.1)  # the server removes them after it has answered
+    return count
+
+
+def wait_until_recorded(url: str, flow_run: str, seconds: float = 1.0) -> None:
+    """Waits until the states of a flow run's tasks are stored: they travel as events."""
+    end = time.monotonic() + seconds
+    wanted = {"flow_runs": {"id": {"any_": [flow_run]}}}
+    while time.monotonic() < end:
+        with suppress(urllib.error.URLError, OSError):
+            tasks = post(f"{url}/task_runs/filter", wanted)
+            if tasks and all(
+                task["state_type"] not in ("RUNNING", "PENDING", None) for task in tasks
+            ):
+                return
+        time.sleep(0.05)
+
+
+def post(url: str, content: Mapping[str, Any]) -> Any:
+    """What a Prefect server at an address answers to a request with JSON."""
+    request = urllib.request.Request(
+        url, json.dumps(content).encode(), {"Content-Type": "application/json"}
+    )
+    if auth := os.environ.get("PREFECT_API_AUTH_STRING"):
+        import base64
+
+        request.add_header("Authorization", "Basic " + base64.b64encode(auth.encode()).decode())
+    for wait in BUSY:
+        try:
+            return _answer(request)
+        except urllib.error.HTTPError as error:
+            if error.code != UNAVAILABLE:
+                raise
+        time.sleep(wait)
+    return _answer(request)
+
+
+def _answer(request: urllib.request.Request) -> Any:
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        return json.load(reply)
+
+
+def _users(home: Path) -> list[Path]:
+    """The processes that need the server; files of those that are gone are cleared away."""
+    living = []
+    for file in (home / "users").glob("*"):
+        if _lives(int(file.name), file.read_text()):
+            living.append(file)
+        else:
+            file.unlink(missing_ok=True)
+    return living
+
+
+def _lives(pid: int, begun: str) -> bool:
+    return bool(begun) and _begun(pid) == begun
+
+
+def _begun(pid: int) -> str:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1][:300] if lines else "nothing"
+
+
+def _without_password(url: str) -> str:
+    from gristmill.pipelines.base import redact
+
+    return redact(url)
+
+
+def _serve(home: Path, port: int) -> None:
+    """The server's own process."""
+    with uncollected():
+        import uvicorn
+        from prefect.server.api.server import create_app
+
+        app = create_app()
+    server = uvicorn.Server(
+        uvicorn.Config(app, host=HOST, port=port, log_level="error", timeout_graceful_shutdown=1)
+    )
+
+    def watch() -> None:
+        alone_since = None
+        while not server.should_exit:
+            time.sleep(0.25)
+            if _users(home):
+                alone_since = None
+                continue
+            alone_since = alone_since or time.monotonic()
+            if time.monotonic() - alone_since > LINGER:
+                server.should_exit = True
+        time.sleep(1)
+        os._exit(0)  # services that do not end in time; the database is consistent at any moment
+
+    threading.Thread(target=watch, daemon=True).start()
+    server.run()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("home", type=Path)
+    parser.add_argument("port", type=int)
+    arguments = parser.parse_args()
+    _serve(arguments.home, arguments.port)

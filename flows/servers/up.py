@@ -1,0 +1,269 @@
+"""`gristmill up`: both UIs and the schedules, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from gristmill.flows.servers.prefect_server import HOST, Server, mend_dead_flow_runs, running_server
+from gristmill.pipelines.base import ConfigError, EnvironmentFault
+from gristmill.pipelines.config import Document, Project, Rhythm, load_experiment
+from gristmill.pipelines.tracking import is_local, tracking_uri
+
+GRACE = 3.0
+"""Seconds that a process may take to end before it is killed."""
+
+STARTUP = 60.0
+
+
+def up(prefect_port: int, mlflow_port: int) -> None:
+    """Serves until Ctrl-C or a process of its own ends.
+
+    Raises:
+        ConfigError: a port is taken, or another `gristmill up` runs.
+        EnvironmentFault: a server does not start.
+    """
+    project = Project.find()
+    console = Console(highlight=False)
+    scheduled = schedules(project)
+    own_prefect = "PREFECT_API_URL" not in os.environ
+    if own_prefect:
+        require_free(prefect_port, "Prefect", "--prefect-port")
+        running = running_server(project)
+        if running is not None and running["ui"]:
+            raise ConfigError(
+                "the project is up already",
+                expected="one `gristmill up` a project",
+                found=f"its Prefect server at http://{HOST}:{running['port']}",
+            )
+        _wait_for_runs(project, console)
+    if is_local(project):
+        require_free(mlflow_port, "MLflow", "--mlflow-port")
+    signal.signal(signal.SIGTERM, interrupt)
+    server = Server(project)
+    try:
+        server.start(prefect_port, ui=True, mlflow=mlflow_port)
+        with _mlflow(project, mlflow_port) as mlflow:
+            server.wait()
+            mend_dead_flow_runs(server.url)
+            with _scheduler(project, scheduled) as scheduler:
+                console.print(f"Prefect  {server.url.removesuffix('/api')}")
+                console.print(f"MLflow   {mlflow.url}")
+                for line in (line for one in scheduled.items() for line in described(*one)):
+                    console.print(line)
+                if not scheduled:
+                    console.print("no experiment has a schedule")
+                console.print("Ctrl-C ends all of it")
+                watch_over([mlflow.process, scheduler], "mlflow.log, schedules.log")
+    except KeyboardInterrupt:
+        console.print("ended")
+    finally:
+        server.leave()
+
+
+def schedules(project: Project) -> dict[str, Document]:
+    """The experiments that name a schedule or a monitor."""
+    found = {name: load_experiment(project, name).document for name in project.experiment_names()}
+    return {name: it for name, it in found.items() if it.schedule or it.monitor}
+
+
+def described(name: str, document: Document) -> Iterator[str]:
+    """What is done by itself, a line each."""
+    schedule, monitor = document.schedule, document.monitor
+    if schedule is not None:
+        yield f"schedule {name}: {_rhythm(schedule)}" + ", new data first" * schedule.refresh
+    if monitor is not None:
+        what = monitor.path or "what the source has"
+        yield f"monitor  {name}: {_rhythm(monitor)}, {what}" + ", drift retrains" * monitor.retrain
+
+
+def _rhythm(rhythm: Rhythm) -> str:
+    if rhythm.cron is not None:
+        return f"{rhythm.cron} ({rhythm.timezone})"
+    return f"every {rhythm.interval} s"
+
+
+class _Mlflow:
+    """MLflow's server, or the address of the one that is there."""
+
+    def __init__(self, url: str, process: subprocess.Popen[bytes] | None) -> None:
+        self.url, self.process = url, process
+
+
+@contextmanager
+def _mlflow(project: Project, port: int) -> Iterator[_Mlflow]:
+    if not is_local(project):
+        yield _Mlflow(tracking_uri(project), None)
+        return
+    url = f"http://{HOST}:{port}"
+    command = ["-m", "mlflow", "server", "--backend-store-uri", tracking_uri(project)]
+    command += ["--artifacts-destination", (project.store / "artifacts").as_uri()]
+    command += ["--host", HOST, "--port", str(port), "--workers", "1"]
+    log = project.root / "build" / "mlflow.log"
+    with process_of(project, command, log) as process:
+        await_answer(f"{url}/health", process, log)
+        yield _Mlflow(url, process)
+
+
+@contextmanager
+def _scheduler(
+    project: Project, scheduled: dict[str, Document]
+) -> Iterator[subprocess.Popen[bytes] | None]:
+    if not scheduled:
+        yield None
+        return
+    log = project.root / "build" / "schedules.log"
+    with process_of(project, ["-m", __name__, str(project.root)], log) as process:
+        yield process
+
+
+@contextmanager
+def process_of(
+    project: Project, command: list[str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of this Python's, which ends with the block, and all that it started."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # four processes for what is not used here
+        "DO_NOT_TRACK": "1",
+        "PYTHONSAFEPATH": "1",
+    }
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=project.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        _end_group(process)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process and everything that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)
+    with suppress(ProcessLookupError):  # what is left of the group
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def await_answer(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Returns when an MLflow server answers; raises EnvironmentFault where it does not."""
+    end = time.monotonic() + STARTUP
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    lines = log.read_text(errors="replace").strip().splitlines()
+    raise EnvironmentFault(
+        "the MLflow server did not start",
+        expected=f"an answer at {url}",
+        found=lines[-1][:300] if lines else "nothing",
+        next=f"the whole log is {log}",
+    )
+
+
+def watch_over(processes: Sequence[subprocess.Popen[bytes] | None], logs: str) -> None:
+    """Returns never, but by an error when a process ends or by Ctrl-C."""
+    while all(process is None or process.poll() is None for process in processes):
+        time.sleep(0.5)
+    raise EnvironmentFault("a server ended by itself", next=f"look at build/{logs}")
+
+
+def require_free(port: int, what: str, option: str, command: str = "up") -> None:
+    """Raises ConfigError where a port is taken, with what to type for the next one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ConfigError(
+                f"port {port} for {what} is taken",
+                expected="a free port",
+                found=str(error),
+                next=f"gristmill {command} {option} {port + 1}",
+            ) from error
+
+
+def _wait_for_runs(project: Project, console: Console) -> None:
+    """A run's temporary server has no UI: it must have ended before ours takes over."""
+    if running_server(project) is not None:
+        console.print("waiting for a run to end")
+    while running_server(project) is not None:
+        time.sleep(0.5)
+
+
+def interrupt(*_: object) -> None:
+    """A signal's handler: as Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def _serve_schedules(root: Path) -> None:
+    """The process that starts scheduled runs."""
+    os.chdir(root)
+    from prefect import serve
+
+    every = schedules(Project.find(root)).items()
+    serve(*(made for name, document in every for made in deployments(name, document)))
+
+
+def deployments(name: str, document: Document) -> Iterator[Any]:
+    """What Prefect has to know of an experiment that runs or is monitored by itself."""
+    from gristmill.flows.monitor import monitor, retrains
+    from gristmill.flows.train import train
+
+    schedule, watch = document.schedule, document.monitor
+    retrain = watch is not None and watch.retrain
+    if schedule is not None or retrain:
+        yield train.to_deployment(
+            name=name,
+            schedule=None if schedule is None else _times(schedule),
+            parameters={
+                "experiment": name,
+                "refresh": schedule is not None and schedule.refresh,
+            },
+            triggers=[retrains(name)] * retrain,
+            concurrency_limit=1,
+        )
+    if watch is not None:
+        yield monitor.to_deployment(
+            name=name,
+            schedule=_times(watch),
+            parameters={"experiment": name},
+            concurrency_limit=1,
+        )
+
+
+def _times(rhythm: Rhythm) -> Any:
+    from prefect.schedules import Cron, Interval
+
+    if rhythm.cron is not None:
+        return Cron(rhythm.cron, timezone=rhythm.timezone)
+    return Interval(rhythm.interval or 0, timezone=rhythm.timezone)
+
+
+if __name__ == "__main__":
+    _serve_schedules(Path(sys.argv[1]))

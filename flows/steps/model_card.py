@@ -1,0 +1,109 @@
+"""The page of a registered version: what it is and is for, how good it is, and why it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gristmill.flows.outcome import DONE
+from gristmill.flows.page import metric_rows
+from gristmill.flows.session import Session
+from gristmill.pipelines.base import redact
+from gristmill.pipelines.config import Document, Experiment
+from gristmill.pipelines.evaluation import Evaluation
+from gristmill.pipelines.registry import Registered, Signature, describe, signature
+from gristmill.pipelines.reporting import markdown_table
+from gristmill.pipelines.tracking import git_state
+
+NOT_SAID = "Not stated; `{key}:` in `experiments/{name}.yaml` says it."
+
+SHOWN = 8
+"""Columns of one type that are named."""
+
+
+def keep_card(
+    run: Session, evaluation: Evaluation, registered: Registered, digests: Mapping[str, str]
+) -> None:
+    """Writes the page on the run, as `model_card.md`, and into the registry.
+
+    Args:
+        digests: DVC's hashes of the data, by path.
+    """
+    data, state = run.experiment.data, git_state(run.project)
+    trained_on = {
+        "data": f"data/{data.folder} version {digests.get(f'data/{data.folder}', '')[:8]}",
+        "source": redact(data.source or data.path),
+        "commit": state.commit[:12] + " and changes that no commit has" * state.dirty,
+        "run": run.tracker.run_id,
+    }
+    of_version = (run.project, registered.model, registered.version)
+    card = model_card(run.experiment, evaluation, registered, trained_on, signature(*of_version))
+    file = run.build / "model_card.md"
+    file.write_text(card, encoding="utf-8")
+    run.tracker.log_file(file)
+    describe(*of_version, card, "\n".join(about(run.experiment)))
+
+
+def model_card(
+    experiment: Experiment,
+    evaluation: Evaluation,
+    registered: Registered,
+    data: Mapping[str, str],
+    signature: Signature,
+) -> str:
+    """The page, as Markdown.
+
+    Args:
+        data: what it was trained on and from, by label.
+    """
+    name, version = registered.model, registered.version
+    heading = ["metric", "value", "95 % interval", "linear", "dummy"]
+    lines = [
+        f"# {name}, version {version}",
+        "",
+        *about(experiment),
+        "## Trained on",
+        "",
+        *(f"- {label}: {text}" for label, text in data.items() if text),
+        "",
+        f"## {evaluation.measured:,} test rows",
+        "",
+        *([f"{evaluation.left_out}.", ""] if evaluation.left_out else []),
+        *markdown_table(heading, metric_rows(evaluation)),
+        "",
+        f"## Decision: {DONE[registered.decision.outcome]}",
+        "",
+        *(f"- {reason}" for reason in registered.decision.reasons),
+        "",
+        "## Signature",
+        "",
+        *(f"- in: {line}" for line in _columns(signature.inputs)),
+        *(f"- out: {line}" for line in _columns(signature.outputs)),
+        "",
+        f'`mlflow.pyfunc.load_model("models:/{name}/{version}")` loads it.',
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def about(experiment: Experiment) -> list[str]:
+    """What the experiment file says of all versions, in lines of Markdown."""
+    document: Document = experiment.document
+    lines = [document.description, ""] if document.description else []
+    for title, key in (("Intended use", "intended_use"), ("Limits", "limits")):
+        text = getattr(document, key) or NOT_SAID.format(key=key, name=experiment.name)
+        lines += [f"## {title}", "", text, ""]
+    return lines
+
+
+def _columns(columns: Sequence[tuple[str, str]]) -> list[str]:
+    """A line a type; of many columns of one type the first and the last."""
+    by_type: dict[str, list[str]] = {}
+    for name, kind in columns:
+        by_type.setdefault(kind, []).append(name)
+    return [f"{kind}: {_few(names)}" for kind, names in by_type.items()]
+
+
+def _few(names: Sequence[str]) -> str:
+    if len(names) <= SHOWN:
+        return ", ".join(names)
+    return f"{', '.join(names[: SHOWN - 1])} … {names[-1]} ({len(names)} columns)"

@@ -1,0 +1,1 @@
+"""What people type: one module for each command, and where flows and steps are imported from."""

@@ -1,0 +1,1 @@
+"""The commands of `gristmill`: one module for each, its options beside its code."""

@@ -1,0 +1,342 @@
+"""`gristmill data bisect`: the version of the data that lost a metric."""
+
+from __future__ import annotations
+
+import math
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+from gristmill.commands.bisect_worker import measure_aside
+from gristmill.commands.data import data_rows_of, date_of
+from gristmill.flows import differences
+from gristmill.pipelines.base import ConfigError, GristmillError, nearest, read_json, write_json
+from gristmill.pipelines.config import Experiment, Project, load_experiment
+from gristmill.pipelines.evaluation import logged, lower_is_better
+from gristmill.pipelines.ingestion import Version, data_log, ingest_file, lay_out_version
+from gristmill.pipelines.ingestion import find as find_data
+from gristmill.pipelines.ingestion.versions import history
+from gristmill.pipelines.registry import models as registry
+from gristmill.pipelines.registry import recipe_digest
+from gristmill.pipelines.reporting import Screen
+from gristmill.pipelines.tracking import DATA
+
+NOWHERE = "nowhere"
+
+
+def first_bad(n: int, is_bad: Callable[[int], bool]) -> int:
+    """The place of a bad one whose predecessor is good, of `n` of which the last is bad.
+
+    The first one counts as good and the last one as bad; neither is asked about. Where bad ones
+    follow good ones only, it is the first bad one; else one of those that are bad after a good
+    one. At most ⌈log2(n - 1)⌉ questions, none of them twice.
+
+    Args:
+        n: at least 2.
+        is_bad: answers for a place from 1 to n - 2.
+    """
+    good, bad = 0, n - 1
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if is_bad(middle):
+            bad = middle
+        else:
+            good = middle
+    return bad
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on a version of the data.
+
+    Attributes:
+        metrics: of the test rows, by their names in MLflow.
+        how: where the numbers are from, in words.
+        today: whether by the settings and the code of today.
+        rows: of the version, where the measuring counted them.
+    """
+
+    metrics: Mapping[str, float]
+    how: str
+    today: bool = True
+    rows: int | None = None
+
+
+@dataclass
+class Probes:
+    """Measures versions of the data by today's settings and code, and keeps what it has found.
+
+    Attributes:
+        recipe: digest of these settings and this code.
+        known: by the version's hash.
+        rows: of versions, as far as they are known.
+        trainings: how many it took so far.
+    """
+
+    project: Project
+    experiment: Experiment
+    metric: str
+    screen: Screen
+    recipe: str
+    rows: dict[str, int]
+    known: dict[str, Measured] = field(default_factory=dict)
+    trainings: int = 0
+
+    def __post_init__(self) -> None:
+        self.known = _known(self.project, self.experiment.name, self.metric, self.recipe)
+
+    def measure(self, version: Version) -> Measured:
+        """From the registry or an earlier bisection, else by a run aside.
+
+        Raises:
+            GristmillError: the experiment cannot be run on this version.
+        """
+        if version.digest in self.known:
+            return self.known[version.digest]
+        began, name = time.monotonic(), self.experiment.name
+        try:
+            with self.screen.turning(f"training on {version.digest[:8]} …"):
+                found = measure_aside(self.project, name, version.whole, version.digest)
+        except GristmillError:
+            self.screen.say(f"  ✗     {version.digest[:8]}  cannot be measured")
+            raise
+        self.trainings += 1
+        if logged(self.metric) not in found["metrics"]:
+            raise ConfigError(
+                f"{self.metric} has no value on version {version.digest[:8]}",
+                expected="test rows on which it is defined",
+                found="none such, as the run said",
+                next=f"gristmill data bisect {name} --metric another",
+            )
+        write_json(_kept(self.project, name) / f"{version.digest}-{self.recipe}.json", found)
+        seconds = time.monotonic() - began
+        made = Measured(found["metrics"], f"trained, {seconds:.0f} s", rows=found["rows"])
+        self.known[version.digest] = made
+        return made
+
+    def value(self, measured: Measured) -> float:
+        return measured.metrics[logged(self.metric)]
+
+    def say(self, word: str, version: Version, measured: Measured) -> None:
+        """A line on one version."""
+        rows = self.rows.get(version.digest, measured.rows)
+        counted = "?" if rows is None else f"{rows:,}"
+        self.screen.say(
+            f"  {word:5s} {version.digest[:8]}  {version.commit[:8] or 'not committed'}  "
+            f"{date_of(version.when):16s}  {counted:>9s} rows  "
+            f"{self.metric} {self.value(measured):.4f}  {measured.how}"
+        )
+
+
+def bisect(name: str, metric: str, good: str, bad: str) -> None:
+    """Finds the version of the data with which a metric was lost.
+
+    A version is bad when its metric is nearer to that of the bad end than to that of the good end:
+    noise of the training does not matter while it is below half of what was lost. What is measured
+    already with today's settings and code narrows the line first; what is left is halved, a
+    training a step. An end that is a model's version may be of earlier settings or code: then it
+    counts with what it had, and it is said where that matters.
+
+    Args:
+        metric: of the test rows.
+        good, bad: a version of the model by its number, or of the data by a hash, commit, branch
+            or tag.
+
+    Raises:
+        ConfigError: an end is not known, the two are not in one line, or nothing was lost.
+    """
+    project, screen = Project.find(), Screen()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    experiment = load_experiment(project, name)
+    _require_metric(experiment, metric)
+    folder = experiment.data.folder
+    listed = data_log(project, folder).versions[::-1]
+    places, told = zip(
+        *(_end(project, experiment, listed, end) for end in (good, bad)), strict=True
+    )
+    line = _line(project, experiment, listed, *places)
+    rows = data_rows_of(project, name, folder, [version.digest for version in line])
+    probes = Probes(project, experiment, metric, screen, recipe_digest(experiment), rows)
+    gone = [v for v in line[1:-1] if v.kept == NOWHERE and v.digest not in probes.known]
+    line = [version for version in line if version not in gone]
+    screen.say(f"{name}: {len(line)} versions of data/{folder}, by {metric} of the test rows")
+    if gone:
+        named = ", ".join(version.digest[:8] for version in gone)
+        screen.say(f"  ! left out, for their bytes are nowhere: {named}")
+    ends = [_measured_end(probes, *end) for end in zip((line[0], line[-1]), told, strict=True)]
+    for word, version, measured in zip(("good", "bad"), (line[0], line[-1]), ends, strict=True):
+        probes.say(word, version, measured)
+    of_ends, probes.trainings = probes.trainings, 0
+    before, after = _narrowed(probes, line, _judge(probes, *ends))
+    when = f", {date_of(after.when)}, commit {after.commit[:8]}" if after.commit else ""
+    screen.say(f"{metric} was lost with version {after.digest[:8]} of the data{when}")
+    for text in _differences(project, experiment, before, after):
+        screen.say(f"  {text}")
+    most = math.ceil(math.log2(len(line)))
+    extra = f", and {of_ends} for the ends" * bool(of_ends)
+    screen.say(f"  {probes.trainings} trainings of at most {most}{extra}")
+    for version, measured in zip((line[0], line[-1]), ends, strict=True):
+        if version in (before, after) and not measured.today:
+            screen.say(
+                f"  ! {version.digest[:8]} was measured with other settings or code, which may be "
+                "what lost it; its hash in place of the model's version has it trained today's way"
+            )
+    screen.say(f"next: gristmill data use {name} {before.digest[:8]}")
+    screen.say(f"      gristmill data who-used {after.digest[:8]} lists what came from it")
+
+
+def _narrowed(
+    probes: Probes, line: Sequence[Version], is_bad: Callable[[Version], bool]
+) -> tuple[Version, Version]:
+    """The last good version and the first bad one: among those known, then among those between."""
+    known = [line[0], *(v for v in line[1:-1] if v.digest in probes.known), line[-1]]
+    place = first_bad(len(known), lambda at: is_bad(known[at]))
+    rest = line[line.index(known[place - 1]) : line.index(known[place]) + 1]
+    place = first_bad(len(rest), lambda at: is_bad(rest[at]))
+    return rest[place - 1], rest[place]
+
+
+def _judge(probes: Probes, one: Measured, other: Measured) -> Callable[[Version], bool]:
+    """Whether a version is nearer to the bad end, said on the screen as it is found out.
+
+    Raises:
+        ConfigError: the good end is not better than the bad one.
+    """
+    good, bad = probes.value(one), probes.value(other)
+    lower = lower_is_better(probes.metric)
+    if good == bad or (good < bad) != lower:
+        raise ConfigError(
+            f"nothing was lost: {probes.metric} of the good end is not better than of the bad one",
+            expected=f"{'less' if lower else 'more'} than {bad:.4f} at the good end",
+            found=f"{good:.4f}",
+            next=f"gristmill models {probes.experiment.name} lists the versions and their scores",
+        )
+
+    def is_bad(version: Version) -> bool:
+        measured = probes.measure(version)
+        value = probes.value(measured)
+        found = abs(value - bad) < abs(value - good)
+        probes.say("bad" if found else "good", version, measured)
+        return found
+
+    return is_bad
+
+
+def _measured_end(probes: Probes, version: Version, told: Measured | None) -> Measured:
+    """An end by today's settings and code where that is known, else as its model had it."""
+    if version.digest not in probes.known and told and logged(probes.metric) in told.metrics:
+        return told
+    return probes.measure(version)
+
+
+def _require_metric(experiment: Experiment, metric: str) -> None:
+    names = experiment.document.test_metrics
+    if metric not in names:
+        near = nearest(metric, names)
+        raise ConfigError(
+            f"{experiment.name} does not measure '{metric}' on its test rows",
+            expected="one of " + ", ".join(names),
+            found=metric,
+            next=f"--metric {near}"
+            if near
+            else f"evaluation: {{metrics: [{metric}, …]}} in experiments/{experiment.name}.yaml",
+        )
+
+
+def _known(project: Project, name: str, metric: str, recipe: str) -> dict[str, Measured]:
+    """What today's settings and code have come to, by the hash of the data."""
+    found: dict[str, Measured] = {}
+    for file in sorted(_kept(project, name).glob(f"*-{recipe}.json")):
+        kept = read_json(file)
+        digest = file.name.partition("-")[0]
+        found[digest] = Measured(kept["metrics"], "known, trained before", rows=kept["rows"])
+    for version in reversed(registry.versions(project, name)):
+        if version.tags.get(registry.RECIPE) == recipe and DATA in version.tags:
+            told = Measured(version.metrics, f"known, {name} {version.number}")
+            found[version.tags[DATA]] = told
+    return {digest: one for digest, one in found.items() if logged(metric) in one.metrics}
+
+
+def _kept(project: Project, name: str) -> Path:
+    return project.build(name) / "bisect"
+
+
+def _end(
+    project: Project, experiment: Experiment, listed: Sequence[Version], asked: str
+) -> tuple[int, Measured | None]:
+    """The place of an end in the log and, where it is a model's version, what that one had."""
+    name, told = experiment.name, None
+    number = asked.removeprefix(f"{name}@")
+    known = {version.number: version for version in registry.versions(project, name)}
+    if number in known or number != asked or len(asked) < history.LEAST_PREFIX:
+        model = registry.find(project, f"{name}@{number}")
+        digest = model.tags.get(DATA, "")
+        told = Measured(
+            model.metrics, f"known, {name} {model.number}, other settings or code", today=False
+        )
+    else:
+        digest = find_data(project, name, asked).digest
+    for place, version in enumerate(listed):
+        if version.digest == digest:
+            return place, told
+    raise ConfigError(
+        f"the data of {asked} are not in the line of history up to HEAD",
+        expected="a version from the log, which has "
+        + (", ".join(version.digest[:8] for version in listed[-6:]) or "none"),
+        found=digest[:8] or "a model that does not say which data it was trained on",
+        next=f"gristmill data log {name}",
+    )
+
+
+def _line(
+    project: Project, experiment: Experiment, listed: Sequence[Version], good: int, bad: int
+) -> list[Version]:
+    """The versions from the good end to the bad one.
+
+    Raises:
+        ConfigError: the good end is not before the bad one, or branches lie side by side.
+    """
+    log = f"gristmill data log {experiment.name}"
+    if good >= bad:
+        raise ConfigError(
+            "the good end is not before the bad one",
+            expected="--good with older data than --bad",
+            found="the same version of the data"
+            if good == bad
+            else f"--good {listed[good].digest[:8]} after --bad {listed[bad].digest[:8]}",
+            next=log,
+        )
+    line = list(listed[good : bad + 1])
+    for one, other in pairwise(line):
+        if other.commit and not history.is_before(project, one.commit, other.commit):
+            raise ConfigError(
+                "the versions between the two are not in one line of history",
+                expected="each one pinned on top of the one before it",
+                found=f"{one.digest[:8]} and {other.digest[:8]} on branches side by side",
+                next=f"{log}, and take both ends from one side",
+            )
+    return line
+
+
+def _differences(
+    project: Project, experiment: Experiment, before: Version, after: Version
+) -> list[str]:
+    """Lines on what is different between the tables of two versions."""
+    data = experiment.data
+    inside = PurePosixPath(data.path).relative_to(f"data/{data.folder}")
+    with tempfile.TemporaryDirectory() as aside:
+        tables = []
+        for version in (before, after):
+            folder = Path(aside, version.digest)
+            try:
+                lay_out_version(project, data.folder, version.whole, version.digest, folder / "raw")
+                ingest_file(folder / "raw" / inside, folder / "table.parquet", data)
+            except GristmillError as error:  # measured once, but not here any more
+                return [f"against {before.digest[:8]} before it: {error.what}"]
+            tables.append(folder / "table.parquet")
+        first, *rest = differences(*tables)
+    return [f"against {before.digest[:8]} before it: {first}", *rest]

@@ -1,0 +1,138 @@
+"""What an experiment comes to on another version of its data: found aside, by a run of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gristmill.pipelines.base import (
+    ConfigError,
+    EnvironmentFault,
+    GristmillError,
+    read_json,
+    write_json,
+)
+from gristmill.pipelines.config import Project, load_experiment
+from gristmill.pipelines.ingestion import PIN, lay_out_version
+from gristmill.pipelines.tracking import WHOLE, apply_diff, git_state, worktree
+
+OF_THE_USER = ("GIT_", "DVC_", "MLFLOW_", "PREFECT_", "GRISTMILL_")
+"""Settings that lead to the user's own repository, stores and servers."""
+
+GRACE = 30.0
+"""Seconds that a run has to end its processes when it is told to."""
+
+
+def measure_aside(project: Project, name: str, whole: str, digest: str) -> dict[str, Any]:
+    """Runs an experiment as it is now on a version of its data.
+
+    All of it is in a temporary working tree of git, at HEAD and with the changes that are not
+    committed; MLflow's store, Prefect's and DVC's cache are the tree's own. Every probe begins
+    with an empty store, so that none depends on another.
+
+    Args:
+        whole: hash of a pin that holds the version, where that is known.
+        digest: of the version.
+
+    Returns:
+        `metrics` of the test rows by their names in MLflow, and `rows` of the data.
+
+    Raises:
+        ConfigError: the changes that are not committed cannot be taken over whole.
+        InputError: the bytes of the version are nowhere.
+        GristmillError: whatever ended the run, such as data that the experiment refuses.
+    """
+    state = git_state(project)
+    if state.kept != WHOLE:
+        raise ConfigError(
+            "the changes that are not committed cannot be taken over",
+            expected="changes of at most 1 MiB, without secrets",
+            found=f"changes that were {state.kept}",
+            next="git commit -a",
+        )
+    with worktree(project, "HEAD") as tree:
+        aside = tree / "build" / "bisect"
+        aside.mkdir(parents=True)
+        if state.diff:
+            diff = aside / "changes.diff"
+            diff.write_text(state.diff, encoding="utf-8")
+            if problem := apply_diff(tree, diff):
+                raise EnvironmentFault("git could not take over the changes", found=problem[:500])
+        (tree / PIN).unlink(missing_ok=True)  # what lies there is pinned by the run
+        folder = load_experiment(project, name).data.folder
+        lay_out_version(project, folder, whole, digest, tree / "data" / folder)
+        answer = _answer(name, tree, aside)
+    if "fault" in answer:
+        raise GristmillError.from_record(answer["fault"])
+    return answer
+
+
+def _answer(name: str, tree: Path, aside: Path) -> dict[str, Any]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(OF_THE_USER)}
+    environment |= {"PYTHONPATH": str(tree), "DVC_SITE_CACHE_DIR": str(aside / "dvc")}
+    answer, log = aside / "answer.json", aside / "run.txt"
+    command = [sys.executable, "-m", "gristmill.app", "probe", name, str(answer)]
+    with log.open("w") as output, _started(command, tree, environment, output) as process:
+        process.wait()
+    if answer.is_file():
+        return dict(read_json(answer))
+    lines = log.read_text(errors="replace").strip().splitlines()
+    raise EnvironmentFault(
+        "the run did not come to its end",
+        found=lines[-1][:300] if lines else f"exit code {process.returncode}",
+    )
+
+
+@contextmanager
+def _started(
+    command: list[str], folder: Path, environment: Mapping[str, str], output: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A run in a session of its own, which is told to end when nobody waits for it any more."""
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=dict(environment),
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def probe(name: str, answer: Path) -> None:
+    """What `data bisect` calls in a working tree of its own: a run, and what it measured."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    from gristmill.commands.run import run
+    from gristmill.pipelines.registry import require_versions
+
+    project = Project.find()
+    try:
+        run(project, load_experiment(project, name), force=False)
+        rows = read_json(project.build(name) / "validation.json")["rows"]
+        newest = require_versions(project, name)[0]
+        write_json(answer, {"metrics": newest.metrics, "rows": rows})
+    except GristmillError as error:
+        write_json(answer, {"fault": error.record()})
+
+
+def _end_with_parent() -> None:
+    """The other end of standard input is held by the process that waits for the answer."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)

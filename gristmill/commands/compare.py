@@ -1,0 +1,399 @@
+"""`gristmill compare`: models on the same test rows, by what they have answered already."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, writing
+from gristmill.pipelines.config import (
+    CLASSIFICATION_METRICS,
+    METRIC_FORMS,
+    REGRESSION_METRICS,
+    Project,
+    metric_fault,
+    metric_parts,
+)
+from gristmill.pipelines.evaluation import (
+    Answers,
+    Comparison,
+    Difference,
+    Predictions,
+    logged,
+    lower_is_better,
+    read_predictions,
+)
+from gristmill.pipelines.evaluation import compare as compare_answers
+from gristmill.pipelines.registry import CHAMPION, PREDICTIONS, trained
+from gristmill.pipelines.reporting import markdown_table
+from gristmill.pipelines.tracking import (
+    EvaluatedRun,
+    TrainedModel,
+    evaluated_runs,
+    local_artifact,
+    relocate,
+)
+
+SHOWN = 10
+"""Rows that the screen shows."""
+
+ALPHA = 0.05
+"""The p-value up to which a difference counts as shown."""
+
+KEPT_WHOLE = ("value", "95 % interval", "difference", "p")
+"""Columns that a narrow screen breaks last."""
+
+LONGEST_FOLDER = 120
+"""Characters of a folder's name."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A model that was asked for: what it is called here, and the run that evaluated it."""
+
+    name: str
+    run: EvaluatedRun
+
+
+def compare(names: Sequence[str]) -> None:
+    """Shows how models differ on the test rows that all of them have answered.
+
+    Args:
+        names: of registered models, `NAME@ALIAS`, `NAME@VERSION`, or the beginnings of runs' ids.
+
+    Raises:
+        ConfigError: a name is not known, or they were not tested alike.
+        EnvironmentFault: a model's predictions are gone.
+    """
+    project = Project.find()
+    models = _named(project, names)
+    answers = [
+        Answers(model.name, model.run.experiment, _predictions(project, model)) for model in models
+    ]
+    known = {name for model in models for name in model.run.metrics}
+    made = compare_answers(answers, _metrics_of(known, answers[0].predictions.classes))
+    rows = rows_table(made, _raw(project, models[0], answers[0].predictions))
+    folder = project.root / "build" / "compare" / "-".join(made.names)[:LONGEST_FOLDER]
+    console = Console(highlight=False)
+    _show(console, made, rows)
+    from gristmill.pipelines.evaluation import comparison_picture
+
+    with writing(folder) as aside:
+        aside.mkdir()
+        (aside / "report.md").write_text(markdown(made, rows), encoding="utf-8")
+        rows.to_csv(aside / "rows.csv", index=False)
+        comparison_picture(aside / "comparison.png", made)
+    console.print(
+        f"written to {project.relative(folder)}/: report.md, comparison.png, "
+        f"rows.csv ({len(rows):,} rows)",
+        soft_wrap=True,
+    )
+
+
+def _metrics_of(known: Collection[str], classes: Sequence[str] | None) -> list[str]:
+    """The metrics that runs have numbers of, by their names in the experiment file."""
+    every: list[str] = [*CLASSIFICATION_METRICS, *REGRESSION_METRICS]
+    kinds = [form.removesuffix("CLASS") for form in METRIC_FORMS if form.endswith(":CLASS")]
+    every += [f"{kind}{name}" for kind in kinds for name in classes or ()]
+    task = "regression" if classes is None else "classification"
+    filled = [name for name in sorted(known) if metric_parts(name)[1]]
+    every += [name for name in filled if not metric_fault(name, task, classes)]
+    return [name for name in dict.fromkeys(every) if logged(name) in known]
+
+
+def _named(project: Project, names: Sequence[str]) -> list[Named]:
+    if len(names) < 2:
+        raise ConfigError(
+            "compare needs two models or more",
+            expected="registered models, NAME@ALIAS, NAME@VERSION, or the beginnings of runs' ids",
+            found=", ".join(names) or "none",
+            next="gristmill models lists what there is",
+        )
+    versions, runs = trained(project), evaluated_runs(project)
+    found = [_find(project, text, versions, runs) for text in names]
+    for place, model in enumerate(found):
+        if model.name in [other.name for other in found[:place]]:
+            raise ConfigError(
+                f"{model.name} is named twice",
+                expected="models that differ",
+                found=" ".join(names),
+                next=f"gristmill models {model.run.experiment}",
+            )
+    return found
+
+
+def _find(
+    project: Project, text: str, versions: Sequence[TrainedModel], runs: Sequence[EvaluatedRun]
+) -> Named:
+    """The model that a text means; a bare name its champion, else its newest version."""
+    model, _, wanted = text.partition("@")
+    known = [version for version in versions if version.model == model]
+    if not known:
+        return _find_run(project, text, versions, runs)
+    if wanted:
+        alike = [v for v in known if wanted == v.version or wanted in v.aliases]
+    else:
+        alike = [v for v in known if CHAMPION in v.aliases] or known[-1:]
+    if not alike:
+        aliases = sorted({alias for version in known for alias in version.aliases})
+        raise ConfigError(
+            f"{model} has no version '{wanted}'",
+            expected="one of " + ", ".join([*aliases, *(v.version for v in known[:-21:-1])]),
+            found=text,
+            next=f"gristmill models {model}",
+        )
+    name = f"{model}@{alike[0].version}"
+    run = next((run for run in runs if run.run_id == alike[0].run_id), None)
+    if run is None:
+        raise _gone(name, model)
+    return Named(name, run)
+
+
+def _find_run(
+    project: Project, text: str, versions: Sequence[TrainedModel], runs: Sequence[EvaluatedRun]
+) -> Named:
+    alike = [run for run in runs if run.run_id.startswith(text)]
+    if not re.fullmatch(r"[0-9a-f]{4,32}", text) or not alike:
+        name = text.partition("@")[0]
+        near = nearest(name, {version.model for version in versions})
+        if project.experiment_file(name).is_file():
+            what = f"gristmill run {name}"
+        else:
+            what = f"did you mean {near}?" if near else "gristmill models"
+        raise ConfigError(
+            f"there is no model or evaluated run '{name}'",
+            expected="a registered model, NAME@ALIAS, NAME@VERSION, or the beginning of a run's id",
+            found=text,
+            next=what,
+        )
+    if len(alike) > 1:
+        raise ConfigError(
+            f"several runs begin with {text}",
+            expected="more of the id",
+            found=", ".join(run.run_id[:12] for run in alike[:8]),
+        )
+    (run,) = alike
+    if run.version:
+        return Named(f"{run.experiment}@{run.version}", run)
+    return Named(f"{run.experiment} {run.run_id[:8]}", run)
+
+
+def _predictions(project: Project, model: Named) -> Predictions:
+    """What the run of a model stored."""
+    relocate(project)
+    file = local_artifact(project, model.run.run_id, PREDICTIONS)
+    if file is not None:
+        return read_predictions(file)
+    from gristmill.pipelines.tracking import fetch_artifact
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            stored = fetch_artifact(project, model.run.run_id, PREDICTIONS, Path(folder))
+        except EnvironmentFault as error:
+            raise _gone(model.name, model.run.experiment) from error
+        return read_predictions(stored)
+
+
+def _gone(name: str, experiment: str) -> EnvironmentFault:
+    return EnvironmentFault(
+        f"the predictions of {name} are gone",
+        expected=f"{PREDICTIONS} among the artifacts of its run",
+        found="none; a model is never asked twice about a test row",
+        next=f"gristmill run {experiment} --force trains and evaluates it anew",
+    )
+
+
+def _raw(project: Project, model: Named, predictions: Predictions) -> pd.DataFrame | None:
+    """The test rows as they came in, where those of the model are still the present ones."""
+    test = project.build(model.run.experiment) / "test"
+    try:
+        if not np.array_equal(np.load(test / "identity.npy"), predictions.identity):
+            return None
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        kept = [
+            field.name
+            for field in pa.parquet.read_schema(test / "rows.parquet")
+            if not pa.types.is_binary(field.type) and not pa.types.is_fixed_size_binary(field.type)
+        ]
+        return pd.read_parquet(test / "rows.parquet", columns=kept)
+    except OSError:
+        return None
+
+
+def rows_table(made: Comparison, raw: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The rows on which models differ, as `Comparison.disagreements` has them.
+
+    Columns: `row`, the place among the first model's test rows; `truth`; each model's answer and,
+    of classes, its probability; then the row as it came in.
+    """
+    places = made.disagreements
+    classes = None if made.classes is None else np.array(made.classes, dtype=object)
+    table: dict[str, Any] = {
+        "row": made.places[places],
+        "truth": made.truth[places] if classes is None else classes[made.truth[places]],
+    }
+    for model, answers in zip(made.models, made.answers, strict=True):
+        table[model.name] = answers[places] if classes is None else classes[answers[places]]
+        if classes is not None:
+            table[f"{model.name} probability"] = model.predictions.outputs[places].max(axis=1)
+    found = pd.DataFrame(table)
+    if raw is None:
+        return found
+    beside = raw.iloc[made.places[places]].reset_index(drop=True)
+    return found.join(beside[[name for name in beside if name not in found]])
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table with a title above it and lines below it."""
+
+    title: str
+    heading: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    lines: tuple[str, ...] = ()
+
+
+def sections(made: Comparison, rows: pd.DataFrame) -> Iterator[Section]:
+    """What is to be told: metrics and differences, agreement, the first rows that differ."""
+    yield _metrics(made)
+    yield _agreement(made)
+    if len(rows):
+        yield _first_rows(made, rows)
+
+
+def _metrics(made: Comparison) -> Section:
+    first, *others = made.names
+    cells: list[tuple[str, ...]] = []
+    for place, metric in enumerate(made.metrics[0]):
+        lower = " ↓" if lower_is_better(metric.name) else ""
+        cells.append((f"{metric.name}{lower}", *[""] * 5))
+        for name, row, differs in zip(
+            made.names, made.metrics, (None, *made.differences), strict=True
+        ):
+            one = row[place]
+            low_high = "" if one.low is None else f"{one.low:.3g} – {one.high:.3g}"
+            apart = ("", "", "")
+            if differs is not None:
+                d = differs[place]
+                apart = (f"{d.value:+.3g}", _span(d.low, d.high), _p(d.p))
+            cells.append((f"  {name}", f"{one.value:.4g}", low_high, *apart))
+    lines = [f"Differences are from {first}, row by row. ↓ Less is better."]
+    if len(others) > 1:
+        lines.append(
+            f"p is corrected by Holm's method for {len(others)} models against it, metric by "
+            "metric; intervals are not."
+        )
+    lines += [
+        f"{name}: {_verdict(differs)}"
+        for name, differs in zip(others, made.differences, strict=True)
+    ]
+    left_out = f", {made.left_out:,} left out: seen in training" if made.left_out else ""
+    heading = ("", "value", "95 % interval", "difference", "95 % interval", "p")
+    return Section(f"{len(made.truth):,} test rows{left_out}", heading, cells, tuple(lines))
+
+
+def _verdict(differences: Sequence[Difference]) -> str:
+    """In which metrics a model is better or worse than the first, as far as that is shown."""
+    kinds: dict[str, list[str]] = {"better": [], "worse": [], "no difference shown": []}
+    for one in differences:
+        shown = one.p is not None and one.p <= ALPHA
+        better = (one.value < 0) == lower_is_better(one.name)
+        kind = ("better" if better else "worse") if shown else "no difference shown"
+        kinds[kind].append(one.name)
+    return "; ".join(f"{kind} by {', '.join(names)}" for kind, names in kinds.items() if names)
+
+
+def _agreement(made: Comparison) -> Section:
+    first, *others = made.names
+    if made.classes is None:
+        heading = ("", "errors correlate", "mean distance", f"nearer than {first}")
+        away = np.abs(made.answers - made.truth)
+        cells = [
+            (
+                name,
+                f"{made.agreement[0, i]:.3f}",
+                f"{np.abs(made.answers[i] - made.answers[0]).mean():.4g}",
+                f"{int((away[i] < away[0]).sum()):,} of {len(made.truth):,} rows",
+            )
+            for i, name in enumerate(others, 1)
+        ]
+        return Section("", heading, cells)
+    columns = ("", "same answer", "both right", f"only {first}", "only this", "both wrong")
+    counted = []
+    for i, name in enumerate(others, 1):
+        (both, only_first), (only_this, neither) = made.right(i).tolist()
+        counts = (both, only_first, only_this, neither)
+        counted.append((name, f"{made.agreement[0, i]:.1%}", *(f"{count:,}" for count in counts)))
+    return Section("", columns, counted)
+
+
+def _first_rows(made: Comparison, rows: pd.DataFrame) -> Section:
+    shown = rows.head(SHOWN)
+    cells = []
+    for _, row in shown.iterrows():
+        told = []
+        for name in made.names:
+            if made.classes is None:
+                told.append(f"{row[name]:.4g}")
+            else:
+                told.append(f"{row[name]} ({row[f'{name} probability']:.0%})")
+        truth = f"{row['truth']:.4g}" if made.classes is None else str(row["truth"])
+        cells.append((str(int(row["row"])), truth, *told))
+    if made.classes is None:
+        title = f"the {len(shown)} rows on which they are furthest apart"
+    else:
+        title = f"{len(rows):,} rows on which they differ, the surest mistakes first"
+    more = (f"… and {len(rows) - SHOWN:,} more in rows.csv",) if len(rows) > SHOWN else ()
+    return Section(title, ("row", "truth", *made.names), cells, more)
+
+
+def _span(low: float | None, high: float | None) -> str:
+    return "" if low is None else f"{low:.2g} to {high:.2g}"
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return ""
+    return "<0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def _show(console: Console, made: Comparison, rows: pd.DataFrame) -> None:
+    for section in sections(made, rows):
+        if section.title:
+            console.print(escape(section.title), style="bold")
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for name in section.heading:
+            left = name in ("", "truth", *made.names)
+            table.add_column(
+                escape(name), justify="left" if left else "right", overflow="fold",
+                no_wrap=name in KEPT_WHOLE,
+            )  # fmt: skip
+        for cells in section.rows:
+            table.add_row(*map(escape, cells))
+        console.print(table)
+        for line in section.lines:
+            console.print(escape(line))
+        console.print()
+
+
+def markdown(made: Comparison, rows: pd.DataFrame) -> str:
+    """The report of a comparison."""
+    lines = [f"# {' · '.join(made.names)}", ""]
+    for section in sections(made, rows):
+        lines += [f"## {section.title}", ""] if section.title else []
+        lines += markdown_table(section.heading, section.rows)
+        lines += ["", *(f"- {line}" for line in section.lines), ""]
+    return "\n".join([*lines, "![differences and agreement](comparison.png)"]) + "\n"

@@ -1,0 +1,220 @@
+"""`gristmill doctor`: everything that a run needs, looked at one by one."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from gristmill.commands.config import write_schema
+from gristmill.flows import HOST, answers, settings
+from gristmill.pipelines.base import EnvironmentFault, GristmillError
+from gristmill.pipelines.config import Project, load_experiment, writable
+from gristmill.pipelines.ingestion import (
+    DataState,
+    data_state,
+    driver_command,
+    register_driver,
+    registered_driver,
+    sweep,
+)
+from gristmill.pipelines.ingestion.versions import snapshot
+from gristmill.pipelines.tracking import check_store, is_local, tracking_uri
+from gristmill.pipelines.training import cores, device, instruction_set
+
+LEAST_SPACE = 2 << 30
+"""Bytes of free disk below which a run may end for lack of it."""
+
+PORTS = {4200: "Prefect", 5000: "MLflow"}
+
+Finding = tuple[bool, str]
+
+
+def doctor(fix: bool) -> int:
+    """Prints a line a finding; returns 0 when all is well, else 4."""
+    project = Project.find()
+    console = Console(highlight=False)
+    if fix:
+        _fix(project, console)
+    well = True
+    for name, check in CHECKS.items():
+        try:
+            for good, text in check(project):
+                _line(console, good, name, text)
+                well = well and good
+        except GristmillError as error:
+            _line(console, False, name, "\n".join(error.lines()))
+            well = False
+    return 0 if well else 4
+
+
+def _fix(project: Project, console: Console) -> None:
+    """Databases at the installed versions, pinned data on disk: what `make setup` ends with."""
+    from gristmill.pipelines.tracking import prepare_store
+
+    project.require_git()
+    migration = _start_migration(project)
+    write_schema(project)
+    register_driver(project, _program())
+    if is_local(project):
+        prepare_store(project)
+        console.print("MLflow's store is ready")
+    sweep(project)
+    for name in project.experiment_names():
+        experiment = load_experiment(project, name)
+        if data_state(project, experiment.data.folder) is not DataState.EDITED:
+            console.print(f"data of {name}: {snapshot.restore(project, name)}")
+    if migration is not None:
+        _, errors = migration.communicate()
+        if migration.returncode:
+            raise EnvironmentFault(
+                "Prefect's database could not be made ready",
+                found=errors.decode(errors="replace").strip()[-300:],
+                next="move .prefect/ aside and try again",
+            )
+        console.print("Prefect's database is ready")
+
+
+def _program() -> Path:
+    """The command that git has to call: the one of this environment."""
+    return Path(sys.executable).parent / "gristmill"
+
+
+def _start_migration(project: Project) -> subprocess.Popen[bytes] | None:
+    """Brings Prefect's database up to date, beside what else there is to do."""
+    if "PREFECT_API_URL" in os.environ:
+        return None
+    project.prefect_home.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
+    return subprocess.Popen(
+        command,
+        env=os.environ | settings(project),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def _line(console: Console, good: bool, name: str, text: str) -> None:
+    first, *rest = text.split("\n")
+    sign = "[green]ok [/]" if good else "[red]bad[/]"
+    console.print(f"{sign} {name:12s} {escape(first)}", soft_wrap=True)
+    for line in rest:
+        console.print(f"    {'':12s} {escape(line)}", soft_wrap=True)
+
+
+def _python(project: Project) -> Iterator[Finding]:
+    good = (3, 11) <= sys.version_info[:2] < (3, 14)
+    yield good, f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield True, f"{cores()} cores, {device()}, {instruction_set()}"
+
+
+def _packages(project: Project) -> Iterator[Finding]:
+    lock = project.root / "requirements.lock"
+    if not lock.exists():
+        yield True, "no requirements.lock to compare with"
+        return
+    others = []
+    for line in lock.read_text(encoding="utf-8").splitlines():
+        pinned, _, marker = line.rstrip(" \\").partition(" ; ")
+        if "==" not in pinned or pinned.startswith((" ", "#")) or marker:
+            continue
+        name, _, wanted = pinned.partition("==")
+        try:
+            found = version(name.partition("[")[0])
+        except PackageNotFoundError:
+            found = "missing"
+        if found != wanted:
+            others.append(f"{name} {found}, locked {wanted}")
+    some = "\n".join(others[:5]) + (f"\nand {len(others) - 5} more" if len(others) > 5 else "")
+    yield not others, "as locked" if not others else f"differ from the lock (make setup):\n{some}"
+
+
+def _repository(project: Project) -> Iterator[Finding]:
+    project.require_git()
+    yield True, "git and DVC"
+    free = shutil.disk_usage(project.root).free
+    yield free > LEAST_SPACE, f"{free / 2**30:.0f} GiB of disk free"
+    current = registered_driver(project) == driver_command(project, _program())
+    how = "data.dvc, dvc.lock and params.yaml merge by name"
+    missing = "git does not know how to merge data.dvc (or the clone was moved)"
+    yield current, how if current else f"{missing}: gristmill doctor --fix"
+    for name in ("build", "mlruns", ".prefect", "data"):
+        if not writable(project.root / name):
+            yield False, f"{name}/ cannot be written: chmod -R u+w {name}"
+
+
+def _experiments(project: Project) -> Iterator[Finding]:
+    for name in project.experiment_names():
+        try:
+            load_experiment(project, name)
+        except GristmillError as error:
+            yield False, "\n".join(error.lines())
+        else:
+            yield True, name
+
+
+def _data(project: Project) -> Iterator[Finding]:
+    for name in project.experiment_names():
+        try:
+            folder = load_experiment(project, name).data.folder
+        except GristmillError:
+            continue
+        state = data_state(project, folder)
+        bad = state is DataState.EDITED
+        yield not bad, f"data/{folder} {state.value}" + (" (gristmill data status)" if bad else "")
+
+
+def _mlflow(project: Project) -> Iterator[Finding]:
+    check_store(project)
+    if is_local(project):
+        yield True, "mlruns/mlflow.db"
+        return
+    from gristmill.pipelines.base import redact
+    from gristmill.pipelines.tracking import client
+
+    client(project)
+    yield True, redact(tracking_uri(project))
+
+
+def _prefect(project: Project) -> Iterator[Finding]:
+    url = os.environ.get("PREFECT_API_URL")
+    if url is None:
+        ready = (project.prefect_home / "prefect.db").exists()
+        yield True, ".prefect/prefect.db" + ("" if ready else ", made by the first run")
+        return
+    from gristmill.pipelines.base import redact
+
+    yield answers(url), f"{redact(url)} (PREFECT_API_URL)"
+
+
+def _ports(project: Project) -> Iterator[Finding]:
+    for port, what in PORTS.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+                yield True, f"{port} for {what} is free"
+            except OSError:
+                yield True, f"{port} for {what} is in use; `gristmill up` has an option for another"
+
+
+CHECKS: dict[str, Callable[[Project], Iterator[Finding]]] = {
+    "python": _python,
+    "packages": _packages,
+    "repository": _repository,
+    "experiments": _experiments,
+    "data": _data,
+    "mlflow": _mlflow,
+    "prefect": _prefect,
+    "ports": _ports,
+}

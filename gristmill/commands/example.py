@@ -1,0 +1,309 @@
+"""`gristmill new --example`: an experiment of a known model, under a name of one's own."""
+
+from __future__ import annotations
+
+import fnmatch
+import shutil
+from contextlib import ExitStack, suppress
+from pathlib import Path, PurePath
+from typing import Any
+
+from rich.console import Console
+
+from gristmill.commands.new import alone, put_back, require_free, same_bytes
+from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, read_yaml
+from gristmill.pipelines.config import Data, Document, Project, load_experiment
+from gristmill.pipelines.ingestion import (
+    KNOWN,
+    DataState,
+    fetch,
+    find_format,
+    header,
+    keras_set_from,
+    sniff_csv,
+)
+from gristmill.pipelines.ingestion.versions import repository as versions
+from gristmill.pipelines.reporting import Screen
+
+NEW = "gristmill new {name} --example {example}"
+
+
+def copy_example(name: str, example: str, origin: Path | None) -> None:
+    """Copies `examples/EXAMPLE.yaml` and the builder that it names, and brings its data.
+
+    The data are those of an experiment here that has the same data set, else what the disk has
+    (`origin`), else what `data.source` brings. Data from a disk are held to the hash of the
+    source where that is known; others are the user's own, and the copy names no source. Where
+    `split.as` shares another example's cuts, the copy shares those of whichever experiment here
+    has them, or has that example's own section.
+
+    Raises:
+        GristmillError: whatever is wrong; nothing is left behind.
+    """
+    project = Project.find()
+    project.require_git()
+    require_free(project, name)
+    file = _require_example(project, example)
+    console = Console(highlight=False)
+    with alone(project) as aside, ExitStack() as undo:
+        raw = _load(file)
+        draft = aside / "experiments" / f"{name}.yaml"
+        draft.parent.mkdir()
+        shutil.copyfile(file, draft)
+        data = load_experiment(Project(aside), name).data
+        others = _documents(project)
+        there = [n for n, other in others.items() if other.data.folder == data.folder]
+        for touched in (project.root / versions.PIN, project.params_file):
+            undo.callback(put_back, touched, touched.read_bytes() if touched.exists() else None)
+        _copy_builder(project, raw, file.parent, undo)
+        again = NEW.format(name=name, example=example)
+        if there and origin is None:
+            _set(raw, others[there[0]].data)
+        else:
+            with Screen(console).turning("bringing the data …"):
+                _bring(project, name, raw, data, origin, aside, undo, again)
+        _settle_split(project, raw, file.parent)
+        _dump(raw, draft)
+        data = load_experiment(Project(aside), name).data
+        project.register(name, data.folder)
+        draft.rename(project.experiment_file(name))
+        undo.pop_all()
+    console.print(f"experiments/{name}.yaml   copied from examples/{file.name}", markup=False)
+    used = f", which {there[0]} has as well" if there and origin is None else ""
+    console.print(f"{data.path}   its data{used}", markup=False)
+    console.print(f"next: gristmill run {name}")
+
+
+def _require_example(project: Project, example: str) -> Path:
+    names = sorted(path.stem for path in (project.root / "examples").glob("*.yaml"))
+    if example in names:
+        return project.root / "examples" / f"{example}.yaml"
+    near = nearest(example, names)
+    raise ConfigError(
+        f"there is no example '{example}'",
+        expected="one of " + ", ".join(names) if names else "a file in examples/, which has none",
+        found=f"no file examples/{example}.yaml",
+        next=f"--example {near}" if near else "gristmill new NAME --data FILE",
+    )
+
+
+def _yaml() -> Any:
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.width, yaml.preserve_quotes = 10_000, True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def _load(file: Path) -> Any:
+    """The file with its comments and its layout."""
+    read_yaml(file)  # its errors are readable
+    return _yaml().load(file)
+
+
+def _dump(raw: Any, file: Path) -> None:
+    with file.open("w", encoding="utf-8") as stream:
+        _yaml().dump(raw, stream)
+
+
+def _set(raw: Any, data: Data) -> None:
+    """Lets the file name these data."""
+    for key, value in (("path", data.path), ("source", data.source), ("target", data.target)):
+        if value is None:
+            raw["data"].pop(key, None)
+        elif raw["data"].get(key) != value:
+            raw["data"][key] = value
+
+
+def _documents(project: Project) -> dict[str, Document]:
+    """The experiments here that can be read."""
+    found = {}
+    for name in project.experiment_names():
+        with suppress(ConfigError):
+            found[name] = load_experiment(project, name).document
+    return found
+
+
+def _settle_split(project: Project, raw: Any, examples: Path) -> None:
+    """Shares the cuts of an experiment here, where the example shares those of another example."""
+    shared = raw["split"].get("as")
+    if shared is None:
+        return
+    owners = [
+        name
+        for name, document in _documents(project).items()
+        if document.data.path == raw["data"]["path"] and document.split.as_ is None
+    ]
+    if not owners:
+        raw["split"] = _load(examples / f"{shared}.yaml")["split"]
+    elif shared not in owners:
+        raw["split"]["as"] = owners[0]
+
+
+def _copy_builder(project: Project, raw: Any, examples: Path, undo: ExitStack) -> None:
+    """The Python file of the model, unless the very same is there."""
+    builder = (raw.get("model") or {}).get("builder")
+    if not builder:
+        return
+    module = f"{str(builder).partition(':')[0]}.py"
+    origin, target = examples / module, project.experiments / module
+    if not origin.is_file():
+        return
+    if target.exists():
+        if target.read_bytes() == origin.read_bytes():
+            return
+        raise ConfigError(
+            f"experiments/{module} is there already, and `new` never overwrites",
+            expected="no such file, or the example's own",
+            found="another one",
+            next=f"rename it, and the builder in the experiments that use it: grep -l "
+            f"{module[:-3]} experiments/*.yaml",
+        )
+    undo.callback(target.unlink, missing_ok=True)
+    shutil.copyfile(origin, target)
+
+
+def _bring(
+    project: Project,
+    name: str,
+    raw: Any,
+    data: Data,
+    origin: Path | None,
+    aside: Path,
+    undo: ExitStack,
+    again: str,
+) -> None:
+    """Takes the data into `data/` and pins them; `raw` learns where they are and how they look."""
+    if origin is None:
+        state = versions.data_state(project, data.folder)
+        if state is DataState.MISSING or (project.root / data.path).exists():
+            return  # the run takes them as they are, or brings back what is pinned
+    fresh = aside / "data" / PurePath(data.path).name
+    fresh.parent.mkdir()
+    if origin is None:
+        _fetch(project, data, fresh, again)
+    elif str(data.source).removeprefix("keras:") in KNOWN:
+        keras_set_from(str(data.source).removeprefix("keras:"), _require_place(origin), fresh)
+    else:
+        fresh = _from_disk(project, data, _require_place(origin), fresh, again)
+        raw["data"].pop("source", None)
+        _name_target(raw, data, fresh, again)
+    target = _free_place(project, name, data, fresh)
+    raw["data"]["path"] = target.relative_to(project.root).as_posix()
+    if not target.exists():
+        if not target.parent.exists():
+            undo.callback(shutil.rmtree, target.parent, ignore_errors=True)
+            target.parent.mkdir(parents=True)
+        undo.callback(_remove, target)
+        fresh.rename(target)
+    folder = target.parent.name
+    if versions.data_state(project, folder) is not DataState.PINNED:
+        versions.pin(project, folder)
+
+
+def _fetch(project: Project, data: Data, fresh: Path, again: str) -> None:
+    disk = f"{again} --from FOLDER"
+    if data.source is None:
+        raise ConfigError(
+            "the example has no data of its own",
+            expected="a folder with yours",
+            found="no --from",
+            next=disk,
+        )
+    try:
+        fetch(project, data.source, fresh, query=data.query)
+    except EnvironmentFault as error:
+        raise EnvironmentFault(
+            error.what,
+            expected=error.expected,
+            found=error.found,
+            next=f"{disk}   takes the same files from a disk\n{error.next}".strip(),
+        ) from error
+
+
+def _require_place(origin: Path) -> Path:
+    place = origin.expanduser().absolute()
+    if place.exists():
+        return place
+    near = nearest(place.name, (p.name for p in place.parent.glob("*")))
+    raise ConfigError(
+        "the folder of the data is not there",
+        expected="a folder, or a file, after --from",
+        found=f"nothing at {origin}",
+        next=f"--from {origin.with_name(near)}" if near else "",
+    )
+
+
+def _from_disk(project: Project, data: Data, origin: Path, fresh: Path, again: str) -> Path:
+    """Copies the file or folder that the example wants, by its name or as the only such one."""
+    wanted = PurePath(data.path)
+    if not wanted.suffix:
+        fetch(project, str(origin), fresh)
+        return fresh
+    places = [origin / wanted, origin / wanted.parts[1] / wanted.name, origin / wanted.name]
+    found = [place for place in places if place.is_file()][:1]
+    if origin.is_file():
+        found = [origin]
+    elif not found:
+        found = [place for place in sorted(origin.iterdir()) if place.suffix == wanted.suffix]
+    if len(found) != 1:
+        names = sorted(place.name for place in found or origin.iterdir())
+        raise ConfigError(
+            "the example's data are not in that folder",
+            expected=f"{wanted.name}, or one {wanted.suffix} file, in {origin}",
+            found=", ".join(names[:10]) or "nothing",
+            next=f"{again} --from {found[0]}" if found else "",
+        )
+    find_format(found[0])
+    fresh = fresh.with_name(found[0].name)
+    fetch(project, str(found[0]), fresh)
+    return fresh
+
+
+def _name_target(raw: Any, data: Data, fresh: Path, again: str) -> None:
+    """Lets the file name the column that is to be predicted, where a table calls it otherwise."""
+    if fresh.is_dir() or find_format(fresh).module != "delimited":
+        return
+    names, _ = header(fresh, sniff_csv(fresh))
+    if data.target in names:
+        return
+    known = (raw["schema"] or {}).get("columns") or {}
+    left = [n for n in names if not any(fnmatch.fnmatchcase(n, pattern) for pattern in known)]
+    if len(left) != 1:
+        raise ConfigError(
+            f"the table has no column '{data.target}', which the example predicts",
+            expected=f"{data.target}, or one column beside {', '.join(known)}",
+            found=", ".join(names[:10]) + "…" * (len(names) > 10),
+            next="gristmill new NAME --data FILE --target COLUMN   begins with any table",
+        )
+    raw["data"]["target"] = left[0]
+
+
+def _free_place(project: Project, name: str, data: Data, fresh: Path) -> Path:
+    """Where the data go: as the example says, or under the experiment's name if others are there.
+
+    Raises:
+        ConfigError: other data are there, too.
+    """
+    for folder in dict.fromkeys((data.folder, name)):
+        target = project.root / "data" / folder / fresh.name
+        there = [*target.parent.iterdir()] if target.parent.is_dir() else []
+        pinned = versions.data_state(project, folder) is DataState.MISSING
+        if not there and not pinned:
+            return target
+        if there == [target] and same_bytes(fresh, target):
+            return target
+    raise ConfigError(
+        f"data/{data.folder} and data/{name} hold other data, and `new` never overwrites",
+        expected="a name for which there are no data yet",
+        found=name,
+        next=f"gristmill new {name}_2 …",
+    )
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

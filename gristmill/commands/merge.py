@@ -1,0 +1,28 @@
+"""`gristmill data merge`: git's merge driver for the files that list data sets and experiments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from gristmill.pipelines.base import GristmillError
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.ingestion import merge_file, plain_merge
+
+
+def merge(base: Path, ours: Path, theirs: Path, name: str) -> int:
+    """Writes the merged text to `ours`, as git asks; returns 1 where a person must decide."""
+    place = Path(name)
+    texts = (file.read_text(encoding="utf-8") for file in (base, ours, theirs))
+    try:
+        project = Project.find(place.absolute().parent)
+        merged = merge_file(project, place.name, *texts)
+    except GristmillError as error:
+        plain_merge(base, ours, theirs)
+        typer.echo(f"{name}: {error}", err=True)
+        return 1
+    ours.write_text(merged.text, encoding="utf-8")
+    for conflict in merged.conflicts:
+        typer.echo(f"{name}: {conflict}", err=True)
+    return 1 if merged.conflicts else 0

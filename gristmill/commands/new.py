@@ -1,0 +1,512 @@
+"""`gristmill new`: from a file that nobody cleaned to an experiment that runs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast, get_args
+from urllib.parse import urlsplit
+
+from rich.console import Console
+
+from gristmill.commands import profile_lines as screen
+from gristmill.pipelines.base import (
+    ConfigError,
+    EnvironmentFault,
+    InputError,
+    file_digest,
+    nearest,
+    redact,
+)
+from gristmill.pipelines.config import (
+    Csv,
+    Data,
+    Project,
+    holds_password,
+    load_experiment,
+    source_kind,
+)
+from gristmill.pipelines.ingestion import (
+    MISSING,
+    PASSWORD,
+    PICTURE,
+    DataState,
+    Meter,
+    fetch,
+    find_format,
+    fitting_form,
+    holds_several,
+    ingest_file,
+    label_columns,
+    sniff_csv,
+    unpack,
+)
+from gristmill.pipelines.ingestion.versions import repository as versions
+from gristmill.pipelines.profiling import (
+    FEW_ROWS,
+    Draft,
+    Task,
+    assume,
+    column_names,
+    no_target,
+    profile_table,
+    require_target,
+    require_task,
+    shell_word,
+    write_draft,
+    write_page,
+)
+from gristmill.pipelines.reporting import Screen
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+ARCHIVE = re.compile(r"(\.zip|\.tgz|\.tar(\.\w+)?)$", re.IGNORECASE)
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:.+")
+
+SHOWN = 5
+"""Columns that a warning names."""
+
+USUAL = Csv(delimiter=",", quote='"', decimal=".", encoding="utf-8", missing=MISSING)
+"""The dialect that needs no words."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the data come from and where they will be.
+
+    Attributes:
+        given: what stands after `--data`: an address, or a path as the project sees it.
+        path: of the data in the project, below `data/`.
+        source: for the experiment file; None for what is on this machine alone.
+        there: whether they are in the project already.
+        query: SQL, where they come from a database.
+    """
+
+    given: str
+    path: str
+    source: str | None
+    there: bool
+    query: str | None = None
+
+    @property
+    def folder(self) -> str:
+        return self.path.split("/")[1]
+
+
+def begin(
+    name: str,
+    data: str | None,
+    target: str | None,
+    task: str | None,
+    example: str | None,
+    origin: Path | None,
+    query: str | None = None,
+) -> None:
+    """What the command line asks for: a draft from data, or a copy of an example.
+
+    Raises:
+        GristmillError: the options do not go together, or what they name is wrong.
+    """
+    if task not in (None, *get_args(Task)):
+        raise ConfigError(
+            f"there is no task '{task}'",
+            expected=" or ".join(get_args(Task)),
+            found=f"--task {task}",
+            next=f"--task {nearest(task or '', get_args(Task)) or 'classification'}",
+        )
+    if (data is None) == (example is None) or (example is None and origin is not None):
+        raise ConfigError(
+            "an experiment begins with data or with an example",
+            expected="--data FILE [--target COLUMN], or --example NAME [--from FOLDER]",
+            found="both" if data and example else "--from alone" if origin else "neither",
+            next=f"gristmill new {name} --data FILE --target COLUMN",
+        )
+    if example is not None:
+        from gristmill.commands.example import copy_example
+
+        copy_example(name, example, origin)
+    elif data is not None:
+        new(name, data, target, cast("Task | None", task), query)
+
+
+def new(
+    name: str, data: str, target: str | None, task: Task | None, query: str | None = None
+) -> None:
+    """Reads the data, drafts the experiment, shows what was assumed, and takes both in.
+
+    Raises:
+        GristmillError: whatever is wrong; nothing is left behind.
+    """
+    project = Project.find()
+    project.require_git()
+    require_free(project, name)
+    place = _place(project, name, data, query)
+    again = f"gristmill new {name} --data {shell_word(data)}"
+    if query is not None:
+        again += f" --query {shell_word(query)}"
+    console = Console(highlight=False)
+    with alone(project) as aside:
+        place, raw = _bring(project, place, aside, Screen(console))
+        draft = _draft(project, name, place, raw, aside, target, task, again, console)
+        take_in(project, name, place, raw, aside)
+    _say_end(console, draft)
+
+
+def require_free(project: Project, name: str) -> None:
+    """Raises ConfigError unless an experiment may have this name and none has it."""
+    if not NAME.fullmatch(name):
+        near = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-")
+        raise ConfigError(
+            f"an experiment cannot be called {name!r}",
+            expected="a letter from a to z, then letters, digits, _ or -, 63 in all: it names "
+            "files,\nstages, a model and pages of three tools (columns and values may be in any "
+            "script)",
+            found=name,
+            next=f"gristmill new {near} …" if NAME.fullmatch(near) else "gristmill new churn …",
+        )
+    same = [other for other in project.experiment_names() if other.lower() == name.lower()]
+    if same:
+        raise ConfigError(
+            f"there is an experiment '{same[0]}' already, and `new` never overwrites",
+            expected="a name that is free",
+            found=f"experiments/{same[0]}.yaml",
+            next=f"gristmill new {name}_2 …   beside it\n"
+            f"gristmill data refresh {same[0]} --data FILE   for new rows of the same data",
+        )
+
+
+def _place(project: Project, name: str, data: str, query: str | None) -> Place:
+    if ADDRESS.fullmatch(data) and not Path(data).exists():
+        database = source_kind(data, query) == "database"
+        if urlsplit(data).password is not None or (database and holds_password(data)):
+            raise ConfigError(
+                "an address with a password would stand in the experiment file, for all to read",
+                expected="the password in the environment",
+                found=redact(data),
+                next=f"{PASSWORD}=… gristmill new …" if database else "",
+            )
+        _require_query(name, data, query)
+        file = f"{name}.parquet" if query is not None else _file_of(data, name)
+        return Place(data, f"data/{name}/{file}", data, False, query)
+    _require_query(name, data, query)
+    path = Path(data).expanduser().resolve()
+    if not path.exists():
+        near = nearest(path.name, (p.name for p in path.parent.glob("*")))
+        raise ConfigError(
+            "the data file is not there",
+            expected="a file, a folder or an address after --data",
+            found=f"nothing at {data}",
+            next=f"gristmill new {name} --data {shell_word(str(Path(data).with_name(near)))}"
+            if near
+            else "",
+        )
+    inside = path.relative_to(project.root.resolve()) if _within(project, path) else None
+    if inside is not None and inside.parts[0] == "data" and len(inside.parts) > 2:
+        return Place(inside.as_posix(), inside.as_posix(), None, True)
+    source = inside.as_posix() if inside is not None else None
+    return Place(str(path), f"data/{name}/{_plain(path.name, name)}", source, False)
+
+
+def _require_query(name: str, data: str, query: str | None) -> None:
+    """Raises ConfigError unless a database has a query, and only a database."""
+    if (source_kind(data, query) == "database") == (query is not None):
+        return
+    raise ConfigError(
+        "a database needs a query, and nothing else has one",
+        expected="--data postgresql+psycopg://user@host/name --query 'SELECT … ORDER BY …'",
+        found="no --query" if query is None else f"--query for {redact(data)}",
+        next=f"gristmill new {name} --data {shell_word(redact(data))}"
+        + (" --query 'SELECT * FROM TABLE ORDER BY id'" if query is None else ""),
+    )
+
+
+def _within(project: Project, path: Path) -> bool:
+    return path.is_relative_to(project.root.resolve())
+
+
+def _file_of(address: str, name: str) -> str:
+    """What the data of an address will be called: as there, where that is a file's name."""
+    kind, _, rest = address.partition(":")
+    if "://" in address:
+        return _plain(urlsplit(address).path.rstrip("/").rpartition("/")[2], name)
+    stem = rest if re.fullmatch(r"[\w-]+", rest) else name
+    return f"{stem}.npz" if kind == "keras" else f"{stem}.csv"
+
+
+def _plain(file: str, name: str) -> str:
+    """The file's own name where it has a plain one, else the experiment's."""
+    fits = file and file.isprintable() and not file.startswith(".") and "\\" not in file
+    return file if fits else f"{name}.csv"
+
+
+def same_bytes(one: Path, other: Path) -> bool:
+    """Whether two files, or all files of two folders, are the same."""
+    return _digests(one) == _digests(other)
+
+
+def _digests(place: Path) -> dict[str, str]:
+    """Of a file, or of all files of a folder by their paths."""
+    if place.is_file():
+        return {"": file_digest(place)}
+    files = sorted(file for file in place.rglob("*") if file.is_file())
+    return {str(file.relative_to(place)): file_digest(file) for file in files}
+
+
+@contextmanager
+def alone(project: Project) -> Iterator[Path]:
+    """A folder to prepare everything in; it is gone at the end, whatever happens.
+
+    The lock is on the folder of the experiments itself and ends with the process: what an earlier,
+    killed one has left can be cleared.
+    """
+    build = project.root / "build"
+    build.mkdir(exist_ok=True)
+    lock = os.open(project.experiments, os.O_RDONLY)
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise EnvironmentFault(
+                "another `gristmill new` is at work here", next="wait for it and try again"
+            ) from error
+        for left in build.glob(".new-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=build, prefix=".new-") as aside:
+            yield Path(aside)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        os.close(lock)
+
+
+def _bring(project: Project, place: Place, aside: Path, on: Screen) -> tuple[Place, Path]:
+    """The raw data, in the project already or fetched aside; and their place there."""
+    if place.there:
+        if versions.data_state(project, place.folder) is DataState.EDITED:
+            raise _edited(place)
+        return place, project.root / place.path
+    _require_no_data(project, place, None)
+    raw = aside / "data" / Path(place.path).name
+    with on.turning("fetching …"):
+        notes = fetch(project, place.given, raw, query=place.query, progress=on.arriving)
+    for note in notes:
+        on.say(f"  ! {note}")
+    if (ending := ARCHIVE.search(raw.name)) and holds_several(raw):
+        place = replace(place, path=place.path.removesuffix(ending[0]))
+        packed, raw = raw, aside / "data" / Path(place.path).name
+        unpack(packed, raw, Meter())
+        packed.unlink()
+    _require_no_data(project, place, raw)
+    return place, raw
+
+
+def _edited(place: Place) -> InputError:
+    return InputError(
+        f"data/{place.folder} was edited by hand",
+        expected="the bytes that data.dvc pins",
+        found="others",
+        next=f"cp {shell_word(place.path)} elsewhere, and --data elsewhere   takes it in as new "
+        "data\ndvc checkout data   throws the edit away",
+    )
+
+
+def _require_no_data(project: Project, place: Place, raw: Path | None) -> None:
+    """Other data of this name are never touched; the same file is what a killed `new` has left."""
+    folder = project.root / "data" / place.folder
+    pinned = versions.data_state(project, place.folder) is DataState.MISSING
+    if not pinned and not (folder.is_dir() and any(folder.iterdir())):
+        return
+    there = project.root / place.path
+    if not pinned and [*folder.iterdir()] == [there]:
+        if raw is None or same_bytes(raw, there):
+            return
+        found = f"{place.path}, with other content"
+    else:
+        found = "a data set that is pinned, but not on disk" if pinned else "other files"
+    raise ConfigError(
+        f"data/{place.folder} is there already, and `new` never overwrites",
+        expected="no folder of that name, or the very same file in it",
+        found=found,
+        next=f"gristmill new {place.folder}_2 …   takes another folder\n"
+        f"gristmill new {place.folder} --data data/{place.folder}/FILE   uses what is there",
+    )
+
+
+def _draft(
+    project: Project,
+    name: str,
+    place: Place,
+    raw: Path,
+    aside: Path,
+    target: str | None,
+    task: Task | None,
+    again: str,
+    console: Console,
+) -> Draft:
+    """Everything that will be moved in, in the folder aside."""
+    on = Screen(console)
+    kind = find_format(raw).module
+    csv, doubt = _dialect(raw) if kind == "delimited" else (Csv(), False)
+    pictures = fitting_form(raw) if kind == "picture_folders" else None
+    target = target or _usual_target(raw, kind)
+    table = aside / "table.parquet"
+    described = Data(
+        path=place.path,
+        source=place.source,
+        query=place.query,
+        target=target or "?",
+        task=task or "regression",
+        csv=csv,
+        pictures=pictures[0] if pictures else None,
+    )
+    with on.turning("reading …"):
+        made = ingest_file(raw, table, described)
+    console.print(f"{Path(place.path).name}: {made}")
+    console.print()
+    if target is None:
+        screen.show(console, whole := profile_table(table))
+        raise no_target(whole, again)
+    require_target(column_names(table), target, again)
+    of_target = profile_table(table, only=[target]).column(target)
+    chosen = require_task(of_target, task, PICTURE in column_names(table))
+    with on.turning("looking at the columns …"):
+        profile = profile_table(table, target, chosen.task)
+    assumptions = assume(profile, target)
+    screen.show(console, profile, assumptions)
+    draft = Draft(
+        name,
+        place.path,
+        place.source,
+        csv,
+        target,
+        chosen,
+        profile,
+        assumptions,
+        place.query,
+        pictures,
+        doubt,
+    )
+    if not draft.used:
+        raise ConfigError(
+            "no column is left to learn from", expected="a feature", found="none of use"
+        )
+    (aside / "experiments").mkdir()
+    (aside / "experiments" / f"{name}.yaml").write_text(write_draft(draft), encoding="utf-8")
+    load_experiment(Project(aside), name)  # a draft that does not load must not leave this place
+    page = aside / "profile.html"
+    write_page(page, name, table, profile, target, chosen.task, assumptions)
+    return draft
+
+
+def _dialect(raw: Path) -> tuple[Csv, bool]:
+    """What is unusual about a text table, and whether its thousands marks are an assumption.
+
+    Where 1,234 may be both, ingest leaves the column text; here it is taken for a thousand and
+    more, and that is said.
+    """
+    found = sniff_csv(raw)
+    settled = sniff_csv(raw, found)  # now with the decimal point as declared
+    unusual = {k: v for k, v in settled.model_dump().items() if v != getattr(USUAL, k)}
+    return Csv(**unusual), settled.thousands != found.thousands
+
+
+def _usual_target(raw: Path, kind: str) -> str | None:
+    """What the labels of pictures and arrays are called where nobody says it."""
+    if kind == "picture_folders":
+        names = label_columns(raw)
+        return names[0] if len(names) == 1 else "label" if "label" in names else None
+    return "label" if kind in ("array_files", "idx") else None
+
+
+def take_in(project: Project, name: str, place: Place, raw: Path, aside: Path) -> None:
+    """Moves everything in: the data, the pin, the page, `params.yaml`, and last the experiment.
+
+    When anything fails, or on Ctrl-C, all is as before. Killed in between, the same command works:
+    it finds its own data, and no experiment.
+    """
+    with ExitStack() as undo:
+        for file in (project.root / versions.PIN, project.params_file):
+            undo.callback(put_back, file, file.read_bytes() if file.exists() else None)
+        if not place.there and not (project.root / place.path).exists():
+            folder = project.root / "data" / place.folder
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder.parent.mkdir(exist_ok=True)
+            if folder.is_dir():
+                folder.rmdir()  # an empty one
+            raw.parent.rename(folder)
+        if versions.data_state(project, place.folder) is not DataState.PINNED:
+            versions.pin(project, place.folder)
+        _move_page(project, name, place, aside, undo)
+        project.register(name, place.folder)
+        (aside / "experiments" / f"{name}.yaml").rename(project.experiment_file(name))
+        undo.pop_all()
+
+
+def _move_page(project: Project, name: str, place: Place, aside: Path, undo: ExitStack) -> None:
+    page, build = aside / "profile.html", project.build(name)
+    if not page.exists():
+        return
+    if not build.exists():
+        undo.callback(shutil.rmtree, build, ignore_errors=True)
+        build.mkdir()
+    digest = versions.data_digest(project, place.folder)
+    text = page.read_text(encoding="utf-8")
+    page.write_text(
+        text.replace('name="data" content=""', f'name="data" content="{digest}"', 1),
+        encoding="utf-8",
+    )
+    page.replace(build / "profile.html")
+
+
+def put_back(file: Path, content: bytes | None) -> None:
+    """Undoes what was written to a file."""
+    if content is None:
+        file.unlink(missing_ok=True)
+    elif not file.exists() or file.read_bytes() != content:
+        file.write_bytes(content)
+
+
+def _say_end(console: Console, draft: Draft) -> None:
+    task, features = draft.task, len(draft.used)
+    of = "pictures" if draft.picture else f"{features} features"
+    console.print(f"{task.task} of {draft.target} ({task.why}) from {of}")
+    for line in _warnings(draft):
+        console.print(f"  ! {line}", markup=False)
+    console.print(f"experiments/{draft.name}.yaml   is yours to edit")
+    console.print(f"build/{draft.name}/profile.html   shows each column")
+    console.print(f"next: gristmill run {draft.name}")
+
+
+def _warnings(draft: Draft) -> Iterator[str]:
+    target = draft.profile.column(draft.target)
+    classes = dict(target.levels) if draft.task.task == "classification" else {}
+    few = [f"{label} ({rows})" for label, rows in classes.items() if rows < FEW_ROWS]
+    if few:
+        yield f"classes of fewer than {FEW_ROWS} rows: {', '.join(few[:6])}"
+    if draft.uneven:
+        yield f"the rarest class has {draft.rarest:.1%} of the rows: see training.class_weight"
+    if draft.doubt:
+        yield "numbers such as 1,234 are taken for a thousand and more; the file says how not to"
+    for assumed in draft.left_out:
+        if assumed.kind == "text":
+            yield f"{assumed.name} is free text and left out; the file says how to take it in"
+        if assumed.role == "group":
+            yield f"rows of one {assumed.name} stay together in the split ({assumed.why})"
+        if assumed.role == "given":
+            yield f"{assumed.name}: {assumed.why} decide what is for testing"
+    if draft.pictures and len(set(draft.pictures[1].split()) & {"median", "smaller,"}):
+        form, why = draft.pictures
+        yield f"all are brought to {form.height} × {form.width}, {why}"
+    strong = [c.name for c in draft.strong]
+    if strong:
+        more = f" and {len(strong) - SHOWN:,} more tell" if len(strong) > SHOWN else ""
+        each = " tells" if len(strong) == 1 else " each tell"
+        named = ", ".join(strong[:SHOWN]) + (more or each)
+        yield f"{named} the target nearly alone: known in time?"

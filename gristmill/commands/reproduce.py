@@ -1,0 +1,306 @@
+"""`gristmill reproduce`: a registered model trained again from where it came, and compared."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gristmill.pipelines.base import (
+    ConfigError,
+    EnvironmentFault,
+    GristmillError,
+    InputError,
+    read_json,
+    read_yaml,
+    write_json,
+)
+from gristmill.pipelines.config import Project, installed_libraries
+from gristmill.pipelines.ingestion import PIN, lay_out_version
+from gristmill.pipelines.ingestion.versions import history
+from gristmill.pipelines.packaging import WeightsCompared, compare_weights
+from gristmill.pipelines.registry import Version, fetch_package, find
+from gristmill.pipelines.reporting import Screen
+from gristmill.pipelines.tracking import (
+    WHOLE,
+    apply_diff,
+    fetch_artifact,
+    has_artifact,
+    run_tags,
+    worktree,
+)
+from gristmill.pipelines.tracking import tags as names
+from gristmill.pipelines.training import changed_parts, environment, kind_of
+
+DIFFERS = 4
+"""Exit code when the weights are not the same."""
+
+ORDER = ("data", "code", "package", "arrays", "machine", "settings")
+"""Of differences: causes before what they bring about."""
+
+RECIPE, DIFF = "lineage/winner.json", "lineage/changes.diff"
+"""Artifacts of a run."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a registered version came from, as its run and the registry say.
+
+    Attributes:
+        version: in the registry.
+        tags: of its run.
+        record: its winner's key, parts and recipe.
+        folder: of its data set, below `data/`.
+    """
+
+    version: Version
+    tags: Mapping[str, str]
+    record: Mapping[str, Any]
+    folder: str
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """What the key was made of; what stands in the run's tags for people counts."""
+        said = {
+            **{
+                name.removeprefix("version."): name
+                for name in self.tags
+                if name.startswith("version.")
+            },
+            **{name: f"gristmill.{name}" for name in ("device", "instructions")},
+            "data": f"dvc.build/{self.version.model}/training",
+        }
+        kept = dict(self.record["parts"])
+        return kept | {part: self.tags[tag] for part, tag in said.items() if tag in self.tags}
+
+
+def reproduce(text: str) -> int:
+    """Trains what `NAME@ALIAS` names again; returns the exit code.
+
+    Only a temporary working tree of git is written to.
+
+    Raises:
+        ConfigError: the model, its commit or its recipe is not there.
+        InputError: its data are in no cache and no remote.
+    """
+    project, screen = Project.find(), Screen()
+    began = time.monotonic()
+    version = find(project, text)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    commit = _commit(project, version)
+    screen.say(f"{version.model} version {version.number}, trained at commit {commit[:12]}")
+    with worktree(project, commit) as tree:
+        aside = tree / "build" / "reproduce"
+        origin = _origin(project, version, aside)
+        code = _code(project, screen, origin, tree)
+        data = _data(project, screen, origin, tree)
+        libraries = _libraries(tree)
+        for line in [*libraries, *_environment(origin)]:
+            screen.say(f"    ! {line}")
+        with screen.step("train") as words:
+            answer = _train(origin, tree, aside)
+            words.append(f"on {origin.record['threads']} thread(s)")
+        with screen.step("compare") as words:
+            package = fetch_package(project, version, aside / "package")
+            model = Path(answer["model"])
+            found = compare_weights(package / model.name, model)
+            words.append(f"{found.values:,} values")
+    differences = [*data, *code, *_in_training(origin, answer["parts"], libraries, bool(data))]
+    differences.sort(key=lambda line: ORDER.index(line.partition(":")[0]))
+    return _said(screen, version, found, differences, time.monotonic() - began)
+
+
+def _said(
+    screen: Screen, version: Version, found: WeightsCompared, differences: list[str], seconds: float
+) -> int:
+    name = f"{version.model} version {version.number}"
+    if not found.differing:
+        screen.say(f"{name}: bit for bit the same, {seconds:.1f} s")
+        for line in differences:
+            screen.say(f"  although {line}")
+        return 0
+    by = "" if found.largest == float("inf") else f", by {found.largest:.3g} at most"
+    screen.say(f"{name}: {found.differing:,} of {found.values:,} values differ{by}")
+    if not differences:
+        screen.say("  nothing that was recorded differs: the registered file was changed since,")
+        screen.say("  or this training does not repeat itself bit for bit (a GPU)")
+    for place, line in enumerate(differences):
+        screen.say(f"  {'first difference' if not place else 'also':16s}  {line}")
+    return DIFFERS
+
+
+def _commit(project: Project, version: Version) -> str:
+    tags = run_tags(project, version.run_id)
+    commit = tags.get("mlflow.source.git.commit", "")
+    name = f"{version.model} version {version.number}"
+    if not commit:
+        raise ConfigError(
+            f"{name} cannot be trained again",
+            expected="a run that says from which commit it was trained",
+            found="a run without a commit" if tags else "its run is not in the store any more",
+        )
+    if not has_artifact(project, version.run_id, RECIPE):
+        raise ConfigError(
+            f"{name} cannot be trained again",
+            expected=f"the artifact {RECIPE} of its run {version.run_id[:8]}",
+            found="none: the run was made before recipes were kept",
+            next="a version that another run registers has it",
+        )
+    return commit
+
+
+def _origin(project: Project, version: Version, aside: Path) -> Origin:
+    aside.mkdir(parents=True)
+    record = read_json(fetch_artifact(project, version.run_id, RECIPE, aside))
+    tags = run_tags(project, version.run_id)
+    sets = [tag.removeprefix("dvc.data/") for tag in tags if tag.startswith("dvc.data/")]
+    if len(sets) != 1:
+        raise ConfigError(
+            f"run {version.run_id[:8]} does not say which data it read",
+            expected="one tag dvc.data/NAME",
+            found=", ".join(sets) or "none",
+        )
+    return Origin(version, tags, record, sets[0])
+
+
+def _code(project: Project, screen: Screen, origin: Origin, tree: Path) -> list[str]:
+    """The run's changes that no commit has, on top of the commit."""
+    with screen.step("code") as words:
+        kept = origin.tags.get(names.DIFF)
+        if kept is None:
+            words.append("the commit as it is")
+            return []
+        aside = tree / "build" / "reproduce"
+        problem = apply_diff(tree, fetch_artifact(project, origin.version.run_id, DIFF, aside))
+        words.append("the commit and the changes that the run kept")
+    if problem:
+        return [f"code: the changes that the run kept do not apply ({problem.splitlines()[0]})"]
+    return [] if kept == WHOLE else [f"code: the changes that the run kept were {kept}"]
+
+
+def _data(project: Project, screen: Screen, origin: Origin, tree: Path) -> list[str]:
+    """The run's version of its data set, linked from DVC's cache."""
+    folder = origin.folder
+    recorded = origin.tags[f"dvc.data/{folder}"]
+    registered = origin.version.tags.get(names.DATA) or recorded
+    pin = tree / PIN
+    whole = history.whole_of(pin.read_text(encoding="utf-8")) if pin.exists() else ""
+    target = tree / "data" / folder
+    differences = []
+    with screen.step("data") as words:
+        if registered != recorded:
+            differences.append(
+                f"data: the registry says version {registered[:8]}, the run {recorded[:8]}"
+            )
+        try:
+            damaged = lay_out_version(project, folder, whole, registered, target)
+            words.append(f"version {registered[:8]} from DVC's cache")
+        except InputError:
+            if registered == recorded:
+                raise
+            damaged = lay_out_version(project, folder, whole, recorded, target)
+            words.append(f"version {recorded[:8]} from DVC's cache")
+    if damaged:
+        files = ", ".join(damaged[:3]) + f" and {len(damaged) - 3} more" * (len(damaged) > 3)
+        differences.append(f"data: in DVC's cache the bytes of {files} are not those pinned")
+    return differences
+
+
+def _libraries(tree: Path) -> list[str]:
+    """Libraries of the data stages that are of another version than `params.yaml` had then."""
+    file = tree / "params.yaml"
+    then = (read_yaml(file) if file.exists() else {}).get("libraries") or {}
+    return [
+        f"package: {name} {then[name]} → {version}"
+        for name, version in installed_libraries().items()
+        if name in then and str(then[name]) != version
+    ]
+
+
+def _environment(origin: Origin) -> list[str]:
+    """What is other on this machine than it was then."""
+    here, parts = environment(), origin.parts
+    lines = changed_parts(
+        {name: text for name, text in here.items() if name in parts},
+        {name: text for name, text in parts.items() if name in here},
+    )
+    return [f"{kind_of(line)}: {line}" for line in lines]
+
+
+def _in_training(
+    origin: Origin, now: Mapping[str, str], libraries: list[str], known: bool
+) -> list[str]:
+    """What differs between the parts of the key then and now.
+
+    Args:
+        now: as the training found them.
+        libraries: of the data stages, that differ.
+        known: whether it is known already that the raw data differ.
+    """
+    lines = changed_parts(now, _but_recipe(origin.parts))
+    found = [f"{kind_of(line)}: {line}" for line in lines]
+    if "data: data changed" in found:
+        found.remove("data: data changed")
+        found += ["arrays: what the data stages made is not the same"] * (not known)
+    return list(dict.fromkeys([*found, *libraries]))
+
+
+def _but_recipe(parts: Mapping[str, str]) -> dict[str, str]:
+    """The parts that are found anew; those of the recipe are taken over as they were."""
+    of_recipe = ("features", "model", "training", "seed", "threads", "fold")
+    return {name: text for name, text in parts.items() if name not in of_recipe}
+
+
+def _train(origin: Origin, tree: Path, aside: Path) -> dict[str, Any]:
+    """What the working tree's own code answers, in a process of its own."""
+    record, answer, fault = (aside / f"{name}.json" for name in ("record", "answer", "fault"))
+    write_json(record, {**origin.record, "experiment": origin.version.model})
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "DVC_"))}
+    environment |= {
+        "PYTHONPATH": str(tree),
+        "GRISTMILL_RECORD": str(fault),
+        "DVC_SITE_CACHE_DIR": str(aside / "dvc"),
+    }
+    command = [sys.executable, "-m", "gristmill.app", "retrain", str(record), str(answer)]
+    log = aside / "train.txt"
+    with log.open("w") as output, _started(command, tree, environment, output) as process:
+        process.wait()
+    if fault.is_file():
+        raise GristmillError.from_record(read_json(fault))
+    told = read_json(answer) if answer.is_file() else {}
+    if told.get("error", "no answer"):
+        lines = log.read_text(errors="replace").strip().splitlines()
+        raise EnvironmentFault(
+            "the training did not come to its end",
+            found=told.get("error") or (lines[-1][:300] if lines else f"{process.returncode}"),
+        )
+    return dict(told)
+
+
+@contextmanager
+def _started(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], output: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a session of its own, which ends with this one's interest in it."""
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=dict(environment),
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()

@@ -1,0 +1,59 @@
+"""What `gristmill reproduce` calls in a working tree of the past: from raw data to weights."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+from pathlib import Path
+
+from gristmill.pipelines.base import read_json, write_json
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.ingestion import hash_of, ingest
+from gristmill.pipelines.preparation import scale, split_table
+from gristmill.pipelines.training import MODEL_FILES, read_recipe, read_result, surroundings
+from gristmill.pipelines.workers import Epoch, Export, Pool, Train
+
+
+def retrain(record: Path, answer: Path) -> None:
+    """Carries out the data stages, trains one trial and writes its model.
+
+    The record is the artifact `lineage/winner.json` of a run, with the `experiment`. The answer
+    has the `parts` of the key as they are here, the address of the `model` file, and an `error`,
+    which is empty when the training came to its end.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    about, project = read_json(record), Project.find()
+    name, recipe = about["experiment"], read_recipe(about["recipe"])
+    build = project.build(name)
+    folder = build / "trials" / about["key"]
+    pool = Pool(build / "workers.log", recipe.model.library)
+    try:
+        pool.warm_up()
+        gc.disable()
+        for stage in (ingest, split_table, scale):
+            stage(project, name)
+        digest = hash_of(project, build / "training")
+        parts = surroundings(project.experiments, recipe.model, digest)
+        rows, weights, threads = build / about["arrays"], folder / "weights.npz", about["threads"]
+        asked = iter([Train(about["key"], recipe, rows, folder, project.experiments)])
+        error = ""
+        for message in pool.train(lambda: next(asked, None), 1, threads):
+            if not isinstance(message, Epoch):
+                error = str(message.error or "")
+        result = read_result(folder)
+        model = folder / MODEL_FILES[recipe.model.library]
+        if not error and result is not None and result.status == "finished":
+            pool.export(Export(recipe, rows, weights, model, project.experiments), threads)
+        else:
+            error = error or (result.error if result else "it left no result")
+        write_json(answer, {"parts": parts, "model": str(model), "error": error})
+    finally:
+        pool.close()
+
+
+def _end_with_parent() -> None:
+    """The other end of standard input is held by the process that waits for the answer."""
+    sys.stdin.buffer.read()
+    os._exit(9)

@@ -1,0 +1,203 @@
+"""`gristmill runs`: what was run, what it said, how to end it, and what may go."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import closing
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from gristmill.flows import DONE, holder
+from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, open_sqlite
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.tracking import (
+    BEGUN,
+    HOST,
+    PID,
+    StoredRun,
+    mend_dead_runs,
+    process_lives,
+    stored_runs,
+)
+from gristmill.pipelines.tracking import tags as names
+
+SHOWN = 20
+
+PATIENCE = 30.0
+"""Seconds that a run may take to end after it was told to."""
+
+
+def show(experiment: str | None) -> None:
+    """A table of the newest runs."""
+    project = Project.find()
+    console = Console(highlight=False)
+    found = stored_runs(project, "run", experiment or "", SHOWN + 1)
+    if not found:
+        if experiment is not None:
+            project.require_experiment(experiment)
+        console.print(f"no run yet; next: gristmill run {experiment or 'NAME'}")
+        return
+    table = Table(
+        *("run", "when", "experiment", "trials", "outcome", "objective"),
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+    )
+    table.columns[3].justify = "right"
+    for column in table.columns[:2]:
+        column.no_wrap = True
+    for column in table.columns[2:]:
+        column.overflow = "fold"
+    for run in found[:SHOWN]:
+        table.add_row(
+            run.run_id[:8],
+            time.strftime("%m-%d %H:%M", time.localtime(run.began)),
+            run.experiment,
+            run.tags.get(names.TRIALS, ""),
+            _outcome(run),
+            _objective(run),
+        )
+    console.print(table)
+    if len(found) > SHOWN:
+        console.print("… and older ones; gristmill up shows them all")
+
+
+def _outcome(run: StoredRun) -> str:
+    """The decision over a version, or how a run without one ended."""
+    if run.status == "RUNNING":
+        return "running" if _lives(run.tags) else "gone"
+    decision, version = run.tags.get(names.DECISION, ""), run.tags.get(names.VERSION, "")
+    return f"{DONE[decision]} {version}" if decision in DONE else run.status.lower()
+
+
+def _objective(run: StoredRun) -> str:
+    name = run.params.get("search.objective", "")
+    value = run.metrics.get(f"{name}_mean", run.metrics.get(f"best_{name}"))
+    return name if value is None else f"{name} {value:.4g}"
+
+
+def logs(text: str) -> None:
+    """The lines that Prefect kept of a run."""
+    project = Project.find()
+    run = _find(project, text)
+    console = Console(highlight=False)
+    flow = run.tags.get(names.FLOW, "")
+    lines = _lines(project, flow) if flow else []
+    if not lines:
+        raise EnvironmentFault(
+            f"nothing is kept of what run {run.run_id[:8]} said",
+            expected="its flow run in Prefect's store",
+            found=f"no lines of flow run {flow[:8]}" if flow else "no flow run was noted",
+            next="gristmill up; MLflow has the report among the run's artifacts",
+        )
+    for when, line in lines:
+        console.print(f"{when}  {line}", markup=False, soft_wrap=not console.is_terminal)
+
+
+def _lines(project: Project, flow: str) -> list[tuple[str, str]]:
+    """Clock times and texts, the first one first."""
+    from datetime import UTC, datetime
+
+    if url := os.environ.get("PREFECT_API_URL"):
+        from gristmill.flows import post
+
+        wanted = {"logs": {"flow_run_id": {"any_": [flow]}}, "sort": "TIMESTAMP_ASC"}
+        kept: list[tuple[str, str]] = []
+        while len(page := post(f"{url}/logs/filter", {**wanted, "offset": len(kept)})):
+            kept += [(entry["timestamp"], entry["message"]) for entry in page]
+    else:
+        file = project.prefect_home / "prefect.db"
+        if not file.is_file():
+            return []
+        query = "SELECT timestamp, message FROM log WHERE flow_run_id = ? ORDER BY timestamp"
+        with closing(open_sqlite(file)) as database:
+            kept = database.execute(query, (flow,)).fetchall()
+    made = []
+    for text, line in kept:
+        when = datetime.fromisoformat(text)
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+        made.append((when.astimezone().strftime("%H:%M:%S"), line))
+    return made
+
+
+def cancel(text: str) -> None:
+    """Ends a run of another process on this machine, as Ctrl-C there would.
+
+    Raises:
+        ConfigError: it does not run, or is none of this machine's.
+        EnvironmentFault: it does not end.
+    """
+    project = Project.find()
+    console = Console(highlight=False)
+    name, process = _running(project, text)
+    host, pid = process.get(HOST, ""), process.get(PID, "")
+    if host != socket.gethostname():
+        raise ConfigError(
+            f"{name} is not of this machine", found=host, next=f"type it there: runs cancel {text}"
+        )
+    if not _lives(process):
+        mend_dead_runs(project)
+        console.print(f"{name}: its process was gone already; it is marked as killed now")
+        return
+    os.kill(int(pid), signal.SIGINT)
+    end = time.monotonic() + PATIENCE
+    while _lives(process):
+        if time.monotonic() > end:
+            raise EnvironmentFault(
+                f"{name} does not end",
+                expected=f"the end of process {pid} within {PATIENCE:.0f} s",
+                next=f"kill -9 {pid}; the next run mends what it leaves",
+            )
+        time.sleep(0.1)
+    console.print(f"{name} was ended; the next run goes on from there")
+
+
+def _running(project: Project, text: str) -> tuple[str, Mapping[str, str]]:
+    """What is to be ended, in words, and the tags of its process."""
+    if text in project.experiment_names() and (process := holder(project, text)) is not None:
+        return f"the run of {text}", process
+    run = _find(project, text)
+    name = f"run {run.run_id[:8]} of {run.experiment}"
+    if run.status != "RUNNING":
+        raise ConfigError(f"{name} does not run", found=run.status.lower())
+    return name, run.tags
+
+
+def _lives(tags: Mapping[str, str]) -> bool:
+    return process_lives(tags.get(HOST, ""), tags.get(PID, ""), tags.get(BEGUN, "0"))
+
+
+def _find(project: Project, text: str) -> StoredRun:
+    """A run by the beginning of its id, or the newest one of an experiment.
+
+    Raises:
+        ConfigError: there is none, or several.
+    """
+    found = stored_runs(project, "run")
+    if re.fullmatch(r"[0-9a-f]{4,32}", text):
+        alike = [run for run in found if run.run_id.startswith(text)]
+        if len(alike) > 1:
+            raise ConfigError(
+                f"several runs begin with {text}",
+                expected="more of the id",
+                found=", ".join(run.run_id[:12] for run in alike[:8]),
+            )
+        if alike:
+            return alike[0]
+    of_name = next((run for run in found if run.experiment == text), None)
+    if of_name is not None:
+        return of_name
+    near = nearest(text, {run.experiment for run in found})
+    raise ConfigError(
+        f"there is no run '{text}'",
+        expected="the beginning of a run's id, or an experiment's name for its newest run",
+        found=text,
+        next=f"did you mean {near}?" if near else "gristmill runs list",
+    )

@@ -1,0 +1,101 @@
+"""`gristmill serve`: a registered model behind MLflow's scoring protocol, until Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import socket
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from gristmill.flows import HOST
+from gristmill.pipelines.base import ConfigError, writing
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.registry import Version, find, load_version
+
+FIRST, PORTS = 5001, 100
+"""The port that is tried first, and how many are."""
+
+LONGEST = 2_000
+"""Characters of an example that are typed; a longer one goes into a file."""
+
+
+def serve(name: str, port: int | None) -> None:
+    """Serves a version until Ctrl-C, which is raised on.
+
+    Args:
+        name: `NAME` for its champion, `NAME@ALIAS` or `NAME@VERSION`.
+        port: on loopback; None: the first that is free.
+
+    Raises:
+        ConfigError: there is no such model, or the port is taken.
+        EnvironmentFault: the model cannot be loaded.
+    """
+    project = Project.find()
+    version = find(project, name)
+    listener = _listen(port)
+    console = Console(highlight=False)
+    with listener:
+        model, others = load_version(project, version)
+        for other in others:
+            console.print(f"! it was made with {other}", soft_wrap=True)
+        url = f"http://{HOST}:{listener.getsockname()[1]}/invocations"
+        alias = f" ({', '.join(version.aliases)})" if version.aliases else ""
+        console.print(f"{version.model} version {version.number}{alias} answers at {url}")
+        console.print(_curl(project, version, model, url), soft_wrap=True, markup=False)
+        console.print("Ctrl-C ends it")
+        _answer(model, listener)
+
+
+def _answer(model: Any, listener: socket.socket) -> None:
+    """MLflow's scoring server, in this process."""
+    import uvicorn
+    from mlflow.pyfunc import scoring_server
+
+    app = scoring_server.init(model)
+    settings = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+    uvicorn.Server(settings).run(sockets=[listener])
+
+
+def _listen(port: int | None) -> socket.socket:
+    """A socket at the port; what comes before the model is loaded waits."""
+    wanted = range(FIRST, FIRST + PORTS) if port is None else [port]
+    problem: OSError | None = None
+    for one in wanted:
+        # only on a socket that says TCP does asyncio set TCP_NODELAY: else answers wait 40 ms
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, one))
+            listener.listen()
+        except OSError as error:
+            listener.close()
+            problem = error
+        else:
+            return listener
+    raise ConfigError(
+        f"port {wanted[0]} is taken" if port else f"ports {wanted[0]} to {wanted[-1]} are taken",
+        expected="a free port",
+        found=str(problem),
+        next="without --port, the first free one is taken" if port else "gristmill serve … --port",
+    )
+
+
+def _curl(project: Project, version: Version, model: Any, url: str) -> str:
+    """A request that can be typed, with a row of the model's own columns."""
+    row = model.input_example.head(1).to_json(orient="records", force_ascii=False)
+    content = json.dumps({"dataframe_records": json.loads(row)}, ensure_ascii=False)
+    if len(content) > LONGEST:
+        file = project.build(version.model) / "request.json"
+        with writing(file) as aside:
+            aside.write_text(content, encoding="utf-8")
+        content = f"@{_short(file)}"
+    header = shlex.quote("Content-Type: application/json")
+    return f"curl {url} -H {header} -d {shlex.quote(content)}"
+
+
+def _short(file: Path) -> Path:
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file

@@ -1,0 +1,55 @@
+"""`gristmill stage`: one data stage, as dvc.yaml calls it."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable
+
+import typer
+
+from gristmill.pipelines.base import ConfigError, nearest
+from gristmill.pipelines.config import Project
+
+
+def carry_out(stage: str, name: str) -> None:
+    """Runs a stage and says in a line what it made.
+
+    Raises:
+        ConfigError: there is no such stage.
+    """
+    project = Project.find()
+    gc.disable()  # a search through all that an import makes, again and again, is a quarter of it
+    note = project.build(name) / "logs" / f"{stage}.txt"
+    said = str(_stage(stage, name)(project, name))
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(said + "\n", encoding="utf-8")
+    if not os.environ.get("GRISTMILL_RECORD"):
+        typer.echo(f"{stage} {name}: {said}")
+
+
+def _stage(stage: str, name: str) -> Callable[[Project, str], object]:
+    if stage == "ingest":
+        from gristmill.pipelines.ingestion import ingest
+
+        return ingest
+    if stage == "validate":
+        from gristmill.pipelines.validation import validate
+
+        return validate
+    if stage == "split":
+        from gristmill.pipelines.preparation import split_table
+
+        return split_table
+    if stage == "scale":
+        from gristmill.pipelines.preparation import scale
+
+        return scale
+    stages = ("ingest", "validate", "split", "scale")
+    near = nearest(stage, stages)
+    raise ConfigError(
+        f"there is no stage '{stage}'",
+        expected="one of " + ", ".join(stages),
+        found=stage,
+        next=f"gristmill stage {near} {name}" if near else "",
+    )

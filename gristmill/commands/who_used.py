@@ -1,0 +1,131 @@
+"""`gristmill data who-used`: the models and runs that came from a version of the data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from gristmill.pipelines.base import ConfigError
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.ingestion.versions import history
+from gristmill.pipelines.tracking import TrainedModel, is_local, trained_models, used_data
+
+
+def who_used(asked: str) -> None:
+    """A line a run, the newest first, with the versions that it made.
+
+    Args:
+        asked: a hash of a data set or of a pin, a commit, branch or tag, a file or a folder.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    project = Project.find()
+    runs = used_data(project)
+    models = _models(project)
+    known = {run.digest for run in runs} | {model.data for model in models}
+    wanted = _digests(project, asked, known)
+    found = [run for run in runs if run.digest in wanted]
+    ids = {run.run_id for run in found}
+    made: dict[str, list[TrainedModel]] = {}
+    for model in models:
+        if model.data in wanted or model.run_id in ids:
+            made.setdefault(model.run_id, []).append(model)
+    console = Console(highlight=False)
+    if not found and not made:
+        console.print(f"nothing came from {asked}: no run and no model has its data")
+        return
+    table = Table(
+        *("run", "when", "experiment", "data", "outcome", "versions"),
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+    )
+    for run in found:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.began))
+        data, versions = f"{run.folder} {run.digest[:8]}", _named(made.pop(run.run_id, []))
+        outcome = run.decision or run.status.lower()
+        table.add_row(run.run_id[:8], when, run.experiment, data, outcome, versions)
+    for (
+        run_id,
+        models,
+    ) in made.items():  # a version that other data have come to again, or its run has gone
+        table.add_row(run_id[:8], "", models[0].model, models[0].data[:8], "", _named(models))
+    console.print(table)
+
+
+def _named(models: list[TrainedModel]) -> str:
+    return ", ".join(
+        f"{model.model} {model.version}" + f" ({', '.join(model.aliases)})" * bool(model.aliases)
+        for model in models
+    )
+
+
+def _models(project: Project) -> list[TrainedModel]:
+    if is_local(project):
+        return trained_models(project)
+    from gristmill.pipelines.registry import trained
+
+    return trained(project)
+
+
+def _digests(project: Project, asked: str, known: set[str]) -> set[str]:
+    """The versions of data sets that are meant."""
+    if Path(asked).exists():
+        from gristmill.pipelines.ingestion import hash_of
+
+        digest = hash_of(project, Path(asked).absolute())
+        return {digest} if digest in known else _with_file(project, digest)
+    if history.DIGITS.fullmatch(asked):
+        fitting = {digest for digest in known if digest.startswith(asked)}
+        if len(fitting) > 1:
+            raise ConfigError(
+                f"{asked} is the beginning of {len(fitting)} versions",
+                expected="as many digits as tell one from the others",
+                found=", ".join(sorted(digest[:12] for digest in fitting)[:8]),
+            )
+        if fitting:
+            return fitting
+    pin = history.pin_at(project, asked)
+    whole = pin.whole if pin else _whole(project, asked)
+    if whole:
+        return set(_sets(project, whole).values())
+    if pin or history.DIGITS.fullmatch(
+        asked
+    ):  # a commit without data, or data that nothing was trained on
+        return set()
+    raise ConfigError(
+        f"there is no data '{asked}'",
+        expected="a hash from gristmill data log, a commit, branch or tag, a file or a folder",
+        found="git knows no such revision, and there is no such file",
+        next="gristmill data log NAME",
+    )
+
+
+def _whole(project: Project, asked: str) -> str:
+    """The pin whose own hash begins so."""
+    wholes = {pin.whole for pin in history.pins(project, "--all") if pin.whole}
+    fitting = [whole for whole in wholes if whole.startswith(asked)]
+    return fitting[0] if len(fitting) == 1 and history.DIGITS.fullmatch(asked) else ""
+
+
+def _sets(project: Project, whole: str) -> Mapping[str, str]:
+    from gristmill.pipelines.ingestion import sets_in
+
+    return sets_in(project, whole)
+
+
+def _with_file(project: Project, digest: str) -> set[str]:
+    """The versions that hold a file, or a folder below a data set's, with this hash."""
+    from gristmill.pipelines.ingestion import sets_with
+
+    wholes = {pin.whole for pin in history.pins(project, "--all") if pin.whole}
+    file = project.root / history.PIN
+    if file.exists():
+        wholes.add(history.whole_of(file.read_text(encoding="utf-8")))
+    return sets_with(project, wholes, digest)

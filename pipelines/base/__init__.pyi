@@ -1,0 +1,51 @@
+from .errors import (
+    ConfigError as ConfigError,
+)
+from .errors import (
+    DataInvalid as DataInvalid,
+)
+from .errors import (
+    EnvironmentFault as EnvironmentFault,
+)
+from .errors import (
+    GristmillError as GristmillError,
+)
+from .errors import (
+    InputError as InputError,
+)
+from .errors import (
+    Problem as Problem,
+)
+from .files import (
+    file_digest as file_digest,
+)
+from .files import (
+    read_json as read_json,
+)
+from .files import (
+    write_json as write_json,
+)
+from .files import (
+    writing as writing,
+)
+from .secrets import (
+    redact as redact,
+)
+from .source_code import (
+    normalised_source as normalised_source,
+)
+from .spelling import (
+    nearest as nearest,
+)
+from .sqlite_file import (
+    open_sqlite as open_sqlite,
+)
+from .startup import (
+    uncollected as uncollected,
+)
+from .threads import (
+    side_by_side as side_by_side,
+)
+from .yaml_file import (
+    read_yaml as read_yaml,
+)

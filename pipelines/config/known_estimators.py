@@ -1,0 +1,155 @@
+"""The scikit-learn estimators that a model may name, known without importing scikit-learn."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gristmill.pipelines.base import nearest
+
+CLASSIFIERS = {
+    "linear_model": (
+        *("LogisticRegression", "LogisticRegressionCV", "SGDClassifier", "Perceptron"),
+        *("RidgeClassifier", "RidgeClassifierCV"),
+    ),
+    "svm": ("LinearSVC",),
+    "discriminant_analysis": ("LinearDiscriminantAnalysis",),
+    "naive_bayes": ("GaussianNB",),
+    "neural_network": ("MLPClassifier",),
+    "tree": ("DecisionTreeClassifier", "ExtraTreeClassifier"),
+    "ensemble": (
+        *("RandomForestClassifier", "ExtraTreesClassifier"),
+        *("GradientBoostingClassifier", "HistGradientBoostingClassifier"),
+    ),
+}
+REGRESSORS = {
+    "linear_model": (
+        *("LinearRegression", "Ridge", "RidgeCV", "Lasso", "LassoCV", "ElasticNet"),
+        *("ElasticNetCV", "Lars", "LarsCV", "LassoLars", "LassoLarsCV", "LassoLarsIC"),
+        *("OrthogonalMatchingPursuit", "OrthogonalMatchingPursuitCV", "BayesianRidge"),
+        *("ARDRegression", "HuberRegressor", "TheilSenRegressor", "QuantileRegressor"),
+        *("SGDRegressor", "PoissonRegressor", "GammaRegressor", "TweedieRegressor"),
+    ),
+    "svm": ("LinearSVR",),
+    "neural_network": ("MLPRegressor",),
+    "tree": ("DecisionTreeRegressor", "ExtraTreeRegressor"),
+    "ensemble": (
+        *("RandomForestRegressor", "ExtraTreesRegressor"),
+        *("GradientBoostingRegressor", "HistGradientBoostingRegressor"),
+    ),
+}
+"""By scikit-learn's module, those that can be packaged: they predict from a few plain arrays."""
+
+ESTIMATORS: Mapping[str, tuple[str, str]] = {
+    name: (task, module)
+    for task, modules in (("classification", CLASSIFIERS), ("regression", REGRESSORS))
+    for module, names in modules.items()
+    for name in names
+}
+"""The task and the module of each."""
+
+ELSEWHERE = {
+    "random_state": "the seed is training.seed",
+    "n_jobs": "the threads of a trial are training.threads",
+    "class_weight": "it is training.class_weight, for every kind of model",
+    "categorical_features": "features.columns says what is a category, and makes columns of it",
+    "init": "a model inside of a model cannot be packaged",
+    "warm_start": "a trial begins anew",
+}
+"""Arguments that an experiment file has in another place, or that have no sense in a trial."""
+
+SURE = {"LinearSVC", "Perceptron", "RidgeClassifier", "RidgeClassifierCV"}
+"""Classifiers that tell a class and no probabilities."""
+
+FITTING = ("class_weight", "seed", "threads")
+"""What of the section `training` an estimator takes; all else is for Keras."""
+
+
+TYPICAL = ("C", "alpha", "max_iter", "tol", "max_depth", "n_estimators", "learning_rate", "solver")
+"""Arguments that are named as examples."""
+
+
+def check_estimator(name: str, arguments: Mapping[str, Any]) -> None:
+    """Raises ValueError for an unknown estimator or argument; the message names the nearest."""
+    if name not in ESTIMATORS:
+        raise ValueError(_unknown(name))
+    known = [key for key in arguments_of(name) if key not in ELSEWHERE]
+    for key in arguments:
+        if key in arguments_of(name) and key in ELSEWHERE:
+            raise ValueError(f"{name}: leave {key} out: {ELSEWHERE[key]}")
+        if key not in known:
+            near = nearest(key, known)
+            raise ValueError(
+                f"{name} has no argument {key!r}"
+                + (f"; did you mean {near}?" if near else "")
+                + f" It takes {', '.join(known)}"
+            )
+
+
+def arguments_of(name: str, method: str = "__init__") -> tuple[str, ...]:
+    """The names of the arguments of an estimator's method, in order.
+
+    Read from the installed package's source, so that checking a file does not import it.
+    """
+    found = _method(f"sklearn.{ESTIMATORS[name][1]}", name, method)
+    if found is None:
+        return ()
+    return tuple(a.arg for a in (*found.args.args[1:], *found.args.kwonlyargs))
+
+
+def tells_probabilities(name: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether a classifier tells how probable each class is, and not the class alone."""
+    if name == "SGDClassifier":
+        return arguments.get("loss") in ("log_loss", "modified_huber")
+    return name not in SURE
+
+
+def _unknown(name: str) -> str:
+    from sklearn.utils import all_estimators
+
+    theirs = {each for each, _ in all_estimators(["classifier", "regressor"])}
+    if name in theirs:
+        return (
+            f"scikit-learn's {name} cannot be packaged: a package holds no pickle, and only these "
+            f"estimators can predict from plain arrays: {', '.join(sorted(ESTIMATORS))}"
+        )
+    near = nearest(name, theirs)
+    return f"scikit-learn has no classifier or regressor {name!r}" + (
+        f"; did you mean {near}?" if near else f": there are {', '.join(sorted(ESTIMATORS))}"
+    )
+
+
+@cache
+def _method(module: str, kind: str, method: str) -> ast.FunctionDef | None:
+    """A method of a class, or of the first of its bases that has it."""
+    for node in _body(module):
+        if isinstance(node, ast.ClassDef) and node.name == kind:
+            own = (n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == method)
+            bases = (base.id for base in node.bases if isinstance(base, ast.Name))
+            inherited = filter(None, (_method(module, base, method) for base in bases))
+            return next(own, None) or next(inherited, None)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("sklearn."):
+            names = {alias.asname or alias.name: alias.name for alias in node.names}
+            if kind in names:
+                return _method(str(node.module), names[kind], method)
+    return None
+
+
+@cache
+def _body(module: str) -> list[ast.stmt]:
+    return list(_statements(module))
+
+
+def _statements(module: str) -> Iterator[ast.stmt]:
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or spec.origin is None:
+        return
+    place = Path(spec.origin).parent.joinpath(*module.split(".")[1:])
+    files = (place / "__init__.py", place.with_suffix(".py"))
+    for file in files:
+        if file.is_file():
+            yield from ast.parse(file.read_bytes()).body

@@ -1,0 +1,236 @@
+"""Models beside each other on the same test rows, by what each has answered already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gristmill.pipelines.base import ConfigError
+from gristmill.pipelines.evaluation.metrics import (
+    Difference,
+    Metric,
+    holm,
+    measure_all,
+    measure_difference,
+)
+from gristmill.pipelines.evaluation.predictions import Predictions
+
+LISTED = "gristmill models lists what there is to compare"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answered for the test rows of its experiment.
+
+    Attributes:
+        name: what it is called here.
+        experiment: of which it is a model.
+        predictions: as they were stored.
+    """
+
+    name: str
+    experiment: str
+    predictions: Predictions
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Models on the same rows, each against the first.
+
+    Attributes:
+        models: their answers, row by row the same rows: those that no model saw in training.
+        places: (n_rows,) int64, where these rows are among the first model's test rows.
+        left_out: how many rows are left out, because a model saw them in training.
+        metrics: of each model.
+        differences: of each model but the first: its value less the first one's. The p-values of a
+            metric are corrected for the number of models by Holm's method.
+    """
+
+    models: tuple[Answers, ...]
+    places: npt.NDArray[np.int64]
+    left_out: int
+    metrics: tuple[tuple[Metric, ...], ...]
+    differences: tuple[tuple[Difference, ...], ...]
+
+    @property
+    def names(self) -> list[str]:
+        return [model.name for model in self.models]
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        return self.models[0].predictions.classes
+
+    @property
+    def truth(self) -> Any:
+        """(n_rows,) places in `classes`, or values."""
+        return self.models[0].predictions.truth
+
+    @cached_property
+    def answers(self) -> npt.NDArray[Any]:
+        """(n_models, n_rows): places in `classes`, or values."""
+        return np.stack([model.predictions.answers for model in self.models])
+
+    @property
+    def disagreements(self) -> npt.NDArray[np.int64]:
+        """The rows on which the models differ, by their places among these rows.
+
+        Of classes those whose answers are not all the same, first those of which a model that is
+        wrong was surest; of values all, first those that are furthest apart.
+        """
+        if self.classes is None:
+            apart = self.answers.max(axis=0) - self.answers.min(axis=0)
+            return np.argsort(-apart, kind="stable")
+        differ = np.flatnonzero((self.answers != self.answers[0]).any(axis=0))
+        wrong = self.answers != self.truth
+        sure = np.stack([model.predictions.sure for model in self.models])
+        surest = np.where(wrong, sure, 0).max(axis=0)[differ]
+        return np.asarray(differ[np.argsort(-surest, kind="stable")])
+
+    @property
+    def agreement(self) -> npt.NDArray[np.float64]:
+        """(n_models, n_models): the share of rows with the same answer, or how errors correlate."""
+        if self.classes is not None:
+            return np.asarray((self.answers[:, None] == self.answers[None]).mean(axis=2))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(np.nan_to_num(np.corrcoef(self.answers - self.truth)))
+
+    def right(self, other: int) -> npt.NDArray[np.int64]:
+        """(2, 2) rows: those that the first model gets right and wrong, by those of another."""
+        first, second = (self.answers[place] == self.truth for place in (0, other))
+        cells = 2 * ~first + ~second
+        return np.bincount(cells, minlength=4).reshape(2, 2)
+
+
+def compare(models: Sequence[Answers], names: Sequence[str]) -> Comparison:
+    """Compares models with the first one.
+
+    Args:
+        models: two or more.
+        names: of the metrics.
+
+    Raises:
+        ConfigError: they did not answer the same questions about the same rows.
+    """
+    first = models[0].predictions
+    same = [first, *(_as_first(models[0], other) for other in models[1:])]
+    twins = [np.asarray(p.twin) for p in same if p.twin is not None]
+    keep = ~np.any(twins, axis=0) if twins else np.ones(len(first.truth), dtype=bool)
+    if not keep.any():
+        raise ConfigError(
+            "no test row is left to compare on",
+            expected="rows that no model saw in training",
+            found=f"all {len(keep):,} rows equal a training row of one of them",
+            next=LISTED,
+        )
+    kept = [p.rows(keep) for p in same]
+    truth = kept[0].truth
+    plain = [
+        [
+            measure_difference(name, truth, p.outputs, kept[0].outputs, p.labels, kept[0].labels)
+            for name in names
+        ]
+        for p in kept[1:]
+    ]
+    by_metric = [holm([each.p for each in column]) for column in zip(*plain, strict=True)]
+    return Comparison(
+        models=tuple(replace(m, predictions=p) for m, p in zip(models, kept, strict=True)),
+        places=np.flatnonzero(keep),
+        left_out=int((~keep).sum()),
+        metrics=tuple(measure_all(names, truth, p.outputs, p.labels) for p in kept),
+        differences=tuple(
+            tuple(replace(d, p=by_metric[j][i]) for j, d in enumerate(row))
+            for i, row in enumerate(plain)
+        ),
+    )
+
+
+def _as_first(first: Answers, other: Answers) -> Predictions:
+    """Another model's answers with the rows and the classes in the order of the first one's.
+
+    Raises:
+        ConfigError: the tasks, the test rows, the classes or the targets differ.
+    """
+    mine, theirs = first.predictions, other.predictions
+    kinds = {name: _kind(p) for name, p in ((first.name, mine), (other.name, theirs))}
+    if len({*kinds.values()}) > 1:
+        raise ConfigError(
+            f"{first.name} and {other.name} have other tasks",
+            expected="models of one task",
+            found=_each(kinds),
+            next=LISTED,
+        )
+    if not np.array_equal(np.sort(theirs.identity), np.sort(mine.identity)):
+        _refuse_rows(first, other)
+    if theirs.classes != mine.classes:
+        theirs = _with_classes(first, other)
+    order, wanted = (np.lexsort((p.truth, p.identity)) for p in (theirs, mine))
+    places = np.empty_like(order)
+    places[wanted] = order
+    found = theirs.rows(places)
+    if not np.array_equal(found.truth, mine.truth):
+        count = int((found.truth != mine.truth).sum())
+        raise ConfigError(
+            f"{first.name} and {other.name} predict other things",
+            expected="the same target for the same test rows",
+            found=f"{count:,} of {len(mine.truth):,} rows have another truth",
+            next=f"look at data.target in experiments/{first.experiment}.yaml "
+            f"and experiments/{other.experiment}.yaml",
+        )
+    return found
+
+
+def _kind(predictions: Predictions) -> str:
+    return "regression" if predictions.classes is None else "classification"
+
+
+def _each(words: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}: {word}" for name, word in words.items())
+
+
+def _refuse_rows(first: Answers, other: Answers) -> None:
+    mine, theirs = first.predictions.identity, other.predictions.identity
+    common = len(np.intersect1d(mine, theirs))
+    if first.experiment == other.experiment:
+        what = f"gristmill run {first.experiment} trains and scores on today's rows"
+    else:
+        what = (
+            f"split: {{as: {first.experiment}}} in experiments/{other.experiment}.yaml,\n"
+            f"then gristmill run {other.experiment}"
+        )
+    raise ConfigError(
+        f"{first.name} and {other.name} were tested on other rows",
+        expected="the same test rows",
+        found=f"{first.name}: {len(mine):,} rows, {other.name}: {len(theirs):,} rows, "
+        f"{common:,} of them the same",
+        next=what,
+    )
+
+
+def _with_classes(first: Answers, other: Answers) -> Predictions:
+    """The other model's answers with the classes in the order of the first one's."""
+    mine, theirs = first.predictions.classes or (), other.predictions.classes or ()
+    if {*mine} != {*theirs}:
+        only = {
+            first.name: ", ".join(sorted({*mine} - {*theirs})[:8]) or "none",
+            other.name: ", ".join(sorted({*theirs} - {*mine})[:8]) or "none",
+        }
+        raise ConfigError(
+            f"{first.name} and {other.name} know other classes",
+            expected="the same classes",
+            found=_each({f"only {name}": words for name, words in only.items()}),
+            next=LISTED,
+        )
+    columns = [theirs.index(name) for name in mine]
+    predictions, threshold = other.predictions, other.predictions.threshold
+    return replace(
+        predictions,
+        truth=np.argsort(columns)[predictions.truth.astype(int)],
+        outputs=predictions.outputs[:, columns],
+        classes=mine,
+        threshold=threshold and replace(threshold, place=columns.index(threshold.place)),
+    )

@@ -1,0 +1,275 @@
+"""Two models on the same rows, one-sided: is the one better, or no worse than by a margin?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gristmill.pipelines.evaluation.labels import MOST_PROBABLE, Labels
+from gristmill.pipelines.evaluation.metrics.intervals import DRAWS
+from gristmill.pipelines.evaluation.metrics.measures import (
+    LARGE,
+    lower_is_better,
+    mcnemar_mid_p,
+    mean_p,
+    row_losses,
+    statistic,
+    tango_z,
+)
+
+POWER = 0.8
+"""With which a gain is to be shown where the rows that are needed for it are told."""
+
+AT_ONCE = 1 << 22
+"""Signs that are drawn at a time, at most."""
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The p-value of a one-sided test, and what the test is called."""
+
+    p: float
+    method: str
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """What two models answered for the same rows.
+
+    Of more than 100,000 rows that need the bootstrap, 100,000 drawn ones are tested.
+
+    Attributes:
+        metric: by which they are compared.
+        truth: (n_rows,) as `score` takes it.
+        mine, theirs: outputs of the model that is to be shown better, and of the other one.
+        group: (n_rows,) hashes; rows of one group are not independent. None where all rows are.
+        labels, their_labels: how the outputs of each are read.
+    """
+
+    metric: str
+    truth: Array
+    mine: Array
+    theirs: Array
+    group: Array | None = None
+    labels: Labels = MOST_PROBABLE
+    their_labels: Labels = MOST_PROBABLE
+
+    @property
+    def rows(self) -> int:
+        return len(self.truth)
+
+    @cached_property
+    def gain(self) -> float:
+        """How much better the first model is; NaN where the metric is undefined."""
+        sign = -1.0 if lower_is_better(self.metric) else 1.0
+        mine, theirs = (statistic(self.metric, self.truth, *one)(slice(None)) for one in self._each)
+        return sign * (mine - theirs)
+
+    @property
+    def turned(self) -> Pair:
+        """The same with the models' parts changed."""
+        turned = (self.theirs, self.mine, self.group, self.their_labels, self.labels)
+        return Pair(self.metric, self.truth, *turned)
+
+    @property
+    def _each(self) -> tuple[tuple[Array, Labels], tuple[Array, Labels]]:
+        return (self.mine, self.labels), (self.theirs, self.their_labels)
+
+    @cached_property
+    def gains(self) -> npt.NDArray[np.float64] | None:
+        """(n_rows,) how much better each row is answered; None if the metric is no mean of rows."""
+        both = [row_losses(self.metric, self.truth, *one) for one in self._each]
+        if both[0] is None or both[1] is None:
+            return None
+        sign = -1.0 if lower_is_better(self.metric) else 1.0
+        return np.asarray(sign * (both[0].astype(np.float64) - both[1]))
+
+    @cached_property
+    def deviation(self) -> float:
+        """Root of the mean square of a row's gain, rows of one group counted together.
+
+        The gain of n rows deviates by this over √n where there is truly none. For accuracy it is
+        the root of the share of rows on which only one of both is right.
+        """
+        if self.gains is None:
+            return float(np.std(self._draws) * math.sqrt(self.rows))
+        sums = self.gains if self._places is None else self._sums(self.gains)
+        return math.sqrt(float((sums**2).sum()) / self.rows)
+
+    def better(self) -> Tested:
+        """Is the first model better?
+
+        Accuracy: McNemar's mid-p (Fagerland, Lydersen, Laake 2013). Brier score, and other means
+        over more than 100,000 rows: z-test of the rows' differences. All else: the paired
+        bootstrap. Rows in groups: whole groups change sides at random, by the signs of their sums
+        where the metric is a mean of rows.
+        """
+        if self._places is not None:
+            return Tested(self._flipped(0.0), "sign flips by group")
+        if self.metric == "accuracy":
+            return Tested(float(mcnemar_mid_p(*self._only_right)), "McNemar's mid-p")
+        if self.metric == "brier" or (self.gains is not None and self.rows > LARGE):
+            return Tested(mean_p(np.asarray(self.gains)), "paired z-test")
+        return Tested(self._share_without(0.0), "paired bootstrap")
+
+    def no_worse(self, margin: float) -> Tested:
+        """Is the first model worse by less than a margin?
+
+        Accuracy: Tango's score test (Tango 1998). Other means of rows: z-test. All else: the paired
+        bootstrap. Rows in groups as in `better`, the margin added to each row's gain.
+
+        Args:
+            margin: in the metric's own unit, above 0.
+        """
+        if self._places is not None and self.gains is not None:
+            return Tested(self._flipped(margin), "sign flips by group")
+        if self._places is None and self.metric == "accuracy":
+            return Tested(float(tango_p(*self._only_right, self.rows, margin)), "Tango's score")
+        if self._places is None and self.gains is not None:
+            return Tested(mean_p(self.gains + margin), "paired z-test")
+        return Tested(self._share_without(-margin), "paired bootstrap")
+
+    @property
+    def _only_right(self) -> tuple[int, int]:
+        gains = np.asarray(self.gains)
+        return int((gains > 0).sum()), int((gains < 0).sum())
+
+    @cached_property
+    def _places(self) -> npt.NDArray[np.int64] | None:
+        """(n_rows,) each row's group as a place; None where no two rows share one."""
+        if self.group is None:
+            return None
+        groups, places = np.unique(self.group, return_inverse=True)
+        return None if len(groups) == self.rows else places
+
+    def _sums(self, of: Array) -> npt.NDArray[np.float64]:
+        return np.bincount(np.asarray(self._places), of).astype(np.float64)
+
+    def _flipped(self, margin: float) -> float:
+        if self.gains is not None:
+            return flip_p(self._sums(self.gains + margin))
+        return self._swapped()
+
+    def _swapped(self) -> float:
+        """The same for any metric: whole groups get the other model's answers."""
+        n, places = self.rows, np.asarray(self._places)
+        of = statistic(
+            self.metric,
+            np.concatenate([self.truth] * 2),
+            np.concatenate([self.mine, self.theirs]),
+            _Halves(self.labels.classes, self.labels.threshold, self.their_labels),
+        )
+        sign = -1.0 if lower_is_better(self.metric) else 1.0
+        rng, rows, without = np.random.default_rng(0), np.arange(n), 0
+        for _ in range(DRAWS):
+            swap = (rng.random(int(places.max()) + 1) < 0.5)[places]
+            drawn = sign * (of(np.where(swap, rows + n, rows)) - of(np.where(swap, rows, rows + n)))
+            without += not drawn < self.gain
+        return (without + 1) / (DRAWS + 1)
+
+    def _share_without(self, least: float) -> float:
+        """The share of draws with no more than some gain; one that is no number is none."""
+        return float(((~(self._draws > least)).sum() + 1) / (DRAWS + 1))
+
+    @cached_property
+    def _draws(self) -> npt.NDArray[np.float64]:
+        """(DRAWS,) gains of rows, or of whole groups, drawn with replacement."""
+        rng = np.random.default_rng(0)
+        truth, mine, theirs, places = self.truth, self.mine, self.theirs, self._places
+        if self.rows > LARGE:
+            some = np.sort(rng.choice(self.rows, LARGE, replace=False))
+            truth, mine, theirs = truth[some], mine[some], theirs[some]
+            places = None if places is None else np.unique(places[some], return_inverse=True)[1]
+        sign = -1.0 if lower_is_better(self.metric) else 1.0
+        first = statistic(self.metric, truth, mine, self.labels)
+        second = statistic(self.metric, truth, theirs, self.their_labels)
+        draw = _drawer(rng, len(truth), places)
+        made = np.empty(DRAWS)
+        for number in range(DRAWS):
+            rows = draw()
+            made[number] = sign * (first(rows) - second(rows))
+        return made
+
+
+@dataclass(frozen=True)
+class _Halves(Labels):
+    """Labels for the first half of the rows, and others for the second."""
+
+    other: Labels = MOST_PROBABLE
+
+    def of(self, outputs: Array) -> npt.NDArray[np.int64]:
+        half = len(outputs) // 2
+        return np.concatenate([super().of(outputs[:half]), self.other.of(outputs[half:])])
+
+
+def _drawer(rng: np.random.Generator, n: int, places: Array | None) -> Callable[[], Array]:
+    """Draws rows with replacement: one by one, or by whole groups."""
+    if places is None:
+        return lambda: rng.integers(0, n, n)
+    order = np.argsort(places, kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(places))[:-1])
+    return lambda: np.concatenate([groups[g] for g in rng.integers(0, len(groups), len(groups))])
+
+
+def tango_p(gained: Any, lost: Any, n: Any, margin: float) -> Any:
+    """One-sided p-value that a share is worse by less than a margin (Tango 1998).
+
+    Args:
+        gained: rows that only the candidate gets right; numbers or arrays of them.
+        lost: rows that only the other one gets right.
+        n: all rows.
+        margin: in (0, 1).
+    """
+    from scipy.stats import norm
+
+    return norm.sf(tango_z(gained, lost, n, -margin))
+
+
+def flip_p(sums: npt.NDArray[np.float64], draws: int = DRAWS) -> float:
+    """One-sided p-value that sums of groups are above 0, by drawing their signs (Fisher 1935).
+
+    Args:
+        sums: (n_groups,) of independent groups, symmetric about 0 where there is no gain.
+        draws: of all signs.
+    """
+    rng, found, without = np.random.default_rng(0), float(sums.sum()), 0
+    size = max(1, AT_ONCE // max(1, len(sums)))
+    slack = 1e-12 * float(np.abs(sums).sum())
+    for start in range(0, draws, size):
+        count = min(size, draws - start)
+        signs = rng.integers(0, 2, (count, len(sums)), dtype=np.int8)
+        drawn = 2 * (signs @ sums) - found
+        without += int((drawn >= found - slack).sum())
+    return (without + 1) / (draws + 1)
+
+
+def rows_enough(deviation: float, gain: float, alpha: float, power: float = POWER) -> int:
+    """How many rows show a true gain with some power (Connor 1987).
+
+    Args:
+        deviation: as `Pair` has it; for accuracy the root of the share of rows on which only one
+            of two models is right.
+        gain: above 0, in the metric's unit.
+        alpha: of the one-sided test.
+    """
+    from scipy.stats import norm
+
+    apart = math.sqrt(max(deviation**2 - gain**2, 0.0))
+    needed = (norm.isf(alpha) * deviation + norm.isf(1 - power) * apart) / gain
+    return math.ceil(max(float(needed), 0.0) ** 2)
+
+
+def power_of(deviation: float, gain: float, rows: int, alpha: float) -> float:
+    """The power of so many rows for a true gain: `rows_enough` turned round."""
+    from scipy.stats import norm
+
+    apart = math.sqrt(max(deviation**2 - gain**2, 1e-12))
+    return float(norm.sf((norm.isf(alpha) * deviation - gain * math.sqrt(rows)) / apart))

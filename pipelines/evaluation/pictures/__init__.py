@@ -1,0 +1,1 @@
+"""Pictures of answers, searches and comparisons, by matplotlib."""

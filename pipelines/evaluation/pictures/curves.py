@@ -1,0 +1,164 @@
+"""Pictures of probabilities: what they are worth, and what may be found with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from gristmill.pipelines.evaluation.metrics import Calibration, measure
+from gristmill.pipelines.evaluation.pictures.plots import (
+    COLOURS,
+    LONGEST_LABEL,
+    MOST_CURVES,
+    WIDTH,
+    clean,
+    legible,
+    save,
+    shortened,
+)
+from gristmill.pipelines.evaluation.predictions import Predictions
+
+GREY = "#666666"
+POINTS = 400
+"""Of a mean curve."""
+
+Array = npt.NDArray[Any]
+
+
+@legible()
+def calibration_curve(file: Path, made: Calibration) -> None:
+    """How often it is so against what was said, bins of equally many rows with 95 % intervals.
+
+    Below, how many rows say what: where they lie dense, the bins are narrow.
+    """
+    figure = Figure(figsize=(WIDTH * 0.62, WIDTH * 0.62), layout="constrained")
+    axes = figure.add_subplot()
+    sure = np.array([one.confidence for one in made.bins])
+    share = np.array([one.share for one in made.bins])
+    ends = np.array([[one.share - one.low, one.high - one.share] for one in made.bins]).T
+    axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="perfect")
+    axes.errorbar(
+        sure, share, np.maximum(ends, 0), color=COLOURS[0], marker="o", ms=5, lw=1.4, elinewidth=1,
+        capsize=2, label="this model",
+    )  # fmt: skip
+    low = min(0.9, float(min(sure.min(), (share - ends[0]).min()))) if not made.of else 0.0
+    axes.set_xlim(low - 0.02 * (1 - low), 1 + 0.02 * (1 - low))
+    axes.set_ylim(low - 0.02 * (1 - low), 1 + 0.02 * (1 - low))
+    axes.set_aspect("equal")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0 if low < 0.9 else None))
+    of = f"of {shortened(made.of)}" if made.of else "of the most probable class"
+    axes.set_xlabel(f"predicted probability {of}")
+    axes.set_ylabel("share of rows that are so" if made.of else "share of rows predicted right")
+    rows = sum(one.rows for one in made.bins)
+    axes.set_title(f"{rows:,} test rows, calibration error {made.ece}", fontsize=10)
+    axes.legend(frameon=False, fontsize=8, loc="best")
+    clean(axes)
+    save(figure, file)
+
+
+@legible()
+def roc_pr_curves(file: Path, predictions: Predictions) -> None:
+    """Left the ROC curve, right precision by recall.
+
+    Of two classes one curve each, of the positive class, with a mark where the answers are; of more
+    the mean of each class against the rest, and the classes themselves: those of the smallest areas
+    where there are many. A class without test rows is left out.
+    """
+    classes, truth = predictions.classes or (), predictions.truth
+    figure = Figure(figsize=(WIDTH, WIDTH * 0.56), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    present = [i for i in range(len(classes)) if 0 < (truth == i).sum() < len(truth)]
+    places = [predictions.threshold.place if predictions.threshold else 1]
+    several = len(classes) > 2
+    for axes, kind, of in ((left, "roc_auc", _roc), (right, "average_precision", _pr)):
+        shown = present if several else [place for place in places if place in present]
+        measured = {
+            i: measure(f"{kind}:{classes[i]}", truth, predictions.outputs, predictions.labels)
+            for i in shown
+        }
+        curves = {i: of(truth == i, predictions.outputs[:, i]) for i in shown}
+        shown.sort(key=lambda i: measured[i].value)
+        for colour, i in zip(COLOURS, shown[: MOST_CURVES - several], strict=False):
+            name = f"{shortened(classes[i])} {measured[i].value:.3f}" if several else "this model"
+            lw = 1.1 if several else 1.8
+            axes.plot(*curves[i], color=colour, lw=lw, label=name)
+        if several and shown:
+            at = np.linspace(0, 1, POINTS)
+            mean = np.mean([np.interp(at, *_rising(*curve)) for curve in curves.values()], axis=0)
+            area = np.mean([one.value for one in measured.values()])
+            axes.plot(at, mean, color="black", lw=2, label=f"mean of {len(shown)} {area:.3f}")
+        elif shown:
+            _mark(axes, predictions, shown[0], kind)
+            axes.set_title(f"{kind.replace('_', ' ')} {measured[shown[0]]}", fontsize=10)
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_ylim(-0.02, 1.02)
+        axes.set_aspect("equal")
+        clean(axes)
+    left.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", zorder=0)
+    one = f" of {shortened(classes[places[0]], LONGEST_LABEL)}" if not several else ""
+    left.set_xlabel("share of the others called so (false positive rate)")
+    left.set_ylabel(f"share{one} found (recall)")
+    right.set_xlabel(f"share{one} found (recall)")
+    right.set_ylabel("share of the called that are so (precision)")
+    if not several and places[0] in present:
+        right.axhline(float((truth == places[0]).mean()), color=GREY, lw=1, ls="--", zorder=0)
+    hidden = len(present) - MOST_CURVES + 1
+    rest = (
+        f"; the {MOST_CURVES - 1} worst of {len(present)} classes" if several and hidden > 0 else ""
+    )
+    missing = len(classes) - len(present)
+    rest += f"; {missing} without rows to tell apart" if missing and several else ""
+    figure.suptitle(f"{len(truth):,} test rows{rest}", fontsize=11)
+    for axes, where in ((left, "lower right"), (right, "lower left")):
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(frameon=False, fontsize=8, loc=where)
+        else:
+            axes.text(0.5, 0.5, "the test rows are of one class", ha="center", va="center")
+    save(figure, file)
+
+
+def _mark(axes: Axes, predictions: Predictions, place: int, kind: str) -> None:
+    """Where the model's own answers lie on its curve."""
+    positive, called = predictions.truth == place, predictions.answers == place
+    hits = int((positive & called).sum())
+    recall = hits / positive.sum()
+    x, y = (int((called & ~positive).sum()) / (~positive).sum(), recall)
+    if kind != "roc_auc":
+        if not called.any():
+            return
+        x, y = recall, hits / called.sum()
+    threshold = predictions.threshold.value if predictions.threshold else 0.5
+    axes.plot([x], [y], "o", color=COLOURS[1], ms=7, label=f"called from {threshold:.3g} on")
+
+
+def _steps(positive: Array, scores: Array) -> tuple[Array, Array]:
+    """Rows of the class and all rows from each score on, the highest first."""
+    values, place = np.unique(-scores, return_inverse=True)
+    hits = np.cumsum(np.bincount(place, positive, len(values)))
+    return hits, np.cumsum(np.bincount(place, minlength=len(values)))
+
+
+def _roc(positive: Array, scores: Array) -> tuple[Array, Array]:
+    hits, called = _steps(positive, scores)
+    others = (called - hits) / (~positive).sum()
+    return np.append(0, others), np.append(0, hits / positive.sum())
+
+
+def _pr(positive: Array, scores: Array) -> tuple[Array, Array]:
+    hits, called = _steps(positive, scores)
+    whole = int(np.searchsorted(hits, hits[-1])) + 1  # from there on nothing more is found
+    recall, precision = hits[:whole] / positive.sum(), (hits / called)[:whole]
+    return np.append(0, recall), np.append(precision[0], precision)
+
+
+def _rising(x: Array, y: Array) -> tuple[Array, Array]:
+    """The highest point of each place, for interpolation."""
+    places, first = np.unique(x, return_index=True)
+    return places, np.maximum.reduceat(y, first)

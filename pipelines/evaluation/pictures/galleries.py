@@ -1,0 +1,169 @@
+"""Some test rows with the answer and the truth: the surest mistakes first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+from matplotlib.figure import Figure
+
+from gristmill.pipelines.base import writing
+from gristmill.pipelines.evaluation.pictures.plots import WIDTH, legible, save, shortened
+from gristmill.pipelines.evaluation.predictions import Predictions
+
+COLUMNS, ROWS = 6, 5
+AT_A_TIME = 256
+"""Pictures that are held."""
+
+RIGHT, WRONG, HEADING = "#00704F", "#B34700", "#0072B2"
+
+LONGEST = 16
+LINE, LETTER = 0.2, 0.066
+"""Inches of a row and of a letter in a table."""
+
+
+@legible()
+def gallery(file: Path, rows: Path, predictions: Predictions, picture: Mapping[str, Any]) -> None:
+    """Draws pictures of the test rows.
+
+    Half of them at most are mistakes, those first of which the model was surest; for a number the
+    largest errors. The others are spread evenly over the test rows.
+
+    Args:
+        file: PNG to write.
+        rows: Parquet of the test rows.
+        predictions: of the same rows, in the same order.
+        picture: name, height, width and channels, as in the statistics.
+    """
+    chosen = chosen_rows(predictions)
+    lines = -(-len(chosen) // COLUMNS)
+    height, width, channels = (picture[side] for side in ("height", "width", "channels"))
+    each = min(1.6, WIDTH / COLUMNS * height / width) + 0.4
+    figure = Figure(figsize=(WIDTH, each * lines + 0.3), layout="constrained")
+    pixels = dict(_pixels(rows, picture["name"], {*chosen}))
+    for place, row in enumerate(chosen):
+        axes = figure.add_subplot(lines, COLUMNS, place + 1)
+        shown = np.frombuffer(pixels[row], np.uint8).reshape(height, width, channels)
+        axes.imshow(shown[..., 0] if channels == 1 else shown, cmap="gray", vmin=0, vmax=255)
+        answer, truth, right = _words(predictions, row)
+        alone = right and predictions.classes is not None
+        words = answer if alone else f"{answer}\nnot {truth}"
+        axes.set_title(words, fontsize=8, color=RIGHT if right else WRONG)
+        axes.set_axis_off()
+    figure.suptitle(_title(predictions), fontsize=11)
+    save(figure, file)
+
+
+@legible()
+def table_gallery(file: Path, rows: Path, predictions: Predictions, target: str) -> None:
+    """Draws rows of a table, chosen as `gallery` does, and writes them whole as CSV beside.
+
+    The picture has as many of the columns as there is room for, without those that hold the same in
+    all of these rows.
+
+    Args:
+        file: PNG to write.
+        rows: Parquet of the test rows.
+        predictions: of the same rows, in the same order.
+        target: the column that was predicted.
+    """
+    chosen = chosen_rows(predictions)
+    raw = pa.parquet.read_table(rows).take(chosen).to_pandas().reset_index(drop=True)
+    words = [_words(predictions, row) for row in chosen]
+    answers = pd.DataFrame(
+        {"row": chosen, "answer": [w[0] for w in words], "truth": [w[1] for w in words]}
+    )
+    features = raw.drop(columns=target, errors="ignore")
+    with writing(file.with_suffix(".csv")) as aside:
+        features = features[[name for name in features if name not in answers]]
+        answers.join(features).to_csv(aside, index=False)
+    varied = [name for name in features if features[name].nunique(dropna=False) > 1]
+    cells = [_column(str(name), answers[name]) for name in answers]
+    room = WIDTH / LETTER - sum(map(_letters, cells))
+    for name in varied:
+        column = _column(str(name), features[name])
+        room -= _letters(column)
+        if room < 0:
+            break
+        cells.append(column)
+    figure = Figure(figsize=(WIDTH, LINE * (len(chosen) + 3)))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_xlim(0, WIDTH)
+    axes.set_ylim(len(chosen) + 2.5, -0.5)
+    axes.set_axis_off()
+    hidden = f"; {features.shape[1] - len(cells) + 3} more columns in {file.stem}.csv"
+    hidden = hidden if features.shape[1] > len(cells) - 3 else ""
+    axes.text(0.1, 0.2, _title(predictions) + hidden, fontsize=10, va="center")
+    marks = [RIGHT if right else WRONG for *_, right in words]
+    colours = [HEADING, *(["black"] * len(marks) if predictions.classes is None else marks)]
+    left = 0.1
+    for place, column in enumerate(cells):
+        for line, (text, colour) in enumerate(zip(column, colours, strict=True)):
+            axes.text(
+                left, line + 1.5, text, fontsize=8, va="center",
+                color=colour if place == 1 or not line else "black",
+            )  # fmt: skip
+        left += _letters(column) * LETTER
+    axes.axhline(2, color="#999999", lw=0.8)
+    save(figure, file)
+
+
+def _column(name: str, values: pd.Series[Any]) -> list[str]:
+    """The name and the values as they stand in the table."""
+    told = [f"{v:.5g}" if isinstance(v, float) else str(v) for v in values]
+    told = [text.removesuffix(" 00:00:00") for text in told]
+    return [shortened(" ".join(text.split()), LONGEST + 6) for text in (name, *told)]
+
+
+def _letters(column: Sequence[str]) -> int:
+    return max(map(len, column)) + 2
+
+
+def _title(predictions: Predictions) -> str:
+    if predictions.classes is None:
+        return "Test rows, the largest errors first"
+    wrong = len(_mistakes(predictions))
+    return (
+        f"{len(predictions.truth):,} test rows, {wrong:,} of them wrong (the surest mistakes first)"
+    )
+
+
+def chosen_rows(predictions: Predictions) -> list[int]:
+    """Places of the rows that are drawn."""
+    wrong = _mistakes(predictions)[: COLUMNS * ROWS // 2]
+    others = np.setdiff1d(np.arange(len(predictions.truth)), wrong)
+    rest = min(COLUMNS * ROWS - len(wrong), len(others))
+    spread = others[np.linspace(0, len(others) - 1, rest).astype(int)] if rest else others[:0]
+    return [*wrong.tolist(), *spread.tolist()]
+
+
+def _mistakes(predictions: Predictions) -> npt.NDArray[np.int64]:
+    if predictions.classes is None:
+        return np.argsort(-np.abs(predictions.outputs - predictions.truth), kind="stable")
+    wrong = np.flatnonzero(predictions.answers != predictions.truth)
+    return wrong[np.argsort(-predictions.sure[wrong], kind="stable")]
+
+
+def _words(predictions: Predictions, row: int) -> tuple[str, str, bool]:
+    """The answer, the truth, and whether they are the same; a number is never wrong."""
+    truth, output = predictions.truth[row], predictions.outputs[row]
+    if predictions.classes is None:
+        return f"{output:.4g}", f"{truth:.4g}", True
+    answer = int(predictions.labels.of(output[None])[0])
+    name, true = (shortened(predictions.classes[int(place)], LONGEST) for place in (answer, truth))
+    return f"{name} ({output[answer]:.0%})", true, bool(answer == truth)
+
+
+def _pixels(rows: Path, name: str, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
+    first = 0
+    with pyarrow.parquet.ParquetFile(rows) as file:
+        for batch in file.iter_batches(batch_size=AT_A_TIME, columns=[name]):
+            for place in wanted & {*range(first, first + batch.num_rows)}:
+                yield place, batch.column(0)[place - first].as_py()
+            first += batch.num_rows

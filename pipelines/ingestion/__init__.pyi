@@ -1,0 +1,150 @@
+from .readers.dialect import (
+    header as header,
+)
+from .readers.dialect import (
+    sniff_csv as sniff_csv,
+)
+from .readers.formats import (
+    described as described,
+)
+from .readers.formats import (
+    find_format as find_format,
+)
+from .readers.marks import (
+    MISSING as MISSING,
+)
+from .readers.picture_folders import (
+    PICTURE as PICTURE,
+)
+from .readers.picture_folders import (
+    label_columns as label_columns,
+)
+from .readers.picture_folders import (
+    read_unlabelled as read_unlabelled,
+)
+from .readers.picture_folders import (
+    rows_in_a_block as rows_in_a_block,
+)
+from .readers.picture_sizes import (
+    fitting_form as fitting_form,
+)
+from .readers.picture_sizes import (
+    is_picture as is_picture,
+)
+from .sources.archives import (
+    holds_several as holds_several,
+)
+from .sources.archives import (
+    unpack as unpack,
+)
+from .sources.fetching import (
+    fetch as fetch,
+)
+from .sources.keras_sets import (
+    KNOWN as KNOWN,
+)
+from .sources.keras_sets import (
+    keras_set_from as keras_set_from,
+)
+from .sources.meter import (
+    Meter as Meter,
+)
+from .sources.meter import (
+    Progress as Progress,
+)
+from .sources.sql import (
+    PASSWORD as PASSWORD,
+)
+from .table import (
+    ingest as ingest,
+)
+from .table import (
+    ingest_file as ingest_file,
+)
+from .versions.data_log import (
+    Version as Version,
+)
+from .versions.data_log import (
+    data_log as data_log,
+)
+from .versions.data_log import (
+    find as find,
+)
+from .versions.data_log import (
+    note_rows as note_rows,
+)
+from .versions.data_log import (
+    recorded_rows as recorded_rows,
+)
+from .versions.merge_driver import (
+    driver_command as driver_command,
+)
+from .versions.merge_driver import (
+    merge_file as merge_file,
+)
+from .versions.merge_driver import (
+    plain_merge as plain_merge,
+)
+from .versions.merge_driver import (
+    register_driver as register_driver,
+)
+from .versions.merge_driver import (
+    registered_driver as registered_driver,
+)
+from .versions.refresh import (
+    Refreshed as Refreshed,
+)
+from .versions.refresh import (
+    refresh as refresh,
+)
+from .versions.refresh import (
+    sweep as sweep,
+)
+from .versions.repository import (
+    PIN as PIN,
+)
+from .versions.repository import (
+    STAGES as STAGES,
+)
+from .versions.repository import (
+    DataState as DataState,
+)
+from .versions.repository import (
+    StageState as StageState,
+)
+from .versions.repository import (
+    data_digest as data_digest,
+)
+from .versions.repository import (
+    data_plan as data_plan,
+)
+from .versions.repository import (
+    data_state as data_state,
+)
+from .versions.repository import (
+    go_to as go_to,
+)
+from .versions.repository import (
+    hash_of as hash_of,
+)
+from .versions.repository import (
+    lay_out_version as lay_out_version,
+)
+from .versions.repository import (
+    pinned_digest as pinned_digest,
+)
+from .versions.repository import (
+    sets_in as sets_in,
+)
+from .versions.repository import (
+    sets_with as sets_with,
+)
+from .versions.snapshot import (
+    Snapshot as Snapshot,
+)
+from .versions.snapshot import (
+    edited as edited,
+)
+from .versions.snapshot import (
+    snapshot as snapshot,
+)

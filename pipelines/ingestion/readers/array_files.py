@@ -1,0 +1,162 @@
+"""NumPy's .npz, without pickles; and arrays as rows."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gristmill.pipelines.base import side_by_side
+from gristmill.pipelines.config import Data, Pictures
+from gristmill.pipelines.ingestion.readers.faults import unreadable
+from gristmill.pipelines.ingestion.readers.picture_folders import (
+    GIVEN_ROLE,
+    fit,
+    picture_field,
+    rows_in_a_block,
+    target_of,
+)
+from gristmill.pipelines.ingestion.readers.type_inference import Batches, Rows
+
+NAMES = (
+    ("training", "x_train", "y_train"),
+    ("validation", "x_val", "y_val"),
+    ("test", "x_test", "y_test"),
+)
+"""Names of arrays in a .npz with parts of its own, as Keras has them."""
+
+PAIRS = (("x", "y"), ("X", "y"), ("images", "labels"), ("data", "target"))
+"""Names of arrays in a .npz without parts."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows and their labels: x (n_rows, …), y (n_rows,)."""
+
+    role: str
+    x: Any
+    y: Any
+
+
+def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
+    """The arrays of a .npz as rows; see `rows_of`.
+
+    Raises:
+        InputError: damaged, with pickled objects, or with other names or shapes than expected.
+    """
+    try:
+        with raw.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except ValueError as error:
+        pickled = "allow_pickle" in str(error)
+        found = "Python objects, which only a pickle can hold" if pickled else str(error)[:200]
+        raise unreadable(raw, "arrays of numbers or texts", found) from error
+    except (OSError, EOFError, zipfile.BadZipFile, TypeError) as error:
+        raise unreadable(raw, "a whole .npz file", f"{error}"[:200]) from error
+    return rows_of(raw, _parts(raw, arrays), data)
+
+
+def _parts(file: Path, arrays: Mapping[str, Any]) -> list[Part]:
+    parts = [Part(r, arrays[x], arrays[y]) for r, x, y in NAMES if x in arrays and y in arrays]
+    if not parts:
+        parts = [Part("", arrays[x], arrays[y]) for x, y in PAIRS if x in arrays and y in arrays]
+    if not parts:
+        raise unreadable(
+            file,
+            "arrays " + " or ".join(f"{x} and {y}" for x, y in (("x_train", "y_train"), *PAIRS)),
+            ", ".join(sorted(arrays)[:12]) or "none",
+        )
+    return parts[:1] if not parts[0].role else parts
+
+
+def rows_of(place: Path, parts: list[Part], data: Data | None) -> Rows:
+    """Parts as rows: `picture` or `x0`, `x1`, …, the target, and `given_role` for several."""
+    for part in parts:
+        _check(place, part)
+    first = parts[0]
+    form = _form(place, parts, data)
+    label = pa.field(target_of(data), pa.array(_labels(first.y[:1])).type)
+    wide = [] if form else [pa.field(f"x{i}", _number(first.x)) for i in range(first.x.shape[1])]
+    fields = [*([picture_field(form)] if form else wide), label]
+    if len(parts) > 1:
+        fields.append(pa.field(GIVEN_ROLE, pa.string()))
+    schema = pa.schema(fields)
+    return Rows(schema, _batches(parts, form, schema))
+
+
+def _check(place: Path, part: Part) -> None:
+    named = f"of {part.role}" if part.role else "of x"
+    if part.x.ndim not in (2, 3, 4) or (part.x.ndim == 4 and part.x.shape[3] not in (1, 3)):
+        raise unreadable(
+            place,
+            "rows × columns, or pictures: rows × height × width (× 1 or 3 channels)",
+            f"an array {named} of shape {part.x.shape}",
+        )
+    if part.y.size != len(part.x):
+        raise unreadable(
+            place, "a label a row", f"{len(part.x):,} rows and {part.y.size:,} labels {named}"
+        )
+    if part.x.ndim > 2 and part.x.dtype != np.uint8:
+        raise unreadable(
+            place, "pixels as whole numbers from 0 to 255 (uint8)", f"{part.x.dtype} {named}"
+        )
+    if not np.issubdtype(part.x.dtype, np.number) and part.x.dtype != bool:
+        raise unreadable(place, "numbers", f"{part.x.dtype} {named}")
+
+
+def _form(place: Path, parts: list[Part], data: Data | None) -> Pictures | None:
+    shapes = {part.x.shape[1:] for part in parts}
+    if len(shapes) > 1:
+        raise unreadable(place, "one shape in all parts", " and ".join(map(str, sorted(shapes))))
+    (shape,) = shapes
+    if len(shape) == 1:
+        return None
+    return (data and data.pictures) or Pictures(
+        height=shape[0], width=shape[1], channels=3 if shape[2:] == (3,) else 1
+    )
+
+
+def _number(x: Any) -> pa.DataType:
+    if x.dtype == bool:
+        return pa.bool_()
+    return pa.int64() if np.issubdtype(x.dtype, np.integer) else pa.float64()
+
+
+def _labels(y: Any) -> Any:
+    flat = np.asarray(y).reshape(-1)
+    if flat.dtype.kind in "iu":
+        return flat.astype(np.int64)
+    return flat.astype(np.float64) if flat.dtype.kind == "f" else flat.astype(str)
+
+
+def _batches(parts: list[Part], form: Pictures | None, schema: pa.Schema) -> Batches:
+    step = rows_in_a_block(form) // 4 or 1 if form else 1 << 16
+    pieces = ((part, start) for part in parts for start in range(0, len(part.x), step))
+
+    def batch(piece: tuple[Part, int]) -> pa.RecordBatch:
+        part, start = piece
+        x, y = part.x[start : start + step], part.y[start : start + step]
+        columns = [_pixels(x, form)] if form else list(np.ascontiguousarray(x.T))
+        columns.append(_labels(y))
+        if GIVEN_ROLE in schema.names:
+            columns.append([part.role] * len(x))
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+        return pa.record_batch(arrays, schema=schema)
+
+    return (made for _, made in side_by_side(pieces, batch))
+
+
+def _pixels(x: Any, form: Pictures) -> list[bytes]:
+    if x.ndim == 4 and x.shape[3] == 1:
+        x = x[..., 0]
+    channels = x.shape[3] if x.ndim == 4 else 1
+    if x.shape[1:3] == (form.height, form.width) and channels == form.channels:
+        return [picture.tobytes() for picture in x]
+    from PIL import Image
+
+    return [fit(Image.fromarray(picture), form) for picture in x]

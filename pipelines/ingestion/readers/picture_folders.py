@@ -1,0 +1,279 @@
+"""Folders of pictures: one folder a class, or a CSV of path and label beside them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from gristmill.pipelines.base import ConfigError, InputError, Problem, side_by_side
+from gristmill.pipelines.config import Data, Pictures
+from gristmill.pipelines.ingestion.readers.faults import unreadable
+from gristmill.pipelines.ingestion.readers.picture_sizes import SUFFIXES, is_picture, sizes_of
+from gristmill.pipelines.ingestion.readers.type_inference import Batches, Rows
+
+PICTURE, PATH, GIVEN_ROLE = "picture", "path", "given_role"
+"""Columns that a table of pictures has beside its labels."""
+
+ROLES = {
+    "train": "training",
+    "training": "training",
+    "valid": "validation",
+    "validation": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""Names of folders, in any case, that hold a data set's own parts."""
+
+BLOCK = 32 << 20
+"""Bytes of pixels that are held at a time."""
+
+FEWEST, PIECE = 16, 1024
+"""Files that a thread decodes at a time; fewer only where they are large or the last ones."""
+
+SHOWN = 20
+"""Pictures that an error names."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One picture: where it stands below the folder, its label, and its part where there are."""
+
+    path: str
+    label: Any
+    role: str | None
+
+
+def takes(folder: Path) -> bool:
+    """Whether there is a picture anywhere below the folder."""
+    return any(is_picture(file) for file in folder.rglob("*"))
+
+
+def target_of(data: Data | None) -> str:
+    """The name of the column of labels."""
+    return data.target if data is not None else "label"
+
+
+def label_columns(folder: Path) -> list[str]:
+    """What a CSV beside the pictures says of them; `label` where the folders name the classes."""
+    from pyarrow import csv
+
+    tables = sorted(folder.glob("*.csv"))
+    if len(tables) != 1:
+        return ["label"]
+    try:
+        with csv.open_csv(tables[0]) as rows:
+            names = rows.schema.names
+    except pa.ArrowInvalid as error:
+        raise unreadable(tables[0], "a CSV of path and label", str(error)[:200]) from error
+    return [name for name in names if name not in (PATH, GIVEN_ROLE)]
+
+
+def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
+    """The pictures of a folder as rows, sorted by path.
+
+    Columns are `path`, `picture` (height × width × channels bytes, row by row, as its field's
+    metadata say), the target, and `given_role` where the folder has parts such as `train` and
+    `test`.
+
+    Raises:
+        InputError: no pictures, damaged ones, or of several sizes with none asked for.
+        ConfigError: the CSV of labels does not fit.
+    """
+    target = target_of(data)
+    listed = _listed(raw, target)
+    form = (data and data.pictures) or _common_form(raw, listed)
+    field = picture_field(form)
+    columns = [pa.field(PATH, pa.string()), field, pa.field(target, _label_type(listed))]
+    if any(one.role for one in listed):
+        columns.append(pa.field(GIVEN_ROLE, pa.string()))
+    schema = pa.schema(columns)
+    return Rows(schema, _batches(raw, listed, form, schema))
+
+
+def read_unlabelled(raw: Path, form: Pictures) -> Rows:
+    """The pictures of a folder, however deep they stand in it, or a single one: `path`, `picture`.
+
+    Raises:
+        InputError: no pictures, damaged ones, or a link that leaves the folder.
+    """
+    folder = raw if raw.is_dir() else raw.parent
+    found = sorted(folder.rglob("*")) if raw.is_dir() else [raw]
+    paths = [file.relative_to(folder).as_posix() for file in found if is_picture(file)]
+    if not paths:
+        raise unreadable(raw, "pictures (" + ", ".join(SUFFIXES) + ")", "none")
+    listed = [Listed(path, None, None) for path in paths]
+    _require_inside(folder, listed)
+    schema = pa.schema([pa.field(PATH, pa.string()), picture_field(form)])
+    return Rows(schema, _batches(folder, listed, form, schema))
+
+
+def picture_field(form: Pictures) -> pa.Field:
+    """The column of pixels, with its form in the metadata."""
+    form_of = {"height": form.height, "width": form.width, "channels": form.channels}
+    size = form.height * form.width * form.channels
+    return pa.field(PICTURE, pa.binary(size), metadata={k: str(v) for k, v in form_of.items()})
+
+
+def rows_in_a_block(form: Pictures) -> int:
+    """How many pictures of a form are held at a time."""
+    return max(1, BLOCK // int(form.height * form.width * form.channels))
+
+
+def fit(image: Any, form: Pictures) -> bytes:
+    """The pixels of a picture in the form that all have; resized bilinearly."""
+    from PIL import Image
+
+    fitted = image.convert("L" if form.channels == 1 else "RGB")
+    if fitted.size != (form.width, form.height):
+        fitted = fitted.resize((form.width, form.height), Image.Resampling.BILINEAR)
+    return bytes(fitted.tobytes())
+
+
+def _listed(folder: Path, target: str) -> list[Listed]:
+    tables = sorted(folder.glob("*.csv"))
+    if len(tables) == 1:
+        return _by_table(folder, tables[0], target)
+    found = sorted(file for file in folder.rglob("*") if is_picture(file))
+    listed = [_by_folder(file.relative_to(folder)) for file in found if file.is_file()]
+    if not listed:
+        raise unreadable(folder, "pictures (" + ", ".join(SUFFIXES) + ")", "none")
+    _require_inside(folder, listed)
+    loose = [one.path for one in listed if not one.label]
+    if loose:
+        raise unreadable(
+            folder,
+            "one folder a class, or a CSV of path and label beside the pictures",
+            f"{len(loose):,} pictures outside of any class's folder, such as {loose[0]}",
+        )
+    return listed
+
+
+def _by_folder(path: Path) -> Listed:
+    parts = path.parts[:-1]
+    role = ROLES.get(parts[0].lower()) if len(parts) > 1 else None
+    labels = parts[1:] if role else parts
+    return Listed(path.as_posix(), "/".join(labels), role)
+
+
+def _by_table(folder: Path, table: Path, target: str) -> list[Listed]:
+    from pyarrow import csv
+
+    try:
+        rows = csv.read_csv(table)
+    except pa.ArrowInvalid as error:
+        raise unreadable(table, "a CSV of path and label", str(error)[:200]) from error
+    absent = [name for name in (PATH, target) if name not in rows.column_names]
+    if absent:
+        raise ConfigError(
+            f"{table.name} does not say which picture has which label",
+            expected=f"columns {PATH} and {target}",
+            found=", ".join(rows.column_names[:10]),
+            next=f"name the columns so, or mend data.target: it is {target}",
+        )
+    paths, labels = rows[PATH].to_pylist(), rows[target].to_pylist()
+    roles = rows[GIVEN_ROLE].to_pylist() if GIVEN_ROLE in rows.column_names else [None] * len(paths)
+    listed = [Listed(str(p), v, r) for p, v, r in zip(paths, labels, roles, strict=True)]
+    _require_inside(folder, listed)
+    return listed
+
+
+def _require_inside(folder: Path, listed: Sequence[Listed]) -> None:
+    home = folder.resolve()
+    wrong = [
+        Problem(one.path, "a picture in the folder", what)
+        for one in listed
+        if (what := _elsewhere(home, folder / one.path))
+    ]
+    if wrong:
+        raise InputError(
+            f"{len(wrong):,} of the {len(listed):,} pictures of {folder.name} cannot be taken",
+            problems=wrong[:SHOWN],
+            next="mend the folder at its source",
+        )
+
+
+def _elsewhere(home: Path, file: Path) -> str:
+    if not file.resolve().is_relative_to(home):
+        return "a path that leaves the folder"
+    return "" if file.is_file() else "nothing there"
+
+
+def _common_form(folder: Path, listed: Sequence[Listed]) -> Pictures:
+    sizes = sizes_of(folder / one.path for one in listed)
+    if not sizes.counts:
+        raise unreadable(folder, "pictures", f"{len(listed):,} files, and none can be read")
+    height, width = sizes.commonest
+    form = Pictures(height=height, width=width, channels=sizes.channels)
+    if len(sizes.counts) > 1:
+        raise InputError(
+            f"the pictures of {folder.name} are of {len(sizes.counts):,} sizes",
+            expected="one size, or the size to bring them to",
+            found=f"{sizes}, height × width",
+            next=f"data: {{pictures: {{height: {form.height}, width: {form.width}, channels: "
+            f"{form.channels}}}}} in the experiment file",
+        )
+    return form
+
+
+def _label_type(listed: Iterable[Listed]) -> pa.DataType:
+    kind = pa.array([one.label for one in listed]).type
+    return pa.float64() if pa.types.is_floating(kind) else kind
+
+
+def _batches(folder: Path, listed: Sequence[Listed], form: Pictures, schema: pa.Schema) -> Batches:
+    threads = os.cpu_count() or 1  # Pillow decodes outside of Python's lock
+    share = max(FEWEST, len(listed) // (4 * threads))
+    step = max(1, min(share, PIECE, rows_in_a_block(form) // threads))
+    parts = (listed[start : start + step] for start in range(0, len(listed), step))
+    wrong: list[Problem] = []
+    for part, pixels in side_by_side(
+        parts, lambda part: [_pixels(folder / one.path, form) for one in part], threads
+    ):
+        wrong += [
+            Problem(one.path, "a whole picture", found)
+            for one, found in zip(part, pixels, strict=True)
+            if isinstance(found, str)
+        ]
+        if not wrong:
+            yield _batch(part, pixels, schema)
+    if wrong:
+        raise InputError(
+            f"{len(wrong):,} of the {len(listed):,} pictures of {folder.name} cannot be read",
+            problems=wrong[:SHOWN],
+            next="mend these files at their source, or take them out",
+        )
+
+
+def _batch(part: Sequence[Listed], pixels: Sequence[Any], schema: pa.Schema) -> pa.RecordBatch:
+    columns: list[Sequence[Any]] = [[one.path for one in part], pixels]
+    if len(schema) > len(columns):
+        columns.append([one.label for one in part])
+    if GIVEN_ROLE in schema.names:
+        columns.append([one.role for one in part])
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+    return pa.record_batch(arrays, schema=schema)
+
+
+def _pixels(file: Path, form: Pictures) -> bytes | str:
+    """The pixels, or in words why there are none."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as image:
+            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
+                raise Image.DecompressionBombError
+            return fit(image, form)
+    except UnidentifiedImageError:
+        return "no picture"
+    except (OSError, ValueError, SyntaxError) as error:
+        return f"{type(error).__name__}: {error}"[:120]
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"

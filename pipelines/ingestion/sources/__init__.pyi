@@ -1,0 +1,6 @@
+from .fetching import (
+    fetch as fetch,
+)
+from .meter import (
+    Progress as Progress,
+)

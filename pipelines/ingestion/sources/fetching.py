@@ -1,0 +1,84 @@
+"""Fetch: one door for all kinds of sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gristmill.pipelines.base import EnvironmentFault, redact, writing
+from gristmill.pipelines.config import Project, source_kind
+from gristmill.pipelines.ingestion.sources.archives import is_archive, unpack
+from gristmill.pipelines.ingestion.sources.download import download
+from gristmill.pipelines.ingestion.sources.keras_sets import keras_set
+from gristmill.pipelines.ingestion.sources.local import copy
+from gristmill.pipelines.ingestion.sources.meter import FULL, Meter, Progress, Wanted
+from gristmill.pipelines.ingestion.sources.sql import select
+from gristmill.pipelines.ingestion.sources.stores import copy_from_store
+from gristmill.pipelines.ingestion.sources.tables import openml_table, scikit_learn_table
+
+Notes = tuple[str, ...]
+
+FETCHERS: dict[str, Callable[[Wanted, Path], Notes]] = {
+    "path": copy,
+    "web": download,
+    "store": copy_from_store,
+    "openml": openml_table,
+    "keras": keras_set,
+    "sklearn": scikit_learn_table,
+    "database": select,
+}
+"""What writes each kind of `SOURCES` to a path, and says what is to be known."""
+
+
+def fetch(
+    project: Project,
+    source: str,
+    target: Path,
+    *,
+    query: str | None = None,
+    progress: Progress | None = None,
+) -> Notes:
+    """Writes what `source` holds today to `target`, whole or not at all.
+
+    A folder comes as a folder. An archive (zip, tar) for a target without a suffix is unpacked.
+
+    Args:
+        project: relative paths are relative to its folder.
+        source: one of the forms of `gristmill.pipelines.config.SOURCES`.
+        target: the file or folder to write.
+        query: SQL, where the source is a database.
+        progress: is told how far it is.
+
+    Returns:
+        What a person should know of how the data came.
+
+    Raises:
+        ConfigError: the source has another form or is not there.
+        InputError: what it holds cannot be taken.
+        EnvironmentFault: it could not be reached, or the disk is full.
+    """
+    wanted = Wanted(project, source, target, query, Meter(progress=progress))
+    try:
+        with writing(target) as aside:
+            notes = FETCHERS[source_kind(source, query)](wanted, aside)
+            if not target.suffix and aside.is_file() and is_archive(aside):
+                _open_up(aside, wanted.meter)
+            return notes
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise EnvironmentFault(
+            "the data could not be written: the disk is full",
+            expected=f"room for {redact(source)}",
+            found=f"{error.strerror} at {wanted.meter.done:,} bytes",
+            next="free some space and try again; nothing was lost",
+        ) from error
+
+
+def _open_up(aside: Path, meter: Meter) -> None:
+    packed = aside.with_name(f"{aside.name}.packed")
+    aside.rename(packed)
+    try:
+        unpack(packed, aside, meter)
+    finally:
+        packed.unlink()

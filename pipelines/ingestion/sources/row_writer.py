@@ -1,0 +1,195 @@
+"""Rows in memory, chunk by chunk, to a file: the bytes follow from the values alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from gristmill.pipelines.base import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Column = Sequence[Any]
+Columns = Sequence[Column]
+"""One sequence of Python values a column, all equally long."""
+
+AS_THEY_ARE = frozenset({int, str, type(None)})
+"""Types of which csv itself writes the text that we want."""
+
+KEPT = AS_THEY_ARE | {bool, float, Decimal, date, time}
+"""Types of values that both forms can hold."""
+
+BYTES = frozenset({bytes, bytearray, memoryview})
+
+Arrived = Callable[[int], object]
+"""Is told how many bytes a chunk took on the disk."""
+
+
+def write_rows(
+    names: Sequence[str],
+    chunks: Iterable[Columns],
+    target: Path,
+    parquet: bool,
+    arrived: Arrived = bool,
+) -> int:
+    """Writes CSV (UTF-8, commas, line feeds, a header) or Parquet; returns the number of rows.
+
+    Whole numbers, numbers, texts and booleans (`true`, `false`) stay what they are, dates are ISO
+    8601 and times with a zone are in UTC, spans are seconds, JSON is a text. A decimal is written
+    digit by digit to CSV and as float64 to Parquet.
+
+    Raises:
+        InputError: a name stands for two columns, or a column holds bytes.
+    """
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise InputError(
+            "the source names a column twice",
+            expected="each name once",
+            found=", ".join(twice[:10]),
+            next="name them apart: SELECT a.id AS a_id, b.id AS b_id",
+        )
+    plain = ([*map(_plain_column, names, columns)] for columns in chunks)
+    return (_write_parquet if parquet else _write_csv)(names, plain, target, arrived)
+
+
+def _plain_column(name: str, column: Column) -> Column:
+    kinds = _types(column)
+    if kinds & BYTES:
+        raise InputError(
+            "a column holds bytes",
+            expected="numbers, texts, booleans and dates",
+            found=f"bytes in {name}",
+            next="leave the column out of the query",
+        )
+    return column if kinds <= KEPT else [_plain(value) for value in column]
+
+
+def _types(column: Column) -> set[type]:
+    return {*map(type, column)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo else value
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, dict | list):
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return value if type(value) in KEPT else str(value)
+
+
+def _write_csv(
+    names: Sequence[str], chunks: Iterable[Columns], target: Path, arrived: Arrived
+) -> int:
+    rows = 0
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        for columns in chunks:
+            before = file.tell()
+            texts = [_texts(column) for column in columns]
+            writer.writerows(zip(*texts, strict=True))
+            arrived(file.tell() - before)
+            rows += len(columns[0])
+    return rows
+
+
+def _texts(column: Column) -> Column:
+    return column if _types(column) <= AS_THEY_ARE else [_text(value) for value in column]
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return "" if value != value else repr(value)
+    if isinstance(value, Decimal):
+        return format(value, "f") if value.is_finite() else ""
+    return value.isoformat() if isinstance(value, date | time) else value
+
+
+def _write_parquet(
+    names: Sequence[str], chunks: Iterable[Columns], target: Path, arrived: Arrived
+) -> int:
+    """The types must fit all chunks: each is put aside, and the last one decides."""
+    import pyarrow as pa
+    import pyarrow.feather as feather
+    import pyarrow.parquet as pq
+
+    with TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.") as aside:
+        parts: list[Path] = []
+        kinds: list[set[str]] = [set() for _ in names]
+        for columns in chunks:
+            arrays = [_array(*both) for both in zip(columns, kinds, strict=True)]
+            parts.append(Path(aside) / str(len(parts)))
+            feather.write_feather(pa.table(arrays, names=list(names)), parts[-1])
+            arrived(parts[-1].stat().st_size)
+        schema = pa.schema(list(zip(names, map(_type, kinds), strict=True)))
+        rows = 0
+        with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+            for table in map(feather.read_table, parts):
+                fitting = [_cast(*both) for both in zip(table.columns, schema.types, strict=True)]
+                writer.write_table(pa.table(fitting, schema=schema))
+                rows += table.num_rows
+    return rows
+
+
+def _array(column: Column, kinds: set[str]) -> pa.Array:
+    """A chunk of a column without loss: texts where it holds several kinds, which are noted."""
+    import pyarrow as pa
+
+    if Decimal in _types(column):
+        column = [float(value) if isinstance(value, Decimal) else value for value in column]
+    found = _kinds(column)
+    kinds |= found
+    if len(found) < 2:
+        try:
+            return pa.array(column)
+        except (OverflowError, pa.ArrowInvalid):  # a whole number of more than 64 bits
+            kinds.add("str")
+    return pa.array([None if v is None else str(_text(v)) for v in column], pa.string())
+
+
+def _kinds(column: Column) -> set[str]:
+    """The names of the types of a column's values; a time with a zone is a `moment`."""
+    types = _types(column)
+    names = {kind.__name__ for kind in types - {type(None), datetime}}
+    if datetime in types:
+        times = (value for value in column if isinstance(value, datetime))
+        names |= {"moment" if value.tzinfo else "datetime" for value in times}
+    return names
+
+
+def _type(kinds: set[str]) -> Any:
+    """The type that all kinds of values of a column fit."""
+    import pyarrow as pa
+
+    types = {
+        "bool": pa.bool_(),
+        "int": pa.int64(),
+        "float": pa.float64(),
+        "date": pa.date32(),
+        "time": pa.time64("us"),
+        "datetime": pa.timestamp("us"),
+        "moment": pa.timestamp("us", "UTC"),
+    }
+    if kinds == {"int", "float"}:
+        return pa.float64()
+    return types.get(next(iter(kinds)), pa.string()) if len(kinds) == 1 else pa.string()
+
+
+def _cast(column: Any, kind: Any) -> Any:
+    """Texts are made by Python from what was noted, so that they do not hang on the chunks."""
+    import pyarrow as pa
+
+    if kind == pa.string() and column.type != kind:
+        return pa.array([None if v is None else str(_text(v)) for v in column.to_pylist()], kind)
+    return column.cast(kind, safe=kind != pa.float64())

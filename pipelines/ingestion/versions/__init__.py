@@ -1,0 +1,1 @@
+"""Versions of data sets: pinned, restored, renewed, listed, merged."""

@@ -1,0 +1,264 @@
+"""Refresh: a new version of a data set is fetched and tried aside; only then the pin moves."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gristmill.pipelines.base import ConfigError, GristmillError, Problem, read_yaml
+from gristmill.pipelines.config import Data, Experiment, Project, load_experiment
+from gristmill.pipelines.ingestion.sources import Progress, fetch
+from gristmill.pipelines.ingestion.table import Ingested, ingest_file
+from gristmill.pipelines.ingestion.versions import repository as versions
+from gristmill.pipelines.ingestion.versions.repository import DataState
+from gristmill.pipelines.ingestion.versions.snapshot import edited, not_pinned
+
+Accept = Callable[[Experiment, Path], object]
+"""Raises when an ingested table does not fit the experiment."""
+
+Compare = Callable[[Path, Path], object]
+"""Is given the old version's table and the new one's; what it returns is handed on."""
+
+PREFIX = ".refresh-"
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a refresh did.
+
+    Attributes:
+        folder: of the data set, under `data/`.
+        before: DVC's hash of the version that was pinned; None where there was none.
+        after: DVC's hash of the version that is pinned now.
+        made: the new version's table; None where nothing changed.
+        difference: what `Compare` said; None where the old version is not here to be compared.
+        accepted: the experiments that were asked, and accept the new version.
+        unread: files of experiments that could not be read, so that they could not be asked.
+        notes: what is to be known of how the data came.
+    """
+
+    folder: str
+    before: str | None
+    after: str
+    made: Ingested | None = None
+    difference: Any = None
+    accepted: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        return self.before != self.after
+
+
+def refresh(
+    project: Project,
+    name: str,
+    given: Path | None,
+    accept: Accept,
+    compare: Compare,
+    progress: Progress | None = None,
+) -> Refreshed:
+    """Takes a new version of a data set, if there is one that all who use it accept.
+
+    Args:
+        given: a file to take instead of the experiment's source.
+        accept: called for each experiment that reads the file, with its ingested table.
+        compare: called with the tables of the old and the new version.
+        progress: is told how far a download is.
+
+    Raises:
+        GristmillError: whatever is wrong with the new version; the old one stays in place.
+    """
+    experiment = load_experiment(project, name)
+    data, path = experiment.data, PurePosixPath(experiment.data.path)
+    if given is None and data.source is None:
+        raise ConfigError(
+            f"{name} names no source to fetch from",
+            expected="data.source in the experiment file, or --data FILE",
+            found="neither",
+        )
+    edits = given is not None and given.resolve().is_relative_to(
+        (project.root / "data" / data.folder).resolve()
+    )
+    state = _replaceable(project, experiment, edits)
+    before = versions.pinned_digest(project, data.folder)
+    sweep(project)
+    with _aside(project) as aside:
+        raw = aside / "new" / path.name
+        raw.parent.mkdir()
+        if given is not None:
+            notes = fetch(project, str(given), raw)
+        else:
+            notes = fetch(project, str(data.source), raw, query=data.query, progress=progress)
+        after = versions.would_be(project, path, raw, edits=edits)
+        if after == before:
+            if state is not DataState.PINNED:
+                versions.take(project, path, raw, edits=edits)
+            return Refreshed(data.folder, before, after, notes=notes)
+        readers, unread = _readers(project, experiment)
+        made = {one.name: _ingested(aside, one, raw) for one in readers}
+        _all_accept(readers, aside, accept)
+        old = _old_table(project, experiment, state, aside)
+        difference = None if old is None else compare(old, _table(aside, name))
+        after = versions.take(project, path, raw, edits=edits)
+    accepted = tuple(one.name for one in readers)
+    return Refreshed(data.folder, before, after, made[name], difference, accepted, unread, notes)
+
+
+def _replaceable(project: Project, experiment: Experiment, edits: bool) -> DataState:
+    """How the data set stands to the pin, if replacing it loses nothing.
+
+    Raises:
+        InputError: it was edited by hand, or was never pinned.
+    """
+    data = experiment.data
+    state = versions.data_state(project, data.folder)
+    if state is DataState.NEW and versions.matches_pin(project):
+        state = DataState.PINNED
+    if edits:
+        return state
+    if state is DataState.EDITED:
+        raise edited(data.folder, data.path, experiment.name)
+    if state is DataState.NEW:
+        raise not_pinned(data.folder, data.path, experiment.name)
+    return state
+
+
+def _readers(project: Project, experiment: Experiment) -> tuple[list[Experiment], tuple[str, ...]]:
+    """The experiment and all others that read the same file, and the files that say nothing."""
+    path = PurePosixPath(experiment.data.path)
+    found, unread = [experiment], []
+    for name in project.experiment_names():
+        if name == experiment.name:
+            continue
+        try:
+            theirs = _path_of(project, name)
+            if theirs is not None and (path == theirs or path in theirs.parents):
+                found.append(load_experiment(project, name))
+        except GristmillError:
+            unread.append(f"experiments/{name}.yaml")
+    return found, tuple(unread)
+
+
+def _path_of(project: Project, name: str) -> PurePosixPath | None:
+    data = read_yaml(project.experiment_file(name)).get("data")
+    path = data.get("path") if isinstance(data, dict) else None
+    return PurePosixPath(path) if isinstance(path, str) else None
+
+
+def _table(aside: Path, name: str) -> Path:
+    return aside / "tables" / name / "table.parquet"
+
+
+def _ingested(aside: Path, experiment: Experiment, raw: Path) -> Ingested:
+    table = _table(aside, experiment.name)
+    table.parent.mkdir(parents=True)
+    return _ingest(raw, table, experiment.data)
+
+
+def _ingest(raw: Path, table: Path, data: Data) -> Ingested:
+    """Reads a raw file as the ingest stage would."""
+    return ingest_file(raw, table, data)
+
+
+def _all_accept(readers: Sequence[Experiment], aside: Path, accept: Accept) -> None:
+    refused: dict[str, GristmillError] = {}
+    for one in readers:
+        try:
+            accept(one, _table(aside, one.name))
+        except GristmillError as error:
+            refused[one.name] = error
+    if not refused:
+        return
+    first = next(iter(refused.values()))
+    if len(readers) == 1:
+        raise first
+    accepted = ", ".join(one.name for one in readers if one.name not in refused)
+    raise type(first)(
+        f"the new version does not fit {', '.join(refused)}: the old one stays",
+        problems=[
+            Problem(f"{name}: {problem.where}", problem.expected, problem.found, problem.hint)
+            for name, error in refused.items()
+            for problem in error.problems or (Problem(error.what, error.expected, error.found),)
+        ],
+        expected=f"data that all {len(readers)} experiments over this file accept",
+        found=f"accepted by {accepted or 'none'}",
+        next="mend the source, or the schema that is wrong, or give that experiment a file of "
+        "its own",
+    )
+
+
+def _old_table(
+    project: Project, experiment: Experiment, state: DataState, aside: Path
+) -> Path | None:
+    """The pinned version's table, made aside unless the last run's is it; None if not here."""
+    name, path = experiment.name, PurePosixPath(experiment.data.path)
+    if state is DataState.PINNED:
+        table = project.build(name) / "table.parquet"
+        if (
+            table.exists()
+            and not versions.data_plan(project, name, path.parts[1]).stages[0].changes
+        ):
+            return table
+    raw = aside / "old" / "raw" / path.name
+    if state is DataState.PINNED:
+        raw = project.root / experiment.data.path
+    elif not versions.lay_out(project, path, raw):
+        return None
+    table = aside / "old" / "table.parquet"
+    table.parent.mkdir(exist_ok=True)
+    try:
+        _ingest(raw, table, experiment.data)
+    except GristmillError:  # what is pinned could be read by earlier rules only
+        return None
+    return table
+
+
+@contextmanager
+def _aside(project: Project) -> Iterator[Path]:
+    """A folder to try a version in; its lock tells others that this process lives."""
+    scratch = project.root / "build"
+    scratch.mkdir(exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=scratch, prefix=PREFIX) as folder,
+        Path(folder, "lock").open("w") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(folder)
+
+
+def sweep(project: Project) -> int:
+    """Removes what refreshes left whose process was killed; returns how many folders."""
+    swept = 0
+    for folder in (project.root / "build").glob(f"{PREFIX}*"):
+        if _is_dead(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            swept += 1
+    return swept
+
+
+def _is_dead(folder: Path) -> bool:
+    try:
+        with (folder / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    except FileNotFoundError:  # killed before it took its lock, or just about to take it
+        return _is_old(folder)
+    except BlockingIOError:
+        return False
+
+
+def _is_old(folder: Path) -> bool:
+    import time
+
+    try:
+        return time.time() - folder.stat().st_mtime > 60
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,234 @@
+"""What a package is asked before it may be registered, and what is wrong with its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gristmill.pipelines.base import Problem
+from gristmill.pipelines.evaluation import Predictions, from_answers
+from gristmill.pipelines.packaging.rehearsal import Answered, Ask
+from gristmill.pipelines.preparation import class_name, input_names, optional_names
+
+TOLERANCE = {"cpu": 2e-5, "gpu": 2e-3}
+"""Largest difference between two answers for one row, relative to the size of all of them: another
+thread count and another batch give other last bits in float32, and a GPU multiplies in TF32."""
+
+SINGLE = 12
+"""Rows that are asked one by one."""
+
+PART = 64
+"""Rows that are asked again in other forms."""
+
+MANY = 10_000
+
+EXTRA = "a column that training has not seen"
+UNSEEN = "a level that training has not seen"
+NOTHING = "neither a number nor a date nor a picture"
+
+SAME = {
+    "single": "rows that come one by one have other answers",
+    "part": "fewer rows at a time have other answers",
+    "many": "many rows at a time have other answers",
+    "turned": "columns in another order have other answers",
+    "extra": "a column that is not needed changes the answers",
+    "again": "the same rows have other answers later",
+}
+"""What must be answered as the evaluation did, and what is wrong where it is not."""
+
+Values = npt.NDArray[np.float64]
+
+
+def questions(
+    statistics: Mapping[str, Any], columns: Sequence[str], rows: int, many: int = MANY
+) -> dict[str, Ask]:
+    """What a package is asked, beside rows that come one by one.
+
+    Args:
+        statistics: what the stage `scale` found in the training rows.
+        columns: of the raw rows that are at hand.
+        rows: how many those are.
+        many: how many are asked at a time; fewer where they are large.
+    """
+    names, optional = input_names(statistics), optional_names(statistics)
+    required = [name for name in names if name not in optional]
+    spared = optional if required else optional[1:]
+    part = min(PART, rows)
+
+    def without(missing: Sequence[str]) -> list[str]:
+        return [name for name in columns if name not in missing]
+
+    asks = {
+        "rows": Ask(rows),
+        "part": Ask(part),
+        "turned": Ask(part, list(columns)[::-1]),
+        "extra": Ask(part, [EXTRA, *columns], {EXTRA: 1.0}),
+        "empty": Ask(1, put=dict.fromkeys(names)),
+    }
+    if not statistics.get("picture"):
+        asks["gaps"] = Ask(len(names), gaps=names)
+    if required:
+        asks["incomplete"] = Ask(part, without(required[:1]))
+    if spared:
+        asks["absent"] = Ask(part, without(spared))
+        asks["as gaps"] = Ask(part, put=dict.fromkeys(spared))
+    if levelled := [c["name"] for c in statistics["columns"] if c["kind"] != "date"]:
+        asks["unseen"] = Ask(part, put=dict.fromkeys(levelled, UNSEEN))
+    if typed := _typed(statistics):
+        asks["wrong type"] = Ask(part, put={typed: NOTHING})
+    if many > rows:
+        asks["many"] = Ask(many)
+    asks["again"] = Ask(part)
+    return asks
+
+
+def _typed(statistics: Mapping[str, Any]) -> str:
+    """A column that takes more than any text; empty where there is none."""
+    if picture := statistics.get("picture"):
+        return str(picture["name"])
+    dates = [c for c in statistics["columns"] if c["kind"] == "date"]
+    return next((str(c["name"]) for c in [*statistics["numbers"], *dates]), "")
+
+
+def problems(
+    answered: Answered,
+    expected: Predictions,
+    statistics: Mapping[str, Any],
+    tolerance: float = TOLERANCE["cpu"],
+) -> list[Problem]:
+    """Everything that is wrong with a package.
+
+    Args:
+        answered: what it said of `questions`, and did.
+        expected: the evaluation's answers for the rows that it was asked about.
+        statistics: what the stage `scale` found in the training rows.
+        tolerance: largest difference, relative to the size of all answers.
+    """
+    deeds = list(_deeds(answered))
+    if error := answered.error or answered.errors.get("rows", ""):
+        where = "it does not work in a fresh process"
+        return [*deeds, Problem(where, "it loads, and answers the test rows", error)]
+    checks = _Checks(answered, expected, tolerance)
+    if other := checks.same("rows", "it does not give the evaluation's predictions again"):
+        return [*deeds, other]
+    required = [n for n in input_names(statistics) if n not in optional_names(statistics)]
+    found = [
+        checks.labels(),
+        *(checks.same(ask, where) for ask, where in SAME.items()),
+        checks.same("absent", "an absent column is not what gaps in it are", "as gaps"),
+        checks.finite("unseen", "a level that training has not seen has no answer"),
+        checks.refused("incomplete", "a column is missing", required[:1]),
+        checks.refused("wrong type", "a value has the wrong type", [_typed(statistics)]),
+    ]
+    if statistics.get("picture"):
+        found.append(checks.refused("empty", "a picture is missing", ["picture"]))
+    else:
+        found += [checks.finite(ask, "a missing value has no answer") for ask in ("gaps", "empty")]
+    return [*deeds, *filter(None, found)]
+
+
+def _deeds(answered: Answered) -> Iterator[Problem]:
+    if answered.imported:
+        where = "it needs this project, and would break with it"
+        found = "it imports " + ", ".join(answered.imported)
+        yield Problem(where, "a package that imports nothing of it", found)
+    if answered.strayed:
+        where = "it does more than to answer"
+        expected = "no network, no process, and files in its own or a temporary folder alone"
+        yield Problem(where, expected, "\n".join(f"it {deed}" for deed in answered.strayed[:3]))
+
+
+class _Checks:
+    """Single checks; each gives what is wrong, or None. What was not asked is not wrong."""
+
+    def __init__(self, answered: Answered, expected: Predictions, tolerance: float) -> None:
+        self._answered, self._expected, self._tolerance = answered, expected, tolerance
+        self._size = _size(expected)
+
+    def same(self, ask: str, where: str, other: str = "") -> Problem | None:
+        """The answers to one question are those to another, or those of the evaluation."""
+        if problem := self._failed(ask, where) or self._failed(other, where):
+            return problem
+        if ask not in self._answered.tables:
+            return None
+        try:
+            given = self._outputs(ask)
+            wanted = self._outputs(other) if other else self._expected.outputs
+        except (KeyError, ValueError) as error:  # other columns than the evaluation's
+            names = ", ".join(map(str, self._answered.tables[ask].columns))
+            return Problem(where, "its columns", f"{names}: {error}"[:300])
+        wanted = wanted[np.resize(np.arange(len(wanted)), len(given))]
+        apart = np.abs(given - wanted).reshape(len(given), -1) / self._size
+        if bool((apart <= self._tolerance).all()):
+            return None
+        apart[np.isnan(apart)] = np.inf
+        row, place = np.unravel_index(apart.argmax(), apart.shape)
+        given, wanted = given.reshape(apart.shape), wanted.reshape(apart.shape)
+        of = f" for {self._expected.classes[place]}" if self._expected.classes else ""
+        return Problem(
+            where,
+            f"{wanted[row, place]:.6g}{of} in row {row + 1}, up to {self._tolerance:g} of its size",
+            f"{given[row, place]:.6g}, a difference of {apart[row, place]:.3g}",
+        )
+
+    def labels(self) -> Problem | None:
+        """What is predicted is the class that the probabilities mean, by the threshold if any."""
+        classes = self._expected.classes
+        if classes is None:
+            return None
+        table = self._answered.tables["rows"]
+        told = [class_name(label) for label in table["prediction"].tolist()]
+        meant = [classes[place] for place in self._expected.labels.of(self._outputs("rows"))]
+        wrong = [
+            row for row, pair in enumerate(zip(told, meant, strict=True)) if pair[0] != pair[1]
+        ]
+        if not wrong:
+            return None
+        return Problem(
+            "its predictions are not the classes that its probabilities mean",
+            f"{meant[wrong[0]]} in row {wrong[0] + 1}",
+            f"{told[wrong[0]]}; so in {len(wrong):,} of {len(told):,} rows",
+        )
+
+    def finite(self, ask: str, where: str) -> Problem | None:
+        """There are answers, and they are numbers."""
+        if problem := self._failed(ask, where):
+            return problem
+        if ask not in self._answered.tables:
+            return None
+        rows = np.isfinite(self._outputs(ask)).reshape(len(self._answered.tables[ask]), -1)
+        wrong = np.flatnonzero(~rows.all(axis=1))
+        if not len(wrong):
+            return None
+        return Problem(where, "finite numbers", f"others in {len(wrong)} of {len(rows)} rows")
+
+    def refused(self, ask: str, where: str, names: Sequence[str]) -> Problem | None:
+        """There is an error, and it names what it is about."""
+        expected = "an error that names " + ", ".join(names)
+        if ask in self._answered.tables:
+            return Problem(where, expected, "an answer")
+        error = self._answered.errors.get(ask, "")
+        if not error or all(name in error for name in names):
+            return None
+        return Problem(where, expected, error[:300])
+
+    def _failed(self, ask: str, where: str) -> Problem | None:
+        error = self._answered.errors.get(ask)
+        return Problem(where, "an answer", error[:300]) if error else None
+
+    def _outputs(self, ask: str) -> Values:
+        """(n_rows, n_classes) probabilities, or (n_rows,) values."""
+        outputs: Values = from_answers(self._answered.tables[ask], self._expected).outputs
+        return outputs
+
+
+def _size(expected: Predictions) -> float:
+    """What a difference is relative to: 1 for probabilities; for values how far apart they are,
+    and no less than what float32 can tell apart in their largest."""
+    if expected.classes is not None:
+        return 1.0
+    values = np.abs(expected.outputs)
+    return max(float(np.ptp(expected.outputs)), float(values.max()) / 100, 1e-12)

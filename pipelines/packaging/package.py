@@ -1,0 +1,258 @@
+"""One package: raw rows in, labelled predictions out, preprocessing inside, no pickle."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet
+
+from gristmill.pipelines.base import (
+    EnvironmentFault,
+    file_digest,
+    normalised_source,
+    read_json,
+    write_json,
+    writing,
+)
+from gristmill.pipelines.config import Experiment, Project
+from gristmill.pipelines.evaluation import Evaluation, Threshold, read_predictions
+from gristmill.pipelines.packaging.behaviour import MANY, SINGLE, TOLERANCE, problems, questions
+from gristmill.pipelines.packaging.libraries import installed
+from gristmill.pipelines.packaging.rehearsal import Rehearsal
+from gristmill.pipelines.preparation import (
+    TRAINING,
+    Rows,
+    answers,
+    as_text,
+    input_names,
+    optional_names,
+)
+from gristmill.pipelines.training import MODEL_FILES, Trial
+
+CODE = Path(__file__).with_name("package_code.py")
+PREPARATION = Path(__file__).parent.parent / "preparation" / "features" / "transforms.py"
+PREDICTOR = Path(__file__).parent.parent / "training" / "predictor.py"
+REQUIREMENTS = {
+    "keras": ("mlflow", "tensorflow-cpu", "tensorflow", "keras", "numpy", "pandas", "pillow"),
+    "sklearn": ("mlflow", "numpy", "pandas", "pillow"),
+}
+"""What a package needs to answer, by the library that trained its model."""
+
+EXAMPLE_ROWS = 3
+
+REHEARSED = 20_000
+"""Test rows that a package must answer as the evaluation did."""
+
+REHEARSED_BYTES = 64 << 20
+"""Of pixels among them, at most."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that MLflow keeps and that has been tried.
+
+    Attributes:
+        address: `models:/m-…`.
+        digest: of everything in it that decides over answers.
+        measured: in its trial: `start_seconds` from the stored files to the first answer, libraries
+            imported; `latency_ms`, median of single rows; `megabytes` of its files.
+    """
+
+    address: str
+    digest: str
+    measured: Mapping[str, float] = field(default_factory=dict)
+
+
+def package_digest(
+    project: Project, experiment: str, trial: Trial, threshold: Threshold | None = None
+) -> str:
+    """What decides over a package's answers: the trial and its weights, statistics, code."""
+    build = project.build(experiment)
+    parts = [
+        trial.key,
+        file_digest(build / "trials" / trial.key / "weights.npz"),
+        file_digest(build / "training" / "statistics.json"),
+        normalised_source(CODE),
+        normalised_source(PREPARATION),
+    ]
+    if trial.recipe.model.library == "sklearn":
+        parts.append(normalised_source(PREDICTOR))
+    if threshold is not None:
+        parts.append(f"{threshold.place} from {threshold.value!r}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def make_package(
+    project: Project,
+    experiment: Experiment,
+    trial: Trial,
+    evaluation: Evaluation,
+    rehearsal: Rehearsal,
+) -> Package:
+    """Logs the package to the active run and tries what was stored, in a fresh process.
+
+    Raises:
+        EnvironmentFault: it did not pass; see `behaviour`.
+    """
+    from mlflow.models import Model
+
+    build = project.build(experiment.name)
+    folder = build / "trials" / trial.key / "package"
+    _assemble(project, experiment, build, evaluation, folder)
+    training_rows = training_examples(build, experiment)
+    statistics = read_json(folder / "statistics.json")
+    info = Model.log(
+        artifact_path=None,
+        name="model",
+        flavor=_Flavor,
+        flavor_name="pyfunc",
+        validate_serving_input=False,
+        python_model=str(CODE),
+        artifacts={"package": str(folder)},
+        signature=_signature(statistics),
+        input_example=training_rows,
+        pip_requirements=_requirements(trial.recipe.model.library),
+        metadata={"experiment": experiment.name, "trial": trial.key},
+    )
+    address = str(info.model_uri)
+    tolerance = TOLERANCE[trial.parts.get("device", "cpu")]
+    measured = _try(build, evaluation, rehearsal, address, folder, tolerance)
+    digest = package_digest(project, experiment.name, trial, evaluation.threshold)
+    return Package(address, digest, measured)
+
+
+class _Flavor:
+    """MLflow's pyfunc, without its trial of the example here: ours follows in a fresh process."""
+
+    @staticmethod
+    def save_model(*, validate_serving_input: bool, **arguments: Any) -> None:
+        import mlflow
+
+        mlflow.pyfunc.save_model(**arguments)
+
+
+def _assemble(
+    project: Project, experiment: Experiment, build: Path, evaluation: Evaluation, folder: Path
+) -> None:
+    with writing(folder) as aside:
+        (aside / "modules").mkdir(parents=True)
+        library = experiment.document.model.library
+        shutil.copyfile(evaluation.model, aside / MODEL_FILES[library])
+        if library == "sklearn":
+            shutil.copyfile(PREDICTOR, aside / PREDICTOR.name)
+        shutil.copyfile(PREPARATION, aside / "transform.py")
+        statistics = read_json(build / "training" / "statistics.json")
+        if evaluation.threshold is not None:
+            statistics["threshold"] = asdict(evaluation.threshold)
+        write_json(aside / "statistics.json", statistics)
+        if experiment.document.model.builder is not None:
+            from gristmill.pipelines.training import user_sources
+
+            for name in user_sources(project.experiments, experiment.document.model.builder):
+                place = aside / "modules" / Path(name).relative_to(project.experiments.name)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(project.root / name, place)
+
+
+def _try(
+    build: Path,
+    evaluation: Evaluation,
+    rehearsal: Rehearsal,
+    address: str,
+    folder: Path,
+    tolerance: float,
+) -> dict[str, float]:
+    """Asks what was stored in a fresh process; returns what is measured of it.
+
+    Raises:
+        EnvironmentFault: anything is wrong with its answers, or with what it does beside them.
+    """
+    statistics = read_json(build / "training" / "statistics.json")
+    with pyarrow.parquet.ParquetFile(evaluation.raw) as file:
+        schema = file.schema_arrow
+        rows = plain_types(next(file.iter_batches(_most(schema, REHEARSED))).to_pandas())
+    asks = questions(statistics, list(rows.columns), len(rows), _most(schema, MANY))
+    answered = rehearsal.ask(address, rows, asks, single=SINGLE)
+    expected = read_predictions(evaluation.predictions).rows(slice(len(rows)))
+    if wrong := problems(answered, expected, statistics, tolerance):
+        raise EnvironmentFault(
+            "the package did not pass its trial",
+            problems=wrong,
+            next="nothing was registered; mend the model's own code, if it has any: a layer that "
+            "is not saved with its arguments, one that stays in training",
+        )
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return {
+        "start_seconds": answered.start_seconds,
+        "latency_ms": answered.latency_ms,
+        "megabytes": size / 1e6,
+    }
+
+
+def _most(schema: pyarrow.Schema, rows: int) -> int:
+    """How many rows are tried at a time: fewer of pictures."""
+    fixed = [field.type for field in schema if pyarrow.types.is_fixed_size_binary(field.type)]
+    most = [max(1, REHEARSED_BYTES // int(kind.byte_width)) for kind in fixed]
+    return min([rows, *most])
+
+
+def plain_types(rows: pd.DataFrame) -> pd.DataFrame:
+    """Raw rows with types that any caller can give: float64 numbers, all else text as objects."""
+    plain: dict[str, Any] = {}
+    for name in map(str, rows.columns):
+        column = rows[name]
+        is_bool = pd.api.types.is_bool_dtype(column)
+        if len(column) and isinstance(column.iloc[0], bytes):  # a picture, as JSON has it
+            plain[name] = [base64.b64encode(pixels).decode() for pixels in column]
+            continue
+        if pd.api.types.is_numeric_dtype(column) and not is_bool:
+            plain[name] = column.to_numpy(dtype="float64", na_value=np.nan)
+        else:
+            plain[name] = as_text(column).where(column.notna(), None)
+    return pd.DataFrame(plain)
+
+
+def training_examples(build: Path, experiment: Experiment) -> pd.DataFrame:
+    """The first training rows, as they come in."""
+    role = pyarrow.parquet.read_table(build / "roles.parquet", columns=["role"])["role"].to_numpy()
+    names = input_names(read_json(build / "training" / "statistics.json"))
+    batches = Rows(build / "table.parquet", role == TRAINING).batches(names, plain=names)
+    first = next(batch for batch in batches if batch.num_rows)
+    return plain_types(first.slice(0, EXAMPLE_ROWS).to_pandas()[names])
+
+
+def _signature(statistics: dict[str, Any]) -> Any:
+    """The columns of both sides.
+
+    Inputs have no type there: MLflow refuses whole numbers where a double is declared, and what
+    `pandas.read_csv` makes of a column hangs on the rows of the file. `transform` checks values,
+    and takes numbers and dates as text, which is how MLflow's scoring server reads CSV for columns
+    of any type once a package has been loaded. Columns that had gaps in training may be absent.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType
+
+    optional = set(optional_names(statistics))
+    inputs = [ColSpec(AnyType(), n, required=n not in optional) for n in input_names(statistics)]
+    shown = answers(np.zeros((1, len(statistics["classes"] or "1"))), statistics)
+    kinds = {"b": DataType.boolean, "i": DataType.long, "f": DataType.double}
+    outputs = [
+        ColSpec(kinds.get(column.dtype.kind, DataType.string), str(name))
+        for name, column in shown.items()
+    ]
+    return ModelSignature(Schema(inputs), Schema(outputs))
+
+
+def _requirements(library: str) -> list[str]:
+    """The versions that the package was tried with."""
+    found = {name: installed(name) for name in REQUIREMENTS[library]}
+    return [f"{name}=={version}" for name, version in found.items() if version]

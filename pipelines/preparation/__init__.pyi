@@ -1,0 +1,99 @@
+from .features.column_fit import (
+    WORD_PAIRS as WORD_PAIRS,
+)
+from .features.columns import (
+    GIVEN_ROLE as GIVEN_ROLE,
+)
+from .features.columns import (
+    declared_kinds as declared_kinds,
+)
+from .features.columns import (
+    feature_columns as feature_columns,
+)
+from .features.prepare import (
+    scale as scale,
+)
+from .features.raw_rows import (
+    Rows as Rows,
+)
+from .features.transforms import (
+    MISSING as MISSING,
+)
+from .features.transforms import (
+    answers as answers,
+)
+from .features.transforms import (
+    as_text as as_text,
+)
+from .features.transforms import (
+    class_name as class_name,
+)
+from .features.transforms import (
+    encode_target as encode_target,
+)
+from .features.transforms import (
+    in_own_units as in_own_units,
+)
+from .features.transforms import (
+    input_names as input_names,
+)
+from .features.transforms import (
+    labels as labels,
+)
+from .features.transforms import (
+    optional_names as optional_names,
+)
+from .features.transforms import (
+    scaled as scaled,
+)
+from .row_changes import (
+    Changes as Changes,
+)
+from .row_changes import (
+    changed_columns as changed_columns,
+)
+from .row_changes import (
+    changed_roles as changed_roles,
+)
+from .row_changes import (
+    rows_to_learn_from as rows_to_learn_from,
+)
+from .row_changes import (
+    table_changes as table_changes,
+)
+from .seen import (
+    Seen as Seen,
+)
+from .seen import (
+    dates_of as dates_of,
+)
+from .seen import (
+    group_of as group_of,
+)
+from .seen import (
+    read_seen as read_seen,
+)
+from .seen import (
+    seen_rows as seen_rows,
+)
+from .seen import (
+    write_seen as write_seen,
+)
+from .split.assignment import (
+    split_table as split_table,
+)
+from .split.cuts_file import (
+    ROLES as ROLES,
+)
+from .split.cuts_file import (
+    TEST as TEST,
+)
+from .split.cuts_file import (
+    TRAINING as TRAINING,
+)
+from .split.cuts_file import (
+    VALIDATION as VALIDATION,
+)
+from .split.given_roles import (
+    WORDS as WORDS,
+)

@@ -1,0 +1,264 @@
+"""How each kind of column but numbers is fitted to training rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gristmill.pipelines.base import Problem, nearest
+from gristmill.pipelines.config import Feature, Features
+from gristmill.pipelines.preparation.features.raw_rows import Rows
+from gristmill.pipelines.preparation.features.transforms import (
+    MISSING,
+    as_text,
+    date_part,
+    labels,
+    moments_of,
+    truths,
+    words_of,
+)
+
+MOST_LEVELS = 100_000
+"""Levels above which no column is a category."""
+
+IDENTIFIES = 0.5
+"""Distinct values a row above which a text tells rows apart, and is no category."""
+
+MOST_WORDS = 500_000
+"""Different words that are counted at a time; the rarest are forgotten above it."""
+
+WORD_PAIRS = (
+    ("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"),
+    ("nein", "ja"), ("n", "j"), ("non", "oui"), ("no", "si"), ("no", "sí"), ("não", "sim"),
+    ("nee", "ja"), ("нет", "да"), ("아니오", "예"), ("아니요", "네"),
+    ("否", "是"), ("いいえ", "はい"),
+)  # fmt: skip
+"""Words for false and true, by which two texts are known as a boolean."""
+
+Column = dict[str, Any]
+
+
+class Unfit(Exception):
+    """A column cannot become features; all such columns are reported together."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(problem.where)
+
+
+def fit_column(
+    rows: Rows, name: str, feature: Feature, declared: bool, features: Features
+) -> Column:
+    """What `transform` has to know of a column that is no number.
+
+    Args:
+        rows: raw training rows.
+        name: of the column.
+        feature: its kind and settings.
+        declared: whether the experiment file says so; else two words such as yes and no are taken
+            for a boolean.
+        features: settings for all columns.
+
+    Raises:
+        Unfit: its values are not of that kind.
+    """
+    kind = feature.kind
+    if kind == "text":
+        return _text(rows, name, feature.words)
+    if kind == "date":
+        return _date(rows, name, features)
+    if kind == "boolean":
+        return _boolean(rows, name)
+    if kind == "ordered":
+        return _ordered(rows, name, feature)
+    levels = _levels(rows, name, features.embed_above)
+    if not declared and _is_word_pair(levels):
+        return _boolean(rows, name)
+    return _category(name, levels, feature, features)
+
+
+def series(rows: Rows, name: str, plain: bool = False) -> Iterator[pd.Series[Any]]:
+    """A column piece by piece; text as categories unless it is to be plain."""
+    for frame in rows.frames([name], [name] if plain else []):
+        yield frame[name]
+
+
+def nothing(name: str) -> Problem:
+    """That a column is empty."""
+    return Problem(
+        f"column {name} has not a single value in the training rows",
+        "values", "none", f"leave it out: features: {{exclude: [{name}]}}",
+    )  # fmt: skip
+
+
+def scaling(known: Any, scale: str) -> tuple[float, float]:
+    """Offset and factor of values without gaps, as scikit-learn's scalers find them."""
+    from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+    block = known.reshape(-1, 1)
+    if scale == "minmax":
+        minmax = MinMaxScaler().fit(block)
+        return float(minmax.data_min_[0]), float(minmax.scale_[0])
+    if scale == "standard":
+        standard = StandardScaler().fit(block)
+        return float(standard.mean_[0]), float(1 / standard.scale_[0])
+    return 0.0, 1.0
+
+
+def _levels(rows: Rows, name: str, few: int) -> list[str]:
+    """All different values as text, in order; missing is one.
+
+    Raises:
+        Unfit: so many that they tell the rows apart.
+    """
+    found: set[str] = set()
+    known = 0
+    for values in series(rows, name):
+        found.update(as_text(pd.Series(values.unique())))
+        known += int(values.notna().sum())
+        if len(found) > MOST_LEVELS:
+            break
+    if len(found) > MOST_LEVELS or (len(found) > few and len(found) > IDENTIFIES * known):
+        raise Unfit(
+            Problem(
+                f"column {name} has too many different values to be a category",
+                f"{few} or fewer; more, in twice as many rows, up to {MOST_LEVELS:,}",
+                f"{len(found):,} in {known:,} training rows with a value",
+                f"leave it out: features: {{exclude: [{name}]}},\n"
+                f"or count its words: features: {{columns: {{{name}: text}}}}",
+            )
+        )
+    if found == {MISSING}:
+        raise Unfit(nothing(name))
+    return sorted(found)
+
+
+def _category(name: str, levels: list[str], feature: Feature, features: Features) -> Column:
+    if feature.size is None and len(levels) <= features.embed_above:
+        return {"name": name, "kind": "category", "levels": levels}
+    size = feature.size or embedding_size(len(levels))
+    return {"name": name, "kind": "embedded", "levels": levels, "size": size}
+
+
+def embedding_size(levels: int) -> int:
+    """1.6 · levels^0.56, 50 at most: fastai's rule of thumb (Howard, Gugger 2020)."""
+    return min(50, round(1.6 * float(levels**0.56)))
+
+
+def _is_word_pair(levels: Sequence[str]) -> bool:
+    words = {level.strip().lower() for level in levels if level != MISSING}
+    return any(words == set(pair) for pair in WORD_PAIRS)
+
+
+def _boolean(rows: Rows, name: str) -> Column:
+    levels = sorted({text for values in series(rows, name) for text in as_text(values).unique()})
+    words = [level.strip().lower() for level in levels if level != MISSING]
+    words = list(dict.fromkeys(words))
+    known = next((p for p in (*WORD_PAIRS, ("0", "1")) if words and {*words} <= {*p}), None)
+    if not words:
+        raise Unfit(nothing(name))
+    if known is None and len(words) != 2:
+        raise Unfit(
+            Problem(
+                f"column {name} is declared boolean",
+                "two different values",
+                f"{len(words):,}: " + ", ".join(words[:5]) + "…" * (len(words) > 5),
+                f"features: {{columns: {{{name}: category}}}}",
+            )
+        )
+    false, true = known or sorted(words)
+    made = {"false": [false], "true": [true]}
+    if false not in ("true", "1") and true not in ("false", "0"):
+        # whoever asks a served model may write what JSON has for it
+        made = {"false": sorted({false, "false", "0"}), "true": sorted({true, "true", "1"})}
+    found = [truths(values, made["false"], made["true"]) for values in series(rows, name)]
+    values = np.concatenate(found)
+    known_values = values[~np.isnan(values)]
+    return {
+        "name": name,
+        "kind": "boolean",
+        **made,
+        "gaps": len(known_values) < len(values),
+        "fill": float(np.median(known_values) > 0.5),
+    }
+
+
+def _ordered(rows: Rows, name: str, feature: Feature) -> Column:
+    levels = labels(feature.levels or ())
+    counts: Counter[str] = Counter()
+    for values in series(rows, name):
+        counts.update({str(k): int(n) for k, n in as_text(values).value_counts().items()})
+    unknown = sorted(set(counts) - {*levels, MISSING})
+    if unknown:
+        near = nearest(unknown[0], levels)
+        raise Unfit(
+            Problem(
+                f"column {name} has values that its levels do not name",
+                "one of " + ", ".join(levels[:20]) + "…" * (len(levels) > 20),
+                ", ".join(unknown[:5]) + "…" * (len(unknown) > 5),
+                (f"did you mean {near}? " if near else "")
+                + f"mend features.columns.{name}.levels or the source",
+            )
+        )
+    if not counts.keys() - {MISSING}:
+        raise Unfit(nothing(name))
+    found = np.repeat([levels.index(t) for t in counts if t != MISSING],
+                      [n for t, n in counts.items() if t != MISSING])  # fmt: skip
+    fill = float(np.median(found)) / (len(levels) - 1)
+    gaps = counts[MISSING] > 0
+    return {"name": name, "kind": "ordered", "levels": levels, "gaps": gaps, "fill": fill}
+
+
+def _date(rows: Rows, name: str, features: Features) -> Column:
+    try:
+        moments = np.concatenate([moments_of(values) for values in series(rows, name)])
+    except ValueError as error:
+        raise Unfit(Problem(
+            f"column {name} is declared a date", "dates as 2026-01-31, or with a time of day",
+            str(error).rpartition("found ")[2],
+            "data: {csv: {dates: [\"%d/%m/%Y\"]}} says how a file writes them",
+        )) from error  # fmt: skip
+    known = moments[~np.isnat(moments)]
+    if not len(known):
+        raise Unfit(nothing(name))
+    parts: list[Column] = []
+    for part in ("days", "year", "month", "weekday", "hour"):
+        found = date_part(known, part)
+        if part == "days":
+            offset, factor = scaling(found, features.scale)
+            parts.append({"part": part, "offset": offset, "factor": factor,
+                          "fill": float(np.median(found))})  # fmt: skip
+        elif found.min() < found.max():  # what never changes tells nothing
+            about: Column = {"part": part}
+            if part == "year":
+                offset, factor = scaling(found.astype("float64"), features.scale)
+                about |= {"offset": offset, "factor": factor, "fill": float(np.median(found))}
+            parts.append(about)
+    gaps = len(known) < len(moments)
+    return {"name": name, "kind": "date", "parts": parts, "gaps": gaps}
+
+
+def _text(rows: Rows, name: str, most: int) -> Column:
+    counts: Counter[str] = Counter()
+    within: Counter[str] = Counter()  # in how many rows
+    gaps = False
+    for values in series(rows, name, plain=True):
+        gaps = gaps or bool(values.isna().any())
+        places, words = words_of(values.map(str, na_action="ignore"))
+        codes, distinct = pd.factorize(np.array(words, dtype=object))
+        counts.update(dict(zip(distinct, np.bincount(codes).tolist(), strict=True)))
+        once = np.unique(places * max(len(distinct), 1) + codes) % max(len(distinct), 1)
+        within.update(dict(zip(distinct, np.bincount(once).tolist(), strict=True)))
+        if len(counts) > MOST_WORDS:
+            counts = Counter(dict(counts.most_common(MOST_WORDS // 2)))
+            within = Counter({word: within[word] for word in counts})
+    if not counts:
+        raise Unfit(nothing(name))
+    words = sorted(sorted(counts), key=lambda word: -counts[word])[:most]
+    shares = (1 + rows.count) / (1 + np.array([within[word] for word in words]))
+    weights = [float(weight) for weight in np.log(shares) + 1]
+    return {"name": name, "kind": "text", "words": words, "weights": weights, "gaps": gaps}

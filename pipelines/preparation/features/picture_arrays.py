@@ -1,0 +1,83 @@
+"""What `transform` has to know of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from gristmill.pipelines.base import ConfigError
+from gristmill.pipelines.config import Features
+from gristmill.pipelines.preparation.features.raw_rows import Rows
+
+PIXELS = 1 << 23
+"""Bytes of pictures that are read at a time."""
+
+
+def fit_picture(rows: Rows, names: Sequence[str], name: str, features: Features) -> dict[str, Any]:
+    """The form of all pictures, and how each channel is shifted and scaled.
+
+    `minmax` takes 0 to 255 to 0 to 1; `standard` has mean and deviation of the training rows.
+
+    Args:
+        names: all feature columns.
+        name: of the column of pictures.
+
+    Returns:
+        The statistics of a table that has no other feature.
+
+    Raises:
+        ConfigError: there are other features.
+    """
+    rest = [other for other in names if other != name]
+    if rest:
+        raise ConfigError(
+            "pictures are learnt from alone",
+            expected=f"no feature beside {name}",
+            found=", ".join(rest[:10]) + "…" * (len(rest) > 10),
+            next="features: {exclude: [" + ", ".join(rest[:10]) + "]}",
+        )
+    about = rows.schema.field(name).metadata or {}
+    form = {key: int(about[key.encode()]) for key in ("height", "width", "channels")}
+    offset, factor = np.zeros(form["channels"]), np.ones(form["channels"])
+    if features.scale == "minmax":
+        factor /= 255
+    if features.scale == "standard":
+        offset, deviation = _moments(rows, name, form["channels"])
+        factor = 1 / np.where(deviation > 0, deviation, 1)
+    picture = {"name": name, **form, "offset": offset.tolist(), "factor": factor.tolist()}
+    return {"picture": picture, "numbers": [], "columns": [], "embedded": []}
+
+
+def pixels_of(column: pa.Array) -> npt.NDArray[np.uint8]:
+    """A column of pictures as (n_rows, bytes of one) uint8, over the column's own memory.
+
+    Raises:
+        ValueError: one is missing.
+    """
+    if column.null_count:
+        raise ValueError(f"{column.null_count:,} rows have no picture")
+    size = column.type.byte_width
+    memory = np.frombuffer(column.buffers()[1], np.uint8, len(column) * size, column.offset * size)
+    return memory.reshape(len(column), size)
+
+
+def pictures_at_a_time(kind: pa.DataType) -> int:
+    """How many rows of a column of pictures to read at a time."""
+    return max(1, PIXELS // int(kind.byte_width))
+
+
+def _moments(rows: Rows, name: str, channels: int) -> tuple[Any, Any]:
+    """Mean and deviation of each channel, (channels,) float64, exact in whole numbers."""
+    counts = np.zeros((channels, 256), dtype=np.int64)
+    size = pictures_at_a_time(rows.schema.field(name).type)
+    for batch in rows.batches([name], size=size):
+        flat = pixels_of(batch.column(0)).reshape(-1)
+        for channel in range(channels):
+            counts[channel] += np.bincount(flat[channel::channels], minlength=256)
+    shades = np.arange(256)
+    mean = counts @ shades / counts.sum(axis=1)
+    return mean, np.sqrt(counts @ shades**2 / counts.sum(axis=1) - mean**2)

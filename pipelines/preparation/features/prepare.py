@@ -1,0 +1,244 @@
+"""Scale: statistics from training rows only, and arrays that are ready to train on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from gristmill.pipelines.base import DataInvalid, side_by_side, write_json, writing
+from gristmill.pipelines.config import Project, load_experiment
+from gristmill.pipelines.preparation.features.picture_arrays import pictures_at_a_time, pixels_of
+from gristmill.pipelines.preparation.features.raw_rows import BATCH, Rows, to_frame
+from gristmill.pipelines.preparation.features.statistics import fit
+from gristmill.pipelines.preparation.features.transforms import (
+    encode_target,
+    feature_shape,
+    input_names,
+    labels,
+    transform,
+)
+from gristmill.pipelines.preparation.split import TEST, TRAINING, UNUSED, VALIDATION, test_twins
+
+MOST_VALUES = 1 << 23
+"""Values that are transformed at a time, at most: 64 MiB while they are float64."""
+
+GROUP = 1 << 17
+"""Test rows in a row group, at most."""
+
+GROUP_BYTES = 64 << 20
+"""Of test rows that wait for their row group, at most."""
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """What the arrays look like."""
+
+    shape: tuple[int, ...]
+    classes: int | None
+
+    def __str__(self) -> str:
+        features = "×".join(map(str, self.shape))
+        return f"{features} features" + (f", {self.classes} classes" if self.classes else "")
+
+
+def scale(project: Project, name: str) -> Scaled:
+    """The stage `scale`: table and roles → `build/NAME/training/` and `build/NAME/test/`.
+
+    `training/` holds x_ and y_ of training and validation rows as .npy, and `statistics.json`;
+    `test/` holds those of the test rows, their identities, their raw rows and which of them were
+    seen in training, and is opened by the final evaluation alone. The target of the test rows is in
+    its own unit. Pictures are stored as uint8, and scaled by `scaled` whenever they are read. Rows
+    are read and written piece by piece; a column of numbers is in memory while its median is found.
+
+    With folds all rows that are not for testing are training rows, and none validates;
+    `training/fold-0/` and so on hold the same four arrays with the rows of that fold for
+    validation, and the statistics of all other folds' rows.
+    """
+    document = load_experiment(project, name).document
+    build = project.build(name)
+    table = build / "table.parquet"
+    role, fold = _column(build / "roles.parquet", "role"), _column(build / "roles.parquet", "fold")
+    with ThreadPoolExecutor(1) as aside:  # while the first rows are read
+        aside.submit(import_module, "sklearn.preprocessing")
+        statistics = fit(Rows(table, role == TRAINING), document)
+    with writing(build / "training") as folder, writing(build / "test") as test_folder:
+        test_folder.mkdir()
+        _write_arrays(table, role, statistics, folder, test_folder)
+        _write_identities(build / "roles.parquet", role, test_folder / "identity.npy")
+        np.save(test_folder / "twin.npy", test_twins(build / "roles.parquet"))
+        for number in range(0 if fold is None else int(fold.max()) + 1):
+            mine = roles_in(fold, number)
+            learnt = fit(Rows(table, mine == TRAINING), document)
+            _write_arrays(table, mine, learnt, folder / f"fold-{number}")
+    classes = statistics["classes"]
+    return Scaled(feature_shape(statistics), len(classes) if classes else None)
+
+
+def _column(roles: Path, name: str) -> Any:
+    if name not in pa.parquet.read_schema(roles).names:
+        return None
+    return pa.parquet.read_table(roles, columns=[name])[name].to_numpy()
+
+
+def roles_in(fold: Any, number: int) -> Any:
+    """What each row does while one fold validates: (n_rows,) int8.
+
+    Args:
+        fold: (n_rows,) int8, −1 for rows that are for testing.
+        number: of the fold.
+    """
+    kinds = [fold == number, fold >= 0]
+    return np.select(kinds, [VALIDATION, TRAINING], UNUSED).astype(np.int8)
+
+
+def _write_arrays(
+    table: Path,
+    role: Any,
+    statistics: Mapping[str, Any],
+    folder: Path,
+    test_folder: Path | None = None,
+) -> None:
+    folder.mkdir()
+    write_json(folder / "statistics.json", statistics)
+    target, shape = statistics["target"], feature_shape(statistics)
+    texts = [c["name"] for c in statistics["columns"] if c["kind"] == "text"]
+    rows = Rows(table)
+    raw: Mapping[str, Any] = {**statistics, "target_scale": None}
+    kind = np.dtype(np.float32 if statistics["classes"] is None else np.int32)
+    files = {
+        TRAINING: (folder, "_training", statistics),
+        VALIDATION: (folder, "_validation", statistics),
+    }
+    if test_folder is not None:
+        files[TEST] = (test_folder, "", raw)
+    unseen: set[str] = set()
+    picture = statistics["picture"]
+    size = max(16, min(BATCH, MOST_VALUES // math.prod(shape)))
+    if picture:
+        size = pictures_at_a_time(rows.schema.field(picture["name"]).type)
+    with ExitStack() as open_files:
+        x, y = {}, {}
+        for of, (place, part, _) in files.items():
+            count = int((role == of).sum())
+            stored = np.dtype(np.uint8 if picture else np.float32)
+            x[of] = open_files.enter_context(npy(place / f"x{part}.npy", (count, *shape), stored))
+            y[of] = open_files.enter_context(npy(place / f"y{part}.npy", (count,), kind))
+        test_rows = None
+        if test_folder is not None:
+            target_file = test_folder / "rows.parquet"
+            test_rows = open_files.enter_context(_raw_rows(target_file, rows.schema))
+        needed = [*input_names(statistics), target]
+        plain = [*texts, *(name for name in rows.schema.names if name not in needed)]
+
+        def work(piece: tuple[Any, pa.RecordBatch]) -> tuple[dict[int, Any], pa.RecordBatch]:
+            roles, batch = piece
+            frame = to_frame(batch.select([target] if picture else needed))
+            made = _features(batch, frame, statistics)
+            parts = {}
+            for of, (_, _, how) in files.items():
+                here = roles == of
+                encoded = encode_target(frame[target][here], how)
+                if statistics["classes"] is not None and (encoded < 0).any():
+                    unseen.update(labels(frame[target][here][encoded < 0].unique()))
+                parts[of] = made[here], encoded
+            return parts, batch.filter(pa.array(roles == TEST))
+
+        pieces = with_roles(rows.batches(plain=plain, size=size), role)
+        for _, (parts, tested) in side_by_side(pieces, work):
+            for of, (made, encoded) in parts.items():
+                x[of](made)
+                y[of](encoded)
+            if test_rows is not None:
+                test_rows(tested)
+    _require_seen(unseen)
+
+
+def _features(batch: pa.RecordBatch, frame: Any, statistics: Mapping[str, Any]) -> Any:
+    """What is stored of some rows: pixels as they are, or what `transform` gives."""
+    picture = statistics["picture"]
+    try:
+        if picture:
+            made = pixels_of(batch.column(picture["name"]))
+            return made.reshape(-1, *feature_shape(statistics))
+        return transform(frame, statistics)
+    except ValueError as error:  # of rows that the statistics were not made from
+        raise DataInvalid(
+            "validation or test rows hold what cannot become numbers",
+            expected="values such as the training rows have",
+            found=str(error),
+            next="mend the source, or leave the column out: features: {exclude: [...]}",
+        ) from error
+
+
+def with_roles(batches: Iterator[pa.RecordBatch], role: Any) -> Iterator[tuple[Any, Any]]:
+    """Each batch behind the roles of its rows."""
+    start = 0
+    for batch in batches:
+        yield role[start : start + batch.num_rows], batch
+        start += batch.num_rows
+
+
+def _require_seen(unseen: set[str]) -> None:
+    if unseen:
+        raise DataInvalid(
+            "some classes have no training rows",
+            expected="training rows of every class",
+            found="none of " + ", ".join(sorted(unseen)[:10]),
+            next="set split.stratify: true, or leave these classes out of the data",
+        )
+
+
+def _write_identities(roles: Path, role: Any, target: Path) -> None:
+    count, start = int((role == TEST).sum()), 0
+    with npy(target, (count,), np.dtype(np.uint64)) as append:
+        for batch in Rows(roles).batches(["identity"]):
+            here = role[start : start + batch.num_rows] == TEST
+            start += batch.num_rows
+            append(batch.column(0).to_numpy()[here])
+
+
+@contextmanager
+def npy(target: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> Iterator[Any]:
+    """A .npy file that is written piece by piece: gives a function that appends rows.
+
+    Plain writes, no mapped pages, so that memory does not grow with the file.
+    """
+    about = {
+        "descr": np.lib.format.dtype_to_descr(kind),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    with target.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, about)
+        yield lambda part: file.write(np.ascontiguousarray(part, dtype=kind).data)
+
+
+@contextmanager
+def _raw_rows(target: Path, schema: pa.Schema) -> Iterator[Any]:
+    """A Parquet file of raw rows that is written piece by piece."""
+    waiting: list[pa.RecordBatch] = []
+    with pa.parquet.ParquetWriter(target, schema, compression="snappy") as writer:
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_batches(waiting).cast(schema), GROUP)
+            waiting.clear()
+
+        def append(batch: pa.RecordBatch) -> None:
+            waiting.append(batch)
+            full = sum(each.num_rows for each in waiting) >= GROUP
+            if full or sum(each.nbytes for each in waiting) >= GROUP_BYTES:
+                flush()
+
+        yield append
+        if waiting:
+            flush()

@@ -1,0 +1,221 @@
+"""What `transform` has to know of each column, from training rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from gristmill.pipelines.base import ConfigError, DataInvalid, Problem, side_by_side
+from gristmill.pipelines.config import Document, Feature, Features
+from gristmill.pipelines.preparation.features.column_fit import (
+    Column,
+    Unfit,
+    fit_column,
+    nothing,
+    scaling,
+    series,
+)
+from gristmill.pipelines.preparation.features.columns import declared_kinds, feature_columns
+from gristmill.pipelines.preparation.features.picture_arrays import fit_picture
+from gristmill.pipelines.preparation.features.raw_rows import Rows
+from gristmill.pipelines.preparation.features.transforms import labels
+
+BLOCK = 1 << 24
+"""Values that are in memory at a time while numbers are measured: 128 MiB."""
+
+PIECE = 1 << 18
+"""Values that a thread measures at a time."""
+
+
+def fit_statistics(training: pd.DataFrame, document: Document) -> Column:
+    """As `fit`, of training rows in memory."""
+    return fit(Rows(pa.Table.from_pandas(training, preserve_index=False)), document)
+
+
+def fit(rows: Rows, document: Document) -> Column:
+    """Everything that `transform` has to know.
+
+    Args:
+        rows: raw training rows.
+        document: the experiment file.
+
+    Returns:
+        `picture` (name, form, offset and factor a channel, or None), `numbers` (name, offset,
+        factor, fill, indicator), `columns` (name, kind and what the kind
+        needs; the embedded ones last), `embedded` (how many codes each of those has, and the length
+        of its embedding), `classes` (labels in order, or None), `target_scale` (offset and factor,
+        or None), `target` and `task`.
+
+    Raises:
+        ConfigError: `features.columns` does not fit the data.
+        DataInvalid: a column cannot be made numbers; all such columns are listed.
+    """
+    features, target = document.features, document.data.target
+    names = feature_columns(rows.schema.names, features, target, document.split)
+    declared = declared_kinds(names, features)
+    pictures = [name for name in names if rows.storage(name) == "picture"]
+    if pictures:
+        return {**fit_picture(rows, names, pictures[0], features), **_of_target(rows, document)}
+    kinds = {name: _kind(rows, name, declared.get(name)) for name in names}
+    numbers = [name for name in names if kinds[name].kind == "number"]
+    problems: list[Problem] = []
+    measured = _numbers(rows, numbers, features, problems)
+    columns: list[Column] = []
+
+    def of(name: str) -> Column | Problem:
+        try:
+            return fit_column(rows, name, kinds[name], name in declared, features)
+        except Unfit as error:
+            return error.problem
+
+    for _, fitted in side_by_side((name for name in names if name not in numbers), of):
+        problems.append(fitted) if isinstance(fitted, Problem) else columns.append(fitted)
+    if problems:
+        raise DataInvalid(
+            f"{len(problems)} column{'s' * (len(problems) > 1)} cannot become features",
+            problems=problems,
+        )
+    columns.sort(key=lambda column: bool(column["kind"] == "embedded"))
+    codes = [c for c in columns if c["kind"] == "embedded"]
+    return {
+        "picture": None,
+        "numbers": measured,
+        "columns": columns,
+        "embedded": [[len(column["levels"]) + 1, column["size"]] for column in codes],
+        **_of_target(rows, document),
+    }
+
+
+def _of_target(rows: Rows, document: Document) -> Column:
+    features, target = document.features, document.data.target
+    classes = None
+    if document.data.task == "classification":
+        classes = _classes(rows, target)
+    return {
+        "classes": classes,
+        "target_scale": _target_scale(rows, target) if features.scale_target else None,
+        "target": target,
+        "task": document.data.task,
+    }
+
+
+def _kind(rows: Rows, name: str, declared: Feature | None) -> Feature:
+    """What the experiment file says of a column, else what it is stored as."""
+    stored = rows.storage(name)
+    if declared is not None and declared.kind == "number" and stored == "date":
+        raise ConfigError(
+            f"column {name} is declared a number, and holds dates",
+            expected="numbers",
+            found=str(rows.schema.field(name).type),
+            next=f"features: {{columns: {{{name}: date}}}}, which is the default",
+        )
+    if declared is not None and (declared.kind, stored) != ("number", "boolean"):
+        return declared
+    if stored == "other" or stored == "picture":
+        raise ConfigError(
+            f"column {name} holds what cannot become numbers",
+            expected="numbers, booleans, dates or text",
+            found=str(rows.schema.field(name).type),
+            next=f"leave it out: features: {{exclude: [{name}]}}",
+        )
+    return Feature(kind="category" if stored == "text" else stored)
+
+
+def _numbers(
+    rows: Rows, names: Sequence[str], features: Features, problems: list[Problem]
+) -> list[Column]:
+    """Column by column, or as many at a time as `BLOCK` allows."""
+    width = max(1, BLOCK // max(rows.count, 1))
+    found: list[Column] = []
+    for start in range(0, len(names), width):
+        block = names[start : start + width]
+        values = _values(rows, block)
+        step = max(1, PIECE // max(rows.count, 1))
+        pieces = (slice(first, first + step) for first in range(0, len(block), step))
+        for _, measured in side_by_side(pieces, partial(_measured, block, values, features)):
+            for one in measured:
+                problems.append(one) if isinstance(one, Problem) else found.append(one)
+    return found
+
+
+def _measured(
+    names: Sequence[str], values: Any, features: Features, piece: slice
+) -> list[Column | Problem]:
+    pairs = zip(names[piece], values[piece], strict=True)
+    return [_measured_one(name, column, features) for name, column in pairs]
+
+
+def _measured_one(name: str, values: Any, features: Features) -> Column | Problem:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return nothing(name)
+    if np.isinf(known).any():
+        return Problem(
+            f"column {name} has infinite values in the training rows",
+            "finite numbers",
+            hint="mend the source; `type: number` in the schema finds such rows",
+        )
+    offset, factor = scaling(known, features.scale)
+    return {
+        "name": name,
+        "offset": offset,
+        "factor": factor,
+        "fill": float(np.median(known, overwrite_input=True)),
+        "indicator": len(known) < len(values),
+    }
+
+
+def _values(rows: Rows, names: Sequence[str]) -> Any:
+    """(n_columns, n_rows) float64, NaN where missing."""
+    values = np.empty((len(names), rows.count))
+    place = 0
+    for frame in rows.frames(list(names), names):
+        for i, name in enumerate(names):
+            values[i, place : place + len(frame)] = _floats(frame[name])
+        place += len(frame)
+    return values
+
+
+def _floats(values: pd.Series[Any]) -> Any:
+    if pd.api.types.is_numeric_dtype(values):
+        return values.to_numpy(dtype="float64", na_value=np.nan)
+    parsed = pd.to_numeric(values, errors="coerce")
+    wrong = parsed.isna() & values.notna()
+    if wrong.any():
+        raise DataInvalid(
+            f"column {values.name} is declared a number, and holds something else",
+            expected="numbers",
+            found=repr(values[wrong].iloc[0]),
+            next=f"features: {{columns: {{{values.name}: category}}}}, or mend the source",
+        )
+    return parsed.to_numpy(dtype="float64", na_value=np.nan)
+
+
+def _classes(rows: Rows, target: str) -> list[Any]:
+    found: dict[str, Any] = {}
+    for values in series(rows, target):
+        distinct = values.dropna().unique().tolist()
+        found |= dict(zip(labels(distinct), distinct, strict=True))
+    stored = rows.schema.field(target).type
+    if pa.types.is_integer(stored):
+        return sorted(int(label) for label in found.values())
+    if rows.storage(target) == "date":
+        return sorted(found)
+    return sorted(found.values())
+
+
+def _target_scale(rows: Rows, target: str) -> Column:
+    values = _values(rows, [target])[0]
+    if not np.isfinite(values).all():
+        raise DataInvalid(
+            f"the target {target} is not a finite number in every training row",
+            expected="finite numbers",
+            found=f"{int((~np.isfinite(values)).sum()):,} rows without one",
+        )
+    offset, factor = scaling(values, "standard")
+    return {"offset": offset, "factor": factor}

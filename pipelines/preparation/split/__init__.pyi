@@ -1,0 +1,48 @@
+from .assignment import (
+    assign as assign,
+)
+from .assignment import (
+    split_table as split_table,
+)
+from .assignment import (
+    test_twins as test_twins,
+)
+from .cuts_file import (
+    ROLES as ROLES,
+)
+from .cuts_file import (
+    TEST as TEST,
+)
+from .cuts_file import (
+    TRAINING as TRAINING,
+)
+from .cuts_file import (
+    UNUSED as UNUSED,
+)
+from .cuts_file import (
+    VALIDATION as VALIDATION,
+)
+from .cuts_file import (
+    Cuts as Cuts,
+)
+from .cuts_file import (
+    Roles as Roles,
+)
+from .cuts_file import (
+    read_cuts as read_cuts,
+)
+from .hashed import (
+    cut as cut,
+)
+from .role_checks import (
+    DISTINCT as DISTINCT,
+)
+from .role_checks import (
+    Flags as Flags,
+)
+from .times import (
+    Moments as Moments,
+)
+from .times import (
+    moments as moments,
+)

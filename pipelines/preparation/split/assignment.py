@@ -1,0 +1,360 @@
+"""Split: a role for every row. A hash decides, frozen cuts make it exact.
+
+u = hash(seed, identity of the row). When a data set is first split, each class's rows are ordered
+by u and cut where the shares are exact to one row. The cuts are kept; from then on a row's role is
+a function of the row alone, and appending, deleting or re-ordering rows moves no other row. Groups
+are hashed whole; a split by time keeps dates instead of cuts; roles that the data bring stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from gristmill.pipelines.base import ConfigError, nearest, writing
+from gristmill.pipelines.config import Document, Project, Split, load_experiment
+from gristmill.pipelines.preparation.features import GIVEN_ROLE, feature_columns
+from gristmill.pipelines.preparation.split.cuts_file import (
+    ROLES,
+    TEST,
+    TRAINING,
+    UNUSED,
+    VALIDATION,
+    Cuts,
+    RoleCodes,
+    Roles,
+    read_cuts,
+    settings_of,
+    write_cuts,
+)
+from gristmill.pipelines.preparation.split.folds import (
+    fold_names,
+    fold_notes,
+    folds_of,
+    require_folds,
+)
+from gristmill.pipelines.preparation.split.given_roles import given_roles
+from gristmill.pipelines.preparation.split.groups import (
+    best_seed,
+    group_hashes,
+    group_notes,
+    group_parts,
+)
+from gristmill.pipelines.preparation.split.hashed import (
+    Codes,
+    Uniform,
+    bin_edges,
+    cut,
+    cuts_for,
+    fold_cuts,
+    parts_by,
+)
+from gristmill.pipelines.preparation.split.role_checks import (
+    DISTINCT,
+    Flags,
+    class_notes,
+    require_roles,
+    twins,
+)
+from gristmill.pipelines.preparation.split.shared import owner_of
+from gristmill.pipelines.preparation.split.times import dates_for, moments, time_roles
+from gristmill.pipelines.tables import (
+    Hashes,
+    Rows,
+    combine,
+    distinct_share,
+    occurrences,
+    rows_of,
+    uniform,
+)
+from gristmill.pipelines.validation import require_no_leaks
+
+Task = Literal["classification", "regression"]
+Strata = tuple[Codes, tuple[str, ...]]
+
+MOVABLE = ("validation_from", "test_from", "gap")
+"""What may change in a split by time without splitting anew."""
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """Roles for all rows, and the cuts that gave them.
+
+    Attributes:
+        cuts: made, or kept.
+        identities: (n_rows,) uint64, what makes a row the same row in another version of the data.
+        roles: (n_rows,) int8.
+        notes: what a person should know.
+        folds: (n_rows,) int8, the fold of each row that is not for testing, −1 for the others;
+            None where none were asked for.
+    """
+
+    cuts: Cuts
+    identities: Hashes
+    roles: RoleCodes
+    notes: tuple[str, ...] = ()
+    folds: RoleCodes | None = None
+
+
+def split_table(project: Project, name: str) -> Roles:
+    """The stage `split`: the table → `build/NAME/roles.parquet` and `experiments/NAME.split.json`.
+
+    `roles.parquet` has, in the order of the table, `role`, `identity`, and `twin`: whether it is a
+    test row of which a training row has the very same features; and `fold` where folds were asked
+    for: all rows but those for testing are training rows then. Memory holds a few numbers a row.
+
+    Raises:
+        DataInvalid: a role or a fold has no rows, a class none to train on, or the data tell the
+            target.
+    """
+    document = load_experiment(project, name).document
+    file = project.cuts_file(name)
+    rows = rows_of(project.build(name) / "table.parquet")
+    old = read_cuts(file) if file.exists() else None
+    owner, theirs = owner_of(project, name, document)
+    made = assign_for(rows, owner, old if theirs is None else theirs)
+    cuts = made.cuts
+    if theirs is not None:
+        cuts = replace(cuts, rule={**cuts.rule, "as": document.split.as_})
+    notes, count = list(made.notes), document.split.folds
+    if made.folds is None or count is None:
+        require_roles(made.roles)
+    else:
+        require_folds(made.folds, count)
+    if document.data.task == "classification":
+        labels = rows.labels(document.data.target)
+        notes += (
+            class_notes(*labels, made.roles)
+            if made.folds is None or count is None
+            else fold_notes(*labels, made.folds, count)
+        )
+    content = _content(rows, document, made)
+    marked, said = twins(content, made.roles)
+    report = project.build(name) / "leaks.json"
+    features = _features(rows, document)
+    table = report.with_name("table.parquet")
+    require_no_leaks(table, made.roles, document, features, report, content)
+    _write(project.build(name) / "roles.parquet", made, marked)
+    if cuts != old:
+        write_cuts(file, cuts)
+    counts = [int(count) for count in np.bincount(made.roles, minlength=4)]
+    sizes = () if made.folds is None else np.bincount(made.folds[made.folds >= 0]).tolist()
+    return Roles(
+        counts[TRAINING],
+        counts[VALIDATION],
+        counts[TEST],
+        counts[UNUSED],
+        (*notes, *said),
+        tuple(sizes),
+    )
+
+
+def assign_for(rows: Rows, document: Document, old: Cuts | None) -> Assigned:
+    """Roles as an experiment asks for them."""
+    data, features = document.data, _features(rows, document)
+    return assign(rows, data.target, features, document.split, data.task, old)
+
+
+def _features(rows: Rows, document: Document) -> list[str]:
+    return feature_columns(rows.names, document.features, document.data.target, document.split)
+
+
+def assign(
+    rows: Rows, target: str, features: list[str], rule: Split, task: Task, old: Cuts | None
+) -> Assigned:
+    """Roles for all rows, and the cuts that gave them.
+
+    Cuts made under the same rule are kept as they are; strata that they do not know are added.
+
+    Raises:
+        ConfigError: a column that the split needs is not there, or dates were moved backward.
+        DataInvalid: rows without a group, a date or a role.
+    """
+    settings = settings_of(rule, target)
+    identities: Hashes | None = None
+    _require_named(rows, rule)
+    if old is None or not _same_rule(old, settings):
+        old, identities = _fresh(rows, target, features, rule, task)
+    _require(rows, [*old.columns, target])
+    old = replace(old, rule=settings)
+    if identities is None:
+        identities = _identities(rows, old)
+    if rule.group is not None:
+        return _by_group(rows, target, rule, task, old, identities)
+    if rule.time is not None:
+        when = moments(rows, rule.time.column)
+        dates = dates_for(rule.time, when, _shares(rule), old.dates)
+        roles = time_roles(when, dates, rule.time.gap)
+        return Assigned(replace(old, dates=dates), identities, roles)
+    return _by_hash(rows, target, rule, old, identities)
+
+
+def _by_hash(rows: Rows, target: str, rule: Split, old: Cuts, identities: Hashes) -> Assigned:
+    codes, names = _strata(rows, target, rule, old)
+    u = uniform(identities, rule.seed)
+    if rule.test != "given":
+        cuts = replace(old, cuts=cuts_for(u, codes, names, old.cuts, _cutter(rule)))
+        return _assigned(cuts, identities, rule, parts_by(u, codes, names, cuts.cuts))
+    roles = given_roles(rows, rule.given or GIVEN_ROLE)
+    if rule.folds:
+        roles[roles == VALIDATION] = TRAINING
+    trained = np.flatnonzero(roles == TRAINING)
+    first = not old.cuts and not (roles == VALIDATION).any()
+    parts = roles
+    if old.cuts or first:
+        mine = codes[trained]
+        old = replace(old, cuts=cuts_for(u[trained], mine, names, old.cuts, _cutter(rule)))
+        parts[trained] = parts_by(u[trained], mine, names, old.cuts)
+    return _assigned(old, identities, rule, parts)
+
+
+def _cutter(rule: Split) -> Callable[[Uniform], tuple[float, ...]]:
+    """What makes the cuts of one stratum."""
+    test = 0.0 if rule.test == "given" else float(rule.test)
+    if rule.folds:
+        return partial(fold_cuts, test=test, folds=rule.folds)
+    return partial(cut, test=test, validation=rule.validation)
+
+
+def _assigned(
+    cuts: Cuts, identities: Hashes, rule: Split, parts: RoleCodes, notes: Sequence[str] = ()
+) -> Assigned:
+    """Parts are the roles; or, with folds, 0 for test and i + 1 for fold i."""
+    if not rule.folds:
+        return Assigned(cuts, identities, parts, tuple(notes))
+    roles, folds = folds_of(parts)
+    return Assigned(cuts, identities, roles, tuple(notes), folds)
+
+
+def _by_group(
+    rows: Rows, target: str, rule: Split, task: Task, old: Cuts, identities: Hashes
+) -> Assigned:
+    column = str(rule.group)
+    hashes = group_hashes(rows, column)
+    shares: tuple[float, ...] = _shares(rule)
+    if rule.folds:
+        shares = (shares[0], *((1 - shares[0]) / rule.folds for _ in range(rule.folds - 1)))
+    if old.seed is None:
+        counted = rule.stratify and task == "classification"
+        classes = rows.labels(target)[0] if counted else None
+        old = replace(old, seed=best_seed(hashes, classes, shares, rule.seed))
+        old = replace(old, cuts={"all": tuple(np.cumsum(shares).tolist())})
+    parts = group_parts(hashes, int(old.seed or 0), shares)
+    names = fold_names(rule.folds) if rule.folds else ROLES
+    notes = group_notes(rows, column, hashes, parts, shares, names)
+    return _assigned(old, identities, rule, parts, notes)
+
+
+def _same_rule(old: Cuts, settings: dict[str, object]) -> bool:
+    """Whether cuts were made by these settings; the dates of a split by time may have moved."""
+
+    def fixed(rule: object) -> object:
+        if not isinstance(rule, dict) or not isinstance(rule.get("time"), dict):
+            return rule
+        time = {k: v for k, v in rule["time"].items() if k not in MOVABLE}
+        return {**rule, "time": time}
+
+    return fixed(dict(old.rule)) == fixed(settings)
+
+
+def _fresh(
+    rows: Rows, target: str, features: list[str], rule: Split, task: Task
+) -> tuple[Cuts, Hashes]:
+    """A start without cuts, and the identities of the rows."""
+    identity: Literal["key", "content", "occurrence"] = "key"
+    columns = [rule.key] if rule.key else features
+    identities = rows.hashes(columns)
+    if not rule.key:
+        identity = "content" if distinct_share(identities) >= DISTINCT else "occurrence"
+        if identity == "occurrence":
+            columns = [*features, target]
+    edges: tuple[float, ...] = ()
+    if rule.stratify and task == "regression" and not (rule.group or rule.time):
+        edges = bin_edges(rows.numbers(target))
+    cuts = Cuts({}, identity, tuple(sorted(columns)), edges, {})
+    return cuts, _identities(rows, cuts) if identity == "occurrence" else identities
+
+
+def _identities(rows: Rows, cuts: Cuts) -> Hashes:
+    hashes = rows.hashes(cuts.columns)
+    if cuts.identity == "occurrence":
+        return combine(hashes, occurrences(hashes))
+    return hashes
+
+
+def _strata(rows: Rows, target: str, rule: Split, cuts: Cuts) -> Strata:
+    if not rule.stratify:
+        return np.zeros(rows.count, dtype=np.int32), ("all",)
+    if cuts.edges:
+        bins = np.searchsorted(cuts.edges, rows.numbers(target), side="right")
+        return bins.astype(np.int32), tuple(f"bin {i}" for i in range(len(cuts.edges) + 1))
+    return rows.labels(target)
+
+
+def _shares(rule: Split) -> tuple[float, float]:
+    return (0.0 if rule.test == "given" else float(rule.test), rule.validation)
+
+
+def _require_named(rows: Rows, rule: Split) -> None:
+    """Raises ConfigError where a column that the section `split` names is not there."""
+    named = {"split.key": rule.key, "split.group": rule.group}
+    named["split.time.column"] = rule.time.column if rule.time else None
+    if rule.test == "given":
+        named["split.given"] = rule.given or GIVEN_ROLE
+    for where, column in named.items():
+        if column is not None and column not in rows.names:
+            near = nearest(column, rows.names)
+            raise ConfigError(
+                f"{where}: the data have no column '{column}'",
+                expected="one of " + ", ".join(rows.names[:10]) + " …" * (len(rows.names) > 10),
+                found=column,
+                next=f"did you mean {near}?" if near else "",
+            )
+
+
+def _require(rows: Rows, columns: list[str]) -> None:
+    absent = [column for column in columns if column not in rows.names]
+    if absent:
+        raise ConfigError(
+            "the split was made on columns that the data no longer have",
+            expected=", ".join(absent[:10]),
+            found="columns " + ", ".join(map(str, rows.names[:10])),
+            next="delete the split file to split anew: every row may change its role",
+        )
+
+
+def _content(rows: Rows, document: Document, made: Assigned) -> Hashes:
+    """Hashes of what the model is given of each row."""
+    columns = feature_columns(rows.names, document.features, document.data.target, document.split)
+    if made.cuts.identity == "content" and made.cuts.columns == tuple(sorted(columns)):
+        return made.identities
+    return rows.hashes(columns)
+
+
+def test_twins(file: Path) -> Flags:
+    """Which test rows of a `roles.parquet` equal a training row: (n_test,) bool.
+
+    None does where the file does not say.
+    """
+    table = pa.parquet.read_table(file)
+    test = table["role"].to_numpy() == TEST
+    if "twin" not in table.column_names:
+        return np.zeros(int(test.sum()), dtype=np.bool_)
+    marked: Flags = table["twin"].to_numpy()[test]
+    return marked
+
+
+def _write(file: Path, made: Assigned, marked: Flags) -> None:
+    columns = {"role": made.roles, "identity": made.identities, "twin": marked}
+    if made.folds is not None:
+        columns["fold"] = made.folds
+    table = pa.table(columns)
+    with writing(file) as aside:
+        pa.parquet.write_table(table, aside, compression="zstd")

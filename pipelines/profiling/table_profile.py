@@ -1,0 +1,297 @@
+"""What the columns of a table hold: read one column at a time, so that memory holds one column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+
+from gristmill.pipelines.profiling.picture_profile import Form, form_of, gaps_of
+from gristmill.pipelines.profiling.relation import (
+    Floats,
+    Goal,
+    class_goal,
+    level_relation,
+    number_goal,
+    number_relation,
+)
+
+Type = Literal["integer", "number", "boolean", "date", "text", "picture"]
+Task = Literal["classification", "regression"]
+
+SAMPLE = 20_000
+"""Rows that relations and plots are made from; counts, gaps and ranges are of all rows."""
+
+CELLS = 2**22
+"""Values that are read at a time."""
+
+LEVELS = 60
+"""Levels that are kept of a column, the most frequent."""
+
+BARS = 20
+"""Bars of a histogram."""
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """One column.
+
+    Attributes:
+        type: as in an experiment file's schema, or `picture`.
+        rows: of the table.
+        missing: rows without a value.
+        distinct: different values; 0 for pictures, which are not counted.
+        levels: (value, rows), the most frequent first; empty for dates and where all are distinct.
+        quantiles: least, lower quartile, median, upper quartile, greatest; seconds since 1970 for
+            dates; empty for text and booleans.
+        heights: rows of the sample in each bar of the histogram over `ends`.
+        words: mean number of words, for text.
+        numbered: whether the values count the rows from 0 or 1.
+        relation: to the target, 0 to 1; None without a target, and for pictures.
+        form: height, width and channels of pictures.
+    """
+
+    name: str
+    type: Type
+    rows: int
+    missing: int
+    distinct: int
+    levels: tuple[tuple[Any, int], ...] = ()
+    quantiles: tuple[float, ...] = ()
+    heights: tuple[int, ...] = ()
+    ends: tuple[float, float] = (0.0, 0.0)
+    words: float = 0.0
+    numbered: bool = False
+    relation: float | None = None
+    form: Form | None = None
+
+    @property
+    def present(self) -> int:
+        return self.rows - self.missing
+
+    @property
+    def missing_share(self) -> float:
+        return self.missing / max(self.rows, 1)
+
+    @property
+    def distinct_share(self) -> float:
+        """Of the rows with a value."""
+        return self.distinct / max(self.present, 1)
+
+
+@dataclass(frozen=True)
+class TableProfile:
+    """A table, column by column, in its own order."""
+
+    rows: int
+    columns: tuple[ColumnProfile, ...]
+
+    def column(self, name: str) -> ColumnProfile:
+        return next(column for column in self.columns if column.name == name)
+
+    @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+
+class Sample:
+    """The columns of a table, whole or at the sampled rows; the same rows for every column."""
+
+    def __init__(self, table: Path) -> None:
+        self.file = pa.parquet.ParquetFile(table)
+        self.rows = int(self.file.metadata.num_rows)
+        self._schema = self.file.schema_arrow
+        self.names = [str(name) for name in self._schema.names]
+        self._read: dict[str, Any] = {}
+        self._places: Any = None
+        if self.rows > SAMPLE:
+            chosen = np.random.default_rng(0).choice(self.rows, SAMPLE, replace=False)
+            self._places = pa.array(np.sort(chosen))
+
+    def form(self, name: str) -> Form | None:
+        """Height, width and channels of a column of pictures; None for any other."""
+        return form_of(self._schema.field(name))
+
+    def whole(self, name: str) -> Any:
+        """A column as one Arrow array; NaN is a missing value."""
+        if name not in self._read:
+            self._read = self._from(name)
+        column = self._read.pop(name).combine_chunks()
+        if pa.types.is_floating(column.type):
+            return pc.if_else(pc.is_nan(column), None, column)
+        return column
+
+    def _from(self, name: str) -> dict[str, Any]:
+        """A column and those after it: to read one of many takes as long as to read some."""
+        first, group = self.names.index(name), max(CELLS // max(self.rows, 1), 1)
+        names = [n for n in self.names[first : first + group] if self.form(n) is None]
+        read = self.file.read(columns=names)
+        return dict(zip(names, read.columns, strict=True))
+
+    def of(self, column: Any) -> Any:
+        """The sampled rows of a whole column."""
+        return column if self._places is None else column.take(self._places)
+
+
+def profile_table(
+    table: Path,
+    target: str | None = None,
+    task: Task | None = None,
+    *,
+    only: Sequence[str] | None = None,
+) -> TableProfile:
+    """Profiles a table that ingest made.
+
+    Args:
+        table: Parquet.
+        target: the column to relate the others to.
+        task: how the target is meant.
+        only: columns to read; all by default.
+    """
+    sample = Sample(table)
+    goal = read_goal(sample, target, task) if target and task else None
+    names = sample.names if only is None else only
+    columns = tuple(_profiles(sample, names, goal, target))
+    return TableProfile(sample.rows, columns)
+
+
+def _profiles(
+    sample: Sample, names: Sequence[str], goal: Goal | None, target: str | None
+) -> Iterator[ColumnProfile]:
+    for name in names:
+        if (form := sample.form(name)) is not None:
+            missing = gaps_of(sample.file, name)
+            yield ColumnProfile(name, "picture", sample.rows, missing, 0, form=form)
+            continue
+        column = sample.whole(name)
+        related = goal if name != target else None
+        yield profile_column(name, column, sample.of(column), related)
+
+
+def column_names(table: Path) -> list[str]:
+    """The columns of a table, in its order."""
+    return [str(name) for name in pa.parquet.read_schema(table).names]
+
+
+def profile_column(name: str, column: Any, sampled: Any, goal: Goal | None) -> ColumnProfile:
+    """Profiles one column.
+
+    Args:
+        column: Arrow array of all rows.
+        sampled: the rows that the goal is of.
+        goal: the target; None for the target itself and where there is none.
+    """
+    kind = type_of(column.type)
+    counts = pc.value_counts(column.drop_null())
+    rows = counts.field("counts").to_numpy(zero_copy_only=False)
+    order = np.argsort(-rows, kind="stable")[:LEVELS]
+    levels = zip(counts.field("values").take(pa.array(order)).to_pylist(), rows[order], strict=True)
+    numeric = kind in ("integer", "number", "date")
+    numbers = as_numbers(sampled) if kind != "text" else np.empty(0)
+    finite = numbers[np.isfinite(numbers)] if numeric else np.empty(0)
+    heights, ends = _histogram(finite)
+    shown = kind != "date" and (len(counts) < len(column) - column.null_count or len(counts) < 3)
+    return ColumnProfile(
+        name=name,
+        type=kind,
+        rows=len(column),
+        missing=int(column.null_count),
+        distinct=len(counts),
+        levels=tuple((value, int(count)) for value, count in levels) if shown else (),
+        quantiles=_quantiles(column, finite) if len(finite) else (),
+        heights=heights,
+        ends=ends,
+        words=_words(sampled) if kind == "text" else 0.0,
+        numbered=kind == "integer" and len(counts) == len(column) and _counts_rows(column),
+        relation=_relation(kind, numbers, sampled, goal) if goal else None,
+    )
+
+
+def type_of(kind: Any) -> Type:
+    """An Arrow type in the words of a schema."""
+    if pa.types.is_boolean(kind):
+        return "boolean"
+    if pa.types.is_integer(kind):
+        return "integer"
+    if pa.types.is_floating(kind):
+        return "number"
+    return "date" if pa.types.is_temporal(kind) else "text"
+
+
+def as_numbers(column: Any) -> Floats:
+    """(n,) float64 with NaN where missing; seconds since 1970 for dates."""
+    if pa.types.is_temporal(column.type):
+        stamps = column.cast(pa.timestamp("us", tz=getattr(column.type, "tz", None)))
+        seconds = stamps.cast(pa.int64()).to_numpy(zero_copy_only=False).astype("float64") / 1e6
+        return np.where(column.is_null().to_numpy(zero_copy_only=False), np.nan, seconds)
+    made: Floats = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return made
+
+
+def as_codes(column: Any) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """(n,) places in the list of levels; a missing value is one of its own, named `no value`."""
+    texts = column.cast(pa.string()) if not pa.types.is_string(column.type) else column
+    coded = texts.dictionary_encode(null_encoding="encode")
+    names = ["no value" if name is None else str(name) for name in coded.dictionary.to_pylist()]
+    return coded.indices.to_numpy(zero_copy_only=False).astype(np.int64), names
+
+
+def read_goal(sample: Sample, target: str, task: Task) -> Goal:
+    """The target of the sampled rows."""
+    column = sample.of(sample.whole(target))
+    if task == "regression":
+        return number_goal(as_numbers(column))
+    codes, names = as_codes(column)
+    return class_goal([names[code] for code in codes])
+
+
+def _relation(kind: Type, numbers: Floats, sampled: Any, goal: Goal) -> float:
+    if kind == "text":
+        return level_relation(as_codes(sampled)[0], goal)
+    return number_relation(np.where(np.isinf(numbers), np.nan, numbers), goal)
+
+
+def _quantiles(column: Any, finite: Floats) -> tuple[float, ...]:
+    """Of the sample, but for the ends, which are of all rows."""
+    low, high = float(finite.min()), float(finite.max())
+    ends = pc.min_max(column)
+    both = as_numbers(pa.array([ends["min"].as_py(), ends["max"].as_py()], column.type))
+    if np.isfinite(both).all():
+        low, high = float(both[0]), float(both[1])
+    inner = np.quantile(finite, [0.25, 0.5, 0.75])
+    return (low, *(float(value) for value in inner), high)
+
+
+def _histogram(finite: Floats) -> tuple[tuple[int, ...], tuple[float, float]]:
+    """Equal bars between the ends; where outliers would leave one bar, without 1 % at each end."""
+    if not len(finite):
+        return (), (0.0, 0.0)
+    low, high = float(finite.min()), float(finite.max())
+    inner = np.quantile(finite, [0.01, 0.99])
+    if high - low > 5 * (inner[1] - inner[0]) > 0:
+        low, high = float(inner[0]), float(inner[1])
+    if not np.isfinite(high - low) or low == high:
+        return (len(finite),), (low, high)
+    heights, _ = np.histogram(finite, bins=BARS, range=(low, high))
+    return tuple(int(height) for height in heights), (low, high)
+
+
+def _words(sampled: Any) -> float:
+    texts = sampled.drop_null()
+    if not len(texts):
+        return 0.0
+    return float(
+        pc.mean(pc.add(pc.count_substring(pc.utf8_trim_whitespace(texts), " "), 1)).as_py()
+    )
+
+
+def _counts_rows(column: Any) -> bool:
+    values = column.to_numpy(zero_copy_only=False)
+    return bool(values[0] in (0, 1) and (np.diff(values) == 1).all())

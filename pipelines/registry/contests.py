@@ -1,0 +1,309 @@
+"""Candidate against champion: which rows count, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from gristmill.pipelines.evaluation import Pair, Predictions, lower_is_better, score
+
+Flags = npt.NDArray[np.bool_]
+
+POINTS = frozenset({"brier"})
+"""Metrics of which less is better and that a margin in points makes sense of all the same."""
+
+
+@dataclass(frozen=True)
+class NotWorse:
+    """Whether a candidate is worse than an earlier version by less than a margin.
+
+    Attributes:
+        version: the champion, or the anchor.
+        values: of the candidate and of that version.
+        margin: in the metric's own unit.
+        p: one-sided p-value that it is.
+        rows: how many were compared.
+    """
+
+    version: str
+    values: tuple[float, float]
+    margin: float
+    p: float
+    rows: int
+    method: str
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """The champion's own recipe, on newer data.
+
+    Attributes:
+        days: age of the champion.
+        against: the champion and, where that is another version, the anchor; a text where one
+            could not be looked up, loaded or scored.
+    """
+
+    days: float
+    against: tuple[NotWorse, ...] | str
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Candidate against champion on the same test rows.
+
+    Attributes:
+        champion: its version.
+        metric: by which they were compared.
+        values: of the candidate and of the champion; NaN without a row.
+        p: one-sided p-value that the candidate is better.
+        rows: how many rows both answered and neither saw.
+        worse: one-sided p-value that the candidate is worse.
+        method: of the test.
+        deviation: of the gain of one row, see `Pair.deviation`; NaN where it is not known.
+        newer: how many of the rows the champion had not answered before.
+        left_out: rows that one of both had seen, or that are not among the newest.
+        groups: how many groups the rows are in; 0 where each stands for itself.
+        assumed: what had to be taken for granted of the rows.
+        refresh: None where the candidate is no more than another model.
+    """
+
+    champion: str
+    metric: str
+    values: tuple[float, float]
+    p: float
+    rows: int
+    worse: float = 1.0
+    method: str = ""
+    deviation: float = float("nan")
+    newer: int = 0
+    left_out: int = 0
+    groups: int = 0
+    assumed: tuple[str, ...] = ()
+    refresh: Refresh | None = None
+
+    @property
+    def gain(self) -> float:
+        """How much better the candidate is."""
+        mine, theirs = self.values
+        return theirs - mine if lower_is_better(self.metric) else mine - theirs
+
+
+@dataclass(frozen=True)
+class SliceFound:
+    """A required slice of the test rows.
+
+    Attributes:
+        name: `COLUMN=VALUE`.
+        kind: what the candidate must not be significantly below.
+        value: of the candidate.
+        bound: the required share of right rows, or the champion's value.
+        p: one-sided p-value that the candidate is truly below it.
+    """
+
+    name: str
+    kind: Literal["champion", "required"]
+    rows: int
+    metric: str
+    value: float
+    bound: float
+    p: float
+
+
+def contest(
+    version: str,
+    metric: str,
+    candidate: Predictions,
+    champion: Predictions,
+    *,
+    seen: Flags | None = None,
+    newer: Flags | None = None,
+    dates: npt.NDArray[np.int64] | None = None,
+    group: npt.NDArray[np.uint64] | None = None,
+    newest: int | None = None,
+    assumed: Iterable[str] = (),
+    refresh: Refresh | None = None,
+) -> Contest:
+    """Compares two models' answers for the very same rows, in the same order.
+
+    Args:
+        version: of the champion.
+        seen: (n_rows,) rows that one of both has seen; None where only the candidate's twins are
+            known.
+        newer: (n_rows,) rows that the champion had not answered before.
+        dates: (n_rows,) when they are from.
+        group: (n_rows,) hashes of the rows' groups.
+        newest: how many rows are compared at most where some are newer.
+    """
+    n = len(candidate.truth)
+    places = counting(candidate, seen, newer, dates, newest)
+    count = len(places)
+    fresh = 0 if newer is None else int(newer[places].sum())
+    if not count:
+        nothing = (float("nan"), float("nan"))
+        return Contest(
+            version, metric, nothing, 1.0, 0, left_out=n, assumed=tuple(assumed), refresh=refresh
+        )
+    pair = paired(metric, candidate, champion, places, group)
+    tested = pair.better()
+    return Contest(
+        champion=version,
+        metric=metric,
+        values=_values(pair),
+        p=tested.p,
+        rows=count,
+        worse=pair.turned.better().p if pair.gain < 0 else 1.0,
+        method=tested.method,
+        deviation=pair.deviation,
+        newer=fresh,
+        left_out=n - count,
+        groups=0 if pair.group is None else len(np.unique(pair.group)),
+        assumed=tuple(assumed),
+        refresh=refresh,
+    )
+
+
+def not_worse(
+    version: str,
+    metric: str,
+    share: float,
+    candidate: Predictions,
+    other: Predictions,
+    places: npt.NDArray[np.int64],
+    group: npt.NDArray[np.uint64] | None = None,
+) -> NotWorse:
+    """Whether a candidate is no worse than an earlier version on some rows.
+
+    Args:
+        share: the margin: points, or where the metric has the target's unit a share of the other
+            version's value.
+        places: of the rows that count.
+    """
+    if not len(places):
+        return NotWorse(version, (float("nan"), float("nan")), share, 1.0, 0, "")
+    pair = paired(metric, candidate, other, places, group)
+    values = _values(pair)
+    margin = margin_of(metric, share, values[1])
+    tested = pair.no_worse(margin) if margin > 0 else pair.better()
+    return NotWorse(version, values, margin, tested.p, len(places), tested.method)
+
+
+def margin_of(metric: str, share: float, value: float) -> float:
+    """A margin in the metric's own unit; see `not_worse`."""
+    in_unit = lower_is_better(metric) and metric not in POINTS
+    return share * abs(value) if in_unit else share
+
+
+def counting(
+    candidate: Predictions,
+    seen: Flags | None = None,
+    newer: Flags | None = None,
+    dates: npt.NDArray[np.int64] | None = None,
+    newest: int | None = None,
+) -> npt.NDArray[np.int64]:
+    """The places of the rows that decide, in the order of the rows.
+
+    Rows that were seen in training or validation do not. Where there are rows that the champion had
+    not answered before, the data grow, and the newest rows decide: by their dates where the split
+    is by time; else those first that are new to the champion, and of these the last in the table.
+    """
+    keep = np.ones(len(candidate.truth), dtype=np.bool_) if seen is None else ~seen
+    if candidate.twin is not None:
+        keep &= ~candidate.twin
+    places = np.flatnonzero(keep)
+    if newest is None or newer is None or len(places) <= newest or not newer[places].any():
+        return places
+    first = newer if dates is None else dates
+    order = np.lexsort((places, first[places]))
+    return np.sort(places[order[-newest:]])
+
+
+def paired(
+    metric: str,
+    candidate: Predictions,
+    other: Predictions,
+    places: npt.NDArray[np.int64],
+    group: npt.NDArray[np.uint64] | None,
+) -> Pair:
+    """Two models on some rows."""
+    groups = None if group is None else group[places]
+    truth, mine, theirs = candidate.truth[places], candidate.outputs[places], other.outputs[places]
+    return Pair(metric, truth, mine, theirs, groups, candidate.labels, other.labels)
+
+
+def sliced(
+    metric: str,
+    masks: Mapping[str, tuple[Flags, float | None]],
+    candidate: Predictions,
+    champion: Predictions | None,
+    places: npt.NDArray[np.int64],
+    group: npt.NDArray[np.uint64] | None = None,
+) -> tuple[SliceFound, ...]:
+    """Required slices: is the candidate worse there than the champion, or than a share?
+
+    A share of right rows is tested by the exact binomial test, the one of Clopper and Pearson's
+    interval (1934); against the champion as in `contest`, the other way round.
+
+    Args:
+        masks: by name the rows of a slice, (n_rows,), and the share that must be right.
+        champion: None where there is none yet.
+        places: of the rows that count.
+    """
+    from scipy.stats import binom
+
+    found = []
+    for name, (mask, share) in masks.items():
+        here = places[mask[places]]
+        if share is not None:
+            right = candidate.answers[here] == candidate.truth[here]
+            p = float(binom.cdf(right.sum(), len(here), share)) if len(here) else 1.0
+            value = float(right.mean()) if len(here) else float("nan")
+            found.append(SliceFound(name, "required", len(here), "accuracy", value, share, p))
+        if champion is not None and len(here):
+            pair = paired(metric, candidate, champion, here, group)
+            p = pair.turned.better().p if pair.gain < 0 else 1.0
+            found.append(SliceFound(name, "champion", len(here), metric, *_values(pair), p))
+    return tuple(found)
+
+
+def slice_masks(
+    wanted: Mapping[str, float | None], columns: Mapping[str, Any]
+) -> dict[str, tuple[Flags, float | None]]:
+    """The rows of each required slice, by its name.
+
+    Args:
+        wanted: shares, or None, by `COLUMN=VALUE` or `COLUMN`.
+        columns: (n_rows,) texts by column.
+
+    Raises:
+        ValueError: there is no such column, or it has more values than slices are made of.
+    """
+    made: dict[str, tuple[Flags, float | None]] = {}
+    for name, share in wanted.items():
+        column, equals, value = name.partition("=")
+        if column not in columns:
+            raise ValueError(f"gate.slices: the data have no column '{column}'")
+        texts = np.asarray(columns[column], dtype=object)
+        values = [value] if equals else sorted({*texts.tolist()})
+        if len(values) > MOST_SLICES:
+            raise ValueError(
+                f"gate.slices: {column} has {len(values):,} different values, "
+                f"more than {MOST_SLICES}; name those that matter, such as {column}={values[0]}"
+            )
+        for each in values:
+            made[f"{column}={each}"] = np.asarray(texts == each, dtype=np.bool_), share
+    return made
+
+
+MOST_SLICES = 30
+"""Slices that a column is made into, at most."""
+
+
+def _values(pair: Pair) -> tuple[float, float]:
+    return (
+        score(pair.metric, pair.truth, pair.mine, pair.labels),
+        score(pair.metric, pair.truth, pair.theirs, pair.their_labels),
+    )

@@ -1,0 +1,5 @@
+"""How records are shown: on a terminal, as Markdown and as HTML. Knows nothing of the domain."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

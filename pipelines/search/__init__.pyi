@@ -1,0 +1,57 @@
+from .asking import (
+    Search as Search,
+)
+from .asking import (
+    TrialPlan as TrialPlan,
+)
+from .choice import (
+    choose as choose,
+)
+from .importance import (
+    Importance as Importance,
+)
+from .importance import (
+    Scored as Scored,
+)
+from .importance import (
+    are_numbers as are_numbers,
+)
+from .importance import (
+    importance_of as importance_of,
+)
+from .plan import (
+    plan_each as plan_each,
+)
+from .plan import (
+    score_words as score_words,
+)
+from .plan import (
+    search_of as search_of,
+)
+from .points import (
+    Point as Point,
+)
+from .points import (
+    points_of as points_of,
+)
+from .strategies import (
+    Candidate as Candidate,
+)
+from .strategies import (
+    Strategy as Strategy,
+)
+from .strategies import (
+    strategy_of as strategy_of,
+)
+from .trial_diff import (
+    data_changes as data_changes,
+)
+from .trial_runs import (
+    fed as fed,
+)
+from .trial_runs import (
+    run_search as run_search,
+)
+from .trial_runs import (
+    train_fed as train_fed,
+)

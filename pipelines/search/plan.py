@@ -1,0 +1,100 @@
+"""What of a search is known, and why a trial is new."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gristmill.pipelines.config import Experiment, Project, Scalar
+from gristmill.pipelines.search.asking import Past, Search, TrialPlan
+from gristmill.pipelines.search.points import points_of
+from gristmill.pipelines.search.trial_diff import Reasons
+from gristmill.pipelines.tracking import KnownTrial, known_trials, search_began, tried
+from gristmill.pipelines.training import Trial, TrialResult, shared_parts, trials_at
+
+
+def search_of(
+    project: Project, experiment: Experiment, digests: Mapping[str, str], *, force: bool = False
+) -> Search:
+    """The experiment's search, at its beginning.
+
+    Args:
+        digests: DVC's hashes of what the stages made.
+        force: take no trial as known.
+    """
+    shared = shared_parts(experiment, digests[f"build/{experiment.name}/training"])
+
+    def look(asked: Sequence[Trial]) -> list[TrialPlan]:
+        return plan_each(project, experiment, asked, force=force)
+
+    def past(key: str) -> Past:
+        return earlier_points(project, experiment, shared, key)
+
+    return Search(experiment, shared, look, past)
+
+
+def earlier_points(
+    project: Project, experiment: Experiment, shared: Mapping[str, str], key: str
+) -> Past:
+    """Points that were known before a search first began, and their objective.
+
+    Only trials that this experiment itself would train at their values: then the data, the code
+    and all other settings are the same.
+    """
+    known: dict[str, list[KnownTrial]] = {}
+    points: dict[str, Mapping[str, Scalar]] = {}
+    for past in tried(project, experiment.name, search_began(project, key)):
+        known.setdefault(past.trial.result["key"], []).append(past.trial)
+        try:
+            values = {n: v.read(past.parameters[n]) for n, v in experiment.space.items()}
+        except (KeyError, ValueError):  # tried without this parameter, or outside of its space
+            continue
+        points[repr(values)] = values
+    found: Past = []
+    for point in points.values():
+        asked = trials_at(experiment, shared, point)
+        satisfying = [_satisfying(trial, known.get(trial.key, [])) for trial in asked]
+        results = [_result(entry) for entry in satisfying if entry is not None]
+        if len(results) == len(asked):
+            (made,) = points_of(asked, results)
+            found.append((point, made.result.scores[experiment.document.objective]))
+    return sorted(found, key=repr)
+
+
+def plan_each(
+    project: Project, experiment: Experiment, asked: Sequence[Trial], *, force: bool = False
+) -> list[TrialPlan]:
+    """Each of some trials: known, unfinished or new."""
+    known = {} if force else known_trials(project, [trial.key for trial in asked])
+    reasons = Reasons(project, experiment)
+    made = []
+    for trial in asked:
+        found = _satisfying(trial, known.get(trial.key, []))
+        if found is not None:
+            result = _result(found)
+            words = score_words(result.scores, experiment.document.objective)
+            made.append(TrialPlan(trial, "known", words, result, found.run_id))
+            continue
+        folder = project.build(experiment.name) / "trials" / trial.key
+        budgets = [entry.result["budget"] for entry in known.get(trial.key, [])]
+        budget = f"epochs: {max(budgets)} → {trial.epochs}" if budgets else ""
+        if (folder / "state.npz").exists() and not force:
+            words = ", ".join(filter(None, [budget, "goes on where it ended"]))
+            made.append(TrialPlan(trial, "unfinished", words, None, ""))
+            continue
+        words = "forced" if force else budget or reasons.of(trial)
+        made.append(TrialPlan(trial, "new", words, None, ""))
+    return made
+
+
+def score_words(scores: Mapping[str, float], objective: str) -> str:
+    """The objective, or the same of the training rows where none validate."""
+    name = objective if objective in scores else objective.removeprefix("val_")
+    return f"{name} {scores.get(name, float('nan')):.4g}"
+
+
+def _satisfying(trial: Trial, known: Sequence[KnownTrial]) -> KnownTrial | None:
+    return next((entry for entry in known if _result(entry).satisfies(trial.epochs)), None)
+
+
+def _result(known: KnownTrial) -> TrialResult:
+    return TrialResult(**{**known.result, "history": {}})

@@ -1,0 +1,68 @@
+"""What the trials of a point came to together, one for each repeat and fold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean, median, stdev
+
+from gristmill.pipelines.training import Trial, TrialResult, on_all_folds
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of the search.
+
+    Attributes:
+        trial: its only one, or the first: that of fold 0 with the file's own seed.
+        result: of the only one; with folds or repeats the means of the scores, the median of the
+            epochs up to the best one, and the sum of the seconds.
+        deviations: of each score over folds and repeats, with n − 1; empty without them.
+    """
+
+    trial: Trial
+    result: TrialResult
+    deviations: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def refit(self) -> Trial | None:
+        """The trial on the rows of all folds; None where there are no folds.
+
+        As scikit-learn's search refits its best point (`refit=True` of GridSearchCV).
+        """
+        return on_all_folds(self.trial, self.result.epochs) if self.trial.fold is not None else None
+
+    def shown(self, metric: str) -> str:
+        """A score in words, with its deviation over folds and repeats."""
+        if not self.result.scores:
+            return "failed"
+        value = f"{self.result.scores[metric]:.4g}"
+        return f"{value} ± {self.deviations[metric]:.2g}" if self.deviations else value
+
+
+def points_of(trials: Sequence[Trial], results: Sequence[TrialResult]) -> list[Point]:
+    """The points of a search from all its trials, those of a point side by side."""
+    starts = [place for place, t in enumerate(trials) if not t.fold and not t.repeat]
+    ends = [*starts[1:], len(trials)]
+    return [
+        _point(trials[start], results[start:end]) for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _point(trial: Trial, results: Sequence[TrialResult]) -> Point:
+    if len(results) == 1:
+        return Point(trial, results[0])
+    failed = [result for result in results if result.status != "finished"]
+    if failed:
+        return Point(trial, replace(failed[0], key=trial.key, scores={}))
+    by_name = {name: [result.scores[name] for result in results] for name in results[0].scores}
+    epochs = round(median(result.best_epoch + 1 for result in results))
+    result = replace(
+        results[0],
+        epochs=epochs,
+        best_epoch=epochs - 1,
+        history={},
+        scores={name: fmean(values) for name, values in by_name.items()},
+        seconds=sum(result.seconds for result in results),
+    )
+    return Point(trial, result, {name: stdev(values) for name, values in by_name.items()})

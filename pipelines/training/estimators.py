@@ -1,0 +1,188 @@
+"""One trial of a scikit-learn estimator: fitted, turned into arrays, and scored by these."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import InvalidParameterError
+from threadpoolctl import threadpool_limits
+
+from gristmill.pipelines.base import ConfigError, EnvironmentFault, write_json, writing
+from gristmill.pipelines.config import ESTIMATORS, Recipe, arguments_of, tells_probabilities
+from gristmill.pipelines.preparation import scaled
+from gristmill.pipelines.training.arrays import arrays_of
+from gristmill.pipelines.training.class_weight import class_weights
+from gristmill.pipelines.training.predictor import ABOUT, columns, load, predict, save
+from gristmill.pipelines.training.trial import TrialResult
+
+TRIED = 1000
+"""Training rows for which the arrays must say what the estimator says."""
+
+TOLERANCE = 1e-6
+"""Largest difference between the two, relative to their size."""
+
+SMALLEST = 1e-7
+"""Keras's cross-entropy takes no probability below it: so `val_loss` is the same measure."""
+
+BYTES = 12
+"""Of a value while rows are fitted: as they are stored, and in float64."""
+
+ROLES = ("training", "validation")
+
+UNFINISHED = "did not converge: it wants a larger max_iter or tol"
+
+Parts = Mapping[str, Any]
+
+
+def train_estimator(key: str, recipe: Recipe, data: Path, folder: Path, threads: int) -> None:
+    """Fits an estimator and leaves `weights.npz` and `result.json`, as `run_trial` does.
+
+    Args:
+        key: of the trial.
+        recipe: what to fit.
+        data: folder of its arrays.
+        folder: for what it leaves.
+        threads: that it computes with.
+
+    Raises:
+        ConfigError: scikit-learn does not take the value of an argument.
+        EnvironmentFault: there is too little memory.
+        RuntimeError: the arrays do not say what the estimator says.
+    """
+    began, started = time.monotonic(), time.time()
+    statistics = json.loads((data / "statistics.json").read_text(encoding="utf-8"))
+    codes = [count for count, _ in statistics["embedded"]]
+    stored, y = (
+        {role: np.load(data / f"{part}_{role}.npy", mmap_mode="r") for role in ROLES}
+        for part in "xy"
+    )
+    require_memory(stored["training"].shape, codes)
+    weights = class_weights(recipe, statistics["classes"] or (), y["training"])
+    file = folder / "weights.npz"
+    name, _ = recipe.model.estimator
+    kind = getattr(import_module(f"sklearn.{ESTIMATORS[name][1]}"), name)
+    with threadpool_limits(limits=threads):  # of what is imported by now
+        x = {
+            role: _exact(recipe, columns(scaled(rows, statistics), codes))
+            for role, rows in stored.items()
+        }
+        estimator, note = _fitted(kind, recipe, x["training"], y["training"], weights, threads)
+        with writing(file) as aside:
+            save(aside, *arrays_of(estimator, codes))
+        model = load(file)
+        told = {role: _told(recipe, estimator, x[role]) for role in ROLES if len(y[role])}
+        tried = scaled(stored["training"][:TRIED], statistics)
+        _require_same(predict(model, tried), told["training"][:TRIED])
+    scores = _scores(recipe, told, y, weights)
+    wrong = [name for name, value in scores.items() if not math.isfinite(value)]
+    error = f"diverged: {', '.join(wrong)} is not a finite number" if wrong else ""
+    result = TrialResult(
+        key=key,
+        status="failed" if error else "finished",
+        epochs=recipe.training.epochs,
+        budget=recipe.training.epochs,
+        stopped_early=False,
+        best_epoch=0,
+        history={name: [value] for name, value in scores.items()},
+        scores={} if error else scores,
+        weights=sum(array.size for name, array in model.items() if name != ABOUT),
+        seconds=time.monotonic() - began,
+        started=started,
+        error=error,
+        loop="",
+        note=note,
+    )
+    if error:
+        file.unlink()
+    write_json(folder / "result.json", asdict(result))
+
+
+def require_memory(shape: tuple[int, ...], codes: Sequence[int]) -> None:
+    """Raises EnvironmentFault unless there is room for rows of this shape as an estimator wants
+    them: all at once, in float64, a column for each code."""
+    columns = math.prod(shape[1:]) + sum(codes) - 2 * len(codes)
+    needed, free = shape[0] * columns * BYTES, psutil.virtual_memory().available
+    if needed > free:
+        raise EnvironmentFault(
+            f"scikit-learn has no room for {shape[0]:,} training rows of {columns:,} columns",
+            expected=f"{needed / 2**30:.1f} GiB of memory",
+            found=f"{free / 2**30:.1f} GiB free",
+            next="fewer columns: features: {exclude: [...]}; or layers, which read rows in parts",
+        )
+
+
+def _exact(recipe: Recipe, rows: Any) -> Any:
+    """Rows in the type that an estimator computes in; trees turn theirs into it themselves."""
+    module = ESTIMATORS[recipe.model.estimator[0]][1]
+    return rows if module in ("tree", "ensemble") else rows.astype(np.float64)
+
+
+def _fitted(
+    kind: Any, recipe: Recipe, rows: Any, y: Any, weights: Any, threads: int
+) -> tuple[Any, str]:
+    """The fitted estimator, and a word on it if there is one to say."""
+    name, arguments = recipe.model.estimator
+    module, known = ESTIMATORS[name][1], arguments_of(name)
+    own: dict[str, Any] = {}
+    if "random_state" in known:
+        own["random_state"] = recipe.training.seed
+    if "n_jobs" in known and module == "ensemble":  # trees are grown in threads
+        own["n_jobs"] = threads
+    estimator = kind(**arguments, **own)
+    weighted = {} if weights is None else {"sample_weight": weights}
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            estimator.fit(rows, np.asarray(y), **weighted)
+        except InvalidParameterError as error:
+            raise ConfigError(
+                f"model.sklearn: {name} does not take a value that it is given",
+                found=str(error).replace(f" of {name}", ""),
+                next="mend model.sklearn, or the parameter that it refers to",
+            ) from error
+    unfinished = any(issubclass(one.category, ConvergenceWarning) for one in warned)
+    return estimator, UNFINISHED if unfinished else ""
+
+
+def _told(recipe: Recipe, estimator: Any, rows: Any) -> Any:
+    """Probabilities, 1 for the class where there are none, or values: (n_rows, n_outputs)."""
+    if hasattr(estimator, "predict_proba"):
+        return estimator.predict_proba(rows)
+    told = estimator.predict(rows)
+    if recipe.task == "classification":
+        return np.eye(len(estimator.classes_))[told]
+    return told.reshape(-1, 1)
+
+
+def _require_same(ours: Any, theirs: Any) -> None:
+    if not np.abs(ours - theirs).max() <= TOLERANCE * max(np.abs(theirs).max(), 1e-12):
+        raise RuntimeError("the estimator says otherwise than the arrays made of it")
+
+
+def _scores(recipe: Recipe, told: Parts, y: Parts, weights: Any) -> dict[str, float]:
+    """The loss and the metric of training and validation rows, by Keras's names."""
+    found: dict[str, float] = {}
+    for role, outputs in told.items():
+        truth, prefix = y[role], "" if role == "training" else "val_"
+        if recipe.task == "regression":
+            apart = outputs[:, 0] - truth
+            found[f"{prefix}loss"] = float((apart**2).mean())
+            found[f"{prefix}mean_absolute_error"] = float(np.abs(apart).mean())
+            continue
+        if tells_probabilities(*recipe.model.estimator):
+            right = np.clip(outputs[np.arange(len(truth)), truth], SMALLEST, 1 - SMALLEST)
+            counts = 1.0 if weights is None or prefix else weights
+            found[f"{prefix}loss"] = float((-np.log(right) * counts).mean())
+        found[f"{prefix}accuracy"] = float((outputs.argmax(axis=1) == truth).mean())
+    return found

@@ -1,0 +1,92 @@
+"""A recipe as JSON, and what differs between two of them, in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gristmill.pipelines.config import Features, Model, Recipe, Training
+
+SHORT = 40
+"""Characters of a value that is shown."""
+
+
+def recipe_record(recipe: Recipe) -> dict[str, Any]:
+    """All of a recipe, as JSON has it; `read_recipe` gives it back."""
+    return {
+        "parameters": dict(recipe.parameters),
+        "features": recipe.features.model_dump(mode="json", by_alias=True),
+        "model": recipe.model.model_dump(mode="json", by_alias=True),
+        "training": recipe.training.model_dump(mode="json", by_alias=True),
+        "task": recipe.task,
+        "metrics": list(recipe.fit_metrics),
+    }
+
+
+def read_recipe(record: Mapping[str, Any]) -> Recipe:
+    """The recipe that `recipe_record` was made of."""
+    return Recipe(
+        parameters=record["parameters"],
+        features=Features.model_validate_json(json.dumps(record["features"])),
+        model=Model.model_validate_json(json.dumps(record["model"])),
+        training=Training.model_validate_json(json.dumps(record["training"])),
+        task=record["task"],
+        fit_metrics=tuple(record["metrics"]),
+    )
+
+
+def recipe_changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What a trial's result depends on and differs between two records, a line for each place.
+
+    A place that follows a declared parameter is told by the parameter's name. The budget, the seed
+    and the threads are left out: they are told apart from the recipe.
+    """
+    named: dict[str, None] = {}
+    parameters = {
+        (_shown(earlier["parameters"].get(name)), _shown(value)): name
+        for name, value in now["parameters"].items()
+        if earlier["parameters"].get(name) != value
+    }
+    for where, old, new in _differences(_deciding(earlier), _deciding(now), ""):
+        follows = parameters.get((_shown(old), _shown(new)))
+        named[_words(follows or where, old, new)] = None
+    return list(named)
+
+
+def _deciding(record: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in record.items() if name != "parameters"}
+    beside = ("epochs", "seed", "threads")
+    kept["training"] = {k: v for k, v in record["training"].items() if k not in beside}
+    return kept
+
+
+def _differences(old: Any, new: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
+    """Places in two trees that differ: the path, and what stands there."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        if len(old) == len(new) == 1 and old.keys() != new.keys():  # another Keras name
+            yield where, next(iter(old)), next(iter(new))
+            return
+        for key in dict.fromkeys([*new, *old]):
+            below = f"{where}.{key}".lstrip(".")
+            yield from _differences(old.get(key), new.get(key), below)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for place, pair in enumerate(zip(old, new, strict=True)):
+            yield from _differences(*pair, f"{where}.{place}")
+    elif old != new:
+        yield where, old, new
+
+
+def _words(where: str, old: Any, new: Any) -> str:
+    texts = _shown(old), _shown(new)
+    if all(len(text) <= SHORT for text in texts):
+        return f"{where}: {texts[0]} → {texts[1]}"
+    if isinstance(old, list) and isinstance(new, list):
+        return f"{where}: {len(old)} → {len(new)} entries"
+    return f"{where} changed"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

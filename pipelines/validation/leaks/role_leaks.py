@@ -1,0 +1,176 @@
+"""Rows in two roles: by key, by group, by date, by content, or nearly so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+
+from gristmill.pipelines.validation.leaks.leak import SHOWN, Leak, make
+from gristmill.pipelines.validation.leaks.reading import Looked, Values
+
+Roles = npt.NDArray[np.integer[Any]]
+Matrix = npt.NDArray[np.float32]
+
+TEST, VALIDATION, TRAINING = 0, 1, 2
+"""As the split stage numbers them; any other number is a row that is left out."""
+
+NEAR = 0.01
+"""A near-duplicate is nearer than this share of the usual distance to the nearest row."""
+
+NEAR_SHARE = 0.01
+NEAR_ROWS = 3
+"""Near-duplicates from which on a warning is due."""
+
+MOST_TEST = 1_000
+MOST_OTHERS = 20_000
+MOST_NUMBERS = 200
+"""Test rows that are held against other rows, and by how many columns."""
+
+
+def in_two_roles(table: Path, name: str, roles: Roles, what: str) -> Leak | None:
+    """A key or a group, every value of it, that is in more than one role."""
+    column = pa.parquet.read_table(table, columns=[name])[name].combine_chunks()
+    coded = column.dictionary_encode()
+    coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
+    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    present = np.zeros((len(coded.dictionary), 3), dtype=bool)
+    for role in (TEST, VALIDATION, TRAINING):
+        here = codes[roles == role]
+        present[here[here >= 0], role] = True
+    twice = present.sum(axis=1) > 1
+    if not twice.any():
+        return None
+    rows = np.flatnonzero(twice[codes] & (codes >= 0) & (roles >= TEST) & (roles <= TRAINING))
+    count = int(twice.sum())
+    some = ", ".join(str(coded.dictionary[int(i)]) for i in np.flatnonzero(twice)[:SHOWN])
+    values = "value is" if count == 1 else "values are"
+    words = f"{count:,} {values} in more than one role, as a {what} must not be: {some}"
+    return make("twice", name, words, len(rows), len(rows) / len(roles), rows)
+
+
+def from_the_future(table: Path, name: str, roles: Roles) -> Leak | None:
+    """Training or validation rows that are dated on or after the first test row."""
+    dates = _dates(pa.parquet.read_table(table, columns=[name])[name])
+    if dates is None:
+        return None
+    test = pa.array(roles == TEST)
+    first = pc.min(dates.filter(test))
+    if not first.is_valid:
+        return None
+    learnt = (roles == VALIDATION) | (roles == TRAINING)
+    late = pc.fill_null(pc.greater_equal(dates, first), False).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(late & learnt)
+    if not len(rows):
+        return None
+    words = (
+        f"{len(rows):,} training and validation rows are dated on or after the first test row, "
+        f"{first.as_py()}"
+    )
+    return make("future", name, words, len(rows), len(rows) / len(roles), rows)
+
+
+def _dates(column: pa.ChunkedArray) -> pa.Array | None:
+    """What can be put in order; None for texts that are no dates as 2026-01-31."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        parsed = pd.to_datetime(column.to_pandas(), format="ISO8601", errors="coerce", utc=True)
+        return None if parsed.isna().sum() > column.null_count else pa.Array.from_pandas(parsed)
+    return column.combine_chunks()
+
+
+def duplicates(looked: Looked, roles: Roles) -> Leak | None:
+    """Test rows whose features are those of a training or validation row, to the last bit."""
+    role = roles[looked.hashed]
+    test = role == TEST
+    learnt = looked.hashes[(role == VALIDATION) | (role == TRAINING)]
+    twin = pd.Series(looked.hashes[test]).isin(learnt).to_numpy()
+    if not twin.any():
+        return None
+    rows = looked.hashed[test][twin]
+    share = float(twin.mean())
+    words = f"{share:.2%} of the test rows have a twin with the same features among those learnt"
+    return make("duplicates", "", words, len(rows), share, rows)
+
+
+def near_duplicates(looked: Looked, columns: Sequence[Values], roles: Roles) -> Leak | None:
+    """Test rows that lie far nearer to a training row than training rows lie to each other.
+
+    Distances are Euclidean over the columns of numbers, each scaled to deviation 1, and held
+    against the median distance of a training row to the nearest other one. Equal rows are counted
+    by `duplicates`. At most `MOST_TEST` test and `MOST_OTHERS` training rows are compared.
+    """
+    role = roles[looked.places]
+    test = _evenly(np.flatnonzero(role == TEST), MOST_TEST)
+    others = _evenly(np.flatnonzero(role == TRAINING), MOST_OTHERS)
+    numbers = [c for c in columns if c.kind == "number" and len(c.levels) > 1]
+    numbers = [numbers[i] for i in _evenly(np.arange(len(numbers)), MOST_NUMBERS)]
+    if len(test) < NEAR_ROWS or len(others) < 2 * NEAR_ROWS or not numbers:
+        return None
+    points = np.column_stack([_scaled(c, np.concatenate([test, others])) for c in numbers])
+    a, b = points[: len(test)], points[len(test) :]
+    among_training = _nearest(b[:MOST_TEST], b, skip_self=True)
+    usual = float(np.median(among_training))
+    if usual == 0:
+        return None
+    distance = _nearest(a, b)
+    near = (distance > 0) & (distance < NEAR * usual)
+    share = float(near.mean())
+    if near.sum() < NEAR_ROWS or share < max(NEAR_SHARE, 5 * _near_by_chance(among_training)):
+        return None
+    words = (
+        f"{share:.1%} of {len(test):,} test rows that were looked at lie within {NEAR:.0%} of the "
+        "usual distance to a training row: the same thing taken twice? split.group keeps such rows "
+        "in one role"
+    )
+    return make("near duplicates", "", words, near.sum(), share, looked.places[test[near]])
+
+
+def _near_by_chance(distances: Matrix) -> float:
+    """The share of rows that is near where rows are spread evenly: many in few dimensions.
+
+    Then −ln P(distance > r) grows as r to the power of the dimension, which the median and the
+    upper fifth give (Levina, Bickel: Maximum likelihood estimation of intrinsic dimension, 2004).
+    """
+    half, fifth = np.log(2), np.log(5)
+    wide = float(np.quantile(distances, 0.8) / np.median(distances))
+    dimension = np.log(fifth / half) / np.log(wide) if wide > 1 else np.inf
+    return float(half * NEAR**dimension)
+
+
+def _scaled(column: Values, rows: npt.NDArray[np.int64]) -> Matrix:
+    """(n_rows,) float32, of mean 0 and deviation 1 over all rows that are looked at."""
+    numbers = np.append(column.levels, np.nan)[column.codes]
+    finite = numbers[np.isfinite(numbers)]
+    spread = float(finite.std()) if len(finite) else 0.0
+    if not spread or not np.isfinite(spread):
+        return np.zeros(len(rows), dtype=np.float32)
+    middle = (numbers[rows] - float(finite.mean())) / spread
+    return np.clip(np.nan_to_num(middle, nan=0.0), -1e6, 1e6).astype(np.float32)
+
+
+def _nearest(points: Matrix, others: Matrix, *, skip_self: bool = False) -> Matrix:
+    """(n_points,) float32 distances to the nearest of the others; row i is itself in others."""
+    size = (others**2).sum(axis=1)
+    found = np.empty(len(points), dtype=np.float32)
+    for start in range(0, len(points), 256):
+        block = points[start : start + 256]
+        squares = size - 2 * (block @ others.T)  # but for the block's own sizes, the same in a row
+        if skip_self:
+            here = np.arange(len(block))
+            squares[here, start + here] = np.inf
+        best = others[squares.argmin(axis=1)]
+        found[start : start + 256] = np.sqrt(((block - best) ** 2).sum(axis=1))
+    return found
+
+
+def _evenly(rows: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """Some of the rows, the same ones each time."""
+    step = max(1, -(-len(rows) // most))
+    return rows[::step]

@@ -1,0 +1,57 @@
+"""How old the newest date of the data is, asked by the clock when a run begins.
+
+The stage `validate` keeps the newest date; its result is kept by DVC and must not hang on the
+clock. So the flow asks, also where there is nothing else to do.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from gristmill.pipelines.base import DataInvalid, read_json
+from gristmill.pipelines.config import Experiment, Project
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def check_fresh(project: Project, experiment: Experiment, now: datetime | None = None) -> list[str]:
+    """What is to be said of the age of the data: nothing, or a warning.
+
+    Args:
+        project: whose validated data are asked.
+        experiment: the one that has a run.
+        now: the clock's time by default.
+
+    Raises:
+        DataInvalid: they are too old, and `schema.fresh` has the severity error.
+    """
+    fresh = experiment.document.schema_.fresh
+    file = project.build(experiment.name) / "validation.json"
+    if fresh is None or not file.exists():
+        return []
+    newest = read_json(file)["newest"]
+    allowed = span(fresh.within)
+    if newest is not None and (now or datetime.now(UTC)) - _moment(newest) <= allowed:
+        return []
+    if fresh.severity == "warning":
+        return [f"the data are not fresh: {_found(fresh.column, newest)}, allowed {fresh.within}"]
+    raise DataInvalid(
+        "the data are not fresh",
+        expected=f"a date in {fresh.column} that is at most {fresh.within} old",
+        found=_found(fresh.column, newest),
+        next=f"gristmill data refresh {experiment.name}, or mend schema.fresh",
+    )
+
+
+def span(text: str) -> timedelta:
+    """A length of time such as 36h, 7d or 2w."""
+    return timedelta(**{UNITS[text[-1]]: float(text[:-1])})
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _found(column: str, newest: str | None) -> str:
+    return f"the newest {column} is {newest}" if newest else f"no date in {column}"

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aftermath import Command, free_ports, processes_of, until
+from hot_journal import journal, leave_hot_journal
+from tiny import make_project
+
+from gristmill.commands.runs import _lines
+from gristmill.flows.servers.prefect_server import answers, running_server, says_running
+from gristmill.pipelines.config.project import Project
+from tests.conftest import Run, clean_environment
+
+Start = Callable[..., Command]
+USER = """\
+import sys
+from gristmill.flows.servers.prefect_server import Server
+from gristmill.pipelines.config import Project
+server = Server(Project.find())
+server.start()
+server.wait()
+print(server.url, flush=True)
+sys.stdin.readline()
+server.leave()
+"""
+
+
+class User:
+    """A process that needs the project's server until it is told to leave."""
+
+    def __init__(self, project: Project, env: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", USER],
+            cwd=project.root,
+            env=clean_environment() | env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.url = ""
+
+    def wait(self) -> str:
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+        return self.url
+
+    def leave(self) -> None:
+        self.process.communicate("\n", timeout=20)
+        assert self.process.returncode == 0
+
+
+@pytest.fixture
+def user(finished: Project) -> Iterator[Callable[..., User]]:
+    made: list[User] = []
+
+    def start(**env: str) -> User:
+        made.append(User(finished, env))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.process.kill()
+        one.process.communicate()
+
+
+def ask(url: str, content: dict[str, Any]) -> Any:
+    request = urllib.request.Request(
+        url, json.dumps(content).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        return json.load(reply)
+
+
+@pytest.mark.slow
+def test_users_share_a_server_and_the_last_to_leave_ends_it(
+    finished: Project, user: Callable[..., User]
+) -> None:
+    first, second = user(), user()
+    assert first.wait() == second.wait() != ""
+    first.leave()
+    assert answers(second.url)
+    assert running_server(finished) is not None
+    second.leave()
+    assert running_server(finished) is None
+    until(lambda: not processes_of(finished), "the end of the server", 5)
+    assert not answers(second.url)
+
+
+@pytest.mark.slow
+def test_a_server_whose_users_were_killed_ends_by_itself(
+    finished: Project, user: Callable[..., User]
+) -> None:
+    one = user()
+    assert answers(one.wait())
+    one.process.send_signal(signal.SIGKILL)
+    one.process.wait()
+    until(lambda: not processes_of(finished), "the end of the server", 10)
+    assert running_server(finished) is None
+    assert not answers(one.url)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_named_is_used_and_left_alone(
+    finished: Project, user: Callable[..., User]
+) -> None:
+    owner = user()
+    guest = user(PREFECT_API_URL=owner.wait())
+    assert guest.wait() == owner.url
+    assert len(list((finished.prefect_home / "users").iterdir())) == 1  # the owner's alone
+    guest.leave()
+    assert answers(owner.url)
+    owner.leave()
+    assert not answers(owner.url)
+
+
+@pytest.mark.slow
+def test_up_serves_both_uis_and_the_schedules_until_ctrl_c(
+    finished: Project, command: Start
+) -> None:
+    with finished.experiment_file("digits").open("a") as file:
+        file.write("schedule: {interval: 86400, refresh: true}\n")
+    prefect, mlflow = free_ports(2)
+    up = command(finished, "up", f"--prefect-port={prefect}", f"--mlflow-port={mlflow}")
+    up.wait_for("Ctrl-C ends all of it")
+    assert f"http://127.0.0.1:{prefect}" in up.said
+    assert f"http://127.0.0.1:{mlflow}" in up.said
+    assert "schedule digits: every 86400 s, new data first" in up.said
+    for port in (prefect, mlflow):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as reply:
+            assert b"<html" in reply.read().lower()
+    api = f"http://127.0.0.1:{prefect}/api"
+    until(lambda: ask(f"{api}/deployments/filter", {}), "a deployment")
+    (deployment,) = ask(f"{api}/deployments/filter", {})
+    assert deployment["name"] == "digits"
+    assert deployment["parameters"] == {"experiment": "digits", "refresh": True}
+    (schedule,) = deployment["schedules"]
+    assert schedule["schedule"]["interval"] == 86400
+    assert up.interrupt() in (0, 130)
+    assert "ended" in up.said
+    until(lambda: not processes_of(finished), "the end of all servers", 5)
+    assert not answers(api)
+
+
+def test_a_taken_port_is_named_with_the_option_for_another(
+    finished: Project, gristmill: Run
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        (free,) = free_ports(1)
+        for option, other in (
+            ("--prefect-port", "--mlflow-port"),
+            ("--mlflow-port", "--prefect-port"),
+        ):
+            done = gristmill("up", f"{option}={port}", f"{other}={free}")
+            assert done.returncode == 1
+            assert f"port {port}" in done.stderr
+            assert f"gristmill up {option} {port + 1}" in done.stderr
+    assert processes_of(finished) == []
+
+
+def test_prefects_database_is_read_after_a_kill_in_the_middle_of_a_write(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    database = project.prefect_home / "prefect.db"
+    database.parent.mkdir()
+    with closing(sqlite3.connect(database)) as opened, opened:
+        opened.execute("CREATE TABLE flow_run (state_type TEXT)")
+        opened.execute("INSERT INTO flow_run VALUES ('RUNNING')")
+        opened.execute("CREATE TABLE log (flow_run_id TEXT, timestamp TEXT, message TEXT)")
+        opened.execute("INSERT INTO log VALUES ('a', '2026-01-01T00:00:00+00:00', 'split')")
+    leave_hot_journal(database)
+    assert [line for _, line in _lines(project, "a")] == ["split"]
+    leave_hot_journal(database)
+    assert says_running(project)
+    assert not journal(database).exists()

@@ -1,0 +1,158 @@
+"""`gristmill check`: new rows of digits against the champion."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gristmill.flows.checking import DRIFTED, Checked, _shifted, check, examine
+from gristmill.pipelines.base.errors import ConfigError, EnvironmentFault, InputError
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.evaluation.labels import Threshold
+from gristmill.pipelines.evaluation.predictions import Predictions
+from gristmill.pipelines.registry.models import require_champion
+from gristmill.pipelines.tracking.run_records import client
+from tests.conftest import Run
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
+
+
+@pytest.fixture
+def digits(finished: Project) -> pd.DataFrame:
+    return pd.read_csv(finished.root / "data" / "digits" / "digits.csv")
+
+
+def shifted(table: pd.DataFrame) -> pd.DataFrame:
+    """Digits that stand one pixel further right."""
+    pixels = [name for name in table if name.startswith("pixel")]
+    moved = table.copy()
+    moved[pixels] = np.roll(table[pixels].to_numpy(), 1, axis=1)
+    return moved
+
+
+def examined(project: Project, rows: pd.DataFrame) -> Checked:
+    rows.to_csv("rows.csv", index=False)
+    return examine(project, require_champion(project, "digits"), Path("rows.csv"), "rows.csv")
+
+
+def test_what_cannot_be_checked_is_named_before_anything_is_loaded(finished: Project) -> None:
+    (finished.root / "new.csv").write_text("a\n1\n")
+    for model, file, said in (
+        ("digits", "nowhere.csv", "the file to check is not there"),
+        ("digts", "new.csv", "there is no registered model 'digts'"),
+        ("digits@7", "new.csv", "digits has no version 7"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            check(model, Path(file))
+
+
+def test_new_rows_are_called_by_the_threshold_that_the_test_rows_were_called_by(
+    tmp_path: Path,
+) -> None:
+    shares = np.linspace(0.05, 0.95, 200)
+    outputs = np.stack([1 - shares, shares], axis=1)
+    rows, truth = np.arange(200, dtype=np.uint64), (shares > 0.5).astype(int)
+    tested = Predictions(rows, truth, outputs, ("no", "yes"), threshold=Threshold(0.2, 1))
+    answers = pd.DataFrame({"probability_no": 1 - shares, "probability_yes": shares})
+    assert [one.drifted for one in _shifted(tested, answers, tmp_path)] == [False, False]
+    told = pd.read_parquet(tmp_path / "now.parquet")
+    assert (told["prediction"] == np.where(shares >= 0.2, "yes", "no")).all()
+
+
+@pytest.mark.slow
+def test_a_shifted_file_is_told_from_an_equal_one_with_labels_and_without(
+    finished: Project, digits: pd.DataFrame, gristmill: Run
+) -> None:
+    shifted(digits.sample(300, random_state=0)).to_csv("moved.csv", index=False)
+    done = gristmill("check", "digits@champion", "moved.csv", env={"COLUMNS": "200"})
+    assert done.returncode == DRIFTED, done.stderr
+    assert "drifted: 4" in done.stdout
+    assert "the predictions, performance (accuracy, f1_macro, log_loss)" in done.stdout
+    (page,) = (finished.root / "build" / "check" / "digits").glob("moved-*/check.html")
+    assert f"the whole of it: {finished.relative(page)}" in done.stdout
+
+    same = digits.sample(400, random_state=1)
+    assert examined(finished, same).found == {"inputs": [], "predictions": [], "performance": []}
+    bare = examined(finished, shifted(same).drop(columns="digit"))
+    assert bare.found["inputs"]
+    assert bare.found["predictions"] == ["prediction", "its probability"]
+    assert (bare.performance, bare.labelled) == ((), 0)
+    assert "no labels: performance was not measured" in bare.notes
+    wrong = same.assign(digit=(same["digit"] + (np.arange(400) % 2)) % 10)  # every second label
+    labels = examined(finished, wrong)
+    assert labels.found["inputs"] == labels.found["predictions"] == []
+    assert labels.found["performance"] == ["accuracy", "f1_macro", "log_loss"]
+
+
+@pytest.mark.slow
+def test_random_halves_of_the_data_and_the_test_rows_are_no_drift(
+    finished: Project, digits: pd.DataFrame
+) -> None:
+    test = pd.read_parquet(finished.build("digits") / "test" / "rows.parquet")
+    assert not examined(finished, test).drifted
+    for seed in range(20):
+        found = examined(finished, digits.sample(frac=0.5, random_state=seed))
+        assert not found.drifted, (seed, found.found)
+
+
+@pytest.mark.slow
+def test_rows_that_are_few_broken_or_odd_are_listed_and_no_drift(
+    finished: Project, digits: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = examined(finished, digits.sample(30, random_state=0))
+    assert not few.drifted
+    note = few.notes[0]
+    assert note.startswith("30 rows: drift below a PSI of ")
+    assert note.endswith("to see one of 0.1, 399 rows are enough")
+
+    odd = digits.sample(400, random_state=1).assign(more="x").astype({"digit": "object"})
+    odd.iloc[0, 0], odd.iloc[1, 0] = 99, -1  # beyond what the schema allows
+    odd.iloc[5, odd.columns.get_loc("digit")] = "kiwi"
+    odd.iloc[6, odd.columns.get_loc("digit")] = None
+    found = examined(finished, odd)
+    assert not found.drifted
+    assert found.labelled == 398
+    listed = "\n".join(found.breaks)
+    assert "more: not a column of the champion's data; left out" in listed
+    assert "pixel_0_0: 16 or less; found 1 of the rows" in listed
+    assert "digit: was number, is text; not compared" in listed
+    assert "labels of no class that the model knows, left out of the metrics: 1" in found.notes
+
+    empty = examined(finished, digits.sample(400, random_state=1).assign(pixel_2_2=None))
+    assert "pixel_2_2: no missing value; found 400 of the rows" in "\n".join(empty.breaks)
+    assert empty.found["inputs"] == ["pixel_2_2"]
+
+    odd.drop(columns="pixel_3_3").to_csv("lacks.csv", index=False)
+    with pytest.raises(InputError, match=r"(?s)columns that the model was trained on.*pixel_3_3"):
+        check("digits", Path("lacks.csv"))
+    odd.assign(pixel_3_3="high").to_csv("text.csv", index=False)
+    with pytest.raises(InputError, match=r"(?s)does not take these rows.*pixel_3_3.*high"):
+        check("digits", Path("text.csv"))
+    Path("broken.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(InputError, match="broken"):
+        check("digits", Path("broken.parquet"))
+    assert not list((finished.root / "build").glob("check/digits/*"))
+    capsys.readouterr()
+    digits.sample(400, random_state=1).to_parquet("same.parquet")
+    assert check("digits@1", Path("same.parquet"), as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["version"] == "1"
+
+
+@pytest.mark.slow
+def test_a_champion_whose_distributions_or_predictions_are_gone_is_not_taken_for_equal(
+    finished: Project, digits: pd.DataFrame
+) -> None:
+    run = require_champion(finished, "digits").run_id
+    kept = Path(unquote(urlsplit(client(finished).get_run(run).info.artifact_uri).path))
+    (kept / "predictions.parquet").unlink()
+    with pytest.raises(EnvironmentFault, match=r"predictions.parquet .* is not in the store"):
+        examined(finished, digits)
+    shutil.rmtree(kept / "validation")
+    with pytest.raises(EnvironmentFault, match=r"(?s)kept no distributions.*drift: \{severity"):
+        examined(finished, digits)

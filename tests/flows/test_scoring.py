@@ -1,0 +1,73 @@
+"""What `score` reads: the dialect that is declared, the kinds of columns that the model takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from gristmill.flows.scoring import _beside, read_pictures, read_rows
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.config.sections import Csv, Data
+from gristmill.pipelines.ingestion.readers import picture_folders as pictures
+
+
+def test_a_small_file_is_read_in_the_dialect_of_its_experiment(tmp_path: Path) -> None:
+    file = tmp_path / "new.csv"
+    file.write_bytes("name;size\nMüller;1,234\n".encode("cp1252"))
+    csv = Csv(delimiter=";", decimal=",", encoding="cp1252")
+    data = Data(path="data/a/a.csv", target="size", task="regression", csv=csv)
+    rows = read_rows(file, data, ["name"], ["size"])
+    assert rows.to_dict("records") == [{"name": "Müller", "size": 1.234}]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_columns_have_the_kinds_that_the_model_takes_whatever_they_look_like(
+    tmp_path: Path, suffix: str
+) -> None:
+    frame = pd.DataFrame({"zip": ["12345", "67890"], "size": ["007", "8"], "open": [True, False]})
+    if suffix == ".csv":
+        frame.to_csv(tmp_path / "new.csv", index=False)
+    else:
+        frame.astype({"zip": "int64"}).to_parquet(tmp_path / "new.parquet")
+    rows = read_rows(tmp_path / f"new{suffix}", None, ["zip", "open"], ["size"])
+    assert rows["zip"].tolist() == ["12345", "67890"]
+    assert rows["size"].tolist() == [7, 8]
+    assert rows["open"].tolist() == [True, False]
+
+
+def test_text_that_is_no_number_is_left_for_the_model_to_refuse(tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("a,b\nx,1\n")
+    assert read_rows(tmp_path / "new.csv", None, [], ["a", "b"])["a"].tolist() == ["x"]
+
+
+def test_pictures_are_read_from_any_folder_and_brought_to_the_form_of_the_model(
+    tmp_path: Path,
+) -> None:
+    form = {"name": "picture", "height": 2, "width": 3, "channels": 1}
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    for place in ("a.png", "deep/er/b.png"):
+        Image.new("RGB", (6, 4), "white").save(tmp_path / place)
+    (rows,) = read_pictures(tmp_path, None, form)
+    assert rows["path"].tolist() == ["a.png", "deep/er/b.png"]
+    assert rows["picture"].tolist() == [b"\xff" * 6] * 2
+    (alone,) = read_pictures(tmp_path / "a.png", None, form)
+    assert alone["path"].tolist() == ["a.png"]
+
+
+def test_arrays_of_pictures_are_scored_in_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "BLOCK", 8)
+    np.savez(tmp_path / "a.npz", x=np.zeros((5, 2, 2), np.uint8), y=np.arange(5))
+    form = {"name": "picture", "height": 2, "width": 2, "channels": 1}
+    blocks = [*read_pictures(tmp_path / "a.npz", None, form)]
+    assert [len(block) for block in blocks] == [2, 2, 1]
+
+
+def test_scores_never_land_among_the_pinned_data(project: Project) -> None:
+    assert _beside(project, project.root / "data" / "a" / "b.csv") == Path("b.scored.csv")
+    assert _beside(project, Path("/tmp/b.csv.gz")) == Path("/tmp/b.scored.csv")

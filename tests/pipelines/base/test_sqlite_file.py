@@ -1,0 +1,54 @@
+"""Databases that are only read, also after a process was killed while it wrote."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hot_journal import journal, leave_hot_journal, tables
+
+from gristmill.pipelines.base.errors import EnvironmentFault
+from gristmill.pipelines.base.sqlite_file import open_sqlite
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    file = tmp_path / "100% ours?.db"
+    with closing(sqlite3.connect(file)) as opened, opened:
+        opened.execute("CREATE TABLE t (n INTEGER)")
+        opened.execute("INSERT INTO t VALUES (7)")
+    return file
+
+
+def test_what_is_opened_can_only_be_read(database: Path) -> None:
+    with closing(open_sqlite(database)) as opened:
+        assert opened.execute("SELECT n FROM t").fetchall() == [(7,)]
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            opened.execute("INSERT INTO t VALUES (8)")
+
+
+def test_a_write_that_a_kill_has_interrupted_is_undone(database: Path) -> None:
+    leave_hot_journal(database)
+    for _ in range(2):
+        with closing(open_sqlite(database)) as opened:
+            assert opened.execute("SELECT n FROM t").fetchall() == [(7,)]
+    assert not journal(database).exists()
+    assert tables(database) == {"t"}
+
+
+def test_a_database_of_others_stays_as_a_kill_has_left_it(database: Path) -> None:
+    leave_hot_journal(database)
+    before = database.read_bytes(), journal(database).read_bytes()
+    with pytest.raises(EnvironmentFault, match=r"(?s)a write.*: sqlite3 '.*' \.tables"):
+        open_sqlite(database, ours=False)
+    assert (database.read_bytes(), journal(database).read_bytes()) == before
+
+
+def test_a_file_that_is_not_there_or_no_database_stays_sqlites_error(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        open_sqlite(tmp_path / "a.db")
+    (tmp_path / "a.db").write_text("no database " * 99)
+    with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+        open_sqlite(tmp_path / "a.db")

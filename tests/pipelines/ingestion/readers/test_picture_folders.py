@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import gzip
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from gristmill.pipelines.base.errors import ConfigError, GristmillError, InputError
+from gristmill.pipelines.config.sections import Data, Pictures
+from gristmill.pipelines.ingestion.readers.formats import find_format, read
+from gristmill.pipelines.ingestion.readers.picture_folders import fit
+
+DATA = Data(path="data/pets/pictures", target="kind", task="classification")
+Write = Callable[..., Any]
+
+
+def picture(file: Path, shade: int = 0, size: tuple[int, int] = (4, 3), mode: str = "L") -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    colour = shade if mode == "L" else (shade, 0, 255 - shade)
+    Image.new(mode, size, colour).save(file)
+
+
+def table_of(read: tuple[pa.Schema, Any]) -> pa.Table:
+    schema, batches = read
+    return pa.Table.from_batches(list(batches), schema)
+
+
+def with_(**changes: Any) -> Data:
+    return DATA.model_copy(update=changes)
+
+
+def test_a_folder_a_class_becomes_rows_of_path_pixels_and_label(tmp_path: Path) -> None:
+    for shade, name in enumerate(["dog/b.png", "cat/a.png", "cat/c.PNG"]):
+        picture(tmp_path / name, shade)
+    (tmp_path / "cat" / "notes.txt").write_text("no picture")
+    assert find_format(tmp_path).name == "pictures"
+    table = table_of(read(tmp_path, DATA))
+    assert table["path"].to_pylist() == ["cat/a.png", "cat/c.PNG", "dog/b.png"]
+    assert table["kind"].to_pylist() == ["cat", "cat", "dog"]
+    assert table["picture"].to_pylist() == [bytes([shade]) * 12 for shade in (1, 2, 0)]
+    form = {b"height": b"3", b"width": b"4", b"channels": b"1"}
+    assert table.schema.field("picture").metadata == form
+
+
+def test_folders_of_parts_give_each_row_its_role(tmp_path: Path) -> None:
+    for name in ["Train/dog/1.png", "train/cat/2.png", "val/cat/3.png", "TEST/dog/4.png"]:
+        picture(tmp_path / name)
+    table = table_of(read(tmp_path, DATA))
+    found = dict(zip(table["path"].to_pylist(), table["given_role"].to_pylist(), strict=True))
+    assert found == {
+        "Train/dog/1.png": "training",
+        "train/cat/2.png": "training",
+        "val/cat/3.png": "validation",
+        "TEST/dog/4.png": "test",
+    }
+    assert set(table["kind"].to_pylist()) == {"cat", "dog"}
+
+
+def test_a_csv_beside_the_pictures_gives_the_labels_and_keeps_their_type(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        picture(tmp_path / "files" / f"{name}.png", ord(name))
+    (tmp_path / "labels.csv").write_text("kind,path\n7,files/b.png\n5,files/a.png\n")
+    table = table_of(read(tmp_path, DATA))
+    assert table["kind"].to_pylist() == [7, 5]
+    assert table["picture"].to_pylist() == [b"b" * 12, b"a" * 12]
+
+
+def test_pictures_are_brought_to_the_form_that_is_asked_for(tmp_path: Path) -> None:
+    picture(tmp_path / "x" / "1.png", 9, (8, 8))
+    picture(tmp_path / "y" / "2.png", 9, (2, 5), "RGB")
+    asked = with_(pictures=Pictures(height=2, width=3, channels=3))
+    sizes = {len(pixels) for pixels in table_of(read(tmp_path, asked))["picture"].to_pylist()}
+    assert sizes == {18}
+
+
+def _of_two_sizes(folder: Path) -> None:
+    picture(folder / "x" / "1.png", size=(8, 8))
+    picture(folder / "x" / "2.png", size=(8, 8))
+    picture(folder / "y" / "3.png", size=(9, 8))
+
+
+def _cut_short(folder: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 60), np.uint8)).save(
+        folder / "whole.png"
+    )
+    (folder / "x").mkdir()
+    (folder / "x" / "1.png").write_bytes((folder / "whole.png").read_bytes()[:500])
+    (folder / "whole.png").unlink()
+    picture(folder / "x" / "2.png", size=(60, 60))
+
+
+def _text_by_another_name(folder: Path) -> None:
+    picture(folder / "x" / "1.png")
+    (folder / "x" / "2.png").write_text("hello")
+
+
+def _loose(folder: Path) -> None:
+    picture(folder / "1.png")
+
+
+def _leaving(folder: Path) -> None:
+    picture(folder.parent / "elsewhere.png")
+    picture(folder / "x" / "1.png")
+    (folder / "x" / "2.png").symlink_to(folder.parent / "elsewhere.png")
+
+
+def _csv(text: str) -> Write:
+    def write(folder: Path) -> None:
+        picture(folder / "1.png")
+        (folder / "labels.csv").write_text(text)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("broken", "error", "message"),
+    [
+        (_of_two_sizes, InputError, r"2 sizes.*8×8 \(2\).*height: 8, width: 8, channels: 1"),
+        (_cut_short, InputError, r"1 of the 2 pictures.*x/1\.png.*a whole picture"),
+        (_text_by_another_name, InputError, r"1 of the 2 pictures.*x/2\.png.*no picture"),
+        (_loose, InputError, r"one folder a class.*1 pictures outside.*1\.png"),
+        (_leaving, InputError, r"x/2\.png.*leaves the folder"),
+        (_csv("path,label\n1.png,a\n"), ConfigError, r"columns path and kind.*path, label"),
+        (_csv("path,kind\n2.png,a\n"), InputError, r"2\.png.*nothing there"),
+        (_csv("path,kind\n../1.png,a\n"), InputError, r"leaves the folder"),
+        (_csv("path,kind\n1.png\n"), InputError, r"a CSV of path and label"),
+    ],
+)
+def test_a_broken_folder_of_pictures_is_refused_with_what_is_wrong(
+    tmp_path: Path, broken: Write, error: type[GristmillError], message: str
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    broken(folder)
+    with pytest.raises(error, match=f"(?s){message}"):
+        table_of(read(folder, DATA))
+
+
+def write_idx(file: Path, values: Any) -> None:
+    head = struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape)
+    content = head + values.tobytes()
+    file.write_bytes(gzip.compress(content) if file.suffix == ".gz" else content)
+
+
+@pytest.mark.parametrize("end", ["", ".gz"])
+def test_idx_files_become_rows_with_the_roles_of_their_parts(tmp_path: Path, end: str) -> None:
+    pixels = np.arange(5 * 6, dtype=np.uint8).reshape(5, 2, 3)
+    labels = np.array([1, 0, 2, 1, 0], dtype=np.uint8)
+    for start, rows in (("train", slice(0, 3)), ("t10k", slice(3, 5))):
+        write_idx(tmp_path / f"{start}-images-idx3-ubyte{end}", pixels[rows])
+        write_idx(tmp_path / f"{start}-labels-idx1-ubyte{end}", labels[rows])
+    assert find_format(tmp_path).name == "IDX"
+    table = table_of(read(tmp_path, DATA))
+    assert table["kind"].to_pylist() == labels.tolist()
+    assert table["picture"].to_pylist() == [picture.tobytes() for picture in pixels]
+    assert table["given_role"].to_pylist() == ["training"] * 3 + ["test"] * 2
+
+
+@given(
+    rows=st.integers(1, 5),
+    shape=st.sampled_from([(3,), (2, 3), (2, 3, 1), (2, 2, 3)]),
+    parts=st.booleans(),
+)
+def test_arrays_of_a_npz_come_back_value_for_value(
+    tmp_path_factory: pytest.TempPathFactory, rows: int, shape: tuple[int, ...], parts: bool
+) -> None:
+    file = tmp_path_factory.mktemp("npz") / "a.npz"
+    rng = np.random.default_rng(rows)
+    x = rng.integers(0, 256, (rows, *shape)).astype(np.uint8)
+    y = rng.integers(0, 3, (rows, 1))
+    names = ("x_train", "y_train") if parts else ("x", "y")
+    arrays = dict(zip(names, (x, y), strict=True))
+    if parts:
+        arrays |= {"x_test": x[:1], "y_test": y[:1]}
+    np.savez(file, **arrays)
+    table = table_of(read(file, DATA))
+    assert table["kind"].to_pylist()[:rows] == y.reshape(-1).tolist()
+    if len(shape) == 1:
+        found = np.column_stack([table[f"x{i}"].to_numpy() for i in range(3)])
+    else:
+        pixels = b"".join(table["picture"].to_pylist())
+        found = np.frombuffer(pixels, np.uint8).reshape(-1, *shape)
+    np.testing.assert_array_equal(found[:rows], x)
+    assert ("given_role" in table.column_names) == parts
+
+
+def _npz(**arrays: Any) -> Write:
+    def write(file: Path) -> None:
+        np.savez(file, **arrays)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (_npz(a=np.zeros(3)), r"x_train and y_train or x and y.*found +a"),
+        (_npz(x=np.zeros((3, 2)), y=np.zeros(2)), r"3 rows and 2 labels"),
+        (_npz(x=np.zeros(3), y=np.zeros(3)), r"rows × columns.*shape \(3,\)"),
+        (_npz(x=np.zeros((3, 2, 2)), y=np.zeros(3)), r"0 to 255.*float64"),
+        (_npz(x=np.array([[{}]], dtype=object), y=np.zeros(1)), r"only a pickle can hold"),
+        (_npz(x=np.array([["a"]]), y=np.zeros(1)), r"numbers.*<U1"),
+        (
+            _npz(x_train=np.zeros((1, 2)), y_train=[0], x_test=np.zeros((1, 3)), y_test=[0]),
+            r"one shape in all parts",
+        ),
+        (lambda file: file.write_bytes(b"PK\x03\x04 broken"), r"a whole \.npz"),
+        (lambda file: file.write_bytes(b""), r"a whole \.npz"),
+    ],
+)
+def test_a_broken_npz_is_refused_with_what_is_wrong(
+    tmp_path: Path, broken: Write, message: str
+) -> None:
+    file = tmp_path / "a.npz"
+    broken(file)
+    with pytest.raises(InputError, match=f"(?s){message}"):
+        table_of(read(file, DATA))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("train-labels-idx1-ubyte", None, r"train-images and train-labels.*no labels"),
+        ("train-labels-idx1-ubyte", b"\0\0\x08\x01\0\0\0\x09ab", r"a whole IDX file"),
+        ("train-labels-idx1-ubyte", b"\0\0\x07\x01\0\0\0\x01a", r"no IDX file's"),
+        ("train-labels-idx1-ubyte.gz", b"no gzip", r"a whole IDX file"),
+    ],
+)
+def test_a_broken_idx_file_is_refused_with_what_is_wrong(
+    tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
+    write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros((2, 2, 2), np.uint8))
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"(?s){message}"):
+        table_of(read(tmp_path, DATA))
+
+
+def test_resizing_a_picture_of_one_shade_keeps_it() -> None:
+    form = Pictures(height=5, width=2, channels=1)
+    assert fit(Image.new("L", (40, 30), 77), form) == bytes([77]) * 10

@@ -1,0 +1,222 @@
+"""Databases: a real SQLite and a real Postgres; read only, in chunks, without a password shown."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import date, datetime, time
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hot_journal import journal, leave_hot_journal, tables
+from postgres_server import PASSWORD
+from sqlalchemy import URL, create_engine
+
+from gristmill.pipelines.base.errors import (
+    ConfigError,
+    EnvironmentFault,
+    GristmillError,
+    InputError,
+)
+from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.ingestion.sources.fetching import fetch
+from gristmill.pipelines.ingestion.sources.sql import is_ordered
+
+
+@pytest.fixture
+def sqlite_file(tmp_path: Path) -> Path:
+    file = tmp_path / "a.db"
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE t (n INTEGER, x REAL, name TEXT, mixed)")
+        connection.executemany(
+            "INSERT INTO t VALUES (?, ?, ?, ?)",
+            [(1, 0.1, "a,b", 1), (2, None, 'say "é"', "one"), (3, 2.0, None, 2.5)],
+        )
+    connection.close()
+    return file
+
+
+def test_a_query_of_sqlite_becomes_csv_with_the_same_bytes_each_time(
+    tmp_path: Path, sqlite_file: Path
+) -> None:
+    before = sqlite_file.read_bytes()
+    for _ in range(2):
+        notes = fetch(
+            Project(tmp_path),
+            "sqlite:///a.db",
+            tmp_path / "out.csv",
+            query="SELECT * FROM t ORDER BY n;",
+        )
+        assert notes == ()
+        assert (tmp_path / "out.csv").read_bytes() == (
+            'n,x,name,mixed\n1,0.1,"a,b",1\n2,,"say ""é""",one\n3,2.0,,2.5\n'.encode()
+        )
+    assert sqlite_file.read_bytes() == before
+
+
+def test_a_query_of_sqlite_becomes_parquet_with_types_that_fit_all_rows(
+    tmp_path: Path, sqlite_file: Path
+) -> None:
+    query = "SELECT * FROM t ORDER BY n"
+    fetch(Project(tmp_path), f"sqlite:///{sqlite_file}", tmp_path / "o.parquet", query=query)
+    table = pq.read_table(tmp_path / "o.parquet")
+    assert [str(field.type) for field in table.schema] == ["int64", "double", "string", "string"]
+    assert table.column("mixed").to_pylist() == ["1", "one", "2.5"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.db", "o.parquet"]
+
+
+def test_a_sqlite_file_in_the_middle_of_a_write_is_refused_until_somebody_undoes_it(
+    tmp_path: Path, sqlite_file: Path
+) -> None:
+    leave_hot_journal(sqlite_file)
+    before = sqlite_file.read_bytes(), journal(sqlite_file).read_bytes()
+    ask = partial(fetch, Project(tmp_path), "sqlite:///a.db", tmp_path / "out.csv")
+    with pytest.raises(EnvironmentFault, match=r"(?s)a\.db was left.*sqlite3 .*a\.db \.tables"):
+        ask(query="SELECT n FROM t ORDER BY n")
+    assert (sqlite_file.read_bytes(), journal(sqlite_file).read_bytes()) == before
+    assert tables(sqlite_file) == {"t"}
+    ask(query="SELECT n FROM t ORDER BY n")
+    assert (tmp_path / "out.csv").read_bytes() == b"n\n1\n2\n3\n"
+
+
+@pytest.mark.parametrize(
+    ("query", "ordered"),
+    [
+        ("SELECT * FROM t ORDER BY n", True),
+        ("select * from t order\n by (n)", True),
+        ("SELECT * FROM t", False),
+        ("SELECT * FROM (SELECT * FROM t ORDER BY n) u", False),
+        ("SELECT row_number() OVER (PARTITION BY a ORDER BY (b)) FROM t", False),
+        ("SELECT ' order by ' FROM t -- ORDER BY n", False),
+        ("SELECT 'it''s' FROM t /* ( */ ORDER BY 1", True),
+    ],
+)
+def test_a_query_whose_rows_may_come_in_any_order_is_known(query: str, ordered: bool) -> None:
+    assert is_ordered(query) is ordered
+
+
+def test_a_query_without_an_order_comes_with_a_warning(tmp_path: Path, sqlite_file: Path) -> None:
+    (note,) = fetch(
+        Project(tmp_path), "sqlite:///a.db", tmp_path / "o.csv", query="SELECT n FROM t"
+    )
+    assert "no ORDER BY" in note
+
+
+@pytest.fixture
+def source(postgres: URL, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("GRISTMILL_SQL_PASSWORD", PASSWORD)
+    return postgres.render_as_string()
+
+
+def test_every_common_type_of_postgres_is_written_in_one_form(
+    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = """SELECT i, i * 1.5::float8 AS x, i % 2 = 0 AS even,
+        (i * 0.10)::numeric(9, 2) AS price,
+        date '2026-01-31' + i AS day, timestamp '2026-01-31 12:30' AS local,
+        timestamptz '2026-01-31 12:30+09' AS moment, time '08:15' AS clock,
+        interval '90 minutes' AS span, json_build_object('b', i, 'a', 'ä') AS doc,
+        ARRAY[i, 2] AS list,
+        '00000000-0000-0000-0000-00000000000a'::uuid AS id, 'it''s 5%, :yes'::text AS said,
+        NULL::int AS nothing FROM generate_series(1, 2) i ORDER BY i"""
+    made = []
+    for zone in ("Asia/Seoul", "UTC"):
+        monkeypatch.setenv("PGTZ", zone)
+        fetch(Project(tmp_path), source, tmp_path / "o.csv", query=query)
+        made.append((tmp_path / "o.csv").read_text())
+    assert made[0] == made[1]
+    first = made[0].splitlines()[1]
+    assert first == (
+        "1,1.5,false,0.10,2026-02-01,2026-01-31T12:30:00,2026-01-31T03:30:00+00:00,08:15:00,5400.0,"
+        '"{""a"": ""ä"", ""b"": 1}","[1, 2]",00000000-0000-0000-0000-00000000000a,"it\'s 5%, :yes",'
+    )
+    fetch(Project(tmp_path), source, tmp_path / "o.parquet", query=query)
+    table = pq.read_table(tmp_path / "o.parquet")
+    kinds = {field.name: field.type for field in table.schema}
+    assert kinds["price"] == pa.float64()
+    assert kinds["moment"] == pa.timestamp("us", "UTC")
+    assert (kinds["day"], kinds["even"]) == (pa.date32(), pa.bool_())
+    assert table.column("clock").to_pylist() == [time(8, 15)] * 2
+    assert table.column("local").to_pylist() == [datetime(2026, 1, 31, 12, 30)] * 2
+    assert table.column("day").to_pylist() == [date(2026, 2, 1), date(2026, 2, 2)]
+
+
+def test_a_large_result_comes_in_chunks_whose_types_differ(tmp_path: Path, source: str) -> None:
+    query = """SELECT i, CASE WHEN i < 30000 THEN NULL ELSE i END AS late, i::numeric AS n
+        FROM generate_series(1, 50000) i ORDER BY i"""
+    fetch(Project(tmp_path), source, tmp_path / "o.parquet", query=query)
+    table = pq.read_table(tmp_path / "o.parquet")
+    assert table.num_rows == 50_000
+    assert table.column("late").null_count == 29_999
+    assert table.column("late").type == pa.int64()
+    assert table.column("n").to_pylist()[-1] == float(Decimal(50_000))
+
+
+@pytest.mark.parametrize(
+    ("query", "kind", "words"),
+    [
+        ("SELECT * FROM nowhere", ConfigError, 'relation "nowhere" does not exist'),
+        ("SELEC 1", ConfigError, "syntax error"),
+        ("DELETE FROM pg_class", ConfigError, "syntax error|read-only"),
+        ("SELECT 1/(i - 45000) AS x FROM generate_series(1, 50000) i", ConfigError, "division by"),
+        ("SELECT 1 AS a WHERE false", InputError, "gives no rows"),
+        ("SELECT 1 AS a, 2 AS a", InputError, "names a column twice"),
+        ("SELECT 'a'::bytea AS b", InputError, "bytes in b"),
+    ],
+)
+def test_what_postgres_refuses_is_said_and_leaves_the_old_file(
+    tmp_path: Path, source: str, query: str, kind: type[GristmillError], words: str
+) -> None:
+    (tmp_path / "o.csv").write_text("old")
+    with pytest.raises(kind, match=words):
+        fetch(Project(tmp_path), source, tmp_path / "o.csv", query=query)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("o.csv", "old")]
+
+
+@pytest.mark.parametrize("password", ["wrong/word", ""])
+def test_a_wrong_password_is_a_fault_and_is_not_shown(
+    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    monkeypatch.setenv("GRISTMILL_SQL_PASSWORD", password)
+    with pytest.raises(EnvironmentFault, match=r"(?s)could not be reached.*password") as caught:
+        fetch(Project(tmp_path), source, tmp_path / "o.csv", query="SELECT 1 AS a")
+    assert PASSWORD not in str(caught.value)
+    assert not password or password not in str(caught.value)
+
+
+def test_the_password_of_the_driver_counts_where_none_is_ours(
+    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GRISTMILL_SQL_PASSWORD")
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    fetch(Project(tmp_path), source, tmp_path / "o.csv", query="SELECT 1 AS a ORDER BY 1")
+    assert (tmp_path / "o.csv").read_text() == "a\n1\n"
+
+
+def test_a_query_cannot_change_postgres(tmp_path: Path, source: str, postgres: URL) -> None:
+    engine = create_engine(postgres.set(password=PASSWORD))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS kept")
+        connection.exec_driver_sql("CREATE TABLE kept AS SELECT 1 AS a")
+        connection.exec_driver_sql(
+            "CREATE OR REPLACE FUNCTION empty() RETURNS int LANGUAGE sql AS"
+            " 'DELETE FROM kept RETURNING a'"
+        )
+    with pytest.raises(ConfigError, match="read-only transaction"):
+        fetch(Project(tmp_path), source, tmp_path / "o.csv", query="SELECT empty() AS a")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM kept").scalar() == 1
+    engine.dispose()
+
+
+def test_a_connection_that_is_lost_is_a_fault_and_leaves_nothing(
+    tmp_path: Path, source: str
+) -> None:
+    query = """SELECT i, CASE WHEN i = 45000 THEN pg_terminate_backend(pg_backend_pid()) END AS x
+        FROM generate_series(1, 50000) i"""
+    with pytest.raises(EnvironmentFault, match=r"(?s)could not be reached.*terminat"):
+        fetch(Project(tmp_path), source, tmp_path / "o.parquet", query=query)
+    assert not list(tmp_path.iterdir())

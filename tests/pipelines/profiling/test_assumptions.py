@@ -1,0 +1,122 @@
+"""What columns are taken for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gristmill.pipelines.profiling.assumptions import (
+    assume,
+    assume_column,
+    choose_task,
+    likely_targets,
+)
+from gristmill.pipelines.profiling.table_profile import ColumnProfile, TableProfile
+
+ROWS = 1000
+
+
+def column(name: str, type: str = "text", distinct: int = 3, **more: Any) -> ColumnProfile:
+    """A column of `ROWS` rows; levels are given as a list, equally frequent."""
+    levels = more.pop("levels", None)
+    if levels is not None:
+        distinct = len(levels)
+        more["levels"] = tuple((level, ROWS // distinct) for level in levels)
+    return ColumnProfile(name, type, ROWS, more.pop("missing", 0), distinct, **more)  # type: ignore[arg-type]
+
+
+CASES = [
+    (column("age", "integer", 70), "number", True),
+    (column("height", "number", 900), "number", True),
+    (column("joined", "date", 900), "date", True),
+    (column("active", "boolean", 2), "boolean", True),
+    (column("active", levels=["Yes", "No"]), "boolean", True),
+    (column("자동이체", levels=["예", "아니오"]), "boolean", True),
+    (column("plan", levels=["basic", "pro"]), "category", True),
+    (column("city", distinct=120), "category", True),
+    (column("size", levels=["S", "L", "M"]), "ordered", True),
+    (column("grade", levels=["Very High", "low", "medium"]), "ordered", True),
+    (column("colour", levels=["low", "red", "high"]), "category", True),
+    (column("store_id", "integer", 12), "category", True),
+    (column("zip", "integer", 40), "category", True),
+    (column("note", distinct=700, words=6.0), "text", False),
+    (column("signature", distinct=999, words=1.0), "category", False),
+    (column("nickname", distinct=600, words=1.0), "category", False),
+    (column("empty", distinct=0, missing=ROWS), "number", False),
+    (column("nearly", "number", 5, missing=ROWS - 5), "category", False),
+    (column("country", levels=["KR"]), "category", False),
+    (column("country", levels=["KR"], missing=300), "category", True),
+    (column("id", "integer", ROWS), "number", False),
+    (column("customerId", distinct=ROWS), "category", False),
+    (column("row", "integer", ROWS, numbered=True), "number", False),
+    (column("order no", "integer", ROWS), "number", False),
+    (column("house_number", "integer", 200), "number", True),
+    (column("income", "integer", ROWS), "number", True),
+    (column("customer_id", "integer", 200), "number", False),
+]
+
+
+@pytest.mark.parametrize(("profile", "kind", "used"), CASES, ids=lambda v: getattr(v, "name", ""))
+def test_a_column_is_taken_for_what_it_is(profile: ColumnProfile, kind: str, used: bool) -> None:
+    found = assume_column(profile)
+    assert (found.kind, found.used) == (kind, used)
+    assert used or found.why
+
+
+def test_the_order_of_a_scale_is_in_the_words_of_the_data() -> None:
+    assert assume_column(column("g", levels=["HIGH", "low", "Medium"])).levels == (
+        "low",
+        "Medium",
+        "HIGH",
+    )
+
+
+def roles(*columns: ColumnProfile) -> dict[str, str]:
+    found = assume(TableProfile(ROWS, (*columns, column("y", levels=["a", "b"]))), "y")
+    return {a.name: a.role for a in found if a.role}
+
+
+def test_an_identifier_of_every_row_is_the_key() -> None:
+    assert roles(column("customer_id", distinct=ROWS)) == {"customer_id": "key", "y": "target"}
+
+
+def test_a_number_that_counts_the_rows_is_no_key() -> None:
+    assert roles(column("id", "integer", ROWS, numbered=True)) == {"y": "target"}
+
+
+def test_a_repeated_identifier_makes_groups_and_these_matter_more_than_a_key() -> None:
+    found = roles(column("visit_id", distinct=ROWS), column("customer_id", distinct=200))
+    assert found == {"customer_id": "group", "y": "target"}
+
+
+def test_an_identifier_with_gaps_makes_no_groups() -> None:
+    assert roles(column("customer_id", distinct=200, missing=10)) == {"y": "target"}
+
+
+@pytest.mark.parametrize(
+    ("target", "task"),
+    [
+        (column("y", levels=["a", "b"]), "classification"),
+        (column("y", "boolean", 2), "classification"),
+        (column("y", "integer", levels=[0, 1]), "classification"),
+        (column("y", "number", levels=[0.0, 1.0]), "classification"),
+        (column("y", "number", levels=[0.5, 1.5]), "regression"),
+        (column("y", "integer", 300), "regression"),
+        (ColumnProfile("y", "integer", 15, 0, 15), "regression"),
+    ],
+)
+def test_the_task_follows_from_the_target_and_says_why(target: ColumnProfile, task: str) -> None:
+    chosen = choose_task(target)
+    assert chosen.task == task
+    assert str(target.distinct) in chosen.why
+
+
+def test_columns_that_look_like_targets_are_those_of_such_a_name_and_the_last() -> None:
+    columns = (
+        column("customer_id", distinct=200),
+        column("churned", levels=["yes", "no"]),
+        column("note", distinct=700),
+        column("spent", "number", 900),
+    )
+    assert likely_targets(TableProfile(ROWS, columns)) == ["churned", "spent"]

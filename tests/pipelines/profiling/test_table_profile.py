@@ -1,0 +1,72 @@
+"""What is found out about the columns of a table."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gristmill.pipelines.profiling.table_profile import SAMPLE, TableProfile, profile_table
+
+
+def profile_of(tmp_path: Path, **columns: object) -> TableProfile:
+    """The profile of a table of these columns; a column `y` is the target."""
+    table = tmp_path / "table.parquet"
+    pq.write_table(pa.table(columns), table)
+    return profile_table(table, *(("y", "classification") if "y" in columns else ()))
+
+
+def test_counts_gaps_and_different_values(tmp_path: Path) -> None:
+    found = profile_of(tmp_path, a=[1, None, 3, 3], b=["x", "y", None, None], c=[1.5, 2, 2, np.nan])
+    assert [(c.type, c.missing, c.distinct) for c in found.columns] == [
+        ("integer", 1, 2),
+        ("text", 2, 2),
+        ("number", 1, 2),
+    ]
+    assert found.column("a").levels == ((3, 2), (1, 1))
+    assert found.rows == 4
+
+
+def test_dates_are_measured_in_seconds(tmp_path: Path) -> None:
+    days = [date(1970, 1, 1), date(1970, 1, 3), None]
+    found = profile_of(tmp_path, day=days, at=[datetime(1970, 1, 2), None, None])
+    assert [c.type for c in found.columns] == ["date", "date"]
+    assert found.column("day").quantiles[-1] == 2 * 86400
+    assert found.column("at").quantiles[0] == 86400
+
+
+def test_a_name_with_a_dot_is_a_column_of_its_own(tmp_path: Path) -> None:
+    found = profile_of(tmp_path, **{"a": [1, 2], "a.b": ["x", "x"]})
+    assert [(c.name, c.type, c.distinct) for c in found.columns] == [
+        ("a", "integer", 2),
+        ("a.b", "text", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "numbered"), [([0, 1, 2], True), ([1, 2, 3], True), ([2, 3, 4], False)]
+)
+def test_running_numbers_are_known(tmp_path: Path, values: list[int], numbered: bool) -> None:
+    assert profile_of(tmp_path, n=values).column("n").numbered is numbered
+
+
+def test_infinite_values_and_empty_columns_do_no_harm(tmp_path: Path) -> None:
+    nothing = pa.array([None] * 4, pa.string())
+    found = profile_of(tmp_path, x=[1.0, np.inf, -np.inf, 2.0], e=nothing, y=["a", "b", "a", "b"])
+    assert found.column("x").ends == (1.0, 2.0)
+    assert found.column("e").distinct == 0
+    assert found.column("e").relation == 0
+
+
+def test_counts_are_of_all_rows_where_relations_are_of_a_sample(tmp_path: Path) -> None:
+    rows = SAMPLE + 5000
+    x = np.arange(rows)
+    found = profile_of(tmp_path, x=x, y=np.where(x < rows // 2, "low", "high"))
+    assert found.column("x").distinct == rows
+    assert found.column("x").quantiles[-1] == rows - 1
+    assert sum(found.column("x").heights) == SAMPLE
+    assert found.column("x").relation == pytest.approx(1)

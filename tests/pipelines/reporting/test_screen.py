@@ -1,0 +1,59 @@
+"""The time by part."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+
+import pytest
+from rich.console import Console
+
+from gristmill.flows.page.report import time_line
+from gristmill.pipelines.reporting.screen import Screen
+
+
+@pytest.fixture
+def screen() -> Screen:
+    return Screen(Console(file=io.StringIO()))
+
+
+def test_parts_follow_one_another_and_sum_to_the_wall_clock(screen: Screen) -> None:
+    with screen.step("outer"), screen.part("inner"):
+        time.sleep(0.02)
+        with screen.part("inmost"):
+            time.sleep(0.01)
+    with screen.part("inner"):
+        time.sleep(0.01)
+    first = time.monotonic() - screen.began
+    parts = screen.parts()
+    assert first <= sum(parts.values()) <= time.monotonic() - screen.began
+    assert parts["inner"] >= 0.03
+    assert parts["inmost"] >= 0.01
+    assert [*parts][-1] == "rest"
+    assert [*parts.values()][:-1] == sorted([*parts.values()][:-1], reverse=True)
+
+
+def test_what_another_clock_has_taken_is_not_counted_twice(screen: Screen) -> None:
+    with screen.step("search"):
+        time.sleep(0.03)
+        screen.spend({"training": 0.02, "waiting": 0.005})
+    assert screen.times["training"] == 0.02
+    assert screen.times["search"] >= 0.005
+    assert sum(screen.parts().values()) <= time.monotonic() - screen.began
+
+
+def test_a_thread_beside_takes_no_time_of_the_run(screen: Screen) -> None:
+    def beside() -> None:
+        with screen.part("beside"):
+            pass
+
+    thread = threading.Thread(target=beside)
+    thread.start()
+    thread.join()
+    assert screen.times == {}
+
+
+def test_the_line_names_the_long_parts_and_sums_the_short_ones_up() -> None:
+    parts = {"training": 90.0, "waiting": 8.0, "gate": 1.0, "rest": 1.0}
+    assert time_line(parts) == "time  100.0 s: training 90.0, waiting 8.0, rest 2.0"

@@ -1,0 +1,180 @@
+"""Drift: alarms where a shift matters, and hardly ever without one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import chi2
+
+from gristmill.pipelines.validation.drift.distributions import (
+    BINS,
+    MATTERS,
+    compare,
+    compare_tables,
+    drifted,
+    psi,
+    rows_needed,
+    shifts,
+    summarise,
+)
+
+RNG = np.random.default_rng
+
+
+def stored(folder: Path, name: str, columns: Any) -> Path:
+    file = folder / f"{name}.parquet"
+    pd.DataFrame(columns).to_parquet(file)
+    return file
+
+
+def test_without_drift_the_index_is_what_chance_makes_of_it() -> None:
+    n, m = 4_000, 1_000
+    rng = RNG(0)
+    draws = [
+        psi(rng.multinomial(n, [1 / BINS] * BINS), rng.multinomial(m, [1 / BINS] * BINS))
+        for _ in range(4_000)
+    ]
+    assert np.mean(draws) == pytest.approx((BINS - 1) * (1 / n + 1 / m), rel=0.05)
+    for level in (0.1, 0.01):
+        bound = (1 / n + 1 / m) * chi2.isf(level, BINS - 1)
+        assert np.mean(np.array(draws) > bound) == pytest.approx(level, rel=0.4)
+
+
+@pytest.mark.parametrize("delta", [0.2, 0.4, 0.6])
+def test_a_shift_of_so_many_deviations_has_about_its_square(tmp_path: Path, delta: float) -> None:
+    rng = RNG(1)
+    old = stored(tmp_path, "old", {"a": rng.normal(size=40_000)})
+    new = stored(tmp_path, "new", {"a": rng.normal(size=40_000) + delta})
+    reference = summarise(old)
+    current = summarise(new, like=reference)
+    counts = [
+        [*s["columns"]["a"]["counts"], s["columns"]["a"]["missing"]] for s in (reference, current)
+    ]
+    assert psi(*counts) == pytest.approx(delta**2, rel=0.15)
+    assert [d.column for d in drifted(reference, current)] == (["a"] if delta > 0.35 else [])
+
+
+def test_few_rows_give_no_false_alarms_where_a_bare_tenth_would(tmp_path: Path) -> None:
+    rng = RNG(2)
+    bare = alarms = 0
+    for number in range(40):
+        frames = [pd.DataFrame(rng.normal(size=(100, 5)), columns=list("abcde")) for _ in range(2)]
+        old, new = (stored(tmp_path, f"{number}{w}", f) for w, f in zip("on", frames, strict=True))
+        reference = summarise(old)
+        current = summarise(new, like=reference)
+        bare += sum(
+            psi(reference["columns"][c]["counts"], current["columns"][c]["counts"]) > 0.1
+            for c in "abcde"
+        )
+        alarms += len(drifted(reference, current))
+    assert bare > 100
+    assert alarms <= 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ([1.5] * 500, [None] * 100 + [1.5] * 400, "missing: 0.0% of the rows before, 20.0% now"),
+        ([5] * 500, [3] * 500, "5: 100.0% of the rows before, 0.0% now"),
+        (["a", "b"] * 250, ["a", "c"] * 250, "b: 50.0% of the rows before, 0.0% now"),
+        ([True, False] * 250, [True] * 500, "False: 50.0% of the rows before, 0.0% now"),
+        ([0] * 400 + [*range(100)], [0] * 100 + [*range(400)], "up to 0: 80.2% of the rows before"),
+        (
+            list(pd.date_range("2020-01-01", periods=500)),
+            list(pd.date_range("2022-01-01", periods=500)),
+            "above 2021-03-25: 10.0% of the rows before, 100.0% now",
+        ),
+        ([1.5] * 500, ["1.5"] * 500, "was number, is text"),
+    ],
+)
+def test_what_changed_is_found_in_a_column_of_any_kind_and_said(
+    tmp_path: Path, old: list[Any], new: list[Any], words: str
+) -> None:
+    tables = stored(tmp_path, "old", {"a": old}), stored(tmp_path, "new", {"a": new})
+    (found,) = compare_tables(*tables).drifted
+    assert words in str(found)
+    assert compare_tables(tables[0], tables[0]).drifted == ()
+    assert compare_tables(*tables, exclude=["a*"]).drifted == ()
+
+
+def test_two_versions_are_told_apart_by_rows_and_columns_too(tmp_path: Path) -> None:
+    old = stored(tmp_path, "old", {"a": [1, 2], "b": [1, 2], "c": ["x", "y"]})
+    new = stored(tmp_path, "new", {"a": [1, 2, 3], "c": [1, 2, 3], "d": [1, 2, 3]})
+    found = compare_tables(old, new)
+    assert (found.rows, found.added, found.removed) == ((2, 3), ("d",), ("b",))
+    assert found.retyped == (("c", "text", "number"),)
+
+
+def test_a_summary_survives_json_and_is_the_same_for_the_same_table(tmp_path: Path) -> None:
+    rng = RNG(3)
+    columns = {
+        "number": np.where(rng.random(300) < 0.1, np.nan, rng.normal(size=300)),
+        "date": pd.to_datetime("2020-01-01") + pd.to_timedelta(rng.integers(0, 10**9, 300), "s"),
+        "text": rng.choice(list("abcdefghijklmnop"), 300),
+        "flag": rng.random(300) < 0.5,
+        "endless": np.append(rng.normal(size=299), np.inf),
+        "nothing": pd.array([None] * 300, dtype="Float64"),
+    }
+    table = stored(tmp_path, "table", columns)
+    made = summarise(table)
+    assert json.loads(json.dumps(made, allow_nan=False)) == made
+    assert summarise(table, like=made) == made == summarise(table)
+    assert compare(made, made).drifted == ()
+    for column in made["columns"].values():
+        assert sum(column["counts"]) + column["missing"] == made["sampled"] == 300
+
+
+def test_a_sample_of_a_long_table_follows_no_rhythm_of_its_rows(tmp_path: Path) -> None:
+    rows = 400_000
+    days = np.arange(rows) % 8
+    table = stored(tmp_path, "long", {"day": days, "order": np.arange(rows), "x": days * 1.5})
+    made = summarise(table)
+    assert made["rows"] == rows
+    assert made["sampled"] == pytest.approx(50_000, rel=0.02)
+    shares = np.array(made["columns"]["day"]["counts"][:8]) / made["sampled"]
+    assert shares == pytest.approx([1 / 8] * 8, abs=0.01)
+    assert made["columns"]["order"]["cuts"] == pytest.approx(np.arange(1, 10) * rows / 10, rel=0.02)
+
+
+def test_a_column_without_a_value_has_lost_its_values_not_its_type(tmp_path: Path) -> None:
+    for values in ([1.5, 2.5, 9] * 100, ["a", "b", "c"] * 100, [*range(300)]):
+        old = summarise(stored(tmp_path, "old", {"a": values}))
+        nothing = pd.array([None] * 300, dtype="Int64")
+        new = summarise(stored(tmp_path, "new", {"a": nothing}), like=old)
+        (found,) = shifts(old, new)
+        assert found.drifted
+        assert found.change == "missing: 0.0% of the rows before, 100.0% now"
+
+
+def test_so_many_rows_are_needed_that_no_index_that_matters_can_be_chance(tmp_path: Path) -> None:
+    rng = RNG(4)
+    old = stored(tmp_path, "old", {name: rng.normal(size=5_000) for name in "ab"})
+    reference = summarise(old)
+    needed = rows_needed(reference, ["a", "b"])
+    assert needed is not None
+    for rows, enough in ((needed, True), (needed - 5, False)):
+        new = stored(tmp_path, "new", {name: rng.normal(size=rows) for name in "ab"})
+        found = shifts(reference, summarise(new, like=reference))
+        assert (max(one.bound for one in found) == MATTERS) is enough
+    few = summarise(stored(tmp_path, "few", {"a": rng.normal(size=100)}))
+    assert rows_needed(few, ["a"]) is None
+
+
+def test_every_column_is_measured_with_the_bins_that_tell_why(tmp_path: Path) -> None:
+    old = summarise(stored(tmp_path, "old", {"a": [0.99991, 0.99992, *range(98)], "b": [1] * 100}))
+    new = summarise(stored(tmp_path, "new", {"a": [5.0] * 100, "b": [1] * 100}), like=old)
+    first, second = shifts(old, new)
+    assert (first.column, first.drifted, second.drifted) == ("a", True, False)
+    for one in (first, second):
+        assert sum(before for _, before, _ in one.bins) == pytest.approx(1)
+        assert sum(now for _, _, now in one.bins) == pytest.approx(1)
+    cuts = [0.999911, 0.999912, 0.999913]
+    made = {"rows": 9, "columns": {"c": {"type": "number", "cuts": cuts, "missing": 0}}}
+    made["columns"]["c"]["counts"] = [3, 2, 2, 2]
+    (one,) = shifts(made, made)
+    assert [label for label, *_ in one.bins][1] == "above 0.999911 up to 0.999912"
