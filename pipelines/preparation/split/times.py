@@ -128,9 +128,9 @@ def span(text: str) -> int:
 
 
 def _dates(values: pa.Array, column: str) -> pa.Array:
-    kind = values.type
-    if pa.types.is_dictionary(kind):
+    if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
+    kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_null(kind):
         return microseconds(values)
     try:

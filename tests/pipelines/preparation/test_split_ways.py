@@ -226,6 +226,15 @@ def test_dates_of_every_form_give_the_same_roles(form: Any) -> None:
     assert made.cuts == other.cuts
 
 
+def test_dates_in_a_column_of_texts_are_read_by_the_stage(home: Project) -> None:
+    frame, rule = rows(150, 0), {"time": {"column": "when"}}
+    texts = frame.assign(when=frame["when"].dt.strftime("%Y-%m-%d"))
+    for name, table in (("dates", frame), ("texts", texts)):
+        with_table(home, name, table, split=rule, features={"exclude": ["when"]})
+        split(home, name)
+    assert read_cuts(home.cuts_file("dates")) == read_cuts(home.cuts_file("texts"))
+
+
 def test_rows_without_a_date_and_columns_without_dates_are_named() -> None:
     frame, rule = rows(150, 0), Split(time=TimeSplit(column="when"))
     holes = frame.assign(when=frame["when"].mask(frame.index.isin([4, 9])))
