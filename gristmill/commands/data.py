@@ -54,13 +54,13 @@ def status() -> None:
 def formats() -> None:
     """The formats that are read, and the sources that they may come from."""
     from gristmill.pipelines.config import SOURCES
-    from gristmill.pipelines.ingestion import described
+    from gristmill.pipelines.ingestion import describe_formats
 
     kinds = [f"{kind.form}: {kind.description}" for kind in SOURCES]
     table = Table.grid(padding=(0, 2))
     table.add_column(ratio=1)
     table.add_column(ratio=2)
-    for title, lines in (("data.path may be", described()), ("data.source may be", kinds)):
+    for title, lines in (("data.path may be", describe_formats()), ("data.source may be", kinds)):
         table.add_row(f"[bold]{title}[/]")
         for line in lines:
             table.add_row(*map(escape, line.split(": ", 1)))

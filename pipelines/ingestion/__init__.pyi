@@ -4,11 +4,11 @@ from .readers.dialect import (
 from .readers.dialect import (
     sniff_csv as sniff_csv,
 )
-from .readers.formats import (
-    described as described,
+from .readers.format_choice import (
+    find_format as find_format,
 )
 from .readers.formats import (
-    find_format as find_format,
+    describe_formats as describe_formats,
 )
 from .readers.marks import (
     MISSING as MISSING,

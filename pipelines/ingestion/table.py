@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from gristmill.pipelines.base import ConfigError, InputError, writing
 from gristmill.pipelines.config import Data, Project, load_experiment
-from gristmill.pipelines.ingestion.readers import Again, Rows, read, unreadable
+from gristmill.pipelines.ingestion.readers import Again, RowStream, read, unreadable
 
 ROW_GROUP = 1 << 18
 """Rows of a row group: later stages read one at a time."""
@@ -74,7 +74,7 @@ def ingest_file(
     return Ingested(count, columns)
 
 
-def _written(rows: Rows, aside: Path) -> tuple[int, int]:
+def _written(rows: RowStream, aside: Path) -> tuple[int, int]:
     """Rows and columns of the table, begun anew as often as the reader says."""
     while True:
         try:
@@ -83,7 +83,7 @@ def _written(rows: Rows, aside: Path) -> tuple[int, int]:
             rows = again.rows
 
 
-def _write(rows: Rows, aside: Path) -> int:
+def _write(rows: RowStream, aside: Path) -> int:
     """Writes row groups of `ROW_GROUP` rows, however large the blocks are that come in."""
     texts = [field.name for field in rows.schema if pa.types.is_string(field.type)]
     count = 0
@@ -99,7 +99,7 @@ def _group_size(schema: pa.Schema) -> int:
     return min(ROW_GROUP, max(1, GROUP_BYTES // max(pixels, 1)))
 
 
-def _groups(rows_read: Rows) -> Iterator[pa.Table]:
+def _groups(rows_read: RowStream) -> Iterator[pa.Table]:
     size = _group_size(rows_read.schema)
     waiting: list[pa.RecordBatch] = []
     rows = 0

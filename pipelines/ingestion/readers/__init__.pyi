@@ -1,7 +1,7 @@
 from .faults import (
     unreadable as unreadable,
 )
-from .formats import (
+from .format_choice import (
     read as read,
 )
 from .idx import (
@@ -11,5 +11,5 @@ from .type_inference import (
     Again as Again,
 )
 from .type_inference import (
-    Rows as Rows,
+    RowStream as RowStream,
 )

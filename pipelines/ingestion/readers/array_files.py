@@ -21,7 +21,7 @@ from gristmill.pipelines.ingestion.readers.picture_folders import (
     rows_in_a_block,
     target_of,
 )
-from gristmill.pipelines.ingestion.readers.type_inference import Batches, Rows
+from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStream
 
 NAMES = (
     ("training", "x_train", "y_train"),
@@ -43,7 +43,7 @@ class Part:
     y: Any
 
 
-def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
+def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
     """The arrays of a .npz as rows; see `rows_of`.
 
     Raises:
@@ -74,7 +74,7 @@ def _parts(file: Path, arrays: Mapping[str, Any]) -> list[Part]:
     return parts[:1] if not parts[0].role else parts
 
 
-def rows_of(place: Path, parts: list[Part], data: Data | None) -> Rows:
+def rows_of(place: Path, parts: list[Part], data: Data | None) -> RowStream:
     """Parts as rows: `picture` or `x0`, `x1`, …, the target, and `given_role` for several."""
     for part in parts:
         _check(place, part)
@@ -86,7 +86,7 @@ def rows_of(place: Path, parts: list[Part], data: Data | None) -> Rows:
     if len(parts) > 1:
         fields.append(pa.field(GIVEN_ROLE, pa.string()))
     schema = pa.schema(fields)
-    return Rows(schema, _batches(parts, form, schema))
+    return RowStream(schema, _batches(parts, form, schema))
 
 
 def _check(place: Path, part: Part) -> None:

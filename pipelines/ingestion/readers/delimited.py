@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +14,32 @@ import pyarrow.csv as arrow_csv
 
 from gristmill.pipelines.base import Problem
 from gristmill.pipelines.config import Csv, Data
-from gristmill.pipelines.ingestion.readers.chunks import Chunk, chunks
+from gristmill.pipelines.ingestion.readers.chunks import Chunk
 from gristmill.pipelines.ingestion.readers.dialect import header, sniff_csv
-from gristmill.pipelines.ingestion.readers.encoding import Utf8, not_in
+from gristmill.pipelines.ingestion.readers.encoding import not_in
 from gristmill.pipelines.ingestion.readers.faults import KEPT, broken
-from gristmill.pipelines.ingestion.readers.type_inference import (
-    Misfit,
+from gristmill.pipelines.ingestion.readers.text_source import (
     Parsed,
     Plan,
     Refused,
-    Rows,
-    settled,
+    TextSource,
+    as_batch,
 )
+from gristmill.pipelines.ingestion.readers.type_inference import RowStream, settle
 from gristmill.pipelines.ingestion.readers.value_kinds import Kind, Reading
-from gristmill.pipelines.ingestion.readers.wrapped import opened
 
 
-def source(raw: Path, data: Data | None) -> Delimited:
+def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
+    """The columns and rows of a text table."""
+    return settle(raw, [open_source(raw, data)], not_numbers)
+
+
+def open_source(raw: Path, data: Data | None) -> Delimited:
     """The file as a source whose types are settled by reading it."""
     return Delimited(raw, sniff_csv(raw, data.csv if data is not None else Csv()))
 
 
-class Delimited:
+class Delimited(TextSource):
     """A text table in a known dialect.
 
     Args:
@@ -43,34 +48,18 @@ class Delimited:
     """
 
     def __init__(self, raw: Path, dialect: Csv) -> None:
-        self.raw, self.dialect = raw, dialect
-        self.names, self._header_lines = header(raw, dialect)
-        wanted = f"{len(self.names)} values in each row, as in the header"
-        self.refuses = ("ragged row", wanted)
-        self._exact = False
-        self._reading = Reading(dialect)
+        self.names, header_lines = header(raw, dialect)
+        super().__init__(
+            raw,
+            dialect.encoding or "utf-8",
+            ("ragged row", f"{len(self.names)} values in each row, as in the header"),
+            quote=dialect.quote or '"',
+            delimiter=dialect.delimiter or ",",
+            header_lines=header_lines,
+        )
+        self.dialect, self._reading = dialect, Reading(dialect)
         words = {"", *(dialect.missing or ())}
         self._missing = sorted(words | {" " + word for word in words})  # after `a, b`
-        self._delimiter, self._quote = dialect.delimiter or ",", dialect.quote or '"'
-
-    def pieces(self, size: int) -> Iterator[Chunk]:
-        """The rows below the header."""
-        with opened(self.raw) as stream:
-            encoding = self.dialect.encoding or "utf-8"
-            text = Utf8(self.raw, stream, encoding)
-            left = self._header_lines
-            for chunk in chunks(
-                self.raw, text, size, self._quote, self._delimiter, exact=self._exact
-            ):
-                if left:
-                    chunk, left = _without_header(chunk, left), 0
-                if chunk.text.lstrip(b"\r\n"):  # at its end, line breaks would cost a copy
-                    yield chunk
-
-    def more_carefully(self) -> bool:
-        """From now on, looks at each quote to find where rows end."""
-        before, self._exact = self._exact, True
-        return not before
 
     def fits(self, piece: Chunk, among: Collection[str] | None) -> dict[str, Kind]:
         """The kinds that all values of the named columns fit."""
@@ -78,16 +67,12 @@ class Delimited:
         wanted = self.names if among is None else [n for n in self.names if n in among]
         return {name: self._reading.fits(batch[name]) for name in wanted}
 
-    def parsed(self, piece: Chunk, plan: Plan) -> Parsed:
+    def parse(self, piece: Chunk, plan: Plan) -> Parsed:
         """The rows of a piece with typed columns."""
         texts, refused = self._read(piece)
         if refused:
             return Refused(refused)
-        columns = {name: self._reading.read(texts[name], kind) for name, kind in plan.items()}
-        misfits = frozenset(name for name, column in columns.items() if column is None)
-        if misfits:
-            return Misfit(misfits)
-        return pa.RecordBatch.from_arrays(list(columns.values()), names=list(plan))
+        return as_batch({n: self._reading.read(texts[n], kind) for n, kind in plan.items()})
 
     def _read(self, piece: Chunk) -> tuple[pa.RecordBatch, tuple[Problem, ...]]:
         """One block as text columns through Arrow's parser, and the rows that it refused."""
@@ -116,7 +101,9 @@ class Delimited:
                 null_values=self._missing,
             ),
         )
-        (batch,) = table.combine_chunks().to_batches() or [_empty(table.schema)]
+        (batch,) = table.combine_chunks().to_batches() or [
+            pa.RecordBatch.from_pylist([], schema=table.schema)
+        ]
         return batch, self._located(piece, odd) if odd else ()
 
     def _checked(self, piece: Chunk, **options: Any) -> pa.Table:
@@ -138,7 +125,7 @@ class Delimited:
         text = io.StringIO(piece.text.decode("utf-8", errors="replace"), newline="")
         rows = csv.reader(text, delimiter=self._delimiter, quotechar=self._quote)
         before = 0
-        try:
+        with suppress(csv.Error):
             for row in rows:
                 if row and len(row) != wanted:
                     where = f"line {piece.line + before}"
@@ -146,25 +133,7 @@ class Delimited:
                 before = rows.line_num
                 if len(found) == KEPT:
                     break
-        except csv.Error:
-            pass
         return tuple(found) or tuple(
             Problem(f"line «{row.text[:60]}»", f"{wanted} values", str(row.actual_columns))
             for row in odd
         )
-
-
-def _without_header(chunk: Chunk, lines: int) -> Chunk:
-    start = 0
-    for _ in range(lines):
-        start = chunk.text.find(b"\n", start) + 1 or len(chunk.text)
-    return Chunk(chunk.line + lines, chunk.text[start:])
-
-
-def _empty(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([], schema=schema)
-
-
-def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
-    """The columns and rows of a text table."""
-    return settled(source(raw, data), not_numbers)

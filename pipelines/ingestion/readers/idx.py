@@ -15,7 +15,7 @@ import numpy as np
 from gristmill.pipelines.config import Data
 from gristmill.pipelines.ingestion.readers.array_files import Part, rows_of
 from gristmill.pipelines.ingestion.readers.faults import unreadable
-from gristmill.pipelines.ingestion.readers.type_inference import Rows
+from gristmill.pipelines.ingestion.readers.type_inference import RowStream
 
 IDX_PARTS = {"train": "training", "t10k": "test"}
 """What the names of IDX files begin with."""
@@ -30,7 +30,7 @@ def takes(folder: Path) -> bool:
     return bool(_idx_files(folder))
 
 
-def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
+def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
     """A folder of IDX files (also .gz) as rows: images and labels, `train` and `t10k`.
 
     Source: Yann LeCun's description of the MNIST files.

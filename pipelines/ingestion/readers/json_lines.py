@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,20 @@ import pyarrow.json as arrow_json
 
 from gristmill.pipelines.base import Problem
 from gristmill.pipelines.config import Csv, Data
-from gristmill.pipelines.ingestion.readers.chunks import Chunk, chunks
+from gristmill.pipelines.ingestion.readers.chunks import Chunk
 from gristmill.pipelines.ingestion.readers.column_names import check_names
 from gristmill.pipelines.ingestion.readers.dialect import find_encoding
-from gristmill.pipelines.ingestion.readers.encoding import Utf8, not_in
+from gristmill.pipelines.ingestion.readers.encoding import not_in
 from gristmill.pipelines.ingestion.readers.faults import KEPT, unreadable
-from gristmill.pipelines.ingestion.readers.type_inference import (
+from gristmill.pipelines.ingestion.readers.text_source import (
     Misfit,
     Parsed,
     Plan,
     Refused,
-    Rows,
-    settled,
+    TextSource,
+    as_batch,
 )
+from gristmill.pipelines.ingestion.readers.type_inference import RowStream, settle
 from gristmill.pipelines.ingestion.readers.value_kinds import (
     ANY,
     LAYOUTS,
@@ -33,15 +35,8 @@ from gristmill.pipelines.ingestion.readers.value_kinds import (
     Reading,
     beyond_exact,
 )
-from gristmill.pipelines.ingestion.readers.wrapped import opened
 
-NO_QUOTE = "\0"
-"""Lines of JSON hold no line breaks, so no quote has to be looked for; text holds no NUL."""
-
-WORDS = Kind.TEXT | Kind.DECLARED
-for _kind in LAYOUTS:
-    WORDS |= _kind
-
+WORDS = reduce(Kind.__or__, LAYOUTS, Kind.TEXT | Kind.DECLARED)
 
 QUICK = {Kind.INTEGER: pa.int64(), Kind.FLOAT: pa.float64(), Kind.BOOLEAN: pa.bool_()}
 """What Arrow's own parser makes of JSON's numbers and truths."""
@@ -51,17 +46,17 @@ class _Token(str):
     """A number, as it is written."""
 
 
-def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
+def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
     """The columns and rows of a file of JSON lines."""
-    return settled(source(raw, data), not_numbers)
+    return settle(raw, [open_source(raw, data)], not_numbers)
 
 
-def source(raw: Path, data: Data | None) -> JsonLines:
+def open_source(raw: Path, data: Data | None) -> JsonLines:
     """The file as a source whose types are settled by reading it."""
     return JsonLines(raw, data.csv if data is not None else Csv())
 
 
-class JsonLines:
+class JsonLines(TextSource):
     """Objects of names and values; a name that a line does not have is missing there.
 
     Args:
@@ -70,30 +65,27 @@ class JsonLines:
     """
 
     def __init__(self, raw: Path, declared: Csv) -> None:
-        self.raw = raw
-        self.refuses = ("broken line", "one flat JSON object a line")
-        self._encoding = declared.encoding or find_encoding(raw)
+        encoding = declared.encoding or find_encoding(raw)
+        super().__init__(raw, encoding, ("broken line", "one flat JSON object a line"))
         self._missing = frozenset(declared.missing or ())
         self._reading = Reading(Csv(dates=declared.dates))
 
-    def pieces(self, size: int) -> Iterator[Chunk]:
-        """The lines of the file."""
-        with opened(self.raw) as stream:
-            text = Utf8(self.raw, stream, self._encoding)
-            for chunk in chunks(self.raw, text, size, NO_QUOTE, NO_QUOTE):
-                if chunk.text.strip():
-                    yield chunk
-
-    def more_carefully(self) -> bool:
-        """Lines of JSON end in one way only."""
-        return False
-
     def fits(self, piece: Chunk, among: Collection[str] | None) -> dict[str, Kind]:
         """The kinds that all values of the named columns fit; text in quotes is no number."""
-        rows, _ = self._rows(piece)
+        return self._fits(self._rows(piece)[0], among)
+
+    def parse(self, piece: Chunk, plan: Plan) -> Parsed:
+        """The lines of a piece with typed columns."""
+        batch = None if self._missing else self._quickly(piece, plan)
+        return batch if batch is not None else self._slowly(piece, plan)
+
+    def _fits(self, rows: list[dict[str, Any]], among: Collection[str] | None) -> dict[str, Kind]:
         names = list(dict.fromkeys(name for row in rows for name in row))
         check_names(self.raw, names)
-        self._refuse_nested(rows)
+        nested = {n: None for row in rows for n, v in row.items() if isinstance(v, dict | list)}
+        if nested:
+            some = ", ".join(list(nested)[:10])
+            raise unreadable(self.raw, "flat columns", f"nested ones: {some}")
         found: dict[str, Kind] = {}
         for name in names:
             if among is None or name in among:
@@ -104,13 +96,6 @@ class JsonLines:
                 tokens = any(isinstance(v, _Token) for v in values)
                 found[name] = fits if fits == ANY else fits & _allowed(quoted, bools, tokens)
         return found
-
-    def parsed(self, piece: Chunk, plan: Plan) -> Parsed:
-        """The lines of a piece with typed columns."""
-        batch = None if self._missing else self._quickly(piece, plan)
-        if batch is not None:
-            return batch
-        return self._slowly(piece, plan)
 
     def _quickly(self, piece: Chunk, plan: Plan) -> pa.RecordBatch | None:
         """The lines through Arrow's parser, None where it does not take them as planned."""
@@ -128,10 +113,8 @@ class JsonLines:
         except pa.ArrowInvalid:
             return None
         (batch,) = table.combine_chunks().to_batches()
-        columns = [self._column(batch[name], kind) for name, kind in plan.items()]
-        if any(column is None for column in columns):
-            return None
-        return pa.RecordBatch.from_arrays(columns, names=list(plan))
+        made = as_batch({name: self._column(batch[name], kind) for name, kind in plan.items()})
+        return None if isinstance(made, Misfit) else made
 
     def _column(self, values: pa.Array, kind: Kind) -> pa.Array | None:
         if kind is Kind.FLOAT and beyond_exact(values):
@@ -144,20 +127,12 @@ class JsonLines:
         rows, problems = self._rows(piece)
         if problems:
             return Refused(tuple(problems))
-        self._refuse_nested(rows)
-        misfits = {name for row in rows for name in row if name not in plan}
-        fits = self.fits(piece, None)
-        columns = []
+        fits = self._fits(rows, None)
+        columns: dict[str, pa.Array | None] = {}
         for name, kind in plan.items():
             texts = _texts([row.get(name) for row in rows], self._missing)
-            fitting = kind in fits.get(name, ANY)
-            column = self._reading.read(texts, kind) if fitting else None
-            if column is None:
-                misfits.add(name)
-            columns.append(column)
-        if misfits:
-            return Misfit(frozenset(misfits))
-        return pa.RecordBatch.from_arrays(columns, names=list(plan))
+            columns[name] = self._reading.read(texts, kind) if kind in fits.get(name, ANY) else None
+        return as_batch(columns | dict.fromkeys(fits.keys() - plan.keys()))
 
     def _rows(self, piece: Chunk) -> tuple[list[dict[str, Any]], list[Problem]]:
         rows: list[dict[str, Any]] = []
@@ -180,13 +155,6 @@ class JsonLines:
                     raise self._an_array()
                 problems.append(Problem(f"line {number}", found=_shown(value, line)))
         return rows, problems
-
-    def _refuse_nested(self, rows: list[dict[str, Any]]) -> None:
-        nested = {n: None for row in rows for n, v in row.items() if isinstance(v, dict | list)}
-        if nested:
-            raise unreadable(
-                self.raw, "flat columns", "nested ones: " + ", ".join(list(nested)[:10])
-            )
 
     def _an_array(self) -> Exception:
         return unreadable(

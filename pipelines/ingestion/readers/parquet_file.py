@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from gristmill.pipelines.config import Data
 from gristmill.pipelines.ingestion.readers.column_names import check_names
 from gristmill.pipelines.ingestion.readers.faults import broken, unreadable
-from gristmill.pipelines.ingestion.readers.type_inference import Batches, Rows
+from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStream
 from gristmill.pipelines.ingestion.readers.value_kinds import MOMENT
 
 ROWS = 1 << 16
@@ -21,7 +21,7 @@ BUFFER = 1 << 20
 """Bytes of a column that are read ahead: without a limit, a whole row group would be."""
 
 
-def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
+def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
     """The columns and rows of a Parquet file, read piece by piece.
 
     Raises:
@@ -41,7 +41,7 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
             for field in file.schema_arrow
         ]
     )
-    return Rows(schema, _batches(raw, file, schema))
+    return RowStream(schema, _batches(raw, file, schema))
 
 
 def _batches(raw: Path, file: pq.ParquetFile, schema: pa.Schema) -> Batches:

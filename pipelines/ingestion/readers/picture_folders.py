@@ -15,7 +15,7 @@ from gristmill.pipelines.base import ConfigError, InputError, Problem, side_by_s
 from gristmill.pipelines.config import Data, Pictures
 from gristmill.pipelines.ingestion.readers.faults import unreadable
 from gristmill.pipelines.ingestion.readers.picture_sizes import SUFFIXES, is_picture, sizes_of
-from gristmill.pipelines.ingestion.readers.type_inference import Batches, Rows
+from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStream
 
 PICTURE, PATH, GIVEN_ROLE = "picture", "path", "given_role"
 """Columns that a table of pictures has beside its labels."""
@@ -76,7 +76,7 @@ def label_columns(folder: Path) -> list[str]:
     return [name for name in names if name not in (PATH, GIVEN_ROLE)]
 
 
-def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
+def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
     """The pictures of a folder as rows, sorted by path.
 
     Columns are `path`, `picture` (height × width × channels bytes, row by row, as its field's
@@ -95,10 +95,10 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> Rows:
     if any(one.role for one in listed):
         columns.append(pa.field(GIVEN_ROLE, pa.string()))
     schema = pa.schema(columns)
-    return Rows(schema, _batches(raw, listed, form, schema))
+    return RowStream(schema, _batches(raw, listed, form, schema))
 
 
-def read_unlabelled(raw: Path, form: Pictures) -> Rows:
+def read_unlabelled(raw: Path, form: Pictures) -> RowStream:
     """The pictures of a folder, however deep they stand in it, or a single one: `path`, `picture`.
 
     Raises:
@@ -112,7 +112,7 @@ def read_unlabelled(raw: Path, form: Pictures) -> Rows:
     listed = [Listed(path, None, None) for path in paths]
     _require_inside(folder, listed)
     schema = pa.schema([pa.field(PATH, pa.string()), picture_field(form)])
-    return Rows(schema, _batches(folder, listed, form, schema))
+    return RowStream(schema, _batches(folder, listed, form, schema))
 
 
 def picture_field(form: Pictures) -> pa.Field:

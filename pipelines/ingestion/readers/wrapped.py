@@ -14,9 +14,7 @@ import pyarrow as pa
 
 from gristmill.pipelines.base import ConfigError, InputError
 from gristmill.pipelines.ingestion.readers.faults import broken, unreadable
-
-WRAPS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}
-"""Endings of compressed files, and what they are."""
+from gristmill.pipelines.ingestion.readers.formats import WRAPS
 
 EXPANSION = 500
 """How many times its own size a compressed file may become; tables of text stay below 100."""

@@ -18,7 +18,7 @@ import pytest
 from gristmill.pipelines.base.errors import ConfigError, GristmillError, InputError
 from gristmill.pipelines.config.sections import Csv, Data
 from gristmill.pipelines.ingestion import table as table_module
-from gristmill.pipelines.ingestion.readers import chunks, formats, wrapped
+from gristmill.pipelines.ingestion.readers import chunks, format_choice, wrapped
 from gristmill.pipelines.ingestion.readers import type_inference as settle
 from gristmill.pipelines.ingestion.table import ingest_file
 
@@ -260,7 +260,7 @@ def test_a_pipe_among_parts_is_refused_and_not_waited_for(made: Path) -> None:
 def test_a_file_that_may_not_be_read_is_said_to_be_so(made: Path) -> None:
     raw = made.parents[1] / "a.csv"
     raw.write_bytes(GOOD)
-    formats.read(raw)  # imports what it needs
+    format_choice.read(raw)  # imports what it needs
     raw.chmod(0)
     os.seteuid(65534)
     try:
@@ -280,7 +280,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(
     part.write_bytes(GOOD)
 
     def read_late(*arguments: object) -> object:
-        rows = formats.read(*arguments)  # type: ignore[arg-type]
+        rows = format_choice.read(*arguments)  # type: ignore[arg-type]
         with part.open("ab") as file:
             file.write(b"3,z\n")
         return rows

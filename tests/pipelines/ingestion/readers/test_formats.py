@@ -19,8 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gristmill.pipelines.ingestion.readers import type_inference as settle
-from gristmill.pipelines.ingestion.readers.formats import FORMATS, described
-from gristmill.pipelines.ingestion.readers.wrapped import WRAPS
+from gristmill.pipelines.ingestion.readers.formats import FORMATS, WRAPS, describe_formats
 from gristmill.pipelines.ingestion.table import ROW_GROUP, ingest_file
 
 ROWS = pa.table(
@@ -202,7 +201,7 @@ def test_row_groups_have_one_size_however_the_blocks_fall(tmp_path: Path) -> Non
 
 
 def test_every_format_and_every_compression_is_in_the_words_for_a_user() -> None:
-    words = "\n".join(described())
+    words = "\n".join(describe_formats())
     for kind in FORMATS:
         assert kind.about in words
         assert all(suffix in words for suffix in kind.suffixes)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from gristmill.pipelines.base.errors import ConfigError, GristmillError, InputError
 from gristmill.pipelines.config.sections import Data, Pictures
-from gristmill.pipelines.ingestion.readers.formats import find_format, read
+from gristmill.pipelines.ingestion.readers.format_choice import find_format, read
 from gristmill.pipelines.ingestion.readers.picture_folders import fit
 
 DATA = Data(path="data/pets/pictures", target="kind", task="classification")
