@@ -231,7 +231,7 @@ def test_dates_in_a_column_of_texts_are_read_by_the_stage(home: Project) -> None
     texts = frame.assign(when=frame["when"].dt.strftime("%Y-%m-%d"))
     for name, table in (("dates", frame), ("texts", texts)):
         with_table(home, name, table, split=rule, features={"exclude": ["when"]})
-        split(home, name)
+        split_table(home, name)
     assert read_cuts(home.cuts_file("dates")) == read_cuts(home.cuts_file("texts"))
 
 
