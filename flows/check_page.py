@@ -15,7 +15,7 @@ from rich.markup import escape as plain
 from rich.table import Table
 
 from gristmill.pipelines.base import writing
-from gristmill.pipelines.evaluation import Change, Metric
+from gristmill.pipelines.evaluation import Metric, MetricChange
 from gristmill.pipelines.profiling import STYLE, comment
 from gristmill.pipelines.profiling import column_plots as plots
 from gristmill.pipelines.reporting import Html, html_page, html_table
@@ -126,7 +126,7 @@ def cells(one: Shift) -> tuple[str, str, str, str]:
     return comment(one.column), f"{one.psi:.2g}", f"{one.bound:.2g}", one.change
 
 
-def _cells(one: Change) -> tuple[str, str, str, str, str]:
+def _cells(one: MetricChange) -> tuple[str, str, str, str, str]:
     p = "" if one.p is None else "<0.001" if one.p < 0.001 else f"{one.p:.2g}"
     return one.now.name, _value(one.test), _value(one.now), f"{one.worse:.2g}", p
 

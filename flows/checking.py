@@ -27,7 +27,7 @@ from gristmill.pipelines.base import EnvironmentFault, file_digest, write_json
 from gristmill.pipelines.config import Data, Document, Project
 from gristmill.pipelines.evaluation import (
     MOST,
-    Change,
+    MetricChange,
     Predictions,
     decline,
     from_answers,
@@ -76,7 +76,7 @@ class Checked:
     inputs: tuple[Shift, ...]
     predictions: tuple[Shift, ...]
     labelled: int
-    performance: tuple[Change, ...]
+    performance: tuple[MetricChange, ...]
     breaks: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -328,7 +328,7 @@ def _about_labels(labelled: int, unknown: int) -> Iterator[str]:
         yield f"metrics are of {MOST:,} of the {labelled:,} labelled rows, drawn at random"
 
 
-def _undefined(performance: Sequence[Change]) -> Iterator[str]:
+def _undefined(performance: Sequence[MetricChange]) -> Iterator[str]:
     names = [one.now.name for one in performance if one.p is None]
     if names:
         yield "not judged, for there is no interval: " + ", ".join(names)

@@ -28,7 +28,7 @@ from gristmill.pipelines.config import (
 from gristmill.pipelines.evaluation import (
     Answers,
     Comparison,
-    Difference,
+    MetricDifference,
     Predictions,
     logged,
     lower_is_better,
@@ -305,7 +305,7 @@ def _metrics(made: Comparison) -> Section:
     return Section(f"{len(made.truth):,} test rows{left_out}", heading, cells, tuple(lines))
 
 
-def _verdict(differences: Sequence[Difference]) -> str:
+def _verdict(differences: Sequence[MetricDifference]) -> str:
     """In which metrics a model is better or worse than the first, as far as that is shown."""
     kinds: dict[str, list[str]] = {"better": [], "worse": [], "no difference shown": []}
     for one in differences:

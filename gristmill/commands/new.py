@@ -39,7 +39,7 @@ from gristmill.pipelines.ingestion import (
     PASSWORD,
     PICTURE,
     DataState,
-    Meter,
+    DownloadMeter,
     fetch,
     find_format,
     fitting_form,
@@ -301,7 +301,7 @@ def _bring(project: Project, place: Place, aside: Path, on: Screen) -> tuple[Pla
     if (ending := ARCHIVE.search(raw.name)) and holds_several(raw):
         place = replace(place, path=place.path.removesuffix(ending[0]))
         packed, raw = raw, aside / "data" / Path(place.path).name
-        unpack(packed, raw, Meter())
+        unpack(packed, raw, DownloadMeter())
         packed.unlink()
     _require_no_data(project, place, raw)
     return place, raw

@@ -20,10 +20,10 @@ from .labels import (
     Threshold as Threshold,
 )
 from .metrics.measures import (
-    Difference as Difference,
+    Metric as Metric,
 )
 from .metrics.measures import (
-    Metric as Metric,
+    MetricDifference as MetricDifference,
 )
 from .metrics.measures import (
     holm as holm,
@@ -50,7 +50,7 @@ from .performance_decline import (
     MOST as MOST,
 )
 from .performance_decline import (
-    Change as Change,
+    MetricChange as MetricChange,
 )
 from .performance_decline import (
     decline as decline,

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.evaluation.metrics import (
-    Difference,
     Metric,
+    MetricDifference,
     holm,
     measure_all,
     measure_difference,
@@ -55,7 +55,7 @@ class Comparison:
     places: npt.NDArray[np.int64]
     left_out: int
     metrics: tuple[tuple[Metric, ...], ...]
-    differences: tuple[tuple[Difference, ...], ...]
+    differences: tuple[tuple[MetricDifference, ...], ...]
 
     @property
     def names(self) -> list[str]:

@@ -42,7 +42,7 @@ from gristmill.pipelines.evaluation.slices import (
     declared_slices,
     worst_slices,
 )
-from gristmill.pipelines.evaluation.validation_answers import Validated, require_finite
+from gristmill.pipelines.evaluation.validation_answers import ValidationAnswers, require_finite
 from gristmill.pipelines.preparation import Rows, class_name, group_of, in_own_units, scaled
 from gristmill.pipelines.tables import rows_of
 from gristmill.pipelines.training import MODEL_FILES, Trial
@@ -141,7 +141,7 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
         write_predictions(stored, replace(made, twin=_twins(test)))
     predictions = read_predictions(stored)
     asked = experiment.document.evaluation
-    validated = Validated(project, experiment, trial, pool, of)
+    validated = ValidationAnswers(project, experiment, trial, pool, of)
     threshold = _threshold(asked.threshold, validated)
     if threshold is not None:
         predictions = replace(predictions, threshold=threshold)
@@ -209,7 +209,7 @@ def check_asked(project: Project, experiment: Experiment) -> None:
 
 
 def _slices(
-    asked: Slices, validated: Validated, raw: Rows, predictions: Predictions, group: Any
+    asked: Slices, validated: ValidationAnswers, raw: Rows, predictions: Predictions, group: Any
 ) -> tuple[Slice, ...]:
     """The declared ones, then those that were worst on validation rows."""
     worst = []
@@ -226,7 +226,7 @@ def _slices(
     )
 
 
-def _threshold(rule: ThresholdRule | None, validated: Validated) -> Threshold | None:
+def _threshold(rule: ThresholdRule | None, validated: ValidationAnswers) -> Threshold | None:
     """What the rule comes to on the validation rows."""
     if rule is None:
         return None

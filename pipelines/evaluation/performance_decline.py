@@ -25,7 +25,7 @@ MOST = 20_000
 
 
 @dataclass(frozen=True)
-class Change:
+class MetricChange:
     """A metric on the test rows and on new ones.
 
     Attributes:
@@ -49,7 +49,7 @@ class Change:
         return self.p is not None and self.p < self.level and self.worse >= self.matters
 
 
-def decline(names: Sequence[str], test: Predictions, new: Predictions) -> tuple[Change, ...]:
+def decline(names: Sequence[str], test: Predictions, new: Predictions) -> tuple[MetricChange, ...]:
     """Each metric on new rows against the same on the test rows.
 
     A metric has declined where the effect matters *and* chance does not explain it. The effect: a
@@ -79,11 +79,11 @@ def measured(names: Sequence[str], given: Predictions) -> tuple[Metric, ...]:
     return measure_all(names, given.truth, given.outputs, given.labels)
 
 
-def _change(test: Metric, now: Metric, level: float) -> Change:
+def _change(test: Metric, now: Metric, level: float) -> MetricChange:
     lower = lower_is_better(test.name)
     worse = now.value - test.value if lower else test.value - now.value
     matters = TENTH * abs(test.value) if lower else POINT
-    return Change(test, now, worse, matters, _p(test, now, worse, lower), level)
+    return MetricChange(test, now, worse, matters, _p(test, now, worse, lower), level)
 
 
 def _p(test: Metric, now: Metric, worse: float, lower: bool) -> float | None:

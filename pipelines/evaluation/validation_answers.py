@@ -25,7 +25,7 @@ from gristmill.pipelines.workers import Export, Pool
 
 
 @dataclass(frozen=True)
-class Validated:
+class ValidationAnswers:
     """The validation rows of a trial, with its answers; read when they are asked for.
 
     Attributes:

@@ -47,7 +47,7 @@ from .sources.keras_sets import (
     keras_set_from as keras_set_from,
 )
 from .sources.meter import (
-    Meter as Meter,
+    DownloadMeter as DownloadMeter,
 )
 from .sources.meter import (
     Progress as Progress,

@@ -12,17 +12,17 @@ import pytest
 from gristmill.flows.check_page import markdown, show, table_rows, verdict, write_page
 from gristmill.flows.checking import Checked
 from gristmill.pipelines.evaluation.metrics.measures import Metric
-from gristmill.pipelines.evaluation.performance_decline import Change
+from gristmill.pipelines.evaluation.performance_decline import MetricChange
 from gristmill.pipelines.validation.drift.distributions import Shift
 
 BINS = (("up to 1", 0.5, 0.1), ("above 1 up to 2", 0.3, 0.1), ("above 2", 0.2, 0.8))
 CALM = Shift("calm", 0.01, 0.1, "above 2: 20.0% of the rows before, 21.0% now", BINS)
 WILD = Shift("<b>이름</b>", 1.25, 0.1, "above 2: 20.0% of the rows before, 80.0% now", BINS)
 NAN = float("nan")
-LOST = Change(
+LOST = MetricChange(
     Metric("accuracy", 0.9, 0.8, 0.95), Metric("accuracy", 0.5, 0.4, 0.6), 0.4, 0.01, 1e-6, 0.01
 )
-UNDEFINED = Change(
+UNDEFINED = MetricChange(
     Metric("r2", 0.5, 0.4, 0.6), Metric("r2", NAN, None, None), NAN, 0.01, None, 0.01
 )
 

@@ -8,10 +8,10 @@ from .intervals import (
     clopper_pearson as clopper_pearson,
 )
 from .measures import (
-    Difference as Difference,
+    Metric as Metric,
 )
 from .measures import (
-    Metric as Metric,
+    MetricDifference as MetricDifference,
 )
 from .measures import (
     holm as holm,

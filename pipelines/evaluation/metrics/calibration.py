@@ -14,7 +14,7 @@ from gristmill.pipelines.evaluation.predictions import Predictions
 
 
 @dataclass(frozen=True)
-class Bin:
+class CalibrationBin:
     """Rows of much the same probability.
 
     Attributes:
@@ -42,7 +42,7 @@ class Calibration:
 
     of: str
     ece: Metric
-    bins: tuple[Bin, ...]
+    bins: tuple[CalibrationBin, ...]
 
 
 def calibrate(predictions: Predictions, group: Any = None) -> Calibration | None:
@@ -58,6 +58,8 @@ def calibrate(predictions: Predictions, group: Any = None) -> Calibration | None
     for number in np.unique(place):
         here = place == number
         hits, rows = int(so[here].sum()), int(here.sum())
-        bins.append(Bin(float(sure[here].mean()), hits / rows, *wilson(hits, rows), rows))
+        bins.append(
+            CalibrationBin(float(sure[here].mean()), hits / rows, *wilson(hits, rows), rows)
+        )
     ece = measure("ece", predictions.truth, predictions.outputs, group=group)
     return Calibration(classes[1] if len(classes) == 2 else "", ece, tuple(bins))

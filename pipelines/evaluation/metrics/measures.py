@@ -82,7 +82,7 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Difference:
+class MetricDifference:
     """How far a model's value is above another's on the same rows, and its 95 % interval.
 
     Attributes:
@@ -208,7 +208,7 @@ def measure_difference(
     labels: Labels = MOST_PROBABLE,
     other_labels: Labels = MOST_PROBABLE,
     group: Array | None = None,
-) -> Difference:
+) -> MetricDifference:
     """A model's metric minus another's on the same rows, with its interval and p-value.
 
     - accuracy: Tango's score interval (Tango 1998) and twice McNemar's one-sided mid-p
@@ -235,21 +235,21 @@ def measure_difference(
     if name == "accuracy" and group is None:
         gained, lost = _only_right(truth, *pair)
         p = min(mcnemar_mid_p(gained, lost), mcnemar_mid_p(lost, gained))
-        return Difference(name, value, *tango(gained, lost, n), min(2 * p, 1.0))
+        return MetricDifference(name, value, *tango(gained, lost, n), min(2 * p, 1.0))
     if n < 2 or math.isnan(value):
-        return Difference(name, value, None, None, None)
+        return MetricDifference(name, value, None, None, None)
     if kind in RANKS:
         moves = [ranked_by(name, truth, *one)[1] for one in pair]
         return _by_z(name, value, _deviation(moves[0] - moves[1], group))
     if kind in OF_ERRORS:
         if n > LARGE or group is not None:
-            return Difference(name, value, None, None, None)
+            return MetricDifference(name, value, None, None, None)
         mine, theirs = (statistic(name, truth, *one) for one in pair)
         rng = np.random.default_rng(0)
         rows = (rng.integers(0, n, n) for _ in range(DRAWS))
         gains = np.array([mine(drawn) - theirs(drawn) for drawn in rows])
         low, high = np.quantile(gains, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return Difference(name, value, float(low), float(high), _two_sided(gains))
+        return MetricDifference(name, value, float(low), float(high), _two_sided(gains))
     sums = summed(name, truth, [outputs, other], [labels, other_labels], group)
     if kind in ROWS and len(sums.counts) > (SMALL if kind in LINEAR else SMOOTH):
         return _by_z(name, value, jackknifed(sums))
@@ -258,14 +258,14 @@ def measure_difference(
     if name == "brier" and group is None:
         apart = rows_of(name, truth, outputs)[0] - rows_of(name, truth, other)[0]
         p = min(2 * mean_p(apart[:, 0] * np.sign(value)), 1.0)
-    return Difference(name, value, *bca(sums, drawn), p)
+    return MetricDifference(name, value, *bca(sums, drawn), p)
 
 
-def _by_z(name: str, value: float, deviation: float) -> Difference:
+def _by_z(name: str, value: float, deviation: float) -> MetricDifference:
     from scipy.special import ndtr
 
     p = 2 * float(ndtr(-abs(value) / deviation)) if deviation > 0 else 1.0
-    return Difference(name, value, *normal(value, deviation), p)
+    return MetricDifference(name, value, *normal(value, deviation), p)
 
 
 def _two_sided(gains: Array) -> float:

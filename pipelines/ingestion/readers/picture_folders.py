@@ -43,7 +43,7 @@ SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedPicture:
     """One picture: where it stands below the folder, its label, and its part where there are."""
 
     path: str
@@ -109,7 +109,7 @@ def read_unlabelled(raw: Path, form: Pictures) -> RowStream:
     paths = [file.relative_to(folder).as_posix() for file in found if is_picture(file)]
     if not paths:
         raise unreadable(raw, "pictures (" + ", ".join(SUFFIXES) + ")", "none")
-    listed = [Listed(path, None, None) for path in paths]
+    listed = [ListedPicture(path, None, None) for path in paths]
     _require_inside(folder, listed)
     schema = pa.schema([pa.field(PATH, pa.string()), picture_field(form)])
     return RowStream(schema, _batches(folder, listed, form, schema))
@@ -137,7 +137,7 @@ def fit(image: Any, form: Pictures) -> bytes:
     return bytes(fitted.tobytes())
 
 
-def _listed(folder: Path, target: str) -> list[Listed]:
+def _listed(folder: Path, target: str) -> list[ListedPicture]:
     tables = sorted(folder.glob("*.csv"))
     if len(tables) == 1:
         return _by_table(folder, tables[0], target)
@@ -156,14 +156,14 @@ def _listed(folder: Path, target: str) -> list[Listed]:
     return listed
 
 
-def _by_folder(path: Path) -> Listed:
+def _by_folder(path: Path) -> ListedPicture:
     parts = path.parts[:-1]
     role = ROLES.get(parts[0].lower()) if len(parts) > 1 else None
     labels = parts[1:] if role else parts
-    return Listed(path.as_posix(), "/".join(labels), role)
+    return ListedPicture(path.as_posix(), "/".join(labels), role)
 
 
-def _by_table(folder: Path, table: Path, target: str) -> list[Listed]:
+def _by_table(folder: Path, table: Path, target: str) -> list[ListedPicture]:
     from pyarrow import csv
 
     try:
@@ -180,12 +180,12 @@ def _by_table(folder: Path, table: Path, target: str) -> list[Listed]:
         )
     paths, labels = rows[PATH].to_pylist(), rows[target].to_pylist()
     roles = rows[GIVEN_ROLE].to_pylist() if GIVEN_ROLE in rows.column_names else [None] * len(paths)
-    listed = [Listed(str(p), v, r) for p, v, r in zip(paths, labels, roles, strict=True)]
+    listed = [ListedPicture(str(p), v, r) for p, v, r in zip(paths, labels, roles, strict=True)]
     _require_inside(folder, listed)
     return listed
 
 
-def _require_inside(folder: Path, listed: Sequence[Listed]) -> None:
+def _require_inside(folder: Path, listed: Sequence[ListedPicture]) -> None:
     home = folder.resolve()
     wrong = [
         Problem(one.path, "a picture in the folder", what)
@@ -206,7 +206,7 @@ def _elsewhere(home: Path, file: Path) -> str:
     return "" if file.is_file() else "nothing there"
 
 
-def _common_form(folder: Path, listed: Sequence[Listed]) -> Pictures:
+def _common_form(folder: Path, listed: Sequence[ListedPicture]) -> Pictures:
     sizes = sizes_of(folder / one.path for one in listed)
     if not sizes.counts:
         raise unreadable(folder, "pictures", f"{len(listed):,} files, and none can be read")
@@ -223,12 +223,14 @@ def _common_form(folder: Path, listed: Sequence[Listed]) -> Pictures:
     return form
 
 
-def _label_type(listed: Iterable[Listed]) -> pa.DataType:
+def _label_type(listed: Iterable[ListedPicture]) -> pa.DataType:
     kind = pa.array([one.label for one in listed]).type
     return pa.float64() if pa.types.is_floating(kind) else kind
 
 
-def _batches(folder: Path, listed: Sequence[Listed], form: Pictures, schema: pa.Schema) -> Batches:
+def _batches(
+    folder: Path, listed: Sequence[ListedPicture], form: Pictures, schema: pa.Schema
+) -> Batches:
     threads = os.cpu_count() or 1  # Pillow decodes outside of Python's lock
     share = max(FEWEST, len(listed) // (4 * threads))
     step = max(1, min(share, PIECE, rows_in_a_block(form) // threads))
@@ -252,7 +254,9 @@ def _batches(folder: Path, listed: Sequence[Listed], form: Pictures, schema: pa.
         )
 
 
-def _batch(part: Sequence[Listed], pixels: Sequence[Any], schema: pa.Schema) -> pa.RecordBatch:
+def _batch(
+    part: Sequence[ListedPicture], pixels: Sequence[Any], schema: pa.Schema
+) -> pa.RecordBatch:
     columns: list[Sequence[Any]] = [[one.path for one in part], pixels]
     if len(schema) > len(columns):
         columns.append([one.label for one in part])

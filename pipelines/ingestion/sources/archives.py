@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NoReturn
 
 from gristmill.pipelines.base import InputError
-from gristmill.pipelines.ingestion.sources.meter import FULL, Meter, shown_size
+from gristmill.pipelines.ingestion.sources.meter import FULL, DownloadMeter, shown_size
 
 CHUNK = 1 << 20
 
@@ -47,7 +47,7 @@ def holds_several(file: Path) -> bool:
     return sum(_inside(name) is not None for name in names) > 1
 
 
-def unpack(archive: Path, folder: Path, meter: Meter) -> None:
+def unpack(archive: Path, folder: Path, meter: DownloadMeter) -> None:
     """Writes an archive's files to a new folder; a single folder around all of them is taken off.
 
     Hidden files are left out.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, InputError, redact
-from gristmill.pipelines.ingestion.sources.meter import Meter, Wanted, shown_size
+from gristmill.pipelines.ingestion.sources.meter import DownloadMeter, Wanted, shown_size
 
 TIMEOUT = 60.0
 """Seconds without an answer after which an attempt is given up."""
@@ -87,7 +87,7 @@ class _Download:
 
     address: str
     file: Path
-    meter: Meter
+    meter: DownloadMeter
     version: str = ""
 
     def attempt(self, session: Any) -> None:

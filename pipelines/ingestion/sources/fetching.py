@@ -11,7 +11,7 @@ from gristmill.pipelines.ingestion.sources.archives import is_archive, unpack
 from gristmill.pipelines.ingestion.sources.download import download
 from gristmill.pipelines.ingestion.sources.keras_sets import keras_set
 from gristmill.pipelines.ingestion.sources.local import copy
-from gristmill.pipelines.ingestion.sources.meter import FULL, Meter, Progress, Wanted
+from gristmill.pipelines.ingestion.sources.meter import FULL, DownloadMeter, Progress, Wanted
 from gristmill.pipelines.ingestion.sources.sql import select
 from gristmill.pipelines.ingestion.sources.stores import copy_from_store
 from gristmill.pipelines.ingestion.sources.tables import openml_table, scikit_learn_table
@@ -57,7 +57,7 @@ def fetch(
         InputError: what it holds cannot be taken.
         EnvironmentFault: it could not be reached, or the disk is full.
     """
-    wanted = Wanted(project, source, target, query, Meter(progress=progress))
+    wanted = Wanted(project, source, target, query, DownloadMeter(progress=progress))
     try:
         with writing(target) as aside:
             notes = FETCHERS[source_kind(source, query)](wanted, aside)
@@ -75,7 +75,7 @@ def fetch(
         ) from error
 
 
-def _open_up(aside: Path, meter: Meter) -> None:
+def _open_up(aside: Path, meter: DownloadMeter) -> None:
     packed = aside.with_name(f"{aside.name}.packed")
     aside.rename(packed)
     try:

@@ -45,7 +45,7 @@ def size_limit() -> int:
 
 
 @dataclass
-class Meter:
+class DownloadMeter:
     """Counts what arrives.
 
     Attributes:
@@ -103,7 +103,7 @@ class Wanted:
     source: str
     target: Path
     query: str | None
-    meter: Meter
+    meter: DownloadMeter
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, InputError, nearest, redact
 from gristmill.pipelines.config import DATABASES, FORMS, SOURCES
-from gristmill.pipelines.ingestion.sources.meter import FULL, Meter, Wanted
+from gristmill.pipelines.ingestion.sources.meter import FULL, DownloadMeter, Wanted
 
 CHUNK = 1 << 20
 
@@ -71,7 +71,7 @@ def _opened(source: str) -> tuple[Any, str]:
         ) from error
 
 
-def _copy_folder(system: Any, path: str, aside: Path, meter: Meter) -> None:
+def _copy_folder(system: Any, path: str, aside: Path, meter: DownloadMeter) -> None:
     root = PurePosixPath(system._strip_protocol(path))
     found = {
         PurePosixPath(name).relative_to(root): (name, entry)
@@ -96,7 +96,7 @@ def _copy_folder(system: Any, path: str, aside: Path, meter: Meter) -> None:
         _copy_file(system, name, target, meter)
 
 
-def _copy_file(system: Any, name: str, target: Path, meter: Meter) -> None:
+def _copy_file(system: Any, name: str, target: Path, meter: DownloadMeter) -> None:
     with system.open(name, "rb") as source, target.open("wb") as file:
         while chunk := source.read(CHUNK):
             file.write(chunk)

@@ -1,8 +1,8 @@
 from .distributions import (
-    Difference as Difference,
+    Shift as Shift,
 )
 from .distributions import (
-    Shift as Shift,
+    TableDifference as TableDifference,
 )
 from .distributions import (
     compare_tables as compare_tables,

@@ -78,7 +78,7 @@ class Shift:
 
 
 @dataclass(frozen=True)
-class Difference:
+class TableDifference:
     """What sets two versions of a table apart.
 
     Attributes:
@@ -96,7 +96,7 @@ class Difference:
     drifted: tuple[Shift, ...]
 
 
-def compare_tables(old: Path, new: Path, exclude: Sequence[str] = ()) -> Difference:
+def compare_tables(old: Path, new: Path, exclude: Sequence[str] = ()) -> TableDifference:
     """What sets two Parquet tables apart.
 
     Args:
@@ -108,11 +108,11 @@ def compare_tables(old: Path, new: Path, exclude: Sequence[str] = ()) -> Differe
     return compare(before, summarise(new, exclude, like=before))
 
 
-def compare(reference: Summary, current: Summary) -> Difference:
+def compare(reference: Summary, current: Summary) -> TableDifference:
     """What sets two summaries apart, the second made `like` the first."""
     before, now = reference["columns"], current["columns"]
     kinds = [(n, str(before[n]["type"]), str(now[n]["type"])) for n in before if n in now]
-    return Difference(
+    return TableDifference(
         (int(reference["rows"]), int(current["rows"])),
         tuple(name for name in now if name not in before),
         tuple(name for name in before if name not in now),

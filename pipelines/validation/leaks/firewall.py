@@ -21,11 +21,11 @@ from gristmill.pipelines.config import Document
 from gristmill.pipelines.validation.leaks.hints import Learnt, row_order, strength
 from gristmill.pipelines.validation.leaks.leak import KINDS, Leak
 from gristmill.pipelines.validation.leaks.means import (
-    Goal,
-    goals,
+    NumericTarget,
     is_group,
     left_out_mean,
     may_be_mean,
+    numeric_targets,
     own_mean,
 )
 from gristmill.pipelines.validation.leaks.proofs import copy, identifier, missingness, recoding
@@ -160,7 +160,7 @@ class _Subject:
     table: Path
     looked: Looked
     y: Values
-    goals: list[Goal]
+    numeric_targets: list[NumericTarget]
     used: Sequence[str]
     classes: bool
     dated: str | None  # the column that a split by time goes by
@@ -177,7 +177,7 @@ def _of_columns(
     classes = document.data.task == "classification"
     time = document.split.time
     dated = time.column if time is not None else None
-    subject = _Subject(table, looked, y, goals(y, classes), used, classes, dated)
+    subject = _Subject(table, looked, y, numeric_targets(y, classes), used, classes, dated)
     learnt = Learnt(y, roles[looked.places] == TRAINING, classes)
     if time is None and used:  # pictures stand in the order of their folders
         yield from _found(row_order(y, looked.places, classes))
@@ -209,13 +209,13 @@ def _proof(subject: _Subject, x: Values) -> Leak | None:
 
 def _mean(subject: _Subject, x: Values) -> Leak | None:
     """The target's mean by level, counted out over all rows."""
-    for goal in subject.goals:
+    for goal in subject.numeric_targets:
         if not may_be_mean(x, goal):
             continue
         all_x, all_goal = x, goal
         whole = None if subject.looked.whole else subject.both_whole(x.name)
         if whole is not None:
-            all_x, everywhere = whole[0], goals(whole[1], subject.classes)
+            all_x, everywhere = whole[0], numeric_targets(whole[1], subject.classes)
             all_goal = next(g for g in everywhere if g.name == goal.name)
         found = own_mean(all_x, all_goal) or left_out_mean(all_x, _groups(subject, x), all_goal)
         if found is not None:

@@ -39,7 +39,7 @@ MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
-class Goal:
+class NumericTarget:
     """The target as a number: itself, or whether it is one class.
 
     Attributes:
@@ -51,20 +51,20 @@ class Goal:
     y: Numbers
 
 
-def goals(y: Values, classes: bool) -> list[Goal]:
+def numeric_targets(y: Values, classes: bool) -> list[NumericTarget]:
     """What a mean may be taken of."""
     found = []
     if y.kind == "number":
-        found.append(Goal(f"mean of {y.name}", y.levels[y.codes].astype(np.float64)))
+        found.append(NumericTarget(f"mean of {y.name}", y.levels[y.codes].astype(np.float64)))
     if classes and len(y.levels) <= MOST_CLASSES:
         found += [
-            Goal(f"share of {y.name} = {level}", (y.codes == code).astype(np.float64))
+            NumericTarget(f"share of {y.name} = {level}", (y.codes == code).astype(np.float64))
             for code, level in enumerate(y.levels)
         ]
     return found
 
 
-def may_be_mean(x: Values, goal: Goal) -> bool:
+def may_be_mean(x: Values, goal: NumericTarget) -> bool:
     """Whether the column's numbers lie as means of the target do: most columns end here."""
     if x.kind != "number" or len(x.codes) < ROWS or (x.codes < 0).any() or len(x.levels) < FEWEST:
         return False
@@ -76,7 +76,7 @@ def may_be_mean(x: Values, goal: Goal) -> bool:
     return bool(abs(mean - goal.y.mean()) <= NEAR * goal.y.std())
 
 
-def own_mean(x: Values, goal: Goal) -> Leak | None:
+def own_mean(x: Values, goal: NumericTarget) -> Leak | None:
     """A column whose every value is the target's mean over the rows that have it.
 
     Also of a mean drawn towards that of all rows by m rows' weight, (S + m·mean) / (n + m).
@@ -103,7 +103,7 @@ def own_mean(x: Values, goal: Goal) -> Leak | None:
     return None
 
 
-def left_out_mean(x: Values, groups: Iterable[Values], goal: Goal) -> Leak | None:
+def left_out_mean(x: Values, groups: Iterable[Values], goal: NumericTarget) -> Leak | None:
     """A column that is the target's mean over the other rows of a level of some column."""
     numbers = x.levels[x.codes]
     slack = _rounding(numbers)

@@ -23,7 +23,7 @@ from .scan import (
     breaks as breaks,
 )
 from .validation import (
-    Validated as Validated,
+    ValidationResult as ValidationResult,
 )
 from .validation import (
     validate as validate,

@@ -13,7 +13,7 @@ from gristmill.pipelines.validation.schema.rules import Finding, unmatched
 
 
 @dataclass(frozen=True)
-class Validated:
+class ValidationResult:
     """What validation found in data that passed.
 
     Attributes:
@@ -36,7 +36,7 @@ class Validated:
         return f"{self.rules} rules hold for {self.columns} columns" + more * bool(self.warnings)
 
 
-def validate(project: Project, name: str) -> Validated:
+def validate(project: Project, name: str) -> ValidationResult:
     """The stage `validate`: the table → `build/NAME/validation.json`, or DataInvalid."""
     experiment = load_experiment(project, name)
     build = project.build(name)
@@ -47,7 +47,7 @@ def validate(project: Project, name: str) -> Validated:
     return result
 
 
-def validate_table(table: Path, document: Document, report: Path, shown: str) -> Validated:
+def validate_table(table: Path, document: Document, report: Path, shown: str) -> ValidationResult:
     """Checks a table; all failures are collected before anything is raised.
 
     Args:
@@ -79,7 +79,7 @@ def validate_table(table: Path, document: Document, report: Path, shown: str) ->
         )
     schema = document.schema_
     rules = len(schema.columns) + len(schema.rules)
-    return Validated(scanned.rows, len(present), rules, tuple(findings), scanned.newest)
+    return ValidationResult(scanned.rows, len(present), rules, tuple(findings), scanned.newest)
 
 
 def _no_date(document: Document, newest: str | None) -> list[Finding]:

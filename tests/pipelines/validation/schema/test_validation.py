@@ -13,7 +13,11 @@ from gristmill.pipelines.base.errors import ConfigError, DataInvalid
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.config.sections import Document
 from gristmill.pipelines.ingestion.table import ingest
-from gristmill.pipelines.validation.schema.validation import Validated, validate, validate_table
+from gristmill.pipelines.validation.schema.validation import (
+    ValidationResult,
+    validate,
+    validate_table,
+)
 
 GOOD = {
     "id": [1, 2, 3, 4],
@@ -44,14 +48,14 @@ def make(schema: object = SCHEMA, **data: object) -> Document:
     return Document.model_validate_json(json.dumps(content))
 
 
-def checked(folder: Path, columns: dict[str, Any], document: Document) -> Validated:
+def checked(folder: Path, columns: dict[str, Any], document: Document) -> ValidationResult:
     table = folder / "table.parquet"
     pd.DataFrame(columns).to_parquet(table)
     return validate_table(table, document, folder / "report", "build/a")
 
 
 def test_clean_data_pass_and_the_report_is_written(tmp_path: Path) -> None:
-    assert checked(tmp_path, GOOD, make()) == Validated(rows=4, columns=5, rules=4)
+    assert checked(tmp_path, GOOD, make()) == ValidationResult(rows=4, columns=5, rules=4)
     report = json.loads((tmp_path / "report" / "result.json").read_text(encoding="utf-8"))
     assert report["success"]
     assert (tmp_path / "report" / "docs" / "index.html").stat().st_size > 1000
@@ -85,7 +89,7 @@ def test_every_failure_is_collected_before_anything_is_raised(tmp_path: Path) ->
 
 
 def test_an_empty_schema_asks_for_nothing(tmp_path: Path) -> None:
-    assert checked(tmp_path, GOOD, make({})) == Validated(rows=4, columns=5, rules=0)
+    assert checked(tmp_path, GOOD, make({})) == ValidationResult(rows=4, columns=5, rules=0)
 
 
 def test_too_many_rows_are_a_finding(tmp_path: Path) -> None:
