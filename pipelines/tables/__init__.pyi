@@ -19,6 +19,12 @@ from .hashing import (
 from .hashing import (
     uniform as uniform,
 )
+from .splitmix import (
+    GOLDEN as GOLDEN,
+)
+from .splitmix import (
+    mix as mix,
+)
 from .table_rows import (
     MISSING as MISSING,
 )

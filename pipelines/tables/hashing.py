@@ -15,9 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gristmill.pipelines.tables.splitmix import GOLDEN, mix
+
 Hashes = npt.NDArray[np.uint64]
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MISSING = np.uint64(0x6D697373696E6721)
 _MOMENT = np.uint64(0x6D6F6D656E742121)
 """Salt that keeps a date apart from the whole number that it is stored as."""
@@ -42,10 +43,10 @@ def row_hashes(rows: pa.Table | pa.RecordBatch, columns: Sequence[str]) -> Hashe
     for name in sorted(columns):
         column = column_hashes(rows.column(name))
         column ^= _text_hash(f"column {name}")
-        total ^= _mix(column)
-        _mix(total)
-        total += _GOLDEN
-    return _mix(total)
+        total ^= mix(column)
+        mix(total)
+        total += GOLDEN
+    return mix(total)
 
 
 def column_hashes(column: pa.Array | pa.ChunkedArray) -> Hashes:
@@ -62,7 +63,7 @@ def column_hashes(column: pa.Array | pa.ChunkedArray) -> Hashes:
     elif pa.types.is_boolean(kind) or pa.types.is_decimal(kind):
         hashes = _of_floats(_filled(column.cast(pa.float64(), safe=False)))
     elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        hashes = _mix(_filled(microseconds(column)).view(np.uint64) ^ _MOMENT)
+        hashes = mix(_filled(microseconds(column)).view(np.uint64) ^ _MOMENT)
     else:
         hashes = _of_texts(column)
     missing = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
@@ -90,12 +91,12 @@ def occurrences(hashes: Hashes) -> Hashes:
 
 def combine(first: Hashes, second: Hashes) -> Hashes:
     """One hash of two."""
-    return _mix(first ^ _mix(second + _GOLDEN))
+    return mix(first ^ mix(second + GOLDEN))
 
 
 def uniform(hashes: Hashes, seed: int) -> npt.NDArray[np.float64]:
     """Numbers in [0, 1) from hashes and a seed: (n_rows,) float64 with 53 random bits."""
-    keyed = _mix(hashes ^ _text_hash(f"seed {seed}"))
+    keyed = mix(hashes ^ _text_hash(f"seed {seed}"))
     keyed >>= np.uint64(11)
     made = keyed.astype(np.float64)
     made *= 2.0**-53
@@ -114,7 +115,7 @@ def _filled(column: pa.Array) -> npt.NDArray[Any]:
 
 
 def _of_floats(numbers: npt.NDArray[np.float64]) -> Hashes:
-    return _mix((numbers + 0.0).view(np.uint64))  # −0.0 becomes 0.0
+    return mix((numbers + 0.0).view(np.uint64))  # −0.0 becomes 0.0
 
 
 def _of_integers(numbers: npt.NDArray[Any]) -> Hashes:
@@ -126,7 +127,7 @@ def _of_integers(numbers: npt.NDArray[Any]) -> Hashes:
         inside = floats[wide] < float(np.iinfo(numbers.dtype).max)
         back = np.where(inside, floats[wide], 0).astype(numbers.dtype)
         lossy = wide[back != numbers[wide]]
-        hashes[lossy] = _mix(hashes[lossy] ^ numbers[lossy].astype(np.uint64))
+        hashes[lossy] = mix(hashes[lossy] ^ numbers[lossy].astype(np.uint64))
     return hashes
 
 
@@ -149,18 +150,3 @@ def _of_texts(column: pa.Array) -> Hashes:
 def _text_hash(text: str | bytes) -> np.uint64:
     content = text.encode() if isinstance(text, str) else text
     return np.uint64(int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little"))
-
-
-def _mix(z: Hashes) -> Hashes:
-    """The finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable generators, 2014), in place.
-
-    Returns the array that was given.
-    """
-    z += _GOLDEN
-    shifted = z >> np.uint64(30)
-    z ^= shifted
-    z *= np.uint64(0xBF58476D1CE4E5B9)
-    z ^= np.right_shift(z, np.uint64(27), out=shifted)
-    z *= np.uint64(0x94D049BB133111EB)
-    z ^= np.right_shift(z, np.uint64(31), out=shifted)
-    return z

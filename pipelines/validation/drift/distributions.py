@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from gristmill.pipelines.tables import GOLDEN, mix
 from gristmill.pipelines.validation.schema import Array, as_text, blocks, dates, kind_of, plain
 
 BINS = 10
@@ -257,11 +258,7 @@ def _sample(table: Path, names: Sequence[str]) -> tuple[int, Any]:
 
 def _hashed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
     """Numbers in [0, 1) (SplitMix64; Steele, Lea, Flood 2014): no rhythm of the rows is kept."""
-    with np.errstate(over="ignore"):
-        z = (numbers + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53)
+    return np.asarray((mix(numbers * GOLDEN) >> np.uint64(11)) * 2.0**-53)
 
 
 def _summary(column: Array, like: Column | None) -> Column:

@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
+from gristmill.pipelines.tables import mix
+
 Codes = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
@@ -36,7 +38,6 @@ BATCH = 1 << 16
 THREADS = 4
 """Row groups that are read at once, at most: each takes memory."""
 
-_ODD = np.uint64(0x9E3779B97F4A7C15)
 _MISSING = np.uint64(0x6D697373696E6721)
 
 
@@ -198,7 +199,7 @@ def _drawn(total: int, most: int) -> Mask:
     drawn = np.zeros(total, dtype=bool)
     runs = -(-total // RUN)
     enough = most // RUN
-    first = np.argpartition(_mix(np.arange(runs, dtype=np.uint64)), enough)[:enough] * RUN
+    first = np.argpartition(mix(np.arange(runs, dtype=np.uint64)), enough)[:enough] * RUN
     rows = (first[:, None] + np.arange(RUN)).ravel()
     drawn[rows[rows < total]] = True
     return drawn
@@ -207,7 +208,7 @@ def _drawn(total: int, most: int) -> Mask:
 def _row_hashes(batch: pa.RecordBatch, features: Sequence[str]) -> Hashes:
     total = np.zeros(batch.num_rows, dtype=np.uint64)
     for name in features:
-        total = _mix(total ^ _bits(batch[name]))
+        total = mix(total ^ _bits(batch[name]))
     return total
 
 
@@ -227,14 +228,3 @@ def _bits(column: pa.Array) -> Hashes:
     by_level = np.append(pd.util.hash_array(levels) if len(levels) else levels, _MISSING)
     codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     return np.asarray(by_level.astype(np.uint64)[codes])
-
-
-def _mix(values: Hashes) -> Hashes:
-    """The middle of SplitMix64's finaliser, in place: enough to part rows."""
-    values = values + _ODD
-    values ^= values >> np.uint64(30)
-    values *= np.uint64(0xBF58476D1CE4E5B9)
-    values ^= values >> np.uint64(27)
-    values *= np.uint64(0x94D049BB133111EB)
-    values ^= values >> np.uint64(31)
-    return values
