@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.training import Trial, TrialResult, read_result
-from gristmill.pipelines.workers import Done, Epoch, Train, Trains, raise_error
+from gristmill.pipelines.workers import Done, Epoch, Scheduler, Train, raise_error
 
 
 def run_search(
-    project: Project, experiment: Experiment, trials: Sequence[Trial], pool: Trains
+    project: Project, experiment: Experiment, trials: Sequence[Trial], pool: Scheduler[Any]
 ) -> Iterator[Epoch | TrialResult]:
     """Trains trials that are not known yet, side by side; see `train_fed`."""
     # fold by fold, for a traced program serves the trials of one fold
@@ -30,7 +31,7 @@ def train_fed(
     experiment: Experiment,
     feed: Callable[[], Trial | None],
     threads: int,
-    pool: Trains,
+    pool: Scheduler[Any],
 ) -> Iterator[Epoch | TrialResult]:
     """Trains what a search asks for, side by side.
 

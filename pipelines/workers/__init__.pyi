@@ -1,12 +1,6 @@
 from .pool import (
     Pool as Pool,
 )
-from .pool import (
-    Trains as Trains,
-)
-from .pool import (
-    raise_error as raise_error,
-)
 from .ray_pool import (
     LOCAL as LOCAL,
 )
@@ -15,6 +9,9 @@ from .ray_pool import (
 )
 from .ray_pool import (
     address_of as address_of,
+)
+from .scheduler import (
+    Scheduler as Scheduler,
 )
 from .worker import (
     Done as Done,
@@ -27,4 +24,7 @@ from .worker import (
 )
 from .worker import (
     Train as Train,
+)
+from .worker import (
+    raise_error as raise_error,
 )

@@ -12,10 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,10 @@ import numpy as np
 
 import gristmill
 from gristmill.pipelines.base import EnvironmentFault, InputError, writing
-from gristmill.pipelines.training import LOST, environment
-from gristmill.pipelines.workers.pool import QUIET, Spent, metered
-from gristmill.pipelines.workers.worker import Bench, Done, Epoch, Train, carry_out
+from gristmill.pipelines.training import environment
+from gristmill.pipelines.workers.pool import QUIET
+from gristmill.pipelines.workers.scheduler import Lost, Ready, Scheduler
+from gristmill.pipelines.workers.worker import Bench, Done, Epoch, Request, Train, carry_out
 
 LOCAL, RAY = "local", "ray"
 
@@ -83,8 +83,9 @@ Files = dict[str, bytes]
 
 @dataclass(frozen=True)
 class News:
-    """What a worker says while it trains: messages about epochs, and a saved state."""
+    """What a worker says while it trains: messages about epochs, and a saved state of a trial."""
 
+    key: str
     epochs: tuple[Epoch, ...]
     state: Files
 
@@ -105,7 +106,7 @@ class Seat:
         os.environ.update(QUIET)
         self._bench = Bench(threads)
         self._news: queue.SimpleQueue[Epoch] = queue.SimpleQueue()
-        self._folder: Path | None = None
+        self._key, self._folder = "", Path()
         self._brought = time.monotonic()
         self._written = 0  # when the state was that was brought home last
 
@@ -126,27 +127,29 @@ class Seat:
         with tempfile.TemporaryDirectory(prefix="gristmill-") as folder:
             _write(Path(folder), state)
             self._folder, self._brought = Path(folder), time.monotonic()
+            self._key = request.key
             here = replace(request, data=rows, folder=self._folder, modules=Path.cwd())
             done = carry_out(self._bench, here, self._news.put)
-            self._folder = None
+            self._key = ""
             return Answer(done, _read(Path(folder)))
 
     def news(self) -> News:
-        """What is new of the running trial; returns when there is something, or after a while."""
+        """Return what is new of the running trial, once there is something or after a while."""
         epochs: list[Epoch] = []
         with suppress(queue.Empty):
             epochs.append(self._news.get(timeout=WAIT))
             while True:
                 epochs.append(self._news.get_nowait())
-        return News(tuple(epochs), self._state())
+        key, folder = self._key, self._folder
+        return News(key, tuple(epochs), self._state(folder) if key else {})
 
     def leave(self) -> None:
         """Removes what this node kept."""
         shutil.rmtree(KEPT, ignore_errors=True)
 
-    def _state(self) -> Files:
-        folder, now = self._folder, time.monotonic()
-        if folder is None or now - self._brought < self._state_every:
+    def _state(self, folder: Path) -> Files:
+        now = time.monotonic()
+        if now - self._brought < self._state_every:
             return {}
         self._brought = now
         with suppress(FileNotFoundError):
@@ -157,7 +160,22 @@ class Seat:
         return {}
 
 
-class RayPool:
+@dataclass(eq=False)
+class Actor:
+    """A `Seat` on a node, as it is known here.
+
+    Attributes:
+        handle: Ray's.
+        folder: of the trial that it trains.
+        owed: references to what it has been asked for and has not answered, by what that is.
+    """
+
+    handle: Any
+    folder: Path = Path()
+    owed: dict[str, Any] = field(default_factory=dict)
+
+
+class RayPool(Scheduler[Actor]):
     """Actors of a Ray cluster, as `Pool` has processes; the results are the same, bit for bit.
 
     A node whose processor, packages or code are others than here would give other results: its
@@ -171,135 +189,105 @@ class RayPool:
         tell: takes lines about nodes that are refused or lost.
 
     Attributes:
-        spent: where the time of the searches went.
         state_every: seconds between two states of a trial that are brought home.
     """
 
+    moves = MOVES
     state_every = STATE_EVERY
 
     def __init__(
         self, address: str | None, experiments: Path, tell: Callable[[str], object]
     ) -> None:
-        self.spent = Spent()
-        self._address, self._experiments, self._tell = address, experiments, tell
+        super().__init__(tell)
+        self._address, self._experiments = address, experiments
         self._ray: Any = None
         self._guard: subprocess.Popen[bytes] | None = None
-        self._threads = 0
-        self._idle: list[Any] = []
-        self._starting: dict[Any, Any] = {}
-        self._refused: list[Any] = []
+        self._greeting: list[Actor] = []
+        self._refused: list[Actor] = []
         self._reasons: set[str] = set()
         self._stillborn = 0
+        self._room = 0.0  # until when there must be room for a worker
         self._arrays: dict[Path, Any] = {}
 
     def slots(self, threads: int) -> int:
-        """Trials that the cluster can train at the same time."""
+        """Return how many trials of so many threads the cluster has room for."""
         self._connect()
         nodes = [node["Resources"].get("CPU", 0) for node in self._ray.nodes() if node["Alive"]]
         return max(sum(int(cpus // threads) for cpus in nodes), 1)
 
-    def train(
-        self, feed: Callable[[], Train | None], workers: int, threads: int
-    ) -> Iterator[Epoch | Done]:
-        """Carries out requests, side by side; yields what the workers report.
-
-        Args:
-            feed: see `Pool.train`.
-            workers: actors at most.
-            threads: of each.
-
-        Raises:
-            EnvironmentFault: the cluster has no node that will do.
-        """
+    def _prepare(self) -> None:
         self._connect()
-        if threads != self._threads:
-            self.stop()
-            self._threads = threads
-        busy: dict[Any, Train] = {}
-        try:
-            yield from metered(self._share(feed, busy, workers), busy, self.spent)
-        finally:
-            if busy:  # cut short: what the workers still say must not reach a later request
-                for seat in busy:
-                    self._ray.kill(seat)
-                self.stop()
+        self._room = time.monotonic() + ROOM
 
-    def _share(
-        self, feed: Callable[[], Train | None], busy: dict[Any, Train], workers: int
-    ) -> Iterator[Epoch | Done]:
-        waiting: deque[Train] = deque()
-        lost: Counter[str] = Counter()
-        refs: dict[Any, Any] = {}  # of answers and news, to the actor that owes them
-        answers: set[Any] = set()
-        listening: set[Any] = set()
-        room = time.monotonic() + ROOM
-        while True:
-            while len(busy) + len(waiting) < workers and (request := feed()) is not None:
-                waiting.append(request)
-            while waiting and self._idle:
-                seat = self._idle.pop()
-                busy[seat] = waiting.popleft()
-                answer = self._begin(seat, busy[seat])
-                answers.add(answer)
-                refs[answer] = seat
-                if seat not in listening:
-                    refs[seat.news.remote()] = seat
-                    listening.add(seat)
-                room = time.monotonic() + ROOM
-            if not busy and not waiting:
-                return
-            while len(self._starting) < len(waiting) and self._size(busy) < workers:
-                seat = self._start()
-                self._starting[seat.environment.remote()] = seat
-            ready, _ = self._ray.wait([*refs, *self._starting], num_returns=1, timeout=WAIT)
-            if not ready and not busy and time.monotonic() > room:
-                raise self._no_room()
-            for ref in ready:
-                if ref in self._starting:
-                    self._greet(ref)
-                    continue
-                seat = refs.pop(ref)
-                answered = ref in answers
-                answers.discard(ref)
-                if not answered:
-                    listening.discard(seat)
-                if seat not in busy:  # it is lost, or has answered before this news came
-                    continue
-                request = busy[seat]
-                try:
-                    said = self._ray.get(ref)
-                except self._ray.exceptions.RayError as error:
-                    del busy[seat]
-                    lost[request.key] += 1
-                    if lost[request.key] > MOVES:
-                        yield Done(request.key, f"{LOST}: {_first_line(error)}")
-                        continue
-                    self._tell(f"a worker was lost; trial {request.key[:8]} goes elsewhere")
-                    waiting.appendleft(request)
-                    continue
-                if answered:
-                    del busy[seat]
-                    self._idle.append(seat)
-                    _write(request.folder, said.files)
-                    yield said.done
-                    continue
-                refs[seat.news.remote()] = seat
-                listening.add(seat)
-                _write(request.folder, said.state)
-                yield from (epoch for epoch in said.epochs if epoch.key == request.key)
+    @property
+    def _starting(self) -> int:
+        return len(self._greeting)
 
-    def _begin(self, seat: Any, request: Train) -> Any:
+    def _start(self) -> None:
+        options = {"max_concurrency": 2, "max_restarts": 0, "max_task_retries": 0}
+        remote = self._ray.remote(Seat).options(num_cpus=self._threads, **options)
+        actor = Actor(remote.remote(self._threads, self.state_every))
+        actor.owed["environment"] = actor.handle.environment.remote()
+        self._greeting.append(actor)
+
+    def _send(self, worker: Actor, request: Request) -> None:
+        if not isinstance(request, Train):
+            raise TypeError("a Ray cluster only trains")
         if request.data not in self._arrays:
             files = (file for file in sorted(request.data.iterdir()) if file.is_file())
             data = {file.name: np.fromfile(file, dtype=np.uint8) for file in files}
             name = f"{self._ray.get_runtime_context().get_job_id()}-{len(self._arrays)}"
             self._arrays[request.data] = self._ray.put(data), name
+        worker.folder = request.folder
         state = _read(request.folder, only=("state.npz",))
-        return seat.train.remote(request, *self._arrays[request.data], state)
+        train = worker.handle.train
+        worker.owed["answer"] = train.remote(request, *self._arrays[request.data], state)
+        self._ask_for_news(worker)
+        self._room = time.monotonic() + ROOM
 
-    def _greet(self, ref: Any) -> None:
+    def _ask_for_news(self, worker: Actor) -> None:
+        if "news" not in worker.owed:
+            worker.owed["news"] = worker.handle.news.remote()
+
+    def _hear(self) -> Iterator[tuple[Actor, Epoch | Done | Ready | Lost]]:
+        owed = {
+            ref: (worker, what)
+            for worker in (*self._busy, *self._greeting)
+            for what, ref in worker.owed.items()
+        }
+        ready, _ = self._ray.wait([*owed], num_returns=1, timeout=WAIT)
+        if not ready and not self._busy and time.monotonic() > self._room:
+            raise self._no_room()
+        if ready:  # and all the others that are ready, so that none waits for long
+            ready, _ = self._ray.wait([*owed], num_returns=len(owed), timeout=0)
+        for ref in ready:
+            worker, what = owed[ref]
+            del worker.owed[what]
+            if what == "environment":
+                yield from self._greet(worker, ref)
+            elif worker in self._busy:  # or it is lost, or has answered before this news came
+                yield from self._take_in(worker, ref)
+
+    def _take_in(self, worker: Actor, ref: Any) -> Iterator[tuple[Actor, Epoch | Done | Lost]]:
+        """What a busy worker says, and the files that come with it."""
+        key = self._busy[worker].key
+        try:
+            said: News | Answer = self._ray.get(ref)
+        except self._ray.exceptions.RayError as error:
+            yield worker, Lost(_first_line(error))
+            return
+        if isinstance(said, Answer):
+            _write(worker.folder, said.files)
+            yield worker, said.done
+            return
+        self._ask_for_news(worker)
+        if said.key == key:
+            _write(worker.folder, said.state)
+        yield from ((worker, epoch) for epoch in said.epochs if epoch.key == key)
+
+    def _greet(self, worker: Actor, ref: Any) -> Iterator[tuple[Actor, Ready]]:
         """A new actor has work to do if its node is like this machine."""
-        seat = self._starting.pop(ref)
+        self._greeting.remove(worker)
         try:
             theirs: Mapping[str, str] = self._ray.get(ref)
         except self._ray.exceptions.RayError as error:
@@ -315,9 +303,9 @@ class RayPool:
         ours = environment()
         other = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
         if not other:
-            self._idle.append(seat)
+            yield worker, Ready()
             return
-        self._refused.append(seat)  # it keeps its place, so that the next one is put elsewhere
+        self._refused.append(worker)  # it keeps its place, so that the next one is put elsewhere
         reason = ", ".join(
             f"{n}: {ours.get(n, 'none')} here, {theirs.get(n, 'none')} there" for n in other
         )
@@ -334,15 +322,6 @@ class RayPool:
             found="; ".join(sorted(self._reasons)) or "none within five minutes",
             next="ray status; or train here: leave --on out",
         )
-
-    def _size(self, busy: Mapping[Any, Any]) -> int:
-        return len(busy) + len(self._idle) + len(self._starting)
-
-    def _start(self) -> Any:
-        actor = self._ray.remote(Seat).options(
-            num_cpus=self._threads, max_concurrency=2, max_restarts=0, max_task_retries=0
-        )
-        return actor.remote(self._threads, self.state_every)
 
     def _connect(self) -> None:
         if self._ray is not None:
@@ -402,19 +381,22 @@ class RayPool:
         self.spent.waiting += time.monotonic() - began
 
     def stop(self) -> None:
-        """Ends all workers at once."""
-        for seat in (*self._idle, *self._starting.values(), *self._refused):
-            self._ray.kill(seat)
-        self._idle.clear()
-        self._starting.clear()
+        """End all workers at once."""
+        self._end([*self._greeting, *self._refused])
+        self._greeting.clear()
         self._refused.clear()
+        super().stop()
+
+    def _end(self, workers: Sequence[Actor]) -> None:
+        for worker in workers:
+            self._ray.kill(worker.handle)
 
     def close(self) -> None:
-        """Ends the workers for good, and the cluster if it was started here."""
+        """End the workers for good, and the cluster if it was started here."""
         if self._ray is None:
             return
         with suppress(Exception):  # whatever state it is in, it ends
-            self._ray.get([seat.leave.remote() for seat in self._idle], timeout=LEAVE)
+            self._ray.get([actor.handle.leave.remote() for actor in self._idle], timeout=LEAVE)
         with suppress(Exception):
             self.stop()
         self._ray.shutdown()

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import connection, parent_process
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
-from gristmill.pipelines.base import GristmillError, writing
+from gristmill.pipelines.base import EnvironmentFault, GristmillError, writing
 from gristmill.pipelines.config import Recipe
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Export:
     given, the feature maps of the first row go there, if the model makes such.
     """
 
+    key: ClassVar = "export"
     recipe: Recipe
     data: Path
     weights: Path
@@ -61,8 +62,12 @@ class Export:
 class Call:
     """Call a function of this project; what it takes and returns must be picklable."""
 
+    key: ClassVar = "call"
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
+
+
+Request = Train | Export | Call
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,14 @@ class Done:
     returned: Any = None
 
 
+def raise_error(done: Done) -> None:
+    """Raise what a worker reported, if anything."""
+    if isinstance(done.error, dict):
+        raise GristmillError.from_record(done.error)
+    if done.error is not None:
+        raise EnvironmentFault("a worker process failed", found=str(done.error))
+
+
 def serve(channel: connection.Connection, threads: int) -> None:
     """Answers requests until the channel closes; ends at once when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
@@ -113,9 +126,7 @@ def serve(channel: connection.Connection, threads: int) -> None:
         channel.send(carry_out(bench, request, channel.send))
 
 
-def carry_out(
-    bench: Bench, request: Train | Export | Call, tell: Callable[[Epoch], object]
-) -> Done:
+def carry_out(bench: Bench, request: Request, tell: Callable[[Epoch], object]) -> Done:
     """Does what a request asks for, whatever comes of it.
 
     Args:
@@ -124,11 +135,11 @@ def carry_out(
         tell: takes the messages about a trial's epochs.
     """
     if isinstance(request, Export):
-        return Done("export", _failure(lambda: bench.export(request)))
+        return Done(request.key, _failure(lambda: bench.export(request)))
     if isinstance(request, Call):
         returned: list[Any] = []
         error = _failure(lambda: returned.append(request.function(*request.arguments)))
-        return Done("call", error, returned=returned[0] if returned else None)
+        return Done(request.key, error, returned=returned[0] if returned else None)
     meter = Meter(request.key, tell)
     error = _failure(lambda: bench.train(request, meter.note, meter.built))
     return Done(request.key, error, time.monotonic() - meter.began, meter.tracing)

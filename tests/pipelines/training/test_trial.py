@@ -88,8 +88,8 @@ def assert_same(one: Path, other: Path) -> None:
     """Weights, histories and choices are the same to the last bit."""
     for a, b in zip(weights_of(one), weights_of(other), strict=True):
         np.testing.assert_array_equal(a, b)
-    clockless = {"seconds": 0.0, "started": 0.0}
-    assert replace(result_of(one), **clockless) == replace(result_of(other), **clockless)
+    by_chance: dict[str, Any] = {"seconds": 0.0, "started": 0.0, "note": ""}
+    assert replace(result_of(one), **by_chance) == replace(result_of(other), **by_chance)
 
 
 def batches(x: Any, y: Any, seed: int, size: int) -> Iterator[tuple[Any, Any]]:
@@ -290,6 +290,23 @@ def test_a_state_that_cannot_be_read_is_left_and_the_trial_starts_again(
     lab.run(recipe, tmp_path, lambda number, logs: seen.append(number))
     assert seen == [1, 2, 3]
     assert_same(whole, tmp_path)
+    assert result_of(whole).note == ""
+    assert "saved state cannot be read" in result_of(tmp_path).note
+
+
+@pytest.mark.usefixtures("every_epoch_saved")
+def test_a_state_of_another_model_is_left_and_the_trial_starts_again(
+    lab: Lab, tmp_path: Path
+) -> None:
+    recipe = lab.recipe(epochs=2)
+    whole = lab.run(recipe)
+    with np.load(whole / "state.npz") as saved:
+        arrays = {name: saved[name] for name in saved.files}
+    arrays["variable 0"] = arrays["variable 0"][:, :-1]
+    np.savez(tmp_path / "state.npz", **arrays)
+    lab.run(recipe, tmp_path)
+    assert_same(whole, tmp_path)
+    assert "another model" in result_of(tmp_path).note
 
 
 def test_a_flipped_byte_of_a_state_changes_no_result(lab: Lab) -> None:

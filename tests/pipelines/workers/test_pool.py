@@ -71,7 +71,7 @@ def searched(
 
 
 def workers_of(pool: Pool) -> list[psutil.Process]:
-    return [psutil.Process(process.pid) for process, _ in pool._workers]
+    return pool.processes
 
 
 def test_results_are_the_same_to_the_bit_with_any_number_of_workers(
@@ -87,7 +87,7 @@ def test_results_are_the_same_to_the_bit_with_any_number_of_workers(
             training={"early_stopping": {"patience": 1}, "epochs": 6},
         )
         asked, results, epochs = searched(home, experiment, pool)
-        assert len(pool._workers) == workers
+        assert len(pool.processes) == workers
         for key, result in results.items():
             told = [logs["loss"] for e in epochs if e.key == key for logs in e.new]
             assert told
@@ -263,7 +263,7 @@ experiment = load_experiment(project, "tiny")
 if __name__ == "__main__":
     pool = Pool(project.root / "workers.log")
     for message in run_search(project, experiment, trials(experiment, "d"), pool):
-        print(*[process.pid for process, _ in pool._workers], flush=True)
+        print(*[process.pid for process in pool.processes], flush=True)
         {then}
 """
 
