@@ -34,7 +34,7 @@ from sklearn import datasets
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import TargetEncoder
 
-from gristmill.pipelines.config.sections import Document
+from gristmill.pipelines.config.document import Document
 from gristmill.pipelines.validation.leaks.firewall import find_leaks
 from gristmill.pipelines.validation.leaks.leak import Leak
 

@@ -85,7 +85,7 @@ LONG = {
 
 
 def ours(file: Path, schema: object, target: str) -> None:
-    from gristmill.pipelines.config.sections import Document
+    from gristmill.pipelines.config.document import Document
     from gristmill.pipelines.validation.schema.validation import validate_table
 
     content = {

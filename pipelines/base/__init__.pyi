@@ -1,3 +1,9 @@
+from .durations import (
+    DURATION as DURATION,
+)
+from .durations import (
+    read_duration as read_duration,
+)
 from .errors import (
     ConfigError as ConfigError,
 )
@@ -36,6 +42,9 @@ from .source_code import (
 )
 from .spelling import (
     nearest as nearest,
+)
+from .spelling import (
+    suggest as suggest,
 )
 from .sqlite_file import (
     open_sqlite as open_sqlite,

@@ -4,6 +4,9 @@ from .conditions import (
 from .conditions import (
     read_condition as read_condition,
 )
+from .document import (
+    Document as Document,
+)
 from .experiment import (
     Experiment as Experiment,
 )
@@ -15,6 +18,9 @@ from .experiment import (
 )
 from .experiment import (
     read_override as read_override,
+)
+from .experiment_file import (
+    load_sections as load_sections,
 )
 from .known_estimators import (
     ESTIMATORS as ESTIMATORS,
@@ -58,14 +64,11 @@ from .project import (
 from .project import (
     writable as writable,
 )
-from .search_section import (
-    Distribution as Distribution,
-)
-from .search_section import (
-    Search as Search,
-)
 from .section import (
     Scalar as Scalar,
+)
+from .section import (
+    Severity as Severity,
 )
 from .sections import (
     Bins as Bins,
@@ -80,7 +83,7 @@ from .sections import (
     Data as Data,
 )
 from .sections import (
-    Document as Document,
+    Distribution as Distribution,
 )
 from .sections import (
     EarlyStopping as EarlyStopping,
@@ -116,7 +119,7 @@ from .sections import (
     Schema as Schema,
 )
 from .sections import (
-    Severity as Severity,
+    Search as Search,
 )
 from .sections import (
     Slices as Slices,
@@ -150,4 +153,13 @@ from .source_kinds import (
 )
 from .source_kinds import (
     source_kind as source_kind,
+)
+from .stages import (
+    IngestSections as IngestSections,
+)
+from .stages import (
+    PrepareSections as PrepareSections,
+)
+from .stages import (
+    ValidateSections as ValidateSections,
 )

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from gristmill.pipelines.base import ConfigError, Problem, nearest, read_yaml, redact
+from gristmill.pipelines.base import ConfigError, nearest, read_yaml
+from gristmill.pipelines.config.document import Document
+from gristmill.pipelines.config.experiment_file import check_sections
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.config.search_section import BUDGETED, Distribution
-from gristmill.pipelines.config.section import Scalar, Section
-from gristmill.pipelines.config.sections import Data, Document, Features, Model, Training
+from gristmill.pipelines.config.section import Scalar
+from gristmill.pipelines.config.sections.data import Data
+from gristmill.pipelines.config.sections.features import Features
+from gristmill.pipelines.config.sections.model import Model
+from gristmill.pipelines.config.sections.search import BUDGETED, Distribution
+from gristmill.pipelines.config.sections.training import Training
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Experiment:
         Raises:
             ConfigError: a value of the grid does not fit where `$name` stands.
         """
-        document = _check(self.name, self.raw, point)
+        document = check_sections(Document, self.name, self.raw, point)
         training = document.training
         if document.model.sklearn is not None:  # which is trained in one go
             training = training.model_copy(update={"epochs": 1})
@@ -117,7 +118,7 @@ def load_experiment(
                 if near
                 else f"declare it under parameters: in experiments/{name}.yaml",
             )
-    document = _check(name, raw, {**declared, **overrides})
+    document = check_sections(Document, name, raw, {**declared, **overrides})
     for key, value in overrides.items():
         _require_kind(name, key, declared[key], value)
     experiment = Experiment(name, file, raw, overrides, document)
@@ -185,132 +186,3 @@ def read_override(text: str) -> tuple[str, Scalar]:
             found=f"-P {text}",
         )
     return name, parsed
-
-
-def _check(name: str, raw: Mapping[str, Any], values: Mapping[str, Scalar]) -> Document:
-    problems: list[Problem] = []
-    resolved = {
-        key: value
-        if key == "search"
-        else _replace(value, values, key, problems, key in ("model", "training"))
-        for key, value in raw.items()
-    }
-    if isinstance(resolved.get("parameters"), dict):
-        resolved["parameters"] |= values
-    if not problems:
-        try:
-            # through JSON, where a strict check takes a list for a tuple
-            return Document.model_validate_json(json.dumps(resolved, default=str), strict=True)
-        except ValidationError as error:
-            problems = _problems(error)
-    raise ConfigError(
-        f"experiments/{name}.yaml is not valid: {len(problems)} problem"
-        + ("s" if len(problems) > 1 else ""),
-        problems=problems,
-        next=f"mend experiments/{name}.yaml; `gristmill config schema` lists what may stand in it",
-    )
-
-
-def _replace(
-    tree: Any, values: Mapping[str, Scalar], where: str, problems: list[Problem], allowed: bool
-) -> Any:
-    if isinstance(tree, dict):
-        return {
-            str(key): _replace(value, values, f"{where}.{key}", problems, allowed)
-            for key, value in tree.items()
-        }
-    if isinstance(tree, list):
-        return [_replace(v, values, f"{where}.{i}", problems, allowed) for i, v in enumerate(tree)]
-    if isinstance(tree, date):  # DVC keeps what it tracks as JSON, which has no dates
-        problems.append(Problem(where, f'a text: "{tree}" in quotes', f"the bare date {tree}"))
-    if not isinstance(tree, str) or not tree.startswith("$"):
-        return tree
-    if tree.startswith("$$"):
-        return tree[1:]
-    if not allowed:
-        problems.append(Problem(where, "a value: $names stand in model and training only", tree))
-    elif tree[1:] in values:
-        return values[tree[1:]]
-    else:
-        near = nearest(tree[1:], values)
-        problems.append(
-            Problem(
-                where,
-                "a name that stands under parameters: " + (", ".join(sorted(values)) or "none"),
-                tree,
-                f"did you mean ${near}?" if near else "write $$ for a dollar",
-            )
-        )
-    return tree
-
-
-def _problems(error: ValidationError) -> list[Problem]:
-    by_place: dict[str, list[Problem]] = {}
-    for entry in error.errors(include_url=False):
-        parts = [str(p) for p in entry["loc"] if p not in ("int", "float", "str", "bool")]
-        parts = [part for part in parts if not part.startswith(("literal[", "constrained-"))]
-        where = ".".join(parts) or "the file"
-        by_place.setdefault(where, []).append(_problem(where, parts, dict(entry)))
-    return [
-        replace(found[0], expected=" or ".join(dict.fromkeys(p.expected for p in found)))
-        for found in by_place.values()
-    ]
-
-
-WORDS = {
-    "": "Input should be ",
-    "boolean: true or false": "a valid boolean",
-    "a list": "a valid array",
-    "a mapping": "an object",
-    "number": "a valid number",
-    "integer": "a valid integer",
-    "text": "a valid string",
-}
-"""What pydantic says of types, in the words of a YAML file."""
-
-
-def _problem(where: str, parts: list[str], entry: Mapping[str, Any]) -> Problem:
-    found = "" if isinstance(entry["input"], dict) else _shown(entry["input"])
-    if entry["type"] == "extra_forbidden":
-        known = _keys_at(parts[:-1])
-        near = nearest(parts[-1], known)
-        hint = f"did you mean {near}?" if near else ""
-        return Problem(where, "one of " + ", ".join(known), f"unknown key '{parts[-1]}'", hint)
-    if entry["type"] == "missing":
-        return Problem(where, "a value: the key is needed (`{}` will do for a section)", "nothing")
-    if entry["type"] == "value_error":
-        message = str(entry["msg"]).removeprefix("Value error, ")
-        return Problem(message if where == "the file" else f"{where}: {message}", found=found)
-    message = "at least one" if entry["type"] == "too_short" else str(entry["msg"])
-    for ours, pydantics in WORDS.items():
-        message = message.replace(pydantics, ours)
-    hint = ""
-    if found in ("'no'", "'yes'", "'on'", "'off'") and "boolean" in message:
-        hint = "YAML 1.2 knows only true and false"
-    return Problem(where, message, found, hint)
-
-
-def _shown(value: Any) -> str:
-    text = redact(repr(value))
-    return text if len(text) <= 80 else text[:77] + "…"
-
-
-def _keys_at(parts: list[str]) -> list[str]:
-    """The keys that the section at this place knows."""
-    section: Any = Document
-    for part in parts:
-        fields = getattr(section, "model_fields", {})
-        by_alias = {field.alias or name: field for name, field in fields.items()}
-        if part in by_alias:
-            section = _section_in(by_alias[part].annotation)
-    return sorted(field.alias or name for name, field in section.model_fields.items())
-
-
-def _section_in(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _section_in(inner)
-        if found is not None:
-            return found
-    return None

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gristmill.pipelines.base import nearest
+from gristmill.pipelines.base import suggest
 
 CLASSIFIERS = {
     "linear_model": (
@@ -82,12 +82,8 @@ def check_estimator(name: str, arguments: Mapping[str, Any]) -> None:
         if key in arguments_of(name) and key in ELSEWHERE:
             raise ValueError(f"{name}: leave {key} out: {ELSEWHERE[key]}")
         if key not in known:
-            near = nearest(key, known)
-            raise ValueError(
-                f"{name} has no argument {key!r}"
-                + (f"; did you mean {near}?" if near else "")
-                + f" It takes {', '.join(known)}"
-            )
+            near = suggest(key, known, before="; ")
+            raise ValueError(f"{name} has no argument {key!r}{near} It takes {', '.join(known)}")
 
 
 def arguments_of(name: str, method: str = "__init__") -> tuple[str, ...]:
@@ -117,10 +113,9 @@ def _unknown(name: str) -> str:
             f"scikit-learn's {name} cannot be packaged: a package holds no pickle, and only these "
             f"estimators can predict from plain arrays: {', '.join(sorted(ESTIMATORS))}"
         )
-    near = nearest(name, theirs)
-    return f"scikit-learn has no classifier or regressor {name!r}" + (
-        f"; did you mean {near}?" if near else f": there are {', '.join(sorted(ESTIMATORS))}"
-    )
+    otherwise = f": there are {', '.join(sorted(ESTIMATORS))}"
+    near = suggest(name, theirs, otherwise, before="; ")
+    return f"scikit-learn has no classifier or regressor {name!r}{near}"
 
 
 @cache

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
-from gristmill.pipelines.base import nearest
+from gristmill.pipelines.base import suggest
 
 CLASSIFICATION_METRICS = {
     "accuracy": "share of rows predicted right",
@@ -106,8 +106,7 @@ def metric_fault(
         if not filled:
             return f"{name} is of one class: {kind}:CLASS, or of all: {kind}_macro"
         if classes is not None and filled not in classes:
-            near = nearest(filled, classes)
-            which = f"did you mean {kind}:{near}?" if near else f"there are {_some(classes)}"
+            which = suggest(filled, classes, f"there are {_some(classes)}", mark=f"{kind}:")
             return f"{name}: no class is called {filled!r}; {which}"
         return ""
     if not of_classes and kind == "quantile_loss":
@@ -115,10 +114,8 @@ def metric_fault(
         return "" if is_share else f"{name}: it needs a quantile, such as quantile_loss:0.9"
     forms = [f for f in METRIC_FORMS if f.startswith("quantile") != of_classes]
     could = [*known, *sorted(more)]
-    near = nearest(name, could)
-    return f"{task} has no metric {name!r}" + (
-        f"; did you mean {near}?" if near else f": it has {', '.join([*could, *forms])}"
-    )
+    otherwise = f": it has {', '.join([*could, *forms])}"
+    return f"{task} has no metric {name!r}" + suggest(name, could, otherwise, before="; ")
 
 
 def _some(names: Collection[str], most: int = 12) -> str:

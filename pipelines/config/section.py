@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gristmill.pipelines.base import DURATION
 
 Scalar = bool | int | float | str
+Arguments = dict[str, Any]
+Severity = Literal["error", "warning"]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
-Span = Annotated[str, Field(pattern=r"^\d+(\.\d+)?[smhdw]$")]
+Span = Annotated[str, Field(pattern=DURATION)]
 """A length of time: a number and s, m, h, d or w."""
-
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 class Section(BaseModel):
     """Base of all parts: immutable, and strict about keys and types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+
+class Range(Section):
+    """Closed range; either end may be left out."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self

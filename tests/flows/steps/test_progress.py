@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gristmill.flows.steps.progress import Progress
 from gristmill.flows.steps.watch import trial_line
+from gristmill.pipelines.config.document import Document
 from gristmill.pipelines.config.experiment import Recipe
-from gristmill.pipelines.config.sections import Document
 from gristmill.pipelines.training.identity import Trial
 from gristmill.pipelines.training.trial import TrialResult
 from gristmill.pipelines.workers.worker import Epoch

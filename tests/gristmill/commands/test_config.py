@@ -13,9 +13,9 @@ from ruamel.yaml import YAML
 from tiny import make_project, write_experiment
 
 from gristmill.commands.config import schema, show
+from gristmill.pipelines.config.document import Document
 from gristmill.pipelines.config.experiment import Experiment, load_experiment
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.config.sections import Document
 from tests.conftest import ROOT, Run
 
 

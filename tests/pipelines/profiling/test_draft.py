@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from tiny import make_project
 
 from gristmill.pipelines.base.errors import GristmillError
+from gristmill.pipelines.config.document import Document
 from gristmill.pipelines.config.experiment import load_experiment
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.config.sections import Csv, Document
+from gristmill.pipelines.config.sections import Csv
 from gristmill.pipelines.preparation.features.columns import declared_kinds, feature_columns
 from gristmill.pipelines.profiling.assumptions import assume as take_for
 from gristmill.pipelines.profiling.draft import Draft, write_draft

@@ -18,8 +18,8 @@ from tiny import make_project, write_experiment
 
 from gristmill.pipelines.base.errors import EnvironmentFault
 from gristmill.pipelines.config.experiment import Experiment
-from gristmill.pipelines.config.search_section import Distribution, Search
 from gristmill.pipelines.config.section import Scalar
+from gristmill.pipelines.config.sections import Distribution, Search
 from gristmill.pipelines.search.bayesian import Bayesian
 from gristmill.pipelines.search.strategies import (
     Candidate,

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from gristmill.pipelines.base.errors import ConfigError, DataInvalid
 from gristmill.pipelines.base.files import read_json
+from gristmill.pipelines.config.document import Document
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.config.sections import Document
 from gristmill.pipelines.preparation.split.assignment import split_table
 from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALIDATION
 from gristmill.pipelines.validation.leaks import reading

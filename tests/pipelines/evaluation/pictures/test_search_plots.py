@@ -10,8 +10,8 @@ from pathlib import Path
 import matplotlib.image
 import pytest
 
-from gristmill.pipelines.config.search_section import Distribution
 from gristmill.pipelines.config.section import Scalar
+from gristmill.pipelines.config.sections import Distribution
 from gristmill.pipelines.evaluation.pictures.search_plots import (
     importance_bars,
     parallel_coordinates,

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from gristmill.pipelines.base.errors import DataInvalid
 from gristmill.pipelines.base.files import read_json
+from gristmill.pipelines.config.document import Document
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.config.sections import Document
 from gristmill.pipelines.preparation.features.prepare import scale
 from gristmill.pipelines.preparation.features.statistics import fit_statistics
 from gristmill.pipelines.preparation.features.transforms import feature_names, transform

@@ -17,8 +17,8 @@ from tiny import KINDS, mixed
 
 from gristmill.pipelines.base.errors import ConfigError, DataInvalid
 from gristmill.pipelines.base.files import read_json
+from gristmill.pipelines.config.document import Document
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.config.sections import Document
 from gristmill.pipelines.preparation.features.column_fit import embedding_size
 from gristmill.pipelines.preparation.features.prepare import scale
 from gristmill.pipelines.preparation.features.statistics import fit_statistics

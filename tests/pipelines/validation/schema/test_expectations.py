@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from gristmill.pipelines.config.sections import Column, Document, Rule, Schema
+from gristmill.pipelines.config.document import Document
+from gristmill.pipelines.config.sections import Column, Rule, Schema
 from gristmill.pipelines.validation.schema.expectations import run_expectations
 from gristmill.pipelines.validation.schema.rules import Finding
 from gristmill.pipelines.validation.schema.scan import Scanned, scan

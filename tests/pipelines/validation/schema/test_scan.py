@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gristmill.pipelines.config.sections import Column, Document
+from gristmill.pipelines.config.document import Document
+from gristmill.pipelines.config.sections import Column
 from gristmill.pipelines.validation.schema.scan import blocks, breaks, entries, scan
 
 SCHEMA: dict[str, Any] = {

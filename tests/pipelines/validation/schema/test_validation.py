@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from gristmill.pipelines.base.errors import ConfigError, DataInvalid
+from gristmill.pipelines.config.document import Document
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.config.sections import Document
 from gristmill.pipelines.ingestion.table import ingest
 from gristmill.pipelines.validation.schema.validation import (
     ValidationResult,

@@ -15,7 +15,8 @@ from pydantic import (
     model_validator,
 )
 
-from gristmill.pipelines.config.section import SECONDS, Scalar, Section, Span
+from gristmill.pipelines.base import read_duration
+from gristmill.pipelines.config.section import Scalar, Section, Span
 
 STEPS = 1000
 """Values that a range of real numbers is drawn from: `-P` takes them as they are printed."""
@@ -261,8 +262,6 @@ class Search(Section):
     @property
     def seconds(self) -> float:
         """`max_time` as a number; infinite where there is none."""
-        if self.max_time is None:
-            return math.inf
         if isinstance(self.max_time, str):
-            return float(self.max_time[:-1]) * SECONDS[self.max_time[-1]]
-        return self.max_time
+            return read_duration(self.max_time)
+        return math.inf if self.max_time is None else self.max_time

@@ -1,0 +1,5 @@
+"""The sections of the experiment file: a tree of frozen models."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,94 @@
+"""The section `data`: where the rows come from and which column is predicted."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import PurePosixPath
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from gristmill.pipelines.config.section import Section
+from gristmill.pipelines.config.source_kinds import FORMS, holds_password, source_kind
+
+
+class Csv(Section):
+    """How a text table is written; what is left out is found out from the file."""
+
+    delimiter: str | None = Field(None, min_length=1, max_length=1)
+    quote: str | None = Field(None, min_length=1, max_length=1)
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[".", ",", " ", "'"] | None = None
+    encoding: str | None = Field(None, description="as Python names it: utf-8, cp949, latin-1, …")
+    missing: tuple[str, ...] | None = Field(None, description="what stands for a missing value")
+    dates: tuple[str, ...] | None = Field(
+        None, min_length=1, description="how dates are written, such as %d/%m/%Y"
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str | None) -> str | None:
+        try:
+            return encoding and codecs.lookup(encoding).name
+        except LookupError as error:
+            raise ValueError("is no encoding that Python knows") from error
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Self:
+        if self.quote and self.quote in (self.delimiter, self.decimal):
+            raise ValueError("quote must differ from the delimiter and the decimal mark")
+        if self.thousands and self.thousands == (self.decimal or "."):
+            raise ValueError("thousands must differ from the decimal mark")
+        return self
+
+
+class Pictures(Section):
+    """The form that all pictures of a folder are brought to."""
+
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
+    channels: Literal[1, 3] = Field(3, description="1 for shades of grey, 3 for colours")
+
+
+class Data(Section):
+    """Where the rows come from and which column is to be predicted."""
+
+    path: str = Field(
+        description="file or folder under data/NAME/, such as data/churn/customers.csv"
+    )
+    source: str | None = Field(None, min_length=1, description=f"where to fetch it: {FORMS}")
+    query: str | None = Field(
+        None, min_length=1, description="SQL, where source is a database's address"
+    )
+    target: str = Field(description="the column to predict")
+    task: Literal["classification", "regression"]
+    csv: Csv = Csv()
+    pictures: Pictures | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _under_data(cls, path: str) -> str:
+        parts = PurePosixPath(path).parts
+        if len(parts) < 3 or parts[0] != "data" or any(part.startswith(".") for part in parts):
+            raise ValueError("must be a file or a folder in a folder of its own: data/NAME/FILE")
+        return path
+
+    @model_validator(mode="after")
+    def _query_fits(self) -> Self:
+        kind = self.source and source_kind(self.source, self.query)
+        if self.query is not None and kind != "database":
+            raise ValueError("query goes with the address of a database as source")
+        if self.query is None and kind == "database":
+            raise ValueError("source is a database: query must say what to select")
+        if kind is not None and holds_password(str(self.source)):  # git and dvc.lock would keep it
+            place = {
+                "database": "set GRISTMILL_SQL_PASSWORD",
+                "web": "put the login for the host into ~/.netrc",
+            }.get(kind, "set the store's own variables, such as AWS_SECRET_ACCESS_KEY")
+            raise ValueError(f"source has a password in it; take it out and {place}")
+        return self
+
+    @property
+    def folder(self) -> str:
+        """The data set's folder under `data/`."""
+        return PurePosixPath(self.path).parts[1]

@@ -1,0 +1,117 @@
+"""The section `evaluation`: what is computed on the test rows, once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from gristmill.pipelines.config.known_names import METRIC_FORMS
+from gristmill.pipelines.config.section import Scalar, Section, Share
+
+
+class Bins(Section):
+    """How a column is cut into slices."""
+
+    bins: tuple[float, ...] | None = Field(
+        None, min_length=1, description="edges of a number's slices; default: its quartiles"
+    )
+
+    @field_validator("bins")
+    @classmethod
+    def _rising(cls, bins: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if bins is not None and list(bins) != sorted({*bins}):
+            raise ValueError("edges must rise")
+        return bins
+
+
+WrittenSlices = list[str | dict[str, bool | Bins]] | dict[str, bool | Bins | None]
+
+
+def _columns_or_search(given: Any) -> Any:
+    """`[region, {age: {bins: [18, 65]}}, search]` and the like as one mapping.
+
+    Also reads `{columns: {region: {}, …}, search: false}`, as `gristmill config show` writes it.
+    """
+    entries = given if isinstance(given, list | tuple) else [given]
+    made: dict[str, Any] = {"columns": {}}
+    for entry in entries:
+        if isinstance(entry, str):
+            made["columns"][entry] = {}
+            continue
+        if not isinstance(entry, Mapping):
+            return given
+        for name, value in entry.items():
+            if name == "search" and isinstance(value, bool):
+                made["search"] = value
+            elif (
+                name == "columns"
+                and isinstance(value, Mapping)
+                and all(isinstance(each, Mapping) for each in value.values())
+            ):
+                made["columns"] |= {column: _bins(each) for column, each in value.items()}
+            else:
+                made["columns"][name] = _bins(value)
+    return made
+
+
+def _bins(value: Any) -> Any:
+    """Nothing as a mapping; lists become the tuples that frozen sections hold."""
+    if not isinstance(value, Mapping):
+        return {} if value is None else value
+    return {k: tuple(each) if isinstance(each, list) else each for k, each in value.items()}
+
+
+class Slices(Section):
+    """Parts of the test rows that are measured by themselves."""
+
+    columns: dict[str, Bins] = Field({}, description="by value, a number by bins")
+    search: bool = Field(
+        False, description="find the worst on validation rows, confirm three on test rows"
+    )
+
+
+class Costs(Section):
+    """What a mistake costs, of either kind."""
+
+    false_positive: float = Field(1.0, ge=0)
+    false_negative: float = Field(1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.false_positive + self.false_negative > 0:
+            raise ValueError("one of them must be above 0")
+        return self
+
+
+class ThresholdRule(Section):
+    """From which probability on a row of two classes is called positive."""
+
+    cost: Costs | None = Field(None, description="take what costs least on validation rows")
+    precision: Share | None = Field(
+        None, description="find as many as can be at this precision on validation rows"
+    )
+    positive: Scalar | None = Field(None, description="which class; default: the second")
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if (self.cost is None) == (self.precision is None):
+            raise ValueError("needs either cost or precision")
+        return self
+
+
+class Evaluation(Section):
+    """What is computed on the test rows, once."""
+
+    metrics: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="default: by the task; also " + ", ".join(METRIC_FORMS),
+    )
+    slices: Annotated[
+        Slices, BeforeValidator(_columns_or_search, json_schema_input_type=WrittenSlices)
+    ] = Field(
+        Slices(), description="columns as [region, {age: {bins: [18, 65]}}], and {search: true}"
+    )
+    threshold: ThresholdRule | None = None

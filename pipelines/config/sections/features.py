@@ -1,0 +1,68 @@
+"""The section `features`: how columns become numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from gristmill.pipelines.config.section import Scalar, Section
+
+
+class Feature(Section):
+    """How one column becomes numbers.
+
+    `levels` is the order of an ordered category, lowest first; `words` how many words of a text
+    are counted; `size` the length of an embedding.
+    """
+
+    kind: Literal["number", "category", "ordered", "boolean", "date", "text"]
+    levels: tuple[Scalar, ...] | None = Field(None, min_length=2)
+    words: int = Field(200, ge=1)
+    size: int | None = Field(None, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_a_word(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"kind": value}
+        if isinstance(value, Mapping) and isinstance(value.get("levels"), list):
+            return {**value, "levels": tuple(value["levels"])}
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.kind == "ordered") != (self.levels is not None):
+            raise ValueError("levels, lowest first, belong to kind: ordered, which needs them")
+        for setting, kind in (("words", "text"), ("size", "category")):
+            usual = type(self).model_fields[setting].default  # which records and `show` write out
+            if getattr(self, setting) != usual and self.kind != kind:
+                raise ValueError(f"{setting} belongs to kind: {kind}, and not to {self.kind}")
+        return self
+
+    @field_validator("levels")
+    @classmethod
+    def _levels_differ(cls, levels: tuple[Scalar, ...] | None) -> tuple[Scalar, ...] | None:
+        texts = [str(level) for level in levels or ()]
+        twice = [text for text in texts if texts.count(text) > 1]
+        if twice:
+            raise ValueError(f"lists {twice[0]} twice")
+        return levels
+
+
+class Features(Section):
+    """How columns become numbers; all statistics are from training rows."""
+
+    scale: Literal["minmax", "standard", "none"] = "standard"
+    exclude: tuple[str, ...] = Field((), description="columns or patterns that are no features")
+    columns: dict[str, Feature] = Field(
+        {}, description="by column or pattern: number, category, ordered, boolean, date or text"
+    )
+    embed_above: int = Field(
+        50, ge=2, description="levels above which a category is embedded, not one column a level"
+    )
+    scale_target: bool = Field(False, description="for regression: learn a standardised target")
+    allow_leaks: tuple[str, ...] = Field(
+        (), description="columns that may tell the target, because they are known in time"
+    )
