@@ -5,20 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from rich import box
-from rich.console import Console
-from rich.markup import escape as plain
-from rich.table import Table
 
 from gristmill.pipelines.base import writing
 from gristmill.pipelines.evaluation import Metric, MetricChange
 from gristmill.pipelines.profiling import STYLE, comment
 from gristmill.pipelines.profiling import column_plots as plots
-from gristmill.pipelines.reporting import Html, html_page, html_table
+from gristmill.pipelines.reporting import Html, Screen, Table, Text, html_page, html_table
 from gristmill.pipelines.validation import Shift
 
 if TYPE_CHECKING:
@@ -73,52 +69,50 @@ def heading(made: Checked) -> str:
 
 def show(made: Checked, page: str, *, as_json: bool = False) -> None:
     """The tables on the screen, or the record as JSON."""
-    console = Console(highlight=False)
+    screen = Screen()
     if as_json:
-        console.out(json.dumps(made.record(), indent=1, sort_keys=True, ensure_ascii=False))
+        record = json.dumps(made.record(), indent=1, sort_keys=True, ensure_ascii=False)
+        screen.say(record, whole=True)
         return
-    console.print(plain(heading(made)))
-    _show(console, "inputs", COLUMNS, made.inputs)
-    _show(console, "predictions", COLUMNS, made.predictions)
+    screen.show(Text(heading(made)))
+    _show(screen, "inputs", made.inputs)
+    _show(screen, "predictions", made.predictions)
     if made.performance:
-        title = f"performance on {made.labelled:,} rows"
-        table = _table(METRICS)
-        for one in made.performance:
-            table.add_row(*_cells(one), style="bold" if one.declined else None)
-        console.print(f"\n{title}", style="bold")
-        console.print(table)
+        screen.say(f"\nperformance on {made.labelled:,} rows", "bold")
+        screen.show(metric_table(made))
     for title, lines in (("breaks the schema; no drift", made.breaks), ("", made.notes)):
         if lines:
-            console.print(f"\n{title}".rstrip(), style="bold")
+            screen.say(f"\n{title}".rstrip(), "bold")
         for line in lines[:SHOWN]:
-            console.print(plain(f"  ! {line}"))
+            screen.show(Text(f"  ! {line}"))
         if len(lines) > SHOWN:
-            console.print(f"  … and {len(lines) - SHOWN} more")
-    console.print()
-    console.print(verdict(made), style="bold")
-    console.print(f"the whole of it: {page}", soft_wrap=True)
+            screen.say(f"  … and {len(lines) - SHOWN} more")
+    screen.say("")
+    screen.say(verdict(made), "bold")
+    screen.say(f"the whole of it: {page}", whole=True)
 
 
-def _show(console: Console, title: str, names: Sequence[str], found: Sequence[Shift]) -> None:
+def _show(screen: Screen, title: str, found: Sequence[Shift]) -> None:
     """Columns that have drifted, the worst first; the worst alone where none has."""
     if not found:
         return
     bad = [one for one in found if one.drifted]
-    console.print(f"\n{title}: {len(bad)} of {len(found)} columns drifted", style="bold")
-    table = _table(names)
-    for one in (bad or found[:1])[:SHOWN]:
-        table.add_row(*map(plain, cells(one)))
-    console.print(table)
+    screen.say(f"\n{title}: {len(bad)} of {len(found)} columns drifted", "bold")
+    screen.show(replace(shift_table(bad or found[:1]), marked=()).first(SHOWN, ""))
     if len(bad) > SHOWN:
-        console.print(f"  … and {len(bad) - SHOWN} more")
+        screen.say(f"  … and {len(bad) - SHOWN} more")
 
 
-def _table(names: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in names:
-        right = name in ("PSI", "may be", "worse by", "p")
-        table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=right)
-    return table
+def shift_table(found: Sequence[Shift]) -> Table:
+    """A row a column; those that have drifted are marked."""
+    marked = [place for place, one in enumerate(found) if one.drifted]
+    return Table(COLUMNS, [*map(cells, found)], ("PSI", "may be"), marked=marked)
+
+
+def metric_table(made: Checked) -> Table:
+    """A row a metric; those that have declined are marked."""
+    marked = [place for place, one in enumerate(made.performance) if one.declined]
+    return Table(METRICS, [*map(_cells, made.performance)], ("worse by", "p"), marked=marked)
 
 
 def cells(one: Shift) -> tuple[str, str, str, str]:

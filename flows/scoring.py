@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 import pyarrow.parquet
-from rich.console import Console
 
 from gristmill.pipelines.base import ConfigError, InputError, writing
 from gristmill.pipelines.config import Data, Document, Pictures, Project, load_experiment
@@ -29,6 +28,7 @@ from gristmill.pipelines.registry import (
     require_version,
     require_versions,
 )
+from gristmill.pipelines.reporting import Screen
 
 FORMATS = (".csv", ".parquet")
 
@@ -68,15 +68,14 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
             table.to_csv(aside, index=False)
         else:
             table.to_parquet(aside, index=False)
-    Console(highlight=False).print(
-        f"{len(table):,} rows scored with {name} version {version.number}: {target}", soft_wrap=True
-    )
+    screen = Screen()
+    scored = f"{len(table):,} rows scored with {name} version {version.number}: {target}"
+    screen.say(scored, whole=True)
     for other in others:
-        Console(highlight=False).print(f"! the model was made with {other}", soft_wrap=True)
+        screen.say(f"! the model was made with {other}", whole=True)
     if absent:
-        Console(highlight=False).print(
-            "not in the file, taken as missing in every row: " + ", ".join(absent), soft_wrap=True
-        )
+        taken = "not in the file, taken as missing in every row: "
+        screen.say(taken + ", ".join(absent), whole=True)
 
 
 def require_file(file: Path, what: str) -> None:

@@ -23,7 +23,7 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from gristmill.flows.outcome import PAGE, Outcome, decision_lines, page_lines
-from gristmill.flows.page import champion_metrics, gather, page, report
+from gristmill.flows.page import champion_metrics, gather, page, report, trial_table
 from gristmill.flows.run_plan import judging_sources
 from gristmill.flows.servers import mlflow_ui
 from gristmill.flows.session import Session, current, open_session
@@ -284,7 +284,8 @@ def _publish(
         run.tracker.log_file(file)
     name = "".join(c if c.isalnum() else "-" for c in outcome.experiment.lower())
     create_markdown_artifact(text, key=f"report-{name}", description=f"run of {outcome.experiment}")
-    create_table_artifact(report.trial_rows(searched), key=f"trials-{name}", description="trials")
+    trials = trial_table(run.experiment.document, searched).records()
+    create_table_artifact(trials, key=f"trials-{name}", description="trials")
     create_link_artifact(
         run.tracker.address(PAGE, mlflow_ui(run.project)),
         link_text=f"report of {outcome.experiment} version {outcome.version}",

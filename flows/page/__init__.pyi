@@ -4,9 +4,12 @@ from .facts import (
 from .facts import (
     gather as gather,
 )
-from .report import (
-    metric_rows as metric_rows,
-)
 from .run_page import (
     page as page,
+)
+from .tables import (
+    metric_table as metric_table,
+)
+from .tables import (
+    trial_table as trial_table,
 )

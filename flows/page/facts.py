@@ -11,7 +11,8 @@ from typing import Any
 from pyarrow.parquet import read_table
 
 from gristmill.flows.outcome import Outcome
-from gristmill.flows.page.report import fold_lines, trial_rows
+from gristmill.flows.page.report import fold_lines
+from gristmill.flows.page.tables import trial_table
 from gristmill.flows.session import Session
 from gristmill.flows.steps import DRIFT, OPTIMISTIC, Searched, trial_parameters
 from gristmill.pipelines.base import read_json, redact
@@ -19,6 +20,7 @@ from gristmill.pipelines.evaluation import Evaluation, logged
 from gristmill.pipelines.packaging import Package
 from gristmill.pipelines.preparation import ROLES
 from gristmill.pipelines.registry import Registered, Version
+from gristmill.pipelines.reporting import Table
 from gristmill.pipelines.search import data_changes
 from gristmill.pipelines.tracking import rows_read, run_tags
 
@@ -73,7 +75,7 @@ class RunFacts:
     began: str
     data: DataFacts
     evaluation: Evaluation
-    trials: Sequence[Mapping[str, object]]
+    trials: Table
     evidence: Mapping[str, Any] = field(default_factory=dict)
     about_trials: Sequence[str] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
@@ -109,7 +111,7 @@ def gather(
         began=time.strftime("%Y-%m-%d %H:%M %Z", began),
         data=_data(run, tags),
         evaluation=evaluation,
-        trials=trial_rows(searched),
+        trials=trial_table(run.experiment.document, searched),
         about_trials=[OPTIMISTIC, *fold_lines(searched)],
         settings=trial_parameters(searched.winner),
         champion=run.champion.number if run.champion else "",

@@ -104,17 +104,15 @@ def _data(facts: RunFacts) -> str:
 
 
 def _trials(facts: RunFacts) -> str:
-    if not facts.trials:
+    if not facts.trials.rows:
         return ""
-    headings = tuple(facts.trials[0])
-    rows = [tuple(row.values()) for row in facts.trials[:MOST_ROWS]]
-    hidden = len(facts.trials) - len(rows)
+    rows = facts.trials.rows[:MOST_ROWS]
+    hidden = len(facts.trials.rows) - len(rows)
     more = [f"{hidden:,} more are in MLflow."] if hidden else []
-    numbers = [heading for heading in headings if heading not in ("trial", "")]
     settings = html_facts({name: str(value) for name, value in facts.settings.items()})
     return "\n".join(
         [
-            html_table(headings, rows, numbers),
+            html_table(facts.trials.heading, rows, facts.trials.numbers),
             *(f"<p>{escape(line)}</p>" for line in [*more, *facts.about_trials]),
             f"<h3>The winner's settings</h3>\n{settings}" if settings else "",
         ]

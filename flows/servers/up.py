@@ -15,11 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from gristmill.flows.servers.prefect_server import HOST, Server, mend_dead_flow_runs, running_server
 from gristmill.pipelines.base import ConfigError, EnvironmentFault
 from gristmill.pipelines.config import Document, Project, Rhythm, load_experiment
+from gristmill.pipelines.reporting import Screen
 from gristmill.pipelines.tracking import is_local, tracking_uri
 
 GRACE = 3.0
@@ -36,7 +35,7 @@ def up(prefect_port: int, mlflow_port: int) -> None:
         EnvironmentFault: a server does not start.
     """
     project = Project.find()
-    console = Console(highlight=False)
+    screen = Screen()
     scheduled = schedules(project)
     own_prefect = "PREFECT_API_URL" not in os.environ
     if own_prefect:
@@ -48,7 +47,7 @@ def up(prefect_port: int, mlflow_port: int) -> None:
                 expected="one `gristmill up` a project",
                 found=f"its Prefect server at http://{HOST}:{running['port']}",
             )
-        _wait_for_runs(project, console)
+        _wait_for_runs(project, screen)
     if is_local(project):
         require_free(mlflow_port, "MLflow", "--mlflow-port")
     signal.signal(signal.SIGTERM, interrupt)
@@ -59,16 +58,16 @@ def up(prefect_port: int, mlflow_port: int) -> None:
             server.wait()
             mend_dead_flow_runs(server.url)
             with _scheduler(project, scheduled) as scheduler:
-                console.print(f"Prefect  {server.url.removesuffix('/api')}")
-                console.print(f"MLflow   {mlflow.url}")
+                screen.say(f"Prefect  {server.url.removesuffix('/api')}")
+                screen.say(f"MLflow   {mlflow.url}")
                 for line in (line for one in scheduled.items() for line in described(*one)):
-                    console.print(line)
+                    screen.say(line)
                 if not scheduled:
-                    console.print("no experiment has a schedule")
-                console.print("Ctrl-C ends all of it")
+                    screen.say("no experiment has a schedule")
+                screen.say("Ctrl-C ends all of it")
                 watch_over([mlflow.process, scheduler], "mlflow.log, schedules.log")
     except KeyboardInterrupt:
-        console.print("ended")
+        screen.say("ended")
     finally:
         server.leave()
 
@@ -208,10 +207,10 @@ def require_free(port: int, what: str, option: str, command: str = "up") -> None
             ) from error
 
 
-def _wait_for_runs(project: Project, console: Console) -> None:
+def _wait_for_runs(project: Project, screen: Screen) -> None:
     """A run's temporary server has no UI: it must have ended before ours takes over."""
     if running_server(project) is not None:
-        console.print("waiting for a run to end")
+        screen.say("waiting for a run to end")
     while running_server(project) is not None:
         time.sleep(0.5)
 

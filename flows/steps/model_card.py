@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gristmill.flows.outcome import DONE
-from gristmill.flows.page import metric_rows
+from gristmill.flows.page import metric_table
 from gristmill.flows.session import Session
 from gristmill.pipelines.base import redact
 from gristmill.pipelines.config import Document, Experiment
 from gristmill.pipelines.evaluation import Evaluation
 from gristmill.pipelines.registry import Registered, Signature, describe, signature
-from gristmill.pipelines.reporting import markdown_table
+from gristmill.pipelines.reporting import Block, Facts, Lines, Text, Titled, as_markdown
 from gristmill.pipelines.tracking import git_state
 
 NOT_SAID = "Not stated; `{key}:` in `experiments/{name}.yaml` says it."
@@ -40,7 +40,7 @@ def keep_card(
     file = run.build / "model_card.md"
     file.write_text(card, encoding="utf-8")
     run.tracker.log_file(file)
-    describe(*of_version, card, "\n".join(about(run.experiment)))
+    describe(*of_version, card, as_markdown("", about(run.experiment)))
 
 
 def model_card(
@@ -56,43 +56,37 @@ def model_card(
         data: what it was trained on and from, by label.
     """
     name, version = registered.model, registered.version
-    heading = ["metric", "value", "95 % interval", "linear", "dummy"]
-    lines = [
-        f"# {name}, version {version}",
-        "",
-        *about(experiment),
-        "## Trained on",
-        "",
-        *(f"- {label}: {text}" for label, text in data.items() if text),
-        "",
-        f"## {evaluation.measured:,} test rows",
-        "",
-        *([f"{evaluation.left_out}.", ""] if evaluation.left_out else []),
-        *markdown_table(heading, metric_rows(evaluation)),
-        "",
-        f"## Decision: {DONE[registered.decision.outcome]}",
-        "",
-        *(f"- {reason}" for reason in registered.decision.reasons),
-        "",
-        "## Signature",
-        "",
-        *(f"- in: {line}" for line in _columns(signature.inputs)),
-        *(f"- out: {line}" for line in _columns(signature.outputs)),
-        "",
-        f'`mlflow.pyfunc.load_model("models:/{name}/{version}")` loads it.',
-        "",
+    columns = [
+        *(f"in: {line}" for line in _columns(signature.inputs)),
+        *(f"out: {line}" for line in _columns(signature.outputs)),
     ]
-    return "\n".join(lines)
+    left_out = f"{evaluation.left_out}." * bool(evaluation.left_out)
+    loads = f'`mlflow.pyfunc.load_model("models:/{name}/{version}")` loads it.'
+    return as_markdown(
+        f"{name}, version {version}",
+        [
+            *about(experiment),
+            Titled("Trained on", [Facts(data)]),
+            Titled(
+                f"{evaluation.measured:,} test rows", [Text(left_out), metric_table(evaluation)]
+            ),
+            Titled(
+                f"Decision: {DONE[registered.decision.outcome]}",
+                [Lines(registered.decision.reasons)],
+            ),
+            Titled("Signature", [Lines(columns), Text(loads)]),
+        ],
+    )
 
 
-def about(experiment: Experiment) -> list[str]:
-    """What the experiment file says of all versions, in lines of Markdown."""
+def about(experiment: Experiment) -> list[Block]:
+    """What the experiment file says of all versions."""
     document: Document = experiment.document
-    lines = [document.description, ""] if document.description else []
+    blocks: list[Block] = [Text(document.description)]
     for title, key in (("Intended use", "intended_use"), ("Limits", "limits")):
         text = getattr(document, key) or NOT_SAID.format(key=key, name=experiment.name)
-        lines += [f"## {title}", "", text, ""]
-    return lines
+        blocks.append(Titled(title, [Text(text)]))
+    return blocks
 
 
 def _columns(columns: Sequence[tuple[str, str]]) -> list[str]:

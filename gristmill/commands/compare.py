@@ -11,10 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, writing
 from gristmill.pipelines.config import (
@@ -36,7 +32,7 @@ from gristmill.pipelines.evaluation import (
 )
 from gristmill.pipelines.evaluation import compare as compare_answers
 from gristmill.pipelines.registry import CHAMPION, PREDICTIONS, trained
-from gristmill.pipelines.reporting import markdown_table
+from gristmill.pipelines.reporting import Lines, Screen, Table, Text, Titled, as_markdown
 from gristmill.pipelines.tracking import (
     EvaluatedRun,
     TrainedModel,
@@ -85,19 +81,20 @@ def compare(names: Sequence[str]) -> None:
     made = compare_answers(answers, _metrics_of(known, answers[0].predictions.classes))
     rows = rows_table(made, _raw(project, models[0], answers[0].predictions))
     folder = project.root / "build" / "compare" / "-".join(made.names)[:LONGEST_FOLDER]
-    console = Console(highlight=False)
-    _show(console, made, rows)
+    screen, shown = Screen(), list(sections(made, rows))
+    for section in shown:
+        screen.show(section, Text(""))
     from gristmill.pipelines.evaluation import comparison_picture
 
     with writing(folder) as aside:
         aside.mkdir()
-        (aside / "report.md").write_text(markdown(made, rows), encoding="utf-8")
+        (aside / "report.md").write_text(markdown(made, shown), encoding="utf-8")
         rows.to_csv(aside / "rows.csv", index=False)
         comparison_picture(aside / "comparison.png", made)
-    console.print(
+    screen.say(
         f"written to {project.relative(folder)}/: report.md, comparison.png, "
         f"rows.csv ({len(rows):,} rows)",
-        soft_wrap=True,
+        whole=True,
     )
 
 
@@ -256,17 +253,7 @@ def rows_table(made: Comparison, raw: pd.DataFrame | None = None) -> pd.DataFram
     return found.join(beside[[name for name in beside if name not in found]])
 
 
-@dataclass(frozen=True)
-class Section:
-    """A table with a title above it and lines below it."""
-
-    title: str
-    heading: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    lines: tuple[str, ...] = ()
-
-
-def sections(made: Comparison, rows: pd.DataFrame) -> Iterator[Section]:
+def sections(made: Comparison, rows: pd.DataFrame) -> Iterator[Titled]:
     """What is to be told: metrics and differences, agreement, the first rows that differ."""
     yield _metrics(made)
     yield _agreement(made)
@@ -274,7 +261,7 @@ def sections(made: Comparison, rows: pd.DataFrame) -> Iterator[Section]:
         yield _first_rows(made, rows)
 
 
-def _metrics(made: Comparison) -> Section:
+def _metrics(made: Comparison) -> Titled:
     first, *others = made.names
     cells: list[tuple[str, ...]] = []
     for place, metric in enumerate(made.metrics[0]):
@@ -302,7 +289,8 @@ def _metrics(made: Comparison) -> Section:
     ]
     left_out = f", {made.left_out:,} left out: seen in training" if made.left_out else ""
     heading = ("", "value", "95 % interval", "difference", "95 % interval", "p")
-    return Section(f"{len(made.truth):,} test rows{left_out}", heading, cells, tuple(lines))
+    title = f"{len(made.truth):,} test rows{left_out}"
+    return Titled(title, [_table(made, heading, cells), Lines(lines)])
 
 
 def _verdict(differences: Sequence[MetricDifference]) -> str:
@@ -316,7 +304,7 @@ def _verdict(differences: Sequence[MetricDifference]) -> str:
     return "; ".join(f"{kind} by {', '.join(names)}" for kind, names in kinds.items() if names)
 
 
-def _agreement(made: Comparison) -> Section:
+def _agreement(made: Comparison) -> Titled:
     first, *others = made.names
     if made.classes is None:
         heading = ("", "errors correlate", "mean distance", f"nearer than {first}")
@@ -330,17 +318,17 @@ def _agreement(made: Comparison) -> Section:
             )
             for i, name in enumerate(others, 1)
         ]
-        return Section("", heading, cells)
+        return Titled("", [_table(made, heading, cells)])
     columns = ("", "same answer", "both right", f"only {first}", "only this", "both wrong")
     counted = []
     for i, name in enumerate(others, 1):
         (both, only_first), (only_this, neither) = made.right(i).tolist()
         counts = (both, only_first, only_this, neither)
         counted.append((name, f"{made.agreement[0, i]:.1%}", *(f"{count:,}" for count in counts)))
-    return Section("", columns, counted)
+    return Titled("", [_table(made, columns, counted)])
 
 
-def _first_rows(made: Comparison, rows: pd.DataFrame) -> Section:
+def _first_rows(made: Comparison, rows: pd.DataFrame) -> Titled:
     shown = rows.head(SHOWN)
     cells = []
     for _, row in shown.iterrows():
@@ -356,8 +344,9 @@ def _first_rows(made: Comparison, rows: pd.DataFrame) -> Section:
         title = f"the {len(shown)} rows on which they are furthest apart"
     else:
         title = f"{len(rows):,} rows on which they differ, the surest mistakes first"
-    more = (f"… and {len(rows) - SHOWN:,} more in rows.csv",) if len(rows) > SHOWN else ()
-    return Section(title, ("row", "truth", *made.names), cells, more)
+    more = [f"… and {len(rows) - SHOWN:,} more in rows.csv"] * (len(rows) > SHOWN)
+    heading = ("row", "truth", *made.names)
+    return Titled(title, [_table(made, heading, cells), Lines(more)])
 
 
 def _span(low: float | None, high: float | None) -> str:
@@ -370,30 +359,12 @@ def _p(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.2g}"
 
 
-def _show(console: Console, made: Comparison, rows: pd.DataFrame) -> None:
-    for section in sections(made, rows):
-        if section.title:
-            console.print(escape(section.title), style="bold")
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for name in section.heading:
-            left = name in ("", "truth", *made.names)
-            table.add_column(
-                escape(name), justify="left" if left else "right", overflow="fold",
-                no_wrap=name in KEPT_WHOLE,
-            )  # fmt: skip
-        for cells in section.rows:
-            table.add_row(*map(escape, cells))
-        console.print(table)
-        for line in section.lines:
-            console.print(escape(line))
-        console.print()
+def _table(made: Comparison, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    numbers = [name for name in heading if name not in ("", "truth", *made.names)]
+    return Table(heading, rows, numbers, KEPT_WHOLE)
 
 
-def markdown(made: Comparison, rows: pd.DataFrame) -> str:
+def markdown(made: Comparison, shown: Sequence[Titled]) -> str:
     """The report of a comparison."""
-    lines = [f"# {' · '.join(made.names)}", ""]
-    for section in sections(made, rows):
-        lines += [f"## {section.title}", ""] if section.title else []
-        lines += markdown_table(section.heading, section.rows)
-        lines += ["", *(f"- {line}" for line in section.lines), ""]
-    return "\n".join([*lines, "![differences and agreement](comparison.png)"]) + "\n"
+    picture = Text("![differences and agreement](comparison.png)")
+    return as_markdown(" · ".join(made.names), [*shown, picture])

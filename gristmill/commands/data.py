@@ -6,11 +6,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from gristmill.flows import described, take_new_version
 from gristmill.pipelines.base import GristmillError
 from gristmill.pipelines.config import Project, load_experiment
@@ -26,7 +21,7 @@ from gristmill.pipelines.ingestion import (
     recorded_rows,
 )
 from gristmill.pipelines.ingestion.versions import snapshot
-from gristmill.pipelines.reporting import Screen
+from gristmill.pipelines.reporting import Facts, Screen, Table, Titled
 from gristmill.pipelines.tracking import data_rows, is_local
 
 if TYPE_CHECKING:
@@ -42,13 +37,13 @@ def status() -> None:
     users: dict[str, list[str]] = {}
     for name in project.experiment_names():
         users.setdefault(load_experiment(project, name).data.folder, []).append(name)
-    table = Table("data set", "state", "hash", "used by", box=box.SIMPLE_HEAD, pad_edge=False)
+    rows = []
     for folder, names in sorted(users.items()):
         state = data_state(project, folder)
         there = state not in (DataState.MISSING, DataState.ABSENT)
         digest = data_digest(project, folder)[:8] if there else ""
-        table.add_row(folder, state.value, digest, ", ".join(names))
-    Console(highlight=False).print(table)
+        rows.append((folder, state.value, digest, ", ".join(names)))
+    Screen().show(Table(("data set", "state", "hash", "used by"), rows))
 
 
 def formats() -> None:
@@ -57,14 +52,9 @@ def formats() -> None:
     from gristmill.pipelines.ingestion import describe_formats
 
     kinds = [f"{kind.form}: {kind.description}" for kind in SOURCES]
-    table = Table.grid(padding=(0, 2))
-    table.add_column(ratio=1)
-    table.add_column(ratio=2)
     for title, lines in (("data.path may be", describe_formats()), ("data.source may be", kinds)):
-        table.add_row(f"[bold]{title}[/]")
-        for line in lines:
-            table.add_row(*map(escape, line.split(": ", 1)))
-    Console(highlight=False).print(table)
+        facts = dict(line.split(": ", 1) for line in lines)
+        Screen().show(Titled(title, [Facts(facts)]))
 
 
 def restore(name: str | None) -> None:
@@ -89,17 +79,16 @@ def restore(name: str | None) -> None:
 def refresh(name: str, data: Path | None) -> None:
     """Takes a new version, if there is one and all who use it accept it."""
     project = Project.find()
-    console = Console(highlight=False)
-    screen = Screen(console)
+    screen = Screen()
     with screen.turning(f"new data for {name} …"):
         done = take_new_version(project, name, data.absolute() if data else None, screen.arriving)
-    said = [f"{name}: {line}" for line in described(done)]
-    console.print("\n".join(said), soft_wrap=True, markup=False)
+    for line in described(done):
+        screen.say(f"{name}: {line}", whole=True)
     if done.changed:
         users = " && ".join(f"gristmill run {user}" for user in done.accepted)
-        console.print(f"next: git commit -m 'New data for {name}' data.dvc && {users}")
+        screen.say(f"next: git commit -m 'New data for {name}' data.dvc && {users}")
         if done.before:
-            console.print(f"      gristmill data use {name} {done.before[:8]} goes back")
+            screen.say(f"      gristmill data use {name} {done.before[:8]} goes back")
 
 
 def log(name: str) -> None:
@@ -115,36 +104,30 @@ def log(name: str) -> None:
     for model in trained(project):
         alias = f" ({', '.join(model.aliases)})" if model.aliases else ""
         models.setdefault(model.data, []).append(f"{model.model} {model.version}{alias}")
-    table = Table(
-        *("", "commit", "date", "rows", "hash", "trained on it", ""),
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    table.columns[3].justify = "right"
-    for column in (1, 2, 3, 4):
-        table.columns[column].no_wrap = True
-    for version in found.versions:
-        counted = rows.get(version.digest)
-        table.add_row(
+    lines = [
+        (
             "*" if version.on_disk else "",
             version.commit[:8] or "not committed",
             date_of(version.when),
-            "?" if counted is None else f"{counted:,}",
+            f"{rows[version.digest]:,}" if version.digest in rows else "?",
             version.digest[:8],
             ", ".join(models.get(version.digest, [])),
             _remarks(version),
         )
-    console = Console(highlight=False)
-    if found.versions:
-        console.print(table)
-        console.print("* on disk now", style="dim")
+        for version in found.versions
+    ]
+    screen = Screen()
+    if lines:
+        heading = ("", "commit", "date", "rows", "hash", "trained on it", "")
+        screen.show(Table(heading, lines, numbers=("rows",), whole=("commit", "date", "hash")))
+        screen.say("* on disk now", "dim")
     else:
-        console.print(f"data/{folder} was never pinned; next: gristmill run {name}")
+        screen.say(f"data/{folder} was never pinned; next: gristmill run {name}")
     if found.unknown:
-        console.print(
+        screen.say(
             f"{found.unknown} older pins are not shown: their lists of files are neither in DVC's "
             "cache nor in a remote",
-            soft_wrap=True,
+            whole=True,
         )
 
 
@@ -172,12 +155,12 @@ def use(name: str, revision: str) -> None:
     """Goes back to a version of one data set."""
     project = Project.find()
     data = load_experiment(project, name).data
-    console = Console(highlight=False)
+    screen = Screen()
     found = find(project, name, revision)
     state = data_state(project, data.folder)
     before = pinned_digest(project, data.folder)
     if state is DataState.PINNED and before == found.digest:
-        console.print(f"{name}: version {found.digest[:8]} is in place already, nothing to do")
+        screen.say(f"{name}: version {found.digest[:8]} is in place already, nothing to do")
         return
     if state is DataState.EDITED:
         raise snapshot.edited(data.folder, data.path, name)
@@ -185,8 +168,8 @@ def use(name: str, revision: str) -> None:
         raise snapshot.not_pinned(data.folder, data.path, name)
     go_to(project, data.folder, found.whole, found.digest)
     was = f", it was {before[:8]}" if before and before != found.digest else ""
-    console.print(f"{name}: version {found.digest[:8]} is in place and pinned{was}")
-    console.print(f"next: gristmill run {name}")
-    console.print(f"      git commit -m 'Data of {name} as of {revision}' data.dvc")
+    screen.say(f"{name}: version {found.digest[:8]} is in place and pinned{was}")
+    screen.say(f"next: gristmill run {name}")
+    screen.say(f"      git commit -m 'Data of {name} as of {revision}' data.dvc")
     if was and before:
-        console.print(f"      gristmill data use {name} {before[:8]} returns")
+        screen.say(f"      gristmill data use {name} {before[:8]} returns")

@@ -12,9 +12,6 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-
 from gristmill.commands.config import write_schema
 from gristmill.flows import HOST, answers, settings
 from gristmill.pipelines.base import EnvironmentFault, GristmillError
@@ -28,6 +25,7 @@ from gristmill.pipelines.ingestion import (
     sweep,
 )
 from gristmill.pipelines.ingestion.versions import snapshot
+from gristmill.pipelines.reporting import Screen
 from gristmill.pipelines.tracking import check_store, is_local, tracking_uri
 from gristmill.pipelines.training import cores, device, instruction_set
 
@@ -42,22 +40,22 @@ Finding = tuple[bool, str]
 def doctor(fix: bool) -> int:
     """Prints a line a finding; returns 0 when all is well, else 4."""
     project = Project.find()
-    console = Console(highlight=False)
+    screen = Screen()
     if fix:
-        _fix(project, console)
+        _fix(project, screen)
     well = True
     for name, check in CHECKS.items():
         try:
             for good, text in check(project):
-                _line(console, good, name, text)
+                _line(screen, good, name, text)
                 well = well and good
         except GristmillError as error:
-            _line(console, False, name, "\n".join(error.lines()))
+            _line(screen, False, name, "\n".join(error.lines()))
             well = False
     return 0 if well else 4
 
 
-def _fix(project: Project, console: Console) -> None:
+def _fix(project: Project, screen: Screen) -> None:
     """Databases at the installed versions, pinned data on disk: what `make setup` ends with."""
     from gristmill.pipelines.tracking import prepare_store
 
@@ -67,12 +65,12 @@ def _fix(project: Project, console: Console) -> None:
     register_driver(project, _program())
     if is_local(project):
         prepare_store(project)
-        console.print("MLflow's store is ready")
+        screen.say("MLflow's store is ready")
     sweep(project)
     for name in project.experiment_names():
         experiment = load_experiment(project, name)
         if data_state(project, experiment.data.folder) is not DataState.EDITED:
-            console.print(f"data of {name}: {snapshot.restore(project, name)}")
+            screen.say(f"data of {name}: {snapshot.restore(project, name)}")
     if migration is not None:
         _, errors = migration.communicate()
         if migration.returncode:
@@ -81,7 +79,7 @@ def _fix(project: Project, console: Console) -> None:
                 found=errors.decode(errors="replace").strip()[-300:],
                 next="move .prefect/ aside and try again",
             )
-        console.print("Prefect's database is ready")
+        screen.say("Prefect's database is ready")
 
 
 def _program() -> Path:
@@ -104,12 +102,11 @@ def _start_migration(project: Project) -> subprocess.Popen[bytes] | None:
     )
 
 
-def _line(console: Console, good: bool, name: str, text: str) -> None:
+def _line(screen: Screen, good: bool, name: str, text: str) -> None:
     first, *rest = text.split("\n")
-    sign = "[green]ok [/]" if good else "[red]bad[/]"
-    console.print(f"{sign} {name:12s} {escape(first)}", soft_wrap=True)
+    screen.judge(good, f"{name:12s} {first}")
     for line in rest:
-        console.print(f"    {'':12s} {escape(line)}", soft_wrap=True)
+        screen.say(f"    {'':12s} {line}", whole=True)
 
 
 def _python(project: Project) -> Iterator[Finding]:

@@ -8,8 +8,6 @@ from contextlib import ExitStack, suppress
 from pathlib import Path, PurePath
 from typing import Any
 
-from rich.console import Console
-
 from gristmill.commands.new import alone, put_back, require_free, same_bytes
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, read_yaml
 from gristmill.pipelines.config import Data, Document, Project, load_experiment
@@ -44,7 +42,7 @@ def copy_example(name: str, example: str, origin: Path | None) -> None:
     project.require_git()
     require_free(project, name)
     file = _require_example(project, example)
-    console = Console(highlight=False)
+    screen = Screen()
     with alone(project) as aside, ExitStack() as undo:
         raw = _load(file)
         draft = aside / "experiments" / f"{name}.yaml"
@@ -60,7 +58,7 @@ def copy_example(name: str, example: str, origin: Path | None) -> None:
         if there and origin is None:
             _set(raw, others[there[0]].data)
         else:
-            with Screen(console).turning("bringing the data …"):
+            with screen.turning("bringing the data …"):
                 _bring(project, name, raw, data, origin, aside, undo, again)
         _settle_split(project, raw, file.parent)
         _dump(raw, draft)
@@ -68,10 +66,10 @@ def copy_example(name: str, example: str, origin: Path | None) -> None:
         project.register(name, data.folder)
         draft.rename(project.experiment_file(name))
         undo.pop_all()
-    console.print(f"experiments/{name}.yaml   copied from examples/{file.name}", markup=False)
+    screen.say(f"experiments/{name}.yaml   copied from examples/{file.name}")
     used = f", which {there[0]} has as well" if there and origin is None else ""
-    console.print(f"{data.path}   its data{used}", markup=False)
-    console.print(f"next: gristmill run {name}")
+    screen.say(f"{data.path}   its data{used}")
+    screen.say(f"next: gristmill run {name}")
 
 
 def _require_example(project: Project, example: str) -> Path:

@@ -8,16 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, read_json
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.registry import CHAMPION, DECISION, Version
 from gristmill.pipelines.registry import models as registry
 from gristmill.pipelines.registry import promotion as moves
+from gristmill.pipelines.reporting import Screen, Table
 from gristmill.pipelines.tracking import fetch_artifact
 
 SHOWN = 20
@@ -35,102 +31,98 @@ DONE = {
 def show(name: str | None, number: str | None) -> None:
     """All models, one model's versions, or one version whole."""
     project = Project.find()
-    console = Console(highlight=False)
+    screen = Screen()
     if name is None:
         if number is not None:
             raise ConfigError("--version needs a model", next="gristmill models NAME --version N")
-        _show_all(project, console)
+        _show_all(project, screen)
         return
     known = registry.require_versions(project, name)
     if number is not None:
-        _show_version(project, registry.require_version(known, number), console)
+        _show_version(project, registry.require_version(known, number), screen)
         return
-    table = _table("version", "aliases", "decision", "made", "scores")
-    for version in known[:SHOWN]:
-        table.add_row(
+    rows = [
+        (
             version.number,
             ", ".join(version.aliases),
             version.standing or version.tags.get(registry.DECISION, ""),
             _when(version.created),
             _scores(version),
         )
-    console.print(table)
+        for version in known[:SHOWN]
+    ]
+    screen.show(Table(("version", "aliases", "decision", "made", "scores"), rows))
     if len(known) > SHOWN:
-        console.print(f"… and {len(known) - SHOWN} older ones")
+        screen.say(f"… and {len(known) - SHOWN} older ones")
 
 
 def show_history(name: str) -> None:
     """Every move of a model, the newest first."""
     project = Project.find()
     registry.require_versions(project, name)
-    console = Console(highlight=False)
+    screen = Screen()
     entries = moves.history(project, name)
     if not entries:
-        console.print(f"no version of {name} was moved yet; next: gristmill promote {name}")
+        screen.say(f"no version of {name} was moved yet; next: gristmill promote {name}")
         return
-    table = _table("when", "version", "", "by", "who", "why")
+    rows = []
     for entry in reversed(entries):
         who = f"{entry['who']}" if entry["by"] == "person" else f"the gate, run by {entry['who']}"
         words = (_when(entry["when"]), entry["version"], DONE[entry["kind"]], entry["by"], who)
-        table.add_row(*words, escape(entry["why"]))
-    console.print(table)
+        rows.append((*words, entry["why"]))
+    screen.show(Table(("when", "version", "", "by", "who", "why"), rows))
 
 
 def promote(name: str, number: str | None, why: str) -> None:
     """Moves `champion` by hand."""
     now, before = moves.promote(Project.find(), name, number, why)
-    console = Console(highlight=False)
+    screen = Screen()
     if before is not None and before.number == now.number:
-        console.print(f"{name} version {now.number} is the champion already")
+        screen.say(f"{name} version {now.number} is the champion already")
         return
     was = f", it was version {before.number}" if before else ""
-    console.print(f"{name} version {now.number} is the champion now{was}")
+    screen.say(f"{name} version {now.number} is the champion now{was}")
     if now.tags.get(registry.DECISION) == "reject":
-        console.print(f"  the gate had rejected it: {now.tags.get(registry.REASONS, '')}")
+        screen.say(f"  the gate had rejected it: {now.tags.get(registry.REASONS, '')}")
     if now.standing:
-        console.print(f"  it had been {now.standing}")
+        screen.say(f"  it had been {now.standing}")
     if before is not None:
-        console.print(f"next: gristmill rollback {name} undoes this")
+        screen.say(f"next: gristmill rollback {name} undoes this")
 
 
 def rollback(name: str, why: str) -> None:
     """Moves `champion` back."""
     now, before = moves.rollback(Project.find(), name, why)
     was = f", it was version {before.number}" if before else ""
-    Console(highlight=False).print(f"{name} version {now.number} is the champion again{was}")
+    Screen().say(f"{name} version {now.number} is the champion again{was}")
 
 
 def set_aside(name: str, number: str, kind: Literal["reject", "archive"], why: str) -> None:
     """Rejects or archives a version."""
     before = moves.set_aside(Project.find(), name, number, kind, why)
-    done, console = DONE[kind], Console(highlight=False)
+    done, screen = DONE[kind], Screen()
     if before.standing == done:
-        console.print(f"{name} version {number} is {done} already")
+        screen.say(f"{name} version {number} is {done} already")
         return
-    console.print(f"{name} version {number} is {done}")
-    console.print(f"next: gristmill promote {name} --version {number} --reason … undoes this")
+    screen.say(f"{name} version {number} is {done}")
+    screen.say(f"next: gristmill promote {name} --version {number} --reason … undoes this")
 
 
-def _show_all(project: Project, console: Console) -> None:
+def _show_all(project: Project, screen: Screen) -> None:
     names = registry.model_names(project)
     if not names:
-        console.print("no model is registered yet; next: gristmill run NAME")
+        screen.say("no model is registered yet; next: gristmill run NAME")
         return
-    table = _table("model", "champion", "versions", "made", "scores")
+    rows = []
     for name in names:
         known = registry.versions(project, name)
         champion = next((v for v in known if CHAMPION in v.aliases), None)
-        table.add_row(
-            name,
-            champion.number if champion else "none",
-            str(len(known)),
-            _when(champion.created) if champion else "",
-            _scores(champion) if champion else "",
-        )
-    console.print(table)
+        made = (_when(champion.created), _scores(champion)) if champion else ("", "")
+        rows.append((name, champion.number if champion else "none", len(known), *made))
+    screen.show(Table(("model", "champion", "versions", "made", "scores"), rows))
 
 
-def _show_version(project: Project, version: Version, console: Console) -> None:
+def _show_version(project: Project, version: Version, screen: Screen) -> None:
     lines = [
         ("model", f"{version.model} version {version.number}"),
         ("aliases", ", ".join(version.aliases) or "none"),
@@ -145,11 +137,11 @@ def _show_version(project: Project, version: Version, console: Console) -> None:
     ]
     width = max(len(label) for label, _ in lines)
     for label, text in lines:
-        console.print(f"{label:{width}s}  {text}", soft_wrap=True)
-    _show_decision(project, version, console)
+        screen.say(f"{label:{width}s}  {text}", whole=True)
+    _show_decision(project, version, screen)
 
 
-def _show_decision(project: Project, version: Version, console: Console) -> None:
+def _show_decision(project: Project, version: Version, screen: Screen) -> None:
     """The gate's decision again, from what the run that decided kept of it."""
     decided = version.tags.get(registry.DECIDED)
     if decided is None:  # by a release that did not keep it
@@ -158,16 +150,13 @@ def _show_decision(project: Project, version: Version, console: Console) -> None
         try:
             kept = read_json(fetch_artifact(project, decided, DECISION, Path(folder)))
         except EnvironmentFault as error:
-            console.print(f"the gate's checks are gone: {error.found}", soft_wrap=True)
+            screen.say(f"the gate's checks are gone: {error.found}", whole=True)
             return
     alpha, reads = kept["alpha"], kept["reads"]
-    console.print(f"\nthe gate's checks, at α = {alpha:.3g}, read {reads} of these test rows\n")
-    table = _table("check", "found", "wanted", "p", "rows", "")
-    for row in check_rows(kept):
-        table.add_row(*row)
-    console.print(table)
+    screen.say(f"\nthe gate's checks, at α = {alpha:.3g}, read {reads} of these test rows\n")
+    screen.show(Table(("check", "found", "wanted", "p", "rows", ""), check_rows(kept)))
     for line in power_lines(kept):
-        console.print(line, soft_wrap=True)
+        screen.say(line, whole=True)
 
 
 def check_rows(kept: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -225,12 +214,6 @@ def _number(value: float | None) -> str:
 
 def _mark(holds: bool) -> str:
     return "yes" if holds else "no"
-
-
-def _table(*headings: str) -> Table:
-    table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.columns[-1].overflow = "fold"
-    return table
 
 
 def _scores(version: Version) -> str:

@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import cast, get_args
 from urllib.parse import urlsplit
 
-from rich.console import Console
-
-from gristmill.commands import profile_lines as screen
+from gristmill.commands.profile_lines import profile_lines
 from gristmill.pipelines.base import (
     ConfigError,
     EnvironmentFault,
@@ -151,12 +149,12 @@ def new(
     again = f"gristmill new {name} --data {shell_word(data)}"
     if query is not None:
         again += f" --query {shell_word(query)}"
-    console = Console(highlight=False)
+    screen = Screen()
     with alone(project) as aside:
-        place, raw = _bring(project, place, aside, Screen(console))
-        draft = _draft(project, name, place, raw, aside, target, task, again, console)
+        place, raw = _bring(project, place, aside, screen)
+        draft = _draft(project, name, place, raw, aside, target, task, again, screen)
         take_in(project, name, place, raw, aside)
-    _say_end(console, draft)
+    _say_end(screen, draft)
 
 
 def require_free(project: Project, name: str) -> None:
@@ -348,10 +346,9 @@ def _draft(
     target: str | None,
     task: Task | None,
     again: str,
-    console: Console,
+    screen: Screen,
 ) -> Draft:
     """Everything that will be moved in, in the folder aside."""
-    on = Screen(console)
     kind = find_format(raw).module
     csv, doubt = _dialect(raw) if kind == "delimited" else (Csv(), False)
     pictures = fitting_form(raw) if kind == "picture_folders" else None
@@ -366,20 +363,20 @@ def _draft(
         csv=csv,
         pictures=pictures[0] if pictures else None,
     )
-    with on.turning("reading …"):
+    with screen.turning("reading …"):
         made = ingest_file(raw, table, described)
-    console.print(f"{Path(place.path).name}: {made}")
-    console.print()
+    screen.say(f"{Path(place.path).name}: {made}")
+    screen.say("")
     if target is None:
-        screen.show(console, whole := profile_table(table))
+        screen.show(*profile_lines(whole := profile_table(table)))
         raise no_target(whole, again)
     require_target(column_names(table), target, again)
     of_target = profile_table(table, only=[target]).column(target)
     chosen = require_task(of_target, task, PICTURE in column_names(table))
-    with on.turning("looking at the columns …"):
+    with screen.turning("looking at the columns …"):
         profile = profile_table(table, target, chosen.task)
     assumptions = assume(profile, target)
-    screen.show(console, profile, assumptions)
+    screen.show(*profile_lines(profile, assumptions))
     draft = Draft(
         name,
         place.path,
@@ -473,15 +470,15 @@ def put_back(file: Path, content: bytes | None) -> None:
         file.write_bytes(content)
 
 
-def _say_end(console: Console, draft: Draft) -> None:
+def _say_end(screen: Screen, draft: Draft) -> None:
     task, features = draft.task, len(draft.used)
     of = "pictures" if draft.picture else f"{features} features"
-    console.print(f"{task.task} of {draft.target} ({task.why}) from {of}")
+    screen.say(f"{task.task} of {draft.target} ({task.why}) from {of}")
     for line in _warnings(draft):
-        console.print(f"  ! {line}", markup=False)
-    console.print(f"experiments/{draft.name}.yaml   is yours to edit")
-    console.print(f"build/{draft.name}/profile.html   shows each column")
-    console.print(f"next: gristmill run {draft.name}")
+        screen.say(f"  ! {line}")
+    screen.say(f"experiments/{draft.name}.yaml   is yours to edit")
+    screen.say(f"build/{draft.name}/profile.html   shows each column")
+    screen.say(f"next: gristmill run {draft.name}")
 
 
 def _warnings(draft: Draft) -> Iterator[str]:

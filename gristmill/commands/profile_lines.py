@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from gristmill.pipelines.profiling import (
     Assumption,
     ColumnProfile,
@@ -18,6 +13,7 @@ from gristmill.pipelines.profiling import (
     stems,
     summary,
 )
+from gristmill.pipelines.reporting import Block, Table, Text
 
 MOST_LINES = 60
 """Columns that are listed one by one."""
@@ -26,32 +22,26 @@ LEVELS = 2
 """Levels that are shown of a column."""
 
 
-def show(
-    console: Console, profile: TableProfile, assumptions: Sequence[Assumption] | None = None
-) -> None:
+def profile_lines(
+    profile: TableProfile, assumptions: Sequence[Assumption] | None = None
+) -> list[Block]:
     """A line a column, or a group of numbered columns; with what is assumed where that is known."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
-    table.add_column("column", max_width=20, overflow="fold")
-    table.add_column("type" if assumptions is None else "taken for", max_width=12)
-    table.add_column("gaps", justify="right", no_wrap=True)
-    table.add_column("distinct", justify="right", no_wrap=True)
-    table.add_column("low … median … high, or shares", overflow="fold")
-    if assumptions is not None:
-        table.add_column("tells", justify="right", no_wrap=True)
+    kind, tells = ("type", []) if assumptions is None else ("taken for", ["tells"])
+    heading = ("column", kind, "gaps", "distinct", "low … median … high, or shares", *tells)
+    rows = []
     by_name = {a.name: a for a in assumptions or ()}
     groups = stems(profile.names, profile.names) if len(profile.names) > MOST_LINES else {}
     inside = {name for members in groups.values() for name in members}
     for pattern, members in groups.items():
         columns = [profile.column(name) for name in members]
-        table.add_row(*_group(pattern, columns, [by_name[n] for n in members if n in by_name]))
+        rows.append(_group(pattern, columns, [by_name[n] for n in members if n in by_name]))
     lone = [column for column in profile.columns if column.name not in inside]
     lone.sort(key=lambda column: by_name[column.name].role != "target" if by_name else 0)
-    for column in lone[:MOST_LINES]:
-        table.add_row(*_line(column, by_name.get(column.name)))
-    console.print(table)
-    if len(lone) > MOST_LINES:
-        console.print(f"… and {len(lone) - MOST_LINES:,} more columns")
-    console.print()
+    rows += [_line(column, by_name.get(column.name)) for column in lone[:MOST_LINES]]
+    numbers = ("gaps", "distinct", "tells")
+    more = f"… and {len(lone) - MOST_LINES:,} more columns" * (len(lone) > MOST_LINES)
+    widths = {"column": 20, kind: 12}
+    return [Table(heading, rows, numbers, widths=widths, caption=more), Text("")]
 
 
 def _line(column: ColumnProfile, assumed: Assumption | None) -> list[str]:
@@ -65,7 +55,7 @@ def _line(column: ColumnProfile, assumed: Assumption | None) -> list[str]:
     ]
     if assumed is not None:
         cells.append("" if column.relation is None else f"{column.relation:.2f}")
-    return [escape(cell) for cell in cells]
+    return cells
 
 
 def _taken_for(assumed: Assumption) -> str:
@@ -94,7 +84,7 @@ def _group(
         out = [a.why for a in assumed if not a.used]
         cells[-1] += f"; {len(out):,} left out: {out[0]}, …" if out else ""
         cells.append(f"≤ {max((column.relation or 0.0 for column in columns), default=0.0):.2f}")
-    return [escape(cell) for cell in cells]
+    return cells
 
 
 def _share(share: float) -> str:

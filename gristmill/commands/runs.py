@@ -10,13 +10,10 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from gristmill.flows import DONE, holder
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, open_sqlite
 from gristmill.pipelines.config import Project
+from gristmill.pipelines.reporting import Screen, Table
 from gristmill.pipelines.tracking import (
     BEGUN,
     HOST,
@@ -37,26 +34,15 @@ PATIENCE = 30.0
 def show(experiment: str | None) -> None:
     """A table of the newest runs."""
     project = Project.find()
-    console = Console(highlight=False)
+    screen = Screen()
     found = stored_runs(project, "run", experiment or "", SHOWN + 1)
     if not found:
         if experiment is not None:
             project.require_experiment(experiment)
-        console.print(f"no run yet; next: gristmill run {experiment or 'NAME'}")
+        screen.say(f"no run yet; next: gristmill run {experiment or 'NAME'}")
         return
-    table = Table(
-        *("run", "when", "experiment", "trials", "outcome", "objective"),
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-    )
-    table.columns[3].justify = "right"
-    for column in table.columns[:2]:
-        column.no_wrap = True
-    for column in table.columns[2:]:
-        column.overflow = "fold"
-    for run in found[:SHOWN]:
-        table.add_row(
+    rows = [
+        (
             run.run_id[:8],
             time.strftime("%m-%d %H:%M", time.localtime(run.began)),
             run.experiment,
@@ -64,9 +50,12 @@ def show(experiment: str | None) -> None:
             _outcome(run),
             _objective(run),
         )
-    console.print(table)
+        for run in found[:SHOWN]
+    ]
+    heading = ("run", "when", "experiment", "trials", "outcome", "objective")
+    screen.show(Table(heading, rows, numbers=("trials",), whole=("run", "when")))
     if len(found) > SHOWN:
-        console.print("… and older ones; gristmill up shows them all")
+        screen.say("… and older ones; gristmill up shows them all")
 
 
 def _outcome(run: StoredRun) -> str:
@@ -87,7 +76,7 @@ def logs(text: str) -> None:
     """The lines that Prefect kept of a run."""
     project = Project.find()
     run = _find(project, text)
-    console = Console(highlight=False)
+    screen = Screen()
     flow = run.tags.get(names.FLOW, "")
     lines = _lines(project, flow) if flow else []
     if not lines:
@@ -98,7 +87,7 @@ def logs(text: str) -> None:
             next="gristmill up; MLflow has the report among the run's artifacts",
         )
     for when, line in lines:
-        console.print(f"{when}  {line}", markup=False, soft_wrap=not console.is_terminal)
+        screen.say(f"{when}  {line}")
 
 
 def _lines(project: Project, flow: str) -> list[tuple[str, str]]:
@@ -135,7 +124,7 @@ def cancel(text: str) -> None:
         EnvironmentFault: it does not end.
     """
     project = Project.find()
-    console = Console(highlight=False)
+    screen = Screen()
     name, process = _running(project, text)
     host, pid = process.get(HOST, ""), process.get(PID, "")
     if host != socket.gethostname():
@@ -144,7 +133,7 @@ def cancel(text: str) -> None:
         )
     if not _lives(process):
         mend_dead_runs(project)
-        console.print(f"{name}: its process was gone already; it is marked as killed now")
+        screen.say(f"{name}: its process was gone already; it is marked as killed now")
         return
     os.kill(int(pid), signal.SIGINT)
     end = time.monotonic() + PATIENCE
@@ -156,7 +145,7 @@ def cancel(text: str) -> None:
                 next=f"kill -9 {pid}; the next run mends what it leaves",
             )
         time.sleep(0.1)
-    console.print(f"{name} was ended; the next run goes on from there")
+    screen.say(f"{name} was ended; the next run goes on from there")
 
 
 def _running(project: Project, text: str) -> tuple[str, Mapping[str, str]]:

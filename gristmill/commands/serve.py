@@ -8,12 +8,11 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from gristmill.flows import HOST
 from gristmill.pipelines.base import ConfigError, writing
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.registry import Version, find, load_version
+from gristmill.pipelines.reporting import Screen
 
 FIRST, PORTS = 5001, 100
 """The port that is tried first, and how many are."""
@@ -36,16 +35,16 @@ def serve(name: str, port: int | None) -> None:
     project = Project.find()
     version = find(project, name)
     listener = _listen(port)
-    console = Console(highlight=False)
+    screen = Screen()
     with listener:
         model, others = load_version(project, version)
         for other in others:
-            console.print(f"! it was made with {other}", soft_wrap=True)
+            screen.say(f"! it was made with {other}", whole=True)
         url = f"http://{HOST}:{listener.getsockname()[1]}/invocations"
         alias = f" ({', '.join(version.aliases)})" if version.aliases else ""
-        console.print(f"{version.model} version {version.number}{alias} answers at {url}")
-        console.print(_curl(project, version, model, url), soft_wrap=True, markup=False)
-        console.print("Ctrl-C ends it")
+        screen.say(f"{version.model} version {version.number}{alias} answers at {url}")
+        screen.say(_curl(project, version, model, url), whole=True)
+        screen.say("Ctrl-C ends it")
         _answer(model, listener)
 
 

@@ -6,13 +6,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.ingestion.versions import history
+from gristmill.pipelines.reporting import Screen, Table
 from gristmill.pipelines.tracking import TrainedModel, is_local, trained_models, used_data
 
 
@@ -36,27 +33,23 @@ def who_used(asked: str) -> None:
     for model in models:
         if model.data in wanted or model.run_id in ids:
             made.setdefault(model.run_id, []).append(model)
-    console = Console(highlight=False)
+    screen = Screen()
     if not found and not made:
-        console.print(f"nothing came from {asked}: no run and no model has its data")
+        screen.say(f"nothing came from {asked}: no run and no model has its data")
         return
-    table = Table(
-        *("run", "when", "experiment", "data", "outcome", "versions"),
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-    )
+    rows = []
     for run in found:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.began))
         data, versions = f"{run.folder} {run.digest[:8]}", _named(made.pop(run.run_id, []))
         outcome = run.decision or run.status.lower()
-        table.add_row(run.run_id[:8], when, run.experiment, data, outcome, versions)
+        rows.append((run.run_id[:8], when, run.experiment, data, outcome, versions))
     for (
         run_id,
         models,
-    ) in made.items():  # a version that other data have come to again, or its run has gone
-        table.add_row(run_id[:8], "", models[0].model, models[0].data[:8], "", _named(models))
-    console.print(table)
+    ) in made.items():  # of other data, or the run is gone
+        rows.append((run_id[:8], "", models[0].model, models[0].data[:8], "", _named(models)))
+    heading = ("run", "when", "experiment", "data", "outcome", "versions")
+    screen.show(Table(heading, rows, whole=("run",)))
 
 
 def _named(models: list[TrainedModel]) -> str:

@@ -1,7 +1,4 @@
 from .html_frame import (
-    Html as Html,
-)
-from .html_frame import (
     html_facts as html_facts,
 )
 from .html_frame import (
@@ -16,9 +13,36 @@ from .html_frame import (
 from .html_frame import (
     meta as meta,
 )
-from .screen import (
-    Screen as Screen,
+from .markdown import (
+    as_markdown as as_markdown,
+)
+from .records import (
+    Block as Block,
+)
+from .records import (
+    Code as Code,
+)
+from .records import (
+    Facts as Facts,
+)
+from .records import (
+    Html as Html,
+)
+from .records import (
+    Lines as Lines,
+)
+from .records import (
+    Table as Table,
+)
+from .records import (
+    Text as Text,
+)
+from .records import (
+    Titled as Titled,
+)
+from .records import (
+    is_empty as is_empty,
 )
 from .screen import (
-    markdown_table as markdown_table,
+    Screen as Screen,
 )

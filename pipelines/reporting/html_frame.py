@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 
+from gristmill.pipelines.reporting.records import Html
+
 STYLE = """
 :root{color-scheme:light dark;--ink:#222;--soft:#595959;--line:#ddd;--paper:#fff;--panel:#f7f7f7;
  --mark:#e6f0f7;--link:#0063a3;--good:#00704f;--bad:#a84300;--wait:#0063a3}
@@ -33,12 +35,6 @@ td,th{overflow-wrap:break-word}tr{break-inside:avoid}
 """
 """The colours of `--good`, `--bad` and `--wait` are Okabe and Ito's, dark or light enough to read
 as letters (a contrast of 4.5 and more); what they say stands there in words, too."""
-
-
-class Html(str):
-    """A text that is HTML already and not escaped once more."""
-
-    __slots__ = ()
 
 
 def html_page(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.markup import escape
 from rich.status import Status
+from rich.text import Text
+
+from gristmill.pipelines.reporting.records import Block
+from gristmill.pipelines.reporting.terminal import print_blocks
 
 NAME_WIDTH = 10
 
@@ -33,12 +36,21 @@ class Screen:
     _status: Status | None = None
     _inside: list[float] = field(default_factory=list)
 
-    def say(self, text: str, style: str = "") -> None:
-        """One line."""
-        whole = not self.console.is_terminal  # a file keeps its lines, a terminal breaks at words
-        self.console.print(escape(text), style=style or None, soft_wrap=whole)
+    def say(self, text: str, style: str = "", *, whole: bool = False) -> None:
+        """One line; a terminal breaks it at words unless it stays `whole`, to be copied."""
+        whole = whole or not self.console.is_terminal
+        self.console.print(Text(text), style=style or None, soft_wrap=whole)
         if self.log is not None:
             self.log(text.strip())
+
+    def show(self, *blocks: Block) -> None:
+        """Tables, lists and the like."""
+        print_blocks(self.console, *blocks)
+
+    def judge(self, good: bool, text: str) -> None:
+        """One line that says first whether what it is about is good."""
+        sign = Text("ok  ", style="green") if good else Text("bad ", style="red")
+        self.console.print(sign + Text(text), soft_wrap=True)
 
     @contextmanager
     def step(self, name: str) -> Iterator[list[str]]:
@@ -113,7 +125,7 @@ class Screen:
         """What happens at this moment; shown on a terminal only."""
         if self._status is not None:
             width = max(self.console.width - 4, 20)
-            self._status.update(escape("\n".join(line[:width] for line in lines)))
+            self._status.update(Text("\n".join(line[:width] for line in lines)))
 
     def arriving(self, done: int, total: int | None) -> None:
         """How far a download is, as sources tell it."""
@@ -125,15 +137,9 @@ class Screen:
         if not self.console.is_terminal or self._status is not None:
             yield
             return
-        with self.console.status(escape(text)) as status:
+        with self.console.status(Text(text)) as status:
             self._status = status
             try:
                 yield
             finally:
                 self._status = None
-
-
-def markdown_table(heading: Sequence[str], rows: Iterable[Iterable[object]]) -> list[str]:
-    """The lines of a table in Markdown."""
-    lines = ["| " + " | ".join(heading) + " |", "|" + " --- |" * len(heading)]
-    return lines + ["| " + " | ".join(str(value) for value in row) + " |" for row in rows]

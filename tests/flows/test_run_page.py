@@ -17,14 +17,15 @@ from PIL import Image
 from gristmill.flows.outcome import PAGE, Outcome, page_lines
 from gristmill.flows.page.charts import ROOM
 from gristmill.flows.page.facts import DataFacts, RunFacts
-from gristmill.flows.page.report import metric_rows
 from gristmill.flows.page.run_page import page
+from gristmill.flows.page.tables import metric_table
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.evaluation.final_evaluation import Evaluation
 from gristmill.pipelines.evaluation.labels import Threshold
 from gristmill.pipelines.evaluation.metrics.calibration import Calibration
 from gristmill.pipelines.evaluation.metrics.measures import Metric
 from gristmill.pipelines.evaluation.slices import Slice
+from gristmill.pipelines.reporting.records import Table
 
 EVIL = "<script>alert('\"&')</script>"
 PLACE = Path("nowhere")
@@ -62,7 +63,7 @@ def facts_of(decision: str = "hold", **more: Any) -> RunFacts:
         "began": "2026-01-31 12:00",
         "data": DataFacts("ab12.dir", EVIL, {"training": 5000, EVIL: 3}, f"2 rows in {EVIL}"),
         "evaluation": evaluation_of(*METRICS),
-        "trials": [{"trial": f"{EVIL}=1", "val_accuracy": "0.98", "": "winner"}],
+        "trials": Table(("trial", "val_accuracy", ""), [(f"{EVIL}=1", "0.98", "winner")]),
         "about_trials": ["The score flatters the winner."],
         "settings": {EVIL: 1, "training.seed": 4},
         "tags": {"mlflow.source.git.commit": "c0ffee", "version.keras": "3.15.1"},
@@ -136,10 +137,10 @@ def test_a_metric_stands_beside_its_interval_the_baselines_and_the_champion() ->
 
 def test_the_champion_stands_among_the_baselines_on_the_screen_where_it_is_known() -> None:
     evaluation = facts_of().evaluation
-    first, *others = metric_rows(evaluation, {"accuracy": 0.968})
+    first, *others = metric_table(evaluation, {"accuracy": 0.968}).rows
     assert first == ("accuracy", "0.97", "0.95 – 0.985", "0.968", "0.9", "0.1")
     assert [len(row) for row in others] == [6] * len(others)
-    assert metric_rows(evaluation)[0] == ("accuracy", "0.97", "0.95 – 0.985", "0.9", "0.1")
+    assert metric_table(evaluation).rows[0] == ("accuracy", "0.97", "0.95 – 0.985", "0.9", "0.1")
 
 
 def test_a_metric_that_is_not_defined_says_so_and_is_not_drawn() -> None:
@@ -179,7 +180,7 @@ def test_a_page_of_many_large_pictures_stays_below_two_megabytes(tmp_path: Path)
     files.append(tmp_path / "small.png")
     Image.new("RGB", (1200, 600)).save(files[-1])
     warnings = [f"column {place}: {'x' * 100}" for place in range(5000)]
-    trials = [{"trial": f"units={place}", "val_loss": "0.1"} for place in range(2000)]
+    trials = Table(("trial", "val_loss"), [(f"units={n}", "0.1") for n in range(2000)])
     text = page(facts_of(pictures=files, warnings=warnings, trials=trials))
     assert len(text.encode()) < 2_000_000
     reader = read(text)
@@ -210,7 +211,9 @@ def test_the_page_tells_how_to_come_to_the_same_model_again() -> None:
 
 
 def test_a_run_without_trials_pictures_or_times_has_no_empty_parts() -> None:
-    text = words_of(page(facts_of(trials=(), pictures=(), times={}, file="", warnings=())))
+    text = words_of(
+        page(facts_of(trials=Table((), ()), pictures=(), times={}, file="", warnings=()))
+    )
     for title in ("Trials", "Package", "Pictures", "Time", "Experiment file", "Slices"):
         assert title not in text
     assert "No warnings" in text

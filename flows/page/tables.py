@@ -1,0 +1,109 @@
+"""The tables of a run, as records: the screen, the Markdown and the page show the same ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from gristmill.flows.steps import Searched
+from gristmill.pipelines.config import Document
+from gristmill.pipelines.evaluation import Evaluation, lower_is_better
+from gristmill.pipelines.reporting import Table
+from gristmill.pipelines.search import Point
+from gristmill.pipelines.training import more_is_better
+
+
+def trial_table(document: Document, searched: Searched) -> Table:
+    """A row a point, the winner first, then those of the largest budget, the best first."""
+    objective = document.objective
+    known = {plan.trial.point for plan in searched.plans}
+    known -= {plan.trial.point for plan in searched.plans if not plan.known}
+    sign = -1 if more_is_better(objective) else 1
+    epochs = document.model.library == "keras"
+    winner = searched.point.trial.point
+
+    def order(point: Point) -> tuple[bool, bool, int, float]:
+        finished = point.result.status == "finished"
+        score = sign * point.result.scores[objective] if finished else 0.0
+        return point.trial.point != winner, not finished, -point.trial.epochs, score
+
+    def remark(name: str) -> str:
+        return "winner" if name == winner else "known" * (name in known)
+
+    heading = ("trial", objective, *["epochs"] * epochs, "seconds", "")
+    rows = [
+        (
+            point.trial.point,
+            point.shown(objective),
+            *[point.result.epochs] * epochs,
+            f"{point.result.seconds:.1f}",
+            remark(point.trial.point),
+        )
+        for point in sorted(searched.points, key=order)
+    ]
+    return Table(heading, rows, heading[1:-1])
+
+
+def metric_table(evaluation: Evaluation, champion: Mapping[str, float] | None = None) -> Table:
+    """A row a metric: value, interval, the champion's where it is known, the baselines' values."""
+    others: dict[str, Mapping[str, float]] = {
+        str(who): {metric.name: metric.value for metric in metrics}
+        for who, metrics in evaluation.baselines.items()
+    }
+    if champion:
+        others = {"champion": champion, **others}
+    order = sorted(others, key=("champion", "linear", "dummy").index)
+    rows = [
+        (
+            metric.name,
+            number(metric.value),
+            interval(metric.low, metric.high),
+            *(number(others[who].get(metric.name)) for who in order),
+        )
+        for metric in evaluation.metrics
+    ]
+    heading = ("metric", "value", "95 % interval", *order)
+    return Table(heading, rows, heading[1:])
+
+
+def slice_table(evaluation: Evaluation, most: int | None = None) -> Table:
+    """A row a slice, as they are; of more than `most` those furthest on the wrong side."""
+    slices = list(evaluation.slices)
+    metric = words(slices[0].metric.name) if slices else ""
+    if most is not None and len(slices) > most:
+        sign = -1 if lower_is_better(slices[0].metric.name) else 1
+        slices = sorted(slices, key=lambda one: (not one.worse, sign * one.metric.value))[:most]
+    rows = [
+        (
+            *(str(one), f"{one.rows:,}", number(one.metric.value)),
+            interval(one.metric.low, one.metric.high),
+            *(number(one.overall), number(one.validation)),
+            "✗ yes" if one.worse else "no",
+        )
+        for one in slices
+    ]
+    heading = ("slice", "rows", metric, "interval", "all rows", "on validation rows", "shown worse")
+    return Table(heading, rows, heading[1:6])
+
+
+def time_table(times: Mapping[str, float]) -> Table:
+    """A row a part of the run, and their sum."""
+    rows = [(part, f"{seconds:.1f}") for part, seconds in times.items()]
+    if rows:
+        rows.append(("all", f"{sum(times.values()):.1f}"))
+    return Table(("part", "seconds"), rows, ("seconds",))
+
+
+def number(value: object) -> str:
+    """A number as it is shown; nothing for None, and a NaN is no number."""
+    if isinstance(value, float):
+        return f"{value:.4g}" if math.isfinite(value) else "not defined"
+    return "" if value is None else str(value)
+
+
+def interval(low: object, high: object) -> str:
+    return "" if low is None or high is None else f"{number(low)} – {number(high)}"
+
+
+def words(name: object) -> str:
+    return str(name).replace("_", " ")

@@ -1,0 +1,57 @@
+"""Records as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gristmill.pipelines.reporting.records import (
+    Block,
+    Code,
+    Facts,
+    Lines,
+    Table,
+    Text,
+    Titled,
+    is_empty,
+)
+
+
+def as_markdown(title: str, blocks: Iterable[Block]) -> str:
+    """A document; without a title a part of one."""
+    lines = [f"# {title}", ""] if title else []
+    for block in blocks:
+        if is_empty(block):
+            continue
+        lines += _lines(block, 2)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _lines(block: Block, level: int) -> Iterator[str]:
+    """The lines of a block, each block with an empty one after it."""
+    match block:
+        case Titled():
+            if block.title:
+                yield from (f"{'#' * level} {block.title}", "")
+            for inner in block.shown:
+                yield from _lines(inner, level + 1)
+            return
+        case Table():
+            yield _row(block.heading)
+            yield "|" + " --- |" * len(block.heading)
+            yield from map(_row, block.rows)
+            yield from ["", block.caption] * bool(block.caption)
+        case Lines():
+            yield from (f"- {line}" for line in block.shown)
+        case Facts():
+            yield from (f"- {name}: {value}" for name, value in block.shown)
+        case Text():
+            yield block.text
+        case Code():
+            yield from ("```", block.text, "```")
+        case _:
+            yield str(block)
+    yield ""
+
+
+def _row(cells: Iterable[object]) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
