@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pyarrow.parquet import read_table
-
 from gristmill.flows.outcome import Outcome
 from gristmill.flows.page.report import fold_lines
 from gristmill.flows.page.tables import trial_table
@@ -18,7 +16,7 @@ from gristmill.flows.steps import DRIFT, OPTIMISTIC, Searched, trial_parameters
 from gristmill.pipelines.base import read_json, redact
 from gristmill.pipelines.evaluation import Evaluation, logged
 from gristmill.pipelines.packaging import Package
-from gristmill.pipelines.preparation import ROLES
+from gristmill.pipelines.preparation import ROLES, read_roles
 from gristmill.pipelines.registry import Registered, Version
 from gristmill.pipelines.reporting import Table
 from gristmill.pipelines.search import data_changes
@@ -128,7 +126,7 @@ def gather(
 
 def _data(run: Session, tags: Mapping[str, str]) -> DataFacts:
     data = run.experiment.data
-    role = read_table(run.build / "roles.parquet", columns=["role"])["role"].to_numpy()
+    role = read_roles(run.build / "roles.parquet")
     rows = {name: int((role == ROLES.index(name)).sum()) for name in SHOWN}
     rows = {name: count for name, count in rows.items() if count}
     return DataFacts(

@@ -11,7 +11,7 @@ from gristmill.pipelines.ingestion import Progress, Refreshed, note_rows
 from gristmill.pipelines.ingestion import refresh as take
 
 if TYPE_CHECKING:
-    from gristmill.pipelines.preparation import Changes
+    from gristmill.pipelines.tables import Changes
 
 SHOWN = 8
 """Names that are listed before the rest is counted."""
@@ -40,7 +40,7 @@ def _accept(project: Project, experiment: Experiment, table: Path) -> None:
 
 def differences(old: Path, new: Path) -> list[str]:
     """Lines on what is different between the tables of two versions."""
-    from gristmill.pipelines.preparation import table_changes
+    from gristmill.pipelines.tables import table_changes
 
     return [*_row_lines(table_changes(old, new)), *_distributions(old, new)]
 

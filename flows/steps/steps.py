@@ -400,9 +400,9 @@ def keep_winner(run: Session, winner: Trial) -> None:
 
 def data_inputs(run: Session, roles: Sequence[str]) -> list[DataInput]:
     """The data set's roles, with DVC's hash of the raw data and the number of rows of each."""
-    import pandas as pd
+    from gristmill.pipelines.preparation import read_roles
 
-    role = pd.read_parquet(run.build / "roles.parquet", columns=["role"])["role"]
+    role = read_roles(run.build / "roles.parquet")
     return _data_inputs(run, {name: int((role == ROLES.index(name)).sum()) for name in roles})
 
 

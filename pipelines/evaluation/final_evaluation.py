@@ -43,8 +43,8 @@ from gristmill.pipelines.evaluation.slices import (
     worst_slices,
 )
 from gristmill.pipelines.evaluation.validation_answers import ValidationAnswers, require_finite
-from gristmill.pipelines.preparation import Rows, class_name, group_of, in_own_units, scaled
-from gristmill.pipelines.tables import rows_of
+from gristmill.pipelines.preparation import class_name, group_of, in_own_units, scaled
+from gristmill.pipelines.tables import TableRows
 from gristmill.pipelines.training import MODEL_FILES, Trial
 from gristmill.pipelines.workers import Export, Pool
 
@@ -150,7 +150,7 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
     unseen = predictions.unseen()
     names = experiment.document.test_metrics
     raw = test / "rows.parquet"
-    group = group_of(project, experiment.document, rows_of(raw))
+    group = group_of(project, experiment.document, TableRows(raw))
     if group is not None and predictions.twin is not None:
         group = group[~predictions.twin]
     return Evaluation(
@@ -163,7 +163,7 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
         raw=raw,
         scored=scored,
         maps=maps if maps.is_file() else None,
-        slices=_slices(asked.slices, validated, Rows(raw), predictions, group),
+        slices=_slices(asked.slices, validated, TableRows(raw), predictions, group),
         calibration=calibrate(unseen, group),
         threshold=threshold,
     )
@@ -185,7 +185,7 @@ def check_asked(project: Project, experiment: Experiment) -> None:
         for name in document.test_metrics
         if (fault := metric_fault(name, document.data.task, names))
     ]
-    known = Rows(build / "table.parquet").schema.names
+    known = TableRows(build / "table.parquet").schema.names
     named = [("evaluation.slices", column) for column in asked.slices.columns]
     named += [("gate.slices", name.partition("=")[0]) for name in document.gate.slices]
     for where, column in named:
@@ -209,7 +209,11 @@ def check_asked(project: Project, experiment: Experiment) -> None:
 
 
 def _slices(
-    asked: Slices, validated: ValidationAnswers, raw: Rows, predictions: Predictions, group: Any
+    asked: Slices,
+    validated: ValidationAnswers,
+    raw: TableRows,
+    predictions: Predictions,
+    group: Any,
 ) -> tuple[Slice, ...]:
     """The declared ones, then those that were worst on validation rows."""
     worst = []

@@ -17,7 +17,8 @@ from gristmill.pipelines.base import write_json, writing
 from gristmill.pipelines.config import Bins
 from gristmill.pipelines.evaluation.metrics import Metric, clopper_pearson, measure
 from gristmill.pipelines.evaluation.predictions import Predictions
-from gristmill.pipelines.preparation import Rows, as_text
+from gristmill.pipelines.preparation import as_text, frames
+from gristmill.pipelines.tables import TableRows
 
 ALPHA = 0.05
 WORST = 3
@@ -103,9 +104,9 @@ def masks_of(cuts: Iterable[Cut], values: pd.Series[Any]) -> Iterator[Mask]:
             yield np.asarray((numbers >= cut.low) & (numbers < cut.high))
 
 
-def column_of(rows: Rows, name: str) -> pd.Series[Any]:
+def column_of(rows: TableRows, name: str) -> pd.Series[Any]:
     """A column of raw rows."""
-    parts = [frame[name] for frame in rows.frames([name])]
+    parts = [frame[name] for frame in frames(rows, [name])]
     return pd.concat(parts, ignore_index=True) if parts else pd.Series(dtype=object, name=name)
 
 

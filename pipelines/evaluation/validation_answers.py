@@ -19,7 +19,8 @@ from gristmill.pipelines.evaluation.predictions import (
     write_predictions,
 )
 from gristmill.pipelines.evaluation.slices import column_of
-from gristmill.pipelines.preparation import VALIDATION, Rows, in_own_units
+from gristmill.pipelines.preparation import VALIDATION, in_own_units, read_roles
+from gristmill.pipelines.tables import TableRows
 from gristmill.pipelines.training import Trial
 from gristmill.pipelines.workers import Export, Pool
 
@@ -71,8 +72,8 @@ class ValidationAnswers:
     def columns(self) -> Iterator[pd.Series[Any]]:
         """The raw columns, one by one, without the target and without pictures."""
         build = self.project.build(self.experiment.name)
-        role = pd.read_parquet(build / "roles.parquet", columns=["role"])["role"].to_numpy()
-        rows = Rows(build / "table.parquet", role == VALIDATION)
+        role = read_roles(build / "roles.parquet")
+        rows = TableRows(build / "table.parquet", role == VALIDATION)
         for name in rows.schema.names:
             is_value = rows.storage(name) not in ("picture", "other")
             if is_value and name != self.experiment.data.target:

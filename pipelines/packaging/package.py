@@ -29,12 +29,13 @@ from gristmill.pipelines.packaging.libraries import installed
 from gristmill.pipelines.packaging.rehearsal import Rehearsal
 from gristmill.pipelines.preparation import (
     TRAINING,
-    Rows,
     answers,
     as_text,
     input_names,
     optional_names,
+    read_roles,
 )
+from gristmill.pipelines.tables import TableRows
 from gristmill.pipelines.training import MODEL_FILES, Trial
 
 CODE = Path(__file__).with_name("package_code.py")
@@ -222,9 +223,9 @@ def plain_types(rows: pd.DataFrame) -> pd.DataFrame:
 
 def training_examples(build: Path, experiment: Experiment) -> pd.DataFrame:
     """The first training rows, as they come in."""
-    role = pyarrow.parquet.read_table(build / "roles.parquet", columns=["role"])["role"].to_numpy()
+    role = read_roles(build / "roles.parquet")
     names = input_names(read_json(build / "training" / "statistics.json"))
-    batches = Rows(build / "table.parquet", role == TRAINING).batches(names, plain=names)
+    batches = TableRows(build / "table.parquet", role == TRAINING).batches(names, plain=names)
     first = next(batch for batch in batches if batch.num_rows)
     return plain_types(first.slice(0, EXAMPLE_ROWS).to_pandas()[names])
 

@@ -1,20 +1,20 @@
+from .columns import (
+    GIVEN_ROLE as GIVEN_ROLE,
+)
+from .columns import (
+    declared_kinds as declared_kinds,
+)
+from .columns import (
+    feature_columns as feature_columns,
+)
 from .features.column_fit import (
     WORD_PAIRS as WORD_PAIRS,
 )
-from .features.columns import (
-    GIVEN_ROLE as GIVEN_ROLE,
-)
-from .features.columns import (
-    declared_kinds as declared_kinds,
-)
-from .features.columns import (
-    feature_columns as feature_columns,
+from .features.frames import (
+    frames as frames,
 )
 from .features.prepare import (
     scale as scale,
-)
-from .features.raw_rows import (
-    Rows as Rows,
 )
 from .features.transforms import (
     MISSING as MISSING,
@@ -46,23 +46,8 @@ from .features.transforms import (
 from .features.transforms import (
     scaled as scaled,
 )
-from .row_changes import (
-    Changes as Changes,
-)
-from .row_changes import (
-    changed_columns as changed_columns,
-)
-from .row_changes import (
-    changed_roles as changed_roles,
-)
-from .row_changes import (
-    rows_to_learn_from as rows_to_learn_from,
-)
-from .row_changes import (
-    table_changes as table_changes,
-)
 from .seen import (
-    Seen as Seen,
+    SeenRows as SeenRows,
 )
 from .seen import (
     dates_of as dates_of,
@@ -96,4 +81,13 @@ from .split.cuts_file import (
 )
 from .split.given_roles import (
     WORDS as WORDS,
+)
+from .split.roles_file import (
+    changed_roles as changed_roles,
+)
+from .split.roles_file import (
+    read_roles as read_roles,
+)
+from .split.roles_file import (
+    rows_to_learn_from as rows_to_learn_from,
 )

@@ -13,22 +13,22 @@ import pyarrow.parquet
 
 from gristmill.pipelines.base import writing
 from gristmill.pipelines.config import Document, Project, Split, load_experiment
-from gristmill.pipelines.preparation.features import feature_columns
+from gristmill.pipelines.preparation.columns import feature_columns
 from gristmill.pipelines.preparation.split import (
     DISTINCT,
     TRAINING,
     VALIDATION,
-    Flags,
     Moments,
     moments,
+    read_roles,
 )
-from gristmill.pipelines.tables import Hashes, Rows, distinct_share, rows_of
+from gristmill.pipelines.tables import Flags, Hashes, TableRows, distinct_share, read_column
 
 ABOUT = b"gristmill"
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class SeenRows:
     """The training and validation rows of a model.
 
     Attributes:
@@ -42,7 +42,7 @@ class Seen:
     features: tuple[str, ...]
     group: str | None
 
-    def marks(self, rows: Rows, identity: Hashes) -> Flags:
+    def marks(self, rows: TableRows, identity: Hashes) -> Flags:
         """Which rows the model has seen, or a twin or another row of the group: (n_rows,) bool.
 
         Args:
@@ -56,7 +56,7 @@ class Seen:
             marked |= self.has(rows.hashes([self.group]))
         return marked
 
-    def absent(self, rows: Rows) -> list[str]:
+    def absent(self, rows: TableRows) -> list[str]:
         """The columns that rows would need to be told from those that the model has seen."""
         return [c for c in (*self.features, *filter(None, [self.group])) if c not in rows.names]
 
@@ -69,26 +69,25 @@ class Seen:
         return np.asarray(self.hashes[place] == hashes)
 
 
-def seen_rows(project: Project, name: str, document: Document) -> Seen:
+def seen_rows(project: Project, name: str, document: Document) -> SeenRows:
     """What the models of an experiment see of its present data."""
     build = project.build(name)
-    table = pa.parquet.read_table(build / "roles.parquet", columns=["role", "identity"])
-    role = table["role"].to_numpy()
-    used = (role == TRAINING) | (role == VALIDATION)
-    rows = rows_of(build / "table.parquet")
+    roles = build / "roles.parquet"
+    used = np.isin(read_roles(roles), (TRAINING, VALIDATION))
+    rows = TableRows(build / "table.parquet")
     features = feature_columns(rows.names, document.features, document.data.target, document.split)
     content, group = rows.hashes(features), group_column(project, document)
-    parts = [table["identity"].to_numpy()[used]]
+    parts = [read_column(roles, "identity").to_numpy()[used]]
     if distinct_share(content) < DISTINCT:
         features = []
     else:
         parts.append(content[used])
     if group is not None:
         parts.append(rows.hashes([group])[used])
-    return Seen(np.unique(np.concatenate(parts)), tuple(features), group)
+    return SeenRows(np.unique(np.concatenate(parts)), tuple(features), group)
 
 
-def write_seen(file: Path, seen: Seen) -> None:
+def write_seen(file: Path, seen: SeenRows) -> None:
     """One Parquet file of a column, 8 bytes a row and more where rows have groups or keys."""
     about = json.dumps({"features": seen.features, "group": seen.group})
     table = pa.table({"hash": seen.hashes}).replace_schema_metadata({ABOUT: about})
@@ -96,7 +95,7 @@ def write_seen(file: Path, seen: Seen) -> None:
         pa.parquet.write_table(table, aside, compression="none", use_dictionary=False)
 
 
-def read_seen(file: Path) -> Seen:
+def read_seen(file: Path) -> SeenRows:
     """What `write_seen` wrote.
 
     Raises:
@@ -106,7 +105,7 @@ def read_seen(file: Path) -> Seen:
         table = pa.parquet.read_table(file)
         about: dict[str, Any] = json.loads(table.schema.metadata[ABOUT])
         hashes = table["hash"].to_numpy()
-        return Seen(hashes, tuple(about["features"]), about["group"])
+        return SeenRows(hashes, tuple(about["features"]), about["group"])
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file.name} is damaged: {str(error).splitlines()[0][:120]}") from error
 
@@ -116,13 +115,13 @@ def group_column(project: Project, document: Document) -> str | None:
     return _split(project, document).group
 
 
-def group_of(project: Project, document: Document, rows: Rows) -> Hashes | None:
+def group_of(project: Project, document: Document, rows: TableRows) -> Hashes | None:
     """The hash of each row's group, (n_rows,) uint64; None where the split knows no groups."""
     column = group_column(project, document)
     return None if column is None else rows.hashes([column])
 
 
-def dates_of(project: Project, document: Document, rows: Rows) -> Moments | None:
+def dates_of(project: Project, document: Document, rows: TableRows) -> Moments | None:
     """When each row is from, (n_rows,) int64; None where the split is not by time."""
     time = _split(project, document).time
     return None if time is None else moments(rows, time.column)

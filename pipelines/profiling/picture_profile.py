@@ -1,36 +1,11 @@
-"""A column of pictures: its form, and some of them by class, as inline PNG."""
+"""The form of a column of pictures."""
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Iterator, Mapping
-from html import escape
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow.parquet
-
-from gristmill.pipelines.profiling.yaml_text import comment, short
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from gristmill.pipelines.profiling.relation import Goal
-    from gristmill.pipelines.profiling.table_profile import ColumnProfile
-
-CLASSES, EACH = 12, 10
-"""Classes that are shown, the most frequent, and pictures of each."""
-
-QUARTERS = 4
-"""Parts of equal count that stand for classes where the target is a number."""
-
-SIDE = 96
-"""The longest side of a picture on the page, in pixels."""
-
-GAP = 4
-"""Pixels between two."""
 
 Form = tuple[int, int, int]
 """Height, width, channels."""
@@ -56,65 +31,3 @@ def gaps_of(file: Any, name: str) -> int:
     place = file.schema_arrow.names.index(name)
     columns = [about.row_group(group).column(place) for group in range(about.num_row_groups)]
     return sum(column.statistics.null_count for column in columns if column.is_stats_set)
-
-
-def contact_sheet(table: Path, column: ColumnProfile, target: Any, goal: Goal) -> str:
-    """Some pictures of each class, or of each quarter of a number, a line each, as HTML.
-
-    Args:
-        table: Parquet.
-        column: of pictures.
-        target: Arrow array of all rows' target.
-        goal: what the target is.
-    """
-    with pyarrow.parquet.ParquetFile(table) as file:
-        sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
-        starts = np.cumsum([0, *sizes])
-        lines = []
-        for label, rows in _groups(target, goal):
-            group = int(np.searchsorted(starts, rows[len(rows) // 2], side="right")) - 1
-            near = rows[(rows >= starts[group]) & (rows < starts[group + 1])]
-            some = near[np.unique(np.linspace(0, len(near) - 1, EACH).astype(int))]
-            held = file.read_row_group(group, columns=[column.name]).column(0)
-            pixels = held.take(some - starts[group]).drop_null().to_pylist()
-            lines.append(_line(label, len(rows), pixels, column.form or (1, 1, 1)))
-    return "\n".join(lines)
-
-
-def _groups(target: Any, goal: Goal) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
-    """Labels, and the places of their rows, in order."""
-    from gristmill.pipelines.profiling.table_profile import as_codes, as_numbers
-
-    if goal.classes is None:
-        values = as_numbers(target)
-        for part in np.array_split(np.argsort(values, kind="stable"), QUARTERS):
-            if len(part):
-                yield f"{short(values[part[0]])} … {short(values[part[-1]])}", np.sort(part)
-        return
-    codes, names = as_codes(target)
-    for code in np.argsort(-np.bincount(codes, minlength=len(names)), kind="stable")[:CLASSES]:
-        yield names[code], np.flatnonzero(codes == code)
-
-
-def _line(label: str, rows: int, pixels: list[bytes], form: Form) -> str:
-    about = f"{escape(comment(label))} <small>{rows:,}</small>"
-    return f"<tr><th>{about}</th><td>{_strip(pixels, form)}</td></tr>" if pixels else ""
-
-
-def _strip(pixels: list[bytes], form: Form) -> str:
-    """Pictures side by side as one inline PNG."""
-    from PIL import Image
-
-    height, width, channels = form
-    scale = min(1.0, SIDE / max(height, width))
-    high, wide = max(1, round(height * scale)), max(1, round(width * scale))
-    strip = Image.new("RGB", (len(pixels) * (wide + GAP) - GAP, high), "white")
-    for place, content in enumerate(pixels):
-        image = Image.frombytes("L" if channels == 1 else "RGB", (width, height), content)
-        shown = image.convert("RGB").resize((wide, high), Image.Resampling.LANCZOS)
-        strip.paste(shown, (place * (wide + GAP), 0))
-    kept = io.BytesIO()
-    strip.save(kept, "PNG", optimize=True)
-    data = base64.b64encode(kept.getvalue()).decode("ascii")
-    larger = max(1, round(48 / high))  # small ones are shown larger, by whole pixels
-    return f'<img alt="" height="{high * larger}" src="data:image/png;base64,{data}">'

@@ -17,12 +17,12 @@ from gristmill.pipelines.base import EnvironmentFault, file_digest
 from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.evaluation import Evaluation, Predictions, from_answers, read_predictions
 from gristmill.pipelines.packaging import Rehearsal, plain_types
-from gristmill.pipelines.preparation import Seen, dates_of, group_of, read_seen, seen_rows
+from gristmill.pipelines.preparation import SeenRows, dates_of, group_of, read_seen, seen_rows
 from gristmill.pipelines.registry import models as registry
 from gristmill.pipelines.registry import promotion as moves
 from gristmill.pipelines.registry.contests import NotWorse, Refresh, counting, not_worse
 from gristmill.pipelines.registry.version import Version
-from gristmill.pipelines.tables import Rows, rows_of
+from gristmill.pipelines.tables import TableRows
 from gristmill.pipelines.tracking import fetch_artifact
 from gristmill.pipelines.training import shared_parts
 
@@ -57,8 +57,8 @@ class Ground:
     metric: str
     mine: Predictions
     raw: Path
-    rows: Rows
-    seen: Seen
+    rows: TableRows
+    seen: SeenRows
     own: Any
     group: Any
     dates: Any
@@ -79,13 +79,13 @@ class Earlier:
     predictions: Predictions
     seen: Any
     newer: Any
-    known: Seen | None
+    known: SeenRows | None
     assumed: tuple[str, ...]
 
 
 def ground_of(project: Project, experiment: Experiment, evaluation: Evaluation) -> Ground:
     document = experiment.document
-    mine, rows = read_predictions(evaluation.predictions), rows_of(evaluation.raw)
+    mine, rows = read_predictions(evaluation.predictions), TableRows(evaluation.raw)
     seen = seen_rows(project, experiment.name, document)
     return Ground(
         experiment,
@@ -123,11 +123,11 @@ def earlier_on(project: Project, version: Version, ground: Ground, rehearsal: Re
         for column in absent[:1]
     )
     marks = ground.own | seen.marks(ground.rows, mine.identity)
-    known = Seen(np.unique(np.concatenate([seen.hashes, stored.identity])), (), None)
+    known = SeenRows(np.unique(np.concatenate([seen.hashes, stored.identity])), (), None)
     return Earlier(predictions, marks, newer, known, assumed)
 
 
-def _seen_by(project: Project, version: Version) -> Seen | None:
+def _seen_by(project: Project, version: Version) -> SeenRows | None:
     """What a version has seen; None of one that was registered before that was kept.
 
     Raises:

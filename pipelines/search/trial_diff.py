@@ -133,7 +133,7 @@ def _places(tree: Any, where: str) -> list[tuple[str, str]]:
 
 
 def _table_words(old: Path, new: Path) -> str:
-    from gristmill.pipelines.preparation import changed_columns, table_changes
+    from gristmill.pipelines.tables import changed_columns, table_changes
 
     found = table_changes(old, new)
     words = [_listed("column", found.new_columns, "is new", "are new")]

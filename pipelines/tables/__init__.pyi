@@ -1,5 +1,20 @@
-from .hashing import (
+from .arrays import (
+    Flags as Flags,
+)
+from .arrays import (
+    Floats as Floats,
+)
+from .arrays import (
     Hashes as Hashes,
+)
+from .arrays import (
+    Places as Places,
+)
+from .column_types import (
+    Storage as Storage,
+)
+from .column_types import (
+    storage as storage,
 )
 from .hashing import (
     combine as combine,
@@ -19,6 +34,15 @@ from .hashing import (
 from .hashing import (
     uniform as uniform,
 )
+from .row_changes import (
+    Changes as Changes,
+)
+from .row_changes import (
+    changed_columns as changed_columns,
+)
+from .row_changes import (
+    table_changes as table_changes,
+)
 from .splitmix import (
     GOLDEN as GOLDEN,
 )
@@ -26,14 +50,17 @@ from .splitmix import (
     mix as mix,
 )
 from .table_rows import (
+    BATCH as BATCH,
+)
+from .table_rows import (
     MISSING as MISSING,
 )
 from .table_rows import (
-    Rows as Rows,
+    TableRows as TableRows,
 )
 from .table_rows import (
-    rows_in as rows_in,
+    column_names as column_names,
 )
 from .table_rows import (
-    rows_of as rows_of,
+    read_column as read_column,
 )

@@ -15,9 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gristmill.pipelines.tables.arrays import Floats, Hashes
 from gristmill.pipelines.tables.splitmix import GOLDEN, mix
-
-Hashes = npt.NDArray[np.uint64]
 
 _MISSING = np.uint64(0x6D697373696E6721)
 _MOMENT = np.uint64(0x6D6F6D656E742121)
@@ -94,7 +93,7 @@ def combine(first: Hashes, second: Hashes) -> Hashes:
     return mix(first ^ mix(second + GOLDEN))
 
 
-def uniform(hashes: Hashes, seed: int) -> npt.NDArray[np.float64]:
+def uniform(hashes: Hashes, seed: int) -> Floats:
     """Numbers in [0, 1) from hashes and a seed: (n_rows,) float64 with 53 random bits."""
     keyed = mix(hashes ^ _text_hash(f"seed {seed}"))
     keyed >>= np.uint64(11)
@@ -114,7 +113,7 @@ def _filled(column: pa.Array) -> npt.NDArray[Any]:
     return np.array(pc.fill_null(column, pa.scalar(0, column.type)))
 
 
-def _of_floats(numbers: npt.NDArray[np.float64]) -> Hashes:
+def _of_floats(numbers: Floats) -> Hashes:
     return mix((numbers + 0.0).view(np.uint64))  # −0.0 becomes 0.0
 
 

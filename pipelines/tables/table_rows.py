@@ -1,9 +1,10 @@
-"""The table a batch at a time: memory holds a number or two a row, never the rows."""
+"""A table read a batch at a time: memory holds a number or two a row, never the rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,21 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from gristmill.pipelines.base import side_by_side
-from gristmill.pipelines.tables.hashing import Hashes, row_hashes
+from gristmill.pipelines.tables.arrays import Flags, Floats, Hashes
+from gristmill.pipelines.tables.column_types import Storage, storage
+from gristmill.pipelines.tables.hashing import row_hashes
 
-BATCH = 8 << 20
-"""Bytes of a batch, more or less."""
+BATCH = 1 << 16
+"""Rows of a batch, unless a caller asks for another number."""
+
+BATCH_BYTES = 8 << 20
+"""Bytes of a batch, more or less, where its rows follow from its columns."""
 
 BUFFER = 1 << 16
 """Bytes that are read ahead of a column."""
 
 SMALLEST = 64
-"""Rows of a batch at least."""
+"""Rows of a batch at least, where they follow from its columns."""
 
 VALUE = 8
 """Bytes of a value, but for pictures."""
@@ -32,36 +38,91 @@ MISSING = "<NA>"
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows that can be read again and again, some columns at a time.
+class TableRows:
+    """Some rows of a Parquet file or of a table in memory; each method reads them anew.
 
     Attributes:
-        schema: of the columns.
-        count: how many rows there are.
-        read: batches of some columns, of so many rows at most.
+        source: the file or the table.
+        keep: (n_rows,) the rows to read; None for all.
     """
 
-    schema: pa.Schema
-    count: int
-    read: Callable[[list[str], int], Iterator[pa.RecordBatch]]
+    source: Path | pa.Table
+    keep: Flags | None = None
+
+    @cached_property
+    def _footer(self) -> pa.parquet.FileMetaData:
+        return pa.parquet.read_metadata(self.source)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns' names and types."""
+        if isinstance(self.source, pa.Table):
+            return self.source.schema
+        return self._footer.schema.to_arrow_schema()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the columns."""
+        """The columns' names."""
         return tuple(self.schema.names)
 
-    def batches(self, columns: Sequence[str]) -> Iterator[tuple[slice, pa.RecordBatch]]:
-        """Batches of some columns, each with its place among the rows."""
+    @cached_property
+    def count(self) -> int:
+        """How many rows are read."""
+        if self.keep is not None:
+            return int(np.count_nonzero(self.keep))
+        source = self.source if isinstance(self.source, pa.Table) else self._footer
+        return int(source.num_rows)
+
+    def storage(self, name: str) -> Storage:
+        """What a column's values are in the table."""
+        return storage(self.schema.field(name).type)
+
+    def batches(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        plain: Collection[str] = (),
+        size: int = BATCH,
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows in their order, so many of the file's at a time.
+
+        Text from a file comes as dictionaries, but for the columns named in `plain`.
+        """
+        start = 0
+        for batch in self._read(columns, plain, size):
+            here = slice(start, start + batch.num_rows)
+            start = here.stop
+            yield batch if self.keep is None else batch.filter(pa.array(self.keep[here]))
+
+    def _read(
+        self, columns: Sequence[str] | None, plain: Collection[str], size: int
+    ) -> Iterator[pa.RecordBatch]:
+        names = self.schema.names if columns is None else list(columns)
+        if isinstance(self.source, pa.Table):
+            yield from self.source.select(names).to_batches(max_chunksize=size)
+            return
+        texts = [name for name in names if name not in plain and self.storage(name) == "text"]
+        with pa.parquet.ParquetFile(
+            self.source,
+            metadata=self._footer,
+            read_dictionary=texts,
+            pre_buffer=False,  # or the whole file would be read into memory
+            buffer_size=BUFFER,
+        ) as file:
+            yield from file.iter_batches(batch_size=size, columns=names)
+
+    def pieces(self, columns: Sequence[str]) -> Iterator[tuple[slice, pa.RecordBatch]]:
+        """Batches of about `BATCH_BYTES`, each with its place among the rows."""
         start = 0
         width = sum(_width(self.schema.field(name).type) for name in columns)
-        for batch in self.read(list(columns), max(SMALLEST, BATCH // max(width, 1))):
+        for batch in self.batches(columns, size=max(SMALLEST, BATCH_BYTES // max(width, 1))):
             yield slice(start, start + batch.num_rows), batch
             start += batch.num_rows
 
     def hashes(self, columns: Sequence[str]) -> Hashes:
         """The hash of each row's content in some columns: (n_rows,) uint64."""
-        made = np.empty(self.count, dtype=np.uint64)
-        pieces = self.batches(columns)
+        made = np.zeros(self.count, dtype=np.uint64)
+        pieces = self.pieces(columns) if columns else ()
         for (place, _), hashes in side_by_side(pieces, lambda piece: row_hashes(piece[1], columns)):
             made[place] = hashes
         return made
@@ -73,7 +134,7 @@ class Rows:
         """
         codes = np.empty(self.count, dtype=np.int32)
         known: dict[str, int] = {}
-        for place, batch in self.batches([column]):
+        for place, batch in self.pieces([column]):
             values = batch.column(0)
             if not pa.types.is_dictionary(values.type):
                 values = values.dictionary_encode("encode")
@@ -86,43 +147,29 @@ class Rows:
             codes[place] = np.asarray(by_level, dtype=np.int32)[np.asarray(places)]
         return codes, tuple(known)
 
-    def numbers(self, column: str) -> npt.NDArray[np.float64]:
+    def numbers(self, column: str) -> Floats:
         """A column as (n_rows,) float64, NaN where a value is missing."""
         made = np.empty(self.count)
-        for place, batch in self.batches([column]):
+        for place, batch in self.pieces([column]):
             made[place] = batch.column(0).cast(pa.float64(), safe=False).to_numpy(False)
         return made
 
     def value(self, column: str, row: int) -> Any:
         """One value."""
-        for place, batch in self.batches([column]):
+        for place, batch in self.pieces([column]):
             if place.start <= row < place.stop:
                 return batch.column(0)[row - place.start].as_py()
         raise IndexError(row)
 
 
-def rows_of(file: Path) -> Rows:
-    """The rows of a Parquet file."""
-    # with `pre_buffer`, the default, the whole file would be read into memory
-    schema = pa.parquet.read_schema(file)
-    texts = [field.name for field in schema if pa.types.is_string(field.type)]
-    opened = pa.parquet.ParquetFile(
-        file, pre_buffer=False, buffer_size=BUFFER, read_dictionary=texts
-    )
-
-    def read(columns: list[str], size: int) -> Iterator[pa.RecordBatch]:
-        yield from opened.iter_batches(size, columns=columns)
-
-    return Rows(schema, opened.metadata.num_rows, read)
+def column_names(table: Path) -> list[str]:
+    """The columns of a Parquet file, from its footer."""
+    return list(TableRows(table).names)
 
 
-def rows_in(table: pa.Table) -> Rows:
-    """The rows of a table in memory."""
-
-    def read(columns: list[str], size: int) -> Iterator[pa.RecordBatch]:
-        yield from table.select(columns).to_batches(size)
-
-    return Rows(table.schema, table.num_rows, read)
+def read_column(table: Path, name: str) -> pa.ChunkedArray:
+    """A whole column of a Parquet file."""
+    return pa.parquet.read_table(table, columns=[name])[name]
 
 
 def _width(kind: pa.DataType) -> int:

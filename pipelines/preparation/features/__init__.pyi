@@ -1,17 +1,8 @@
-from .columns import (
-    GIVEN_ROLE as GIVEN_ROLE,
-)
-from .columns import (
-    feature_columns as feature_columns,
-)
 from .prepare import (
     Scaled as Scaled,
 )
 from .prepare import (
     scale as scale,
-)
-from .raw_rows import (
-    Rows as Rows,
 )
 from .statistics import (
     fit as fit,

@@ -11,7 +11,7 @@ import pandas as pd
 
 from gristmill.pipelines.base import Problem, nearest
 from gristmill.pipelines.config import Feature, Features
-from gristmill.pipelines.preparation.features.raw_rows import Rows
+from gristmill.pipelines.preparation.features.frames import frames
 from gristmill.pipelines.preparation.features.transforms import (
     MISSING,
     as_text,
@@ -21,6 +21,7 @@ from gristmill.pipelines.preparation.features.transforms import (
     truths,
     words_of,
 )
+from gristmill.pipelines.tables import TableRows
 
 MOST_LEVELS = 100_000
 """Levels above which no column is a category."""
@@ -51,7 +52,7 @@ class Unfit(Exception):
 
 
 def fit_column(
-    rows: Rows, name: str, feature: Feature, declared: bool, features: Features
+    rows: TableRows, name: str, feature: Feature, declared: bool, features: Features
 ) -> Column:
     """What `transform` has to know of a column that is no number.
 
@@ -81,10 +82,9 @@ def fit_column(
     return _category(name, levels, feature, features)
 
 
-def series(rows: Rows, name: str, plain: bool = False) -> Iterator[pd.Series[Any]]:
+def series(rows: TableRows, name: str, plain: bool = False) -> Iterator[pd.Series[Any]]:
     """A column piece by piece; text as categories unless it is to be plain."""
-    for frame in rows.frames([name], [name] if plain else []):
-        yield frame[name]
+    return (frame[name] for frame in frames(rows, [name], [name] if plain else []))
 
 
 def nothing(name: str) -> Problem:
@@ -109,7 +109,7 @@ def scaling(known: Any, scale: str) -> tuple[float, float]:
     return 0.0, 1.0
 
 
-def _levels(rows: Rows, name: str, few: int) -> list[str]:
+def _levels(rows: TableRows, name: str, few: int) -> list[str]:
     """All different values as text, in order; missing is one.
 
     Raises:
@@ -154,7 +154,7 @@ def _is_word_pair(levels: Sequence[str]) -> bool:
     return any(words == set(pair) for pair in WORD_PAIRS)
 
 
-def _boolean(rows: Rows, name: str) -> Column:
+def _boolean(rows: TableRows, name: str) -> Column:
     levels = sorted({text for values in series(rows, name) for text in as_text(values).unique()})
     words = [level.strip().lower() for level in levels if level != MISSING]
     words = list(dict.fromkeys(words))
@@ -187,7 +187,7 @@ def _boolean(rows: Rows, name: str) -> Column:
     }
 
 
-def _ordered(rows: Rows, name: str, feature: Feature) -> Column:
+def _ordered(rows: TableRows, name: str, feature: Feature) -> Column:
     levels = labels(feature.levels or ())
     counts: Counter[str] = Counter()
     for values in series(rows, name):
@@ -213,7 +213,7 @@ def _ordered(rows: Rows, name: str, feature: Feature) -> Column:
     return {"name": name, "kind": "ordered", "levels": levels, "gaps": gaps, "fill": fill}
 
 
-def _date(rows: Rows, name: str, features: Features) -> Column:
+def _date(rows: TableRows, name: str, features: Features) -> Column:
     try:
         moments = np.concatenate([moments_of(values) for values in series(rows, name)])
     except ValueError as error:
@@ -242,7 +242,7 @@ def _date(rows: Rows, name: str, features: Features) -> Column:
     return {"name": name, "kind": "date", "parts": parts, "gaps": gaps}
 
 
-def _text(rows: Rows, name: str, most: int) -> Column:
+def _text(rows: TableRows, name: str, most: int) -> Column:
     counts: Counter[str] = Counter()
     within: Counter[str] = Counter()  # in how many rows
     gaps = False

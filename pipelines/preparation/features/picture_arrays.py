@@ -11,13 +11,15 @@ import pyarrow as pa
 
 from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config import Features
-from gristmill.pipelines.preparation.features.raw_rows import Rows
+from gristmill.pipelines.tables import TableRows
 
 PIXELS = 1 << 23
 """Bytes of pictures that are read at a time."""
 
 
-def fit_picture(rows: Rows, names: Sequence[str], name: str, features: Features) -> dict[str, Any]:
+def fit_picture(
+    rows: TableRows, names: Sequence[str], name: str, features: Features
+) -> dict[str, Any]:
     """The form of all pictures, and how each channel is shifted and scaled.
 
     `minmax` takes 0 to 255 to 0 to 1; `standard` has mean and deviation of the training rows.
@@ -70,7 +72,7 @@ def pictures_at_a_time(kind: pa.DataType) -> int:
     return max(1, PIXELS // int(kind.byte_width))
 
 
-def _moments(rows: Rows, name: str, channels: int) -> tuple[Any, Any]:
+def _moments(rows: TableRows, name: str, channels: int) -> tuple[Any, Any]:
     """Mean and deviation of each channel, (channels,) float64, exact in whole numbers."""
     counts = np.zeros((channels, 256), dtype=np.int64)
     size = pictures_at_a_time(rows.schema.field(name).type)

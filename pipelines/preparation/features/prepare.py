@@ -17,8 +17,8 @@ import pyarrow.parquet
 
 from gristmill.pipelines.base import DataInvalid, side_by_side, write_json, writing
 from gristmill.pipelines.config import Project, load_experiment
+from gristmill.pipelines.preparation.features.frames import to_frame
 from gristmill.pipelines.preparation.features.picture_arrays import pictures_at_a_time, pixels_of
-from gristmill.pipelines.preparation.features.raw_rows import BATCH, Rows, to_frame
 from gristmill.pipelines.preparation.features.statistics import fit
 from gristmill.pipelines.preparation.features.transforms import (
     encode_target,
@@ -27,7 +27,16 @@ from gristmill.pipelines.preparation.features.transforms import (
     labels,
     transform,
 )
-from gristmill.pipelines.preparation.split import TEST, TRAINING, UNUSED, VALIDATION, test_twins
+from gristmill.pipelines.preparation.split import (
+    TEST,
+    TRAINING,
+    UNUSED,
+    VALIDATION,
+    read_folds,
+    read_roles,
+    read_twins,
+)
+from gristmill.pipelines.tables import BATCH, TableRows, read_column
 
 MOST_VALUES = 1 << 23
 """Values that are transformed at a time, at most: 64 MiB while they are float64."""
@@ -67,27 +76,23 @@ def scale(project: Project, name: str) -> Scaled:
     document = load_experiment(project, name).document
     build = project.build(name)
     table = build / "table.parquet"
-    role, fold = _column(build / "roles.parquet", "role"), _column(build / "roles.parquet", "fold")
+    roles = build / "roles.parquet"
+    role, fold = read_roles(roles), read_folds(roles)
     with ThreadPoolExecutor(1) as aside:  # while the first rows are read
         aside.submit(import_module, "sklearn.preprocessing")
-        statistics = fit(Rows(table, role == TRAINING), document)
+        statistics = fit(TableRows(table, role == TRAINING), document)
     with writing(build / "training") as folder, writing(build / "test") as test_folder:
         test_folder.mkdir()
         _write_arrays(table, role, statistics, folder, test_folder)
-        _write_identities(build / "roles.parquet", role, test_folder / "identity.npy")
-        np.save(test_folder / "twin.npy", test_twins(build / "roles.parquet"))
+        identities = read_column(roles, "identity").to_numpy()
+        np.save(test_folder / "identity.npy", identities[role == TEST])
+        np.save(test_folder / "twin.npy", read_twins(roles))
         for number in range(0 if fold is None else int(fold.max()) + 1):
             mine = roles_in(fold, number)
-            learnt = fit(Rows(table, mine == TRAINING), document)
+            learnt = fit(TableRows(table, mine == TRAINING), document)
             _write_arrays(table, mine, learnt, folder / f"fold-{number}")
     classes = statistics["classes"]
     return Scaled(feature_shape(statistics), len(classes) if classes else None)
-
-
-def _column(roles: Path, name: str) -> Any:
-    if name not in pa.parquet.read_schema(roles).names:
-        return None
-    return pa.parquet.read_table(roles, columns=[name])[name].to_numpy()
 
 
 def roles_in(fold: Any, number: int) -> Any:
@@ -112,7 +117,7 @@ def _write_arrays(
     write_json(folder / "statistics.json", statistics)
     target, shape = statistics["target"], feature_shape(statistics)
     texts = [c["name"] for c in statistics["columns"] if c["kind"] == "text"]
-    rows = Rows(table)
+    rows = TableRows(table)
     raw: Mapping[str, Any] = {**statistics, "target_scale": None}
     kind = np.dtype(np.float32 if statistics["classes"] is None else np.int32)
     files = {
@@ -196,15 +201,6 @@ def _require_seen(unseen: set[str]) -> None:
             found="none of " + ", ".join(sorted(unseen)[:10]),
             next="set split.stratify: true, or leave these classes out of the data",
         )
-
-
-def _write_identities(roles: Path, role: Any, target: Path) -> None:
-    count, start = int((role == TEST).sum()), 0
-    with npy(target, (count,), np.dtype(np.uint64)) as append:
-        for batch in Rows(roles).batches(["identity"]):
-            here = role[start : start + batch.num_rows] == TEST
-            start += batch.num_rows
-            append(batch.column(0).to_numpy()[here])
 
 
 @contextmanager

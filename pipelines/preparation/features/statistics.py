@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from gristmill.pipelines.base import ConfigError, DataInvalid, Problem, side_by_side
 from gristmill.pipelines.config import Document, Feature, Features
+from gristmill.pipelines.preparation.columns import declared_kinds, feature_columns
 from gristmill.pipelines.preparation.features.column_fit import (
     Column,
     Unfit,
@@ -20,10 +21,10 @@ from gristmill.pipelines.preparation.features.column_fit import (
     scaling,
     series,
 )
-from gristmill.pipelines.preparation.features.columns import declared_kinds, feature_columns
+from gristmill.pipelines.preparation.features.frames import frames
 from gristmill.pipelines.preparation.features.picture_arrays import fit_picture
-from gristmill.pipelines.preparation.features.raw_rows import Rows
 from gristmill.pipelines.preparation.features.transforms import labels
+from gristmill.pipelines.tables import TableRows
 
 BLOCK = 1 << 24
 """Values that are in memory at a time while numbers are measured: 128 MiB."""
@@ -34,10 +35,10 @@ PIECE = 1 << 18
 
 def fit_statistics(training: pd.DataFrame, document: Document) -> Column:
     """As `fit`, of training rows in memory."""
-    return fit(Rows(pa.Table.from_pandas(training, preserve_index=False)), document)
+    return fit(TableRows(pa.Table.from_pandas(training, preserve_index=False)), document)
 
 
-def fit(rows: Rows, document: Document) -> Column:
+def fit(rows: TableRows, document: Document) -> Column:
     """Everything that `transform` has to know.
 
     Args:
@@ -91,7 +92,7 @@ def fit(rows: Rows, document: Document) -> Column:
     }
 
 
-def _of_target(rows: Rows, document: Document) -> Column:
+def _of_target(rows: TableRows, document: Document) -> Column:
     features, target = document.features, document.data.target
     classes = None
     if document.data.task == "classification":
@@ -104,7 +105,7 @@ def _of_target(rows: Rows, document: Document) -> Column:
     }
 
 
-def _kind(rows: Rows, name: str, declared: Feature | None) -> Feature:
+def _kind(rows: TableRows, name: str, declared: Feature | None) -> Feature:
     """What the experiment file says of a column, else what it is stored as."""
     stored = rows.storage(name)
     if declared is not None and declared.kind == "number" and stored == "date":
@@ -127,7 +128,7 @@ def _kind(rows: Rows, name: str, declared: Feature | None) -> Feature:
 
 
 def _numbers(
-    rows: Rows, names: Sequence[str], features: Features, problems: list[Problem]
+    rows: TableRows, names: Sequence[str], features: Features, problems: list[Problem]
 ) -> list[Column]:
     """Column by column, or as many at a time as `BLOCK` allows."""
     width = max(1, BLOCK // max(rows.count, 1))
@@ -170,11 +171,11 @@ def _measured_one(name: str, values: Any, features: Features) -> Column | Proble
     }
 
 
-def _values(rows: Rows, names: Sequence[str]) -> Any:
+def _values(rows: TableRows, names: Sequence[str]) -> Any:
     """(n_columns, n_rows) float64, NaN where missing."""
     values = np.empty((len(names), rows.count))
     place = 0
-    for frame in rows.frames(list(names), names):
+    for frame in frames(rows, names, names):
         for i, name in enumerate(names):
             values[i, place : place + len(frame)] = _floats(frame[name])
         place += len(frame)
@@ -196,7 +197,7 @@ def _floats(values: pd.Series[Any]) -> Any:
     return parsed.to_numpy(dtype="float64", na_value=np.nan)
 
 
-def _classes(rows: Rows, target: str) -> list[Any]:
+def _classes(rows: TableRows, target: str) -> list[Any]:
     found: dict[str, Any] = {}
     for values in series(rows, target):
         distinct = values.dropna().unique().tolist()
@@ -209,7 +210,7 @@ def _classes(rows: Rows, target: str) -> list[Any]:
     return sorted(found.values())
 
 
-def _target_scale(rows: Rows, target: str) -> Column:
+def _target_scale(rows: TableRows, target: str) -> Column:
     values = _values(rows, [target])[0]
     if not np.isfinite(values).all():
         raise DataInvalid(

@@ -4,9 +4,6 @@ from .assignment import (
 from .assignment import (
     split_table as split_table,
 )
-from .assignment import (
-    test_twins as test_twins,
-)
 from .cuts_file import (
     ROLES as ROLES,
 )
@@ -37,8 +34,14 @@ from .hashed import (
 from .role_checks import (
     DISTINCT as DISTINCT,
 )
-from .role_checks import (
-    Flags as Flags,
+from .roles_file import (
+    read_folds as read_folds,
+)
+from .roles_file import (
+    read_roles as read_roles,
+)
+from .roles_file import (
+    read_twins as read_twins,
 )
 from .times import (
     Moments as Moments,

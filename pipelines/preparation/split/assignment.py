@@ -11,16 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
 
-from gristmill.pipelines.base import ConfigError, nearest, writing
+from gristmill.pipelines.base import ConfigError, nearest
 from gristmill.pipelines.config import Document, Project, Split, load_experiment
-from gristmill.pipelines.preparation.features import GIVEN_ROLE, feature_columns
+from gristmill.pipelines.preparation.columns import GIVEN_ROLE, feature_columns
 from gristmill.pipelines.preparation.split.cuts_file import (
     ROLES,
     TEST,
@@ -58,20 +55,19 @@ from gristmill.pipelines.preparation.split.hashed import (
 )
 from gristmill.pipelines.preparation.split.role_checks import (
     DISTINCT,
-    Flags,
     class_notes,
     require_roles,
     twins,
 )
+from gristmill.pipelines.preparation.split.roles_file import write_roles
 from gristmill.pipelines.preparation.split.shared import owner_of
 from gristmill.pipelines.preparation.split.times import dates_for, moments, time_roles
 from gristmill.pipelines.tables import (
     Hashes,
-    Rows,
+    TableRows,
     combine,
     distinct_share,
     occurrences,
-    rows_of,
     uniform,
 )
 from gristmill.pipelines.validation import require_no_leaks
@@ -116,7 +112,7 @@ def split_table(project: Project, name: str) -> Roles:
     """
     document = load_experiment(project, name).document
     file = project.cuts_file(name)
-    rows = rows_of(project.build(name) / "table.parquet")
+    rows = TableRows(project.build(name) / "table.parquet")
     old = read_cuts(file) if file.exists() else None
     owner, theirs = owner_of(project, name, document)
     made = assign_for(rows, owner, old if theirs is None else theirs)
@@ -141,7 +137,8 @@ def split_table(project: Project, name: str) -> Roles:
     features = _features(rows, document)
     table = report.with_name("table.parquet")
     require_no_leaks(table, made.roles, document, features, report, content)
-    _write(project.build(name) / "roles.parquet", made, marked)
+    roles_file = project.build(name) / "roles.parquet"
+    write_roles(roles_file, made.roles, made.identities, marked, made.folds)
     if cuts != old:
         write_cuts(file, cuts)
     counts = [int(count) for count in np.bincount(made.roles, minlength=4)]
@@ -156,18 +153,18 @@ def split_table(project: Project, name: str) -> Roles:
     )
 
 
-def assign_for(rows: Rows, document: Document, old: Cuts | None) -> Assigned:
+def assign_for(rows: TableRows, document: Document, old: Cuts | None) -> Assigned:
     """Roles as an experiment asks for them."""
     data, features = document.data, _features(rows, document)
     return assign(rows, data.target, features, document.split, data.task, old)
 
 
-def _features(rows: Rows, document: Document) -> list[str]:
+def _features(rows: TableRows, document: Document) -> list[str]:
     return feature_columns(rows.names, document.features, document.data.target, document.split)
 
 
 def assign(
-    rows: Rows, target: str, features: list[str], rule: Split, task: Task, old: Cuts | None
+    rows: TableRows, target: str, features: list[str], rule: Split, task: Task, old: Cuts | None
 ) -> Assigned:
     """Roles for all rows, and the cuts that gave them.
 
@@ -196,7 +193,7 @@ def assign(
     return _by_hash(rows, target, rule, old, identities)
 
 
-def _by_hash(rows: Rows, target: str, rule: Split, old: Cuts, identities: Hashes) -> Assigned:
+def _by_hash(rows: TableRows, target: str, rule: Split, old: Cuts, identities: Hashes) -> Assigned:
     codes, names = _strata(rows, target, rule, old)
     u = uniform(identities, rule.seed)
     if rule.test != "given":
@@ -234,7 +231,7 @@ def _assigned(
 
 
 def _by_group(
-    rows: Rows, target: str, rule: Split, task: Task, old: Cuts, identities: Hashes
+    rows: TableRows, target: str, rule: Split, task: Task, old: Cuts, identities: Hashes
 ) -> Assigned:
     column = str(rule.group)
     hashes = group_hashes(rows, column)
@@ -265,7 +262,7 @@ def _same_rule(old: Cuts, settings: dict[str, object]) -> bool:
 
 
 def _fresh(
-    rows: Rows, target: str, features: list[str], rule: Split, task: Task
+    rows: TableRows, target: str, features: list[str], rule: Split, task: Task
 ) -> tuple[Cuts, Hashes]:
     """A start without cuts, and the identities of the rows."""
     identity: Literal["key", "content", "occurrence"] = "key"
@@ -282,14 +279,14 @@ def _fresh(
     return cuts, _identities(rows, cuts) if identity == "occurrence" else identities
 
 
-def _identities(rows: Rows, cuts: Cuts) -> Hashes:
+def _identities(rows: TableRows, cuts: Cuts) -> Hashes:
     hashes = rows.hashes(cuts.columns)
     if cuts.identity == "occurrence":
         return combine(hashes, occurrences(hashes))
     return hashes
 
 
-def _strata(rows: Rows, target: str, rule: Split, cuts: Cuts) -> Strata:
+def _strata(rows: TableRows, target: str, rule: Split, cuts: Cuts) -> Strata:
     if not rule.stratify:
         return np.zeros(rows.count, dtype=np.int32), ("all",)
     if cuts.edges:
@@ -302,7 +299,7 @@ def _shares(rule: Split) -> tuple[float, float]:
     return (0.0 if rule.test == "given" else float(rule.test), rule.validation)
 
 
-def _require_named(rows: Rows, rule: Split) -> None:
+def _require_named(rows: TableRows, rule: Split) -> None:
     """Raises ConfigError where a column that the section `split` names is not there."""
     named = {"split.key": rule.key, "split.group": rule.group}
     named["split.time.column"] = rule.time.column if rule.time else None
@@ -319,7 +316,7 @@ def _require_named(rows: Rows, rule: Split) -> None:
             )
 
 
-def _require(rows: Rows, columns: list[str]) -> None:
+def _require(rows: TableRows, columns: list[str]) -> None:
     absent = [column for column in columns if column not in rows.names]
     if absent:
         raise ConfigError(
@@ -330,31 +327,9 @@ def _require(rows: Rows, columns: list[str]) -> None:
         )
 
 
-def _content(rows: Rows, document: Document, made: Assigned) -> Hashes:
+def _content(rows: TableRows, document: Document, made: Assigned) -> Hashes:
     """Hashes of what the model is given of each row."""
     columns = feature_columns(rows.names, document.features, document.data.target, document.split)
     if made.cuts.identity == "content" and made.cuts.columns == tuple(sorted(columns)):
         return made.identities
     return rows.hashes(columns)
-
-
-def test_twins(file: Path) -> Flags:
-    """Which test rows of a `roles.parquet` equal a training row: (n_test,) bool.
-
-    None does where the file does not say.
-    """
-    table = pa.parquet.read_table(file)
-    test = table["role"].to_numpy() == TEST
-    if "twin" not in table.column_names:
-        return np.zeros(int(test.sum()), dtype=np.bool_)
-    marked: Flags = table["twin"].to_numpy()[test]
-    return marked
-
-
-def _write(file: Path, made: Assigned, marked: Flags) -> None:
-    columns = {"role": made.roles, "identity": made.identities, "twin": marked}
-    if made.folds is not None:
-        columns["fold"] = made.folds
-    table = pa.table(columns)
-    with writing(file) as aside:
-        pa.parquet.write_table(table, aside, compression="zstd")

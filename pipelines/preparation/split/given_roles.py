@@ -12,7 +12,7 @@ from gristmill.pipelines.preparation.split.cuts_file import (
     VALIDATION,
     RoleCodes,
 )
-from gristmill.pipelines.tables import MISSING, Rows
+from gristmill.pipelines.tables import MISSING, TableRows
 
 WORDS = {
     **dict.fromkeys(("train", "training"), TRAINING),
@@ -22,7 +22,7 @@ WORDS = {
 """What a role may be called, in any case."""
 
 
-def given_roles(rows: Rows, column: str) -> RoleCodes:
+def given_roles(rows: TableRows, column: str) -> RoleCodes:
     """Each row's role by what the column says: (n_rows,) int8.
 
     Raises:

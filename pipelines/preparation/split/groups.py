@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gristmill.pipelines.base import DataInvalid
 from gristmill.pipelines.preparation.split.cuts_file import ROLES, RoleCodes
 from gristmill.pipelines.preparation.split.hashed import SAFE, Codes
-from gristmill.pipelines.tables import Hashes, Rows, uniform
+from gristmill.pipelines.tables import Hashes, TableRows, uniform
 
 TRIES = 1_000
 """Seeds of which the best is kept (re-randomisation: Morgan & Rubin 2012)."""
@@ -26,7 +26,7 @@ SHOWN = 5
 Counts = npt.NDArray[np.int64]
 
 
-def group_hashes(rows: Rows, column: str) -> Hashes:
+def group_hashes(rows: TableRows, column: str) -> Hashes:
     """The hash of each row's group: (n_rows,) uint64.
 
     Raises:
@@ -34,7 +34,7 @@ def group_hashes(rows: Rows, column: str) -> Hashes:
     """
     missing = [
         place.start + row + 1
-        for place, batch in rows.batches([column])
+        for place, batch in rows.pieces([column])
         if batch.column(0).null_count
         for row in np.flatnonzero(batch.column(0).is_null())[:SHOWN].tolist()
     ]
@@ -77,7 +77,7 @@ def group_parts(hashes: Hashes, seed: int, shares: Sequence[float]) -> RoleCodes
 
 
 def group_notes(
-    rows: Rows,
+    rows: TableRows,
     column: str,
     hashes: Hashes,
     parts: RoleCodes,

@@ -16,14 +16,12 @@ from gristmill.pipelines.preparation.split.cuts_file import (
     RoleCodes,
 )
 from gristmill.pipelines.preparation.split.hashed import SAFE, Codes
-from gristmill.pipelines.tables import Hashes, distinct_share
+from gristmill.pipelines.tables import Flags, Hashes, distinct_share
 
 DISTINCT = 0.9
 """Share of distinct rows below which equal rows are told apart by their occurrence."""
 
 SHOWN = 12
-
-Flags = npt.NDArray[np.bool_]
 
 
 def require_roles(roles: RoleCodes) -> None:

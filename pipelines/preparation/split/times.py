@@ -19,7 +19,7 @@ from gristmill.pipelines.preparation.split.cuts_file import (
     VALIDATION,
     RoleCodes,
 )
-from gristmill.pipelines.tables import Rows, microseconds
+from gristmill.pipelines.tables import TableRows, microseconds
 
 Moments = npt.NDArray[np.int64]
 """Microseconds since 1970."""
@@ -29,7 +29,7 @@ NAMES = ("validation_from", "test_from")
 SHOWN = 5
 
 
-def moments(rows: Rows, column: str) -> Moments:
+def moments(rows: TableRows, column: str) -> Moments:
     """When each row is from: (n_rows,) int64.
 
     Raises:
@@ -38,7 +38,7 @@ def moments(rows: Rows, column: str) -> Moments:
     """
     made = np.empty(rows.count, dtype=np.int64)
     missing: list[int] = []
-    for place, batch in rows.batches([column]):
+    for place, batch in rows.pieces([column]):
         values = _dates(batch.column(0), column)
         if values.null_count:
             empty = np.flatnonzero(values.is_null()).tolist()

@@ -10,7 +10,7 @@ from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.config.source_kinds import SOURCES
 from gristmill.pipelines.ingestion.readers.formats import FORMATS
 from gristmill.pipelines.ingestion.versions.merge_driver import registered_driver
-from gristmill.pipelines.preparation.row_changes import Changes
+from gristmill.pipelines.tables.row_changes import Changes
 from tests.conftest import ROOT, Run, git, gristmill_in
 
 

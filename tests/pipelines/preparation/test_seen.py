@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tiny import make_data, make_project, table, write_experiment
 
 from gristmill.pipelines.preparation.seen import (
-    Seen,
+    SeenRows,
     dates_of,
     group_of,
     read_seen,
@@ -22,10 +22,10 @@ from gristmill.pipelines.preparation.seen import (
     write_seen,
 )
 from gristmill.pipelines.preparation.split.cuts_file import TEST
-from gristmill.pipelines.tables.table_rows import rows_in, rows_of
+from gristmill.pipelines.tables.table_rows import TableRows
 
 
-def seen_in(tmp_path: Path, frame: pd.DataFrame, **split: Any) -> tuple[Any, Any, Seen]:
+def seen_in(tmp_path: Path, frame: pd.DataFrame, **split: Any) -> tuple[Any, Any, SeenRows]:
     """A project, its experiment, and what a model of it would have seen."""
     project = make_project(tmp_path / "project")
     experiment = write_experiment(project, split=split)
@@ -41,13 +41,13 @@ def test_rows_twins_and_groups_of_training_and_validation_are_seen_and_no_others
     roles = pd.read_parquet(project.build("tiny") / "roles.parquet")
     test = (roles["role"] == TEST).to_numpy()
     identity = roles["identity"].to_numpy()
-    whole = rows_of(project.build("tiny") / "table.parquet")
+    whole = TableRows(project.build("tiny") / "table.parquet")
     trained_shops = set(frame["shop"][~test])
     expected = ~test | frame["shop"].isin(trained_shops).to_numpy()
     np.testing.assert_array_equal(seen.marks(whole, identity), expected)
     strange = np.arange(10**6, 10**6 + 150, dtype=np.uint64)  # the same rows under other names
     np.testing.assert_array_equal(seen.marks(whole, strange), expected)
-    moved = rows_in(pa.Table.from_pandas(frame.assign(shop="another"), preserve_index=False))
+    moved = TableRows(pa.Table.from_pandas(frame.assign(shop="another"), preserve_index=False))
     np.testing.assert_array_equal(seen.marks(moved, strange), ~test)
     assert seen.group == "shop"
     assert "shop" not in seen.features
@@ -58,14 +58,14 @@ def test_equal_rows_of_a_table_of_few_categories_are_no_twins(tmp_path: Path) ->
     project, _, seen = seen_in(tmp_path, frame)
     assert seen.features == ()
     strange = np.arange(10**6, 10**6 + 150, dtype=np.uint64)
-    assert not seen.marks(rows_of(project.build("tiny") / "table.parquet"), strange).any()
+    assert not seen.marks(TableRows(project.build("tiny") / "table.parquet"), strange).any()
 
 
 def test_columns_that_are_gone_are_said_and_the_rest_still_tells(tmp_path: Path) -> None:
     frame = table(150, "kind")
     project, _, seen = seen_in(tmp_path, frame)
     roles = pd.read_parquet(project.build("tiny") / "roles.parquet")
-    fewer = rows_in(pa.Table.from_pandas(frame.drop(columns="colour"), preserve_index=False))
+    fewer = TableRows(pa.Table.from_pandas(frame.drop(columns="colour"), preserve_index=False))
     assert seen.absent(fewer) == ["colour"]
     marked = seen.marks(fewer, roles["identity"].to_numpy())
     np.testing.assert_array_equal(marked, roles["role"] != TEST)
@@ -73,7 +73,7 @@ def test_columns_that_are_gone_are_said_and_the_rest_still_tells(tmp_path: Path)
 
 @given(st.sets(st.integers(0, 2**64 - 1), max_size=50), st.lists(st.integers(0, 2**64 - 1)))
 def test_a_hash_is_known_if_it_is_among_those_seen(known: set[int], asked: list[int]) -> None:
-    seen = Seen(np.array(sorted(known), dtype=np.uint64), (), None)
+    seen = SeenRows(np.array(sorted(known), dtype=np.uint64), (), None)
     asked += sorted(known)[:3]
     found = seen.has(np.array(asked, dtype=np.uint64))
     assert list(found) == [each in known for each in asked]
@@ -81,7 +81,7 @@ def test_a_hash_is_known_if_it_is_among_those_seen(known: set[int], asked: list[
 
 def test_what_was_seen_is_kept_in_eight_bytes_a_row(tmp_path: Path) -> None:
     hashes = np.unique(np.random.default_rng(0).integers(0, 2**63, 50_000).astype(np.uint64))
-    write_seen(tmp_path / "seen.parquet", Seen(hashes, ("a", "b"), "g"))
+    write_seen(tmp_path / "seen.parquet", SeenRows(hashes, ("a", "b"), "g"))
     again = read_seen(tmp_path / "seen.parquet")
     np.testing.assert_array_equal(again.hashes, hashes)
     assert (again.features, again.group) == (("a", "b"), "g")
@@ -95,7 +95,7 @@ def test_what_was_seen_is_kept_in_eight_bytes_a_row(tmp_path: Path) -> None:
 def test_groups_and_dates_are_those_of_the_split(tmp_path: Path) -> None:
     frame = table(150, "kind").assign(when=pd.date_range("2024-01-01", periods=150))
     project, experiment, _ = seen_in(tmp_path, frame, time={"column": "when"})
-    whole = rows_of(project.build("tiny") / "table.parquet")
+    whole = TableRows(project.build("tiny") / "table.parquet")
     dates = dates_of(project, experiment.document, whole)
     assert dates is not None
     assert (np.diff(dates) > 0).all()

@@ -30,7 +30,7 @@ from gristmill.pipelines.preparation.split.cuts_file import (
 )
 from gristmill.pipelines.preparation.split.hashed import BINS, SAFE, cut
 from gristmill.pipelines.preparation.split.role_checks import class_notes, require_roles
-from gristmill.pipelines.tables.table_rows import rows_in
+from gristmill.pipelines.tables.table_rows import TableRows
 
 Roles = npt.NDArray[np.int8]
 FEATURES = ["x", "z"]
@@ -60,7 +60,7 @@ def assigned(
     old: Cuts | None = None,
     task: Literal["classification", "regression"] = "classification",
 ) -> Assigned:
-    rows = rows_in(pa.Table.from_pandas(frame, preserve_index=False))
+    rows = TableRows(pa.Table.from_pandas(frame, preserve_index=False))
     features = [column for column in frame if column not in ("y", "g", "when", "given_role")]
     return assign(rows, "y", features, rule, task, old)
 
@@ -203,7 +203,7 @@ def test_a_class_that_went_away_keeps_its_cuts() -> None:
 
 
 def checked(frame: pd.DataFrame, roles: Roles) -> list[str]:
-    return class_notes(*rows_in(pa.table({"y": frame["y"].astype(str)})).labels("y"), roles)
+    return class_notes(*TableRows(pa.table({"y": frame["y"].astype(str)})).labels("y"), roles)
 
 
 @given(seed=seeds, sizes=st.lists(st.integers(1, 60), min_size=2, max_size=5))

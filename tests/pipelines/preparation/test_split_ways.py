@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +34,8 @@ from gristmill.pipelines.preparation.split.cuts_file import (
 from gristmill.pipelines.preparation.split.given_roles import WORDS
 from gristmill.pipelines.preparation.split.groups import group_notes
 from gristmill.pipelines.preparation.split.role_checks import twins
-from gristmill.pipelines.tables.table_rows import rows_in, rows_of
+from gristmill.pipelines.tables import table_rows
+from gristmill.pipelines.tables.table_rows import TableRows
 
 seeds = st.integers(0, 2**31)
 FIRST = datetime(2025, 1, 1)
@@ -49,7 +49,7 @@ def assigned(
     old: Cuts | None = None,
     task: Literal["classification", "regression"] = "classification",
 ) -> Assigned:
-    rows = rows_in(pa.Table.from_pandas(frame, preserve_index=False))
+    rows = TableRows(pa.Table.from_pandas(frame, preserve_index=False))
     features = [column for column in frame if column not in NO_FEATURES]
     return assign(rows, "y", features, rule, task, old)
 
@@ -421,7 +421,7 @@ def test_notes_name_the_group_by_its_value() -> None:
     table = pa.table({"g": ["a"] * 8 + ["b", "c"]})
     hashes = np.array([1] * 8 + [2, 3], dtype=np.uint64)
     roles = np.array([TRAINING] * 8 + [TEST, VALIDATION], dtype=np.int8)
-    notes = group_notes(rows_in(table), "g", hashes, roles, (0.2, 0.2))
+    notes = group_notes(TableRows(table), "g", hashes, roles, (0.2, 0.2))
     assert notes[1:] == ["too big for the shares: g a has 8 rows, 80.0 % of all; it is training"]
 
 
@@ -442,7 +442,9 @@ def test_a_column_of_texts_with_gaps_names_its_rows_without_a_value(
         split_table(home, "tiny")
 
 
-def test_a_missing_value_is_a_label_of_its_own(tmp_path: Path) -> None:
+def test_a_missing_value_is_a_label_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     texts = ["b", None, "a", "b", None, "c"]
     by_type: dict[str, tuple[pa.DataType, list[Any]]] = {
         "text": (pa.string(), texts),
@@ -457,12 +459,13 @@ def test_a_missing_value_is_a_label_of_its_own(tmp_path: Path) -> None:
     table = pa.table(columns)
     pa.parquet.write_table(table, tmp_path / "t.parquet", row_group_size=100)
     in_batches = pa.concat_tables([table.slice(0, 99), table.slice(99)])
-    for made in (rows_in(in_batches), rows_of(tmp_path / "t.parquet")):
-        assert len([*made.read(["text"], 50)]) > 2
+    for made in (TableRows(in_batches), TableRows(tmp_path / "t.parquet")):
+        assert len([*made.batches(["text"], size=50)]) > 2
         for name, (_, values) in by_type.items():
-            read = replace(made, read=lambda columns, size, read=made.read: read(columns, 50))
-            for each in (made, read):
-                codes, labels = each.labels(name)
+            for size in (50, 1000):
+                monkeypatch.setattr(table_rows, "SMALLEST", size)
+                monkeypatch.setattr(table_rows, "BATCH_BYTES", 1)
+                codes, labels = made.labels(name)
                 expected = ["<NA>" if value is None else str(value) for value in values] * 40
                 assert [labels[code] for code in codes] == expected
                 assert len(set(labels)) == len(labels) == len(set(expected))
@@ -471,7 +474,7 @@ def test_a_missing_value_is_a_label_of_its_own(tmp_path: Path) -> None:
 def test_a_dictionary_as_long_as_its_codes_allow_may_have_gaps() -> None:
     kind = pa.dictionary(pa.int8(), pa.string())
     texts = [f"level {i}" for i in range(128)]
-    codes, labels = rows_in(pa.table({"a": pa.array([*texts, None], kind)})).labels("a")
+    codes, labels = TableRows(pa.table({"a": pa.array([*texts, None], kind)})).labels("a")
     assert [labels[code] for code in codes] == [*texts, "<NA>"]
 
 
@@ -487,9 +490,9 @@ def test_a_stage_without_test_rows_says_so(home: Project) -> None:
 def test_rows_are_read_in_batches_of_some_bytes_however_wide_a_column_is(tmp_path: Path) -> None:
     pictures = pa.array([bytes(200_000)] * 130, pa.binary(200_000))
     pa.parquet.write_table(pa.table({"picture": pictures, "n": range(130)}), tmp_path / "t.parquet")
-    table = rows_of(tmp_path / "t.parquet")
-    assert [batch.num_rows for _, batch in table.batches(["picture"])] == [64, 64, 2]
-    assert [place.start for place, _ in table.batches(["picture"])] == [0, 64, 128]
+    table = TableRows(tmp_path / "t.parquet")
+    assert [batch.num_rows for _, batch in table.pieces(["picture"])] == [64, 64, 2]
+    assert [place.start for place, _ in table.pieces(["picture"])] == [0, 64, 128]
     assert len(set(table.hashes(["picture"]).tolist())) == 1
-    assert len([*table.batches(["n"])]) == 1
+    assert len([*table.pieces(["n"])]) == 1
     assert table.value("n", 100) == 100

@@ -19,7 +19,7 @@ from gristmill.pipelines.config.document import Document
 from gristmill.pipelines.config.experiment import load_experiment
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.config.sections import Csv
-from gristmill.pipelines.preparation.features.columns import declared_kinds, feature_columns
+from gristmill.pipelines.preparation.columns import declared_kinds, feature_columns
 from gristmill.pipelines.profiling.assumptions import assume as take_for
 from gristmill.pipelines.profiling.draft import Draft, write_draft
 from gristmill.pipelines.profiling.table_profile import Task, profile_table

@@ -31,7 +31,7 @@ from gristmill.pipelines.preparation.split.cuts_file import (
 )
 from gristmill.pipelines.preparation.split.folds import fold_notes, require_folds
 from gristmill.pipelines.preparation.split.hashed import fold_cuts
-from gristmill.pipelines.tables.table_rows import rows_in
+from gristmill.pipelines.tables.table_rows import TableRows
 
 seeds = st.integers(0, 2**31)
 counts = st.integers(2, 20)
@@ -51,7 +51,7 @@ def rows(n: int, seed: int) -> pd.DataFrame:
 
 
 def assigned(frame: pd.DataFrame, rule: Split, old: Cuts | None = None) -> Assigned:
-    made = assign(rows_in(pa.Table.from_pandas(frame)), "y", ["x"], rule, "classification", old)
+    made = assign(TableRows(pa.Table.from_pandas(frame)), "y", ["x"], rule, "classification", old)
     assert (made.folds is None) == (rule.folds is None)
     return made
 

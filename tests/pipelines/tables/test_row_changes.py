@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gristmill.pipelines.preparation import row_changes as changes
-from gristmill.pipelines.preparation.row_changes import Changes, table_changes
+from gristmill.pipelines.tables import table_rows
+from gristmill.pipelines.tables.row_changes import Changes, table_changes
 
 
 def compare(folder: Path, old: pd.DataFrame, new: pd.DataFrame) -> Changes:
@@ -39,7 +39,8 @@ def test_added_and_removed_rows_are_the_difference_of_two_bags(
 def test_batches_and_another_order_of_rows_and_columns_make_no_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes, "BATCH", 7)
+    monkeypatch.setattr(table_rows, "BATCH_BYTES", 1)
+    monkeypatch.setattr(table_rows, "SMALLEST", 7)
     old = pd.DataFrame({"a": range(100), "b": [f"t{i % 9}" for i in range(100)]})
     found = compare(tmp_path, old, old.sample(frac=1, random_state=0)[["b", "a"]])
     assert (found.added, found.removed) == (0, 0)

@@ -6,7 +6,7 @@ import pytest
 
 from gristmill.pipelines.base.errors import ConfigError
 from gristmill.pipelines.config.sections import Features
-from gristmill.pipelines.preparation.features.columns import feature_columns
+from gristmill.pipelines.preparation.columns import feature_columns
 
 PRESENT = ["b", "y", "a1", "a2"]
 

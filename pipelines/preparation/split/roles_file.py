@@ -1,0 +1,69 @@
+"""The file `roles.parquet`: the role, the identity and perhaps the fold of each row of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from gristmill.pipelines.base import writing
+from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALIDATION, RoleCodes
+from gristmill.pipelines.tables import Flags, Hashes, column_names, read_column
+
+
+def write_roles(
+    file: Path, roles: RoleCodes, identities: Hashes, twins: Flags, folds: RoleCodes | None = None
+) -> None:
+    """Write one row for each row of the table, in its order.
+
+    Args:
+        file: `roles.parquet`.
+        roles: (n_rows,).
+        identities: (n_rows,), what makes a row the same row in another version of the data.
+        twins: (n_rows,), whether it is a test row with the very features of a training row.
+        folds: (n_rows,), −1 for test rows; None where there are no folds.
+    """
+    columns = {"role": roles, "identity": identities, "twin": twins}
+    if folds is not None:
+        columns["fold"] = folds
+    with writing(file) as aside:
+        pa.parquet.write_table(pa.table(columns), aside, compression="zstd")
+
+
+def read_roles(file: Path) -> RoleCodes:
+    """The role of each row: (n_rows,) int8."""
+    roles: RoleCodes = read_column(file, "role").to_numpy()
+    return roles
+
+
+def read_folds(file: Path) -> RoleCodes | None:
+    """The fold of each row, −1 for test rows: (n_rows,) int8; None where there are no folds."""
+    return read_column(file, "fold").to_numpy() if "fold" in column_names(file) else None
+
+
+def read_twins(file: Path) -> Flags:
+    """Which test rows equal a training row: (n_test,); none does where the file does not say."""
+    test = read_roles(file) == TEST
+    if "twin" not in column_names(file):
+        return np.zeros(int(test.sum()), dtype=np.bool_)
+    marked: Flags = read_column(file, "twin").to_numpy()[test]
+    return marked
+
+
+def changed_roles(old: Path, new: Path) -> int:
+    """How many rows have another role or fold, in two files of one table."""
+    before, after = read_roles(old), read_roles(new)
+    folds = read_folds(old), read_folds(new)
+    if (folds[0] is None) != (folds[1] is None):
+        return len(after)
+    differ = before != after
+    if folds[0] is not None:
+        differ |= folds[0] != folds[1]
+    return int(np.count_nonzero(differ))
+
+
+def rows_to_learn_from(file: Path) -> int:
+    """How many rows are for training or validation."""
+    return int(np.count_nonzero(np.isin(read_roles(file), (TRAINING, VALIDATION))))
