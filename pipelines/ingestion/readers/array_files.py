@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from gristmill.pipelines.base import side_by_side
@@ -22,6 +23,8 @@ from gristmill.pipelines.ingestion.readers.picture_folders import (
     target_of,
 )
 from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStream
+
+Array = npt.NDArray[Any]
 
 NAMES = (
     ("training", "x_train", "y_train"),
@@ -39,8 +42,8 @@ class Part:
     """Rows and their labels: x (n_rows, …), y (n_rows,)."""
 
     role: str
-    x: Any
-    y: Any
+    x: Array
+    y: Array
 
 
 def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
@@ -49,19 +52,27 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStrea
     Raises:
         InputError: damaged, with pickled objects, or with other names or shapes than expected.
     """
+    return rows_of(raw, _parts(raw, load_arrays(raw)), data)
+
+
+def load_arrays(raw: Path) -> dict[str, Array]:
+    """The arrays of a .npz by their names.
+
+    Raises:
+        InputError: damaged, or with pickled objects.
+    """
     try:
         with raw.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+            return {name: stored[name] for name in stored.files}
     except ValueError as error:
         pickled = "allow_pickle" in str(error)
         found = "Python objects, which only a pickle can hold" if pickled else str(error)[:200]
         raise unreadable(raw, "arrays of numbers or texts", found) from error
     except (OSError, EOFError, zipfile.BadZipFile, TypeError) as error:
         raise unreadable(raw, "a whole .npz file", f"{error}"[:200]) from error
-    return rows_of(raw, _parts(raw, arrays), data)
 
 
-def _parts(file: Path, arrays: Mapping[str, Any]) -> list[Part]:
+def _parts(file: Path, arrays: Mapping[str, Array]) -> list[Part]:
     parts = [Part(r, arrays[x], arrays[y]) for r, x, y in NAMES if x in arrays and y in arrays]
     if not parts:
         parts = [Part("", arrays[x], arrays[y]) for x, y in PAIRS if x in arrays and y in arrays]
@@ -78,11 +89,11 @@ def rows_of(place: Path, parts: list[Part], data: Data | None) -> RowStream:
     """Parts as rows: `picture` or `x0`, `x1`, …, the target, and `given_role` for several."""
     for part in parts:
         _check(place, part)
-    first = parts[0]
+    x, y = parts[0].x, parts[0].y
     form = _form(place, parts, data)
-    label = pa.field(target_of(data), pa.array(_labels(first.y[:1])).type)
-    wide = [] if form else [pa.field(f"x{i}", _number(first.x)) for i in range(first.x.shape[1])]
-    fields = [*([picture_field(form)] if form else wide), label]
+    wide = [] if form else [pa.field(f"x{i}", _number(x)) for i in range(x.shape[1])]
+    fields = [picture_field(form)] if form else wide
+    fields.append(pa.field(target_of(data), pa.array(_labels(y[:1])).type))
     if len(parts) > 1:
         fields.append(pa.field(GIVEN_ROLE, pa.string()))
     schema = pa.schema(fields)
@@ -121,13 +132,13 @@ def _form(place: Path, parts: list[Part], data: Data | None) -> Pictures | None:
     )
 
 
-def _number(x: Any) -> pa.DataType:
+def _number(x: Array) -> pa.DataType:
     if x.dtype == bool:
         return pa.bool_()
     return pa.int64() if np.issubdtype(x.dtype, np.integer) else pa.float64()
 
 
-def _labels(y: Any) -> Any:
+def _labels(y: Array) -> Array:
     flat = np.asarray(y).reshape(-1)
     if flat.dtype.kind in "iu":
         return flat.astype(np.int64)
@@ -151,7 +162,7 @@ def _batches(parts: list[Part], form: Pictures | None, schema: pa.Schema) -> Bat
     return (made for _, made in side_by_side(pieces, batch))
 
 
-def _pixels(x: Any, form: Pictures) -> list[bytes]:
+def _pixels(x: Array, form: Pictures) -> list[bytes]:
     if x.ndim == 4 and x.shape[3] == 1:
         x = x[..., 0]
     channels = x.shape[3] if x.ndim == 4 else 1

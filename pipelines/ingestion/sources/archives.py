@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NoReturn
 
 from gristmill.pipelines.base import InputError
-from gristmill.pipelines.ingestion.sources.meter import FULL, DownloadMeter, shown_size
+from gristmill.pipelines.ingestion.sources.meter import DownloadMeter, is_full, shown_size, words_of
 
 CHUNK = 1 << 20
 
@@ -66,12 +66,15 @@ def unpack(archive: Path, folder: Path, meter: DownloadMeter) -> None:
                 inside = _inside(name)
                 if inside is not None:
                     written += _write(content, folder / inside, most - written)
-    except BROKEN as error:
-        _broken(error)
-    except OSError as error:
-        if error.errno is None or error.errno not in FULL:
-            _broken(error)
-        raise
+    except (*BROKEN, OSError) as error:
+        if is_full(error):
+            raise
+        raise InputError(
+            "the archive cannot be unpacked",
+            expected="a whole zip or tar",
+            found=f"{type(error).__name__}: {words_of(error, 160)}",
+            next="fetch it again, or unpack it by hand and name the folder as data.source",
+        ) from error
     _take_off(folder)
 
 
@@ -129,16 +132,6 @@ def _take_off(folder: Path) -> None:
         inside[0].rename(aside)
         folder.rmdir()
         aside.rename(folder)
-
-
-def _broken(error: Exception) -> NoReturn:
-    reason = " ".join(str(error).split())[:160]
-    raise InputError(
-        "the archive cannot be unpacked",
-        expected="a whole zip or tar",
-        found=f"{type(error).__name__}: {reason}",
-        next="fetch it again, or unpack it by hand and name the folder as data.source",
-    ) from error
 
 
 def _refuse(expected: str, found: str) -> NoReturn:

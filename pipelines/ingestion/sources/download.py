@@ -7,10 +7,20 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from gristmill.pipelines.base import ConfigError, EnvironmentFault, InputError, redact
-from gristmill.pipelines.ingestion.sources.meter import DownloadMeter, Wanted, shown_size
+from gristmill.pipelines.base import EnvironmentFault, InputError, redact
+from gristmill.pipelines.ingestion.sources.meter import (
+    MEND,
+    DownloadMeter,
+    Wanted,
+    no_source,
+    shown_size,
+    words_of,
+)
+
+if TYPE_CHECKING:
+    from requests import Response, Session
 
 TIMEOUT = 60.0
 """Seconds without an answer after which an attempt is given up."""
@@ -38,7 +48,7 @@ class _AgainError(Exception):
         super().__init__(reason)
 
 
-def download(wanted: Wanted, aside: Path) -> tuple[str, ...]:
+def download(wanted: Wanted, aside: Path) -> None:
     """Fetches a web address; proxies, CA bundles and ~/.netrc count as requests has them.
 
     Raises:
@@ -70,11 +80,15 @@ def download(wanted: Wanted, aside: Path) -> tuple[str, ...]:
                 time.sleep(max(PAUSES[attempts], getattr(error, "pause", 0.0)))
                 attempts += 1
             except ValueError as error:  # InvalidURL and its like; their words hold the address
-                _not_an_address(wanted.source, error)
+                raise no_source(
+                    "the source is no web address",
+                    "https://host/path, with %2F for a / and %40 for an @ in a name or a password",
+                    f"{type(error).__name__}: {redact(wanted.source)}",
+                    f"{MEND}; a login belongs into ~/.netrc",
+                ) from None
             except requests.RequestException as error:
                 _unreachable(wanted.source, error)
     _check(aside, wanted)
-    return ()
 
 
 @dataclass
@@ -90,7 +104,7 @@ class _Download:
     meter: DownloadMeter
     version: str = ""
 
-    def attempt(self, session: Any) -> None:
+    def attempt(self, session: Session) -> None:
         have = self.file.stat().st_size if self.version and self.file.exists() else 0
         headers = {"Accept-Encoding": "identity"}
         if have:
@@ -103,7 +117,7 @@ class _Download:
             have = have if answer.status_code == 206 else 0
             self._receive(answer, have)
 
-    def _receive(self, answer: Any, have: int) -> None:
+    def _receive(self, answer: Response, have: int) -> None:
         packed = "Content-Encoding" in answer.headers
         length = None if packed else answer.headers.get("Content-Length")
         total = have + int(length) if length is not None and length.isdigit() else None
@@ -117,7 +131,7 @@ class _Download:
         if total is not None and self.meter.done != total:
             raise _AgainError(f"{self.meter.done:,} of {total:,} bytes came")
 
-    def _refuse(self, answer: Any) -> None:
+    def _refuse(self, answer: Response) -> None:
         status = answer.status_code
         if status == 416:  # the file is shorter now
             self.version = ""
@@ -126,20 +140,18 @@ class _Download:
             pause = min(float(after), LONGEST_PAUSE) if after.isdigit() else 0.0
             raise _AgainError(f"{status} {answer.reason}", pause)
         if status >= 400:
-            closed = status in (401, 403, 407)
-            raise ConfigError(
+            login = "put the login for this host into ~/.netrc, or fetch the file by hand"
+            raise no_source(
                 "the source could not be downloaded",
-                expected=f"a file at {redact(self.address)}",
-                found=f"{status} {answer.reason}",
-                next="put the login for this host into ~/.netrc, or fetch the file by hand"
-                if closed
-                else "mend data.source in the experiment file",
+                f"a file at {redact(self.address)}",
+                f"{status} {answer.reason}",
+                login if status in (401, 403, 407) else MEND,
             )
         if status not in (200, 206):
             raise _AgainError(f"{status} {answer.reason}")
 
     @staticmethod
-    def _goes_on(answer: Any, have: int) -> bool:
+    def _goes_on(answer: Response, have: int) -> bool:
         part = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
         return have > 0 and part is not None and int(part[1]) == have
 
@@ -154,7 +166,7 @@ class _Download:
             )
 
 
-def _version(answer: Any) -> str:
+def _version(answer: Response) -> str:
     """A strong ETag or a date: what If-Range may carry (RFC 9110, 13.1.5)."""
     tag = answer.headers.get("ETag", "")
     return str(tag if tag.startswith('"') else answer.headers.get("Last-Modified", ""))
@@ -179,15 +191,6 @@ def _check(file: Path, wanted: Wanted) -> None:
         )
 
 
-def _not_an_address(source: str, error: Exception) -> NoReturn:
-    raise ConfigError(
-        "the source is no web address",
-        expected="https://host/path, with %2F for a / and %40 for an @ in a name or a password",
-        found=f"{type(error).__name__}: {redact(source)}",
-        next="mend data.source in the experiment file; a login belongs into ~/.netrc",
-    ) from None
-
-
 def _unreachable(source: str, error: Exception, hint: str = "") -> NoReturn:
     raise EnvironmentFault(
         "the source could not be downloaded",
@@ -201,5 +204,4 @@ def _reason(error: BaseException) -> str:
     """The innermost words, without the address and whatever secret it holds."""
     inner = error.args[0] if error.args else error
     inner = getattr(inner, "reason", inner)
-    text = " ".join(str(inner).split())
-    return re.sub(r"\?\S*", "?…", redact(text))[:200]
+    return re.sub(r"\?\S*", "?…", redact(words_of(inner, 10_000)))[:200]

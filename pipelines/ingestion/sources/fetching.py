@@ -11,14 +11,14 @@ from gristmill.pipelines.ingestion.sources.archives import is_archive, unpack
 from gristmill.pipelines.ingestion.sources.download import download
 from gristmill.pipelines.ingestion.sources.keras_sets import keras_set
 from gristmill.pipelines.ingestion.sources.local import copy
-from gristmill.pipelines.ingestion.sources.meter import FULL, DownloadMeter, Progress, Wanted
+from gristmill.pipelines.ingestion.sources.meter import DownloadMeter, Progress, Wanted, is_full
 from gristmill.pipelines.ingestion.sources.sql import select
 from gristmill.pipelines.ingestion.sources.stores import copy_from_store
 from gristmill.pipelines.ingestion.sources.tables import openml_table, scikit_learn_table
 
 Notes = tuple[str, ...]
 
-FETCHERS: dict[str, Callable[[Wanted, Path], Notes]] = {
+FETCHERS: dict[str, Callable[[Wanted, Path], Notes | None]] = {
     "path": copy,
     "web": download,
     "store": copy_from_store,
@@ -63,9 +63,9 @@ def fetch(
             notes = FETCHERS[source_kind(source, query)](wanted, aside)
             if not target.suffix and aside.is_file() and is_archive(aside):
                 _open_up(aside, wanted.meter)
-            return notes
+            return notes or ()
     except OSError as error:
-        if error.errno not in FULL:
+        if not is_full(error):
             raise
         raise EnvironmentFault(
             "the data could not be written: the disk is full",

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
-from gristmill.pipelines.base import ConfigError, EnvironmentFault, InputError, nearest, writing
-from gristmill.pipelines.ingestion.sources.meter import FULL, Wanted
+from gristmill.pipelines.base import EnvironmentFault, InputError, nearest, writing
+from gristmill.pipelines.ingestion.sources.meter import Wanted, is_full, no_source, words_of
 
 SETS = ("california_housing", "cifar10", "cifar100", "fashion_mnist", "mnist")
 PARTS = ("x_train", "y_train", "x_test", "y_test")
@@ -37,7 +36,7 @@ WHY_REFUSED = {
 }
 
 
-def keras_set(wanted: Wanted, aside: Path) -> tuple[str, ...]:
+def keras_set(wanted: Wanted, aside: Path) -> None:
     """Writes `x_train`, `y_train`, `x_test`, `y_test`, uncompressed: equal arrays, equal bytes.
 
     Keras fetches the files into its own cache (`KERAS_HOME`, else ~/.keras).
@@ -50,24 +49,19 @@ def keras_set(wanted: Wanted, aside: Path) -> tuple[str, ...]:
     name = wanted.name
     if name not in SETS:
         near = nearest(name, SETS)
-        raise ConfigError(
+        raise no_source(
             f"keras:{name[:60]} is not taken",
-            expected="keras: and one of " + ", ".join(SETS),
-            found=WHY_REFUSED.get(name, "a name that is none of them"),
-            next=f"source: keras:{near}" if near else "",
+            "keras: and one of " + ", ".join(SETS),
+            WHY_REFUSED.get(name, "a name that is none of them"),
+            f"source: keras:{near}" if near else "",
         )
     if wanted.target.suffix != ".npz":
-        raise ConfigError(
+        raise no_source(
             f"keras:{name} comes as arrays",
-            expected="a data.path that ends in .npz",
-            found=wanted.target.name,
-            next=f"path: data/{name}/{name}.npz",
+            "a data.path that ends in .npz",
+            wanted.target.name,
+            f"path: data/{name}/{name}.npz",
         )
-    _write(name, aside)
-    return ()
-
-
-def _write(name: str, aside: Path) -> None:
     import keras
 
     home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "datasets"
@@ -75,12 +69,12 @@ def _write(name: str, aside: Path) -> None:
         with contextlib.redirect_stdout(io.StringIO()):  # Keras draws a progress bar there
             train, test = getattr(keras.datasets, name).load_data()
     except (ValueError, OSError, EOFError) as error:
-        if isinstance(error, OSError) and error.errno in FULL:
+        if is_full(error):
             raise
         raise InputError(
             f"the files of keras:{name} are broken",
             expected="the files that Keras knows the hash of",
-            found=_words(error),
+            found=words_of(error),
             next=f"take them out of {home} and try again",
         ) from error
     except Exception as error:
@@ -89,7 +83,7 @@ def _write(name: str, aside: Path) -> None:
         raise EnvironmentFault(
             f"keras:{name} could not be fetched",
             expected="its files in Keras's cache, or a network",
-            found=_words(error),
+            found=words_of(error),
             next=f"put the files into {home}, or KERAS_HOME=FOLDER gristmill …",
         ) from None
     _save(name, dict(zip(PARTS, (*train, *test), strict=True)), aside, f"Keras's cache in {home}")
@@ -107,19 +101,18 @@ def keras_set_from(name: str, origin: Path, target: Path) -> None:
     Raises:
         InputError: the files are not there, damaged, or others.
     """
-    import numpy as np
-
-    from gristmill.pipelines.ingestion.readers import idx
+    from gristmill.pipelines.ingestion.readers import array_files, idx
 
     inside = [origin, *(origin / more for more in (f"{name}.npz", name, name.replace("_", "-")))]
     stored = next((p for p in inside if p.is_file() and p.suffix == ".npz"), None)
     folder = next((p for p in inside if p.is_dir() and idx.takes(p)), None)
     if stored is not None:
         try:
-            with np.load(stored, allow_pickle=False) as kept:
-                arrays = {part: kept[part] for part in PARTS}
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise _other_files(name, origin, f"{stored.name}: {error}"[:200]) from error
+            kept = array_files.load_arrays(stored)
+            arrays = {part: kept[part] for part in PARTS}
+        except (KeyError, InputError) as error:
+            found = error.found if isinstance(error, InputError) else error
+            raise _other_files(name, origin, f"{stored.name}: {found}"[:200]) from error
     elif folder is not None:
         parts = {part.role: part for part in idx.parts_of(folder)}
         if set(parts) != {"training", "test"}:
@@ -154,7 +147,3 @@ def _other_files(name: str, origin: Path | str, found: str) -> InputError:
         found=f"{found}, in {origin}",
         next=f"gristmill new NAME --data {origin}   begins with any pictures",
     )
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -11,13 +11,13 @@ from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
 from gristmill.pipelines.base import ConfigError, InputError, nearest
-from gristmill.pipelines.ingestion.sources.meter import Wanted
+from gristmill.pipelines.ingestion.sources.meter import MEND, Wanted, no_source
 
-MEND = "mend data.source in the experiment file, or what stands after --data"
+MEND_PATH = f"{MEND}, or what stands after --data"
 PREFIXES = ("sklearn", "openml", "keras", "https", "file")
 
 
-def copy(wanted: Wanted, aside: Path) -> tuple[str, ...]:
+def copy(wanted: Wanted, aside: Path) -> None:
     """Copies a file, or a folder without hidden files; links may not lead out of it."""
     origin = _place(wanted)
     try:
@@ -26,7 +26,7 @@ def copy(wanted: Wanted, aside: Path) -> tuple[str, ...]:
         elif origin.is_file():
             _copy_file(origin, aside)
         else:
-            _not_there(origin, wanted.source)
+            raise _not_there(origin, wanted.source)
     except PermissionError as error:
         raise InputError(
             "the source may not be read",
@@ -37,8 +37,7 @@ def copy(wanted: Wanted, aside: Path) -> tuple[str, ...]:
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-        _no_path(wanted.source)
-    return ()
+        raise _no_path(wanted.source) from error
 
 
 def _place(wanted: Wanted) -> Path:
@@ -48,24 +47,20 @@ def _place(wanted: Wanted) -> Path:
     elif text.lower().startswith("file:"):
         text = text[len("file:") :]
     if "\0" in text or len(os.fsencode(text)) > os.pathconf("/", "PC_PATH_MAX"):
-        _no_path(text)
+        raise _no_path(text)
     return wanted.project.root / Path(text).expanduser()
 
 
-def _no_path(text: str) -> NoReturn:
-    raise ConfigError("the source is no path", expected="a path", found=repr(text[:60]), next=MEND)
+def _no_path(text: str) -> ConfigError:
+    return no_source("the source is no path", "a path", repr(text[:60]), MEND_PATH)
 
 
-def _not_there(origin: Path, source: str) -> NoReturn:
+def _not_there(origin: Path, source: str) -> ConfigError:
     prefix, colon, rest = source.partition(":")
     near = nearest(prefix, PREFIXES) if colon else ""
     found = f"something else at {origin}" if os.path.lexists(origin) else f"nothing at {origin}"
-    raise ConfigError(
-        "the source file is not there",
-        expected="a file or a folder",
-        found=found,
-        next=f"did you mean {near}:{rest}?" if near and near != prefix else MEND,
-    )
+    next = f"did you mean {near}:{rest}?" if near and near != prefix else MEND_PATH
+    return no_source("the source file is not there", "a file or a folder", found, next)
 
 
 def _copy_file(origin: Path, aside: Path) -> None:
@@ -82,13 +77,9 @@ def _copy_file(origin: Path, aside: Path) -> None:
 
 
 def _copy_folder(origin: Path, aside: Path, target: Path) -> None:
-    if target.resolve().is_relative_to(origin.resolve()) and target.resolve() != origin.resolve():
-        raise ConfigError(
-            "a folder cannot be copied into itself",
-            expected="a source beside the project's data",
-            found=str(origin),
-            next=MEND,
-        )
+    if origin.resolve() in target.resolve().parents:
+        beside = "a source beside the project's data"
+        raise no_source("a folder cannot be copied into itself", beside, str(origin), MEND_PATH)
     files = list(_files(origin))
     if not files:
         raise InputError("the source folder is empty", expected="files", found=f"none in {origin}")

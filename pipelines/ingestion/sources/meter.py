@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from gristmill.pipelines.base import ConfigError, InputError
 from gristmill.pipelines.config import Project
@@ -16,11 +17,12 @@ LIMIT = "GRISTMILL_DOWNLOAD_LIMIT"
 """Environment variable: the most that one source may bring, packed or unpacked, such as 500MB."""
 
 DEFAULT_LIMIT = "20GB"
+SIZE = TypeAdapter(ByteSize)
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a disk that has no room."""
 
-UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+MEND = "mend data.source in the experiment file"
 
 Progress = Callable[[int, int | None], object]
 """Is called with the bytes that are there and, where it is known, how many there will be."""
@@ -33,15 +35,14 @@ def size_limit() -> int:
         ConfigError: the environment variable has another form.
     """
     text = os.environ.get(LIMIT) or DEFAULT_LIMIT
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?B?)", text.strip().upper())
-    unit = found[2] if found and found[2] in ("", "B") else f"{found[2][0]}B" if found else ""
-    if found is None:
+    try:
+        return int(SIZE.validate_python(text))
+    except ValidationError as error:
         raise ConfigError(
             f"{LIMIT} cannot be read",
-            expected=f"bytes, or a number with {', '.join(filter(None, UNITS))}: {DEFAULT_LIMIT}",
+            expected=f"bytes, or a number with KB, MB, GB or TB: {DEFAULT_LIMIT}",
             found=text[:40],
-        )
-    return int(float(found[1]) * UNITS["" if unit == "B" else unit])
+        ) from error
 
 
 @dataclass
@@ -118,8 +119,19 @@ class Wanted:
 
 def shown_size(size: float) -> str:
     """Bytes in a unit that is easy to read."""
-    for unit in ("bytes", "KB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
+    return ByteSize(size).human_readable(decimal=True, separator=" ").replace(" B", " bytes")
+
+
+def is_full(error: Exception) -> bool:
+    """Whether a write failed because a disk has no room."""
+    return isinstance(error, OSError) and error.errno in FULL
+
+
+def words_of(error: object, most: int = 200) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split())[:most]
+
+
+def no_source(what: str, expected: str, found: str, next: str = MEND) -> ConfigError:
+    """The experiment file names a source that is none."""
+    return ConfigError(what, expected=expected, found=found, next=next)

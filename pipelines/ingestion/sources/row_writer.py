@@ -9,14 +9,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gristmill.pipelines.base import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Column = Sequence[Any]
+Column = Sequence[object]
 Columns = Sequence[Column]
 """One sequence of Python values a column, all equally long."""
 
@@ -61,7 +61,7 @@ def write_rows(
 
 
 def _plain_column(name: str, column: Column) -> Column:
-    kinds = _types(column)
+    kinds = {*map(type, column)}
     if kinds & BYTES:
         raise InputError(
             "a column holds bytes",
@@ -72,11 +72,7 @@ def _plain_column(name: str, column: Column) -> Column:
     return column if kinds <= KEPT else [_plain(value) for value in column]
 
 
-def _types(column: Column) -> set[type]:
-    return {*map(type, column)}
-
-
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo else value
     if isinstance(value, timedelta):
@@ -95,18 +91,18 @@ def _write_csv(
         writer.writerow(names)
         for columns in chunks:
             before = file.tell()
-            texts = [_texts(column) for column in columns]
-            writer.writerows(zip(*texts, strict=True))
+            writer.writerows(zip(*map(_texts, columns), strict=True))
             arrived(file.tell() - before)
             rows += len(columns[0])
     return rows
 
 
 def _texts(column: Column) -> Column:
-    return column if _types(column) <= AS_THEY_ARE else [_text(value) for value in column]
+    plain = {*map(type, column)} <= AS_THEY_ARE
+    return column if plain else [*map(_text, column)]
 
 
-def _text(value: Any) -> Any:
+def _text(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
@@ -146,7 +142,7 @@ def _array(column: Column, kinds: set[str]) -> pa.Array:
     """A chunk of a column without loss: texts where it holds several kinds, which are noted."""
     import pyarrow as pa
 
-    if Decimal in _types(column):
+    if Decimal in {*map(type, column)}:
         column = [float(value) if isinstance(value, Decimal) else value for value in column]
     found = _kinds(column)
     kinds |= found
@@ -155,12 +151,12 @@ def _array(column: Column, kinds: set[str]) -> pa.Array:
             return pa.array(column)
         except (OverflowError, pa.ArrowInvalid):  # a whole number of more than 64 bits
             kinds.add("str")
-    return pa.array([None if v is None else str(_text(v)) for v in column], pa.string())
+    return _as_texts(column)
 
 
 def _kinds(column: Column) -> set[str]:
     """The names of the types of a column's values; a time with a zone is a `moment`."""
-    types = _types(column)
+    types = {*map(type, column)}
     names = {kind.__name__ for kind in types - {type(None), datetime}}
     if datetime in types:
         times = (value for value in column if isinstance(value, datetime))
@@ -168,28 +164,27 @@ def _kinds(column: Column) -> set[str]:
     return names
 
 
-def _type(kinds: set[str]) -> Any:
+def _type(kinds: set[str]) -> pa.DataType:
     """The type that all kinds of values of a column fit."""
     import pyarrow as pa
 
-    types = {
-        "bool": pa.bool_(),
-        "int": pa.int64(),
-        "float": pa.float64(),
-        "date": pa.date32(),
-        "time": pa.time64("us"),
-        "datetime": pa.timestamp("us"),
-        "moment": pa.timestamp("us", "UTC"),
-    }
     if kinds == {"int", "float"}:
         return pa.float64()
-    return types.get(next(iter(kinds)), pa.string()) if len(kinds) == 1 else pa.string()
+    if kinds == {"moment"}:
+        return pa.timestamp("us", "UTC")
+    names = {"int": "int64", "float": "float64", "bool": "bool", "date": "date32"}
+    names |= {"time": "time64[us]", "datetime": "timestamp[us]"}
+    return pa.type_for_alias(names.get(min(kinds), "string") if len(kinds) == 1 else "string")
 
 
-def _cast(column: Any, kind: Any) -> Any:
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
     """Texts are made by Python from what was noted, so that they do not hang on the chunks."""
+    if kind == "string" and column.type != kind:
+        return _as_texts(column.to_pylist())
+    return column.cast(kind, safe=kind != "float64")
+
+
+def _as_texts(column: Column) -> pa.Array:
     import pyarrow as pa
 
-    if kind == pa.string() and column.type != kind:
-        return pa.array([None if v is None else str(_text(v)) for v in column.to_pylist()], kind)
-    return column.cast(kind, safe=kind != pa.float64())
+    return pa.array([None if v is None else str(_text(v)) for v in column], pa.string())

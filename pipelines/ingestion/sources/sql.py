@@ -8,22 +8,17 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gristmill.pipelines.base import (
-    ConfigError,
-    EnvironmentFault,
-    InputError,
-    nearest,
-    open_sqlite,
-    redact,
-)
+from gristmill.pipelines.base import EnvironmentFault, InputError, nearest, open_sqlite, redact
 from gristmill.pipelines.config import DATABASES, holds_password
-from gristmill.pipelines.ingestion.sources.meter import Wanted
+from gristmill.pipelines.ingestion.sources.meter import Wanted, no_source, words_of
 from gristmill.pipelines.ingestion.sources.row_writer import Columns, write_rows
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Engine
+    from sqlalchemy import URL, CursorResult, Engine
+    from sqlalchemy.exc import DBAPIError
 
 PASSWORD = "GRISTMILL_SQL_PASSWORD"
 """Environment variable: the password of a database; without it the driver's own ways count."""
@@ -32,7 +27,7 @@ ROWS = 20_000
 """Rows that are held at a time."""
 
 
-def select(wanted: Wanted, aside: Path) -> tuple[str, ...]:
+def select(wanted: Wanted, aside: Path) -> tuple[str, ...] | None:
     """Writes the rows of a query as CSV or Parquet; the connection can only read.
 
     Raises:
@@ -57,11 +52,12 @@ def select(wanted: Wanted, aside: Path) -> tuple[str, ...]:
             "the query gives no rows",
             expected="rows to learn from",
             found="none",
-            next="mend data.query in the experiment file",
+            next=MEND_QUERY,
         )
-    return () if is_ordered(str(wanted.query)) else (UNORDERED,)
+    return None if is_ordered(str(wanted.query)) else (UNORDERED,)
 
 
+MEND_QUERY = "mend data.query in the experiment file"
 UNORDERED = (
     "the query has no ORDER BY: a database may give its rows in another order each time, "
     "which looks like new data"
@@ -83,25 +79,19 @@ def _engine(wanted: Wanted) -> Engine:
     from sqlalchemy.pool import NullPool
 
     if holds_password(wanted.source):
-        raise ConfigError(
-            "a database's address may hold no password",
-            expected=f"an address without one, and the password in {PASSWORD}",
-            found=redact(wanted.source),
-        )
+        where = f"an address without one, and the password in {PASSWORD}"
+        what = "a database's address may hold no password"
+        raise no_source(what, where, redact(wanted.source), "")
     if wanted.query is None:
-        raise ConfigError(
-            "a database needs a query",
-            expected="data.query, such as SELECT * FROM customers ORDER BY id",
-            found="none",
-        )
+        such = "data.query, such as SELECT * FROM customers ORDER BY id"
+        raise no_source("a database needs a query", such, "none", "")
     try:
         url = make_url(wanted.source)
     except (ArgumentError, ValueError) as error:
-        raise ConfigError(
+        raise no_source(
             "the database's address cannot be read",
-            expected="postgresql+psycopg://user@host/name or sqlite:///file.db",
-            found=redact(wanted.source),
-            next="mend data.source in the experiment file",
+            "postgresql+psycopg://user@host/name or sqlite:///file.db",
+            redact(wanted.source),
         ) from error
     if url.get_backend_name() == "sqlite":
         return create_engine("sqlite://", creator=lambda: _sqlite(wanted, url), poolclass=NullPool)
@@ -114,39 +104,31 @@ def _engine(wanted: Wanted) -> Engine:
 def _sqlite(wanted: Wanted, url: URL) -> sqlite3.Connection:
     file = wanted.project.root / Path(url.database or "").expanduser()
     if not file.is_file():  # sqlite would make an empty one
-        raise ConfigError(
+        raise no_source(
             "the database is not there",
-            expected="an SQLite file: sqlite:///a.db in the project, sqlite:////srv/a.db anywhere",
-            found=f"nothing at {file}" if not file.exists() else f"a folder at {file}",
-            next="mend data.source in the experiment file",
+            "an SQLite file: sqlite:///a.db in the project, sqlite:////srv/a.db anywhere",
+            f"a folder at {file}" if file.exists() else f"nothing at {file}",
         )
     return open_sqlite(file.resolve(), ours=False)
 
 
 def _stream(engine: Engine, wanted: Wanted, aside: Path) -> int:
+    query = str(wanted.query).strip().rstrip(";").rstrip()
     options: dict[str, Any] = {"stream_results": True, "no_parameters": True}
     if engine.dialect.name == "postgresql":
         options["postgresql_readonly"] = True
     with (
         engine.connect().execution_options(**options) as connection,
-        closing(connection.exec_driver_sql(_one(str(wanted.query)))) as result,
+        closing(connection.exec_driver_sql(query)) as result,
     ):
         if not result.returns_rows:
-            raise ConfigError(
-                "the query selects nothing",
-                expected="SELECT …",
-                found=_shown(str(wanted.query)),
-                next="mend data.query in the experiment file",
-            )
+            found = shorten(str(wanted.query), 98, placeholder="…")
+            raise no_source("the query selects nothing", "SELECT …", found, MEND_QUERY)
         names = list(result.keys())
         return write_rows(names, _chunks(result), aside, wanted.parquet, wanted.meter.add)
 
 
-def _one(query: str) -> str:
-    return query.strip().rstrip(";").rstrip()
-
-
-def _chunks(result: Any) -> Iterator[Columns]:
+def _chunks(result: CursorResult[Any]) -> Iterator[Columns]:
     for rows in result.yield_per(ROWS).partitions(ROWS):
         yield list(zip(*rows, strict=True))
 
@@ -155,19 +137,19 @@ def _no_driver(source: str, error: Exception) -> NoReturn:
     scheme = source.partition("://")[0]
     missing = getattr(error, "name", None)
     near = nearest(scheme.partition("+")[0], DATABASES)
-    raise ConfigError(
+    raise no_source(
         f"{scheme}:// cannot be read here",
-        expected="a database whose driver is installed: " + ", ".join(DATABASES[:2]) + ", …",
-        found=f"no {missing}" if missing else f"SQLAlchemy knows no {scheme}",
-        next=f"pip install {missing}" if missing else f"did you mean {near}://…?" if near else "",
+        "a database whose driver is installed: " + ", ".join(DATABASES[:2]) + ", …",
+        f"no {missing}" if missing else f"SQLAlchemy knows no {scheme}",
+        f"pip install {missing}" if missing else f"did you mean {near}://…?" if near else "",
     ) from error
 
 
-def _failed(wanted: Wanted, error: Any) -> NoReturn:
+def _failed(wanted: Wanted, error: DBAPIError) -> NoReturn:
     """The driver's words, without the password, whatever the driver says."""
     from sqlalchemy.exc import OperationalError
 
-    words = redact(" ".join(str(error.orig).split()))[:300]
+    words = redact(words_of(error.orig, 10_000))[:300]
     password = os.environ.get(PASSWORD)
     if password:
         words = words.replace(password, "***")
@@ -179,14 +161,5 @@ def _failed(wanted: Wanted, error: Any) -> NoReturn:
             found=words,
             next=f"try again; {PASSWORD} holds the password, where it needs one",
         ) from None
-    raise ConfigError(
-        "the database refused the query",
-        expected=f"rows from {redact(wanted.source)}",
-        found=words,
-        next="mend data.query in the experiment file",
-    ) from None
-
-
-def _shown(query: str) -> str:
-    text = " ".join(query.split())
-    return text if len(text) <= 100 else text[:97] + "…"
+    rows = f"rows from {redact(wanted.source)}"
+    raise no_source("the database refused the query", rows, words, MEND_QUERY) from None

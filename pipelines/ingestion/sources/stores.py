@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING
 
-from gristmill.pipelines.base import ConfigError, EnvironmentFault, InputError, nearest, redact
+from gristmill.pipelines.base import EnvironmentFault, InputError, nearest, redact
 from gristmill.pipelines.config import DATABASES, FORMS, SOURCES
-from gristmill.pipelines.ingestion.sources.meter import FULL, DownloadMeter, Wanted
+from gristmill.pipelines.ingestion.sources.meter import DownloadMeter, Wanted, is_full, no_source
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 CHUNK = 1 << 20
 
 
-def copy_from_store(wanted: Wanted, aside: Path) -> tuple[str, ...]:
+def copy_from_store(wanted: Wanted, aside: Path) -> None:
     """Copies a file or, without hidden files, a folder; logins are the store's own variables.
 
     Raises:
@@ -27,11 +30,12 @@ def copy_from_store(wanted: Wanted, aside: Path) -> tuple[str, ...]:
             wanted.meter.begin(0, system.size(path))
             _copy_file(system, path, aside, wanted.meter)
         else:
-            _not_there(wanted.source)
-    except FileNotFoundError:
-        _not_there(wanted.source)
+            raise FileNotFoundError
+    except FileNotFoundError as error:
+        found = f"nothing at {redact(wanted.source)}"
+        raise no_source("the source is not there", "a file or a folder", found) from error
     except OSError as error:
-        if error.errno in FULL:
+        if is_full(error):
             raise
         raise EnvironmentFault(
             "the store could not be read",
@@ -39,10 +43,9 @@ def copy_from_store(wanted: Wanted, aside: Path) -> tuple[str, ...]:
             found=f"{type(error).__name__}: {redact(str(error))[:200]}",
             next="try again; a login comes from the store's own environment variables",
         ) from None
-    return ()
 
 
-def _opened(source: str) -> tuple[Any, str]:
+def _opened(source: str) -> tuple[AbstractFileSystem, str]:
     import fsspec
     from fsspec.core import url_to_fs
 
@@ -51,27 +54,24 @@ def _opened(source: str) -> tuple[Any, str]:
     if scheme not in known or "::" in source:
         names = [*known, "https", *DATABASES, *(kind.name for kind in SOURCES)]
         near = nearest(scheme, names)
-        raise ConfigError(
-            f"no source of the kind '{scheme}'",
-            expected=f"one of {FORMS}",
-            found=redact(source),
-            next=f"did you mean {near}{':' if near in ('openml', 'keras', 'sklearn') else '://'}…?"
-            if near and near != scheme
-            else "",
+        mark = ":" if near in ("openml", "keras", "sklearn") else "://"
+        next = f"did you mean {near}{mark}…?" if near and near != scheme else ""
+        raise no_source(
+            f"no source of the kind '{scheme}'", f"one of {FORMS}", redact(source), next
         )
     try:
         return url_to_fs(source, use_listings_cache=False, skip_instance_cache=True)  # type: ignore[no-any-return]
     except (ImportError, ValueError) as error:
         missing = getattr(error.__cause__ or error, "name", None)
-        raise ConfigError(
+        raise no_source(
             f"{scheme}:// cannot be read here",
-            expected="the package that fsspec needs for it" if missing else "a whole address",
-            found=f"no {missing}" if missing else redact(str(error))[:200],
-            next=f"pip install {missing}" if missing else "mend data.source",
+            "the package that fsspec needs for it" if missing else "a whole address",
+            f"no {missing}" if missing else redact(str(error))[:200],
+            f"pip install {missing}" if missing else "mend data.source",
         ) from error
 
 
-def _copy_folder(system: Any, path: str, aside: Path, meter: DownloadMeter) -> None:
+def _copy_folder(system: AbstractFileSystem, path: str, aside: Path, meter: DownloadMeter) -> None:
     root = PurePosixPath(system._strip_protocol(path))
     found = {
         PurePosixPath(name).relative_to(root): (name, entry)
@@ -96,17 +96,8 @@ def _copy_folder(system: Any, path: str, aside: Path, meter: DownloadMeter) -> N
         _copy_file(system, name, target, meter)
 
 
-def _copy_file(system: Any, name: str, target: Path, meter: DownloadMeter) -> None:
+def _copy_file(system: AbstractFileSystem, name: str, target: Path, meter: DownloadMeter) -> None:
     with system.open(name, "rb") as source, target.open("wb") as file:
         while chunk := source.read(CHUNK):
             file.write(chunk)
             meter.add(len(chunk))
-
-
-def _not_there(source: str) -> NoReturn:
-    raise ConfigError(
-        "the source is not there",
-        expected="a file or a folder",
-        found=f"nothing at {redact(source)}",
-        next="mend data.source in the experiment file",
-    )

@@ -3,41 +3,43 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, InputError, nearest
-from gristmill.pipelines.ingestion.sources.meter import Wanted
+from gristmill.pipelines.ingestion.sources.meter import Wanted, no_source, words_of
 from gristmill.pipelines.ingestion.sources.row_writer import write_rows
 
+OPENML_FORMS = "openml:NAME, openml:NAME@VERSION or openml:ID"
 
-def scikit_learn_table(wanted: Wanted, aside: Path) -> tuple[str, ...]:
+TARGETS = {
+    "breast_cancer": "malignant_or_benign",
+    "diabetes": "progression",
+    "digits": "digit",
+    "iris": "species",
+    "wine": "cultivar",
+}
+"""Tables that scikit-learn brings, and what their targets are called here."""
+
+
+def scikit_learn_table(wanted: Wanted, aside: Path) -> None:
     """One of the tables that scikit-learn brings; whole numbers are written without a point."""
     from sklearn import datasets
 
-    tables: dict[str, tuple[Callable[..., Any], dict[str, Any], str]] = {
-        "breast_cancer": (datasets.load_breast_cancer, {}, "malignant_or_benign"),
-        "diabetes": (datasets.load_diabetes, {"scaled": False}, "progression"),
-        "digits": (datasets.load_digits, {}, "digit"),
-        "iris": (datasets.load_iris, {}, "species"),
-        "wine": (datasets.load_wine, {}, "cultivar"),
-    }
     name = wanted.name
-    if name not in tables:
-        near = nearest(name, tables)
-        raise ConfigError(
+    if name not in TARGETS:
+        near = nearest(name, TARGETS)
+        raise no_source(
             f"scikit-learn brings no data set '{name[:60]}'",
-            expected="sklearn: and one of " + ", ".join(tables),
-            found=f"sklearn:{name[:60]}",
-            next=f"source: sklearn:{near}" if near else "",
+            "sklearn: and one of " + ", ".join(TARGETS),
+            f"sklearn:{name[:60]}",
+            f"source: sklearn:{near}" if near else "",
         )
-    load, arguments, target = tables[name]
-    bunch = load(**arguments)
-    header = [str(column).replace(" ", "_") for column in bunch.feature_names] + [target]
+    arguments = {"scaled": False} if name == "diabetes" else {}
+    bunch = getattr(datasets, f"load_{name}")(**arguments)
+    header = [str(column).replace(" ", "_") for column in (*bunch.feature_names, TARGETS[name])]
     columns = [*bunch.data.T.tolist(), bunch.target.tolist()]
     write_rows(header, [[[*map(_number, column)] for column in columns]], aside, wanted.parquet)
-    return ()
 
 
 def _number(value: float) -> float:
@@ -66,7 +68,7 @@ def openml_table(wanted: Wanted, aside: Path) -> tuple[str, ...]:
             bunch = fetch_openml(**asked, as_frame=True, parser="pandas", cache=False)
     except (URLError, TimeoutError) as error:
         if getattr(error, "code", None) in (404, 412):
-            _no_such_table(wanted.name, error)
+            raise _no_such_table(wanted.name, error) from None
         raise EnvironmentFault(
             "openml.org could not be reached",
             expected=f"the table {wanted.name}",
@@ -74,12 +76,12 @@ def openml_table(wanted: Wanted, aside: Path) -> tuple[str, ...]:
             next="try again, or put the file there by hand and type gristmill run",
         ) from None
     except OpenMLError as error:
-        _no_such_table(wanted.name, error)
+        raise _no_such_table(wanted.name, error) from None
     except ValueError as error:  # a sparse table, broken bytes, an ARFF that pandas cannot read
         raise InputError(
             "the table of openml.org cannot be taken",
             expected="a whole table of numbers, texts and categories",
-            found=" ".join(str(error).split())[:200],
+            found=words_of(error),
             next="take another version, or put the file there by hand",
         ) from error
     frame = bunch.frame
@@ -96,21 +98,18 @@ def _asked(text: str) -> dict[str, Any]:
     if name.isdigit() and not version:
         return {"data_id": int(name)}
     if not name or (version and not version.isdigit()) or "/" in name:
-        raise ConfigError(
-            "openml: takes a name or a number",
-            expected="openml:NAME, openml:NAME@VERSION or openml:ID",
-            found=f"openml:{text[:60]}",
-        )
+        found = f"openml:{text[:60]}"
+        raise no_source("openml: takes a name or a number", OPENML_FORMS, found, "")
     return {"name": name, "version": int(version) if version else "active"}
 
 
-def _no_such_table(name: str, error: Exception) -> NoReturn:
-    raise ConfigError(
+def _no_such_table(name: str, error: Exception) -> ConfigError:
+    return no_source(
         "openml.org has no such table",
-        expected="openml:NAME, openml:NAME@VERSION or openml:ID of an active table",
-        found=f"openml:{name}: " + " ".join(str(error).split())[:160],
-        next="look it up at https://www.openml.org/search?type=data",
-    ) from None
+        f"{OPENML_FORMS} of an active table",
+        f"openml:{name}: {words_of(error, 160)}",
+        "look it up at https://www.openml.org/search?type=data",
+    )
 
 
 def _value(value: Any) -> Any:
