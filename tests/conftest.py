@@ -154,7 +154,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
 @pytest.fixture(scope="session")
 def store_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's folder with all tables and no runs; copied, never changed."""
-    from gristmill.pipelines.tracking.run_records import prepare_store
+    from gristmill.pipelines.tracking import prepare_store
 
     project = make_project(tmp_path_factory.mktemp("store") / "project")
     with pytest.MonkeyPatch.context() as patch:

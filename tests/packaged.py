@@ -21,7 +21,7 @@ from gristmill.pipelines.packaging.package import Package, plain_types
 from gristmill.pipelines.packaging.rehearsal import Rehearsal
 from gristmill.pipelines.registry.candidate import package_candidate
 from gristmill.pipelines.search.trial_runs import run_search
-from gristmill.pipelines.tracking.run_records import Tracker
+from gristmill.pipelines.tracking import Tracker
 from gristmill.pipelines.training.identity import trials
 from gristmill.pipelines.workers.pool import Pool
 

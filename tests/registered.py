@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.registry.models import champion, register, versions
-from gristmill.pipelines.tracking.run_records import Tracker
+from gristmill.pipelines.registry.registered_models import champion, register, versions
+from gristmill.pipelines.tracking import Tracker
 
 
 def make_versions(project: Project, count: int, model: str = "tiny") -> None:

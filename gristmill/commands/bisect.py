@@ -20,8 +20,8 @@ from gristmill.pipelines.evaluation import logged, lower_is_better
 from gristmill.pipelines.ingestion import Version, data_log, ingest_file, lay_out_version
 from gristmill.pipelines.ingestion import find as find_data
 from gristmill.pipelines.ingestion.versions import history
-from gristmill.pipelines.registry import models as registry
 from gristmill.pipelines.registry import recipe_digest
+from gristmill.pipelines.registry import registered_models as registry
 from gristmill.pipelines.reporting import Screen
 from gristmill.pipelines.tracking import DATA
 

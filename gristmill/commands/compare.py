@@ -31,11 +31,10 @@ from gristmill.pipelines.evaluation import (
     read_predictions,
 )
 from gristmill.pipelines.evaluation import compare as compare_answers
-from gristmill.pipelines.registry import CHAMPION, PREDICTIONS, trained
+from gristmill.pipelines.registry import CHAMPION, PREDICTIONS, TrainedModel, trained
 from gristmill.pipelines.reporting import Lines, Screen, Table, Text, Titled, as_markdown
 from gristmill.pipelines.tracking import (
     EvaluatedRun,
-    TrainedModel,
     evaluated_runs,
     local_artifact,
     relocate,

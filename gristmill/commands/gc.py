@@ -16,7 +16,7 @@ from pathlib import Path
 from gristmill.flows import LOCK
 from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.registry import models as registry
+from gristmill.pipelines.registry import registered_models as registry
 from gristmill.pipelines.reporting import Screen
 from gristmill.pipelines.tracking import (
     StoredRun,

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, read_json
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.registry import CHAMPION, DECISION, Version
-from gristmill.pipelines.registry import models as registry
 from gristmill.pipelines.registry import promotion as moves
+from gristmill.pipelines.registry import registered_models as registry
 from gristmill.pipelines.reporting import Screen, Table
 from gristmill.pipelines.tracking import fetch_artifact
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.ingestion.versions import history
+from gristmill.pipelines.registry import TrainedModel, trained
 from gristmill.pipelines.reporting import Screen, Table
-from gristmill.pipelines.tracking import TrainedModel, is_local, trained_models, used_data
+from gristmill.pipelines.tracking import used_data
 
 
 def who_used(asked: str) -> None:
@@ -24,7 +25,7 @@ def who_used(asked: str) -> None:
     """
     project = Project.find()
     runs = used_data(project)
-    models = _models(project)
+    models = trained(project)
     known = {run.digest for run in runs} | {model.data for model in models}
     wanted = _digests(project, asked, known)
     found = [run for run in runs if run.digest in wanted]
@@ -57,14 +58,6 @@ def _named(models: list[TrainedModel]) -> str:
         f"{model.model} {model.version}" + f" ({', '.join(model.aliases)})" * bool(model.aliases)
         for model in models
     )
-
-
-def _models(project: Project) -> list[TrainedModel]:
-    if is_local(project):
-        return trained_models(project)
-    from gristmill.pipelines.registry import trained
-
-    return trained(project)
 
 
 def _digests(project: Project, asked: str, known: set[str]) -> set[str]:

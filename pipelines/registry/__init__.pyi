@@ -31,45 +31,48 @@ from .gate import (
 from .loading import (
     load_version as load_version,
 )
-from .models import (
-    Signature as Signature,
-)
-from .models import (
-    champion as champion,
-)
-from .models import (
-    describe as describe,
-)
-from .models import (
-    fetch_package as fetch_package,
-)
-from .models import (
-    find as find,
-)
-from .models import (
-    require_champion as require_champion,
-)
-from .models import (
-    require_version as require_version,
-)
-from .models import (
-    require_versions as require_versions,
-)
-from .models import (
-    signature as signature,
-)
-from .models import (
-    trained as trained,
-)
-from .models import (
-    versions as versions,
-)
-from .version import (
+from .model_records import (
     CHALLENGER as CHALLENGER,
 )
-from .version import (
+from .model_records import (
     CHAMPION as CHAMPION,
 )
-from .version import (
+from .model_records import (
     Version as Version,
+)
+from .registered_models import (
+    Signature as Signature,
+)
+from .registered_models import (
+    TrainedModel as TrainedModel,
+)
+from .registered_models import (
+    champion as champion,
+)
+from .registered_models import (
+    describe as describe,
+)
+from .registered_models import (
+    fetch_package as fetch_package,
+)
+from .registered_models import (
+    find as find,
+)
+from .registered_models import (
+    require_champion as require_champion,
+)
+from .registered_models import (
+    require_version as require_version,
+)
+from .registered_models import (
+    require_versions as require_versions,
+)
+from .registered_models import (
+    signature as signature,
+)
+from .registered_models import (
+    trained as trained,
+)
+from .registered_models import (
+    versions as versions,
 )

@@ -20,8 +20,8 @@ from gristmill.pipelines.packaging import (
     training_examples,
 )
 from gristmill.pipelines.preparation import write_seen
-from gristmill.pipelines.registry import models as registry
 from gristmill.pipelines.registry import promotion as moves
+from gristmill.pipelines.registry import registered_models as registry
 from gristmill.pipelines.registry.champion_answers import (
     FAULTS,
     SEEN,
@@ -34,8 +34,15 @@ from gristmill.pipelines.registry.champion_answers import (
 )
 from gristmill.pipelines.registry.contests import contest, counting, slice_masks, sliced
 from gristmill.pipelines.registry.gate import Candidate, Decision, decide
+from gristmill.pipelines.registry.model_records import (
+    BY,
+    CHAMPION,
+    MEASURED,
+    METRIC,
+    ChampionSeen,
+    Version,
+)
 from gristmill.pipelines.registry.promotion import ChampionMoved
-from gristmill.pipelines.registry.version import BY, CHAMPION, MEASURED, METRIC, Seen, Version
 from gristmill.pipelines.tracking import keep_artifact
 from gristmill.pipelines.training import Trial
 
@@ -92,7 +99,7 @@ def judge(
     """
     model = registry.read_model(project, experiment.name)
     decision = _judge(project, experiment, evaluation, candidate, rehearsal, ground, cut)
-    decision = replace(decision, seen=model.seen if model else Seen())
+    decision = replace(decision, seen=model.seen if model else ChampionSeen())
     if decision.outcome != "promote":
         return decision
     if isinstance(candidate, Version) and candidate.standing:

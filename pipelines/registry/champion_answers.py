@@ -18,10 +18,10 @@ from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.evaluation import Evaluation, Predictions, from_answers, read_predictions
 from gristmill.pipelines.packaging import Rehearsal, plain_types
 from gristmill.pipelines.preparation import SeenRows, dates_of, group_of, read_seen, seen_rows
-from gristmill.pipelines.registry import models as registry
 from gristmill.pipelines.registry import promotion as moves
+from gristmill.pipelines.registry import registered_models as registry
 from gristmill.pipelines.registry.contests import NotWorse, Refresh, counting, not_worse
-from gristmill.pipelines.registry.version import Version
+from gristmill.pipelines.registry.model_records import Version
 from gristmill.pipelines.tables import TableRows
 from gristmill.pipelines.tracking import fetch_artifact
 from gristmill.pipelines.training import shared_parts

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from gristmill.pipelines.config import Gate, Requirement
 from gristmill.pipelines.evaluation import Metric, holm, lower_is_better, power_of, rows_enough
 from gristmill.pipelines.registry.contests import Contest, NotWorse, SliceFound, margin_of
-from gristmill.pipelines.registry.version import Seen
+from gristmill.pipelines.registry.model_records import ChampionSeen
 
 Outcome = Literal["promote", "challenger", "hold", "reject"]
 By = Literal["first", "superiority", "non-inferiority", "person", ""]
@@ -59,7 +59,7 @@ class Decision:
     reasons: tuple[str, ...]
     by: By = ""
     evidence: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    seen: Seen | None = field(default=None, compare=False)
+    seen: ChampionSeen | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.outcome}: " + "; ".join(self.reasons)

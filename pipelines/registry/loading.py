@@ -11,7 +11,7 @@ from typing import Any
 from gristmill.pipelines.base import EnvironmentFault
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.packaging import Differing, differing, other_versions
-from gristmill.pipelines.registry.version import Version
+from gristmill.pipelines.registry.model_records import Version
 from gristmill.pipelines.tracking import client
 
 

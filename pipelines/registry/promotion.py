@@ -1,10 +1,10 @@
-"""What becomes of a model's versions, and the history of it: each move whole, or not at all.
+"""What becomes of a model's versions, and the history of it.
 
-In a store that is a database (SQLite, PostgreSQL) the aliases, the history and the version's
-standing change in one transaction that begins with what the store has then, so of moves that come
-at once each sees what the one before it did. A server of MLflow has no transactions: there the
-entry is written first, then the alias, and both are read again; a move that was overtaken is an
-error, but one that ends half-way leaves an entry for a move that did not come about.
+Each move is an entry of the history first, which holds what is still to be done; then the aliases
+and the version's tags are set; then the entry is as it stays. A move that was interrupted counts
+from its entry on: readers see it done, and the next move finishes it. Processes of one machine take
+turns by a lock; a move that one of another machine has overtaken on a server is done again, or
+refused.
 """
 
 from __future__ import annotations
@@ -12,44 +12,54 @@ from __future__ import annotations
 import getpass
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gristmill.pipelines.base import ConfigError, EnvironmentFault
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.registry import database
-from gristmill.pipelines.registry.models import (
+from gristmill.pipelines.registry.model_records import (
+    BY,
+    CHALLENGER,
+    CHAMPION,
+    REST,
+    STANDING,
+    ChampionSeen,
+    RegisteredModel,
+    Version,
+)
+from gristmill.pipelines.registry.registered_models import (
     DECISION,
     REASONS,
     no_model,
     read_model,
-    registry_client,
     require_version,
 )
-from gristmill.pipelines.registry.version import (
-    BY,
-    CHALLENGER,
-    CHAMPION,
-    STANDING,
-    Model,
-    Seen,
-    Version,
-)
+from gristmill.pipelines.tracking import client, store_errors, tracking_uri, whole
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 By = Literal["superiority", "non-inferiority", "person", "first"]
 """What a move rests on."""
 
 ANCHORS = ("superiority", "person", "first")
 
-LONGEST_ENTRY = 5000
-"""Characters that a tag of MLflow holds."""
+LONGEST_ENTRY = 4500
+"""Characters of an entry; a tag of MLflow holds 5,000, with what is still to be done."""
 
 LONGEST_WHY = 2000
 
 TRIES = 5
 """How often a server is asked to take an entry of the history that others overwrite."""
+
+LOCK = "registry.lock"
+
+PATIENCE = 60.0
+"""Seconds to wait for moves of other processes."""
 
 BY_HAND = "by hand"
 
@@ -69,7 +79,7 @@ class ChampionMoved(EnvironmentFault):
 
 
 @dataclass(frozen=True)
-class Change:
+class Move:
     """One entry of the history and what goes with it.
 
     Attributes:
@@ -83,7 +93,7 @@ class Change:
     tags: Mapping[str, str | None] = field(default_factory=dict)
 
 
-Plan = Callable[[Model], Change | None]
+Plan = Callable[[RegisteredModel], Move | None]
 """What to do with a model as it is found; None where there is nothing to do."""
 
 
@@ -94,7 +104,7 @@ def promote(
     why: str = "",
     *,
     by: By = "person",
-    seen: Seen | None = None,
+    seen: ChampionSeen | None = None,
     evidence: Mapping[str, Any] | None = None,
 ) -> tuple[Version, Version | None]:
     """Moves `champion` to a version: by default the challenger, else the newest.
@@ -116,7 +126,7 @@ def promote(
         ChampionMoved: the champion is not the one that was seen.
     """
 
-    def plan(found: Model) -> Change | None:
+    def plan(found: RegisteredModel) -> Move | None:
         _require_seen(found, seen)
         target = _target(found, number)
         vouched = by == "person" and target.tags.get(BY, by) not in ANCHORS
@@ -126,7 +136,7 @@ def promote(
             _require_reason(target)
         entry = _entry("promote", target, why or BY_HAND, by, evidence)
         aliases = {CHAMPION: target.number, **_no_challenger(target)}
-        return Change(entry, aliases, {STANDING: None, BY: by})
+        return Move(entry, aliases, {STANDING: None, BY: by})
 
     found = _carry_out(project, model, plan)
     return _target(found, number), found.alias(CHAMPION)
@@ -145,7 +155,7 @@ def rollback(project: Project, model: str, why: str = "") -> tuple[Version, Vers
     """
     went: list[Version] = []
 
-    def plan(found: Model) -> Change:
+    def plan(found: RegisteredModel) -> Move:
         now, target = found.alias(CHAMPION), before(found)
         if target is None:
             raise ConfigError(
@@ -157,7 +167,7 @@ def rollback(project: Project, model: str, why: str = "") -> tuple[Version, Vers
         went[:] = [target]
         said = why or (f"rollback from version {now.number}" if now else "rollback")
         entry = _entry("rollback", target, said, "person")
-        return Change(entry, {CHAMPION: target.number}, {BY: "person"})
+        return Move(entry, {CHAMPION: target.number}, {BY: "person"})
 
     found = _carry_out(project, model, plan)
     return went[0], found.alias(CHAMPION)
@@ -174,12 +184,12 @@ def challenge(
 ) -> None:
     """Moves `challenger` to a version, which waits for a person from now on."""
 
-    def plan(found: Model) -> Change | None:
+    def plan(found: RegisteredModel) -> Move | None:
         target = _target(found, number)
         if CHALLENGER in target.aliases:
             return None
         entry = _entry("challenger", target, why, by, evidence)
-        return Change(entry, {CHALLENGER: target.number})
+        return Move(entry, {CHALLENGER: target.number})
 
     _carry_out(project, model, plan)
 
@@ -194,7 +204,7 @@ def set_aside(
     """
     standing = {"reject": "rejected", "archive": "archived"}[kind]
 
-    def plan(found: Model) -> Change | None:
+    def plan(found: RegisteredModel) -> Move | None:
         target = _target(found, number)
         if CHAMPION in target.aliases:
             raise ConfigError(
@@ -207,7 +217,7 @@ def set_aside(
         if target.standing == standing:
             return None
         entry = _entry(kind, target, why or BY_HAND, "person")
-        return Change(entry, _no_challenger(target), {STANDING: standing})
+        return Move(entry, _no_challenger(target), {STANDING: standing})
 
     return _target(_carry_out(project, model, plan), number)
 
@@ -244,7 +254,7 @@ def anchor(project: Project, champion: Version) -> Version:
     return there[0]
 
 
-def before(model: Model) -> Version | None:
+def before(model: RegisteredModel) -> Version | None:
     """The version that a rollback goes to."""
     stack: list[str] = []
     for move in [*model.moves, *_elsewhere(model)]:
@@ -260,7 +270,7 @@ def before(model: Model) -> Version | None:
     return known[earlier[-1]] if earlier else None
 
 
-def _require_seen(found: Model, seen: Seen | None) -> None:
+def _require_seen(found: RegisteredModel, seen: ChampionSeen | None) -> None:
     if seen is None:
         return
     if seen != found.seen:
@@ -289,7 +299,7 @@ def _require_reason(target: Version) -> None:
         )
 
 
-def _target(found: Model, number: str | None) -> Version:
+def _target(found: RegisteredModel, number: str | None) -> Version:
     if number is not None:
         return require_version(list(found.versions), number)
     return found.alias(CHALLENGER) or found.versions[0]
@@ -319,7 +329,7 @@ def _text(entry: Mapping[str, Any]) -> str:
     return json.dumps(entry, ensure_ascii=False)
 
 
-def _elsewhere(found: Model) -> list[dict[str, Any]]:
+def _elsewhere(found: RegisteredModel) -> list[dict[str, Any]]:
     """The entry that is missing where the alias was moved by other means than these."""
     champion, moves = found.alias(CHAMPION), found.moves
     if champion is None or (moves and moves[-1]["version"] == champion.number):
@@ -328,70 +338,94 @@ def _elsewhere(found: Model) -> list[dict[str, Any]]:
     return [{**_entry("promote", champion, said, "person"), "who": "unknown"}]
 
 
-def _carry_out(project: Project, name: str, plan: Plan) -> Model:
-    """Does what a plan says, with nothing in between; returns the model as it was before."""
-    doing = f"move the aliases of {name}"
-    if not database.is_database(project):
-        return _on_server(project, name, doing, plan)
-    with database.transaction(project, doing, write=True) as connection:
-        found = database.read(connection, name, hold=True) if connection is not None else None
-        if connection is not None and found is not None and found.versions:
+def _carry_out(project: Project, name: str, plan: Plan) -> RegisteredModel:
+    """Does what a plan says; returns the model as it was before.
+
+    Raises:
+        EnvironmentFault: others move the model's aliases at the same time, or the store cannot be
+            written.
+    """
+    registry = client(project)
+    with _one_at_a_time(project), whole(), store_errors(f"move the aliases of {name}"):
+        for _ in range(TRIES):
+            found = read_model(project, name)
+            if found is None or not found.versions:
+                raise no_model(project, name)
+            if found.unfinished is not None:
+                _finish(registry, found, found.unfinished)
             change = plan(found)
-            if change is not None:
-                entries, number = _numbered(found, change), change.entry["version"]
-                database.write(connection, found, change.aliases, entries, number, change.tags)
-            return found
-    raise no_model(project, name)
-
-
-def _numbered(found: Model, change: Change) -> dict[str, str]:
-    """The tags that the entries of a change go into."""
-    name, _, first = found.next_entry.rpartition(".")
-    entries = [*_elsewhere(found), change.entry]
-    return {f"{name}.{int(first) + i:06d}": _text(entry) for i, entry in enumerate(entries)}
-
-
-def _on_server(project: Project, name: str, doing: str, plan: Plan) -> Model:
-    """The same as far as a server of MLflow lets it: entries first, aliases next, read again."""
-    for _ in range(TRIES):
-        found = read_model(project, name)
-        if found is None or not found.versions:
-            raise no_model(project, name)
-        change = plan(found)
-        if change is None:
-            return found
-        entries, number = _numbered(found, change), change.entry["version"]
-        with registry_client(project, doing) as registry:
-            for key, text in entries.items():
-                registry.set_registered_model_tag(name, key, text)
-        written = read_model(project, name)
-        if written is None or any(written.tags.get(key) != text for key, text in entries.items()):
-            continue  # another one has written at the same place: after it, then
-        with registry_client(project, doing) as registry:
-            for alias, target in change.aliases.items():
-                if target is None:
-                    registry.delete_registered_model_alias(name, alias)
-                else:
-                    registry.set_registered_model_alias(name, alias, target)
-            there = require_version(list(found.versions), number).tags
-            for key, value in change.tags.items():
-                if value is not None:
-                    registry.set_model_version_tag(name, number, key, value)
-                elif key in there:
-                    registry.delete_model_version_tag(name, number, key)
-        now = read_model(project, name)
-        for alias, target in change.aliases.items():
-            has = now.alias(alias) if now else None
-            if (has.number if has else None) != target:
-                break
-        else:
-            return found
+            if change is None or _done(project, registry, found, change):
+                return found
     raise EnvironmentFault(
         f"the aliases of {name} are being moved by others",
         expected="a server that keeps what was just written",
         found=f"other moves, {TRIES} times in a row",
         next=f"gristmill models {name} --history",
     )
+
+
+def _done(project: Project, registry: MlflowClient, found: RegisteredModel, change: Move) -> bool:
+    """Writes a move and carries it out; whether it was not overtaken by another process."""
+    rest = {REST: {"aliases": dict(change.aliases), "tags": dict(change.tags)}}
+    prefix, _, first = found.next_entry.rpartition(".")
+    entries = [*_elsewhere(found), {**change.entry, **rest}]
+    keys = [f"{prefix}.{int(first) + place:06d}" for place in range(len(entries))]
+    for key, entry in zip(keys, entries, strict=True):
+        registry.set_registered_model_tag(found.name, key, _text(entry))
+    written = read_model(project, found.name)
+    kept = [json.loads(written.tags.get(key, "{}")) for key in keys] if written else []
+    if written is None or [_without_rest(e) for e in kept] != [_without_rest(e) for e in entries]:
+        return False
+    _finish(registry, written, keys[-1])
+    now = read_model(project, found.name)
+    held = {alias: now.alias(alias) for alias in change.aliases} if now else {}
+    return {alias: v and v.number for alias, v in held.items()} == dict(change.aliases)
+
+
+def _finish(registry: MlflowClient, model: RegisteredModel, key: str) -> None:
+    """Carries out what an entry of the history began, and strikes it out of the entry."""
+    entry = json.loads(model.tags[key])
+    rest, number = entry.get(REST, {"aliases": {}, "tags": {}}), entry["version"]
+    there = {version.number for version in model.versions}
+    for alias, target in rest["aliases"].items():
+        if target is None:
+            registry.delete_registered_model_alias(model.name, alias)
+        elif target in there:
+            registry.set_registered_model_alias(model.name, alias, target)
+    for tag, text in rest["tags"].items() if number in there else ():
+        if text is None:
+            registry.delete_model_version_tag(model.name, number, tag)
+        else:
+            registry.set_model_version_tag(model.name, number, tag, text)
+    registry.set_registered_model_tag(model.name, key, _text(_without_rest(entry)))
+
+
+def _without_rest(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != REST}
+
+
+@contextmanager
+def _one_at_a_time(project: Project) -> Iterator[None]:
+    """Lets one process of this machine at a time move aliases in a store."""
+    from filelock import FileLock, Timeout
+
+    file = tracking_uri(project).partition(":///")[2] if _is_sqlite(project) else ""
+    folder = Path(file).parent if file else project.store
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / LOCK, timeout=PATIENCE):
+            yield
+    except Timeout as error:
+        raise EnvironmentFault(
+            "another process has been moving aliases in this store for long",
+            expected=f"an end within {PATIENCE:.0f} s",
+            found=f"{error.lock_file} is held",
+            next="the same again, once that process has ended",
+        ) from error
+
+
+def _is_sqlite(project: Project) -> bool:
+    return tracking_uri(project).startswith("sqlite")
 
 
 def _called(champion: str | None) -> str:

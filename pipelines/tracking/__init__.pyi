@@ -1,8 +1,59 @@
+from .artifacts import (
+    bytes_of as bytes_of,
+)
+from .artifacts import (
+    fetch_artifact as fetch_artifact,
+)
+from .artifacts import (
+    has_artifact as has_artifact,
+)
+from .artifacts import (
+    keep_artifact as keep_artifact,
+)
+from .artifacts import (
+    local_artifact as local_artifact,
+)
 from .boards import (
     Board as Board,
 )
-from .ledger import (
+from .connection import (
+    client as client,
+)
+from .connection import (
+    import_mlflow as import_mlflow,
+)
+from .connection import (
+    know_packages as know_packages,
+)
+from .connection import (
+    prepare_store as prepare_store,
+)
+from .connection import (
+    store_errors as store_errors,
+)
+from .connection import (
+    whole as whole,
+)
+from .data_use import (
     EvaluatedRun as EvaluatedRun,
+)
+from .data_use import (
+    UsedData as UsedData,
+)
+from .data_use import (
+    data_rows as data_rows,
+)
+from .data_use import (
+    evaluated_runs as evaluated_runs,
+)
+from .data_use import (
+    reads_with as reads_with,
+)
+from .data_use import (
+    rows_read as rows_read,
+)
+from .data_use import (
+    used_data as used_data,
 )
 from .ledger import (
     KnownRun as KnownRun,
@@ -14,34 +65,13 @@ from .ledger import (
     PastTrial as PastTrial,
 )
 from .ledger import (
-    TrainedModel as TrainedModel,
-)
-from .ledger import (
-    any_running as any_running,
-)
-from .ledger import (
-    data_rows as data_rows,
-)
-from .ledger import (
-    evaluated_runs as evaluated_runs,
-)
-from .ledger import (
     known_run as known_run,
 )
 from .ledger import (
     known_trials as known_trials,
 )
 from .ledger import (
-    local_artifact as local_artifact,
-)
-from .ledger import (
     past_trials as past_trials,
-)
-from .ledger import (
-    reads_with as reads_with,
-)
-from .ledger import (
-    rows_read as rows_read,
 )
 from .ledger import (
     run_tags as run_tags,
@@ -50,13 +80,7 @@ from .ledger import (
     search_began as search_began,
 )
 from .ledger import (
-    trained_models as trained_models,
-)
-from .ledger import (
     tried as tried,
-)
-from .ledger import (
-    used_data as used_data,
 )
 from .lineage import (
     WHOLE as WHOLE,
@@ -70,59 +94,44 @@ from .lineage import (
 from .lineage import (
     worktree as worktree,
 )
-from .run_records import (
+from .liveness import (
     BEGUN as BEGUN,
 )
-from .run_records import (
+from .liveness import (
     HOST as HOST,
 )
-from .run_records import (
+from .liveness import (
     PID as PID,
 )
-from .run_records import (
-    DataInput as DataInput,
-)
-from .run_records import (
-    Tracker as Tracker,
-)
-from .run_records import (
-    TrialRun as TrialRun,
-)
-from .run_records import (
-    client as client,
-)
-from .run_records import (
-    fetch_artifact as fetch_artifact,
-)
-from .run_records import (
-    has_artifact as has_artifact,
-)
-from .run_records import (
-    import_mlflow as import_mlflow,
-)
-from .run_records import (
-    keep_artifact as keep_artifact,
-)
-from .run_records import (
-    know_packages as know_packages,
-)
-from .run_records import (
+from .liveness import (
     mend_dead_runs as mend_dead_runs,
 )
-from .run_records import (
-    prepare_store as prepare_store,
-)
-from .run_records import (
+from .liveness import (
     process_lives as process_lives,
 )
-from .run_records import (
+from .liveness import (
     process_tags as process_tags,
 )
-from .run_records import (
-    store_errors as store_errors,
+from .local_store import (
+    local_models as local_models,
 )
-from .run_records import (
-    whole as whole,
+from .run_store import (
+    any_running as any_running,
+)
+from .run_store import (
+    needed_keys as needed_keys,
+)
+from .run_store import (
+    packages_of as packages_of,
+)
+from .run_store import (
+    remove_package as remove_package,
+)
+from .run_store import (
+    remove_run as remove_run,
+)
+from .run_store import (
+    stored_runs as stored_runs,
 )
 from .store import (
     ARTIFACTS as ARTIFACTS,
@@ -143,26 +152,23 @@ from .store import (
     tracking_uri as tracking_uri,
 )
 from .stored import (
+    DataInput as DataInput,
+)
+from .stored import (
+    StoredModel as StoredModel,
+)
+from .stored import (
     StoredRun as StoredRun,
 )
 from .stored import (
-    bytes_of as bytes_of,
-)
-from .stored import (
-    needed_keys as needed_keys,
-)
-from .stored import (
-    packages_of as packages_of,
-)
-from .stored import (
-    remove_package as remove_package,
-)
-from .stored import (
-    remove_run as remove_run,
-)
-from .stored import (
-    stored_runs as stored_runs,
+    StoredVersion as StoredVersion,
 )
 from .tags import (
     DATA as DATA,
+)
+from .tracker import (
+    Tracker as Tracker,
+)
+from .trial_run import (
+    TrialRun as TrialRun,
 )

@@ -16,8 +16,8 @@ from gristmill.pipelines.base.errors import ConfigError, EnvironmentFault, Input
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.evaluation.labels import Threshold
 from gristmill.pipelines.evaluation.predictions import Predictions
-from gristmill.pipelines.registry.models import require_champion
-from gristmill.pipelines.tracking.run_records import client
+from gristmill.pipelines.registry.registered_models import require_champion
+from gristmill.pipelines.tracking import client
 from tests.conftest import Run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")

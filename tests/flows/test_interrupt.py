@@ -24,7 +24,7 @@ from aftermath import (
 
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.reporting.screen import Screen
-from gristmill.pipelines.tracking.run_records import whole
+from gristmill.pipelines.tracking import whole
 from tests.conftest import Run, git
 
 Start = Callable[..., Command]

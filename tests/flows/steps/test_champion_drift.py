@@ -14,10 +14,10 @@ from gristmill.flows.steps.champion_drift import DISTRIBUTIONS, DRIFT, FOLDER, c
 from gristmill.pipelines.base.errors import DataInvalid
 from gristmill.pipelines.base.files import read_json
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.registry.models import register
 from gristmill.pipelines.registry.promotion import promote
+from gristmill.pipelines.registry.registered_models import register
 from gristmill.pipelines.reporting.screen import Screen
-from gristmill.pipelines.tracking.run_records import Tracker
+from gristmill.pipelines.tracking import Tracker
 
 
 def session(project: Project, shift: int = 0, **drift: Any) -> Session:

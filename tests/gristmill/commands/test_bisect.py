@@ -21,8 +21,8 @@ from gristmill.pipelines.config.experiment import load_experiment
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.ingestion.versions.data_log import data_log
 from gristmill.pipelines.registry.champion_answers import recipe_digest
-from gristmill.pipelines.registry.models import register, versions
-from gristmill.pipelines.tracking.run_records import Tracker
+from gristmill.pipelines.registry.registered_models import register, versions
+from gristmill.pipelines.tracking import Tracker
 from tests.conftest import Run, git
 
 

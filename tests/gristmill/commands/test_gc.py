@@ -18,11 +18,9 @@ from gristmill.commands.gc import Found, collect, find, seconds
 from gristmill.pipelines.base.errors import ConfigError
 from gristmill.pipelines.base.files import write_json
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.registry.models import register, versions
 from gristmill.pipelines.registry.promotion import promote
-from gristmill.pipelines.tracking.run_records import Tracker, client
-from gristmill.pipelines.tracking.store import local_database
-from gristmill.pipelines.tracking.stored import remove_run, stored_runs
+from gristmill.pipelines.registry.registered_models import register, versions
+from gristmill.pipelines.tracking import Tracker, client, local_database, remove_run, stored_runs
 
 RESULT: dict[str, Any] = {
     "status": "finished",

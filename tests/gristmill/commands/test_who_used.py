@@ -13,9 +13,9 @@ from gristmill.commands.who_used import who_used
 from gristmill.pipelines.base.errors import ConfigError
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.ingestion.versions.data_log import data_log
-from gristmill.pipelines.registry.models import register
 from gristmill.pipelines.registry.promotion import promote
-from gristmill.pipelines.tracking.run_records import Tracker
+from gristmill.pipelines.registry.registered_models import register
+from gristmill.pipelines.tracking import Tracker
 from tests.conftest import git
 
 

@@ -45,11 +45,10 @@ from gristmill.pipelines.registry.champion_answers import (
     recipe_digest,
 )
 from gristmill.pipelines.registry.gate import Decision
-from gristmill.pipelines.registry.models import champion, register, tag_version, versions
 from gristmill.pipelines.registry.promotion import anchor, history, promote, rollback, set_aside
+from gristmill.pipelines.registry.registered_models import champion, register, tag_version, versions
 from gristmill.pipelines.search.trial_runs import run_search
-from gristmill.pipelines.tracking.run_records import Tracker, client
-from gristmill.pipelines.tracking.store import local_database
+from gristmill.pipelines.tracking import Tracker, client, local_database
 from gristmill.pipelines.training.identity import Trial, trials
 from gristmill.pipelines.training.trial import TrialResult
 from gristmill.pipelines.workers.pool import Pool
@@ -775,13 +774,13 @@ def stored_file(mill: Mill, name: str) -> Path:
 
 
 def delete_champion(mill: Mill) -> None:
-    from gristmill.pipelines.tracking.run_records import client
+    from gristmill.pipelines.tracking import client
 
     client(mill.project).delete_model_version("tiny", "1")
 
 
 def remove_alias(mill: Mill) -> None:
-    from gristmill.pipelines.tracking.run_records import client
+    from gristmill.pipelines.tracking import client
 
     client(mill.project).delete_registered_model_alias("tiny", "champion")
 
@@ -839,7 +838,7 @@ def test_only_a_model_that_never_had_a_champion_has_none(
 
 
 def test_of_a_champion_of_before_the_split_is_trusted_and_that_is_said(mill: Mill) -> None:
-    from gristmill.pipelines.tracking.run_records import client
+    from gristmill.pipelines.tracking import client
 
     client(mill.project).delete_model_version_tag("tiny", "1", "gristmill.seen")
     decision = judged(mill)

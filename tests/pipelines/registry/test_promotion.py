@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from gristmill.pipelines.base.errors import ConfigError, EnvironmentFault
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.registry.models import champion, read_model, tag_version, versions
+from gristmill.pipelines.registry.model_records import ChampionSeen, Version
 from gristmill.pipelines.registry.promotion import (
     ChampionMoved,
     anchor,
@@ -31,8 +31,13 @@ from gristmill.pipelines.registry.promotion import (
     rollback,
     set_aside,
 )
-from gristmill.pipelines.registry.version import Seen, Version
-from gristmill.pipelines.tracking.run_records import client
+from gristmill.pipelines.registry.registered_models import (
+    champion,
+    read_model,
+    tag_version,
+    versions,
+)
+from gristmill.pipelines.tracking import client
 from tests.conftest import ROOT, clean_environment
 
 
@@ -186,7 +191,7 @@ def test_a_move_that_rests_on_another_champion_does_not_come_about(stored: Proje
     promote(stored, "tiny", "1", "first", by="first")
     found = read_model(stored, "tiny")
     assert found is not None
-    assert found.seen == Seen("1", 1)
+    assert found.seen == ChampionSeen("1", 1)
     promote(stored, "tiny", "2", "I like it")
     with pytest.raises(ChampionMoved, match=r"(?s)moved in the meantime.*I like it") as caught:
         promote(stored, "tiny", "3", "better", by="superiority", seen=found.seen)
@@ -201,7 +206,7 @@ def test_a_champion_that_went_and_came_back_has_moved(stored: Project) -> None:
     promote(stored, "tiny", "2", "better")
     rollback(stored, "tiny")
     with pytest.raises(ChampionMoved):
-        promote(stored, "tiny", "3", "better", by="superiority", seen=Seen("1", 1))
+        promote(stored, "tiny", "3", "better", by="superiority", seen=ChampionSeen("1", 1))
 
 
 def test_an_alias_taken_away_by_hand_is_a_move_by_a_person(stored: Project) -> None:
@@ -209,7 +214,7 @@ def test_an_alias_taken_away_by_hand_is_a_move_by_a_person(stored: Project) -> N
     promote(stored, "tiny", "1", "first")
     client(stored).delete_registered_model_alias("tiny", "champion")
     with pytest.raises(ChampionMoved, match="taken away") as caught:
-        promote(stored, "tiny", "2", "better", by="superiority", seen=Seen("1", 1))
+        promote(stored, "tiny", "2", "better", by="superiority", seen=ChampionSeen("1", 1))
     assert caught.value.by_person
 
 
@@ -319,13 +324,13 @@ import sys
 from pathlib import Path
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.registry.promotion import ChampionMoved, promote
-from gristmill.pipelines.registry.version import Seen
+from gristmill.pipelines.registry.model_records import ChampionSeen
 project, pair = Project(Path(sys.argv[1])), sys.argv[2].split()
 print("ready", flush=True)
 for line in sys.stdin:
     champion, moves = line.split()
     mine = next(number for number in pair if number != champion)
-    seen = None if moves == "any" else Seen(champion, int(moves))
+    seen = None if moves == "any" else ChampionSeen(champion, int(moves))
     try:
         promote(project, "tiny", mine, "raced", by="superiority", seen=seen)
         print("moved", flush=True)

@@ -9,7 +9,8 @@ from registered import make_versions
 
 from gristmill.pipelines.base.errors import ConfigError, EnvironmentFault
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.registry.models import (
+from gristmill.pipelines.registry.promotion import history, promote, rollback
+from gristmill.pipelines.registry.registered_models import (
     champion,
     find,
     model_names,
@@ -18,11 +19,10 @@ from gristmill.pipelines.registry.models import (
     require_champion,
     require_version,
     tag_version,
+    trained,
     versions,
 )
-from gristmill.pipelines.registry.promotion import history, promote, rollback
-from gristmill.pipelines.tracking.run_records import Tracker, client
-from gristmill.pipelines.tracking.store import local_database
+from gristmill.pipelines.tracking import Tracker, client, local_database
 
 
 def test_no_model_is_no_champion_and_no_error(stored: Project) -> None:
@@ -45,7 +45,7 @@ def test_no_champion_is_only_what_the_store_says_and_not_what_fails(stored: Proj
     database = sqlite3.connect(local_database(stored))
     database.execute("ALTER TABLE registered_model_aliases RENAME TO lost")
     database.close()
-    with pytest.raises(EnvironmentFault, match="MLflow could not list the versions of tiny"):
+    with pytest.raises(EnvironmentFault, match=r"(?s)cannot be read.*_model_aliases"):
         champion(stored, "tiny")
 
 
@@ -130,3 +130,17 @@ def test_only_a_model_without_versions_is_removed_as_empty(stored: Project) -> N
     for model in ("tiny", "bare"):
         remove_empty(stored, model)
     assert model_names(stored) == ["tiny"]
+
+
+def test_models_are_known_by_the_data_that_they_were_trained_on(stored: Project) -> None:
+    connection = client(stored)
+    make_versions(stored, 3)
+    for number, digest in (("1", "one.dir"), ("2", "two.dir")):  # and 3 by a release without it
+        connection.set_model_version_tag("tiny", number, "gristmill.data", digest)
+    connection.set_registered_model_alias("tiny", "champion", "2")
+    assert [(m.version, m.aliases, m.data) for m in trained(stored)] == [
+        ("1", (), "one.dir"),
+        ("2", ("champion",), "two.dir"),
+    ]
+    connection.delete_model_version("tiny", "1")
+    assert [m.version for m in trained(stored)] == ["2"]

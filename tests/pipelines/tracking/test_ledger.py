@@ -16,18 +16,19 @@ from tiny import make_project
 
 from gristmill.pipelines.base.errors import EnvironmentFault
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.tracking.ledger import (
+from gristmill.pipelines.tracking import (
+    DataInput,
+    Tracker,
+    client,
     data_rows,
     known_run,
     known_trials,
+    local_database,
     past_trials,
     reads_with,
     search_began,
-    trained_models,
     tried,
 )
-from gristmill.pipelines.tracking.run_records import DataInput, Tracker, client
-from gristmill.pipelines.tracking.store import local_database
 
 RESULT: dict[str, Any] = {
     "key": "k",
@@ -86,7 +87,9 @@ def test_finished_trials_are_known_newest_first(
     other = record_trial(stored, "b", experiment="another")
     record_trial(stored, "c", status="failed", error="diverged")
     if elsewhere:
-        monkeypatch.setattr("gristmill.pipelines.tracking.ledger.is_local", lambda project: False)
+        monkeypatch.setattr(
+            "gristmill.pipelines.tracking.run_store.is_local", lambda project: False
+        )
     found = known_trials(stored, ["a", "b", "c", "d", "a"])
     assert {key: [t.run_id for t in known] for key, known in found.items()} == {
         "a": [second, first],
@@ -203,21 +206,6 @@ def test_a_store_that_cannot_be_read_is_not_taken_for_one_without_runs(stored: P
         known_trials(stored, ["a"])
 
 
-def test_models_are_known_by_the_data_that_they_were_trained_on(stored: Project) -> None:
-    connection = client(stored)
-    for digest in ("one.dir", "two.dir"):
-        number = register(stored)
-        connection.set_model_version_tag("tiny", number, "gristmill.data", digest)
-    register(stored)  # by an older version, which did not say
-    connection.set_registered_model_alias("tiny", "champion", "2")
-    assert [(m.version, m.aliases, m.data) for m in trained_models(stored)] == [
-        ("1", (), "one.dir"),
-        ("2", ("champion",), "two.dir"),
-    ]
-    connection.delete_model_version("tiny", "1")
-    assert [m.version for m in trained_models(stored)] == ["2"]
-
-
 def test_the_rows_of_a_version_are_those_of_all_roles_of_a_run(stored: Project) -> None:
     parts = {"training": 36, "validation": 12, "test": 12}
     for experiment, roles in (("tiny", parts), ("part", {"training": 36}), ("other", parts)):
@@ -228,9 +216,8 @@ def test_the_rows_of_a_version_are_those_of_all_roles_of_a_run(stored: Project) 
     assert data_rows(stored, "e", ["tiny"]) == {}
 
 
-def test_of_no_store_no_models_and_no_rows_are_known(tmp_path: Path) -> None:
+def test_of_no_store_no_rows_are_known(tmp_path: Path) -> None:
     project = make_project(tmp_path)
-    assert trained_models(project) == []
     assert data_rows(project, "d", ["tiny"]) == {}
 
 
@@ -250,7 +237,9 @@ def test_what_was_tried_before_a_search_began_is_told_with_its_parameters(
             trial.finish({**RESULT, "key": "d"}, [])
             raise KeyboardInterrupt
     if elsewhere:
-        monkeypatch.setattr("gristmill.pipelines.tracking.ledger.is_local", lambda project: False)
+        monkeypatch.setattr(
+            "gristmill.pipelines.tracking.run_store.is_local", lambda project: False
+        )
     began = search_began(stored, "s")
     assert search_began(stored, "t") == math.inf
     assert [past.trial.result["key"] for past in tried(stored, "tiny", began)] == ["k"]

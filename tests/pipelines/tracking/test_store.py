@@ -13,7 +13,7 @@ from tiny import make_project
 
 from gristmill.pipelines.base.errors import EnvironmentFault
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.tracking.run_records import Tracker, client, fetch_artifact
+from gristmill.pipelines.tracking import Tracker, client, fetch_artifact
 from gristmill.pipelines.tracking.store import (
     check_store,
     is_local,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
+
+from gristmill.pipelines.tracking import StoredModel, StoredVersion
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 """Aliases: the version in service, and the one that waits for a person."""
@@ -21,21 +23,15 @@ BY = "gristmill.by"
 HISTORY = "gristmill.history"
 """Of a model, followed by a number: one entry of its history, as JSON."""
 
+REST = "rest"
+"""In an entry of the history that is not carried out yet: the aliases and tags that it sets."""
+
 MOVES = ("promote", "rollback")
 """Kinds of entries that say who is champion."""
 
 
-@dataclass(frozen=True)
-class Version:
-    """One registered version of a model; `source` is the address of the logged one."""
-
-    model: str
-    number: str
-    run_id: str
-    created: float
-    aliases: tuple[str, ...]
-    tags: Mapping[str, str]
-    source: str = ""
+class Version(StoredVersion):
+    """One registered version of a model, and what its tags say of it."""
 
     @property
     def address(self) -> str:
@@ -61,7 +57,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ChampionSeen:
     """What a decision over a model rests on: its champion, and how often that had moved."""
 
     champion: str | None = None
@@ -69,12 +65,37 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Model:
-    """A registered model; its versions the newest first."""
+class RegisteredModel:
+    """A registered model; its versions the newest first; see `read`."""
 
     name: str
     versions: tuple[Version, ...]
     tags: Mapping[str, str]
+
+    @classmethod
+    def read(cls, stored: StoredModel) -> RegisteredModel:
+        """A model as the store has it, with the move that its last entry began carried out."""
+        versions = tuple(Version(**vars(version)) for version in stored.versions)
+        model = cls(stored.name, versions, stored.tags)
+        if model.unfinished is None:
+            return model
+        entry = json.loads(stored.tags[model.unfinished])
+        aliases, tags = entry[REST]["aliases"], entry[REST]["tags"]
+
+        def finished(version: Version) -> Version:
+            kept = [alias for alias in version.aliases if alias not in aliases]
+            new = [alias for alias, number in aliases.items() if number == version.number]
+            changed = {**version.tags, **(tags if version.number == entry["version"] else {})}
+            there = {key: text for key, text in changed.items() if text is not None}
+            return replace(version, aliases=tuple(sorted(kept + new)), tags=there)
+
+        return cls(stored.name, tuple(map(finished, versions)), stored.tags)
+
+    @property
+    def unfinished(self) -> str | None:
+        """The tag of the history's last entry, where its move was not carried out to its end."""
+        last = max((key for key in self.tags if key.startswith(f"{HISTORY}.")), default=None)
+        return last if last is not None and REST in json.loads(self.tags[last]) else None
 
     def alias(self, name: str) -> Version | None:
         """The version that has an alias."""
@@ -99,9 +120,9 @@ class Model:
         return [entry for entry in self.history if entry["kind"] in MOVES]
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> ChampionSeen:
         champion = self.alias(CHAMPION)
-        return Seen(champion.number if champion else None, len(self.moves))
+        return ChampionSeen(champion.number if champion else None, len(self.moves))
 
 
 def told(entry: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import pytest
 
 from gristmill.pipelines.base.errors import EnvironmentFault
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.tracking.run_records import (
+from gristmill.pipelines.tracking import (
     BEGUN,
     HOST,
     PID,
@@ -25,13 +25,13 @@ from gristmill.pipelines.tracking.run_records import (
     TrialRun,
     client,
     fetch_artifact,
-    find_runs,
     mend_dead_runs,
     process_lives,
     process_tags,
     store_errors,
     whole,
 )
+from gristmill.pipelines.tracking.run_store import find_runs
 
 RESULT: dict[str, Any] = {
     "key": "k",
@@ -160,13 +160,13 @@ def test_a_resumed_trial_has_each_epoch_once(stored: Project) -> None:
 def test_a_short_trial_takes_one_batch(stored: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     with Tracker(stored, "tiny") as tracker:
         batches: list[str] = []
-        write = tracker._client.log_batch
+        write = tracker.client.log_batch
 
         def counted(run_id: str, **rest: Any) -> None:
             batches.append(run_id)
             write(run_id, **rest)
 
-        monkeypatch.setattr(tracker._client, "log_batch", counted)
+        monkeypatch.setattr(tracker.client, "log_batch", counted)
         trial = tracker.trial("k", "one", {"units": 3}, {})
         trial.add(1, [{"loss": 3.0}], now=1005.0)
         trial.finish(RESULT, [])
@@ -289,9 +289,9 @@ def test_find_runs_gives_finished_runs_with_a_tag_newest_first(stored: Project) 
             tracker.log(tags={"gristmill.run": key})
         made.append(tracker.run_id)
     left_running(stored, {**process_tags(), "gristmill.run": "a"})
-    found = find_runs(stored, "gristmill.run", "a")
-    assert [run_id for run_id, _, _ in found] == [made[1], made[0]]
-    assert found[0][2]["gristmill.run"] == "a"
+    found = find_runs(stored, {"gristmill.run": ["a"]}, status="FINISHED")
+    assert [run.run_id for run in found] == [made[1], made[0]]
+    assert found[0].tags["gristmill.run"] == "a"
 
 
 def test_ctrl_c_waits_until_a_call_to_the_store_has_ended() -> None:

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.registry import database
-from gristmill.pipelines.registry.version import CHAMPION, Model, Version
+from gristmill.pipelines.registry.model_records import CHAMPION, RegisteredModel, Version
 from gristmill.pipelines.tracking import (
     DATA,
-    TrainedModel,
+    StoredModel,
+    StoredVersion,
     client,
     is_local,
+    local_models,
     store_errors,
-    trained_models,
     whole,
 )
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import RegisteredModel as _Model
+    from mlflow.store.entities import PagedList
+
+Found = TypeVar("Found")
 
 TRIAL = "gristmill.trial"
 PACKAGE = "gristmill.package"
@@ -50,7 +59,7 @@ class Signature:
 
 
 @contextmanager
-def registry_client(project: Project, doing: str) -> Iterator[Any]:
+def registry_client(project: Project, doing: str) -> Iterator[MlflowClient]:
     """MLflow's client, whose faults are readable and which Ctrl-C leaves whole."""
     connection = client(project)
     with whole(), store_errors(doing):
@@ -59,48 +68,62 @@ def registry_client(project: Project, doing: str) -> Iterator[Any]:
 
 def model_names(project: Project) -> list[str]:
     """The registered models, in alphabetical order."""
-    doing = "list the registered models"
-    if database.is_database(project):
-        with database.transaction(project, doing) as connection:
-            return [] if connection is None else database.names(connection)
-    found: list[str] = []
-    token = None
-    with registry_client(project, doing) as registry:
-        while token is None or token:
-            page = registry.search_registered_models(page_token=token)
-            found += [model.name for model in page]
-            token = page.token or ""
-    return sorted(found)
+    return [model.name for model in read_models(project)]
 
 
-def read_model(project: Project, name: str) -> Model | None:
+def read_model(project: Project, name: str) -> RegisteredModel | None:
     """A model with its versions, aliases and history; None when there is no such model."""
-    doing = f"list the versions of {name}"
-    if database.is_database(project):
-        with database.transaction(project, doing) as connection:
-            return None if connection is None else database.read(connection, name)
+    return next(iter(read_models(project, name)), None)
+
+
+def read_models(project: Project, name: str = "") -> list[RegisteredModel]:
+    """All models, in alphabetical order, or one of them."""
+    found = local_models(project, name) if is_local(project) else asked_models(project, name)
+    return [RegisteredModel.read(model) for model in found]
+
+
+def asked_models(project: Project, name: str = "") -> list[StoredModel]:
+    """The same through MLflow's client, from any store."""
+    doing = f"list the versions of {name}" if name else "list the registered models"
     with registry_client(project, doing) as registry:
-        found = _model(registry, name)
-        if found is None:
-            return None
-        aliases: dict[str, list[str]] = {}
-        for alias, number in found.aliases.items():
-            aliases.setdefault(str(number), []).append(alias)
-        listed = registry.search_model_versions(f"name = '{name}'")
-    made = [
-        Version(
-            name,
+        if name:
+            models = list(filter(None, [_model(registry, name)]))
+        else:
+            models = _pages(registry.search_registered_models)
+        return [
+            StoredModel(model.name, dict(model.tags), _versions(registry, model))
+            for model in sorted(models, key=lambda model: str(model.name))
+        ]
+
+
+def _versions(registry: MlflowClient, model: _Model) -> tuple[StoredVersion, ...]:
+    aliases: dict[str, list[str]] = {}
+    for alias, number in model.aliases.items():
+        aliases.setdefault(str(number), []).append(alias)
+    of_model = partial(registry.search_model_versions, f"name = '{model.name}'")
+    listed: list[ModelVersion] = _pages(of_model)
+    return tuple(
+        StoredVersion(
+            model.name,
             str(version.version),
             str(version.run_id or ""),
             version.creation_timestamp / 1000,
             tuple(sorted(aliases.get(str(version.version), ()))),
             dict(version.tags),
-            str(version.source),
+            str(version.source or ""),
         )
-        for version in listed
-    ]
-    newest_first = tuple(sorted(made, key=lambda version: -int(version.number)))
-    return Model(name, newest_first, dict(found.tags))
+        for version in sorted(listed, key=lambda version: -int(version.version))
+    )
+
+
+def _pages(search: Callable[..., PagedList[Found]]) -> list[Found]:
+    found: list[Found] = []
+    token = None
+    while token is None or token:
+        page = search(page_token=token)
+        found += page
+        token = page.token or ""
+    return found
 
 
 def versions(project: Project, model: str) -> list[Version]:
@@ -109,14 +132,23 @@ def versions(project: Project, model: str) -> list[Version]:
     return [] if found is None else list(found.versions)
 
 
+@dataclass(frozen=True)
+class TrainedModel:
+    """A registered version, the data that it was trained on, by DVC's hash, and its run."""
+
+    model: str
+    version: str
+    aliases: tuple[str, ...]
+    data: str
+    run_id: str
+
+
 def trained(project: Project) -> list[TrainedModel]:
     """All versions of all models that say which data they were trained on, the oldest first."""
-    if is_local(project):
-        return trained_models(project)
     return [
-        TrainedModel(name, v.number, v.aliases, v.tags[DATA], v.run_id)
-        for name in model_names(project)
-        for v in reversed(versions(project, name))
+        TrainedModel(model.name, v.number, v.aliases, v.tags[DATA], v.run_id)
+        for model in read_models(project)
+        for v in reversed(model.versions)
         if DATA in v.tags
     ]
 
@@ -303,7 +335,7 @@ def require_champion(project: Project, model: str) -> Version:
     return found
 
 
-def _model(registry: Any, name: str) -> Any:
+def _model(registry: MlflowClient, name: str) -> _Model | None:
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 

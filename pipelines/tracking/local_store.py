@@ -1,0 +1,144 @@
+"""MLflow's tables in the project's own SQLite file, read only and without importing mlflow.
+
+MLflow takes two seconds to import. A run with nothing to do, `models`, `data log`, `data who-used`
+and `compare` answer from here; everything is written through MLflow's client.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.tracking.store import reading
+from gristmill.pipelines.tracking.stored import DataInput, StoredModel, StoredRun, StoredVersion
+
+AMONG = "(SELECT value FROM json_each(?))"
+
+OF_RUNS = {
+    "tags": f"SELECT run_uuid, key, value FROM tags WHERE run_uuid IN {AMONG}",
+    "params": f"SELECT run_uuid, key, value FROM params WHERE run_uuid IN {AMONG}",
+    "metrics": "SELECT run_uuid, key, CASE WHEN is_nan THEN 'nan' ELSE value END "
+    f"FROM latest_metrics WHERE run_uuid IN {AMONG}",
+}
+INPUTS = (
+    "SELECT i.destination_id, d.name, d.digest, d.dataset_source, d.dataset_profile "
+    "FROM inputs i JOIN datasets d ON d.dataset_uuid = i.source_id "
+    f"WHERE i.destination_id IN {AMONG} ORDER BY d.name"
+)
+MODELS = (
+    "SELECT m.name FROM registered_models m WHERE ? IN ('', m.name) AND NOT EXISTS "
+    "(SELECT 1 FROM registered_model_tags t WHERE t.name = m.name AND "
+    "t.key = 'mlflow.prompt.is_prompt' AND t.value = 'true') ORDER BY m.name"
+)
+"""MLflow keeps prompts in the same table."""
+
+
+def local_runs(
+    project: Project,
+    tags: Mapping[str, Collection[str]],
+    *,
+    status: str = "",
+    deleted: bool = False,
+    most: int | None = None,
+    run_id: str = "",
+) -> list[StoredRun]:
+    """`find_runs` in the project's own store; with `run_id` that run alone."""
+    where, values = ["? IN ('', run_uuid)"], [run_id]
+    for tag, texts in tags.items():
+        any_of = f" AND value IN {AMONG}" if texts else ""
+        where.append(f"run_uuid IN (SELECT run_uuid FROM tags WHERE key = ?{any_of})")
+        values += [tag, *([json.dumps(list(texts))] if texts else [])]
+    if status:
+        where.append("status = ?")
+        values.append(status)
+    if not deleted:
+        where.append("lifecycle_stage = 'active'")
+    order = "end_time" if status == "FINISHED" else "start_time"
+    query = (
+        "SELECT run_uuid, status, lifecycle_stage, start_time, end_time, artifact_uri FROM runs "
+        f"WHERE {' AND '.join(where)} ORDER BY {order} DESC, run_uuid LIMIT ?"
+    )
+    with _tables(project) as database:
+        if database is None:
+            return []
+        rows = database.execute(query, (*values, -1 if most is None else most)).fetchall()
+        ids = json.dumps([row[0] for row in rows])
+        about = {name: _pairs(database, query, ids) for name, query in OF_RUNS.items()}
+        inputs: dict[str, list[DataInput]] = {}
+        for found, *data in database.execute(INPUTS, (ids,)):
+            if (one := DataInput.read(*data)) is not None:
+                inputs.setdefault(found, []).append(one)
+    return [
+        StoredRun(
+            found,
+            state,
+            stage != "active",
+            (began or 0) / 1000,
+            (ended or 0) / 1000,
+            artifacts,
+            about["tags"].get(found, {}),
+            about["params"].get(found, {}),
+            {name: float(value) for name, value in about["metrics"].get(found, {}).items()},
+            tuple(inputs.get(found, ())),
+        )
+        for found, state, stage, began, ended, artifacts in rows
+    ]
+
+
+def local_models(project: Project, name: str = "") -> list[StoredModel]:
+    """The registered models of the project's own store by name; or one of them."""
+    with _tables(project) as database:
+        if database is None:
+            return []
+        names = [found for (found,) in database.execute(MODELS, (name,)).fetchall()]
+        return [_model(database, found) for found in names]
+
+
+def _model(database: sqlite3.Connection, name: str) -> StoredModel:
+    def listed(query: str) -> Sequence[tuple[Any, ...]]:
+        return database.execute(f"SELECT {query} WHERE name = ?", (name,)).fetchall()
+
+    aliases: dict[int, list[str]] = {}
+    for number, alias in listed("version, alias FROM registered_model_aliases"):
+        aliases.setdefault(number, []).append(alias)
+    tags: dict[int, dict[str, str]] = {}
+    for number, key, value in listed("version, key, value FROM model_version_tags"):
+        tags.setdefault(number, {})[key] = value
+    rows = listed("version, run_id, creation_time, source, current_stage FROM model_versions")
+    versions = (
+        StoredVersion(
+            name,
+            str(number),
+            run_id or "",
+            created / 1000,
+            tuple(sorted(aliases.get(number, ()))),
+            tags.get(number, {}),
+            source or "",
+        )
+        for number, run_id, created, source, stage in sorted(rows, reverse=True)
+        if stage != "Deleted_Internal"
+    )
+    return StoredModel(name, dict(listed("key, value FROM registered_model_tags")), tuple(versions))
+
+
+def _pairs(database: sqlite3.Connection, query: str, ids: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for run_id, key, value in database.execute(query, (ids,)):
+        found.setdefault(run_id, {})[key] = value
+    return found
+
+
+@contextmanager
+def _tables(project: Project) -> Iterator[sqlite3.Connection | None]:
+    """The database as it is at one moment; None while it has no tables of MLflow."""
+    with reading(project) as database:
+        if database is None:
+            yield None
+            return
+        database.execute("BEGIN")
+        made = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")
+        yield database if made.fetchone() else None

@@ -1,0 +1,206 @@
+"""All runs in the store: listed, and removed for good."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from gristmill.pipelines.base import read_json
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.tracking import tags as names
+from gristmill.pipelines.tracking.artifacts import artifact_folder, read_artifact
+from gristmill.pipelines.tracking.connection import client, store_errors, whole
+from gristmill.pipelines.tracking.local_store import local_runs
+from gristmill.pipelines.tracking.store import is_local
+from gristmill.pipelines.tracking.stored import DataInput, StoredRun
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+PAGE = 1000
+"""Runs that are asked for at a time."""
+
+ASKED_AT_ONCE = 8
+"""Questions to a server of MLflow that are under way at the same time."""
+
+KEYS = "lineage/trials.json"
+"""Artifact of a run: the keys of the trials that it needs, known ones included."""
+
+
+def find_runs(
+    project: Project,
+    tags: Mapping[str, Collection[str]],
+    *,
+    status: str = "",
+    deleted: bool = False,
+    most: int | None = None,
+) -> list[StoredRun]:
+    """Runs of any store; the newest first, finished ones by their end.
+
+    Args:
+        tags: the values that a tag may have; any where none is named.
+        status: as MLflow has it; any by default.
+        deleted: whether those in MLflow's bin are wanted as well.
+        most: how many; all by default.
+    """
+    if is_local(project):
+        return local_runs(project, tags, status=status, deleted=deleted, most=most)
+    filters = [f"attributes.status = '{status}'"] if status else []
+    several = [tag for tag, texts in tags.items() if len(texts) > 1]
+    filters += [f"tags.`{tag}` = '{next(iter(texts))}'" for tag, texts in tags.items() if texts]
+    if not several:
+        found = search_runs(project, " AND ".join(filters), deleted=deleted, most=most)
+        return [run for run in found if tags.keys() <= run.tags.keys()]
+    (tag,) = several  # MLflow's filters know no "one of these"
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        asked = pool.map(
+            lambda text: find_runs(
+                project, {**tags, tag: [text]}, status=status, deleted=deleted, most=most
+            ),
+            dict.fromkeys(tags[tag]),
+        )
+        return list(chain.from_iterable(asked))
+
+
+def find_run(project: Project, run_id: str) -> StoredRun | None:
+    """A run of any store; None when it is not there."""
+    if is_local(project):
+        return next(iter(local_runs(project, {}, deleted=True, run_id=run_id)), None)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return stored_run(client(project).get_run(run_id))
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def stored_runs(
+    project: Project,
+    kind: str = "",
+    experiment: str = "",
+    most: int | None = None,
+    *,
+    deleted: bool = False,
+) -> list[StoredRun]:
+    """Gristmill's runs, the newest first; those that a user made with MLflow alone are left out.
+
+    Args:
+        kind: `run` or `trial`; both by default.
+        experiment: of one alone.
+        most: how many; all by default.
+        deleted: whether those in MLflow's bin are wanted as well.
+    """
+    tags = {names.KIND: [kind] * bool(kind), names.EXPERIMENT: [experiment] * bool(experiment)}
+    return find_runs(project, tags, deleted=deleted, most=most)
+
+
+def search_runs(
+    project: Project, query: str, *, deleted: bool, most: int | None
+) -> list[StoredRun]:
+    """Runs of all experiments through MLflow's client, by a filter of its own language."""
+    from mlflow.entities import ViewType
+
+    connection, view = client(project), ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+    order = "end_time" if "FINISHED" in query else "start_time"
+    found: list[StoredRun] = []
+    token = None
+    with store_errors("list its runs"):
+        places = [e.experiment_id for e in connection.search_experiments(view_type=ViewType.ALL)]
+        while most is None or len(found) < most:
+            page = connection.search_runs(
+                places, query, view, PAGE, [f"attributes.{order} DESC"], token
+            )
+            found += map(stored_run, page)
+            token = page.token
+            if not token:
+                break
+    return found if most is None else found[:most]
+
+
+def stored_run(run: Run) -> StoredRun:
+    """The record of a run as MLflow's client has it."""
+    info = run.info
+    inputs = (
+        DataInput.read(
+            one.dataset.name, one.dataset.digest, one.dataset.source, one.dataset.profile
+        )
+        for one in sorted(run.inputs.dataset_inputs, key=lambda one: one.dataset.name)
+    )
+    return StoredRun(
+        info.run_id,
+        info.status,
+        info.lifecycle_stage != "active",
+        (info.start_time or 0) / 1000,
+        (info.end_time or 0) / 1000,
+        info.artifact_uri,
+        dict(run.data.tags),
+        dict(run.data.params),
+        dict(run.data.metrics),
+        tuple(filter(None, inputs)),
+    )
+
+
+def needed_keys(project: Project, run: StoredRun, trials: Collection[StoredRun]) -> set[str]:
+    """The keys of the trials that a run needs: its own, known ones that it took, its winner."""
+    keys = {trial.key for trial in trials if trial.parent == run.run_id}
+    keys |= {run.tags[names.WINNER]} if names.WINNER in run.tags else set()
+    return keys | set(read_artifact(project, run, KEYS, read_json) or ())
+
+
+def packages_of(project: Project, runs: Collection[str]) -> list[tuple[str, str]]:
+    """The logged models of some runs: id and artifact address."""
+    connection = client(project)
+    found: list[tuple[str, str]] = []
+    token = None
+    with store_errors("list its logged models"):
+        places = [e.experiment_id for e in connection.search_experiments()]
+        while places:
+            page = connection.search_logged_models(places, page_token=token)
+            found += [
+                (model.model_id, model.artifact_location)
+                for model in page
+                if model.source_run_id in runs
+            ]
+            token = page.token
+            if not token:
+                break
+    return found
+
+
+@whole()
+def remove_run(project: Project, run: StoredRun) -> None:
+    """Removes a run; in the local store with its artifacts and for good, else into the bin."""
+    connection = client(project)
+    with store_errors(f"remove run {run.run_id[:8]}"):
+        if not run.deleted:
+            connection.delete_run(run.run_id)
+        if is_local(project):
+            _remove_artifacts(project, run.artifacts)
+            connection._tracking_client.store._hard_delete_run(run.run_id)
+
+
+@whole()
+def remove_package(project: Project, model: str, artifacts: str) -> None:
+    """Removes a logged model as `remove_run` does a run."""
+    connection = client(project)
+    with store_errors(f"remove the logged model {model}"):
+        connection.delete_logged_model(model)
+        if is_local(project):
+            _remove_artifacts(project, artifacts)
+            connection._tracking_client.store._hard_delete_logged_model(model)
+
+
+def _remove_artifacts(project: Project, address: str) -> None:
+    folder = artifact_folder(project, address)
+    if folder is not None and folder.name == "artifacts":  # the run's or model's own folder
+        shutil.rmtree(folder.parent, ignore_errors=True)
+
+
+def any_running(project: Project) -> bool:
+    """Whether a run in the local store says that it goes on."""
+    return bool(local_runs(project, {}, status="RUNNING", deleted=True, most=1))

@@ -1,0 +1,228 @@
+"""A run in MLflow, and the trials below it, while they go on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from urllib.parse import urlsplit
+
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.tracking import tags as names
+from gristmill.pipelines.tracking.connection import client, store_errors, whole
+from gristmill.pipelines.tracking.liveness import (
+    BEAT,
+    heartbeat,
+    mend_dead_runs,
+    process_tags,
+)
+from gristmill.pipelines.tracking.store import ARTIFACTS, is_local, tracking_uri
+from gristmill.pipelines.tracking.stored import DataInput
+from gristmill.pipelines.tracking.trial_run import TrialRun
+
+if TYPE_CHECKING:
+    from mlflow.entities import RunInfo
+
+Arguments = ParamSpec("Arguments")
+
+LONGEST_TAG = 5000
+"""Characters that every store of MLflow keeps of a tag."""
+
+
+def _call(
+    method: Callable[Concatenate[Tracker, Arguments], None],
+) -> Callable[Concatenate[Tracker, Arguments], None]:
+    """A call to MLflow that is whole, and whose time is taken."""
+
+    @wraps(method)
+    def called(self: Tracker, /, *args: Arguments.args, **named: Arguments.kwargs) -> None:
+        with whole(), self._part():
+            method(self, *args, **named)
+
+    return called
+
+
+class Tracker:
+    """One parent run and the trials below it.
+
+    Used as a context: it ends FINISHED, FAILED on an error or KILLED on Ctrl-C, and so does every
+    trial that is still open.
+
+    Args:
+        project: whose store it is in.
+        experiment: of which it is a run.
+        part: a context that takes the time of each call.
+        about: what tells this run from others, for its name.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        experiment: str,
+        part: Callable[[], AbstractContextManager[object]] = nullcontext,
+        about: str = "",
+    ) -> None:
+        self._project, self._experiment, self._part = project, experiment, part
+        self._about = about
+        self.client = client(project)
+        self._experiment_id = _experiment_id(project, experiment)
+        self._open: list[str] = []
+        self._until_end = ExitStack()
+        self.run_id = ""
+
+    def __enter__(self) -> Tracker:
+        try:
+            self._start()
+        except KeyboardInterrupt:
+            self.__exit__(KeyboardInterrupt)
+            raise
+        return self
+
+    @_call
+    def _start(self) -> None:
+        import mlflow
+
+        mend_dead_runs(self._project)
+        mlflow.set_experiment(experiment_id=self._experiment_id)
+        run = mlflow.start_run(
+            run_name=" ".join(filter(None, (time.strftime("%Y-%m-%d %H:%M:%S"), self._about))),
+            tags={
+                names.EXPERIMENT: self._experiment,
+                names.KIND: "run",
+                BEAT: f"{time.time():.0f}",
+                **process_tags(),
+            },
+        )
+        self.run_id = run.info.run_id
+        self._until_end.enter_context(heartbeat(self._project, self.run_id))
+
+    @_call
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        import mlflow
+
+        self._until_end.close()
+        status = "FINISHED"
+        if kind is not None:
+            status = "FAILED" if issubclass(kind, Exception) else "KILLED"
+        for run_id in self._open:
+            self.client.set_terminated(run_id, "KILLED" if status == "FINISHED" else status)
+        mlflow.end_run(status)
+
+    @_call
+    def log(
+        self,
+        *,
+        params: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        """Writes to the parent run, or another, in one call."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        now = int(time.time() * 1000)
+        self.client.log_batch(
+            run_id or self.run_id,
+            metrics=[Metric(name, value, now, 0) for name, value in (metrics or {}).items()],
+            params=[Param(name, str(value)[:6000]) for name, value in (params or {}).items()],
+            tags=[RunTag(name, str(value)[:8000]) for name, value in (tags or {}).items()],
+        )
+
+    @_call
+    def log_file(self, file: Path, folder: str | None = None, run_id: str | None = None) -> None:
+        """Keeps a file as an artifact."""
+        self.client.log_artifact(run_id or self.run_id, str(file), folder)
+
+    def address(self, name: str, ui: str) -> str:
+        """Of an artifact of the run in MLflow's UI.
+
+        Args:
+            name: of the artifact.
+            ui: where the UI is, unless the runs go to a server, which has its own.
+        """
+        parts = urlsplit(tracking_uri(self._project))
+        if parts.scheme in ("http", "https"):
+            ui = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        run = f"experiments/{self._experiment_id}/runs/{self.run_id}"
+        return f"{ui.rstrip('/')}/#/{run}/artifacts/{name}"
+
+    @_call
+    def log_data(self, inputs: Sequence[DataInput], run_id: str | None = None) -> None:
+        """Links the data sets that a run read."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        self.client.log_inputs(
+            run_id or self.run_id,
+            [
+                DatasetInput(
+                    Dataset(
+                        name=f"{data.name} {data.role}",
+                        digest=data.digest[:36],
+                        source_type="dvc",
+                        source=json.dumps({"uri": data.source}),
+                        profile=json.dumps({"num_rows": data.rows}),
+                    ),
+                    [InputTag("mlflow.data.context", data.role)],
+                )
+                for data in inputs
+            ],
+        )
+
+    def trial(
+        self,
+        key: str,
+        name: str,
+        params: Mapping[str, Any],
+        parts: Mapping[str, str],
+        inputs: Sequence[DataInput] = (),
+        recipe: Mapping[str, Any] | None = None,
+    ) -> TrialRun:
+        """A child run; MLflow hears of it when there is something to send.
+
+        Args:
+            key: of the trial.
+            name: for people.
+            params: its parameters.
+            parts: what the key was made of.
+            inputs: the rows that it reads.
+            recipe: its resolved settings, kept where a tag has room for them.
+        """
+        settings = json.dumps(recipe, sort_keys=True) if recipe is not None else ""
+        tags = {
+            **({names.RECIPE: settings} if 0 < len(settings) <= LONGEST_TAG else {}),
+            names.PARENT: self.run_id,
+            names.KIND: "trial",
+            names.EXPERIMENT: self._experiment,
+            names.TRIAL_KEY: key,
+            names.TRIAL_PARTS: json.dumps(dict(parts), sort_keys=True),
+            **process_tags(),
+        }
+        return TrialRun(self, name, tags, params, inputs)
+
+    def create(self, name: str, tags: Mapping[str, str], began: float) -> RunInfo:
+        run = self.client.create_run(
+            self._experiment_id, start_time=int(began * 1000), tags=tags, run_name=name
+        )
+        self._open.append(run.info.run_id)
+        return run.info
+
+    def terminate(self, run_id: str, status: str) -> None:
+        self.client.set_terminated(run_id, status)
+        self._open.remove(run_id)
+
+
+def _experiment_id(project: Project, name: str) -> str:
+    connection = client(project)
+    with store_errors("open its experiment"):
+        found = connection.get_experiment_by_name(name)
+        if found is not None:
+            if found.lifecycle_stage == "deleted":
+                connection.restore_experiment(found.experiment_id)
+            return str(found.experiment_id)
+        place = f"{(project.root / ARTIFACTS).as_uri()}/{name}" if is_local(project) else None
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # the UI's view of trainings
+        return str(connection.create_experiment(name, artifact_location=place, tags=kind))
