@@ -366,7 +366,9 @@ def _carry_out(project: Project, name: str, plan: Plan) -> RegisteredModel:
 
 def _done(project: Project, registry: MlflowClient, found: RegisteredModel, change: Move) -> bool:
     """Writes a move and carries it out; whether it was not overtaken by another process."""
-    rest = {REST: {"aliases": dict(change.aliases), "tags": dict(change.tags)}}
+    has = require_version(list(found.versions), change.entry["version"]).tags
+    tags = {tag: text for tag, text in change.tags.items() if text is not None or tag in has}
+    rest = {REST: {"aliases": dict(change.aliases), "tags": tags}}
     prefix, _, first = found.next_entry.rpartition(".")
     entries = [*_elsewhere(found), {**change.entry, **rest}]
     keys = [f"{prefix}.{int(first) + place:06d}" for place in range(len(entries))]

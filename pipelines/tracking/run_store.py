@@ -62,7 +62,9 @@ def find_runs(
             ),
             dict.fromkeys(tags[tag]),
         )
-        return list(chain.from_iterable(asked))
+        found = list(chain.from_iterable(asked))
+    ends = status == "FINISHED"
+    return sorted(found, key=lambda run: (-(run.ended if ends else run.began), run.run_id))
 
 
 def find_run(project: Project, run_id: str) -> StoredRun | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import getpass
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 from mlflow_server import mlflow_server
@@ -302,19 +303,46 @@ def test_the_anchor_is_the_last_one_by_superiority_or_a_person(stored: Project) 
 def test_a_store_that_cannot_be_written_leaves_no_half_of_a_move(stored: Project) -> None:
     make_versions(stored, 2)
     promote(stored, "tiny", "1", "first")
-    engine = create_engine(f"sqlite:///{stored.store / 'mlflow.db'}")
-    with engine.begin() as database:  # the history is written after the alias
-        database.execute(
-            text(
-                "CREATE TRIGGER full BEFORE INSERT ON registered_model_tags "
-                "BEGIN SELECT RAISE(ABORT, 'disk full'); END"
-            )
-        )
-    engine.dispose()
-    with pytest.raises(EnvironmentFault, match="disk full"):
+    refuse(stored, "registered_model_tags")
+    with pytest.raises(EnvironmentFault, match="full"):
         promote(stored, "tiny", "2", "better")
     assert champion_number(stored) == "1"
     assert len(history(stored, "tiny")) == 1
+
+
+def refuse(project: Project, table: str, *, ending: bool = False) -> None:
+    """Lets no row be written into a table of the store any more, or lets it again."""
+    made = f"CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'full'); END"
+    with closing(sqlite3.connect(project.store / "mlflow.db")) as database, database:
+        database.execute("DROP TRIGGER full" if ending else made)
+
+
+def test_a_move_that_was_interrupted_counts_and_the_next_one_finishes_it(stored: Project) -> None:
+    make_versions(stored, 3)
+    set_aside(stored, "tiny", "2", "archive", "old")
+    refuse(stored, "registered_model_aliases")
+    with pytest.raises(EnvironmentFault, match="full"):
+        promote(stored, "tiny", "2", "better")
+    refuse(stored, "registered_model_aliases", ending=True)
+    assert client(stored).get_registered_model("tiny").aliases == {}
+    assert champion_number(stored) == "2"
+    assert champion_of(stored).standing == ""
+    challenge(stored, "tiny", "3", "as good", by="superiority")
+    assert client(stored).get_registered_model("tiny").aliases == {"champion": 2, "challenger": 3}
+    assert kinds(stored)[1:] == [("promote", "2", "person"), ("challenger", "3", "superiority")]
+    assert not any("rest" in entry for entry in history(stored, "tiny"))
+
+
+def test_an_interrupted_move_to_a_version_that_was_deleted_blocks_no_other(stored: Project) -> None:
+    make_versions(stored, 2)
+    refuse(stored, "registered_model_aliases")
+    with pytest.raises(EnvironmentFault, match="full"):
+        promote(stored, "tiny", "2", "better")
+    refuse(stored, "registered_model_aliases", ending=True)
+    client(stored).delete_model_version("tiny", "2")
+    assert champion(stored, "tiny") is None
+    promote(stored, "tiny", "1", "instead")
+    assert champion_number(stored) == "1"
 
 
 VERSIONS = 20

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,14 @@ from gristmill.pipelines.tracking import (
     TrialRun,
     client,
     fetch_artifact,
+    know_packages,
     mend_dead_runs,
     process_lives,
     process_tags,
     store_errors,
     whole,
 )
+from gristmill.pipelines.tracking.liveness import heartbeat
 from gristmill.pipelines.tracking.run_store import find_runs
 
 RESULT: dict[str, Any] = {
@@ -255,6 +258,29 @@ def test_the_next_run_mends_those_whose_process_is_gone_and_no_others(stored: Pr
     assert mend_dead_runs(stored) == 0
 
 
+def test_a_run_of_another_host_is_dead_when_it_has_been_silent_for_long(stored: Project) -> None:
+    far = {**process_tags(), HOST: "another-host"}
+    beats = {
+        place: {"gristmill.beat": str(time.time() - ago)} for place, ago in ((0, 5), (1, 2000))
+    }
+    there, silent = (left_running(stored, {**far, **beats[place]}) for place in (0, 1))
+    trials = [left_running(stored, {**far, "mlflow.parentRunId": run}) for run in (there, silent)]
+    old = left_running(stored, far)  # of a release that wrote no heartbeat
+    assert mend_dead_runs(stored) == 2
+    states = [run_of(stored, r).info.status for r in (there, silent, *trials, old)]
+    assert states == ["RUNNING", "KILLED", "RUNNING", "KILLED", "RUNNING"]
+
+
+def test_a_run_says_now_and_then_that_it_lives(stored: Project) -> None:
+    with Tracker(stored, "tiny") as tracker:
+        client(stored).set_tag(tracker.run_id, "gristmill.beat", "0")
+        with heartbeat(stored, tracker.run_id, every=0.05):
+            while run_of(stored, tracker.run_id).data.tags["gristmill.beat"] == "0":
+                time.sleep(0.05)
+        assert time.time() - float(run_of(stored, tracker.run_id).data.tags["gristmill.beat"]) < 60
+    assert "heartbeat" not in {thread.name for thread in threading.enumerate()}
+
+
 def test_a_process_lives_by_its_number_and_its_begin() -> None:
     mine = process_tags()
     assert process_lives(mine[HOST], mine[PID], mine[BEGUN])
@@ -322,3 +348,10 @@ def test_calls_to_the_store_from_other_threads_leave_signals_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.default_int_handler]
+
+
+def test_mlflow_finds_out_ahead_which_package_each_module_is_of() -> None:
+    know_packages()
+    from mlflow.utils import requirements_utils
+
+    assert requirements_utils._MODULES_TO_PACKAGES
