@@ -13,6 +13,9 @@ from .outcome import (
 from .outcome import (
     page_lines as page_lines,
 )
+from .project_servers import (
+    up as up,
+)
 from .run_plan import (
     Plan as Plan,
 )
@@ -22,6 +25,21 @@ from .run_plan import (
 from .scoring import (
     score as score,
 )
+from .servers.flow_runs import (
+    answers as answers,
+)
+from .servers.flow_runs import (
+    mend_dead_flow_runs as mend_dead_flow_runs,
+)
+from .servers.flow_runs import (
+    post as post,
+)
+from .servers.flow_runs import (
+    remove_flow_runs as remove_flow_runs,
+)
+from .servers.flow_runs import (
+    wait_until_recorded as wait_until_recorded,
+)
 from .servers.prefect_server import (
     HOST as HOST,
 )
@@ -29,28 +47,10 @@ from .servers.prefect_server import (
     Server as Server,
 )
 from .servers.prefect_server import (
-    answers as answers,
-)
-from .servers.prefect_server import (
-    mend_dead_flow_runs as mend_dead_flow_runs,
-)
-from .servers.prefect_server import (
-    post as post,
-)
-from .servers.prefect_server import (
-    remove_flow_runs as remove_flow_runs,
-)
-from .servers.prefect_server import (
     says_running as says_running,
 )
 from .servers.prefect_server import (
     settings as settings,
-)
-from .servers.prefect_server import (
-    wait_until_recorded as wait_until_recorded,
-)
-from .servers.up import (
-    up as up,
 )
 from .session import (
     LOCK as LOCK,
@@ -73,7 +73,7 @@ from .steps.new_data import (
 from .steps.new_data import (
     take_new_version as take_new_version,
 )
-from .steps.steps import (
+from .steps.prepare_data import (
     begin_stages as begin_stages,
 )
 from .train import (

@@ -8,17 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from gristmill.flows.checked import Checked
 from gristmill.pipelines.base import writing
 from gristmill.pipelines.evaluation import Metric, MetricChange
 from gristmill.pipelines.profiling import STYLE, comment
 from gristmill.pipelines.profiling import column_plots as plots
 from gristmill.pipelines.reporting import Html, Screen, Table, Text, html_page, html_table
 from gristmill.pipelines.validation import Shift
-
-if TYPE_CHECKING:
-    from gristmill.flows.checking import Checked
 
 SHOWN = 10
 """Lines of a section on the screen; the page has more."""
@@ -47,26 +44,6 @@ HOW = (
 )
 
 
-def verdict(made: Checked) -> str:
-    """What came out, in a line."""
-    parts = []
-    if names := made.found["inputs"]:
-        parts.append(f"{len(names)} of {len(made.inputs)} columns")
-    if made.found["predictions"]:
-        parts.append("the predictions")
-    if names := made.found["performance"]:
-        parts.append("performance (" + ", ".join(names) + ")")
-    return "drifted: " + ", ".join(parts) if parts else "no drift found"
-
-
-def heading(made: Checked) -> str:
-    """What was compared with what."""
-    return (
-        f"{made.file}, {made.rows:,} rows, against {made.model} version {made.version}, "
-        f"trained on data of {made.before:,} rows"
-    )
-
-
 def show(made: Checked, page: str, *, as_json: bool = False) -> None:
     """The tables on the screen, or the record as JSON."""
     screen = Screen()
@@ -74,7 +51,7 @@ def show(made: Checked, page: str, *, as_json: bool = False) -> None:
         record = json.dumps(made.record(), indent=1, sort_keys=True, ensure_ascii=False)
         screen.say(record, whole=True)
         return
-    screen.show(Text(heading(made)))
+    screen.show(Text(made.heading))
     _show(screen, "inputs", made.inputs)
     _show(screen, "predictions", made.predictions)
     if made.performance:
@@ -88,7 +65,7 @@ def show(made: Checked, page: str, *, as_json: bool = False) -> None:
         if len(lines) > SHOWN:
             screen.say(f"  … and {len(lines) - SHOWN} more")
     screen.say("")
-    screen.say(verdict(made), "bold")
+    screen.say(made.verdict, "bold")
     screen.say(f"the whole of it: {page}", whole=True)
 
 
@@ -152,7 +129,7 @@ def _yes(holds: bool) -> str:
 
 def markdown(made: Checked) -> str:
     """What came out, for a page of Prefect's."""
-    lines = [f"**{verdict(made)}**", "", heading(made), ""]
+    lines = [f"**{made.verdict}**", "", made.heading, ""]
     lines += [f"- {line}" for line in (*made.breaks[:SHOWN], *made.notes)]
     return "\n".join(lines) + "\n"
 
@@ -162,8 +139,8 @@ def write_page(file: Path, made: Checked) -> None:
     bad = " bad" if made.drifted else ""
     parts = [
         f"<h1>{escape(made.model)} version {escape(made.version)}: check</h1>",
-        f"<p>{escape(heading(made))}</p>",
-        f'<p class="verdict{bad}">{escape(verdict(made))}</p>',
+        f"<p>{escape(made.heading)}</p>",
+        f'<p class="verdict{bad}">{escape(made.verdict)}</p>',
         _list("Breaks the schema; no drift", made.breaks),
         _list("To be known", made.notes),
         _performance(made),

@@ -6,7 +6,7 @@ import hashlib
 import math
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gristmill.flows.check_page import show, write_page
+from gristmill.flows.checked import Checked
 from gristmill.flows.scoring import (
     answer,
     columns_of,
@@ -48,57 +50,6 @@ ANSWER, SURENESS = "prediction", "its probability"
 """What is compared of the answers."""
 
 
-@dataclass(frozen=True)
-class Checked:
-    """New rows against those that a version was trained and tested on.
-
-    Attributes:
-        model: of which it is a version.
-        version: its number.
-        file: what was checked, as it was named.
-        digest: SHA-256 of its content.
-        rows: of the file.
-        before: of the data that the version was trained on.
-        inputs: each column against those data, the worst first.
-        predictions: the version's answers against those for its test rows.
-        labelled: how many rows have the target, of a class that the version knows.
-        performance: each metric on the labelled rows against the test rows; empty without labels.
-        breaks: what breaks the schema; listed, but no drift.
-        notes: what is to be known of the comparison.
-    """
-
-    model: str
-    version: str
-    file: str
-    digest: str
-    rows: int
-    before: int
-    inputs: tuple[Shift, ...]
-    predictions: tuple[Shift, ...]
-    labelled: int
-    performance: tuple[MetricChange, ...]
-    breaks: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def found(self) -> dict[str, list[str]]:
-        """What has drifted: columns of the inputs, of the predictions, and metrics."""
-        return {
-            "inputs": [one.column for one in self.inputs if one.drifted],
-            "predictions": [one.column for one in self.predictions if one.drifted],
-            "performance": [one.now.name for one in self.performance if one.declined],
-        }
-
-    @property
-    def drifted(self) -> bool:
-        return any(self.found.values())
-
-    def record(self) -> dict[str, Any]:
-        """All of it, as JSON takes it: what is not defined is None."""
-        known: dict[str, Any] = _finite(asdict(self) | {"drifted": self.drifted})
-        return known | {"found": self.found}
-
-
 def check(text: str, file: Path, *, as_json: bool = False) -> int:
     """Checks a file, shows what came out and writes a page; returns the exit code.
 
@@ -112,20 +63,16 @@ def check(text: str, file: Path, *, as_json: bool = False) -> int:
         InputError: the file is no table, or not of the columns that the model was trained on.
         EnvironmentFault: what the version's run kept is not there.
     """
-    from gristmill.flows import check_page as check_report
-
     project = Project.find()
     require_file(file, "check")
     made = examine(project, find(project, text), file, str(file))
     page = write(project, made, file)
-    check_report.show(made, project.relative(page), as_json=as_json)
+    show(made, project.relative(page), as_json=as_json)
     return DRIFTED if made.drifted else 0
 
 
 def write(project: Project, made: Checked, file: Path) -> Path:
     """Writes the page and the record of a check; returns the page."""
-    from gristmill.flows.check_page import write_page
-
     folder = folder_of(project, made.model, file, made.digest)
     write_page(folder / PAGE, made)
     write_json(folder / RECORD, made.record())
@@ -332,11 +279,3 @@ def _undefined(performance: Sequence[MetricChange]) -> Iterator[str]:
     names = [one.now.name for one in performance if one.p is None]
     if names:
         yield "not judged, for there is no interval: " + ", ".join(names)
-
-
-def _finite(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        return {key: _finite(value) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return [_finite(value) for value in tree]
-    return None if isinstance(tree, float) and not math.isfinite(tree) else tree

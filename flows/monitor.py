@@ -14,8 +14,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import DeploymentEventTrigger, emit_event
 from prefect.events.worker import EventsWorker
 
-from gristmill.flows import check_page as check_report
-from gristmill.flows.checking import Checked, content_digest, examine, folder_of, write
+from gristmill.flows.check_page import markdown, table_rows
+from gristmill.flows.checked import Checked
+from gristmill.flows.checking import content_digest, examine, folder_of, write
 from gristmill.pipelines.base import ConfigError, InputError, Problem, redact
 from gristmill.pipelines.config import Data, Project, load_experiment
 from gristmill.pipelines.ingestion import fetch
@@ -53,9 +54,9 @@ def check_file(experiment: str, file: Path, shown: str) -> Checked:
     made = examine(project, require_champion(project, experiment), file, shown)
     page = write(project, made, file)
     key = "".join(c if c.isalnum() and c.isascii() else "-" for c in experiment.lower())
-    text = f"{check_report.markdown(made)}\nThe page: `{project.relative(page)}`\n"
+    text = f"{markdown(made)}\nThe page: `{project.relative(page)}`\n"
     create_markdown_artifact(text, key=f"check-{key}", description=f"check of {shown}")
-    rows = check_report.table_rows(made)
+    rows = table_rows(made)
     create_table_artifact(rows, key=f"drift-{key}", description=f"drift in {shown}")
     return made
 
@@ -90,7 +91,7 @@ def monitor(experiment: str, path: str | None = None) -> list[str]:
             except (InputError, ConfigError) as error:
                 problems.append(Problem(shown, error.expected, error.found or error.what))
                 continue
-            say(f"{shown}: {check_report.verdict(made)}")
+            say(f"{shown}: {made.verdict}")
             checked.append((made, mark))
     if not files:
         say(f"no file at {pattern}")
@@ -126,7 +127,7 @@ def _tell(experiment: str, drifted: list[Checked]) -> None:
     about: dict[str, Any] = {
         "files": [made.file for made in drifted],
         "version": drifted[0].version,
-        "found": check_report.verdict(drifted[0]),
+        "found": drifted[0].verdict,
     }
     resource = {"prefect.resource.id": resource_of(experiment), "prefect.resource.name": experiment}
     emit_event(DRIFT_FOUND, resource=resource, payload=about)

@@ -10,7 +10,7 @@ from gristmill.pipelines.tracking import ARTIFACTS, KnownRun
 
 EXIT_CODES = {"promote": 0, "challenger": 0, "hold": 0, "reject": 3}
 DONE = {"promote": "promoted", "challenger": "challenger", "hold": "held", "reject": "rejected"}
-PAGE = "report.html"
+PAGE, REPORT = "report.html", "report.md"
 """In `build/NAME`, of the latest run, and among the artifacts of each."""
 
 

@@ -9,15 +9,19 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gristmill.flows.background import Work
+from gristmill.pipelines.base import GristmillError
 from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.packaging import Rehearsal
 from gristmill.pipelines.registry import Version
 from gristmill.pipelines.reporting import Screen
 from gristmill.pipelines.tracking import process_tags
 from gristmill.pipelines.workers import LOCAL, Pool, RayPool, address_of
+
+if TYPE_CHECKING:
+    from gristmill.pipelines.tracking import Tracker
 
 LOCK = ".lock"
 """In `build/NAME`: held by the process that works on the experiment, which it names."""
@@ -31,7 +35,9 @@ class Session:
         boards: the folder of event files for TensorBoard, where they were asked for.
         on: where trials are trained: `local`, or a Ray cluster as `address_of` takes it.
         champion: the version in service when the run's data were compared with its own.
+        drift: what came out of that, in words.
         trainer: what trains them.
+        tracker: what records the run, once the data are ready.
         begun: work that is under way before its step has come, by the step's name.
         pool: what evaluates, always on this machine.
         artist: what draws beside it.
@@ -43,15 +49,16 @@ class Session:
     force: bool = False
     boards: Path | None = None
     on: str = LOCAL
-    tracker: Any = None
     flow_run: str = ""
     warnings: list[str] = field(default_factory=list)
     champion: Version | None = None
+    drift: str = ""
     begun: dict[str, Work[Any]] = field(default_factory=dict)
     pool: Pool = field(init=False)
     artist: Pool = field(init=False)
     trainer: Pool | RayPool = field(init=False)
     rehearsal: Rehearsal = field(init=False)
+    tracker: Tracker = field(init=False)
 
     def __post_init__(self) -> None:
         library = self.experiment.document.model.library
@@ -60,7 +67,7 @@ class Session:
         self.trainer = self.pool
         if self.on != LOCAL:
             place = address_of(self.on)
-            self.trainer = RayPool(place, self.project.experiments, self._warn)
+            self.trainer = RayPool(place, self.project.experiments, self.warn)
         self.rehearsal = Rehearsal(self.project, library)
 
     @property
@@ -72,9 +79,13 @@ class Session:
         """The parameters that replace those of the file, in words; empty if none does."""
         return " ".join(f"{name}={value}" for name, value in self.experiment.overrides.items())
 
-    def _warn(self, line: str) -> None:
-        self.warnings.append(line)
-        self.screen.say(f"    ! {line}")
+    def warn(self, *lines: str) -> None:
+        """Shows warnings, and keeps them for the report."""
+        self.warnings += lines
+        for line in lines[: GristmillError.SHOWN]:
+            self.screen.say(f"    ! {line}")
+        if len(lines) > GristmillError.SHOWN:
+            self.screen.say(f"    ! and {len(lines) - GristmillError.SHOWN} more")
 
     def stop(self) -> None:
         """Ends all processes of the run."""

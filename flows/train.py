@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -22,18 +21,13 @@ from prefect.logging.handlers import APILogWorker
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-from gristmill.flows.outcome import PAGE, Outcome, decision_lines, page_lines
-from gristmill.flows.page import champion_metrics, gather, page, report, trial_table
+from gristmill.flows import steps
+from gristmill.flows.outcome import PAGE, REPORT, Outcome
+from gristmill.flows.page import trial_table
+from gristmill.flows.results import Finished, Searched
 from gristmill.flows.run_plan import judging_sources
 from gristmill.flows.servers import mlflow_ui
 from gristmill.flows.session import Session, current, open_session
-from gristmill.flows.steps import (
-    Searched,
-    begin_answer_pictures,
-    begin_search_pictures,
-    steps,
-    take_pictures,
-)
 from gristmill.pipelines.base import EnvironmentFault, GristmillError, uncollected
 from gristmill.pipelines.config import Project, load_experiment
 from gristmill.pipelines.evaluation import Evaluation
@@ -89,7 +83,7 @@ def refresh_data() -> bool:
     retry_delay_seconds=DELAYS,
 )
 def snapshot() -> str:
-    return steps.take_snapshot().digest
+    return steps.take_snapshot()
 
 
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE)
@@ -116,7 +110,7 @@ def evaluate(searched: Searched) -> Evaluation:
 
 @task(cache_policy=NO_CACHE)
 def pictures() -> list[Path]:
-    return take_pictures()
+    return steps.take_pictures()
 
 
 @task(cache_policy=NO_CACHE)
@@ -176,24 +170,21 @@ def train(
             run.screen.ctrl_c(),
         ):
             searched = search()
-            begin_search_pictures(searched)
+            steps.begin_search_pictures(searched)
             evaluation = evaluate(searched)
-            begin_answer_pictures(evaluation)
+            steps.begin_answer_pictures(evaluation)
             steps.begin_package(searched, evaluation)
             drawn = pictures()
             steps.begin_ground(evaluation)
             candidate = package(searched, evaluation)
             decision = gate(searched, evaluation, candidate)
             registered = register(searched, evaluation, candidate, decision)
-            outcome = _outcome(registered)
-            _publish(run, searched, evaluation, candidate, registered, outcome, drawn)
-        champion = champion_metrics(run, registered.version, evaluation)
-        report.show(run.screen, searched, evaluation, registered, champion)
-        for line in decision_lines(outcome):
-            run.screen.say(line)
-        for line in page_lines(run.project, outcome.experiment, run.tracker.run_id):
-            run.screen.say(line)
-        return outcome
+            finished = steps.publish_report(
+                Finished(searched, evaluation, candidate, registered, drawn)
+            )
+            _show_in_prefect(run, finished)
+        steps.say_end(finished)
+        return finished.outcome
 
 
 def run_train(made: Session) -> Outcome:
@@ -253,38 +244,13 @@ def _tracker(run: Session) -> Tracker:
         return Tracker(run.project, run.experiment.name, part, run.overridden)
 
 
-def _outcome(registered: Registered) -> Outcome:
-    decision = registered.decision
-    return Outcome(
-        registered.model,
-        decision.outcome,
-        decision.reasons,
-        registered.version,
-        registered.champion,
-    )
-
-
-def _publish(
-    run: Session,
-    searched: Searched,
-    evaluation: Evaluation,
-    candidate: Package | Version,
-    registered: Registered,
-    outcome: Outcome,
-    drawn: Sequence[Path],
-) -> None:
-    """The report, as a page and as Markdown, and the trials, on the flow run and in MLflow."""
-    times = run.screen.parts()
-    run.tracker.log(metrics={f"system/time_{name}": seconds for name, seconds in times.items()})
-    text = report.markdown(searched, evaluation, outcome, run.warnings, times)
-    facts = gather(run, searched, evaluation, candidate, registered, outcome, drawn, times)
-    for name, content in (("report.md", text), (PAGE, page(facts))):
-        file = run.build / name
-        file.write_text(content, encoding="utf-8")
-        run.tracker.log_file(file)
+def _show_in_prefect(run: Session, made: Finished) -> None:
+    """The report, the trials and where the page is, on the flow run."""
+    outcome = made.outcome
     name = "".join(c if c.isalnum() else "-" for c in outcome.experiment.lower())
+    text = (run.build / REPORT).read_text(encoding="utf-8")
     create_markdown_artifact(text, key=f"report-{name}", description=f"run of {outcome.experiment}")
-    trials = trial_table(run.experiment.document, searched).records()
+    trials = trial_table(run.experiment.document, made.searched).records()
     create_table_artifact(trials, key=f"trials-{name}", description="trials")
     create_link_artifact(
         run.tracker.address(PAGE, mlflow_ui(run.project)),

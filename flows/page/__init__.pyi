@@ -4,6 +4,12 @@ from .facts import (
 from .facts import (
     gather as gather,
 )
+from .report import (
+    markdown as markdown,
+)
+from .report import (
+    show as show,
+)
 from .run_page import (
     page as page,
 )

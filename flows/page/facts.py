@@ -11,13 +11,11 @@ from typing import Any
 from gristmill.flows.outcome import Outcome
 from gristmill.flows.page.report import fold_lines
 from gristmill.flows.page.tables import trial_table
+from gristmill.flows.results import OPTIMISTIC, Finished, trial_parameters
 from gristmill.flows.session import Session
-from gristmill.flows.steps import DRIFT, OPTIMISTIC, Searched, trial_parameters
-from gristmill.pipelines.base import read_json, redact
+from gristmill.pipelines.base import redact
 from gristmill.pipelines.evaluation import Evaluation, logged
-from gristmill.pipelines.packaging import Package
 from gristmill.pipelines.preparation import ROLES, read_roles
-from gristmill.pipelines.registry import Registered, Version
 from gristmill.pipelines.reporting import Table
 from gristmill.pipelines.search import data_changes
 from gristmill.pipelines.tracking import rows_read, run_tags
@@ -88,39 +86,31 @@ class RunFacts:
     times: Mapping[str, float] = field(default_factory=dict)
 
 
-def gather(
-    run: Session,
-    searched: Searched,
-    evaluation: Evaluation,
-    candidate: Package | Version,
-    registered: Registered,
-    outcome: Outcome,
-    pictures: Sequence[Path],
-    times: Mapping[str, float],
-) -> RunFacts:
+def gather(run: Session, made: Finished) -> RunFacts:
     """All that the page shows."""
+    searched, document = made.searched, run.experiment.document
     tags = run_tags(run.project, run.tracker.run_id)
-    began = time.localtime(time.time() - sum(times.values()))
+    began = time.localtime(time.time() - sum(made.times.values()))
     return RunFacts(
-        outcome=outcome,
-        evidence=registered.decision.evidence,
-        description=run.experiment.document.description,
+        outcome=made.outcome,
+        evidence=made.registered.decision.evidence,
+        description=document.description,
         run_id=run.tracker.run_id,
         began=time.strftime("%Y-%m-%d %H:%M %Z", began),
         data=_data(run, tags),
-        evaluation=evaluation,
-        trials=trial_table(run.experiment.document, searched),
-        about_trials=[OPTIMISTIC, *fold_lines(searched)],
+        evaluation=made.evaluation,
+        trials=trial_table(document, searched),
+        about_trials=[OPTIMISTIC, *fold_lines(document, searched)],
         settings=trial_parameters(searched.winner),
         champion=run.champion.number if run.champion else "",
-        champion_metrics=champion_metrics(run, outcome.version, evaluation),
-        package=candidate.measured,
-        pictures=[file for file in pictures if file.suffix == ".png"],
+        champion_metrics=made.champion,
+        package=made.candidate.measured,
+        pictures=[file for file in made.pictures if file.suffix == ".png"],
         tags=tags,
         file=redact(run.experiment.file.read_text(encoding="utf-8")),
         overrides=run.experiment.overrides,
         warnings=run.warnings,
-        times=times,
+        times=made.times,
     )
 
 
@@ -134,7 +124,7 @@ def _data(run: Session, tags: Mapping[str, str]) -> DataFacts:
         source=redact(data.source or data.path),
         rows=rows,
         since=_since(run, tags, sum(rows.values())),
-        drift=_drift(run),
+        drift=run.drift,
     )
 
 
@@ -154,17 +144,6 @@ def _since(run: Session, tags: Mapping[str, str], rows: int) -> str:
         before = rows_read(run.project, champion.run_id)
         words = f"{before:,} rows then, {rows:,} now; its rows are not kept here any more"
     return f"{words or 'none'} {against}"
-
-
-def _drift(run: Session) -> str:
-    file = run.build / DRIFT
-    if not file.is_file():
-        return ""
-    found = read_json(file)
-    count = len(found["drifted"])
-    columns = f"{count} column{'s' * (count != 1)}" if count else "no column"
-    see = ", see the warnings" if count else ""
-    return f"{columns} drifted from the data of version {found['version']}, the champion{see}"
 
 
 def champion_metrics(run: Session, version: str, evaluation: Evaluation) -> Mapping[str, float]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from gristmill.flows.outcome import Outcome, decision_lines
+from gristmill.flows.outcome import decision_lines
 from gristmill.flows.page.tables import metric_table, slice_table, time_table, trial_table
-from gristmill.flows.session import current
-from gristmill.flows.steps import OPTIMISTIC, Searched
+from gristmill.flows.results import OPTIMISTIC, Finished, Searched
+from gristmill.flows.session import Session
+from gristmill.pipelines.config import Document
 from gristmill.pipelines.evaluation import Evaluation
-from gristmill.pipelines.registry import Registered
-from gristmill.pipelines.reporting import Block, Lines, Screen, Text, Titled, as_markdown, is_empty
+from gristmill.pipelines.reporting import Block, Lines, Text, Titled, as_markdown, is_empty
 
 MOST_TRIALS = 8
 MOST_SLICES = 8
@@ -32,26 +32,17 @@ SHOWN_SHARE = 0.02
 """Of the whole time; a part that took less is not named on the screen."""
 
 
-def show(
-    screen: Screen,
-    searched: Searched,
-    evaluation: Evaluation,
-    registered: Registered,
-    champion: Mapping[str, float],
-) -> None:
-    """The tables that end a run.
-
-    Args:
-        champion: its metrics on the same test rows; none where they are not known.
-    """
-    document = current().experiment.document
+def show(run: Session, made: Finished) -> None:
+    """The tables that end a run, on its screen."""
+    searched, evaluation = made.searched, made.evaluation
+    document, screen = run.experiment.document, run.screen
     trials = trial_table(document, searched).first(MOST_TRIALS)
     for block in (
-        Titled("", [trials, Lines([*fold_lines(searched), OPTIMISTIC])]),
+        Titled("", [trials, Lines([*fold_lines(document, searched), OPTIMISTIC])]),
         Titled(
             f"{evaluation.measured:,} test rows",
             [
-                metric_table(evaluation, champion),
+                metric_table(evaluation, made.champion),
                 Lines([*notes(evaluation), read_line(evaluation)]),
             ],
         ),
@@ -72,9 +63,8 @@ def time_line(parts: Mapping[str, float]) -> str:
     return f"time  {whole:.1f} s: {words}"
 
 
-def fold_lines(searched: Searched) -> list[str]:
+def fold_lines(document: Document, searched: Searched) -> list[str]:
     """What the scores of several trainings a point are, and what became of the winner."""
-    document = current().experiment.document
     folds, repeats = document.split.folds, document.search.repeats
     lines = []
     if folds or repeats > 1:
@@ -110,21 +100,16 @@ def read_line(evaluation: Evaluation) -> str:
     return f"these test rows have judged {many}, this one included"
 
 
-def markdown(
-    searched: Searched,
-    evaluation: Evaluation,
-    outcome: Outcome,
-    warnings: Sequence[str] = (),
-    times: Mapping[str, float] | None = None,
-) -> str:
+def markdown(run: Session, made: Finished) -> str:
     """The report of a run."""
-    first, *rest = decision_lines(outcome)
-    trials = trial_table(current().experiment.document, searched)
-    about = [Text("\n".join([OPTIMISTIC, *fold_lines(searched)]))]
+    searched, evaluation, times = made.searched, made.evaluation, made.times
+    document = run.experiment.document
+    first, *rest = decision_lines(made.outcome)
+    about = [Text(line) for line in (OPTIMISTIC, *fold_lines(document, searched))]
     blocks: list[Block] = [
         Lines([line.strip() for line in rest]),
-        Titled("Warnings", [Lines(warnings, len(warnings))]),
-        Titled("Trials", [trials, *about]),
+        Titled("Warnings", [Lines(run.warnings, len(run.warnings))]),
+        Titled("Trials", [trial_table(document, searched), *about]),
         Titled(
             f"{evaluation.measured:,} test rows",
             [
@@ -136,7 +121,6 @@ def markdown(
     ]
     if evaluation.slices:
         blocks.append(Titled("Slices", [Text(SLICE_WORDS), slice_table(evaluation)]))
-    if times:
-        title = f"{sum(times.values()):.1f} seconds"
-        blocks.append(Titled(title, [Text(TIME_WORDS), time_table(times)]))
+    title = f"{sum(times.values()):.1f} seconds"
+    blocks.append(Titled(title, [Text(TIME_WORDS), time_table(times)]))
     return as_markdown(first, blocks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from gristmill.flows.steps import Searched
+from gristmill.flows.results import Searched
 from gristmill.pipelines.config import Document
 from gristmill.pipelines.evaluation import Evaluation, lower_is_better
 from gristmill.pipelines.reporting import Table

@@ -13,13 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from gristmill.flows.servers.flow_runs import PATIENCE, answers
 from gristmill.pipelines.base import (
     EnvironmentFault,
     open_sqlite,
@@ -32,9 +31,6 @@ from gristmill.pipelines.config import Project
 STARTUP = 120.0
 """Seconds that a server may take until it answers; a fresh database takes about ten."""
 
-PATIENCE = 3.0
-"""Seconds that a server may take to answer which is said to be there."""
-
 LINGER = 1.0
 """Seconds without anyone who needs it after which a server of ours ends."""
 
@@ -43,12 +39,6 @@ GRACE = 0.3
 
 HOST = "127.0.0.1"
 MLFLOW_PORT = 5000
-
-UNAVAILABLE = 503
-"""What a server says while its database is locked by one of its own services."""
-
-BUSY = (0.2, 0.5, 1.0, 2.0)
-"""Seconds to wait before it is asked again."""
 
 
 def settings(project: Project) -> dict[str, str]:
@@ -225,106 +215,6 @@ def mlflow_ui(project: Project) -> str:
     """Where `gristmill up` shows the local store of MLflow, or would by default."""
     running = running_server(project) or {}
     return f"http://{HOST}:{running.get('mlflow', MLFLOW_PORT)}"
-
-
-def answers(url: str) -> bool:
-    """Whether a Prefect server is healthy at this address."""
-    try:
-        with urllib.request.urlopen(f"{url}/health", timeout=2) as reply:
-            return bool(reply.status == 200)
-    except (urllib.error.URLError, OSError, ValueError):
-        return False
-
-
-def mend_dead_flow_runs(url: str, *, alone: bool = False) -> int:
-    """Marks flow and task runs as crashed whose process is gone; returns how many flow runs.
-
-    Args:
-        url: of the server.
-        alone: whether no other process uses it, so that a run which was killed before it could say
-            what its process is must be dead.
-    """
-    from gristmill.pipelines.tracking import process_lives
-
-    wanted = {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}
-    crashed = {"state": {"type": "CRASHED", "message": "its process is gone"}, "force": True}
-    mended = 0
-    for run in post(f"{url}/flow_runs/filter", {"flow_runs": wanted}):
-        about = dict(tag.split(":", 1) for tag in run["tags"] if ":" in tag)
-        lives = (
-            process_lives(about.get("host", ""), about["pid"], about.get("begun", "0"))
-            if "pid" in about
-            else not alone
-        )
-        if lives:
-            continue
-        post(f"{url}/flow_runs/{run['id']}/set_state", crashed)
-        of_run = {"flow_runs": {"id": {"any_": [run["id"]]}}, "task_runs": wanted}
-        for task in post(f"{url}/task_runs/filter", of_run):
-            post(f"{url}/task_runs/{task['id']}/set_state", crashed)
-        mended += 1
-    return mended
-
-
-def remove_flow_runs(url: str, before: str, *, dry_run: bool) -> int:
-    """Removes flow runs that ended before a moment, with their tasks, logs and artifacts.
-
-    Args:
-        url: of the server.
-        before: ISO 8601.
-        dry_run: only count them.
-    """
-    wanted = {
-        "flow_runs": {
-            "state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}},
-            "end_time": {"before_": before},
-        }
-    }
-    count = int(post(f"{url}/flow_runs/count", wanted))
-    while not dry_run and (removed := post(f"{url}/flow_runs/bulk_delete", wanted)["deleted"]):
-        logs = {"logs": {"flow_run_id": {"any_": removed}}, "limit": 1}
-        end = time.monotonic() + PATIENCE
-        while post(f"{url}/logs/filter", logs) and time.monotonic() < end:
-            time.sleep(0.1)  # the server removes them after it has answered
-    return count
-
-
-def wait_until_recorded(url: str, flow_run: str, seconds: float = 1.0) -> None:
-    """Waits until the states of a flow run's tasks are stored: they travel as events."""
-    end = time.monotonic() + seconds
-    wanted = {"flow_runs": {"id": {"any_": [flow_run]}}}
-    while time.monotonic() < end:
-        with suppress(urllib.error.URLError, OSError):
-            tasks = post(f"{url}/task_runs/filter", wanted)
-            if tasks and all(
-                task["state_type"] not in ("RUNNING", "PENDING", None) for task in tasks
-            ):
-                return
-        time.sleep(0.05)
-
-
-def post(url: str, content: Mapping[str, Any]) -> Any:
-    """What a Prefect server at an address answers to a request with JSON."""
-    request = urllib.request.Request(
-        url, json.dumps(content).encode(), {"Content-Type": "application/json"}
-    )
-    if auth := os.environ.get("PREFECT_API_AUTH_STRING"):
-        import base64
-
-        request.add_header("Authorization", "Basic " + base64.b64encode(auth.encode()).decode())
-    for wait in BUSY:
-        try:
-            return _answer(request)
-        except urllib.error.HTTPError as error:
-            if error.code != UNAVAILABLE:
-                raise
-        time.sleep(wait)
-    return _answer(request)
-
-
-def _answer(request: urllib.request.Request) -> Any:
-    with urllib.request.urlopen(request, timeout=10) as reply:
-        return json.load(reply)
 
 
 def _users(home: Path) -> list[Path]:

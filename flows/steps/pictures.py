@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gristmill.flows.background import Work
+from gristmill.flows.results import Searched
 from gristmill.flows.session import Session, current
-from gristmill.flows.steps.steps import Searched
 from gristmill.pipelines.evaluation import (
     AnswersDrawing,
     Evaluation,

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from gristmill.flows.results import trial_parameters
 from gristmill.flows.session import Session
 from gristmill.flows.steps.progress import Progress
 from gristmill.pipelines.search import score_words
@@ -201,25 +201,3 @@ def trial_line(name: str, result: TrialResult, objective: str) -> str:
     slow = f"  by {result.loop}" if result.loop.startswith("fit") else ""
     note = f"  {result.note}" if result.note else ""
     return f"{name:30s} {score:21s} {epochs}{result.seconds:5.1f} s{slow}{note}"
-
-
-def trial_parameters(trial: Trial) -> dict[str, Any]:
-    """What MLflow shows of a trial, and of a run whose winner it is: the same names for all."""
-    training, model = trial.recipe.training, trial.recipe.model
-    if model.library == "sklearn":
-        how: dict[str, Any] = {"model.sklearn": model.estimator[0]}
-    else:
-        ((optimizer, _),) = training.optimizer.items()
-        how = {
-            "training.optimizer": optimizer,
-            "training.batch_size": training.batch_size,
-            "training.epochs": training.epochs,
-            "training.loss": training.loss or "by the task",
-        }
-    return {
-        **trial.recipe.parameters,
-        **how,
-        "training.threads": trial.threads,
-        "features.scale": trial.recipe.features.scale,
-        "training.seed": training.seed,
-    }

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gristmill.flows.check_page import markdown, show, table_rows, verdict, write_page
-from gristmill.flows.checking import Checked
+from gristmill.flows.check_page import markdown, show, table_rows, write_page
+from gristmill.flows.checked import Checked
 from gristmill.pipelines.evaluation.metrics.measures import Metric
 from gristmill.pipelines.evaluation.performance_decline import MetricChange
 from gristmill.pipelines.validation.drift.distributions import Shift
@@ -52,9 +52,9 @@ class Reader(HTMLParser):
 
 
 def test_the_verdict_names_what_has_drifted_and_breaks_of_the_schema_are_not_among_it() -> None:
-    assert verdict(checked()) == "drifted: 1 of 2 columns, performance (accuracy)"
+    assert checked().verdict == "drifted: 1 of 2 columns, performance (accuracy)"
     calm = checked(inputs=(CALM,), performance=(UNDEFINED,))
-    assert verdict(calm) == "no drift found"
+    assert calm.verdict == "no drift found"
     assert calm.breaks
     assert not calm.drifted
 

@@ -12,8 +12,8 @@ from aftermath import Command, free_ports, until
 from prefect.events import DeploymentEventTrigger
 
 from gristmill.flows.monitor import retrains
-from gristmill.flows.servers.prefect_server import post
-from gristmill.flows.servers.up import deployments, described
+from gristmill.flows.schedules import deployments, described
+from gristmill.flows.servers.flow_runs import post
 from gristmill.pipelines.base.yaml_file import read_yaml
 from gristmill.pipelines.config.experiment import load_experiment
 from gristmill.pipelines.config.project import Project

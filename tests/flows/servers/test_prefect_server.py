@@ -18,7 +18,8 @@ from hot_journal import journal, leave_hot_journal
 from tiny import make_project
 
 from gristmill.commands.runs import _lines
-from gristmill.flows.servers.prefect_server import answers, running_server, says_running
+from gristmill.flows.servers.flow_runs import answers
+from gristmill.flows.servers.prefect_server import running_server, says_running
 from gristmill.pipelines.config.project import Project
 from tests.conftest import Run, clean_environment
 

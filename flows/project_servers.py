@@ -13,11 +13,12 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from gristmill.flows.servers.prefect_server import HOST, Server, mend_dead_flow_runs, running_server
+from gristmill.flows import schedules
+from gristmill.flows.servers.flow_runs import mend_dead_flow_runs
+from gristmill.flows.servers.prefect_server import HOST, Server, running_server
 from gristmill.pipelines.base import ConfigError, EnvironmentFault
-from gristmill.pipelines.config import Document, Project, Rhythm, load_experiment
+from gristmill.pipelines.config import Document, Project
 from gristmill.pipelines.reporting import Screen
 from gristmill.pipelines.tracking import is_local, tracking_uri
 
@@ -36,7 +37,7 @@ def up(prefect_port: int, mlflow_port: int) -> None:
     """
     project = Project.find()
     screen = Screen()
-    scheduled = schedules(project)
+    scheduled = schedules.schedules(project)
     own_prefect = "PREFECT_API_URL" not in os.environ
     if own_prefect:
         require_free(prefect_port, "Prefect", "--prefect-port")
@@ -60,7 +61,9 @@ def up(prefect_port: int, mlflow_port: int) -> None:
             with _scheduler(project, scheduled) as scheduler:
                 screen.say(f"Prefect  {server.url.removesuffix('/api')}")
                 screen.say(f"MLflow   {mlflow.url}")
-                for line in (line for one in scheduled.items() for line in described(*one)):
+                for line in (
+                    line for one in scheduled.items() for line in schedules.described(*one)
+                ):
                     screen.say(line)
                 if not scheduled:
                     screen.say("no experiment has a schedule")
@@ -70,28 +73,6 @@ def up(prefect_port: int, mlflow_port: int) -> None:
         screen.say("ended")
     finally:
         server.leave()
-
-
-def schedules(project: Project) -> dict[str, Document]:
-    """The experiments that name a schedule or a monitor."""
-    found = {name: load_experiment(project, name).document for name in project.experiment_names()}
-    return {name: it for name, it in found.items() if it.schedule or it.monitor}
-
-
-def described(name: str, document: Document) -> Iterator[str]:
-    """What is done by itself, a line each."""
-    schedule, monitor = document.schedule, document.monitor
-    if schedule is not None:
-        yield f"schedule {name}: {_rhythm(schedule)}" + ", new data first" * schedule.refresh
-    if monitor is not None:
-        what = monitor.path or "what the source has"
-        yield f"monitor  {name}: {_rhythm(monitor)}, {what}" + ", drift retrains" * monitor.retrain
-
-
-def _rhythm(rhythm: Rhythm) -> str:
-    if rhythm.cron is not None:
-        return f"{rhythm.cron} ({rhythm.timezone})"
-    return f"every {rhythm.interval} s"
 
 
 class _Mlflow:
@@ -124,7 +105,7 @@ def _scheduler(
         yield None
         return
     log = project.root / "build" / "schedules.log"
-    with process_of(project, ["-m", __name__, str(project.root)], log) as process:
+    with process_of(project, ["-m", schedules.__name__, str(project.root)], log) as process:
         yield process
 
 
@@ -218,51 +199,3 @@ def _wait_for_runs(project: Project, screen: Screen) -> None:
 def interrupt(*_: object) -> None:
     """A signal's handler: as Ctrl-C."""
     raise KeyboardInterrupt
-
-
-def _serve_schedules(root: Path) -> None:
-    """The process that starts scheduled runs."""
-    os.chdir(root)
-    from prefect import serve
-
-    every = schedules(Project.find(root)).items()
-    serve(*(made for name, document in every for made in deployments(name, document)))
-
-
-def deployments(name: str, document: Document) -> Iterator[Any]:
-    """What Prefect has to know of an experiment that runs or is monitored by itself."""
-    from gristmill.flows.monitor import monitor, retrains
-    from gristmill.flows.train import train
-
-    schedule, watch = document.schedule, document.monitor
-    retrain = watch is not None and watch.retrain
-    if schedule is not None or retrain:
-        yield train.to_deployment(
-            name=name,
-            schedule=None if schedule is None else _times(schedule),
-            parameters={
-                "experiment": name,
-                "refresh": schedule is not None and schedule.refresh,
-            },
-            triggers=[retrains(name)] * retrain,
-            concurrency_limit=1,
-        )
-    if watch is not None:
-        yield monitor.to_deployment(
-            name=name,
-            schedule=_times(watch),
-            parameters={"experiment": name},
-            concurrency_limit=1,
-        )
-
-
-def _times(rhythm: Rhythm) -> Any:
-    from prefect.schedules import Cron, Interval
-
-    if rhythm.cron is not None:
-        return Cron(rhythm.cron, timezone=rhythm.timezone)
-    return Interval(rhythm.interval or 0, timezone=rhythm.timezone)
-
-
-if __name__ == "__main__":
-    _serve_schedules(Path(sys.argv[1]))

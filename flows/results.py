@@ -1,0 +1,97 @@
+"""What the steps of a run hand on to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gristmill.flows.outcome import Outcome
+from gristmill.pipelines.evaluation import Evaluation
+from gristmill.pipelines.packaging import Package
+from gristmill.pipelines.registry import Registered, Version
+from gristmill.pipelines.search import Point, TrialPlan
+from gristmill.pipelines.training import Trial, TrialResult
+
+OPTIMISTIC = (
+    "The winner was chosen by its validation score, which therefore flatters it (best_…); "
+    "report the test metrics (test_…)."
+)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The outcome of a search.
+
+    Attributes:
+        plans: all trials that were asked for, known ones included.
+        points: the whole points, each with its largest budget.
+        comparable: the points of the budget that most points were trained with.
+        point: the best one.
+        winner: its trial; of repeats the first, which has the file's own seed; with folds the one
+            that was trained again on the rows of all of them.
+        best: what the winner came to.
+        run_id: MLflow's run of the winner, where an earlier run of the experiment trained it.
+        run_key: what the decision depends on.
+        cut: whether `max_time` ended it.
+    """
+
+    plans: tuple[TrialPlan, ...]
+    points: tuple[Point, ...]
+    comparable: tuple[Point, ...]
+    point: Point
+    winner: Trial
+    best: TrialResult
+    run_id: str
+    run_key: str
+    cut: bool = False
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All that a run came to.
+
+    Attributes:
+        candidate: the winner's package, or the version that is this very package.
+        pictures: files of plots.
+        champion: the metrics of the champion that the run met on the same test rows; none where
+            they are not known.
+        times: seconds by part.
+    """
+
+    searched: Searched
+    evaluation: Evaluation
+    candidate: Package | Version
+    registered: Registered
+    pictures: Sequence[Path]
+    champion: Mapping[str, float] = field(default_factory=dict)
+    times: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def outcome(self) -> Outcome:
+        made = self.registered
+        decision = made.decision
+        return Outcome(made.model, decision.outcome, decision.reasons, made.version, made.champion)
+
+
+def trial_parameters(trial: Trial) -> dict[str, Any]:
+    """What MLflow shows of a trial, and of a run whose winner it is: the same names for all."""
+    training, model = trial.recipe.training, trial.recipe.model
+    if model.library == "sklearn":
+        how: dict[str, Any] = {"model.sklearn": model.estimator[0]}
+    else:
+        ((optimizer, _),) = training.optimizer.items()
+        how = {
+            "training.optimizer": optimizer,
+            "training.batch_size": training.batch_size,
+            "training.epochs": training.epochs,
+            "training.loss": training.loss or "by the task",
+        }
+    return {
+        **trial.recipe.parameters,
+        **how,
+        "training.threads": trial.threads,
+        "features.scale": trial.recipe.features.scale,
+        "training.seed": training.seed,
+    }

@@ -1,0 +1,82 @@
+"""The gate, and the version that follows from its decision."""
+
+from __future__ import annotations
+
+from gristmill.flows.background import Work
+from gristmill.flows.results import Searched
+from gristmill.flows.session import current
+from gristmill.flows.steps.model_card import keep_card
+from gristmill.pipelines.evaluation import Evaluation
+from gristmill.pipelines.ingestion.versions import repository as versions
+from gristmill.pipelines.packaging import Package
+from gristmill.pipelines.registry import (
+    Decision,
+    Registered,
+    Version,
+    ground_of,
+    register_candidate,
+)
+from gristmill.pipelines.registry import judge as ask_gate
+from gristmill.pipelines.tracking import known_run
+from gristmill.pipelines.tracking import tags as names
+
+GROUND = "ground"
+
+
+def begin_ground(evaluation: Evaluation) -> None:
+    """Begins to look at which rows were seen; the gate waits for it."""
+    run = current()
+    run.begun[GROUND] = Work(lambda: ground_of(run.project, run.experiment, evaluation))
+
+
+def judge(searched: Searched, evaluation: Evaluation, candidate: Package | Version) -> Decision:
+    """Promote, hold or reject."""
+    run = current()
+    with run.screen.step("gate") as words:
+        key = searched.run_key
+        cut = key if key and known_run(run.project, key) is None else ""
+        ground = run.begun[GROUND].result()
+        decision = ask_gate(
+            run.project, run.experiment, evaluation, candidate, run.rehearsal, ground, cut
+        )
+        words.append(decision.outcome)
+    run.warn(*run.rehearsal.warnings)
+    return decision
+
+
+def register(
+    searched: Searched, evaluation: Evaluation, candidate: Package | Version, decision: Decision
+) -> Registered:
+    """The version, its tags, and the alias where it was won; the run remembers all of it."""
+    run = current()
+    name = run.experiment.name
+    with run.screen.step("register") as words:
+        digests = versions.digests(run.project, name)
+        made = register_candidate(
+            run.project,
+            run.experiment,
+            searched.winner,
+            evaluation,
+            candidate,
+            decision,
+            run.tracker.run_id,
+            digests.get(f"data/{run.experiment.data.folder}", ""),
+            searched.run_key,
+            lambda: ask_gate(
+                *(run.project, run.experiment, evaluation, candidate, run.rehearsal),
+                run.begun[GROUND].result(),
+            ),
+        )
+        key = "" if made.overtaken else searched.run_key
+        run.tracker.log(
+            tags={
+                **({names.RUN_KEY: key} if key else {}),
+                names.DECISION: made.decision.outcome,
+                names.REASONS: "; ".join(made.decision.reasons),
+                names.MODEL: made.model,
+                names.VERSION: made.version,
+            }
+        )
+        keep_card(run, evaluation, made, digests)
+        words.append(f"{made.model} version {made.version}")
+    return made

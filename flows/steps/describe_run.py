@@ -1,0 +1,123 @@
+"""What a run records of itself, so that it can be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gristmill.flows.results import OPTIMISTIC
+from gristmill.flows.session import Session
+from gristmill.flows.steps.champion_drift import DISTRIBUTIONS, DRIFT, FOLDER
+from gristmill.pipelines.base import redact, write_json
+from gristmill.pipelines.ingestion.versions import repository as versions
+from gristmill.pipelines.preparation import ROLES, read_roles
+from gristmill.pipelines.profiling import current_page
+from gristmill.pipelines.search import Search
+from gristmill.pipelines.tracking import DataInput, git_state
+from gristmill.pipelines.tracking import tags as names
+from gristmill.pipelines.training import Trial, recipe_record
+
+KEYS, RECIPE = "trials.json", "winner.json"
+"""Artifacts of a run, in `lineage`."""
+
+
+def describe_run(run: Session, digests: Mapping[str, str], asked: Search) -> None:
+    """Everything that the parent run must carry before anything can fail."""
+    experiment, tracker = run.experiment, run.tracker
+    git = git_state(run.project)
+    first, search = asked.first, experiment.document.search
+    tags = {
+        "mlflow.source.git.commit": git.commit,
+        "gristmill.git.dirty": str(git.dirty).lower(),
+        **({names.DIFF: git.kept} if git.diff else {}),
+        names.FLOW: run.flow_run,
+        **{f"gristmill.{name}": first.parts[name] for name in ("device", "instructions")},
+        "mlflow.note.content": f"{experiment.document.description}\n\n{OPTIMISTIC}".strip(),
+        names.SELECTION: OPTIMISTIC,
+        **({names.OVERRIDES: run.overridden} if run.overridden else {}),
+        **({names.SEARCH: asked.key} if search.is_adaptive else {}),
+        **{f"dvc.{path}": digest for path, digest in digests.items()},
+        **{
+            f"version.{name}": first.parts[name]
+            for name in (
+                *("python", "keras", "numpy", "tensorflow", "tensorflow-cpu"),
+                *("scikit-learn", "scipy"),
+            )
+            if name in first.parts
+        },
+    }
+    params = {
+        "search.strategy": search.strategy,
+        **{
+            f"search.{name}": getattr(search, name)
+            for name in ("max_trials", "max_time", "seed", "sampler", "repeats")
+            if name in search.model_fields_set
+        },
+        "search.objective": experiment.document.objective,
+        "split.seed": experiment.document.split.seed,
+        **({"split.folds": folds} if (folds := experiment.document.split.folds) else {}),
+    }
+    tracker.log(params=params, tags=tags)
+    tracker.log_data(data_inputs(run, ("training", "validation", "test")))
+    folder = run.build / "lineage"
+    folder.mkdir(exist_ok=True)
+    keep_keys(run, [plan.trial.key for plan in asked.plans])
+    (folder / experiment.file.name).write_text(
+        redact(experiment.file.read_text(encoding="utf-8")), encoding="utf-8"
+    )
+    (folder / "changes.diff").write_text(git.diff, encoding="utf-8")
+    tracker.log_file(folder / experiment.file.name, "lineage")
+    if git.diff:
+        tracker.log_file(folder / "changes.diff", "lineage")
+    lock = run.project.root / "dvc.lock"  # holds data.source as it stands in the file
+    (folder / lock.name).write_text(redact(lock.read_text(encoding="utf-8")), encoding="utf-8")
+    for file in (folder / lock.name, run.project.cuts_file(experiment.name)):
+        tracker.log_file(file, "lineage")
+    kept = ("validation.json", "validation/result.json", "leaks.json", DISTRIBUTIONS, DRIFT)
+    for file in (run.build / name for name in kept):
+        if file.exists():
+            tracker.log_file(file, FOLDER)
+    page = current_page(run.project, experiment.name, digests[f"data/{experiment.data.folder}"])
+    if page is not None:
+        tracker.log_file(page)
+
+
+def keep_keys(run: Session, keys: Sequence[str]) -> None:
+    """Writes on the run which trials it needs, known ones included, so that none is removed."""
+    file = run.build / "lineage" / KEYS
+    write_json(file, sorted(keys))
+    run.tracker.log_file(file, "lineage")
+
+
+def keep_winner(run: Session, winner: Trial) -> None:
+    """Writes on the run all that `gristmill reproduce` needs to train the winner again."""
+    file = run.build / "lineage" / RECIPE
+    about = {"key": winner.key, "threads": winner.threads, "arrays": winner.arrays}
+    parts = dict(winner.parts)
+    write_json(file, {**about, "parts": parts, "recipe": recipe_record(winner.recipe)})
+    run.tracker.log_file(file, "lineage")
+
+
+def data_inputs(run: Session, roles: Sequence[str]) -> list[DataInput]:
+    """The data set's roles, with DVC's hash of the raw data and the number of rows of each."""
+    role = read_roles(run.build / "roles.parquet")
+    return _data_inputs(run, {name: int((role == ROLES.index(name)).sum()) for name in roles})
+
+
+def trial_inputs(run: Session, fold: int | None) -> list[DataInput]:
+    """The rows that a trial learns from and is validated on."""
+    import pandas as pd
+
+    if fold is None:
+        return data_inputs(run, ("training", "validation"))
+    folds = pd.read_parquet(run.build / "roles.parquet", columns=["fold"])["fold"]
+    mine, others = int((folds == fold).sum()), int(((folds >= 0) & (folds != fold)).sum())
+    return _data_inputs(
+        run, {f"training without fold {fold}": others, f"validation on fold {fold}": mine}
+    )
+
+
+def _data_inputs(run: Session, rows: Mapping[str, int]) -> list[DataInput]:
+    data = run.experiment.data
+    digest = versions.data_digest(run.project, data.folder)
+    source = redact(data.source or data.path)
+    return [DataInput(data.folder, digest, role, count, source) for role, count in rows.items()]

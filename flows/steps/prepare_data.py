@@ -1,0 +1,85 @@
+"""The steps of a run up to data that are ready to learn from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gristmill.flows.background import Work
+from gristmill.flows.session import Session, current
+from gristmill.flows.steps.champion_drift import check_drift
+from gristmill.flows.steps.new_data import described, take_new_version
+from gristmill.pipelines.base import read_json
+from gristmill.pipelines.ingestion import snapshot as take_pinned
+from gristmill.pipelines.ingestion.versions import repository as versions
+from gristmill.pipelines.validation import Finding, check_fresh, read_warnings
+
+
+def take_snapshot() -> str:
+    """The pinned data are on disk, and `params.yaml` knows the experiment; their hash."""
+    run = current()
+    with run.screen.step("snapshot") as words:
+        found = take_pinned(run.project, run.experiment.name, run.screen.arriving)
+        run.project.register(run.experiment.name, run.experiment.data.folder)
+        words.append(str(found))
+    return found.digest
+
+
+def take_new_data() -> bool:
+    """Fetches the source; a new version is taken when it differs and is valid."""
+    run = current()
+    with run.screen.step("refresh") as words:
+        done = take_new_version(run.project, run.experiment.name, None, run.screen.arriving)
+        words.append("; ".join(line.strip() for line in described(done)))
+    return done.changed
+
+
+def begin_stages() -> None:
+    """Begins the data stages, one after the other; `carry_out` waits for each."""
+    run = current()
+    run.project.register(run.experiment.name, run.experiment.data.folder)
+    before = None
+    for stage in versions.STAGES:
+        run.begun[stage] = before = _through_dvc(run, stage, before)
+
+
+def _through_dvc(run: Session, stage: str, after: Work[bool] | None) -> Work[bool]:
+    name, cuts_of = run.experiment.name, run.experiment.document.split.as_
+
+    def work() -> bool:
+        stale = stage == "split" and run.project.stale_cuts(name, cuts_of)
+        return versions.run_stage(run.project, stage, name, run.force or stale)
+
+    return Work(work, lambda: versions.stop_stage(stage, name), after)
+
+
+def carry_out(stage: str) -> bool:
+    """One data stage, through DVC; returns whether there was anything to do."""
+    run = current()
+    if not run.begun.keys() & {*versions.STAGES}:
+        begin_stages()
+    with run.screen.step(stage) as words:
+        ran: bool = run.begun[stage].result()
+        note = run.build / "logs" / f"{stage}.txt"
+        said = note.read_text(encoding="utf-8").strip() if ran and note.exists() else ""
+        words.append(said if ran else "nothing changed")
+    if stage == "validate":
+        run.warn(*warnings_in(run.build / "validation.json"))
+        run.warn(*check_fresh(run.project, run.experiment))
+    if stage == "split":
+        run.warn(*read_warnings(run.build / "leaks.json"))
+    return ran
+
+
+def warnings_in(file: Path) -> list[str]:
+    """The warnings that the stage `validate` kept, in words."""
+    found = [Finding(**entry) for entry in read_json(file)["warnings"]]
+    return [f"{one.column}: {one.rule}; found {one}" for one in found]
+
+
+def compare_with_accepted() -> None:
+    """The data's distributions against those that the champion was trained on."""
+    run = current()
+    with run.screen.step("drift") as words:
+        run.drift, lines = check_drift(run)
+        words.append(run.drift)
+    run.warn(*lines)
