@@ -10,9 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+import typer
 
 from gristmill.commands.bisect_worker import measure_aside
 from gristmill.commands.data import data_rows_of, date_of
+from gristmill.commands.endings import interrupted
+from gristmill.commands.options import Name
 from gristmill.flows import differences
 from gristmill.pipelines.base import ConfigError, GristmillError, nearest, read_json, write_json
 from gristmill.pipelines.config import Experiment, Project, load_experiment
@@ -132,8 +137,19 @@ class Probes:
         )
 
 
-def bisect(name: str, metric: str, good: str, bad: str) -> None:
-    """Finds the version of the data with which a metric was lost.
+@interrupted("interrupted; what was measured is kept")
+def bisect(
+    name: Name,
+    metric: Annotated[str, typer.Option(help="Which metric of the test rows was lost.")],
+    good: Annotated[
+        str,
+        typer.Option(
+            metavar="VERSION", help="A model's version, or a hash, commit or tag of the data."
+        ),
+    ],
+    bad: Annotated[str, typer.Option(metavar="VERSION", help="A later one, which has lost it.")],
+) -> None:
+    """Find the version of the data that lost a metric, in few trainings.\f
 
     A version is bad when its metric is nearer to that of the bad end than to that of the good end:
     noise of the training does not matter while it is below half of what was lost. What is measured

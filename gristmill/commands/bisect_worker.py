@@ -117,14 +117,14 @@ def _started(
 
 
 def probe(name: str, answer: Path) -> None:
-    """What `data bisect` calls in a working tree of its own: a run, and what it measured."""
+    """Run an experiment and write what it measured; this is what `data bisect` calls."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from gristmill.commands.run import run
+    from gristmill.commands.run import carry_out
     from gristmill.pipelines.registry import require_versions
 
     project = Project.find()
     try:
-        run(project, load_experiment(project, name), force=False)
+        carry_out(project, load_experiment(project, name), force=False)
         rows = read_json(project.build(name) / "validation.json")["rows"]
         newest = require_versions(project, name)[0]
         write_json(answer, {"metrics": newest.metrics, "rows": rows})

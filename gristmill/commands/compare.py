@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+import typer
 
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, writing
 from gristmill.pipelines.config import (
@@ -61,24 +62,24 @@ class Named:
     run: EvaluatedRun
 
 
-def compare(names: Sequence[str]) -> None:
-    """Shows how models differ on the test rows that all of them have answered.
-
-    Args:
-        names: of registered models, `NAME@ALIAS`, `NAME@VERSION`, or the beginnings of runs' ids.
-
-    Raises:
-        ConfigError: a name is not known, or they were not tested alike.
-        EnvironmentFault: a model's predictions are gone.
-    """
+def compare(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL…",
+            help="NAME for its champion, NAME@ALIAS, NAME@VERSION, or the beginning of a run's id.",
+        ),
+    ],
+) -> None:
+    """Compare models on the test rows that all have answered, each with the first."""
     project = Project.find()
-    models = _named(project, names)
+    named = _named(project, models)
     answers = [
-        Answers(model.name, model.run.experiment, _predictions(project, model)) for model in models
+        Answers(model.name, model.run.experiment, _predictions(project, model)) for model in named
     ]
-    known = {name for model in models for name in model.run.metrics}
+    known = {name for model in named for name in model.run.metrics}
     made = compare_answers(answers, _metrics_of(known, answers[0].predictions.classes))
-    rows = rows_table(made, _raw(project, models[0], answers[0].predictions))
+    rows = rows_table(made, _raw(project, named[0], answers[0].predictions))
     folder = project.root / "build" / "compare" / "-".join(made.names)[:LONGEST_FOLDER]
     screen, shown = Screen(), list(sections(made, rows))
     for section in shown:

@@ -6,6 +6,9 @@ import json
 import sys
 from typing import Any
 
+import typer
+
+from gristmill.commands.options import Name, Override, load
 from gristmill.pipelines.base import writing
 from gristmill.pipelines.config import FITTING, Document, Experiment, Project
 
@@ -13,7 +16,18 @@ LITERAL = ("parameters", "search")
 """Sections in which `$` has no meaning."""
 
 
-def show(experiment: Experiment) -> None:
+def show(name: Name, parameter: Override = []) -> None:  # noqa: B006
+    """Print the experiment with every default filled in."""
+    _, experiment = load(name, parameter)
+    dump(experiment)
+
+
+def print_schema() -> None:
+    """Print the JSON Schema of experiment files, for editors."""
+    typer.echo(schema(), nl=False)
+
+
+def dump(experiment: Experiment) -> None:
     """Print the file with defaults filled in and `$name` replaced; it can be read again."""
     from ruamel.yaml import YAML
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
+import typer
+
+from gristmill.commands.options import Name, NameOrAll
 from gristmill.flows import described, take_new_version
 from gristmill.pipelines.base import GristmillError
 from gristmill.pipelines.config import Project, load_experiment
@@ -24,15 +27,12 @@ from gristmill.pipelines.ingestion.versions import snapshot
 from gristmill.pipelines.reporting import Facts, Screen, Table, Titled
 from gristmill.pipelines.tracking import data_rows, is_local
 
-if TYPE_CHECKING:
-    pass
-
 SHOWN = 8
 """Names that are listed before the rest is counted."""
 
 
 def status() -> None:
-    """A line a data set: how it stands to the pin, and who uses it."""
+    """Compare the data sets on disk with the pin."""
     project = Project.find()
     users: dict[str, list[str]] = {}
     for name in project.experiment_names():
@@ -47,7 +47,7 @@ def status() -> None:
 
 
 def formats() -> None:
-    """The formats that are read, and the sources that they may come from."""
+    """List what a data set may be, and where it may come from."""
     from gristmill.pipelines.config import SOURCES
     from gristmill.pipelines.ingestion import describe_formats
 
@@ -57,8 +57,8 @@ def formats() -> None:
         Screen().show(Titled(title, [Facts(facts)]))
 
 
-def restore(name: str | None) -> None:
-    """Brings pinned bytes back; only a data set that is named may lose edits."""
+def restore(name: NameOrAll = None) -> None:
+    """Bring the pinned bytes back; edits by hand of the named data set are thrown away."""
     project = Project.find()
     screen = Screen()
     failed: list[GristmillError] = []
@@ -76,8 +76,14 @@ def restore(name: str | None) -> None:
         raise failed[0]
 
 
-def refresh(name: str, data: Path | None) -> None:
-    """Takes a new version, if there is one and all who use it accept it."""
+def refresh(
+    name: Name,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FILE", help="A file or folder to take instead."),
+    ] = None,
+) -> None:
+    """Take in new data on purpose: fetched and validated aside, then pinned."""
     project = Project.find()
     screen = Screen()
     with screen.turning(f"new data for {name} …"):
@@ -91,8 +97,8 @@ def refresh(name: str, data: Path | None) -> None:
             screen.say(f"      gristmill data use {name} {done.before[:8]} goes back")
 
 
-def log(name: str) -> None:
-    """A line a version, the newest first."""
+def log(name: Name) -> None:
+    """List the versions of the data: commit, rows, hash, and the models trained on each."""
     project = Project.find()
     experiment = load_experiment(project, name)
     folder = experiment.data.folder
@@ -151,8 +157,14 @@ def date_of(seconds: float | None) -> str:
     return "" if seconds is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
-def use(name: str, revision: str) -> None:
-    """Goes back to a version of one data set."""
+def use(
+    name: Name,
+    revision: Annotated[
+        str,
+        typer.Argument(metavar="REV", help="A commit, branch or tag, or a hash from `data log`."),
+    ],
+) -> None:
+    """Go back to a version of one data set; the others stay as they are."""
     project = Project.find()
     data = load_experiment(project, name).data
     screen = Screen()

@@ -11,6 +11,9 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from gristmill.commands.config import write_schema
 from gristmill.flows import HOST, answers, settings
@@ -37,8 +40,12 @@ PORTS = {4200: "Prefect", 5000: "MLflow"}
 Finding = tuple[bool, str]
 
 
-def doctor(fix: bool) -> int:
-    """Prints a line a finding; returns 0 when all is well, else 4."""
+def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Also make databases ready and restore data.")
+    ] = False,
+) -> int:
+    """Find out what is wrong with the set-up."""
     project = Project.find()
     screen = Screen()
     if fix:

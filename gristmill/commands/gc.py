@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from gristmill.flows import LOCK
 from gristmill.pipelines.base import ConfigError
@@ -55,14 +58,16 @@ class Found:
     busy: set[str] = field(default_factory=set)
 
 
-def collect(older_than: str, keep: int, dry_run: bool) -> None:
-    """Removes, or says what would be removed.
-
-    Args:
-        older_than: such as `30d`; what ended later is kept.
-        keep: finished runs of each experiment that are kept whatever their age.
-        dry_run: only say.
-    """
+def collect(
+    older_than: Annotated[
+        str, typer.Option(metavar="AGE", help="Only what ended before: 30d, 12h, 0s.")
+    ] = "30d",
+    keep: Annotated[
+        int, typer.Option(min=0, help="Newest finished runs of each experiment to keep.")
+    ] = 5,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove what no registered model and no newer run needs."""
     project, screen = Project.find(), Screen()
     limit = time.time() - seconds(older_than)
     if not dry_run:

@@ -12,7 +12,7 @@ from gristmill.pipelines.ingestion import merge_file, plain_merge
 
 
 def merge(base: Path, ours: Path, theirs: Path, name: str) -> int:
-    """Writes the merged text to `ours`, as git asks; returns 1 where a person must decide."""
+    """Merge data.dvc, dvc.lock or params.yaml; this is what git calls."""
     place = Path(name)
     texts = (file.read_text(encoding="utf-8") for file in (base, ours, theirs))
     try:

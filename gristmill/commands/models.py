@@ -6,8 +6,11 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import typer
+
+from gristmill.commands.options import Number, Reason, Registered
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, read_json
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.registry import CHAMPION, DECISION, Version
@@ -26,6 +29,22 @@ DONE = {
     "archive": "archived",
 }
 """What a version is after an entry of the history, by the entry's kind."""
+
+
+def models(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A model; default: all.")
+    ] = None,
+    version: Annotated[str | None, typer.Option(help="Show one version whole.")] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Show who moved a model's champion, when and why.")
+    ] = False,
+) -> None:
+    """List registered models, versions, aliases and scores."""
+    if name is not None and history:
+        show_history(name)
+    else:
+        show(name, version)
 
 
 def show(name: str | None, number: str | None) -> None:
@@ -73,9 +92,15 @@ def show_history(name: str) -> None:
     screen.show(Table(("when", "version", "", "by", "who", "why"), rows))
 
 
-def promote(name: str, number: str | None, why: str) -> None:
-    """Moves `champion` by hand."""
-    now, before = moves.promote(Project.find(), name, number, why)
+def promote(
+    name: Registered,
+    version: Annotated[
+        str | None, typer.Option(help="Which version; default: the challenger, else the newest.")
+    ] = None,
+    reason: Reason = "",
+) -> None:
+    """Make a version the champion, whatever the gate said."""
+    now, before = moves.promote(Project.find(), name, version, reason)
     screen = Screen()
     if before is not None and before.number == now.number:
         screen.say(f"{name} version {now.number} is the champion already")
@@ -90,11 +115,25 @@ def promote(name: str, number: str | None, why: str) -> None:
         screen.say(f"next: gristmill rollback {name} undoes this")
 
 
-def rollback(name: str, why: str) -> None:
-    """Moves `champion` back."""
-    now, before = moves.rollback(Project.find(), name, why)
+def rollback(name: Registered, reason: Reason = "") -> None:
+    """Go back to the champion before this one."""
+    now, before = moves.rollback(Project.find(), name, reason)
     was = f", it was version {before.number}" if before else ""
     Screen().say(f"{name} version {now.number} is the champion again{was}")
+
+
+def reject(
+    name: Registered,
+    version: Number,
+    reason: Reason,
+) -> None:
+    """Say that a version shall not be champion; promoting it takes a reason then."""
+    set_aside(name, version, "reject", reason)
+
+
+def archive(name: Registered, version: Number, reason: Reason = "") -> None:
+    """Put a version away; it stays in the registry."""
+    set_aside(name, version, "archive", reason)
 
 
 def set_aside(name: str, number: str, kind: Literal["reject", "archive"], why: str) -> None:

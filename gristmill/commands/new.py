@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast, get_args
+from typing import Annotated, cast, get_args
 from urllib.parse import urlsplit
+
+import typer
 
 from gristmill.commands.profile_lines import profile_lines
 from gristmill.pipelines.base import (
@@ -98,20 +100,35 @@ class Place:
         return self.path.split("/")[1]
 
 
-def begin(
-    name: str,
-    data: str | None,
-    target: str | None,
-    task: str | None,
-    example: str | None,
-    origin: Path | None,
-    query: str | None = None,
+def new(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What the experiment shall be called.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="FILE", help="A file, a folder or an address."),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="classification or regression; default: by the target.")
+    ] = None,
+    query: Annotated[
+        str | None,
+        typer.Option(metavar="SQL", help="What to select, where --data is a database's address."),
+    ] = None,
+    example: Annotated[
+        str | None, typer.Option("--example", metavar="NAME", help="Start from examples/NAME.yaml.")
+    ] = None,
+    origin: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="FOLDER", help="Where the example's data are on this machine."
+        ),
+    ] = None,
 ) -> None:
-    """What the command line asks for: a draft from data, or a copy of an example.
-
-    Raises:
-        GristmillError: the options do not go together, or what they name is wrong.
-    """
+    """Draft an experiment from a data file, or copy an example."""
     if task not in (None, *get_args(Task)):
         raise ConfigError(
             f"there is no task '{task}'",
@@ -131,10 +148,10 @@ def begin(
 
         copy_example(name, example, origin)
     elif data is not None:
-        new(name, data, target, cast("Task | None", task), query)
+        draft(name, data, target, cast("Task | None", task), query)
 
 
-def new(
+def draft(
     name: str, data: str, target: str | None, task: Task | None, query: str | None = None
 ) -> None:
     """Reads the data, drafts the experiment, shows what was assumed, and takes both in.
@@ -152,9 +169,9 @@ def new(
     screen = Screen()
     with alone(project) as aside:
         place, raw = _bring(project, place, aside, screen)
-        draft = _draft(project, name, place, raw, aside, target, task, again, screen)
+        made = _draft(project, name, place, raw, aside, target, task, again, screen)
         take_in(project, name, place, raw, aside)
-    _say_end(screen, draft)
+    _say_end(screen, made)
 
 
 def require_free(project: Project, name: str) -> None:

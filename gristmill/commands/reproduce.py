@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gristmill.commands.endings import interrupted
+from gristmill.commands.options import Model
 from gristmill.pipelines.base import (
     ConfigError,
     EnvironmentFault,
@@ -81,18 +83,12 @@ class Origin:
         return kept | {part: self.tags[tag] for part, tag in said.items() if tag in self.tags}
 
 
-def reproduce(text: str) -> int:
-    """Trains what `NAME@ALIAS` names again; returns the exit code.
-
-    Only a temporary working tree of git is written to.
-
-    Raises:
-        ConfigError: the model, its commit or its recipe is not there.
-        InputError: its data are in no cache and no remote.
-    """
+@interrupted("interrupted; nothing was written")
+def reproduce(model: Model) -> int:
+    """Train a registered model again, aside, and compare the weights bit for bit."""
     project, screen = Project.find(), Screen()
     began = time.monotonic()
-    version = find(project, text)
+    version = find(project, model)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     commit = _commit(project, version)
     screen.say(f"{version.model} version {version.number}, trained at commit {commit[:12]}")
@@ -109,8 +105,8 @@ def reproduce(text: str) -> int:
             words.append(f"on {origin.record['threads']} thread(s)")
         with screen.step("compare") as words:
             package = fetch_package(project, version, aside / "package")
-            model = Path(answer["model"])
-            found = compare_weights(package / model.name, model)
+            again = Path(answer["model"])
+            found = compare_weights(package / again.name, again)
             words.append(f"{found.values:,} values")
     differences = [*data, *code, *_in_training(origin, answer["parts"], libraries, bool(data))]
     differences.sort(key=lambda line: ORDER.index(line.partition(":")[0]))

@@ -17,11 +17,12 @@ from gristmill.pipelines.workers import Epoch, Export, Pool, Train
 
 
 def retrain(record: Path, answer: Path) -> None:
-    """Carries out the data stages, trains one trial and writes its model.
+    """Train what a record says in this folder; this is what `reproduce` calls.\f
 
-    The record is the artifact `lineage/winner.json` of a run, with the `experiment`. The answer
-    has the `parts` of the key as they are here, the address of the `model` file, and an `error`,
-    which is empty when the training came to its end.
+    The data stages are carried out, one trial is trained, and its model written. The record is the
+    artifact `lineage/winner.json` of a run, with the `experiment`. The answer has the `parts` of
+    the key as they are here, the address of the `model` file, and an `error`, which is empty when
+    the training came to its end.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     about, project = read_json(record), Project.find()

@@ -1,4 +1,4 @@
-"""`gristmill run` and `gristmill plan`."""
+"""`gristmill run`: train, search, evaluate, register."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from gristmill.flows import EXIT_CODES, Plan, done_lines, make_plan, page_lines
+import typer
+
+from gristmill.commands import plan as plans
+from gristmill.commands.options import Force, Name, Override, load
+from gristmill.flows import EXIT_CODES, done_lines, make_plan, page_lines
 from gristmill.pipelines.base import uncollected
 from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.ingestion import DataState
 from gristmill.pipelines.reporting import Screen
-from gristmill.pipelines.search import strategy_of
 from gristmill.pipelines.tracking import any_running, check_store
 from gristmill.pipelines.validation import check_fresh
 
@@ -25,6 +28,42 @@ INGEST = "ingest"
 
 
 def run(
+    name: Name,
+    parameter: Override = [],  # noqa: B006
+    force: Force = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            min=1,
+            help="Trials side by side; default: search.workers, else one a core.",
+        ),
+    ] = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            metavar="PLACE",
+            help="Where trials are trained: local, ray, ray:ADDRESS or ray://HOST:10001.",
+        ),
+    ] = "local",
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the trials' curves for TensorBoard, too.")
+    ] = False,
+) -> int:
+    """Train, search, evaluate, register. Does nothing when nothing has changed."""
+    project, experiment = load(name, parameter)
+    if on != "local":
+        from gristmill.pipelines.workers import address_of
+
+        address_of(on)
+    if workers is not None:
+        experiment = experiment.with_workers(workers)
+    return carry_out(project, experiment, force, tensorboard=tensorboard, on=on)
+
+
+def carry_out(
     project: Project,
     experiment: Experiment,
     force: bool,
@@ -58,7 +97,7 @@ def run(
 
         raise edited(experiment.data.folder, experiment.data.path, experiment.name)
     check_store(project)
-    show(screen, experiment, plan, force, brief=True)
+    plans.show(screen, experiment, plan, force, brief=True)
     _listen(screen)
     made = partial(_session, project, experiment, screen, force, tensorboard, on)
     builds = [stage.name for stage in plan.stages if force or stage.changes]
@@ -167,65 +206,3 @@ def _listen(screen: Screen) -> None:
     sys.unraisablehook = unraisable
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
-
-
-def show(
-    screen: Screen, experiment: Experiment, plan: Plan, force: bool, *, brief: bool = False
-) -> None:
-    """The plan, a line a step and a line a trial."""
-    say = screen.say
-    say(f"{experiment.name}: {experiment.document.description}".rstrip(": "))
-    if plan.done is not None and not force:
-        say(f"  nothing to do; run {plan.done.run_id[:8]} came to this very end")
-        return
-    _line(say, "snapshot", plan.data is DataState.PINNED, plan.data.value)
-    upstream = plan.data not in (DataState.PINNED, DataState.MISSING, DataState.OTHER)
-    for stage in plan.stages:
-        reasons = list(stage.changes) or (["its input may change"] if upstream else [])
-        if stage.name == "ingest" and plan.parameters:
-            reasons += plan.parameters
-        if force:
-            reasons = ["forced"]
-        _line(say, stage.name, not reasons, _few(reasons) or "nothing changed")
-        upstream = upstream or bool(reasons)
-    if not plan.trials:
-        _line(
-            say,
-            "search",
-            False,
-            _asked(experiment) + ", once the data are there" * (plan.trials is None),
-        )
-    else:
-        new = [trial for trial in plan.trials if trial.known is None]
-        words = f"{len(new)} of {len(plan.trials)} trials to train"
-        if plan.remaining:
-            words += f", then at most {plan.remaining} that depend on what these come to"
-        _line(say, "search", not (new or plan.remaining), words)
-        several = len({trial.trial.epochs for trial in plan.trials}) > 1
-        for trial in [] if brief else plan.trials:
-            budget = f" {trial.trial.epochs} epochs" if several else ""
-            say(f"    {trial.trial.name:30s}{budget} {trial.state}: {trial.reason}")
-    if experiment.document.split.folds:
-        known = plan.refit is not None and plan.refit.known is not None and not force
-        why = "known" if known else "the best point, on the rows of all folds"
-        _line(say, "refit", known, why)
-    _line(say, "evaluate", False, "the winner on the test rows, package, gate, registry")
-
-
-def _asked(experiment: Experiment) -> str:
-    """The trials of a search whose data are not there yet."""
-    document = experiment.document
-    each = document.search.repeats * (document.split.folds or 1)
-    points = strategy_of(experiment).size
-    most = "at most " if document.search.is_adaptive else ""
-    return f"{most}{points * each} trials"
-
-
-def _line(say: object, name: str, skip: bool, why: str) -> None:
-    if callable(say):
-        say(f"  {'skip' if skip else 'run '} {name:10s} {why}")
-
-
-def _few(reasons: list[str]) -> str:
-    shown = ", ".join(reasons[:2])
-    return shown + (f" and {len(reasons) - 2} more" if len(reasons) > 2 else "")

@@ -9,7 +9,11 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from typing import Annotated
 
+import typer
+
+from gristmill.commands.options import NameOrAll
 from gristmill.flows import DONE, holder
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, open_sqlite
 from gristmill.pipelines.config import Project
@@ -31,15 +35,23 @@ PATIENCE = 30.0
 """Seconds that a run may take to end after it was told to."""
 
 
-def show(experiment: str | None) -> None:
-    """A table of the newest runs."""
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="The beginning of a run's id, or an experiment: its newest run."
+    ),
+]
+
+
+def show(name: NameOrAll = None) -> None:
+    """List the newest runs: when, trials, decision, objective."""
     project = Project.find()
     screen = Screen()
-    found = stored_runs(project, "run", experiment or "", SHOWN + 1)
+    found = stored_runs(project, "run", name or "", SHOWN + 1)
     if not found:
-        if experiment is not None:
-            project.require_experiment(experiment)
-        screen.say(f"no run yet; next: gristmill run {experiment or 'NAME'}")
+        if name is not None:
+            project.require_experiment(name)
+        screen.say(f"no run yet; next: gristmill run {name or 'NAME'}")
         return
     rows = [
         (
@@ -72,10 +84,14 @@ def _objective(run: StoredRun) -> str:
     return name if value is None else f"{name} {value:.4g}"
 
 
-def logs(text: str) -> None:
-    """The lines that Prefect kept of a run."""
+def logs(run: Run) -> None:
+    """Print what a run said."""
     project = Project.find()
-    run = _find(project, text)
+    _print_log(project, _find(project, run))
+
+
+def _print_log(project: Project, run: StoredRun) -> None:
+    """The lines that Prefect kept of a run."""
     screen = Screen()
     flow = run.tags.get(names.FLOW, "")
     lines = _lines(project, flow) if flow else []
@@ -116,20 +132,15 @@ def _lines(project: Project, flow: str) -> list[tuple[str, str]]:
     return made
 
 
-def cancel(text: str) -> None:
-    """Ends a run of another process on this machine, as Ctrl-C there would.
-
-    Raises:
-        ConfigError: it does not run, or is none of this machine's.
-        EnvironmentFault: it does not end.
-    """
+def cancel(run: Run) -> None:
+    """End a run of another process on this machine, as Ctrl-C there would."""
     project = Project.find()
     screen = Screen()
-    name, process = _running(project, text)
+    name, process = _running(project, run)
     host, pid = process.get(HOST, ""), process.get(PID, "")
     if host != socket.gethostname():
         raise ConfigError(
-            f"{name} is not of this machine", found=host, next=f"type it there: runs cancel {text}"
+            f"{name} is not of this machine", found=host, next=f"type it there: runs cancel {run}"
         )
     if not _lives(process):
         mend_dead_runs(project)

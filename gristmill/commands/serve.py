@@ -6,8 +6,11 @@ import json
 import shlex
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from gristmill.commands.endings import interrupted
 from gristmill.flows import HOST
 from gristmill.pipelines.base import ConfigError, writing
 from gristmill.pipelines.config import Project
@@ -21,17 +24,18 @@ LONGEST = 2_000
 """Characters of an example that are typed; a longer one goes into a file."""
 
 
-def serve(name: str, port: int | None) -> None:
-    """Serves a version until Ctrl-C, which is raised on.
-
-    Args:
-        name: `NAME` for its champion, `NAME@ALIAS` or `NAME@VERSION`.
-        port: on loopback; None: the first that is free.
-
-    Raises:
-        ConfigError: there is no such model, or the port is taken.
-        EnvironmentFault: the model cannot be loaded.
-    """
+@interrupted("ended")
+def serve(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="NAME for its champion, NAME@ALIAS or NAME@VERSION."),
+    ],
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port on loopback; default: the first free from 5001."),
+    ] = None,
+) -> None:
+    """Answer requests with a registered model, in MLflow's scoring protocol, until Ctrl-C."""
     project = Project.find()
     version = find(project, name)
     listener = _listen(port)

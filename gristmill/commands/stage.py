@@ -5,27 +5,28 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
+from gristmill.commands.options import Name
 from gristmill.pipelines.base import ConfigError, nearest
 from gristmill.pipelines.config import Project
 
 
-def carry_out(stage: str, name: str) -> None:
-    """Runs a stage and says in a line what it made.
-
-    Raises:
-        ConfigError: there is no such stage.
-    """
+def stage(
+    step: Annotated[str, typer.Argument(metavar="STAGE", help="ingest, validate, split or scale.")],
+    name: Name,
+) -> None:
+    """Carry out one data stage; this is what dvc.yaml calls."""
     project = Project.find()
     gc.disable()  # a search through all that an import makes, again and again, is a quarter of it
-    note = project.build(name) / "logs" / f"{stage}.txt"
-    said = str(_stage(stage, name)(project, name))
+    note = project.build(name) / "logs" / f"{step}.txt"
+    said = str(_stage(step, name)(project, name))
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(said + "\n", encoding="utf-8")
     if not os.environ.get("GRISTMILL_RECORD"):
-        typer.echo(f"{stage} {name}: {said}")
+        typer.echo(f"{step} {name}: {said}")
 
 
 def _stage(stage: str, name: str) -> Callable[[Project, str], object]:

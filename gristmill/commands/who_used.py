@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config import Project
@@ -14,7 +17,20 @@ from gristmill.pipelines.reporting import Screen, Table
 from gristmill.pipelines.tracking import used_data
 
 
-def who_used(asked: str) -> None:
+def who_used(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="HASH|COMMIT|FILE",
+            help="A hash from `data log`, a commit, branch or tag, a file or a folder.",
+        ),
+    ],
+) -> None:
+    """List every run and model that came from a version of the data."""
+    _list_users(data)
+
+
+def _list_users(asked: str) -> None:
     """A line a run, the newest first, with the versions that it made.
 
     Args:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from gristmill.commands.new import begin
+from gristmill.commands.new import new
 from gristmill.pipelines.base.errors import ConfigError, EnvironmentFault, InputError
 from gristmill.pipelines.config.experiment import load_experiment
 from gristmill.pipelines.config.project import Project
@@ -25,7 +25,7 @@ SIZES = {"train": 60, "t10k": 20}
 
 
 def copy(name: str, example: str, origin: Path | None = None) -> None:
-    begin(name, None, None, None, example, origin)
+    new(name, example=example, origin=origin)
 
 
 def idx(values: np.ndarray) -> bytes:

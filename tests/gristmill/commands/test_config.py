@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 from tiny import make_project, write_experiment
 
-from gristmill.commands.config import schema, show
+from gristmill.commands.config import dump, schema
 from gristmill.pipelines.config.document import Document
 from gristmill.pipelines.config.experiment import Experiment, load_experiment
 from gristmill.pipelines.config.project import Project
@@ -131,7 +131,7 @@ def shown_again(
     project: Project, experiment: Experiment, capsys: pytest.CaptureFixture[str]
 ) -> Document:
     """The document of a file that holds what is shown."""
-    show(experiment)
+    dump(experiment)
     project.experiment_file("again").write_text(capsys.readouterr().out)
     return load_experiment(project, "again").document
 

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from gristmill.commands import new as module
-from gristmill.commands.new import begin
+from gristmill.commands.new import new
 from gristmill.pipelines.base.errors import ConfigError, DataInvalid, EnvironmentFault, InputError
 from gristmill.pipelines.config.experiment import load_experiment
 from gristmill.pipelines.config.project import Project
@@ -74,8 +74,7 @@ def raw(tmp_path: Path) -> Path:
 
 
 def make(name: str, data: Path | str, target: str | None = "이탈", **more: Any) -> None:
-    options = {"task": None, "example": None, "origin": None}
-    begin(name, str(data), target, **(options | more))
+    new(name, str(data), target, **more)
 
 
 def state(project: Project) -> dict[str, bytes]:
@@ -304,7 +303,7 @@ def examples(project: Project) -> Path:
 
 
 def copy(name: str, example: str, origin: Path | None = None) -> None:
-    begin(name, None, None, None, example, origin)
+    new(name, example=example, origin=origin)
 
 
 def test_an_example_is_copied_with_its_builder(project: Project, examples: Path) -> None:

@@ -1,0 +1,64 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gristmill.pipelines.base import GristmillError
+from gristmill.pipelines.config import Experiment, Project, load_experiment, read_override
+
+
+def complete_experiment(incomplete: str) -> list[str]:
+    """List the experiments whose names begin like this."""
+    try:
+        return [name for name in Project.find().experiment_names() if name.startswith(incomplete)]
+    except GristmillError:
+        return []
+
+
+NameOrAll = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[NAME]", help="An experiment; default: all.", autocompletion=complete_experiment
+    ),
+]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="An experiment: experiments/NAME.yaml.",
+        autocompletion=complete_experiment,
+    ),
+]
+Override = Annotated[
+    list[str],
+    typer.Option(
+        "--parameter", "-P", metavar="NAME=VALUE", help="Replace a declared parameter for this run."
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Do every step again, whatever is known.")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME[@ALIAS]",
+        help="A registered model; @champion by default, or another alias or version.",
+    ),
+]
+Registered = Annotated[str, typer.Argument(metavar="NAME", help="A registered model.")]
+Number = Annotated[str, typer.Option("--version", help="Which version.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history.")]
+Rows = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", help="A file or folder like the data, with or without the target."
+    ),
+]
+
+
+def load(name: str, parameters: list[str]) -> tuple[Project, Experiment]:
+    """Load an experiment of the project around this folder, with `-P` applied."""
+    project = Project.find()
+    return project, load_experiment(project, name, dict(map(read_override, parameters)))

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from gristmill.app import COMMANDS
+from gristmill.pipelines.config import Project
+from tests.conftest import Run, clean_environment
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_the_table_has_the_first_line_of_a_commands_docstring_as_its_help(words: str) -> None:
+    module, name = COMMANDS[words].place.split(":")
+    function = getattr(import_module(f"gristmill.commands.{module}"), name)
+    text = inspect.cleandoc(function.__doc__).partition("\f")[0].strip()
+    assert COMMANDS[words].help == text
+
+
+@pytest.mark.parametrize("words", [["--help"], ["data", "--help"], ["runs", "-h"]])
+def test_help_imports_the_module_of_no_command(words: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "gristmill.app", *words],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert "Usage: " in done.stdout
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert {name for name in loaded if name.startswith("gristmill.commands.")} == {
+        "gristmill.commands.endings"
+    }
+    assert not loaded & {"rich", "numpy", "gristmill.pipelines.config"}
+
+
+def test_a_hidden_command_is_called_by_name_and_listed_nowhere(
+    project: Project, gristmill: Run
+) -> None:
+    listed = gristmill("--help", check=True).stdout
+    for words, entry in COMMANDS.items():
+        if entry.hidden:
+            *group, name = words.split()
+            where = gristmill(*group, "--help", check=True).stdout
+            assert f"  {name} " not in where + listed
+            assert entry.help in " ".join(
+                gristmill(*words.split(), "--help", check=True).stdout.split()
+            )
