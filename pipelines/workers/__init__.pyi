@@ -1,3 +1,18 @@
+from .messages import (
+    Done as Done,
+)
+from .messages import (
+    Epoch as Epoch,
+)
+from .messages import (
+    Export as Export,
+)
+from .messages import (
+    Train as Train,
+)
+from .messages import (
+    raise_error as raise_error,
+)
 from .pool import (
     Pool as Pool,
 )
@@ -12,19 +27,4 @@ from .ray_pool import (
 )
 from .scheduler import (
     Scheduler as Scheduler,
-)
-from .worker import (
-    Done as Done,
-)
-from .worker import (
-    Epoch as Epoch,
-)
-from .worker import (
-    Export as Export,
-)
-from .worker import (
-    Train as Train,
-)
-from .worker import (
-    raise_error as raise_error,
 )

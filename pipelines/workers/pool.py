@@ -17,16 +17,9 @@ import psutil
 
 from gristmill.pipelines.base import EnvironmentFault
 from gristmill.pipelines.training import LOST, cores
+from gristmill.pipelines.workers.messages import Call, Done, Epoch, Export, Request, raise_error
 from gristmill.pipelines.workers.scheduler import Lost, Scheduler
-from gristmill.pipelines.workers.worker import (
-    Call,
-    Done,
-    Epoch,
-    Export,
-    Request,
-    raise_error,
-    serve,
-)
+from gristmill.pipelines.workers.worker import serve
 
 IMPORTED = {
     "keras": ("tensorflow", "keras", "gristmill.pipelines.training.programs"),

@@ -23,9 +23,11 @@ import numpy as np
 import gristmill
 from gristmill.pipelines.base import EnvironmentFault, InputError, writing
 from gristmill.pipelines.training import environment
+from gristmill.pipelines.workers.bench import Bench
+from gristmill.pipelines.workers.messages import Done, Epoch, Request, Train
 from gristmill.pipelines.workers.pool import QUIET
 from gristmill.pipelines.workers.scheduler import Lost, Ready, Scheduler
-from gristmill.pipelines.workers.worker import Bench, Done, Epoch, Request, Train, carry_out
+from gristmill.pipelines.workers.worker import carry_out
 
 LOCAL, RAY = "local", "ray"
 

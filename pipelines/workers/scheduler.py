@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gristmill.pipelines.training import LOST
-from gristmill.pipelines.workers.worker import Done, Epoch, Request
+from gristmill.pipelines.workers.messages import Done, Epoch, Request
 
 TIMES = {1: "", 2: " twice"}
 

@@ -14,7 +14,7 @@ from gristmill.pipelines.config.document import Document
 from gristmill.pipelines.config.experiment import Recipe
 from gristmill.pipelines.training.identity import Trial
 from gristmill.pipelines.training.trial import TrialResult
-from gristmill.pipelines.workers.worker import Epoch
+from gristmill.pipelines.workers.messages import Epoch
 
 
 class Clock:

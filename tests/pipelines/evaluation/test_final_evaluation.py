@@ -33,8 +33,8 @@ from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALI
 from gristmill.pipelines.search.trial_runs import run_search
 from gristmill.pipelines.training.identity import Trial, trials
 from gristmill.pipelines.training.trial import TrialResult
+from gristmill.pipelines.workers.messages import Train
 from gristmill.pipelines.workers.pool import Pool
-from gristmill.pipelines.workers.worker import Train
 from tests.conftest import ROOT, clean_environment
 
 

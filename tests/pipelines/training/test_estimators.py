@@ -278,7 +278,9 @@ import sys
 from pathlib import Path
 from gristmill.pipelines.config import Project, load_experiment
 from gristmill.pipelines.training import trials
-from gristmill.pipelines.workers.worker import Bench, Train, carry_out
+from gristmill.pipelines.workers.bench import Bench
+from gristmill.pipelines.workers.messages import Train
+from gristmill.pipelines.workers.worker import carry_out
 project = Project.find()
 experiment = load_experiment(project, "tiny")
 (trial,) = trials(experiment, "d" * 32)

@@ -14,7 +14,8 @@ from tiny import make_data, make_project, write_experiment
 from gristmill.pipelines.config.experiment import Recipe
 from gristmill.pipelines.training.loop import FitProgram, Program, row_order
 from gristmill.pipelines.training.model import build_model
-from gristmill.pipelines.workers.worker import Bench, Export, Train
+from gristmill.pipelines.workers.bench import Bench
+from gristmill.pipelines.workers.messages import Export, Train
 
 ROWS, COLUMNS, BATCH = 90, 5, 16
 

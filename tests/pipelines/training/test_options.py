@@ -18,7 +18,8 @@ from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.search.strategies import draws
 from gristmill.pipelines.training.model import build_model, targets
 from gristmill.pipelines.training.trial import read_result, set_weights
-from gristmill.pipelines.workers.worker import Bench, Train
+from gristmill.pipelines.workers.bench import Bench
+from gristmill.pipelines.workers.messages import Train
 
 RNG = np.random.default_rng(0)
 

@@ -22,7 +22,8 @@ from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALI
 from gristmill.pipelines.training.loop import FitProgram
 from gristmill.pipelines.training.model import build_model
 from gristmill.pipelines.training.trial import read_result
-from gristmill.pipelines.workers.worker import Bench, Export, Train
+from gristmill.pipelines.workers.bench import Bench
+from gristmill.pipelines.workers.messages import Export, Train
 
 FORM = Pictures(height=6, width=5, channels=3)
 ROWS = {TRAINING: 40, VALIDATION: 16, TEST: 9}

@@ -12,7 +12,8 @@ from gristmill.pipelines.config.experiment import Recipe
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.training.programs import architecture
 from gristmill.pipelines.training.trial import read_result
-from gristmill.pipelines.workers.worker import Bench, Train
+from gristmill.pipelines.workers.bench import Bench
+from gristmill.pipelines.workers.messages import Train
 
 SCHEDULE = {"ExponentialDecay": {"initial_learning_rate": 0.1, "decay_steps": 9, "decay_rate": 0.5}}
 

@@ -15,7 +15,8 @@ from tiny import make_data, make_project, write_experiment
 from gristmill.pipelines.training.loop import row_order
 from gristmill.pipelines.training.training_rows import Rows, open_array
 from gristmill.pipelines.training.trial import read_result
-from gristmill.pipelines.workers.worker import Bench, Train
+from gristmill.pipelines.workers.bench import Bench
+from gristmill.pipelines.workers.messages import Train
 
 
 def visited(rows: Rows, batch: int, order: Any = None) -> tuple[list[Any], list[int]]:

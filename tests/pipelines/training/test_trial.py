@@ -21,7 +21,8 @@ from gristmill.pipelines.config.experiment import Recipe
 from gristmill.pipelines.training.loop import row_order
 from gristmill.pipelines.training.model import build_model
 from gristmill.pipelines.training.trial import TrialResult, read_result, run_trial
-from gristmill.pipelines.workers.worker import Bench, Train
+from gristmill.pipelines.workers.bench import Bench
+from gristmill.pipelines.workers.messages import Train
 
 STATEFUL = {
     "layers": [

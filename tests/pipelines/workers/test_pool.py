@@ -23,8 +23,8 @@ from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.search.trial_runs import run_search
 from gristmill.pipelines.training.identity import Trial, trials
 from gristmill.pipelines.training.trial import TrialResult
+from gristmill.pipelines.workers.messages import Epoch, Export
 from gristmill.pipelines.workers.pool import Pool
-from gristmill.pipelines.workers.worker import Epoch, Export
 
 GRID = {"search": {"grid": {"units": [4, 6], "learning_rate": [0.01, 0.1]}}}
 

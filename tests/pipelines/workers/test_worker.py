@@ -12,7 +12,10 @@ from tiny import make_data, make_project, write_experiment
 from gristmill.pipelines.config.experiment import Recipe
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.training.trial import read_result
-from gristmill.pipelines.workers.worker import Bench, Epoch, Export, Train, carry_out, predict
+from gristmill.pipelines.workers.bench import Bench
+from gristmill.pipelines.workers.messages import Epoch, Export, Train
+from gristmill.pipelines.workers.model_export import predict
+from gristmill.pipelines.workers.worker import carry_out
 
 
 @pytest.fixture
