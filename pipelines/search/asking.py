@@ -20,7 +20,7 @@ from gristmill.pipelines.search.points import Point, points_of
 from gristmill.pipelines.search.strategies import Candidate, Strategy, strategy_of
 from gristmill.pipelines.training import Trial, TrialResult, trials_at
 
-STRATEGY_MODULES = ("strategies.py", "bayesian.py", "choice.py")
+STRATEGY_MODULES = ("strategies.py", "bayesian.py", "choice.py", "points.py")
 
 Past = list[tuple[Mapping[str, Scalar], float]]
 

@@ -26,12 +26,19 @@ PACKAGES = {
 
 MODULES = {
     "keras": (
-        *("class_weight.py", "loop.py", "model.py", "objective.py", "programs.py"),
-        *("training_rows.py", "trial.py"),
+        "config/sections/training.py",
+        *(f"training/{name}.py" for name in ("class_weight", "loop", "model", "objective")),
+        *(f"training/{name}.py" for name in ("programs", "training_rows", "trial", "trial_state")),
+        "workers/bench.py",
     ),
-    "sklearn": ("arrays.py", "class_weight.py", "estimators.py", "predictor.py"),
+    "sklearn": (
+        "config/known_estimators.py",
+        "preparation/features/transforms.py",
+        *(f"training/{name}.py" for name in ("arrays", "class_weight", "estimators", "predictor")),
+        "workers/bench.py",
+    ),
 }
-"""The modules of this folder that decide over a trial's weights."""
+"""The modules, below `pipelines/`, that decide over a trial's weights."""
 
 MODEL_FILES = {"keras": "model.keras", "sklearn": "model.npz"}
 """What a trained model's file is called in a package."""
@@ -309,10 +316,8 @@ def _package_versions(*libraries: str) -> dict[str, str]:
 
 @cache
 def _own_sources(library: str) -> dict[str, str]:
-    folder = Path(__file__).parent
-    return {
-        f"pipelines/training/{name}": normalised_source(folder / name) for name in MODULES[library]
-    }
+    folder = Path(__file__).parents[1]
+    return {f"pipelines/{name}": normalised_source(folder / name) for name in MODULES[library]}
 
 
 def user_sources(folder: Path, builder: str) -> dict[str, str]:

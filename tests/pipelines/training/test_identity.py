@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import DIGEST, make_project, write_experiment
+from tiny import DIGEST, make_data, make_project, write_experiment
 
 from gristmill import pipelines
 from gristmill.pipelines.base.errors import ConfigError
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.training.identity import (
+    MODULES,
     Trial,
     changed,
     changed_parts,
@@ -261,3 +263,71 @@ def test_key_changes_with_the_meaning_of_our_code_and_with_packages(
     (code / "numpy-99.0.dist-info").mkdir()
     (code / "numpy-99.0.dist-info/METADATA").write_text("Name: numpy\nVersion: 99.0\n")
     assert key_by(code, home) != second
+
+
+TRAIN_AND_LIST = """
+import json, sys
+from pathlib import Path
+from gristmill.pipelines.config import Project, load_experiment
+from gristmill.pipelines.search import run_search
+from gristmill.pipelines.training import trials
+from gristmill.pipelines.workers import Pool
+project = Project(Path({root!r}))
+experiment = load_experiment(project, "tiny")
+pool = Pool(project.root / "workers.log", experiment.document.model.library)
+errors = [said.error for said in run_search(project, experiment, trials(experiment, "d"), pool)
+          if hasattr(said, "error")]
+loaded = pool.call(eval, "sorted(__import__('sys').modules)")
+pool.close()
+print(json.dumps([errors, loaded]))
+"""
+
+NOT_IN_THE_KEY = {
+    "base/": "reads, writes, reports and spells",
+    "config/": "what it makes of a file is in the key, value by value",
+    "workers/messages.py": "records",
+    "workers/uncollected.py": "puts the search for garbage off",
+    "workers/worker.py": "passes requests on and measures their time",
+}
+"""Modules of ours that a worker imports and that cannot change weights, and why."""
+
+ONLY_WITH = {
+    "keras": {"preparation/features/transforms.py": "how classes are called, or there is an error"},
+    "sklearn": {
+        "training/objective.py": "only callbacks of Keras ask for it",
+        "training/trial.py": "only the record of a result",
+        "training/trial_state.py": "an estimator has no state between epochs",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("library", "changes"),
+    [
+        ("keras", {"training": {"class_weight": {"low": 2.0}, "early_stopping": {"patience": 2}}}),
+        (
+            "sklearn",
+            {
+                "model": {"layers": None, "sklearn": {"LogisticRegression": {}}},
+                "training": {"optimizer": None, "batch_size": None, "epochs": None},
+            },
+        ),
+    ],
+)
+def test_key_knows_each_module_of_ours_that_a_worker_imports_and_that_could_change_weights(
+    home: Project, library: str, changes: dict[str, Any]
+) -> None:
+    make_data(home, write_experiment(home, **changes))
+    script = TRAIN_AND_LIST.format(root=str(home.root))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    errors, loaded = json.loads(done.stdout.splitlines()[-1])
+    assert errors == [""]
+    folder = Path(pipelines.__path__[0])
+    prefix = "gristmill.pipelines."
+    ours = {name.removeprefix(prefix).replace(".", "/") for name in loaded if prefix in name}
+    files = {f"{name}.py" for name in ours if (folder / f"{name}.py").is_file()}
+    known = {*MODULES[library], *ONLY_WITH[library]}
+    harmless = {name for name in files if any(name.startswith(part) for part in NOT_IN_THE_KEY)}
+    assert files - known - harmless == set()
+    assert set(MODULES[library]) <= files
