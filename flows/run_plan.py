@@ -13,7 +13,7 @@ from gristmill import pipelines
 from gristmill.pipelines.base import normalised_source
 from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.ingestion import DataState, StageState, data_plan
-from gristmill.pipelines.search import Search, TrialPlan, plan_each, search_of
+from gristmill.pipelines.search import TrialPlan, TrialSearch, plan_each, search_of
 from gristmill.pipelines.tracking import KnownRun, known_run
 
 JUDGING_MODULES = (
@@ -75,7 +75,9 @@ def make_plan(project: Project, experiment: Experiment) -> Plan:
     return Plan(data, parameters, stages, search.plans, None, refit, search.remaining)
 
 
-def _foreseen_refit(project: Project, experiment: Experiment, search: Search) -> TrialPlan | None:
+def _foreseen_refit(
+    project: Project, experiment: Experiment, search: TrialSearch
+) -> TrialPlan | None:
     if search.trains:
         return None
     refit = search.winner.refit
@@ -95,7 +97,7 @@ def _with_shared_cuts(
     ]
 
 
-def run_key(experiment: Experiment, search: Search, digests: Mapping[str, str]) -> str:
+def run_key(experiment: Experiment, search: TrialSearch, digests: Mapping[str, str]) -> str:
     """What a run's decision depends on, as 32 hexadecimal digits."""
     document = experiment.document
     parts = {

@@ -11,7 +11,7 @@ from gristmill.pipelines.base import redact, write_json
 from gristmill.pipelines.ingestion.versions import repository as versions
 from gristmill.pipelines.preparation import ROLES, read_roles
 from gristmill.pipelines.profiling import current_page
-from gristmill.pipelines.search import Search
+from gristmill.pipelines.search import TrialSearch
 from gristmill.pipelines.tracking import DataInput, git_state
 from gristmill.pipelines.tracking import tags as names
 from gristmill.pipelines.training import Trial, recipe_record
@@ -20,7 +20,7 @@ KEYS, RECIPE = "trials.json", "winner.json"
 """Artifacts of a run, in `lineage`."""
 
 
-def describe_run(run: Session, digests: Mapping[str, str], asked: Search) -> None:
+def describe_run(run: Session, digests: Mapping[str, str], asked: TrialSearch) -> None:
     """Everything that the parent run must carry before anything can fail."""
     experiment, tracker = run.experiment, run.tracker
     git = git_state(run.project)

@@ -14,8 +14,8 @@ from gristmill.flows.steps.watch import Watch
 from gristmill.pipelines.evaluation import check_asked
 from gristmill.pipelines.ingestion.versions import repository as versions
 from gristmill.pipelines.search import (
-    Search,
     TrialPlan,
+    TrialSearch,
     choose,
     fed,
     plan_each,
@@ -88,7 +88,7 @@ def search() -> Searched:
     )
 
 
-def _search(run: Session, asked: Search) -> int:
+def _search(run: Session, asked: TrialSearch) -> int:
     """Trains what the search asks for; returns how many trials that were."""
     fresh: set[str] = set()
 
@@ -156,7 +156,7 @@ def _train(
     return results
 
 
-def note_search(run: Session, asked: Search) -> None:
+def note_search(run: Session, asked: TrialSearch) -> None:
     """What became of the search, and what of it may come out differently another time."""
     known = sum(result is not None for _, result in asked.results())
     reasons = []

@@ -1,9 +1,3 @@
-from .asking import (
-    Search as Search,
-)
-from .asking import (
-    TrialPlan as TrialPlan,
-)
 from .choice import (
     choose as choose,
 )
@@ -35,12 +29,6 @@ from .points import (
     points_of as points_of,
 )
 from .strategies import (
-    Candidate as Candidate,
-)
-from .strategies import (
-    Strategy as Strategy,
-)
-from .strategies import (
     strategy_of as strategy_of,
 )
 from .trial_diff import (
@@ -54,4 +42,10 @@ from .trial_runs import (
 )
 from .trial_runs import (
     train_fed as train_fed,
+)
+from .trial_search import (
+    TrialPlan as TrialPlan,
+)
+from .trial_search import (
+    TrialSearch as TrialSearch,
 )

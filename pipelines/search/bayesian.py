@@ -11,7 +11,8 @@ from typing import Any
 
 from gristmill.pipelines.base import EnvironmentFault
 from gristmill.pipelines.config import Distribution, Search
-from gristmill.pipelines.search.strategies import Candidate, Space, Values, draws, identity
+from gristmill.pipelines.search.proposals import Proposal
+from gristmill.pipelines.search.space import Space, Values, draws, identify
 from gristmill.pipelines.training import TrialResult, more_is_better
 
 SAMPLERS = {
@@ -72,7 +73,7 @@ class Bayesian:
         self._study = optuna.create_study(direction=self._direction, sampler=sampler)
         for values, score in past:
             self._remember(values, score)
-        self._asked: list[tuple[Any, Candidate]] = []
+        self._asked: list[tuple[Any, Proposal]] = []
         self._results: dict[tuple[Any, ...], TrialResult] = {}
         self._told = 0
 
@@ -84,12 +85,12 @@ class Bayesian:
                 create_trial(params=dict(values), distributions=self._space, value=score)
             )
 
-    def ask(self) -> Candidate | None:
+    def ask(self) -> Proposal | None:
         place = len(self._asked)
         if place >= self.size:
             return None
         while self._told <= place - self._parallel:
-            if identity(self._asked[self._told][1].values) not in self._results:
+            if identify(self._asked[self._told][1].values) not in self._results:
                 return None
             self._tell_study(*self._asked[self._told])
             self._told += 1
@@ -100,9 +101,9 @@ class Bayesian:
         self._asked.append(found)
         return found[1]
 
-    def _proposal(self) -> tuple[Any, Candidate] | None:
+    def _proposal(self) -> tuple[Any, Proposal] | None:
         """The sampler's next point that is new; else one drawn at random, while there are any."""
-        seen = {identity(candidate.values): candidate for _, candidate in self._asked}
+        seen = {identify(proposal.values): proposal for _, proposal in self._asked}
         for _ in range(AGAIN):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -110,29 +111,29 @@ class Bayesian:
             values = {
                 name: kind.rounded(trial.params[name]) for name, kind in sorted(self._kinds.items())
             }
-            earlier = seen.get(identity(values))
+            earlier = seen.get(identify(values))
             if earlier is None:
-                return trial, Candidate(values)
-            told = {identity(c.values) for _, c in self._asked[: self._told]}
-            if identity(values) in told:
+                return trial, Proposal(values)
+            told = {identify(c.values) for _, c in self._asked[: self._told]}
+            if identify(values) in told:
                 self._tell_study(trial, earlier)
             else:
                 self._study.tell(trial, state=_failed())
         for drawn in self._draws:
-            if identity(drawn) not in seen:
+            if identify(drawn) not in seen:
                 self._study.enqueue_trial(dict(drawn))
-                return self._study.ask(self._space), Candidate(drawn)
+                return self._study.ask(self._space), Proposal(drawn)
         return None
 
-    def _tell_study(self, trial: Any, candidate: Candidate) -> None:
-        result = self._results[identity(candidate.values)]
+    def _tell_study(self, trial: Any, proposal: Proposal) -> None:
+        result = self._results[identify(proposal.values)]
         if result.status == "finished":
             self._study.tell(trial, result.scores[self._objective])
         else:
             self._study.tell(trial, state=_failed())
 
-    def tell(self, candidate: Candidate, result: TrialResult) -> None:
-        self._results[identity(candidate.values)] = result
+    def tell(self, proposal: Proposal, result: TrialResult) -> None:
+        self._results[identify(proposal.values)] = result
 
 
 def _failed() -> Any:

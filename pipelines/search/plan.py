@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gristmill.pipelines.config import Experiment, Project, Scalar
-from gristmill.pipelines.search.asking import Past, Search, TrialPlan
 from gristmill.pipelines.search.points import points_of
 from gristmill.pipelines.search.trial_diff import Reasons
+from gristmill.pipelines.search.trial_search import Past, TrialPlan, TrialSearch
 from gristmill.pipelines.tracking import KnownTrial, known_trials, search_began, tried
 from gristmill.pipelines.training import Trial, TrialResult, shared_parts, trials_at
 
 
 def search_of(
     project: Project, experiment: Experiment, digests: Mapping[str, str], *, force: bool = False
-) -> Search:
+) -> TrialSearch:
     """The experiment's search, at its beginning.
 
     Args:
@@ -29,7 +29,7 @@ def search_of(
     def past(key: str) -> Past:
         return earlier_points(project, experiment, shared, key)
 
-    return Search(experiment, shared, look, past)
+    return TrialSearch(experiment, shared, look, past)
 
 
 def earlier_points(

@@ -2,53 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from gristmill.pipelines.config import Distribution, Experiment, Scalar
+from gristmill.pipelines.config import Experiment, Scalar
+from gristmill.pipelines.search.bayesian import Bayesian
 from gristmill.pipelines.search.choice import rank
+from gristmill.pipelines.search.proposals import Proposal, Strategy
+from gristmill.pipelines.search.space import Values, draws, grid, identify
 from gristmill.pipelines.training import TrialResult
-
-Values = Mapping[str, Scalar]
-Space = Mapping[str, Distribution]
-
-IN_VAIN = 1000
-"""Draws in a row that gave no new point, after which a space is taken as used up."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A point that a strategy asks for.
-
-    Attributes:
-        values: of the varied parameters.
-        epochs: the budget; None for the file's.
-    """
-
-    values: Values
-    epochs: int | None = None
-
-
-class Strategy(Protocol):
-    """Proposes candidates, never one twice.
-
-    What it proposes follows from its settings and from what its candidates came to, not from the
-    order in which they ended: asked again and told the same, it proposes the same.
-    """
-
-    @property
-    def size(self) -> int:
-        """Candidates at most."""
-
-    def ask(self) -> Candidate | None:
-        """The next candidate; None when it waits for a result, or has no more."""
-
-    def tell(self, candidate: Candidate, result: TrialResult) -> None:
-        """What a candidate came to; failed ones are told as well."""
 
 
 def strategy_of(experiment: Experiment, past: Iterable[tuple[Values, float]] = ()) -> Strategy:
@@ -61,8 +24,6 @@ def strategy_of(experiment: Experiment, past: Iterable[tuple[Values, float]] = (
     search, space = experiment.document.search, experiment.space
     epochs, objective = experiment.document.training.epochs, experiment.document.objective
     if search.strategy == "bayesian":
-        from gristmill.pipelines.search.bayesian import Bayesian
-
         return Bayesian(search, space, objective, past)
     if search.strategy == "hyperband":
         budgets = rungs(epochs, search.min_epochs, search.factor)
@@ -75,45 +36,7 @@ def strategy_of(experiment: Experiment, past: Iterable[tuple[Values, float]] = (
     if search.strategy == "halving":
         budgets = rungs(epochs, search.min_epochs, search.factor)
         return Halving(listed, budgets, search.factor, objective)
-    return Listed([Candidate(values) for values in listed])
-
-
-def grid(space: Space) -> Iterator[Values]:
-    """Every point of choices: sorted names, `itertools.product` of their values."""
-    names = sorted(space)
-    for values in itertools.product(*(space[name].choice or () for name in names)):
-        yield dict(zip(names, values, strict=True))
-
-
-def draws(space: Space, seed: int) -> Iterator[Values]:
-    """Points drawn at random, none of them twice; they end when the space is used up.
-
-    A value follows from the seed, its place and its name alone: more draws keep the first ones,
-    and a parameter that joins or leaves the space moves no other one.
-    """
-    seen: set[tuple[Scalar, ...]] = set()
-    size = math.prod(values.size for values in space.values())
-    vain = 0
-    for place in itertools.count():
-        point = {name: space[name].at(_share(seed, place, name)) for name in sorted(space)}
-        if identity(point) in seen:
-            vain += 1
-            if len(seen) >= size or vain == IN_VAIN:
-                return
-            continue
-        vain = 0
-        seen.add(identity(point))
-        yield point
-
-
-def identity(values: Values) -> tuple[Scalar, ...]:
-    """What tells points of a space apart; true is not 1 here."""
-    return tuple(repr(values[name]) for name in sorted(values))
-
-
-def _share(seed: int, place: int, name: str) -> float:
-    digest = hashlib.sha256(f"{seed} {place} {name}".encode()).digest()
-    return int.from_bytes(digest[:8]) / 2**64 * (1 - 2**-53)
+    return FixedPoints([Proposal(values) for values in listed])
 
 
 def rungs(epochs: int, least: int, factor: int) -> list[int]:
@@ -127,17 +50,17 @@ def rungs(epochs: int, least: int, factor: int) -> list[int]:
     return budgets
 
 
-class Listed:
-    """Candidates that are all known beforehand: a grid, or points drawn at random."""
+class FixedPoints:
+    """Proposals that are all known beforehand: a grid, or points drawn at random."""
 
-    def __init__(self, candidates: Sequence[Candidate]) -> None:
-        self._waiting = iter(candidates)
-        self.size = len(candidates)
+    def __init__(self, proposals: Sequence[Proposal]) -> None:
+        self._waiting = iter(proposals)
+        self.size = len(proposals)
 
-    def ask(self) -> Candidate | None:
+    def ask(self) -> Proposal | None:
         return next(self._waiting, None)
 
-    def tell(self, candidate: Candidate, result: TrialResult) -> None:
+    def tell(self, proposal: Proposal, result: TrialResult) -> None:
         """Nothing is learnt."""
 
 
@@ -165,11 +88,11 @@ class Halving:
         self.size = sum(max(len(points) // factor**rung, 1) for rung in starts) if points else 0
 
     def _begin(self, points: Sequence[Values]) -> None:
-        self._waiting = [Candidate(values, self._budgets[self._rung]) for values in points]
+        self._waiting = [Proposal(values, self._budgets[self._rung]) for values in points]
         self._asked = len(self._waiting)
         self._told: list[tuple[TrialResult, Values]] = []
 
-    def ask(self) -> Candidate | None:
+    def ask(self) -> Proposal | None:
         if not self._waiting and len(self._told) == self._asked:
             self._climb()
         return self._waiting.pop(0) if self._waiting else None
@@ -183,8 +106,8 @@ class Halving:
         self._rung += 1
         self._begin([values for _, values in finished[:going]])
 
-    def tell(self, candidate: Candidate, result: TrialResult) -> None:
-        self._told.append((result, candidate.values))
+    def tell(self, proposal: Proposal, result: TrialResult) -> None:
+        self._told.append((result, proposal.values))
 
 
 class Hyperband:
@@ -214,12 +137,12 @@ class Hyperband:
         self._asked: dict[tuple[Scalar, ...], Halving] = {}
         self.size = sum(bracket.size for bracket in self._brackets)
 
-    def ask(self) -> Candidate | None:
+    def ask(self) -> Proposal | None:
         for bracket in self._brackets:
-            if (candidate := bracket.ask()) is not None:
-                self._asked[identity(candidate.values)] = bracket
-                return candidate
+            if (proposal := bracket.ask()) is not None:
+                self._asked[identify(proposal.values)] = bracket
+                return proposal
         return None
 
-    def tell(self, candidate: Candidate, result: TrialResult) -> None:
-        self._asked[identity(candidate.values)].tell(candidate, result)
+    def tell(self, proposal: Proposal, result: TrialResult) -> None:
+        self._asked[identify(proposal.values)].tell(proposal, result)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from gristmill.pipelines.training.training_rows import Parts, Rows, ready, rows_together
+from gristmill.pipelines.training.training_rows import EpochRows, Parts, ready, rows_together
 
 FUSED = "fused"
 """How a program that is one graph an epoch names itself."""
@@ -104,7 +104,7 @@ class Program:
 
     def feed(self, training: Parts, validation: Parts, scaling: Parts = ()) -> None:
         """Takes other rows of the same shapes and types."""
-        self._training, self._validation = Rows(training), Rows(validation)
+        self._training, self._validation = EpochRows(training), EpochRows(validation)
         self._scaling = tuple(map(tf.constant, scaling))
 
     def reset(self, twin: Any) -> None:

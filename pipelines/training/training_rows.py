@@ -90,7 +90,7 @@ def rows_together(shape: tuple[int, ...]) -> int:
     return min(TOGETHER, max(1, VALUES // max(1, math.prod(shape))))
 
 
-class Rows:
+class EpochRows:
     """Rows to visit in an order: as tensors once for all, or streamed.
 
     Args:

@@ -21,16 +21,9 @@ from gristmill.pipelines.config.experiment import Experiment
 from gristmill.pipelines.config.section import Scalar
 from gristmill.pipelines.config.sections import Distribution, Search
 from gristmill.pipelines.search.bayesian import Bayesian
-from gristmill.pipelines.search.strategies import (
-    Candidate,
-    Halving,
-    Hyperband,
-    Strategy,
-    draws,
-    identity,
-    rungs,
-    strategy_of,
-)
+from gristmill.pipelines.search.proposals import Proposal, Strategy
+from gristmill.pipelines.search.space import draws, identify
+from gristmill.pipelines.search.strategies import Halving, Hyperband, rungs, strategy_of
 from gristmill.pipelines.training.trial import TrialResult
 
 BASE = TrialResult("k", "finished", 3, 3, False, 2, {}, {}, 10, 0.0, 0.0)
@@ -81,7 +74,7 @@ def test_more_draws_keep_the_first_ones_and_none_comes_twice(
 ) -> None:
     few, more = (list(islice(draws(space, seed), n)) for n in (count, 2 * count))
     assert more[: len(few)] == few
-    assert len({identity(point) for point in more}) == len(more)
+    assert len({identify(point) for point in more}) == len(more)
     size = math.prod(values.size for values in space.values())
     assert len(few) <= size
     if size < math.inf and size <= 12:
@@ -103,17 +96,17 @@ def test_draws_of_another_seed_are_others() -> None:
     assert not [point for point in first if point in second]
 
 
-def ended(candidate: Candidate, score: float | None) -> TrialResult:
+def ended(candidate: Proposal, score: float | None) -> TrialResult:
     """The result of a candidate; None for one that failed."""
-    key = repr(identity(candidate.values))
+    key = repr(identify(candidate.values))
     if score is None:
         return replace(BASE, key=key, status="failed", error="diverged")
     return replace(BASE, key=key, scores={"val_accuracy": score, "val_loss": 0.5})
 
 
-def score_of(candidate: Candidate, fails: bool = True) -> float | None:
+def score_of(candidate: Proposal, fails: bool = True) -> float | None:
     """A number that follows from the point and the budget; one in eight fails, many are equal."""
-    rng = random.Random(repr(identity(candidate.values)))
+    rng = random.Random(repr(identify(candidate.values)))
     quality = rng.choice([0.1, 0.3, 0.3, 0.5, 0.7, 0.7, 0.8, None if fails else 0.9])
     epochs = candidate.epochs or 9
     return quality and round(quality * epochs / (epochs + 1), 1)
@@ -121,10 +114,10 @@ def score_of(candidate: Candidate, fails: bool = True) -> float | None:
 
 def carried_out(
     strategy: Strategy, workers: int = 1, seed: int = 0, fails: bool = True
-) -> list[tuple[Candidate, TrialResult]]:
+) -> list[tuple[Proposal, TrialResult]]:
     """Everything that a strategy asks for, where so many run at a time and end in any order."""
     rng = random.Random(seed)
-    running: list[Candidate] = []
+    running: list[Proposal] = []
     done = []
     while True:
         while len(running) < workers and (candidate := strategy.ask()) is not None:
@@ -137,8 +130,8 @@ def carried_out(
         done.append((over, result))
 
 
-def asked_of(done: list[tuple[Candidate, TrialResult]]) -> Counter[tuple[Any, ...]]:
-    return Counter((identity(c.values), c.epochs) for c, _ in done)
+def asked_of(done: list[tuple[Proposal, TrialResult]]) -> Counter[tuple[Any, ...]]:
+    return Counter((identify(c.values), c.epochs) for c, _ in done)
 
 
 @given(st.integers(1, 200), st.integers(1, 20), st.integers(2, 5))

@@ -15,7 +15,7 @@ from tiny import make_data, make_project, table, write_experiment
 
 from gristmill.pipelines.config.experiment import load_experiment
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.search.strategies import draws
+from gristmill.pipelines.search.space import draws
 from gristmill.pipelines.training.model import build_model, targets
 from gristmill.pipelines.training.trial import read_result, set_weights
 from gristmill.pipelines.workers.bench import Bench

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from tiny import make_data, make_project, write_experiment
 
 from gristmill.pipelines.training.loop import row_order
-from gristmill.pipelines.training.training_rows import Rows, open_array
+from gristmill.pipelines.training.training_rows import EpochRows, open_array
 from gristmill.pipelines.training.trial import read_result
 from gristmill.pipelines.workers.bench import Bench
 from gristmill.pipelines.workers.messages import Train
 
 
-def visited(rows: Rows, batch: int, order: Any = None) -> tuple[list[Any], list[int]]:
+def visited(rows: EpochRows, batch: int, order: Any = None) -> tuple[list[Any], list[int]]:
     """The features in the order of the visits, and how many rows each chunk had."""
     seen, sizes = [], []
     for places, (x, y) in rows.chunks(batch, order):
@@ -39,11 +39,11 @@ def test_streamed_chunks_are_whole_batches_of_the_same_rows_in_the_same_order(
     x = np.arange(count * 3, dtype=np.float32).reshape(count, 3)
     y = x[:, 0].copy()
     order = row_order(seed, 0, count) if shuffled else None
-    in_memory, sizes = visited(Rows((x, y)), batch, order)
+    in_memory, sizes = visited(EpochRows((x, y)), batch, order)
     assert sizes == [count]
     fixed = x.copy()
     fixed.flags.writeable = False
-    rows = Rows((fixed, y))
+    rows = EpochRows((fixed, y))
     assert rows.streamed
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gristmill.pipelines.training.training_rows.CHUNK", limit)
@@ -77,14 +77,14 @@ def test_a_trial_on_streamed_rows_ends_with_the_same_weights(
     monkeypatch.setattr("gristmill.pipelines.training.training_rows.CHUNK", 900)
     monkeypatch.setattr("gristmill.pipelines.training.training_rows.TOGETHER", 7)
     chunks = []
-    read = Rows.chunks
+    read = EpochRows.chunks
 
-    def counted(self: Rows, *arguments: Any) -> Any:
+    def counted(self: EpochRows, *arguments: Any) -> Any:
         for chunk in read(self, *arguments):
             chunks.append(chunk)
             yield chunk
 
-    monkeypatch.setattr(Rows, "chunks", counted)
+    monkeypatch.setattr(EpochRows, "chunks", counted)
     streamed, told = train("streamed")
     assert len(chunks) > 8
     for one, other in zip(in_memory, streamed, strict=True):
@@ -98,9 +98,9 @@ def test_a_file_is_neither_copied_nor_ever_written_to(tmp_path: Path) -> None:
     np.save(tmp_path / "y.npy", np.ones(64, np.float32))
     x, y = (open_array(tmp_path / f"{name}.npy") for name in "xy")
     process = psutil.Process()
-    list(Rows((x[:1], y[:1])).chunks(8))  # what TensorFlow takes for itself at the start
+    list(EpochRows((x[:1], y[:1])).chunks(8))  # what TensorFlow takes for itself at the start
     before = process.memory_info().rss
-    rows = Rows((x, y))
+    rows = EpochRows((x, y))
     (_, (tensor, _)) = next(iter(rows.chunks(8)))
     assert process.memory_info().rss - before < 16 * 2**20
     x[0, 0, 0] = 7  # in this process alone

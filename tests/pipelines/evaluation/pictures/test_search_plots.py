@@ -17,7 +17,7 @@ from gristmill.pipelines.evaluation.pictures.search_plots import (
     parallel_coordinates,
 )
 from gristmill.pipelines.search.importance import Importance, Scored, importance_of
-from gristmill.pipelines.search.strategies import draws
+from gristmill.pipelines.search.space import draws
 
 SPACE = {
     "learning_rate": Distribution(log_uniform=(1e-4, 1e-1)),

@@ -17,10 +17,13 @@ from gristmill.pipelines.base import normalised_source
 from gristmill.pipelines.config import Experiment, Scalar
 from gristmill.pipelines.search.choice import choose
 from gristmill.pipelines.search.points import Point, points_of
-from gristmill.pipelines.search.strategies import Candidate, Strategy, strategy_of
+from gristmill.pipelines.search.proposals import Proposal, Strategy
+from gristmill.pipelines.search.strategies import strategy_of
 from gristmill.pipelines.training import Trial, TrialResult, trials_at
 
-STRATEGY_MODULES = ("strategies.py", "bayesian.py", "choice.py", "points.py")
+STRATEGY_MODULES = tuple(
+    f"{name}.py" for name in ("bayesian", "choice", "points", "proposals", "space", "strategies")
+)
 
 Past = list[tuple[Mapping[str, Scalar], float]]
 
@@ -38,13 +41,13 @@ class TrialPlan:
 
 @dataclass
 class _Asked:
-    candidate: Candidate
+    proposal: Proposal
     trials: list[Trial]
     results: dict[Trial, TrialResult] = field(default_factory=dict)
     point: Point | None = None
 
 
-class Search:
+class TrialSearch:
     """One search of an experiment: what was asked for, what is known, what comes next.
 
     Asked again with the same ledger it asks for the same, so that a search that was stopped goes
@@ -170,14 +173,14 @@ class Search:
             came = list(iter(self._strategy.ask, None))
             if not came:
                 return
-            made = [self._take_in(candidate) for candidate in came]
+            made = [self._take_in(proposal) for proposal in came]
             self._look_up([trial for asked in made for trial in asked.trials])
             for asked in made:
                 self._settle(asked)
 
-    def _take_in(self, candidate: Candidate) -> _Asked:
-        trials = trials_at(self._experiment, self._shared, candidate.values, candidate.epochs)
-        asked = _Asked(candidate, trials)
+    def _take_in(self, proposal: Proposal) -> _Asked:
+        trials = trials_at(self._experiment, self._shared, proposal.values, proposal.epochs)
+        asked = _Asked(proposal, trials)
         self._asked.append(asked)
         self._by_trial |= dict.fromkeys(trials, asked)
         return asked
@@ -200,7 +203,7 @@ class Search:
         if asked.point is not None or len(asked.results) < len(asked.trials):
             return
         (asked.point,) = points_of(asked.trials, [asked.results[t] for t in asked.trials])
-        self._strategy.tell(asked.candidate, asked.point.result)
+        self._strategy.tell(asked.proposal, asked.point.result)
 
     def begin(self) -> None:
         """From here on `max_time` counts."""

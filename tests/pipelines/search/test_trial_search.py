@@ -17,8 +17,8 @@ from tiny import DIGEST, make_data, make_project, write_experiment
 from gristmill.pipelines.base.errors import EnvironmentFault
 from gristmill.pipelines.config.experiment import Experiment
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.search.asking import Past, Search, TrialPlan
 from gristmill.pipelines.search.trial_runs import run_search, train_fed
+from gristmill.pipelines.search.trial_search import Past, TrialPlan, TrialSearch
 from gristmill.pipelines.training.identity import Trial, shared_parts, trials_at
 from gristmill.pipelines.training.trial import TrialResult
 from gristmill.pipelines.workers.pool import Pool
@@ -45,7 +45,7 @@ def experiment_of(home: Project, search: dict[str, Any], **changes: Any) -> Expe
     return write_experiment(home, "tiny", search=search, training=training, **changes)
 
 
-def searched(experiment: Experiment, ledger: Ledger, past: Past | None = None) -> Search:
+def searched(experiment: Experiment, ledger: Ledger, past: Past | None = None) -> TrialSearch:
     """A search whose ledger is a mapping of keys and budgets."""
 
     def look(asked: Sequence[Trial]) -> list[TrialPlan]:
@@ -55,7 +55,7 @@ def searched(experiment: Experiment, ledger: Ledger, past: Past | None = None) -
             for trial, known in zip(asked, found, strict=True)
         ]
 
-    return Search(experiment, shared_parts(experiment, DIGEST), look, lambda key: past or [])
+    return TrialSearch(experiment, shared_parts(experiment, DIGEST), look, lambda key: past or [])
 
 
 def ended(trial: Trial, fails: bool = True) -> TrialResult:
@@ -74,7 +74,7 @@ def ended(trial: Trial, fails: bool = True) -> TrialResult:
 
 
 def carried_out(
-    search: Search,
+    search: TrialSearch,
     ledger: Ledger,
     workers: int,
     seed: int,
