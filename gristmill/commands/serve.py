@@ -16,6 +16,7 @@ from gristmill.pipelines.base import ConfigError, writing
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.registry import Version, find, load_version
 from gristmill.pipelines.reporting import Screen
+from gristmill.pipelines.tracking import import_mlflow
 
 FIRST, PORTS = 5001, 100
 """The port that is tried first, and how many are."""
@@ -40,6 +41,9 @@ def serve(
     version = find(project, name)
     listener = _listen(port)
     screen = Screen()
+    import_mlflow()
+    from mlflow.pyfunc import scoring_server  # before the package, which lets it take CSV
+
     with listener:
         model, others = load_version(project, version)
         for other in others:
@@ -49,15 +53,13 @@ def serve(
         screen.say(f"{version.model} version {version.number}{alias} answers at {url}")
         screen.say(_curl(project, version, model, url), whole=True)
         screen.say("Ctrl-C ends it")
-        _answer(model, listener)
+        _answer(scoring_server.init(model), listener)
 
 
-def _answer(model: Any, listener: socket.socket) -> None:
+def _answer(app: Any, listener: socket.socket) -> None:
     """MLflow's scoring server, in this process."""
     import uvicorn
-    from mlflow.pyfunc import scoring_server
 
-    app = scoring_server.init(model)
     settings = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
     uvicorn.Server(settings).run(sockets=[listener])
 

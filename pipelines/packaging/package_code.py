@@ -19,7 +19,8 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
-from mlflow.types import Schema
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType
 
 BATCH = 1024
 """Rows that go through the model at a time, at most."""
@@ -31,7 +32,7 @@ BLOCKS = 64
 """Batches of a table's rows that are prepared at a time."""
 
 
-class Package(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """Preprocessing and model in one."""
 
     def load_context(self, context):  # type: ignore[no-untyped-def]
@@ -130,22 +131,23 @@ def _load_module(file: Path) -> ModuleType:
 
 
 def _take_csv() -> None:
-    """Lets MLflow's scoring server take CSV: columns of any type are read as text, as they stand.
+    """Lets MLflow's scoring server, where it is this process, read CSV for columns of any type.
 
-    By itself it refuses to read CSV for them. `transform` makes numbers and dates of text, and a
-    level such as 007 stays what it is.
+    By itself it refuses to. They are read as text, as they stand: `transform` makes numbers and
+    dates of text, and a level such as 007 stays what it is. Another process is left as it is.
     """
-    of_types = Schema.pandas_types
+    server = sys.modules.get("mlflow.pyfunc.scoring_server")
+    if server is None or server.parse_csv_input.__module__ != server.__name__:  # or done already
+        return
+    parse = server.parse_csv_input
 
-    def pandas_types(self: Schema) -> list[Any]:
-        try:
-            return list(of_types(self))
-        except MlflowException:
-            return [np.dtype(object)] * len(self.inputs)
+    def parse_csv_input(csv_input: Any, schema: Schema | None = None) -> Any:
+        if schema is not None and AnyType() in schema.input_types():
+            schema = Schema([ColSpec(DataType.string, name) for name in schema.input_names()])
+        return parse(csv_input, schema)
 
-    if of_types.__module__ == Schema.__module__:  # another package has not done it
-        Schema.pandas_types = pandas_types
+    server.parse_csv_input = parse_csv_input  # type: ignore[attr-defined]
 
 
 _take_csv()
-mlflow.models.set_model(Package())
+mlflow.models.set_model(PackagedModel())

@@ -12,7 +12,7 @@ from gristmill.pipelines.base import EnvironmentFault
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.packaging import Differing, differing, other_versions
 from gristmill.pipelines.registry.model_records import Version
-from gristmill.pipelines.tracking import client
+from gristmill.pipelines.tracking import client, import_mlflow
 
 
 def load_version(project: Project, version: Version) -> tuple[Any, tuple[Differing, ...]]:
@@ -26,7 +26,7 @@ def load_version(project: Project, version: Version) -> tuple[Any, tuple[Differi
             most likely why.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import mlflow
+    mlflow = import_mlflow()
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 

@@ -135,6 +135,23 @@ def test_a_request_in_any_form_has_the_answers_of_a_frame(
     np.testing.assert_allclose(served(post_here, form, frame), expected, rtol=1e-9)
 
 
+LOADED = """
+import sys
+import mlflow
+from mlflow.types import Schema
+before = dict(vars(Schema))
+mlflow.pyfunc.load_model(sys.argv[1])
+assert dict(vars(Schema)) == before
+assert "mlflow.pyfunc.scoring_server" not in sys.modules
+"""
+
+
+def test_a_process_that_loads_a_package_and_serves_nothing_keeps_mlflow_as_it_is(
+    stored: Stored,
+) -> None:
+    subprocess.run([sys.executable, "-c", LOADED, str(stored.folder)], check=True)
+
+
 @pytest.mark.parametrize("form", ["csv", "records"])
 def test_a_request_that_cannot_be_answered_is_told_what_is_wrong_with_it(
     post_here: Post, asked: tuple[pd.DataFrame, list[float]], form: str
