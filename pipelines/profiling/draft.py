@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from gristmill.pipelines.config import Csv, Pictures
 from gristmill.pipelines.profiling.assumptions import (
@@ -15,8 +17,7 @@ from gristmill.pipelines.profiling.assumptions import (
     TaskChoice,
     classes_of,
 )
-from gristmill.pipelines.profiling.convolutions import convolutions
-from gristmill.pipelines.profiling.picture_profile import in_words
+from gristmill.pipelines.profiling.picture_profile import Form, in_words
 from gristmill.pipelines.profiling.table_profile import ColumnProfile, TableProfile
 from gristmill.pipelines.profiling.yaml_text import (
     aligned,
@@ -32,8 +33,9 @@ from gristmill.pipelines.profiling.yaml_text import (
     stems,
     wrapped,
 )
+from gristmill.pipelines.reporting import fill_template
 
-FIRST_LINE = "# yaml-language-server: $schema=../build/experiment.schema.json"
+TEMPLATE = Path(__file__).with_name("experiment.yaml.j2")
 
 MOST_ONE_OF = 20
 """Levels that a schema lists."""
@@ -53,19 +55,28 @@ FAIR = 0.5
 SLACK = 0.05
 """Share of rows that may lose their value, beyond what was seen."""
 
-SIZES = (
-    (500, (16,), 16, 300, 20),
-    (5_000, (32, 16), 32, 200, 15),
-    (50_000, (64, 32), 64, 100, 8),
-    (math.inf, (128, 64), 256, 50, 4),
-)
-"""Rows below which: units of the hidden layers, batch size, epochs, patience."""
+SMALL = 7
+"""The side up to which a picture is not halved any more."""
 
-SCHEMA_RULE = (
-    "A row that breaks the schema stops the run. The bounds are loose on purpose, so that "
-    "tomorrow's data pass and broken ones do not: numbers may leave the range seen so far by its "
-    "own width (zero stays a bound where nothing was beyond it), 5 % more values may be missing, "
-    "and levels are listed only where each was seen often."
+MOST_BLOCKS = 4
+"""Times that a picture is halved at most."""
+
+
+class Size(NamedTuple):
+    """A network and its training for tables of fewer than `rows` rows."""
+
+    rows: float
+    units: tuple[int, ...]
+    batch: int
+    epochs: int
+    patience: int
+
+
+SIZES = (
+    Size(500, (16,), 16, 300, 20),
+    Size(5_000, (32, 16), 32, 200, 15),
+    Size(50_000, (64, 32), 64, 100, 8),
+    Size(math.inf, (128, 64), 256, 50, 4),
 )
 
 
@@ -137,24 +148,46 @@ class Draft:
 
 def write_draft(draft: Draft) -> str:
     """The text of the experiment file."""
-    parts = (_head, _data, _schema, _split, _features, _model, _judgement)
-    return "\n".join(line for part in parts for line in part(draft)) + "\n"
-
-
-def _head(draft: Draft) -> Iterator[str]:
     rows, columns = draft.profile.rows, len(draft.profile.columns)
-    yield FIRST_LINE
-    yield from wrapped(
-        f"Drafted by `gristmill new` from {rows:,} rows × {columns} columns, for you to edit. "
-        f"What the columns hold: build/{draft.name}/profile.html"
+    form = draft.picture.form if draft.picture else None
+    by_role = {a.role: a for a in reversed(draft.assumptions)}
+    about = "pictures" if form else f"{len(draft.used)} of {columns - 1} columns"
+    values = {
+        "draft": draft,
+        "rows": rows,
+        "columns": columns,
+        "description": f"{draft.target} from {about}",
+        "data": _data(draft),
+        "rules": _rules(draft),
+        "given": by_role.get("given"),
+        "group": by_role.get("group"),
+        "key": by_role.get("key"),
+        "dates": [a for a in draft.used if a.kind == "date"],
+        "strong": [f"{c.name} ({c.relation:.2f})" for c in draft.strong],
+        "features": [*_excluded(draft), *_kinds(draft)],
+        "regression": draft.task.task == "regression",
+        "blocks": _blocks(form) if form else [],
+        "size": next(size for size in SIZES if rows < size.rows),
+    }
+    return fill_template(
+        TEMPLATE, values, {"scalar": scalar, "aligned": aligned, "wrapped": _wrapped_lines}
     )
-    about = f"{draft.target} from {len(draft.used)} of {columns - 1} columns"
-    if draft.picture:
-        about = f"{draft.target} from pictures"
-    yield f"description: {scalar(about)}"
 
 
-def _data(draft: Draft) -> Iterator[str]:
+def _wrapped_lines(text: str) -> str:
+    return "".join(f"{line}\n" for line in wrapped(text))
+
+
+def _blocks(form: Form) -> list[int]:
+    """The filters of each block of convolutions."""
+    side, filters = min(form[:2]), list[int]()
+    while side > SMALL and len(filters) < MOST_BLOCKS:
+        side //= 2
+        filters.append(min(16 << len(filters), 64))
+    return filters
+
+
+def _data(draft: Draft) -> list[tuple[str, str]]:
     lines = [(f"path: {scalar(draft.path)}", "")]
     if draft.source:
         lines.append((f"source: {scalar(draft.source)}", "`gristmill data refresh` fetches it"))
@@ -171,8 +204,7 @@ def _data(draft: Draft) -> Iterator[str]:
         form, why = draft.pictures
         inside = ", ".join(f"{key}: {value}" for key, value in form.model_dump().items())
         lines.append((f"pictures: {{{inside}}}", why))
-    yield "data:"
-    yield from aligned(lines, "  ")
+    return lines
 
 
 def _flow(value: object) -> str:
@@ -181,17 +213,11 @@ def _flow(value: object) -> str:
     return scalar(value)
 
 
-def _schema(draft: Draft) -> Iterator[str]:
-    yield ""
-    yield from wrapped(SCHEMA_RULE)
-    yield "schema:"
-    rows = draft.profile.rows
-    yield from aligned([(f"rows: {{min: {max(rows // 2, 1)}}}", f"half of today's {rows:,}")], "  ")
-    yield "  columns:  # behind each rule: what was seen"
+def _rules(draft: Draft) -> list[tuple[str, str]]:
+    """Lines of the schema's columns, and what was seen."""
     rules = list(_column_rules(draft))
     wide = max((broad(name) for name, _, _ in rules if broad(name) <= MOST_PADDED), default=0)
-    lines = [(f"{n}:{' ' * max(wide - broad(n), 0)} {{{rule}}}", note) for n, rule, note in rules]
-    yield from aligned(lines, "    ")
+    return [(f"{n}:{' ' * max(wide - broad(n), 0)} {{{rule}}}", note) for n, rule, note in rules]
 
 
 def _column_rules(draft: Draft) -> Iterator[tuple[str, str, str]]:
@@ -284,59 +310,6 @@ def _gaps(columns: Sequence[ColumnProfile]) -> str:
     return f"missing: {share:g}" if share < 1 else "missing: allowed"
 
 
-def _split(draft: Draft) -> Iterator[str]:
-    key = next((a.name for a in draft.assumptions if a.role == "key"), None)
-    group = next((a for a in draft.assumptions if a.role == "group"), None)
-    dates = [a.name for a in draft.used if a.kind == "date"]
-    yield ""
-    if any(a.role == "given" for a in draft.assumptions):
-        yield from wrapped(
-            "The data set's own test part is for testing. Rows for validation are its own as well, "
-            "or else this share of its training part."
-        )
-        yield "split: {test: given, validation: 0.2, seed: 0}"
-        return
-    settings = "test: 0.2, validation: 0.2, seed: 0"
-    notes = [
-        "Which rows are for testing and for validation: a hash of the row decides, and rows "
-        "that come later move no other."
-    ]
-    if group:
-        settings += f", group: {scalar(group.name)}"
-        notes.append(
-            f"All rows of one {group.name} stay together ({group.why}), so that a test row "
-            "is never of a group that was trained on."
-        )
-    elif key:
-        settings += f", key: {scalar(key)}"
-        notes.append(f"{key} is what makes a row the same row next month.")
-    for note in notes:
-        yield from wrapped(note)
-    if dates and not group:
-        yield from wrapped("Will the model predict the future? Then test it on the newest rows:")
-        yield f"# split: {{test: 0.2, validation: 0.2, time: {{column: {scalar(dates[0])}}}}}"
-    yield f"split: {{{settings}}}"
-
-
-def _features(draft: Draft) -> Iterator[str]:
-    yield ""
-    strong = [f"{c.name} ({c.relation:.2f})" for c in draft.strong]
-    if strong:
-        named = ", ".join(strong[:5]) + ", …" * (len(strong) > 5)
-        yield from wrapped(
-            f"Nearly as good as the target alone: {named}. Is it known in time? If not, exclude it."
-        )
-    yield "features:"
-    if draft.picture:
-        yield from aligned([("scale: minmax", "0 … 255 becomes 0 … 1")], "  ")
-    else:
-        yield "  scale: standard"
-    if draft.task.task == "regression":
-        yield "  scale_target: true"
-    yield from _excluded(draft)
-    yield from _kinds(draft)
-
-
 def _excluded(draft: Draft) -> Iterator[str]:
     left_out = [a for a in draft.left_out if a.role != "given"]  # no feature in any case
     if not left_out:
@@ -385,50 +358,3 @@ def _kinds(draft: Draft) -> Iterator[str]:
     yield from aligned(lines, "    ")
     for assumed in texts:
         yield f"    # {comment(quoted(assumed.name))}: text"
-
-
-def _model(draft: Draft) -> Iterator[str]:
-    _, units, batch, epochs, patience = next(s for s in SIZES if draft.profile.rows < s[0])
-    rates = "[0.001, 0.003, 0.01]"
-    yield ""
-    yield from wrapped("What a grid varies and `-P` overrides; $name below stands for the value.")
-    if draft.picture and draft.picture.form:
-        yield from convolutions(draft.picture.form)
-        epochs, patience, rates = min(epochs, 100), min(patience, 10), "[0.001, 0.003]"
-    else:
-        yield from _dense(units)
-    yield "training:"
-    yield "  optimizer: {Adam: {learning_rate: $learning_rate}}"
-    yield f"  batch_size: {batch}"
-    yield f"  epochs: {epochs}"
-    yield f"  early_stopping: {{monitor: val_loss, patience: {patience}}}"
-    if draft.uneven:
-        note = f"the rarest class has {draft.rarest:.1%} of the rows"
-        yield from aligned([("# class_weight: balanced", note)], "  ")
-    yield f"search: {{grid: {{learning_rate: {rates}}}, objective: val_loss}}"
-
-
-def _dense(units: Sequence[int]) -> Iterator[str]:
-    yield f"parameters: {{units: {units[0]}, dropout: 0.1, learning_rate: 0.003}}"
-    yield "model:"
-    yield "  layers:"
-    for place, width in enumerate(units):
-        yield f"    - Dense: {{units: {'$units' if place == 0 else width}, activation: relu}}"
-        yield "    - Dropout: {rate: $dropout}"
-
-
-def _judgement(draft: Draft) -> Iterator[str]:
-    yield ""
-    metrics = ["accuracy", "f1_macro", "log_loss"]
-    if draft.task.task == "regression":
-        metrics = ["rmse", "mae", "r2"]
-    elif draft.uneven:
-        metrics = ["log_loss", "balanced_accuracy", "f1_macro", "accuracy"]
-        yield from wrapped(
-            "Always answering the commonest class would look accurate here, so log_loss decides."
-        )
-    yield f"evaluation: {{metrics: [{', '.join(metrics)}]}}"
-    least = "r2: {min: 0.5}" if metrics[0] == "rmse" else "accuracy: {min: 0.9}"
-    yield f"# Only you know what is good enough: `require: {{{least}}}` beside champion says it."
-    yield f"gate: {{champion: {{metric: {metrics[0]}}}}}"
-    yield '# schedule: {cron: "0 6 * * *", timezone: Asia/Seoul, refresh: true}'

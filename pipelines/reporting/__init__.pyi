@@ -46,3 +46,6 @@ from .records import (
 from .screen import (
     Screen as Screen,
 )
+from .template import (
+    fill_template as fill_template,
+)
