@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from gristmill.pipelines.config.project import Project
-from tests.conftest import clean_environment, git
+from tests.conftest import BIN, clean_environment, git
 
 ROOT = Path(__file__).parents[1]
 STAGES: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
@@ -73,21 +73,66 @@ def defined_in(module: str, name: str) -> str:
         return f"{folder}.py"
     for node in ast.parse(face.read_bytes()).body:
         if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
-            return f"{folder}/{str(node.module).replace('.', '/')}.py"
+            return defined_in(f"{module}.{node.module}", name)
     return f"{folder}/{name}.py"
+
+
+def imported_by(module: str) -> set[str]:
+    """The modules below `pipelines` that a module takes names from."""
+    return {
+        defined_in(str(node.module), alias.name)
+        for node in ast.walk(ast.parse((ROOT / "pipelines" / module).read_bytes()))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("gristmill.pipelines.")
+        for alias in node.names
+    }
 
 
 @pytest.mark.parametrize("stage", MODULES)
 def test_a_stage_depends_on_every_module_that_its_own_names(stage: str) -> None:
-    tree = ast.parse((ROOT / "pipelines" / MODULES[stage]).read_bytes())
-    named = {
-        defined_in(str(node.module), alias.name)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("gristmill.pipelines.")
-        for alias in node.names
-    }
+    named = imported_by(MODULES[stage])
     assert "config/project.py" in named
     assert [module for module in named if not depends_on(stage, module)] == []
+
+
+@pytest.mark.parametrize("stage", MODULES)
+def test_a_stage_depends_on_the_sections_and_base_modules_that_are_imported_and_no_others(
+    stage: str,
+) -> None:
+    seen: set[str] = set()
+    waiting = {MODULES[stage]}
+    while waiting:
+        seen |= waiting
+        waiting = {each for module in waiting for each in imported_by(module)} - seen
+    listed = {str(dep).removeprefix("pipelines/") for dep in STAGES[stage]["do"]["deps"]}
+    ground = ("base/", "config/")
+    assert {m for m in listed if m.startswith(ground)} == {m for m in seen if m.startswith(ground)}
+
+
+def stale(project: Project) -> set[str]:
+    """The stages of `digits` that `dvc repro` would run now."""
+    done = subprocess.run(
+        [str(BIN / "dvc"), "status", "--json"],
+        cwd=project.root,
+        env=clean_environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return {name for name, _, key in (s.partition("@") for s in json.loads(done.stdout)) if key}
+
+
+def test_a_new_option_of_the_gate_runs_no_data_stage_again_and_a_default_of_the_split_does(
+    reproduced: Project,
+) -> None:
+    assert stale(reproduced) == set()
+    sections = reproduced.root / "pipelines" / "config" / "sections"
+    with (sections / "gate.py").open("a") as file:
+        file.write("\n\nclass Appeal(Section):\n    days: int = 7\n")
+    assert stale(reproduced) == set()
+    split = (sections / "split.py").read_text()
+    assert "validation: Share = 0.2" in split
+    (sections / "split.py").write_text(split.replace("Share = 0.2", "Share = 0.25"))
+    assert stale(reproduced) == {"validate", "split", "scale"}
 
 
 def test_what_a_fresh_clone_makes_is_what_is_committed(reproduced: Project) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gristmill.pipelines.base import ConfigError, InputError, writing
-from gristmill.pipelines.config import Data, Project, load_experiment
+from gristmill.pipelines.config import Data, IngestSections, Project, load_sections
 from gristmill.pipelines.ingestion.readers import Again, RowStream, read, unreadable
 
 ROW_GROUP = 1 << 18
@@ -33,9 +33,8 @@ class Ingested:
 
 def ingest(project: Project, name: str) -> Ingested:
     """The stage `ingest`: `data.path` → `build/NAME/table.parquet`."""
-    experiment = load_experiment(project, name)
-    raw = project.root / experiment.data.path
-    return ingest_file(raw, project.build(name) / "table.parquet", experiment.data)
+    data = load_sections(project, name, IngestSections).data
+    return ingest_file(project.root / data.path, project.build(name) / "table.parquet", data)
 
 
 def ingest_file(

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from gristmill.pipelines.base import DataInvalid, side_by_side, write_json, writing
-from gristmill.pipelines.config import Project, load_experiment
+from gristmill.pipelines.config import PrepareSections, Project, load_sections
 from gristmill.pipelines.preparation.features.frames import to_frame
 from gristmill.pipelines.preparation.features.picture_arrays import pictures_at_a_time, pixels_of
 from gristmill.pipelines.preparation.features.statistics import fit
@@ -73,7 +73,7 @@ def scale(project: Project, name: str) -> Scaled:
     `training/fold-0/` and so on hold the same four arrays with the rows of that fold for
     validation, and the statistics of all other folds' rows.
     """
-    document = load_experiment(project, name).document
+    document = load_sections(project, name, PrepareSections)
     build = project.build(name)
     table = build / "table.parquet"
     roles = build / "roles.parquet"

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from gristmill.pipelines.base import ConfigError, DataInvalid, Problem, side_by_side
-from gristmill.pipelines.config import Document, Feature, Features
+from gristmill.pipelines.config import Feature, Features, PrepareSections
 from gristmill.pipelines.preparation.columns import declared_kinds, feature_columns
 from gristmill.pipelines.preparation.features.column_fit import (
     Column,
@@ -33,12 +33,12 @@ PIECE = 1 << 18
 """Values that a thread measures at a time."""
 
 
-def fit_statistics(training: pd.DataFrame, document: Document) -> Column:
+def fit_statistics(training: pd.DataFrame, document: PrepareSections) -> Column:
     """As `fit`, of training rows in memory."""
     return fit(TableRows(pa.Table.from_pandas(training, preserve_index=False)), document)
 
 
-def fit(rows: TableRows, document: Document) -> Column:
+def fit(rows: TableRows, document: PrepareSections) -> Column:
     """Everything that `transform` has to know.
 
     Args:
@@ -92,7 +92,7 @@ def fit(rows: TableRows, document: Document) -> Column:
     }
 
 
-def _of_target(rows: TableRows, document: Document) -> Column:
+def _of_target(rows: TableRows, document: PrepareSections) -> Column:
     features, target = document.features, document.data.target
     classes = None
     if document.data.task == "classification":

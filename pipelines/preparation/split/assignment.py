@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from gristmill.pipelines.base import ConfigError, nearest
-from gristmill.pipelines.config import Document, Project, Split, load_experiment
+from gristmill.pipelines.config import PrepareSections, Project, Split, load_sections
 from gristmill.pipelines.preparation.columns import GIVEN_ROLE, feature_columns
 from gristmill.pipelines.preparation.split.cuts_file import (
     ROLES,
@@ -110,7 +110,7 @@ def split_table(project: Project, name: str) -> Roles:
         DataInvalid: a role or a fold has no rows, a class none to train on, or the data tell the
             target.
     """
-    document = load_experiment(project, name).document
+    document = load_sections(project, name, PrepareSections)
     file = project.cuts_file(name)
     rows = TableRows(project.build(name) / "table.parquet")
     old = read_cuts(file) if file.exists() else None
@@ -153,13 +153,13 @@ def split_table(project: Project, name: str) -> Roles:
     )
 
 
-def assign_for(rows: TableRows, document: Document, old: Cuts | None) -> Assigned:
+def assign_for(rows: TableRows, document: PrepareSections, old: Cuts | None) -> Assigned:
     """Roles as an experiment asks for them."""
     data, features = document.data, _features(rows, document)
     return assign(rows, data.target, features, document.split, data.task, old)
 
 
-def _features(rows: TableRows, document: Document) -> list[str]:
+def _features(rows: TableRows, document: PrepareSections) -> list[str]:
     return feature_columns(rows.names, document.features, document.data.target, document.split)
 
 
@@ -327,7 +327,7 @@ def _require(rows: TableRows, columns: list[str]) -> None:
         )
 
 
-def _content(rows: TableRows, document: Document, made: Assigned) -> Hashes:
+def _content(rows: TableRows, document: PrepareSections, made: Assigned) -> Hashes:
     """Hashes of what the model is given of each row."""
     columns = feature_columns(rows.names, document.features, document.data.target, document.split)
     if made.cuts.identity == "content" and made.cuts.columns == tuple(sorted(columns)):

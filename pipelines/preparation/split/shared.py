@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from gristmill.pipelines.base import ConfigError
-from gristmill.pipelines.config import Document, Project, load_experiment
+from gristmill.pipelines.config import PrepareSections, Project, load_sections
 from gristmill.pipelines.preparation.split.cuts_file import Cuts, read_cuts, settings_of
 
 
-def owner_of(project: Project, name: str, document: Document) -> tuple[Document, Cuts | None]:
+def owner_of(
+    project: Project, name: str, document: PrepareSections
+) -> tuple[PrepareSections, Cuts | None]:
     """The experiment whose rule decides, and its cuts; itself and None where none are shared.
 
     Raises:
@@ -23,7 +25,7 @@ def owner_of(project: Project, name: str, document: Document) -> tuple[Document,
             expected="another experiment over the same data",
             found=name,
         )
-    owner = load_experiment(project, other).document
+    owner = load_sections(project, other, PrepareSections)
     if owner.data.folder != document.data.folder:
         raise ConfigError(
             f"the cuts of '{other}' cannot be shared: it has other data",
@@ -49,7 +51,7 @@ def owner_of(project: Project, name: str, document: Document) -> tuple[Document,
     return owner, _cuts(project, other, owner)
 
 
-def _cuts(project: Project, other: str, owner: Document) -> Cuts:
+def _cuts(project: Project, other: str, owner: PrepareSections) -> Cuts:
     file = project.cuts_file(other)
     again = f"dvc repro split@{other}"
     if not file.exists():

@@ -17,7 +17,7 @@ from gristmill.pipelines.base import (
     read_json,
     write_json,
 )
-from gristmill.pipelines.config import Document
+from gristmill.pipelines.config import PrepareSections
 from gristmill.pipelines.validation.leaks.hints import Learnt, row_order, strength
 from gristmill.pipelines.validation.leaks.leak import KINDS, Leak
 from gristmill.pipelines.validation.leaks.means import (
@@ -53,7 +53,7 @@ FEW_NUMBERS = 10
 def require_no_leaks(
     table: Path,
     roles: Roles,
-    document: Document,
+    document: PrepareSections,
     features: Sequence[str],
     report: Path,
     hashes: Hashes | None = None,
@@ -93,7 +93,7 @@ def read_warnings(report: Path) -> list[str]:
 def find_leaks(
     table: Path,
     roles: Roles,
-    document: Document,
+    document: PrepareSections,
     features: Sequence[str],
     hashes: Hashes | None = None,
 ) -> list[Leak]:
@@ -136,7 +136,7 @@ def _of_roles(
     table: Path,
     looked: Looked,
     roles: Roles,
-    document: Document,
+    document: PrepareSections,
     used: Sequence[str],
     allowed: set[str],
 ) -> Iterator[Leak]:
@@ -172,7 +172,12 @@ class _Subject:
 
 
 def _of_columns(
-    table: Path, looked: Looked, y: Values, roles: Roles, document: Document, used: Sequence[str]
+    table: Path,
+    looked: Looked,
+    y: Values,
+    roles: Roles,
+    document: PrepareSections,
+    used: Sequence[str],
 ) -> Iterator[Leak]:
     classes = document.data.task == "classification"
     time = document.split.time
@@ -233,7 +238,7 @@ def _groups(subject: _Subject, x: Values) -> Iterator[Values]:
         yield from [whole] if whole is not None else []
 
 
-def _allowed(table: Path, document: Document) -> set[str]:
+def _allowed(table: Path, document: PrepareSections) -> set[str]:
     present = pyarrow.parquet.read_schema(table).names
     allowed: set[str] = set()
     problems = []

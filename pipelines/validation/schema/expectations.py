@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from gristmill.pipelines.base import write_json
-from gristmill.pipelines.config import Column, Document, Rule
+from gristmill.pipelines.config import Column, Rule, ValidateSections
 from gristmill.pipelines.validation.schema.rules import Finding, expand
 from gristmill.pipelines.validation.schema.scan import Scanned, column_names, entries
 
@@ -139,7 +139,7 @@ class ExpectTargetToBeLearnable(ScanExpectation):
 
 
 def run_expectations(
-    table: Path, document: Document, report: Path, scan: Callable[[], Scanned]
+    table: Path, document: ValidateSections, report: Path, scan: Callable[[], Scanned]
 ) -> tuple[list[Finding], Scanned | None]:
     """Runs the schema's expectations over a table and writes the full report.
 
@@ -198,7 +198,7 @@ def _run(frame: pd.DataFrame, expectations: list[Any], report: Path) -> Any:
     return result
 
 
-def _expectations(document: Document, present: list[str]) -> list[Any]:
+def _expectations(document: ValidateSections, present: list[str]) -> list[Any]:
     schema = document.schema_
     made: list[Any] = [
         ExpectBlockToFollowRule(

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from gristmill.pipelines.config import Column, Document, Rule, Schema, read_condition
+from gristmill.pipelines.config import Column, Rule, Schema, ValidateSections, read_condition
 from gristmill.pipelines.validation.schema.cell_values import as_text, dates, kind_of, plain
 from gristmill.pipelines.validation.schema.parquet_footer import unproven
 from gristmill.pipelines.validation.schema.rule_checks import check_rule
@@ -83,7 +83,7 @@ def entries(schema: Schema, present: Sequence[str]) -> dict[Column, list[str]]:
     return {rule: list(dict.fromkeys(names)) for rule, names in made.items()}
 
 
-def scan(table: Path, document: Document, rows: int | None = None) -> Scanned:
+def scan(table: Path, document: ValidateSections, rows: int | None = None) -> Scanned:
     """Reads a table once, and each column that must be unique once more.
 
     Args:
@@ -110,7 +110,7 @@ def scan(table: Path, document: Document, rows: int | None = None) -> Scanned:
     )
 
 
-def breaks(table: Path, document: Document) -> list[Finding]:
+def breaks(table: Path, document: ValidateSections) -> list[Finding]:
     """What rows of another file than the data set break of the schema, by column or rule.
 
     What is said of the number of rows, of the target as a whole and of columns that are not there
@@ -141,7 +141,7 @@ def breaks(table: Path, document: Document) -> list[Finding]:
 
 
 def _needed(
-    document: Document, asked: Mapping[Column, list[str]], present: Sequence[str]
+    document: ValidateSections, asked: Mapping[Column, list[str]], present: Sequence[str]
 ) -> list[str]:
     schema = document.schema_
     needed = {name for names in asked.values() for name in names} | {document.data.target}
@@ -153,7 +153,11 @@ def _needed(
 
 
 def _see(
-    parts: _Parts, block: Any, document: Document, asked: Mapping[Column, list[str]], before: int
+    parts: _Parts,
+    block: Any,
+    document: ValidateSections,
+    asked: Mapping[Column, list[str]],
+    before: int,
 ) -> None:
     for rule, names in asked.items():
         parts.entries.setdefault(rule, []).extend(check_block(block, names, rule, before))

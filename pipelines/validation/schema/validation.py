@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gristmill.pipelines.base import ConfigError, DataInvalid, Problem, nearest, write_json
-from gristmill.pipelines.config import Document, Project, load_experiment, read_condition
+from gristmill.pipelines.config import Project, ValidateSections, load_sections, read_condition
 from gristmill.pipelines.validation.schema.rules import Finding, unmatched
 
 
@@ -38,16 +38,18 @@ class ValidationResult:
 
 def validate(project: Project, name: str) -> ValidationResult:
     """The stage `validate`: the table → `build/NAME/validation.json`, or DataInvalid."""
-    experiment = load_experiment(project, name)
+    document = load_sections(project, name, ValidateSections)
     build = project.build(name)
     result = validate_table(
-        build / "table.parquet", experiment.document, build / "validation", project.relative(build)
+        build / "table.parquet", document, build / "validation", project.relative(build)
     )
     write_json(build / "validation.json", asdict(result))
     return result
 
 
-def validate_table(table: Path, document: Document, report: Path, shown: str) -> ValidationResult:
+def validate_table(
+    table: Path, document: ValidateSections, report: Path, shown: str
+) -> ValidationResult:
     """Checks a table; all failures are collected before anything is raised.
 
     Args:
@@ -82,14 +84,14 @@ def validate_table(table: Path, document: Document, report: Path, shown: str) ->
     return ValidationResult(scanned.rows, len(present), rules, tuple(findings), scanned.newest)
 
 
-def _no_date(document: Document, newest: str | None) -> list[Finding]:
+def _no_date(document: ValidateSections, newest: str | None) -> list[Finding]:
     fresh = document.schema_.fresh
     if fresh is None or newest is not None:
         return []
     return [Finding(fresh.column, "a date, to be fresh", 0, 1.0, (), ("none",), fresh.severity)]
 
 
-def _columns_exist(present: list[str], document: Document) -> None:
+def _columns_exist(present: list[str], document: ValidateSections) -> None:
     schema = document.schema_
     problems = [
         Problem(f"schema.columns.{entry}", "a column of the data", "none of that name", _mean(near))
@@ -108,7 +110,7 @@ def _columns_exist(present: list[str], document: Document) -> None:
         )
 
 
-def _named(document: Document) -> Iterator[tuple[str, str]]:
+def _named(document: ValidateSections) -> Iterator[tuple[str, str]]:
     """Every place of the file that names one column, and the column."""
     yield "data.target", document.data.target
     if document.split.key is not None:
