@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from gristmill.pipelines.config.experiment import Experiment
 from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.ingestion.versions.pin_file import entries_in
 from gristmill.pipelines.ingestion.versions.refresh import Refreshed, refresh
-from tests.conftest import clean_environment, clone, git
+from tests.conftest import BIN, clean_environment, clone, git
 
 DOCUMENT = """\
 data: {path: data/tiny/tiny.csv, target: label, task: classification}
@@ -58,6 +60,49 @@ def everything(project: Project) -> dict[str, bytes]:
     """The data and their pin, hidden left-overs included."""
     files = [project.root / "data.dvc", *(project.root / "data").rglob("*")]
     return {project.relative(file): file.read_bytes() for file in files if file.is_file()}
+
+
+def digits_csv(project: Project) -> Path:
+    """The raw data of `digits`, in a clone of the whole project."""
+    return project.root / "data" / "digits" / "digits.csv"
+
+
+def edit_digits(project: Project) -> None:
+    file = digits_csv(project)
+    with file.open("a") as stream:
+        stream.write(file.read_text().splitlines()[-1] + "\n")
+
+
+def add_folder(project: Project, folder: str) -> None:
+    """Data that nothing pins."""
+    place = project.root / "data" / folder
+    place.mkdir(parents=True)
+    (place / "a.csv").write_text("a,b\n1,2\n")
+
+
+def forget_bytes(project: Project) -> None:
+    """Leave what a fresh clone without cache or remote knows."""
+    shutil.rmtree(project.root / ".dvc" / "cache")
+
+
+def remove(project: Project, folder: str) -> None:
+    shutil.rmtree(project.root / "data" / folder)
+
+
+def with_remote(project: Project, url: str | Path) -> None:
+    settings = project.root / ".dvc" / "config"
+    settings.write_text(
+        settings.read_text().replace("[core]", "[core]\n    remote = here")
+        + f'[remote "here"]\n    url = {url}\n'
+    )
+
+
+def pin_as_whole(project: Project) -> None:
+    """Give `data.dvc` its old form, one entry for all of `data/`: `dvc add data` does just that."""
+    subprocess.run(
+        [BIN / "dvc", "add", "-q", "data"], cwd=project.root, env=clean_environment(), check=True
+    )
+    assert list(entries_in((project.root / "data.dvc").read_text())) == ["data"]
 
 
 def add_data_set(project: Project, name: str, rows: list[str]) -> None:

@@ -7,7 +7,7 @@ from gristmill.flows.results import Searched
 from gristmill.flows.session import current
 from gristmill.flows.steps.model_card import keep_card
 from gristmill.pipelines.evaluation import Evaluation
-from gristmill.pipelines.ingestion.versions import repository as versions
+from gristmill.pipelines.ingestion import stage_digests
 from gristmill.pipelines.packaging import Package
 from gristmill.pipelines.registry import (
     Decision,
@@ -51,7 +51,7 @@ def register(
     run = current()
     name = run.experiment.name
     with run.screen.step("register") as words:
-        digests = versions.digests(run.project, name)
+        digests = stage_digests(run.project, name)
         made = register_candidate(
             run.project,
             run.experiment,

@@ -8,7 +8,7 @@ from gristmill.flows.results import OPTIMISTIC
 from gristmill.flows.session import Session
 from gristmill.flows.steps.champion_drift import DISTRIBUTIONS, DRIFT, FOLDER
 from gristmill.pipelines.base import redact, write_json
-from gristmill.pipelines.ingestion.versions import repository as versions
+from gristmill.pipelines.ingestion import data_digest
 from gristmill.pipelines.preparation import ROLES, read_roles
 from gristmill.pipelines.profiling import current_page
 from gristmill.pipelines.search import TrialSearch
@@ -118,6 +118,6 @@ def trial_inputs(run: Session, fold: int | None) -> list[DataInput]:
 
 def _data_inputs(run: Session, rows: Mapping[str, int]) -> list[DataInput]:
     data = run.experiment.data
-    digest = versions.data_digest(run.project, data.folder)
+    digest = data_digest(run.project, data.folder)
     source = redact(data.source or data.path)
     return [DataInput(data.folder, digest, role, count, source) for role, count in rows.items()]

@@ -9,8 +9,8 @@ from gristmill.flows.session import Session, current
 from gristmill.flows.steps.champion_drift import check_drift
 from gristmill.flows.steps.new_data import described, take_new_version
 from gristmill.pipelines.base import read_json
+from gristmill.pipelines.ingestion import STAGES, run_stage, stop_stage
 from gristmill.pipelines.ingestion import snapshot as take_pinned
-from gristmill.pipelines.ingestion.versions import repository as versions
 from gristmill.pipelines.validation import Finding, check_fresh, read_warnings
 
 
@@ -38,7 +38,7 @@ def begin_stages() -> None:
     run = current()
     run.project.register(run.experiment.name, run.experiment.data.folder)
     before = None
-    for stage in versions.STAGES:
+    for stage in STAGES:
         run.begun[stage] = before = _through_dvc(run, stage, before)
 
 
@@ -47,15 +47,15 @@ def _through_dvc(run: Session, stage: str, after: Work[bool] | None) -> Work[boo
 
     def work() -> bool:
         stale = stage == "split" and run.project.stale_cuts(name, cuts_of)
-        return versions.run_stage(run.project, stage, name, run.force or stale)
+        return run_stage(run.project, stage, name, run.force or stale)
 
-    return Work(work, lambda: versions.stop_stage(stage, name), after)
+    return Work(work, lambda: stop_stage(stage, name), after)
 
 
 def carry_out(stage: str) -> bool:
     """One data stage, through DVC; returns whether there was anything to do."""
     run = current()
-    if not run.begun.keys() & {*versions.STAGES}:
+    if not run.begun.keys() & {*STAGES}:
         begin_stages()
     with run.screen.step(stage) as words:
         ran: bool = run.begun[stage].result()

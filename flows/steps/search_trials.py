@@ -12,7 +12,7 @@ from gristmill.flows.session import Session, current
 from gristmill.flows.steps.describe_run import describe_run, trial_inputs
 from gristmill.flows.steps.watch import Watch
 from gristmill.pipelines.evaluation import check_asked
-from gristmill.pipelines.ingestion.versions import repository as versions
+from gristmill.pipelines.ingestion import stage_digests
 from gristmill.pipelines.search import (
     TrialPlan,
     TrialSearch,
@@ -47,7 +47,7 @@ def search() -> Searched:
     run = current()
     document = run.experiment.document
     check_asked(run.project, run.experiment)
-    digests = versions.digests(run.project, run.experiment.name)
+    digests = stage_digests(run.project, run.experiment.name)
     asked = search_of(run.project, run.experiment, digests, force=run.force)
     asked.advance()
     describe_run(run, digests, asked)

@@ -22,15 +22,13 @@ from gristmill.flows import differences
 from gristmill.pipelines.base import ConfigError, GristmillError, nearest, read_json, write_json
 from gristmill.pipelines.config import Experiment, Project, load_experiment
 from gristmill.pipelines.evaluation import logged, lower_is_better
-from gristmill.pipelines.ingestion import Version, data_log, ingest_file, lay_out_version
+from gristmill.pipelines.ingestion import Kept, Version, data_log, ingest_file, lay_out_version
 from gristmill.pipelines.ingestion import find as find_data
 from gristmill.pipelines.ingestion.versions import history
 from gristmill.pipelines.registry import recipe_digest
 from gristmill.pipelines.registry import registered_models as registry
 from gristmill.pipelines.reporting import Screen
 from gristmill.pipelines.tracking import DATA
-
-NOWHERE = "nowhere"
 
 
 def first_bad(n: int, is_bad: Callable[[int], bool]) -> int:
@@ -105,7 +103,7 @@ class Probes:
         began, name = time.monotonic(), self.experiment.name
         try:
             with self.screen.turning(f"training on {version.digest[:8]} …"):
-                found = measure_aside(self.project, name, version.whole, version.digest)
+                found = measure_aside(self.project, name, version.digest)
         except GristmillError:
             self.screen.say(f"  ✗     {version.digest[:8]}  cannot be measured")
             raise
@@ -177,7 +175,7 @@ def bisect(
     line = _line(project, experiment, listed, *places)
     rows = data_rows_of(project, name, folder, [version.digest for version in line])
     probes = Probes(project, experiment, metric, screen, recipe_digest(experiment), rows)
-    gone = [v for v in line[1:-1] if v.kept == NOWHERE and v.digest not in probes.known]
+    gone = [v for v in line[1:-1] if v.kept is Kept.NOWHERE and v.digest not in probes.known]
     line = [version for version in line if version not in gone]
     screen.say(f"{name}: {len(line)} versions of data/{folder}, by {metric} of the test rows")
     if gone:
@@ -295,7 +293,7 @@ def _end(
             model.metrics, f"known, {name} {model.number}, other settings or code", today=False
         )
     else:
-        digest = find_data(project, name, asked).digest
+        digest = find_data(project, name, asked)
     for place, version in enumerate(listed):
         if version.digest == digest:
             return place, told
@@ -349,7 +347,7 @@ def _differences(
         for version in (before, after):
             folder = Path(aside, version.digest)
             try:
-                lay_out_version(project, data.folder, version.whole, version.digest, folder / "raw")
+                lay_out_version(project, data.folder, version.digest, folder / "raw")
                 ingest_file(folder / "raw" / inside, folder / "table.parquet", data)
             except GristmillError as error:  # measured once, but not here any more
                 return [f"against {before.digest[:8]} before it: {error.what}"]

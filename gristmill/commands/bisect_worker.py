@@ -30,7 +30,7 @@ GRACE = 30.0
 """Seconds that a run has to end its processes when it is told to."""
 
 
-def measure_aside(project: Project, name: str, whole: str, digest: str) -> dict[str, Any]:
+def measure_aside(project: Project, name: str, digest: str) -> dict[str, Any]:
     """Runs an experiment as it is now on a version of its data.
 
     All of it is in a temporary working tree of git, at HEAD and with the changes that are not
@@ -38,7 +38,6 @@ def measure_aside(project: Project, name: str, whole: str, digest: str) -> dict[
     with an empty store, so that none depends on another.
 
     Args:
-        whole: hash of a pin that holds the version, where that is known.
         digest: of the version.
 
     Returns:
@@ -67,7 +66,7 @@ def measure_aside(project: Project, name: str, whole: str, digest: str) -> dict[
                 raise EnvironmentFault("git could not take over the changes", found=problem[:500])
         (tree / PIN).unlink(missing_ok=True)  # what lies there is pinned by the run
         folder = load_experiment(project, name).data.folder
-        lay_out_version(project, folder, whole, digest, tree / "data" / folder)
+        lay_out_version(project, folder, digest, tree / "data" / folder)
         answer = _answer(name, tree, aside)
     if "fault" in answer:
         raise GristmillError.from_record(answer["fault"])

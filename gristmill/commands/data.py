@@ -18,17 +18,16 @@ from gristmill.pipelines.ingestion import (
     data_digest,
     data_log,
     data_state,
+    edited,
     find,
     go_to,
+    not_pinned,
     pinned_digest,
     recorded_rows,
 )
-from gristmill.pipelines.ingestion.versions import snapshot
+from gristmill.pipelines.ingestion import restore as restore_data
 from gristmill.pipelines.reporting import Facts, Screen, Table, Titled
 from gristmill.pipelines.tracking import data_rows, is_local
-
-SHOWN = 8
-"""Names that are listed before the rest is counted."""
 
 
 def status() -> None:
@@ -65,7 +64,7 @@ def restore(name: NameOrAll = None) -> None:
     for experiment in [name] if name else project.experiment_names():
         try:
             with screen.turning(f"data of {experiment} …"):
-                how = snapshot.restore(
+                how = restore_data(
                     project, experiment, discard=name is not None, progress=screen.arriving
                 )
         except GristmillError as error:  # the others may still come
@@ -139,13 +138,7 @@ def log(name: Name) -> None:
 
 def _remarks(version: Version) -> str:
     pinned = "pinned" if version.pinned and not version.on_disk else ""
-    kept = {
-        "cache": "",
-        "remote": "in the remote only",
-        "unasked": "bytes not in the cache; the remote cannot be asked",
-        "nowhere": "bytes neither in the cache nor in a remote",
-    }
-    return ", ".join(filter(None, (pinned, kept[version.kept])))
+    return ", ".join(filter(None, (pinned, version.kept.value)))
 
 
 def data_rows_of(project: Project, name: str, folder: str, digests: list[str]) -> dict[str, int]:
@@ -171,16 +164,16 @@ def use(
     found = find(project, name, revision)
     state = data_state(project, data.folder)
     before = pinned_digest(project, data.folder)
-    if state is DataState.PINNED and before == found.digest:
-        screen.say(f"{name}: version {found.digest[:8]} is in place already, nothing to do")
+    if state is DataState.PINNED and before == found:
+        screen.say(f"{name}: version {found[:8]} is in place already, nothing to do")
         return
     if state is DataState.EDITED:
-        raise snapshot.edited(data.folder, data.path, name)
+        raise edited(data.folder, data.path, name)
     if state is DataState.NEW:
-        raise snapshot.not_pinned(data.folder, data.path, name)
-    go_to(project, data.folder, found.whole, found.digest)
-    was = f", it was {before[:8]}" if before and before != found.digest else ""
-    screen.say(f"{name}: version {found.digest[:8]} is in place and pinned{was}")
+        raise not_pinned(data.folder, data.path, name)
+    go_to(project, data.folder, found)
+    was = f", it was {before[:8]}" if before and before != found else ""
+    screen.say(f"{name}: version {found[:8]} is in place and pinned{was}")
     screen.say(f"next: gristmill run {name}")
     screen.say(f"      git commit -m 'Data of {name} as of {revision}' data.dvc")
     if was and before:

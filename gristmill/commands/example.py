@@ -13,14 +13,16 @@ from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, rea
 from gristmill.pipelines.config import Data, Document, Project, load_experiment
 from gristmill.pipelines.ingestion import (
     KNOWN,
+    PIN,
     DataState,
+    data_state,
     fetch,
     find_format,
     header,
     keras_set_from,
+    pin_data,
     sniff_csv,
 )
-from gristmill.pipelines.ingestion.versions import repository as versions
 from gristmill.pipelines.reporting import Screen
 
 NEW = "gristmill new {name} --example {example}"
@@ -51,7 +53,7 @@ def copy_example(name: str, example: str, origin: Path | None) -> None:
         data = load_experiment(Project(aside), name).data
         others = _documents(project)
         there = [n for n, other in others.items() if other.data.folder == data.folder]
-        for touched in (project.root / versions.PIN, project.params_file):
+        for touched in (project.root / PIN, project.params_file):
             undo.callback(put_back, touched, touched.read_bytes() if touched.exists() else None)
         _copy_builder(project, raw, file.parent, undo)
         again = NEW.format(name=name, example=example)
@@ -174,7 +176,7 @@ def _bring(
 ) -> None:
     """Takes the data into `data/` and pins them; `raw` learns where they are and how they look."""
     if origin is None:
-        state = versions.data_state(project, data.folder)
+        state = data_state(project, data.folder)
         if state is DataState.MISSING or (project.root / data.path).exists():
             return  # the run takes them as they are, or brings back what is pinned
     fresh = aside / "data" / PurePath(data.path).name
@@ -196,8 +198,8 @@ def _bring(
         undo.callback(_remove, target)
         fresh.rename(target)
     folder = target.parent.name
-    if versions.data_state(project, folder) is not DataState.PINNED:
-        versions.pin(project, folder)
+    if data_state(project, folder) is not DataState.PINNED:
+        pin_data(project, folder)
 
 
 def _fetch(project: Project, data: Data, fresh: Path, again: str) -> None:
@@ -287,7 +289,7 @@ def _free_place(project: Project, name: str, data: Data, fresh: Path) -> Path:
     for folder in dict.fromkeys((data.folder, name)):
         target = project.root / "data" / folder / fresh.name
         there = [*target.parent.iterdir()] if target.parent.is_dir() else []
-        pinned = versions.data_state(project, folder) is DataState.MISSING
+        pinned = data_state(project, folder) is DataState.MISSING
         if not there and not pinned:
             return target
         if there == [target] and same_bytes(fresh, target):

@@ -38,18 +38,21 @@ from gristmill.pipelines.ingestion import (
     MISSING,
     PASSWORD,
     PICTURE,
+    PIN,
     DataState,
     DownloadMeter,
+    data_digest,
+    data_state,
     fetch,
     find_format,
     fitting_form,
     holds_several,
     ingest_file,
     label_columns,
+    pin_data,
     sniff_csv,
     unpack,
 )
-from gristmill.pipelines.ingestion.versions import repository as versions
 from gristmill.pipelines.profiling import (
     FEW_ROWS,
     Draft,
@@ -304,7 +307,7 @@ def alone(project: Project) -> Iterator[Path]:
 def _bring(project: Project, place: Place, aside: Path, on: Screen) -> tuple[Place, Path]:
     """The raw data, in the project already or fetched aside; and their place there."""
     if place.there:
-        if versions.data_state(project, place.folder) is DataState.EDITED:
+        if data_state(project, place.folder) is DataState.EDITED:
             raise _edited(place)
         return place, project.root / place.path
     _require_no_data(project, place, None)
@@ -328,14 +331,15 @@ def _edited(place: Place) -> InputError:
         expected="the bytes that data.dvc pins",
         found="others",
         next=f"cp {shell_word(place.path)} elsewhere, and --data elsewhere   takes it in as new "
-        "data\ndvc checkout data   throws the edit away",
+        "data\n"
+        f"dvc checkout data/{place.folder}   throws the edit away",
     )
 
 
 def _require_no_data(project: Project, place: Place, raw: Path | None) -> None:
     """Other data of this name are never touched; the same file is what a killed `new` has left."""
     folder = project.root / "data" / place.folder
-    pinned = versions.data_state(project, place.folder) is DataState.MISSING
+    pinned = data_state(project, place.folder) is DataState.MISSING
     if not pinned and not (folder.is_dir() and any(folder.iterdir())):
         return
     there = project.root / place.path
@@ -446,7 +450,7 @@ def take_in(project: Project, name: str, place: Place, raw: Path, aside: Path) -
     it finds its own data, and no experiment.
     """
     with ExitStack() as undo:
-        for file in (project.root / versions.PIN, project.params_file):
+        for file in (project.root / PIN, project.params_file):
             undo.callback(put_back, file, file.read_bytes() if file.exists() else None)
         if not place.there and not (project.root / place.path).exists():
             folder = project.root / "data" / place.folder
@@ -455,8 +459,8 @@ def take_in(project: Project, name: str, place: Place, raw: Path, aside: Path) -
             if folder.is_dir():
                 folder.rmdir()  # an empty one
             raw.parent.rename(folder)
-        if versions.data_state(project, place.folder) is not DataState.PINNED:
-            versions.pin(project, place.folder)
+        if data_state(project, place.folder) is not DataState.PINNED:
+            pin_data(project, place.folder)
         _move_page(project, name, place, aside, undo)
         project.register(name, place.folder)
         (aside / "experiments" / f"{name}.yaml").rename(project.experiment_file(name))
@@ -470,7 +474,7 @@ def _move_page(project: Project, name: str, place: Place, aside: Path, undo: Exi
     if not build.exists():
         undo.callback(shutil.rmtree, build, ignore_errors=True)
         build.mkdir()
-    digest = versions.data_digest(project, place.folder)
+    digest = data_digest(project, place.folder)
     text = page.read_text(encoding="utf-8")
     page.write_text(
         text.replace('name="data" content=""', f'name="data" content="{digest}"', 1),

@@ -25,8 +25,7 @@ from gristmill.pipelines.base import (
     write_json,
 )
 from gristmill.pipelines.config import Project, installed_libraries
-from gristmill.pipelines.ingestion import PIN, lay_out_version
-from gristmill.pipelines.ingestion.versions import history
+from gristmill.pipelines.ingestion import lay_out_version
 from gristmill.pipelines.packaging import WeightsCompared, compare_weights
 from gristmill.pipelines.registry import Version, fetch_package, find
 from gristmill.pipelines.reporting import Screen
@@ -186,8 +185,6 @@ def _data(project: Project, screen: Screen, origin: Origin, tree: Path) -> list[
     folder = origin.folder
     recorded = origin.tags[f"dvc.data/{folder}"]
     registered = origin.version.tags.get(names.DATA) or recorded
-    pin = tree / PIN
-    whole = history.whole_of(pin.read_text(encoding="utf-8")) if pin.exists() else ""
     target = tree / "data" / folder
     differences = []
     with screen.step("data") as words:
@@ -196,12 +193,12 @@ def _data(project: Project, screen: Screen, origin: Origin, tree: Path) -> list[
                 f"data: the registry says version {registered[:8]}, the run {recorded[:8]}"
             )
         try:
-            damaged = lay_out_version(project, folder, whole, registered, target)
+            damaged = lay_out_version(project, folder, registered, target)
             words.append(f"version {registered[:8]} from DVC's cache")
         except InputError:
             if registered == recorded:
                 raise
-            damaged = lay_out_version(project, folder, whole, recorded, target)
+            damaged = lay_out_version(project, folder, recorded, target)
             words.append(f"version {recorded[:8]} from DVC's cache")
     if damaged:
         files = ", ".join(damaged[:3]) + f" and {len(damaged) - 3} more" * (len(damaged) > 3)

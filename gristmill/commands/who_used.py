@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ import typer
 from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.ingestion.versions import history
+from gristmill.pipelines.ingestion.versions.pin_file import Pin
 from gristmill.pipelines.registry import TrainedModel, trained
 from gristmill.pipelines.reporting import Screen, Table
 from gristmill.pipelines.tracking import used_data
@@ -79,10 +79,10 @@ def _named(models: list[TrainedModel]) -> str:
 def _digests(project: Project, asked: str, known: set[str]) -> set[str]:
     """The versions of data sets that are meant."""
     if Path(asked).exists():
-        from gristmill.pipelines.ingestion import hash_of
+        from gristmill.pipelines.ingestion import hash_of, sets_with
 
         digest = hash_of(project, Path(asked).absolute())
-        return {digest} if digest in known else _with_file(project, digest)
+        return {digest} if digest in known else sets_with(project, digest)
     if history.DIGITS.fullmatch(asked):
         fitting = {digest for digest in known if digest.startswith(asked)}
         if len(fitting) > 1:
@@ -93,13 +93,13 @@ def _digests(project: Project, asked: str, known: set[str]) -> set[str]:
             )
         if fitting:
             return fitting
-    pin = history.pin_at(project, asked)
-    whole = pin.whole if pin else _whole(project, asked)
-    if whole:
-        return set(_sets(project, whole).values())
-    if pin or history.DIGITS.fullmatch(
-        asked
-    ):  # a commit without data, or data that nothing was trained on
+    at = history.pin_at(project, asked)
+    pin = at.pin if at else _pin(project, asked)
+    if pin:
+        from gristmill.pipelines.ingestion import sets_in
+
+        return set(sets_in(project, pin, asked).values())
+    if history.DIGITS.fullmatch(asked):  # of data that nothing was trained on
         return set()
     raise ConfigError(
         f"there is no data '{asked}'",
@@ -109,25 +109,8 @@ def _digests(project: Project, asked: str, known: set[str]) -> set[str]:
     )
 
 
-def _whole(project: Project, asked: str) -> str:
-    """The pin whose own hash begins so."""
-    wholes = {pin.whole for pin in history.pins(project, "--all") if pin.whole}
-    fitting = [whole for whole in wholes if whole.startswith(asked)]
-    return fitting[0] if len(fitting) == 1 and history.DIGITS.fullmatch(asked) else ""
-
-
-def _sets(project: Project, whole: str) -> Mapping[str, str]:
-    from gristmill.pipelines.ingestion import sets_in
-
-    return sets_in(project, whole)
-
-
-def _with_file(project: Project, digest: str) -> set[str]:
-    """The versions that hold a file, or a folder below a data set's, with this hash."""
-    from gristmill.pipelines.ingestion import sets_with
-
-    wholes = {pin.whole for pin in history.pins(project, "--all") if pin.whole}
-    file = project.root / history.PIN
-    if file.exists():
-        wholes.add(history.whole_of(file.read_text(encoding="utf-8")))
-    return sets_with(project, wholes, digest)
+def _pin(project: Project, asked: str) -> Pin | None:
+    """The pin of all data sets under one hash, if that begins so."""
+    pins = {at.pin.whole: at.pin for at in history.pins(project, "--all") if at.pin.whole}
+    fitting = [pin for whole, pin in pins.items() if whole.startswith(asked)]
+    return fitting[0] if len(fitting) == 1 and history.DIGITS.fullmatch(asked) else None

@@ -61,6 +61,9 @@ from .table import (
 from .table import (
     ingest_file as ingest_file,
 )
+from .versions.cache import (
+    Kept as Kept,
+)
 from .versions.data_log import (
     Version as Version,
 )
@@ -75,6 +78,12 @@ from .versions.data_log import (
 )
 from .versions.data_log import (
     recorded_rows as recorded_rows,
+)
+from .versions.data_log import (
+    sets_in as sets_in,
+)
+from .versions.data_log import (
+    sets_with as sets_with,
 )
 from .versions.merge_driver import (
     driver_command as driver_command,
@@ -91,6 +100,33 @@ from .versions.merge_driver import (
 from .versions.merge_driver import (
     registered_driver as registered_driver,
 )
+from .versions.moves import (
+    go_to as go_to,
+)
+from .versions.moves import (
+    lay_out_version as lay_out_version,
+)
+from .versions.pin_file import (
+    PIN as PIN,
+)
+from .versions.pins import (
+    DataState as DataState,
+)
+from .versions.pins import (
+    data_digest as data_digest,
+)
+from .versions.pins import (
+    data_state as data_state,
+)
+from .versions.pins import (
+    hash_of as hash_of,
+)
+from .versions.pins import (
+    pin_data as pin_data,
+)
+from .versions.pins import (
+    pinned_digest as pinned_digest,
+)
 from .versions.refresh import (
     Refreshed as Refreshed,
 )
@@ -100,45 +136,6 @@ from .versions.refresh import (
 from .versions.refresh import (
     sweep as sweep,
 )
-from .versions.repository import (
-    PIN as PIN,
-)
-from .versions.repository import (
-    STAGES as STAGES,
-)
-from .versions.repository import (
-    DataState as DataState,
-)
-from .versions.repository import (
-    StageState as StageState,
-)
-from .versions.repository import (
-    data_digest as data_digest,
-)
-from .versions.repository import (
-    data_plan as data_plan,
-)
-from .versions.repository import (
-    data_state as data_state,
-)
-from .versions.repository import (
-    go_to as go_to,
-)
-from .versions.repository import (
-    hash_of as hash_of,
-)
-from .versions.repository import (
-    lay_out_version as lay_out_version,
-)
-from .versions.repository import (
-    pinned_digest as pinned_digest,
-)
-from .versions.repository import (
-    sets_in as sets_in,
-)
-from .versions.repository import (
-    sets_with as sets_with,
-)
 from .versions.snapshot import (
     Snapshot as Snapshot,
 )
@@ -146,5 +143,32 @@ from .versions.snapshot import (
     edited as edited,
 )
 from .versions.snapshot import (
+    not_pinned as not_pinned,
+)
+from .versions.snapshot import (
+    restore as restore,
+)
+from .versions.snapshot import (
     snapshot as snapshot,
+)
+from .versions.stages import (
+    STAGES as STAGES,
+)
+from .versions.stages import (
+    StageState as StageState,
+)
+from .versions.stages import (
+    cached_files as cached_files,
+)
+from .versions.stages import (
+    data_plan as data_plan,
+)
+from .versions.stages import (
+    run_stage as run_stage,
+)
+from .versions.stages import (
+    stage_digests as stage_digests,
+)
+from .versions.stages import (
+    stop_stage as stop_stage,
 )

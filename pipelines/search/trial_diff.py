@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.pipelines.config import Experiment, Project
-from gristmill.pipelines.ingestion.versions import repository as versions
+from gristmill.pipelines.ingestion import cached_files, stage_digests
 from gristmill.pipelines.tracking import PastTrial, past_trials, rows_read, run_tags
 from gristmill.pipelines.training import ALL_FOLDS, FOLD, Trial, changed, recipe_record
 
@@ -65,7 +65,7 @@ class Reasons:
             features: whether the features section, which decides over them too, differs.
         """
         name = self._experiment.name
-        now = versions.digests(self._project, name)
+        now = stage_digests(self._project, name)
         words = data_changes(self._project, name, run_tags(self._project, run), now)
         if words is None:
             roles = self._project.build(name) / "roles.parquet"
@@ -104,7 +104,7 @@ def data_changes(
     same = {kind for kind in KEPT if digests[kind] == now.get(names[kind])}
     if len(same) == len(KEPT):
         return ""
-    there = versions.cached(project, [digest for digest in digests.values() if digest])
+    there = cached_files(project, [digest for digest in digests.values() if digest])
     old = {kind: there.get(digest) for kind, digest in digests.items()}
     new = {kind: project.root / place for kind, place in names.items()}
     if "table" not in same:

@@ -18,7 +18,7 @@ from gristmill.pipelines.base.errors import ConfigError, EnvironmentFault, Input
 from gristmill.pipelines.config.experiment import load_experiment
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.ingestion.sources import keras_sets
-from gristmill.pipelines.ingestion.versions.repository import DataState, data_state
+from gristmill.pipelines.ingestion.versions.pins import DataState, data_state
 
 RNG = np.random.default_rng(0)
 SIZES = {"train": 60, "t10k": 20}

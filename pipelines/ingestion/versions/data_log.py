@@ -8,16 +8,30 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gristmill.pipelines.base import (
-    ConfigError,
-    EnvironmentFault,
-    InputError,
-    read_json,
-    write_json,
-)
+from gristmill.pipelines.base import ConfigError, read_json, write_json
 from gristmill.pipelines.config import Project, load_experiment
 from gristmill.pipelines.ingestion.versions import history
-from gristmill.pipelines.ingestion.versions import repository as versions
+from gristmill.pipelines.ingestion.versions.cache import (
+    Kept,
+    RemoteRefused,
+    RemoteUnusable,
+    load_list,
+    where_kept,
+)
+from gristmill.pipelines.ingestion.versions.pin_file import Pin, read_pin
+from gristmill.pipelines.ingestion.versions.pins import (
+    DataState,
+    data_digest,
+    data_state,
+    pinned_digest,
+)
+from gristmill.pipelines.ingestion.versions.repository import opened
+from gristmill.pipelines.ingestion.versions.stages import cache_folder, cached_files
+from gristmill.pipelines.ingestion.versions.whole_pins import (
+    find_list,
+    require_sets_of,
+    sets_of,
+)
 
 
 @dataclass(frozen=True)
@@ -28,8 +42,7 @@ class Version:
         digest: DVC's hash of the data set's folder.
         commit: the first one that pinned it; empty while none did.
         when: that commit's time, in seconds since 1970.
-        whole: hash of a pin that holds it.
-        kept: where its bytes are, as `versions.kept` says.
+        kept: where its bytes are.
         on_disk: whether the work tree holds it now.
         pinned: whether `data.dvc` pins it now.
         rows: None where nothing recorded them.
@@ -38,8 +51,7 @@ class Version:
     digest: str
     commit: str
     when: float | None
-    whole: str
-    kept: str = "cache"
+    kept: Kept = Kept.CACHE
     on_disk: bool = False
     pinned: bool = False
     rows: int | None = None
@@ -56,11 +68,10 @@ class Log:
 def data_log(project: Project, folder: str) -> Log:
     """All versions of a data set that the commits up to HEAD, and the work tree, pin."""
     found, unknown = _listed(project, folder)
-    kept = versions.kept(project, folder, {v.digest: v.whole for v in found})
-    state = versions.data_state(project, folder)
-    there = state in (versions.DataState.PINNED, versions.DataState.OTHER)
-    disk = versions.data_digest(project, folder) if there else ""
-    pinned = versions.pinned_digest(project, folder)
+    kept = _kept(project, [version.digest for version in found])
+    there = data_state(project, folder) in (DataState.PINNED, DataState.OTHER)
+    disk = data_digest(project, folder) if there else ""
+    pinned = pinned_digest(project, folder)
     return Log(
         tuple(
             replace(v, kept=kept[v.digest], on_disk=v.digest == disk, pinned=v.digest == pinned)
@@ -70,74 +81,105 @@ def data_log(project: Project, folder: str) -> Log:
     )
 
 
+def _kept(project: Project, digests: Iterable[str]) -> dict[str, Kept]:
+    remote, lists = True, {}
+    with opened(project) as repo:
+        for digest in digests:
+            try:
+                lists[digest] = find_list(project, repo, digest, remote=remote)
+            except (RemoteRefused, RemoteUnusable):
+                remote = False
+                lists[digest] = find_list(project, repo, digest, remote=False)
+        return where_kept(repo, lists)
+
+
 def _listed(project: Project, folder: str) -> tuple[list[Version], int]:
-    pins = history.pins(project)
-    file = project.root / history.PIN
-    if file.exists():
-        now = history.whole_of(file.read_text(encoding="utf-8"))
-        pins = [history.PinnedAt("", float("inf"), now), *pins]
-    wholes = dict.fromkeys(pin.whole for pin in pins if pin.whole)
-    try:
-        digests = versions.in_pins(project, wholes, folder, remote=True)
-    except EnvironmentFault:  # a remote that cannot be used
-        digests = versions.in_pins(project, wholes, folder)
+    """The versions, newest first, and the number of pins whose data sets are not known."""
+    pins = [history.PinnedAt("", float("inf"), read_pin(project)), *history.pins(project)]
+    known = _known(project, [at.pin for at in pins])
     first: dict[str, Version] = {}
-    for pin in reversed(pins):  # the oldest commit that has a content gives it its place
-        digest = digests.get(pin.whole)
+    for at in reversed(pins):  # the oldest commit that has a content gives it its place
+        digest = known.get(at.pin.whole, at.pin.sets).get(folder)
         if digest and digest not in first:
-            when = pin.when if pin.commit else None
-            first[digest] = Version(digest, pin.commit, when, pin.whole)
-    return list(first.values())[::-1], len(wholes) - len(digests)
+            first[digest] = Version(digest, at.commit, at.when if at.commit else None)
+    unknown = {at.pin.whole for at in pins} - {"", *known}
+    return list(first.values())[::-1], len(unknown)
 
 
-@dataclass(frozen=True)
-class Found:
-    """A version that somebody asked for."""
+def _known(
+    project: Project, pins: Iterable[Pin], *, remote: bool = True
+) -> dict[str, Mapping[str, str]]:
+    """The data sets of pins that are one hash, by that hash, as far as their lists are known."""
+    wholes = dict.fromkeys(pin.whole for pin in pins if pin.whole)
+    if not wholes:
+        return {}
+    with opened(project) as repo:
+        try:
+            found = {whole: sets_of(repo, whole, remote=remote) for whole in wholes}
+        except (RemoteRefused, RemoteUnusable):
+            found = {whole: sets_of(repo, whole) for whole in wholes}
+    return {whole: sets for whole, sets in found.items() if sets is not None}
 
-    digest: str
-    whole: str
+
+def sets_in(project: Project, pin: Pin, asked: str) -> Mapping[str, str]:
+    """The hash of each data set of a pin.
+
+    Raises:
+        InputError: the pin is one hash whose list of files is neither in the cache nor the remote.
+    """
+    if not pin.whole:
+        return pin.sets
+    with opened(project) as repo:
+        return require_sets_of(
+            repo,
+            pin.whole,
+            f"what {asked} pins is not known here",
+            f"where it is: git checkout {asked} && dvc push data.dvc",
+        )
 
 
-def find(project: Project, name: str, asked: str) -> Found:
+def sets_with(project: Project, digest: str) -> set[str]:
+    """The versions of data sets, of those whose lists are here, that hold a file's bytes."""
+    pins = [read_pin(project), *(at.pin for at in history.pins(project, "--all"))]
+    known = _known(project, pins, remote=False)
+    versions = {one for pin in pins for one in known.get(pin.whole, pin.sets).values()}
+    with opened(project) as repo:
+        lists = {one: load_list(repo, one) or () for one in versions}
+    return {one for one, files in lists.items() if any(i.value == digest for _, _, i in files)}
+
+
+def find(project: Project, name: str, asked: str) -> str:
     """The version of an experiment's data set at a git revision, or with a hash.
 
     Raises:
         ConfigError: there is no such revision or hash, or the data set was not pinned there.
     """
     folder = load_experiment(project, name).data.folder
-    pin = history.pin_at(project, asked)
-    if pin is not None and pin.whole:
-        digest = versions.in_pins(project, [pin.whole], folder, remote=True).get(pin.whole)
-        if digest:
-            return Found(digest, pin.whole)
-        if digest is None:
-            raise InputError(
-                f"what {asked} pins is not known here",
-                expected=f"the list of files {pin.whole} in DVC's cache or remote",
-                found="nothing",
-                next=f"where it is: gristmill data use {name} {asked} && dvc push data.dvc",
-            )
-    known, _ = _listed(project, folder)
+    at = history.pin_at(project, asked)
+    if at is not None and (digest := sets_in(project, at.pin, asked).get(folder)):
+        return digest
+    listed, _ = _listed(project, folder)
     if history.DIGITS.fullmatch(asked):
-        fitting = {v.digest: v.whole for v in known if v.digest.startswith(asked)}
-        fitting = fitting or dict.fromkeys(_in_cache(project, name, asked), "")
+        everywhere = [at.pin for at in history.pins(project, "--all")]
+        known = _known(project, everywhere)
+        pinned = (known.get(pin.whole, pin.sets).get(folder, "") for pin in everywhere)
+        digests = {*pinned, *(version.digest for version in listed)}
+        fitting = {digest for digest in digests if digest.startswith(asked)}
+        fitting = fitting or set(_in_cache(project, name, asked))
         if len(fitting) == 1:
-            ((digest, whole),) = fitting.items()
-            return Found(digest, whole)
+            return fitting.pop()
         if fitting:
             raise ConfigError(
                 f"{asked} is the beginning of {len(fitting)} versions",
                 expected="as many digits as tell one from the others",
-                found=", ".join(digest[:12] for digest in list(fitting)[:8]),
+                found=", ".join(digest[:12] for digest in sorted(fitting)[:8]),
             )
-    some = [f"{v.digest[:8]} ({v.commit[:8] or 'not committed'})" for v in known[:6]]
+    some = [f"{v.digest[:8]} ({v.commit[:8] or 'not committed'})" for v in listed[:6]]
     raise ConfigError(
         f"data/{folder} has no version '{asked}'",
         expected="a commit, branch or tag, or a hash of "
         + (", ".join(some) if some else "a version; none is pinned yet"),
-        found=f"{asked} does not pin data/{folder}"
-        if pin
-        else "git and DVC know none of that name",
+        found=f"{asked} does not pin data/{folder}" if at else "git and DVC know none of that name",
         next=f"gristmill data log {name}",
     )
 
@@ -147,10 +189,10 @@ def _in_cache(project: Project, name: str, prefix: str) -> list[str]:
     data = load_experiment(project, name).data
     inside = "/".join(data.path.split("/")[2:])
     found = []
-    for digest, place in versions.cached(project, versions.from_cache(project, prefix)).items():
+    for place in cache_folder(project).joinpath(prefix[:2]).glob(f"{prefix[2:]}*.dir"):
         names = [entry["relpath"] for entry in json.loads(place.read_bytes())]
         if any(file == inside or file.startswith(f"{inside}/") for file in names):
-            found.append(digest)
+            found.append(prefix[:2] + place.name)
     return found
 
 
@@ -173,7 +215,7 @@ def recorded_rows(project: Project, name: str, wanted: Collection[str]) -> dict[
     if not missing:
         return found
     results = _validations(project, name, missing)
-    places = versions.cached(project, set(results.values()))
+    places = cached_files(project, set(results.values()))
     for digest, result in results.items():
         if result in places:
             found[digest] = int(json.loads(places[result].read_bytes())["rows"])

@@ -7,9 +7,10 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from gristmill.pipelines.base import InputError
 from gristmill.pipelines.config import Project
+from gristmill.pipelines.ingestion.versions.pin_file import PIN, Pin, pin_in
 
-PIN = "data.dvc"
 LOCK = "dvc.lock"
 
 LEAST_PREFIX = 4
@@ -20,17 +21,17 @@ DIGITS = re.compile(rf"[0-9a-f]{{{LEAST_PREFIX},32}}(\.dir)?")
 
 @dataclass(frozen=True)
 class PinnedAt:
-    """The pin at a commit: DVC's hash of all of `data/`, empty where there was none."""
+    """The pin at a commit; an empty one where there was none that can be read."""
 
     commit: str
     when: float
-    whole: str
+    pin: Pin
 
 
 def pins(project: Project, *revisions: str) -> list[PinnedAt]:
     """The commits that changed the pin, newest first: of HEAD, or of the revisions named."""
     return [
-        PinnedAt(commit, when, whole_of(text))
+        PinnedAt(commit, when, _pin_of(text))
         for commit, when, text in _contents(project, PIN, revisions)
     ]
 
@@ -44,10 +45,11 @@ def locks(project: Project) -> Iterator[str]:
         yield text
 
 
-def whole_of(text: str) -> str:
-    """The hash in the text of a `data.dvc`, without reading it as YAML: it may be in conflict."""
-    found = re.search(r"^[\s-]*md5: ['\"]?([0-9a-f]{32}\.dir)", text, re.MULTILINE)
-    return found[1] if found else ""
+def _pin_of(text: str) -> Pin:
+    try:
+        return pin_in(text)
+    except InputError:  # committed in conflict
+        return Pin()
 
 
 def pin_at(project: Project, revision: str) -> PinnedAt | None:
@@ -58,7 +60,7 @@ def pin_at(project: Project, revision: str) -> PinnedAt | None:
     if not commit:
         return None
     when = _git(project, "show", "-s", "--format=%ct", commit).strip()
-    return PinnedAt(commit, float(when), whole_of(_git(project, "show", f"{commit}:./{PIN}")))
+    return PinnedAt(commit, float(when), _pin_of(_git(project, "show", f"{commit}:./{PIN}")))
 
 
 def is_before(project: Project, old: str, new: str) -> bool:

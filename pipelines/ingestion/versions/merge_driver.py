@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 import subprocess
 from collections.abc import MutableMapping
@@ -12,11 +11,18 @@ from typing import Any
 
 from gristmill.pipelines.base import InputError
 from gristmill.pipelines.config import Project
+from gristmill.pipelines.ingestion.versions import history
+from gristmill.pipelines.ingestion.versions.pin_file import (
+    PIN,
+    Map,
+    dump,
+    entries_in,
+    load_map,
+    with_entries,
+)
 
 DRIVER = "gristmill-data"
 """The name by which `.gitattributes` asks for the driver."""
-
-Map = MutableMapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -33,30 +39,65 @@ def merge_file(project: Project, name: str, base: str, ours: str, theirs: str) -
     Raises:
         InputError: a side is not what that file should be, or DVC does not know its files.
     """
-    if name == "data.dvc":
+    if name == PIN:
         return _pins(project, base, ours, theirs)
-    if name == "dvc.lock":
+    if name == history.LOCK:
         return merge_locks(base, ours, theirs)
     return merge_parameters(base, ours, theirs)
 
 
 def _pins(project: Project, base: str, ours: str, theirs: str) -> Merged:
-    from gristmill.pipelines.ingestion.versions import repository as versions
+    old, mine, other = (_entries(project, text) for text in (base, ours, theirs))
+    merged, lines = dict(mine), []
+    for path in sorted({*old, *mine, *other}):
+        before, here, there = (_digest(side.get(path)) for side in (old, mine, other))
+        if there in (before, here):
+            continue
+        if here == before:
+            merged.pop(path, None)
+            merged |= {path: other[path]} if path in other else {}
+        else:
+            lines.append(_conflict(project, path.removeprefix("data/"), here, there))
+    return Merged(with_entries(ours or theirs, merged), tuple(lines))
 
-    found = versions.merge_pins(project, base, ours, theirs)
-    lines = []
-    for folder, (mine, other) in found.conflicts.items():
-        user = next(iter(users(project, folder)), "NAME")
-        take = f"gristmill data use {user} {other[:8]}   takes theirs"
-        lines.append(
-            f"data/{folder} was changed on both sides: {_called(mine)} here, {_called(other)} there"
-            f"\n  data.dvc holds ours of it, and everything else merged\n"
-            f"  next      git add data.dvc   keeps ours\n"
-            + (f"            {take}; then git add data.dvc\n" if other else "")
-            + f"            gristmill data refresh {user} --data FILE   takes one made of both; "
-            "then git add data.dvc"
+
+def _entries(project: Project, text: str) -> dict[str, Map]:
+    """The entries of a side; those of one hash for all data sets are made of DVC's list."""
+    entries = entries_in(text)
+    whole = entries.pop("data", None)
+    if whole is None:
+        return entries
+    from gristmill.pipelines.ingestion.versions.pins import entry_of
+    from gristmill.pipelines.ingestion.versions.repository import unlocked
+    from gristmill.pipelines.ingestion.versions.whole_pins import require_sets_of
+
+    with unlocked(project) as repo:
+        sets = require_sets_of(
+            repo,
+            whole["md5"],
+            "the pins cannot be merged: a list of files is not in DVC's cache",
+            "git merge --abort, dvc fetch --all-branches (where that version was pinned: "
+            "dvc push), and merge again",
         )
-    return Merged(found.text, tuple(lines))
+        paths = {f"data/{name}": digest for name, digest in sets.items()}
+        return {path: entry_of(repo, path, digest) for path, digest in paths.items()} | entries
+
+
+def _digest(entry: Map | None) -> str:
+    return "" if entry is None else str(entry["md5"])
+
+
+def _conflict(project: Project, folder: str, here: str, there: str) -> str:
+    user = next(iter(users(project, folder)), "NAME")
+    take = f"gristmill data use {user} {there[:8]}   takes theirs"
+    return (
+        f"data/{folder} was changed on both sides: {_called(here)} here, {_called(there)} there\n"
+        "  data.dvc holds ours of it, and everything else merged\n"
+        "  next      git add data.dvc   keeps ours\n"
+        + (f"            {take}; then git add data.dvc\n" if there else "")
+        + f"            gristmill data refresh {user} --data FILE   takes one made of both; "
+        "then git add data.dvc"
+    )
 
 
 def _called(digest: str) -> str:
@@ -66,7 +107,7 @@ def _called(digest: str) -> str:
 def users(project: Project, folder: str) -> list[str]:
     """The experiments over a data set, as `params.yaml` lists them."""
     try:
-        listed = _map(project.params_file.read_text(encoding="utf-8")).get("experiments") or {}
+        listed = load_map(project.params_file.read_text(encoding="utf-8")).get("experiments") or {}
     except (OSError, InputError):
         return []
     return [name for name, entry in listed.items() if entry.get("data") == folder]
@@ -74,8 +115,8 @@ def users(project: Project, folder: str) -> list[str]:
 
 def merge_locks(base: str, ours: str, theirs: str) -> Merged:
     """`dvc.lock` by stage; what both sides changed is left out, so that DVC does it again."""
-    document, theirs_map = _map(ours), _map(theirs)
-    old, mine, other = (side.get("stages") or {} for side in (_map(base), document, theirs_map))
+    document, theirs_map = load_map(ours), load_map(theirs)
+    old, mine, other = (side.get("stages") or {} for side in (load_map(base), document, theirs_map))
     for name in dict.fromkeys((*old, *mine, *other)):
         if other.get(name) == old.get(name) or other.get(name) == mine.get(name):
             continue
@@ -85,14 +126,14 @@ def merge_locks(base: str, ours: str, theirs: str) -> Merged:
             mine.pop(name, None)
     document.setdefault("schema", theirs_map.get("schema", "2.0"))
     document["stages"] = mine
-    return Merged(_dump(document, width=None))
+    return Merged(dump(document))
 
 
 def merge_parameters(base: str, ours: str, theirs: str) -> Merged:
     """`params.yaml` by key; where both sides changed one to different values, ours stands."""
-    document = _map(ours)
-    conflicts = _into(document, _map(base), _map(theirs), "")
-    return Merged(_dump(document, width=100), tuple(conflicts))
+    document = load_map(ours)
+    conflicts = _into(document, load_map(base), load_map(theirs), "")
+    return Merged(dump(document, width=100), tuple(conflicts))
 
 
 def _into(ours: Map, base: Map, theirs: Map, where: str) -> list[str]:
@@ -120,31 +161,6 @@ def _into(ours: Map, base: Map, theirs: Map, where: str) -> list[str]:
 
 def _said(value: Any) -> str:
     return "deleted" if value is None else str(value)
-
-
-def _map(text: str) -> Map:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        content = YAML().load(text)
-    except YAMLError as error:
-        raise InputError("a side of the merge is not valid YAML", found=str(error)[:200]) from error
-    return content if isinstance(content, MutableMapping) else {}
-
-
-def _dump(document: Map, width: int | None) -> str:
-    """As DVC (without a width) or `Project.register` (with one) write it."""
-    from ruamel.yaml import YAML
-
-    yaml = YAML()
-    if width is None:
-        yaml.default_flow_style = False
-    else:
-        yaml.width = width
-    stream = io.StringIO()
-    yaml.dump(document, stream)
-    return stream.getvalue()
 
 
 def plain_merge(base: Path, ours: Path, theirs: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gristmill.pipelines.base import ConfigError, GristmillError, Problem, read_yaml
-from gristmill.pipelines.config import Data, Experiment, Project, load_experiment
+from gristmill.pipelines.config import Experiment, Project, load_experiment
 from gristmill.pipelines.ingestion.sources import Progress, fetch
 from gristmill.pipelines.ingestion.table import Ingested, ingest_file
-from gristmill.pipelines.ingestion.versions import repository as versions
-from gristmill.pipelines.ingestion.versions.repository import DataState
+from gristmill.pipelines.ingestion.versions.moves import lay_out_version, take, would_be
+from gristmill.pipelines.ingestion.versions.pins import DataState, data_state, pinned_digest
 from gristmill.pipelines.ingestion.versions.snapshot import edited, not_pinned
+from gristmill.pipelines.ingestion.versions.stages import data_plan
 
 Accept = Callable[[Experiment, Path], object]
 """Raises when an ingested table does not fit the experiment."""
@@ -88,7 +90,7 @@ def refresh(
         (project.root / "data" / data.folder).resolve()
     )
     state = _replaceable(project, experiment, edits)
-    before = versions.pinned_digest(project, data.folder)
+    before = pinned_digest(project, data.folder)
     sweep(project)
     with _aside(project) as aside:
         raw = aside / "new" / path.name
@@ -97,17 +99,17 @@ def refresh(
             notes = fetch(project, str(given), raw)
         else:
             notes = fetch(project, str(data.source), raw, query=data.query, progress=progress)
-        after = versions.would_be(project, path, raw, edits=edits)
+        after = would_be(project, path, raw, edits=edits)
         if after == before:
             if state is not DataState.PINNED:
-                versions.take(project, path, raw, edits=edits)
+                take(project, path, raw, edits=edits)
             return Refreshed(data.folder, before, after, notes=notes)
         readers, unread = _readers(project, experiment)
         made = {one.name: _ingested(aside, one, raw) for one in readers}
         _all_accept(readers, aside, accept)
-        old = _old_table(project, experiment, state, aside)
+        old = _old_table(project, experiment, before, state, aside)
         difference = None if old is None else compare(old, _table(aside, name))
-        after = versions.take(project, path, raw, edits=edits)
+        after = take(project, path, raw, edits=edits)
     accepted = tuple(one.name for one in readers)
     return Refreshed(data.folder, before, after, made[name], difference, accepted, unread, notes)
 
@@ -119,9 +121,7 @@ def _replaceable(project: Project, experiment: Experiment, edits: bool) -> DataS
         InputError: it was edited by hand, or was never pinned.
     """
     data = experiment.data
-    state = versions.data_state(project, data.folder)
-    if state is DataState.NEW and versions.matches_pin(project):
-        state = DataState.PINNED
+    state = data_state(project, data.folder)
     if edits:
         return state
     if state is DataState.EDITED:
@@ -160,12 +160,7 @@ def _table(aside: Path, name: str) -> Path:
 def _ingested(aside: Path, experiment: Experiment, raw: Path) -> Ingested:
     table = _table(aside, experiment.name)
     table.parent.mkdir(parents=True)
-    return _ingest(raw, table, experiment.data)
-
-
-def _ingest(raw: Path, table: Path, data: Data) -> Ingested:
-    """Reads a raw file as the ingest stage would."""
-    return ingest_file(raw, table, data)
+    return ingest_file(raw, table, experiment.data)
 
 
 def _all_accept(readers: Sequence[Experiment], aside: Path, accept: Accept) -> None:
@@ -196,27 +191,26 @@ def _all_accept(readers: Sequence[Experiment], aside: Path, accept: Accept) -> N
 
 
 def _old_table(
-    project: Project, experiment: Experiment, state: DataState, aside: Path
+    project: Project, experiment: Experiment, before: str | None, state: DataState, aside: Path
 ) -> Path | None:
     """The pinned version's table, made aside unless the last run's is it; None if not here."""
-    name, path = experiment.name, PurePosixPath(experiment.data.path)
+    data, path = experiment.data, PurePosixPath(experiment.data.path)
+    raw = project.root / path
     if state is DataState.PINNED:
-        table = project.build(name) / "table.parquet"
-        if (
-            table.exists()
-            and not versions.data_plan(project, name, path.parts[1]).stages[0].changes
-        ):
+        table = project.build(experiment.name) / "table.parquet"
+        plan = data_plan(project, experiment.name, data.folder)
+        if table.exists() and not plan.stages[0].changes:
             return table
-    raw = aside / "old" / "raw" / path.name
-    if state is DataState.PINNED:
-        raw = project.root / experiment.data.path
-    elif not versions.lay_out(project, path, raw):
-        return None
     table = aside / "old" / "table.parquet"
-    table.parent.mkdir(exist_ok=True)
+    table.parent.mkdir()
     try:
-        _ingest(raw, table, experiment.data)
-    except GristmillError:  # what is pinned could be read by earlier rules only
+        if state is not DataState.PINNED:
+            if before is None:
+                return None
+            lay_out_version(project, data.folder, before, aside / "old" / "raw")
+            raw = aside.joinpath("old", "raw", *path.parts[2:])
+        ingest_file(raw, table, data)
+    except GristmillError:  # its bytes are not here, or could be read by earlier rules only
         return None
     return table
 
@@ -256,8 +250,6 @@ def _is_dead(folder: Path) -> bool:
 
 
 def _is_old(folder: Path) -> bool:
-    import time
-
     try:
         return time.time() - folder.stat().st_mtime > 60
     except FileNotFoundError:

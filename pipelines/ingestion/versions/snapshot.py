@@ -5,12 +5,21 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 
-from gristmill.pipelines.base import ConfigError, EnvironmentFault, InputError, redact
+from gristmill.pipelines.base import ConfigError, InputError, redact
 from gristmill.pipelines.config import Data, Project, load_experiment
 from gristmill.pipelines.ingestion.sources import Progress, fetch
-from gristmill.pipelines.ingestion.versions import repository as versions
+from gristmill.pipelines.ingestion.versions.cache import RemoteUnusable
 from gristmill.pipelines.ingestion.versions.links import check_links
-from gristmill.pipelines.ingestion.versions.repository import DataState
+from gristmill.pipelines.ingestion.versions.moves import restore_from_cache
+from gristmill.pipelines.ingestion.versions.pins import (
+    DataState,
+    data_digest,
+    data_state,
+    keep,
+    pin_data,
+    unknown_pin,
+)
+from gristmill.pipelines.ingestion.versions.stages import cache_folder
 
 
 @dataclass(frozen=True)
@@ -35,24 +44,22 @@ def snapshot(project: Project, name: str, progress: Progress | None = None) -> S
         ConfigError: data are missing and there is no source, or a link leads out of `data/`.
     """
     data = load_experiment(project, name).data
-    check_links(project, data.folder, lambda: versions.cache_folder(project))
-    state = versions.data_state(project, data.folder)
+    check_links(project, data.folder, lambda: cache_folder(project))
+    state = data_state(project, data.folder)
     if state is DataState.EDITED:
         raise edited(data.folder, data.path, name)
     how = "as pinned"
     if state in (DataState.MISSING, DataState.OTHER):
         how = restore(project, name, progress=progress)
-        state = versions.data_state(project, data.folder)
-    if state in (DataState.NEW, DataState.ABSENT) and not versions.knows_pin(project):
-        _restore_others(project, data.folder, progress)
+        state = data_state(project, data.folder)
     if state is DataState.ABSENT:
         notes = _fetch(project, data, name, progress)
-        versions.pin(project, data.folder)
+        pin_data(project, data.folder)
         how = "; ".join((f"fetched from {_shown(data)} and pinned", *notes))
     elif state is DataState.NEW:
-        versions.pin(project, data.folder)
+        pin_data(project, data.folder)
         how = "new, pinned" if how == "as pinned" else f"{how}, pinned"
-    return Snapshot(versions.data_digest(project, data.folder), how)
+    return Snapshot(data_digest(project, data.folder), how)
 
 
 def restore(
@@ -70,22 +77,31 @@ def restore(
         ConfigError: there is no cache, no remote and no source.
     """
     data = load_experiment(project, name).data
-    state = versions.data_state(project, data.folder)
+    state = data_state(project, data.folder)
     if state is DataState.PINNED:
-        _keep(project, data.folder)
+        keep(project, data.folder)
         return "as pinned"
     if state is DataState.EDITED and not discard:
         raise edited(data.folder, data.path, name)
-    if state is DataState.NEW and not (discard and data.source):
+    if state is DataState.NEW:
         return "on disk, not pinned yet"
     if state is DataState.ABSENT:
         return f"not pinned yet: gristmill run {name}"
+    note = ""
     try:
-        if versions.restore_from_cache(project, data.folder):
+        if restore_from_cache(project, data.folder):
             return "restored by DVC"
-    except EnvironmentFault:  # a remote that cannot be used: the source may have the bytes
+    except RemoteUnusable as error:  # the source may have the bytes
         if data.source is None:
             raise
+        note = f"; {error.what}"
+    _refetch(project, data, name, progress)
+    keep(project, data.folder)
+    return f"fetched from {_shown(data)}, equal to the pin{note}"
+
+
+def _refetch(project: Project, data: Data, name: str, progress: Progress | None) -> None:
+    """Fetch the pinned bytes from the source; what is on disk goes when they have come."""
     place = project.root / "data" / data.folder
     kept = None
     if place.exists():
@@ -93,17 +109,15 @@ def restore(
         place.rename(kept)
     try:
         _fetch(project, data, name, progress)
-        state = versions.data_state(project, data.folder)
+        state = data_state(project, data.folder)
         if state is DataState.NEW:
-            state = _by_whole_pin(project, name)
-        if state is DataState.NEW and kept is None:
-            return f"fetched from {_shown(data)}, not pinned yet"
+            raise unknown_pin()
         if state is not DataState.PINNED:
             raise InputError(
                 f"the source of {name} no longer holds the pinned bytes",
                 expected=f"what data.dvc pins for data/{data.folder}",
                 found=f"other bytes from {_shown(data)}",
-                next="dvc pull, where a remote has the old version;\n"
+                next=f"dvc pull data/{data.folder}, where a remote has the old version;\n"
                 f"gristmill data refresh {name} to take the new one on purpose",
             )
     except BaseException:
@@ -113,31 +127,6 @@ def restore(
         raise
     if kept is not None:
         shutil.rmtree(kept)
-    _keep(project, data.folder)
-    return f"fetched from {_shown(data)}, equal to the pin"
-
-
-def _keep(project: Project, folder: str) -> None:
-    """Has DVC's cache keep what was pinned: all of `data/` if it is there, else the data set."""
-    if not versions.matches_pin(project):
-        versions.keep(project, folder)
-
-
-def _by_whole_pin(project: Project, name: str) -> DataState:
-    """On a clone that knows nothing but the hash of all of `data/`, all of it must be there."""
-    mine = load_experiment(project, name).data.folder
-    _restore_others(project, mine, None)
-    known = versions.matches_pin(project)
-    return versions.data_state(project, mine) if known else DataState.EDITED
-
-
-def _restore_others(project: Project, folder: str, progress: Progress | None) -> None:
-    """Fetches the other data sets, so that the list of what is pinned can be known."""
-    for other in project.experiment_names():
-        data = load_experiment(project, other).data
-        if data.folder != folder and not (project.root / data.path).exists() and data.source:
-            _fetch(project, data, other, progress)
-    versions.matches_pin(project)
 
 
 def _fetch(project: Project, data: Data, name: str, progress: Progress | None) -> tuple[str, ...]:
@@ -146,7 +135,7 @@ def _fetch(project: Project, data: Data, name: str, progress: Progress | None) -
             f"the data of {name} are missing, and the experiment names no source",
             expected=f"a file or folder {data.path}, or data.source, or a DVC remote that has it",
             found="none of them",
-            next=f"put it at {data.path}, or dvc pull",
+            next=f"put it at {data.path}, or dvc pull data/{data.folder}",
         )
     target = project.root / data.path
     return fetch(project, data.source, target, query=data.query, progress=progress)

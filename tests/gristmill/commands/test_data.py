@@ -50,7 +50,9 @@ def test_the_log_lists_versions_and_use_goes_back_from_any_folder(versioned: Pro
     gristmill = gristmill_in(versioned.experiments)
     commit = git(versioned.root, "rev-parse", "first").strip()
     listed = gristmill("data", "log", "tiny", check=True).stdout.splitlines()
-    shown = [line.split() for line in listed if commit[:8] in line or line.startswith(" *")]
+    shown = [
+        line.split() for line in listed if commit[:8] in line or line.lstrip().startswith("*  ")
+    ]
     assert shown[0][0] == "*"
     assert shown[1][0] == commit[:8]
     assert [line[-2] for line in shown] == ["?", "?"]  # nothing has counted the rows yet

@@ -24,7 +24,7 @@ from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.config.sections import Csv, Pictures
 from gristmill.pipelines.ingestion.readers.picture_sizes import fitting_form
 from gristmill.pipelines.ingestion.table import ingest_file
-from gristmill.pipelines.ingestion.versions.repository import DataState, data_state
+from gristmill.pipelines.ingestion.versions.pins import DataState, data_state
 from gristmill.pipelines.profiling.profile_page import page_digest
 from tests.conftest import Run, git
 

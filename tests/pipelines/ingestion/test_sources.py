@@ -29,7 +29,7 @@ from gristmill.pipelines.config.source_kinds import SOURCES, source_kind
 from gristmill.pipelines.ingestion.sources.fetching import FETCHERS, fetch
 from gristmill.pipelines.ingestion.sources.meter import size_limit
 from gristmill.pipelines.ingestion.sources.row_writer import write_rows
-from gristmill.pipelines.ingestion.versions.repository import DataState, data_digest, data_state
+from gristmill.pipelines.ingestion.versions.pins import DataState, data_digest, data_state
 
 CONTENT = b"a,b\n1,2\n"
 

@@ -55,6 +55,6 @@ def test_plan_says_what_became_of_the_data(tiny: Project, gristmill: Run) -> Non
 
 
 def gristmill_stage(project: Project, stage: str) -> None:
-    from gristmill.pipelines.ingestion.versions.repository import run_stage
+    from gristmill.pipelines.ingestion.versions.stages import run_stage
 
     run_stage(project, stage, "tiny", False)

@@ -13,13 +13,10 @@ from versioned import ROWS, add_data_set, commit, everything, raw, take, write
 from gristmill.pipelines.base.errors import ConfigError, EnvironmentFault, InputError
 from gristmill.pipelines.base.files import write_json
 from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.ingestion.versions.cache import Kept
 from gristmill.pipelines.ingestion.versions.data_log import data_log, find, note_rows, recorded_rows
-from gristmill.pipelines.ingestion.versions.repository import (
-    DataState,
-    data_state,
-    go_to,
-    pinned_digest,
-)
+from gristmill.pipelines.ingestion.versions.moves import go_to
+from gristmill.pipelines.ingestion.versions.pins import DataState, data_state, pinned_digest
 from gristmill.pipelines.ingestion.versions.snapshot import restore
 from tests.conftest import BIN, clean_environment, git
 
@@ -49,8 +46,7 @@ def shared(project: Project, remote: Path) -> None:
 
 
 def use(project: Project, revision: str) -> None:
-    found = find(project, "tiny", revision)
-    go_to(project, "tiny", found.whole, found.digest)
+    go_to(project, "tiny", find(project, "tiny", revision))
 
 
 def test_versions_are_listed_newest_first_with_what_is_on_disk(versioned: Project) -> None:
@@ -63,8 +59,8 @@ def test_versions_are_listed_newest_first_with_what_is_on_disk(versioned: Projec
     ]
     assert [v.on_disk for v in found.versions] == [True, False]
     assert [v.pinned for v in found.versions] == [True, False]
-    assert {v.kept for v in found.versions} == {"cache"}
-    assert found.unknown == 1  # what was pinned before this test's project was made of another
+    assert {v.kept for v in found.versions} == {Kept.CACHE}
+    assert found.unknown == 0
 
 
 def test_a_version_that_no_commit_has_yet_is_listed(versioned: Project) -> None:
@@ -113,11 +109,9 @@ def test_bytes_that_are_nowhere_are_marked_and_an_error_that_changes_nothing(
 ) -> None:
     forget(versioned)
     before = everything(versioned)
-    with pytest.raises(
-        InputError, match=r"(?s)first pins is not known here.*use tiny first && dvc push data"
-    ):
-        find(versioned, "tiny", "first")
-    assert data_log(versioned, "tiny").versions == ()
+    with pytest.raises(InputError, match=r"(?s)its list of files is nowhere.*&& dvc push data"):
+        use(versioned, "first")
+    assert [v.kept for v in data_log(versioned, "tiny").versions] == [Kept.NOWHERE] * 2
     assert everything(versioned) == before
 
 
@@ -128,7 +122,7 @@ def test_files_that_are_missing_from_the_cache_are_marked_and_refused(
         if file.is_file() and file.suffix != ".dir":
             file.unlink()
     before = everything(versioned)
-    assert {v.kept for v in data_log(versioned, "tiny").versions} == {"nowhere"}
+    assert {v.kept for v in data_log(versioned, "tiny").versions} == {Kept.NOWHERE}
     with pytest.raises(InputError, match=r"(?s)not here.*no remote.*1 of its 1 files are missing"):
         use(versioned, "first")
     assert everything(versioned) == before
@@ -143,7 +137,7 @@ def test_a_fresh_clone_pulls_lists_and_goes_back_by_a_remote(
     dvc(fresh.root, "pull", "-q", "data.dvc")  # nothing was built that a plain one would want
     assert raw(fresh).read_bytes() == raw(versioned).read_bytes()
     assert data_state(fresh, "tiny") is DataState.PINNED
-    assert [v.kept for v in data_log(fresh, "tiny").versions] == ["cache", "remote"]
+    assert [v.kept for v in data_log(fresh, "tiny").versions] == [Kept.CACHE, Kept.REMOTE]
     use(fresh, "first")
     assert len(raw(fresh).read_text().splitlines()) == 61
     forget(fresh)

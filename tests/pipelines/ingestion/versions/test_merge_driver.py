@@ -20,7 +20,7 @@ from gristmill.pipelines.ingestion.versions.merge_driver import (
     register_driver,
     registered_driver,
 )
-from gristmill.pipelines.ingestion.versions.repository import DataState, data_state, pinned_digest
+from gristmill.pipelines.ingestion.versions.pins import DataState, data_state, pinned_digest
 from gristmill.pipelines.ingestion.versions.snapshot import snapshot
 from tests.conftest import BIN, clean_environment, git
 
@@ -67,7 +67,7 @@ def test_two_branches_that_each_add_a_data_set_merge(versioned: Project) -> None
         assert data_state(versioned, name) is DataState.PINNED
         assert len(raw(versioned, name).read_text().splitlines()) == (59 if name == "tiny" else 51)
     text = (versioned.root / "data.dvc").read_text()
-    subprocess.run([BIN / "dvc", "add", "-q", "data"], cwd=versioned.root, check=True)
+    subprocess.run([BIN / "dvc", "commit", "-q", "-f", "data.dvc"], cwd=versioned.root, check=True)
     assert (versioned.root / "data.dvc").read_text() == text  # as DVC itself would have it
     listed = read_yaml(versioned.params_file)["experiments"]
     assert listed == {name: {"data": name} for name in ("tiny", "right", "left")}
@@ -117,19 +117,6 @@ def test_a_data_set_that_both_changed_is_a_conflict_with_both_ways_out(
     git(versioned.root, "commit", "-qm", "theirs")
     assert data_state(versioned, "tiny") is DataState.PINNED
     assert len(raw(versioned).read_text().splitlines()) == 41
-
-
-def test_without_the_lists_of_files_git_s_own_conflict_stands_with_the_way_out(
-    versioned: Project,
-) -> None:
-    diverge(versioned, "left", "right")
-    for file in (versioned.root / ".dvc" / "cache").rglob("*.dir"):
-        file.unlink()
-    done = merge(versioned, "theirs")
-    assert (done.returncode, conflicts(versioned)) == (1, ["data.dvc"])
-    assert "a list of files is not in DVC's cache" in done.stdout + done.stderr
-    assert "git merge --abort, dvc fetch --all-branches" in done.stdout + done.stderr
-    assert "<<<<<<< ours" in (versioned.root / "data.dvc").read_text()
 
 
 def test_the_driver_goes_with_a_clone_that_is_moved(versioned: Project) -> None:

@@ -15,13 +15,13 @@ from versioned import DOCUMENT, ROWS, everything, fine, raw, sizes, take, write
 from gristmill.pipelines.base.errors import ConfigError, DataInvalid, GristmillError, InputError
 from gristmill.pipelines.config.experiment import Experiment
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.ingestion.versions.refresh import PREFIX, refresh, sweep
-from gristmill.pipelines.ingestion.versions.repository import (
+from gristmill.pipelines.ingestion.versions.pins import (
     DataState,
     data_digest,
     data_state,
     pinned_digest,
 )
+from gristmill.pipelines.ingestion.versions.refresh import PREFIX, refresh, sweep
 from gristmill.pipelines.ingestion.versions.snapshot import snapshot
 from gristmill.pipelines.validation.schema.validation import validate_table
 from tests.conftest import clean_environment, git
@@ -53,7 +53,7 @@ def test_a_new_version_is_taken_and_compared_with_the_pinned_one(versioned: Proj
     assert done.after == pinned_digest(versioned, "tiny") == data_digest(versioned, "tiny")
     text = (versioned.root / "data.dvc").read_text()
     assert f"size: {new.stat().st_size}" in text
-    subprocess.run(["dvc", "add", "-q", "data"], cwd=versioned.root, check=True)
+    subprocess.run(["dvc", "commit", "-q", "-f", "data.dvc"], cwd=versioned.root, check=True)
     assert (versioned.root / "data.dvc").read_text() == text  # as DVC itself would have it
     assert left(versioned) == []
 
@@ -154,7 +154,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.ingestion.versions import refresh, repository as versions
+from gristmill.pipelines.ingestion.versions import moves, refresh
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -164,14 +164,14 @@ if place == "accept":
     accept = die
 else:
     accept = lambda *_: None
-    setattr(versions, place, die)
+    setattr(moves, place, die)
 refresh.refresh(Project(Path.cwd()), "tiny", Path("new.csv").absolute(), accept, accept)
 """
 
 
 @pytest.mark.parametrize(
     ("place", "taken"),
-    [("accept", False), ("_move", False), ("_pin_text", False), ("_finish_move", True)],
+    [("accept", False), ("_move", False), ("write_pin", False), ("finish_move", True)],
 )
 def test_a_killed_refresh_leaves_the_old_version_or_the_new_one_whole(
     versioned: Project, place: str, taken: bool
@@ -179,8 +179,8 @@ def test_a_killed_refresh_leaves_the_old_version_or_the_new_one_whole(
     before = everything(versioned)
     new = write(versioned.root / "new.csv", ROWS)
     code = KILLED
-    if place == "_finish_move":  # it is also what every command begins with
-        code = code.replace("setattr(versions, place, die)", LATER)
+    if place == "finish_move":
+        code = code.replace("setattr(moves, place, die)", HALFWAY)
     done = subprocess.run(
         [sys.executable, "-c", code, place], cwd=versioned.root, env=clean_environment()
     )
@@ -195,13 +195,11 @@ def test_a_killed_refresh_leaves_the_old_version_or_the_new_one_whole(
     assert data_state(versioned, "tiny") is DataState.PINNED
 
 
-LATER = """
-    move = versions._move
-    def moved(*words):
-        move(*words)
-        (Path("data/tiny/tiny.csv")).write_text("half")
+HALFWAY = """
+    def half(*_):
+        Path("data/tiny/tiny.csv").write_text("half")
         die()
-    versions._move = moved
+    moves.finish_move = half
 """
 
 

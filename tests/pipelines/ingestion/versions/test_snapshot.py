@@ -9,14 +9,9 @@ from pathlib import Path
 import pytest
 
 from gristmill.pipelines.base.errors import ConfigError, InputError
-from gristmill.pipelines.base.yaml_file import read_yaml
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.ingestion.versions.repository import (
-    DataState,
-    data_digest,
-    data_state,
-    lay_out_version,
-)
+from gristmill.pipelines.ingestion.versions.moves import lay_out_version
+from gristmill.pipelines.ingestion.versions.pins import DataState, data_digest, data_state
 from gristmill.pipelines.ingestion.versions.snapshot import restore, snapshot
 
 EXPERIMENT = """\
@@ -87,8 +82,7 @@ def test_on_a_clone_without_cache_missing_data_come_from_the_source(
     assert restore(project, "digits") == "fetched from sklearn:digits, equal to the pin"
     assert data_state(project, "digits") is DataState.PINNED
     aside, pinned = project.root / "aside", data_digest(project, "digits")
-    whole = read_yaml(project.root / "data.dvc")["outs"][0]["md5"]
-    assert not lay_out_version(project, "digits", whole, pinned, aside)
+    assert not lay_out_version(project, "digits", pinned, aside)
     assert (aside / "digits.csv").read_bytes() == digits(project).read_bytes()
     shutil.rmtree(aside)
     snapshot(project, "diabetes")
@@ -219,4 +213,5 @@ def test_on_a_clone_without_data_a_new_data_set_is_pinned_beside_the_others(
     file.write_text("a,b\n1,2\n")
     assert restore(project, "churn") == "on disk, not pinned yet"
     assert snapshot(project, "churn").how == "new, pinned"
-    assert data_state(project, "digits") is DataState.PINNED
+    assert data_state(project, "digits") is DataState.MISSING
+    assert restore(project, "digits") == "fetched from sklearn:digits, equal to the pin"

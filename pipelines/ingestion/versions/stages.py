@@ -1,0 +1,152 @@
+"""The data stages as DVC runs them: what is to do, why, and what they read and made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from dvc.exceptions import ReproductionError
+from dvc.repo import Repo
+from dvc.stage import Stage
+
+from gristmill.pipelines.base import EnvironmentFault, GristmillError, read_json
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.ingestion.versions.cache import place_of
+from gristmill.pipelines.ingestion.versions.pins import DataState, state_of
+from gristmill.pipelines.ingestion.versions.repository import dvc_path, opened
+
+STAGES = ("ingest", "validate", "split", "scale")
+MISSING = ("deleted", "not in cache")
+"""What DVC says of files of which only the hash is here."""
+
+
+@dataclass(frozen=True)
+class StageState:
+    """Whether a stage has something to do, and why."""
+
+    name: str
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DataPlan:
+    """What DVC knows of an experiment.
+
+    Attributes:
+        data: how the data set stands to the pin.
+        stages: what each stage would do, in their order.
+        digests: DVC's hashes of what the stages read and made, by path.
+    """
+
+    data: DataState
+    stages: tuple[StageState, ...]
+    digests: Mapping[str, str]
+
+
+def data_plan(project: Project, experiment: str, folder: str) -> DataPlan:
+    """What DVC would do for the experiment over the data set in `data/<folder>`."""
+    with opened(project) as repo:
+        data = state_of(project, repo, folder)
+        stages = _stages(project, repo, experiment)
+        reasons = {stage.addressing.split("@")[0]: _reasons(stage) for stage in stages}
+    states = tuple(StageState(name, reasons.get(name, ("first time",))) for name in STAGES)
+    return DataPlan(data, states, _digests(stages))
+
+
+def stage_digests(project: Project, experiment: str) -> Mapping[str, str]:
+    """DVC's hashes of what the experiment's stages read and made, by path."""
+    with opened(project) as repo:
+        return _digests(_stages(project, repo, experiment))
+
+
+def cached_files(project: Project, digests: Collection[str]) -> dict[str, Path]:
+    """The places in DVC's cache of the files that are there, by hash."""
+    with opened(project) as repo:
+        places = {digest: place_of(repo, digest) for digest in digests}
+    return {digest: place for digest, place in places.items() if place.exists()}
+
+
+def cache_folder(project: Project) -> Path:
+    """Where DVC keeps the bytes on this machine."""
+    with opened(project) as repo:
+        return Path(repo.cache.local.path)
+
+
+def run_stage(project: Project, stage: str, experiment: str, force: bool) -> bool:
+    """Have DVC carry out one stage, unless nothing that it depends on has changed.
+
+    Returns:
+        Whether anything was done.
+
+    Raises:
+        GristmillError: what the stage's own process reported.
+        KeyboardInterrupt: the stage was interrupted.
+    """
+    record = project.build(experiment) / "logs" / f"{stage}.json"
+    record.unlink(missing_ok=True)
+    os.environ["GRISTMILL_RECORD"] = str(record)
+    target = f"{stage}@{experiment}"
+    if (file := dvc_path(project, "dvc.yaml")) != "dvc.yaml":
+        target = f"{file}:{target}"
+    try:
+        with opened(project) as repo:
+            return bool(repo.reproduce(target, single_item=True, force=force))
+    except EnvironmentFault as fault:
+        if record.is_file():
+            raise GristmillError.from_record(read_json(record)) from fault
+        cause: BaseException | None = fault
+        while cause is not None:
+            if isinstance(cause, ReproductionError) and "exited with -2" in str(cause.__cause__):
+                raise KeyboardInterrupt from fault
+            cause = cause.__cause__
+        raise
+    finally:
+        os.environ.pop("GRISTMILL_RECORD", None)
+
+
+def stop_stage(stage: str, experiment: str) -> None:
+    """End the process that carries out a stage, if there is one."""
+    wanted = f"stage {stage} {experiment}"
+    for child in psutil.Process().children(recursive=True):
+        try:
+            if wanted in " ".join(child.cmdline()):
+                child.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+def _stages(project: Project, repo: Repo, experiment: str) -> list[Stage]:
+    return list(repo.stage.load_all(dvc_path(project, "dvc.yaml"), f"*@{experiment}", glob=True))
+
+
+def _reasons(stage: Stage) -> tuple[str, ...]:
+    entries = stage.status(check_updates=False).get(stage.addressing, [])
+    if entries and not any(dep.hash_info for dep in stage.deps):
+        return ("first time",)
+    lines: list[str] = []
+    missing = False
+    for entry in entries:
+        if isinstance(entry, str):
+            lines.append(entry)
+            continue
+        for shown, what in next(iter(entry.values())).items():
+            place = os.path.relpath(shown, stage.repo.root_dir)
+            if isinstance(what, dict):
+                lines += [f"{key} in {place} {how}" for key, how in what.items()]
+            elif what in MISSING and place.startswith("build/"):
+                missing = True
+            else:
+                lines.append(f"{place} {what}")
+    return tuple(lines) if lines or not missing else ("not made here yet",)
+
+
+def _digests(stages: Iterable[Stage]) -> dict[str, str]:
+    return {
+        out.def_path: str(out.hash_info.value)
+        for stage in stages
+        for out in (*stage.deps, *stage.outs)
+        if out.hash_info and out.def_path.startswith(("build/", "data/"))
+    }
