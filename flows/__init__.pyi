@@ -16,6 +16,12 @@ from .outcome import (
 from .project_servers import (
     up as up,
 )
+from .run_log import (
+    kept_logs as kept_logs,
+)
+from .run_log import (
+    log_lines as log_lines,
+)
 from .run_plan import (
     Plan as Plan,
 )
@@ -27,12 +33,6 @@ from .scoring import (
 )
 from .servers.flow_runs import (
     answers as answers,
-)
-from .servers.flow_runs import (
-    mend_dead_flow_runs as mend_dead_flow_runs,
-)
-from .servers.flow_runs import (
-    post as post,
 )
 from .servers.flow_runs import (
     remove_flow_runs as remove_flow_runs,
@@ -47,7 +47,10 @@ from .servers.prefect_server import (
     Server as Server,
 )
 from .servers.prefect_server import (
-    says_running as says_running,
+    mend_killed as mend_killed,
+)
+from .servers.prefect_server import (
+    serving as serving,
 )
 from .servers.prefect_server import (
     settings as settings,

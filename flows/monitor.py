@@ -13,10 +13,12 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.events import DeploymentEventTrigger, emit_event
 from prefect.events.worker import EventsWorker
+from prefect.runtime import flow_run
 
 from gristmill.flows.check_page import markdown, table_rows
 from gristmill.flows.checked import Checked
 from gristmill.flows.checking import content_digest, examine, folder_of, write
+from gristmill.flows.run_log import keep_log
 from gristmill.pipelines.base import ConfigError, InputError, Problem, redact
 from gristmill.pipelines.config import Data, Project, load_experiment
 from gristmill.pipelines.ingestion import fetch
@@ -76,6 +78,7 @@ def monitor(experiment: str, path: str | None = None) -> list[str]:
         InputError: files could not be checked; they are tried again next time.
     """
     project, say = Project.find(), get_run_logger().info
+    keep_log(project, str(flow_run.id))
     document = load_experiment(project, experiment).document
     pattern = path or (document.monitor.path if document.monitor is not None else None)
     checked: list[tuple[Checked, Path]] = []

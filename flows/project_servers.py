@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gristmill.flows import schedules
-from gristmill.flows.servers.flow_runs import mend_dead_flow_runs
 from gristmill.flows.servers.prefect_server import HOST, Server, running_server
 from gristmill.pipelines.base import ConfigError, EnvironmentFault
 from gristmill.pipelines.config import Document, Project
@@ -57,7 +56,7 @@ def up(prefect_port: int, mlflow_port: int) -> None:
         server.start(prefect_port, ui=True, mlflow=mlflow_port)
         with _mlflow(project, mlflow_port) as mlflow:
             server.wait()
-            mend_dead_flow_runs(server.url)
+            server.mend()
             with _scheduler(project, scheduled) as scheduler:
                 screen.say(f"Prefect  {server.url.removesuffix('/api')}")
                 screen.say(f"MLflow   {mlflow.url}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -25,8 +27,9 @@ from gristmill.flows import steps
 from gristmill.flows.outcome import PAGE, REPORT, Outcome
 from gristmill.flows.page import trial_table
 from gristmill.flows.results import Finished, Searched
+from gristmill.flows.run_log import keep_log
 from gristmill.flows.run_plan import judging_sources
-from gristmill.flows.servers import mlflow_ui
+from gristmill.flows.servers import mlflow_ui, under_way
 from gristmill.flows.session import Session, current, open_session
 from gristmill.pipelines.base import EnvironmentFault, GristmillError, uncollected
 from gristmill.pipelines.config import Project, load_experiment
@@ -223,19 +226,21 @@ def _import_ahead() -> None:
     judging_sources()
 
 
-def _session(experiment: str, parameters: dict[str, Any] | None, force: bool) -> Any:
-    from contextlib import nullcontext
-
+@contextmanager
+def _session(experiment: str, parameters: dict[str, Any] | None, force: bool) -> Iterator[Session]:
+    """The session that is open, else one of this flow run's own; what is said is kept."""
     try:
         run = current()
     except LookupError:
         project = Project.find()
         made = Session(project, load_experiment(project, experiment, parameters), Screen(), force)
         made.pool.warm_up()
-        made.screen.log = get_run_logger().info
-        return open_session(made)
+        with under_way(project), open_session(made), _session(experiment, parameters, force):
+            yield made
+        return
+    keep_log(run.project, str(flow_run.id))
     run.screen.log = get_run_logger().info
-    return nullcontext(run)
+    yield run
 
 
 def _tracker(run: Session) -> Tracker:

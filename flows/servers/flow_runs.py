@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 PATIENCE = 3.0
@@ -60,12 +61,13 @@ def mend_dead_flow_runs(url: str, *, alone: bool = False) -> int:
     return mended
 
 
-def remove_flow_runs(url: str, before: str, *, dry_run: bool) -> int:
+def remove_flow_runs(url: str, before: str, logs: Path, *, dry_run: bool) -> int:
     """Removes flow runs that ended before a moment, with their tasks, logs and artifacts.
 
     Args:
         url: of the server.
         before: ISO 8601.
+        logs: the folder of the files that `keep_log` wrote.
         dry_run: only count them.
     """
     wanted = {
@@ -76,15 +78,21 @@ def remove_flow_runs(url: str, before: str, *, dry_run: bool) -> int:
     }
     count = int(post(f"{url}/flow_runs/count", wanted))
     while not dry_run and (removed := post(f"{url}/flow_runs/bulk_delete", wanted)["deleted"]):
-        logs = {"logs": {"flow_run_id": {"any_": removed}}, "limit": 1}
+        for flow_run in removed:
+            (logs / f"{flow_run}.log").unlink(missing_ok=True)
+        of_these = {"logs": {"flow_run_id": {"any_": removed}}, "limit": 1}
         end = time.monotonic() + PATIENCE
-        while post(f"{url}/logs/filter", logs) and time.monotonic() < end:
+        while post(f"{url}/logs/filter", of_these) and time.monotonic() < end:
             time.sleep(0.1)  # the server removes them after it has answered
     return count
 
 
-def wait_until_recorded(url: str, flow_run: str, seconds: float = 1.0) -> None:
-    """Waits until the states of a flow run's tasks are stored: they travel as events."""
+def wait_until_recorded(url: str, flow_run: str, seconds: float = 1.0) -> bool:
+    """Wait until the states of a flow run's tasks are stored: they travel as events.
+
+    Returns:
+        Whether the flow run itself is stored as ended.
+    """
     end = time.monotonic() + seconds
     wanted = {"flow_runs": {"id": {"any_": [flow_run]}}}
     while time.monotonic() < end:
@@ -93,8 +101,12 @@ def wait_until_recorded(url: str, flow_run: str, seconds: float = 1.0) -> None:
             if tasks and all(
                 task["state_type"] not in ("RUNNING", "PENDING", None) for task in tasks
             ):
-                return
+                break
         time.sleep(0.05)
+    with suppress(urllib.error.URLError, OSError):
+        (run,) = post(f"{url}/flow_runs/filter", wanted)
+        return run["state_type"] not in ("RUNNING", "PENDING", None)
+    return False
 
 
 def post(url: str, content: Mapping[str, Any]) -> Any:

@@ -8,25 +8,20 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from gristmill.flows.servers.flow_runs import PATIENCE, answers
-from gristmill.pipelines.base import (
-    EnvironmentFault,
-    open_sqlite,
-    read_json,
-    uncollected,
-    write_json,
-)
+from gristmill.flows.servers.flow_runs import PATIENCE, answers, mend_dead_flow_runs
+from gristmill.pipelines.base import EnvironmentFault, read_json, uncollected, write_json
 from gristmill.pipelines.config import Project
+from gristmill.pipelines.tracking import BEGUN, PID, process_lives, process_tags
+from gristmill.pipelines.tracking import HOST as HOST_TAG
 
 STARTUP = 120.0
 """Seconds that a server may take until it answers; a fresh database takes about ten."""
@@ -62,14 +57,15 @@ class Server:
     """The server that this process uses.
 
     It is the one that `PREFECT_API_URL` names, else one of the project's own: `gristmill up`'s or
-    another run's if there is one, else a new one. Processes that use it leave a file with their
-    pid; a server whose users are all gone ends by itself, however they ended.
+    another run's if there is one, else a new one. Processes that use it leave a file that says
+    which they are; a server whose users are all gone ends by itself, however they ended. The file
+    of a process that was killed stays: what it left is finished by the next command.
     """
 
     def __init__(self, project: Project) -> None:
         self._project = project
         self._home = project.prefect_home
-        self._user = self._home / "users" / str(os.getpid())
+        self._user = _file_of_user(project)
         self._process: subprocess.Popen[bytes] | None = None
         self._ours = "PREFECT_API_URL" not in os.environ
         self.url = os.environ.get("PREFECT_API_URL", "")
@@ -89,9 +85,8 @@ class Server:
         if not self._ours:
             self.wait()
             return
-        self._user.parent.mkdir(parents=True, exist_ok=True)
         with self._locked():
-            self._user.write_text(_begun(os.getpid()))
+            write_json(self._user, process_tags())
             running = running_server(self._project)
             if running is None:
                 running = self._spawn(port or _free_port(), ui, mlflow)
@@ -131,15 +126,27 @@ class Server:
         """Whether it is the project's own and no other process uses it."""
         return self._ours and _users(self._home) == [self._user]
 
-    def leave(self) -> None:
-        """This process needs it no longer; the last one to leave ends it."""
+    def mend(self) -> None:
+        """Mark what says that it runs though its process is gone as crashed."""
+        gone = _left_by_the_dead(self._project) if self._ours else []
+        mend_dead_flow_runs(self.url, alone=self.alone)
+        for file in gone:
+            file.unlink(missing_ok=True)
+
+    def leave(self, *, ended: bool = True) -> None:
+        """This process needs it no longer; the last one to leave ends it.
+
+        Args:
+            ended: whether its flow run has ended; else the next command has to see to that.
+        """
         if not self._ours:
             return
         os.environ.pop("PREFECT_API_URL", None)
         with self._locked():
-            self._user.unlink(missing_ok=True)
+            if ended:
+                self._user.unlink(missing_ok=True)
             running = running_server(self._project)
-            if running is None or _users(self._home):
+            if running is None or [user for user in _users(self._home) if user != self._user]:
                 return
             with suppress(ProcessLookupError):
                 os.kill(running["pid"], signal.SIGTERM)
@@ -176,7 +183,7 @@ class Server:
                 start_new_session=True,  # Ctrl-C is for the run; the server outlives it
             )
         pid = self._process.pid
-        about = {"pid": pid, "begun": _begun(pid), "port": port, "ui": ui, "mlflow": mlflow}
+        about = {"pid": pid, "port": port, "ui": ui, "mlflow": mlflow, **process_tags(pid)}
         write_json(self._home / "server.json", about)
         return about
 
@@ -188,17 +195,36 @@ class Server:
             yield
 
 
-def says_running(project: Project) -> bool:
-    """Whether the project's own database holds flow runs that have not ended; asks no server."""
-    database = project.prefect_home / "prefect.db"
-    if "PREFECT_API_URL" in os.environ or not database.is_file():
-        return False
-    query = "SELECT 1 FROM flow_run WHERE state_type IN ('RUNNING', 'PENDING') LIMIT 1"
+@contextmanager
+def serving(project: Project) -> Iterator[Server]:
+    """The server that this process uses, while it needs it."""
+    server = Server(project)
     try:
-        with closing(open_sqlite(database)) as connection:
-            return connection.execute(query).fetchone() is not None
-    except sqlite3.Error:
-        return False
+        server.start()
+        server.wait()
+        yield server
+    finally:
+        server.leave()
+
+
+@contextmanager
+def under_way(project: Project) -> Iterator[None]:
+    """Say in a file that this process has a flow run; the file outlives its being killed."""
+    file = _file_of_user(project)
+    write_json(file, process_tags())
+    try:
+        yield
+    except Exception:  # the flow run is recorded as failed; after Ctrl-C it may be not
+        file.unlink(missing_ok=True)
+        raise
+    file.unlink(missing_ok=True)
+
+
+def mend_killed(project: Project) -> None:
+    """Finish what killed processes left; starts no server where there is nothing."""
+    if "PREFECT_API_URL" not in os.environ and _left_by_the_dead(project):
+        with serving(project) as server:
+            server.mend()
 
 
 def running_server(project: Project) -> dict[str, Any] | None:
@@ -208,7 +234,7 @@ def running_server(project: Project) -> dict[str, Any] | None:
         about = dict(read_json(file))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return about if _lives(about["pid"], about["begun"]) else None
+    return about if _lives(about) else None
 
 
 def mlflow_ui(project: Project) -> str:
@@ -217,29 +243,41 @@ def mlflow_ui(project: Project) -> str:
     return f"http://{HOST}:{running.get('mlflow', MLFLOW_PORT)}"
 
 
+def _file_of_user(project: Project) -> Path:
+    file = project.prefect_home / "users" / str(os.getpid())
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
 def _users(home: Path) -> list[Path]:
-    """The processes that need the server; files of those that are gone are cleared away."""
-    living = []
-    for file in (home / "users").glob("*"):
-        if _lives(int(file.name), file.read_text()):
-            living.append(file)
-        else:
-            file.unlink(missing_ok=True)
-    return living
+    """The files of the processes of this machine that need the server."""
+    return [file for file in (home / "users").glob("*") if _lives(_read_user(file))]
 
 
-def _lives(pid: int, begun: str) -> bool:
-    return bool(begun) and _begun(pid) == begun
+def _left_by_the_dead(project: Project) -> list[Path]:
+    """The files of processes of this machine that were killed."""
+    read = {file: _read_user(file) for file in (project.prefect_home / "users").glob("*")}
+    here = socket.gethostname()
+    return [
+        file
+        for file, about in read.items()
+        if about.get(HOST_TAG, here) == here and not _lives(about)
+    ]
 
 
-def _begun(pid: int) -> str:
-    import psutil
-
+def _read_user(file: Path) -> dict[str, Any]:
+    """What the file of a process says; a release before this one wrote no record."""
     try:
-        process = psutil.Process(pid)
-        return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
-    except psutil.NoSuchProcess:
-        return ""
+        about = read_json(file)
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def _lives(about: Mapping[str, Any]) -> bool:
+    """Whether this is a process of this machine, and still there."""
+    host = about.get(HOST_TAG, "")
+    return host == socket.gethostname() and process_lives(host, about[PID], about[BEGUN])
 
 
 def _free_port() -> int:

@@ -212,18 +212,13 @@ def _remove(project: Project, found: Found) -> None:
 
 def _flow_runs(project: Project, limit: float, dry_run: bool) -> int:
     """Removes Prefect's flow runs that ended before the limit; returns how many there are."""
-    from gristmill.flows import Server, remove_flow_runs
+    from gristmill.flows import remove_flow_runs, serving
 
     if "PREFECT_API_URL" not in os.environ and not (project.prefect_home / "prefect.db").exists():
         return 0
-    server = Server(project)
-    try:
-        server.start()
-        server.wait()
-        before = datetime.fromtimestamp(limit, UTC).isoformat()
-        return remove_flow_runs(server.url, before, dry_run=dry_run)
-    finally:
-        server.leave()
+    before = datetime.fromtimestamp(limit, UTC).isoformat()
+    with serving(project) as server:
+        return remove_flow_runs(server.url, before, project.prefect_home / "logs", dry_run=dry_run)
 
 
 @contextmanager

@@ -107,20 +107,13 @@ def carry_out(
 
 def _mend(project: Project) -> None:
     """Ends what a killed run left RUNNING, in MLflow and Prefect; loads neither for nothing."""
-    from gristmill.flows import Server, mend_dead_flow_runs, says_running
+    from gristmill.flows import mend_killed
 
     if any_running(project):
         from gristmill.pipelines.tracking import mend_dead_runs
 
         mend_dead_runs(project)
-    if says_running(project):
-        server = Server(project)
-        try:
-            server.start()
-            server.wait()
-            mend_dead_flow_runs(server.url, alone=server.alone)
-        finally:
-            server.leave()
+    mend_killed(project)
 
 
 def _session(
@@ -160,10 +153,10 @@ def _run_flow(
         builds: the data stages that have something to do.
         known: whether the data are on disk as they are pinned, so that they need not be waited for.
     """
-    from gristmill.flows import Server, mend_dead_flow_runs, wait_until_recorded
+    from gristmill.flows import Server, wait_until_recorded
 
     server = Server(project)
-    made = None
+    made, ended = None, True
     try:
         server.start()
         with uncollected():
@@ -183,13 +176,14 @@ def _run_flow(
             if trains:
                 made.pool.warm_up()
             server.wait()
-            mend_dead_flow_runs(server.url, alone=server.alone)
+            server.mend()
+            ended = False
             with made.screen.ctrl_c():
                 return run_train(made).exit_code
     finally:
         if made is not None and made.flow_run:
-            wait_until_recorded(server.url, made.flow_run)
-        server.leave()
+            ended = wait_until_recorded(server.url, made.flow_run)
+        server.leave(ended=ended)
 
 
 def _listen(screen: Screen) -> None:

@@ -8,14 +8,13 @@ import signal
 import socket
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from typing import Annotated
 
 import typer
 
 from gristmill.commands.options import NameOrAll
-from gristmill.flows import DONE, holder
-from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, open_sqlite
+from gristmill.flows import DONE, holder, kept_logs, log_lines
+from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.reporting import Screen, Table
 from gristmill.pipelines.tracking import (
@@ -87,49 +86,26 @@ def _objective(run: StoredRun) -> str:
 def logs(run: Run) -> None:
     """Print what a run said."""
     project = Project.find()
-    _print_log(project, _find(project, run))
-
-
-def _print_log(project: Project, run: StoredRun) -> None:
-    """The lines that Prefect kept of a run."""
     screen = Screen()
-    flow = run.tags.get(names.FLOW, "")
-    lines = _lines(project, flow) if flow else []
+    name, flow = _flow_run(project, run)
+    lines = log_lines(project, flow) if flow else []
     if not lines:
         raise EnvironmentFault(
-            f"nothing is kept of what run {run.run_id[:8]} said",
-            expected="its flow run in Prefect's store",
+            f"nothing is kept of what {name} said",
+            expected=f".prefect/logs/{flow or 'ID'}.log, or its flow run in Prefect's store",
             found=f"no lines of flow run {flow[:8]}" if flow else "no flow run was noted",
             next="gristmill up; MLflow has the report among the run's artifacts",
         )
-    for when, line in lines:
-        screen.say(f"{when}  {line}")
+    for line in lines:
+        screen.say(line)
 
 
-def _lines(project: Project, flow: str) -> list[tuple[str, str]]:
-    """Clock times and texts, the first one first."""
-    from datetime import UTC, datetime
-
-    if url := os.environ.get("PREFECT_API_URL"):
-        from gristmill.flows import post
-
-        wanted = {"logs": {"flow_run_id": {"any_": [flow]}}, "sort": "TIMESTAMP_ASC"}
-        kept: list[tuple[str, str]] = []
-        while len(page := post(f"{url}/logs/filter", {**wanted, "offset": len(kept)})):
-            kept += [(entry["timestamp"], entry["message"]) for entry in page]
-    else:
-        file = project.prefect_home / "prefect.db"
-        if not file.is_file():
-            return []
-        query = "SELECT timestamp, message FROM log WHERE flow_run_id = ? ORDER BY timestamp"
-        with closing(open_sqlite(file)) as database:
-            kept = database.execute(query, (flow,)).fetchall()
-    made = []
-    for text, line in kept:
-        when = datetime.fromisoformat(text)
-        when = when if when.tzinfo else when.replace(tzinfo=UTC)
-        made.append((when.astimezone().strftime("%H:%M:%S"), line))
-    return made
+def _flow_run(project: Project, text: str) -> tuple[str, str]:
+    """A run in words, and its flow run: by the id of either, or the newest of an experiment."""
+    if re.fullmatch(r"[0-9a-f-]{4,36}", text) and len(kept := kept_logs(project, text)) == 1:
+        return f"flow run {kept[0][:8]}", kept[0]
+    run = _find(project, text)
+    return f"run {run.run_id[:8]}", run.tags.get(names.FLOW, "")
 
 
 def cancel(run: Run) -> None:

@@ -32,10 +32,10 @@ SILENT_WITHOUT = 24 * 3600.0
 """The same, counted from its begin, for a run of a release that had no heartbeat."""
 
 
-def process_tags() -> dict[str, str]:
-    """Tags that identify this process: host, pid, start time."""
-    me = psutil.Process()
-    return {HOST: socket.gethostname(), PID: str(me.pid), BEGUN: f"{me.create_time():.2f}"}
+def process_tags(pid: int | None = None) -> dict[str, str]:
+    """Tags that identify this process, or another one here: host, pid, start time."""
+    it = psutil.Process(pid)
+    return {HOST: socket.gethostname(), PID: str(it.pid), BEGUN: f"{it.create_time():.2f}"}
 
 
 def process_lives(host: str, pid: str, begun: str) -> bool:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -22,9 +23,10 @@ from aftermath import (
     until,
 )
 
+from gristmill.pipelines.base.files import write_json
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.reporting.screen import Screen
-from gristmill.pipelines.tracking import whole
+from gristmill.pipelines.tracking import process_tags, whole
 from tests.conftest import Run, git
 
 Start = Callable[..., Command]
@@ -117,6 +119,10 @@ def test_a_run_with_nothing_to_do_mends_what_was_killed(tiny: Project, gristmill
     with closing(sqlite3.connect(tiny.prefect_home / "prefect.db")) as prefect, prefect:
         prefect.execute("UPDATE flow_run SET state_type = 'RUNNING', tags = '[]'")
         prefect.execute("UPDATE task_run SET state_type = 'RUNNING'")
+    with subprocess.Popen(["true"]) as gone:
+        about = process_tags(gone.pid)
+    left = tiny.prefect_home / "users" / str(gone.pid)
+    write_json(left, about)
     with closing(sqlite3.connect(tiny.store / "mlflow.db")) as store, store:
         store.execute(
             "UPDATE runs SET status = 'RUNNING' WHERE run_uuid IN (SELECT run_uuid FROM tags "
@@ -126,6 +132,7 @@ def test_a_run_with_nothing_to_do_mends_what_was_killed(tiny: Project, gristmill
     assert "nothing to do" in said
     assert set(flow_states(tiny)) == {"CRASHED"}
     assert task_states(tiny) == {"CRASHED"}
+    assert not left.exists()
     assert mlflow_runs(tiny, "RUNNING") == 0
 
 

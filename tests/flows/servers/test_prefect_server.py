@@ -1,26 +1,29 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aftermath import Command, free_ports, processes_of, until
-from hot_journal import journal, leave_hot_journal
 from tiny import make_project
 
-from gristmill.commands.runs import _lines
 from gristmill.flows.servers.flow_runs import answers
-from gristmill.flows.servers.prefect_server import running_server, says_running
+from gristmill.flows.servers.prefect_server import (
+    _left_by_the_dead,
+    running_server,
+    under_way,
+)
+from gristmill.pipelines.base.files import write_json
 from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.tracking.liveness import process_tags
 from tests.conftest import Run, clean_environment
 
 Start = Callable[..., Command]
@@ -170,17 +173,38 @@ def test_a_taken_port_is_named_with_the_option_for_another(
     assert processes_of(finished) == []
 
 
-def test_prefects_database_is_read_after_a_kill_in_the_middle_of_a_write(tmp_path: Path) -> None:
+def test_what_a_killed_process_left_is_known_without_a_server_and_finished_once(
+    tmp_path: Path,
+) -> None:
     project = make_project(tmp_path)
-    database = project.prefect_home / "prefect.db"
-    database.parent.mkdir()
-    with closing(sqlite3.connect(database)) as opened, opened:
-        opened.execute("CREATE TABLE flow_run (state_type TEXT)")
-        opened.execute("INSERT INTO flow_run VALUES ('RUNNING')")
-        opened.execute("CREATE TABLE log (flow_run_id TEXT, timestamp TEXT, message TEXT)")
-        opened.execute("INSERT INTO log VALUES ('a', '2026-01-01T00:00:00+00:00', 'split')")
-    leave_hot_journal(database)
-    assert [line for _, line in _lines(project, "a")] == ["split"]
-    leave_hot_journal(database)
-    assert says_running(project)
-    assert not journal(database).exists()
+    users = project.prefect_home / "users"
+    with subprocess.Popen(["sleep", "60"]) as other:
+        write_json(users / f"{other.pid}", process_tags(other.pid))
+        assert _left_by_the_dead(project) == []
+        other.kill()
+    write_json(users / "1", process_tags(os.getpid()) | {"gristmill.host": "elsewhere"})
+    assert [file.name for file in _left_by_the_dead(project)] == [f"{other.pid}"]
+
+
+def test_the_file_of_a_process_of_an_older_release_counts_as_left_behind(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    users = project.prefect_home / "users"
+    users.mkdir(parents=True)
+    (users / "123").write_text("1764439545.12")
+    assert [file.name for file in _left_by_the_dead(project)] == ["123"]
+
+
+def test_a_flow_run_that_failed_leaves_no_file_and_one_that_was_interrupted_does(
+    tmp_path: Path,
+) -> None:
+    project = make_project(tmp_path)
+    file = project.prefect_home / "users" / str(os.getpid())
+    with under_way(project):
+        assert file.is_file()
+    assert not file.exists()
+    with pytest.raises(ValueError, match="bad"), under_way(project):
+        raise ValueError("bad")
+    assert not file.exists()
+    with pytest.raises(KeyboardInterrupt), under_way(project):
+        raise KeyboardInterrupt
+    assert file.is_file()
