@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Iterable, Sequence
 
 from gristmill.pipelines.base import ConfigError, Problem, nearest
-from gristmill.pipelines.config import Feature, Features, Split
+from gristmill.pipelines.config import Feature, Features, PrepareSections, Split
 
 GIVEN_ROLE = "given_role"
 """The column in which data with test rows of their own say each row's role."""
@@ -43,6 +43,11 @@ def feature_columns(
     if not left:
         raise ConfigError("no column is left to learn from", expected="a feature", found="none")
     return left
+
+
+def features_of(present: Iterable[str], document: PrepareSections) -> list[str]:
+    """The columns that an experiment learns from; see `feature_columns`."""
+    return feature_columns(present, document.features, document.data.target, document.split)
 
 
 def declared_kinds(columns: Sequence[str], features: Features) -> dict[str, Feature]:

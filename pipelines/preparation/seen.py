@@ -13,7 +13,7 @@ import pyarrow.parquet
 
 from gristmill.pipelines.base import writing
 from gristmill.pipelines.config import Document, Project, Split, load_experiment
-from gristmill.pipelines.preparation.columns import feature_columns
+from gristmill.pipelines.preparation.columns import features_of
 from gristmill.pipelines.preparation.split import (
     DISTINCT,
     TRAINING,
@@ -75,7 +75,7 @@ def seen_rows(project: Project, name: str, document: Document) -> SeenRows:
     roles = build / "roles.parquet"
     used = np.isin(read_roles(roles), (TRAINING, VALIDATION))
     rows = TableRows(build / "table.parquet")
-    features = feature_columns(rows.names, document.features, document.data.target, document.split)
+    features = features_of(rows.names, document)
     content, group = rows.hashes(features), group_column(project, document)
     parts = [read_column(roles, "identity").to_numpy()[used]]
     if distinct_share(content) < DISTINCT:

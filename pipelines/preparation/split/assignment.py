@@ -17,30 +17,23 @@ import numpy as np
 
 from gristmill.pipelines.base import ConfigError, nearest
 from gristmill.pipelines.config import PrepareSections, Project, Split, load_sections
-from gristmill.pipelines.preparation.columns import GIVEN_ROLE, feature_columns
+from gristmill.pipelines.preparation.columns import GIVEN_ROLE, features_of
 from gristmill.pipelines.preparation.split.cuts_file import (
     ROLES,
     TEST,
     TRAINING,
-    UNUSED,
     VALIDATION,
     Cuts,
     RoleCodes,
     Roles,
+    fold_names,
     read_cuts,
     settings_of,
     write_cuts,
 )
-from gristmill.pipelines.preparation.split.folds import (
-    fold_names,
-    fold_notes,
-    folds_of,
-    require_folds,
-)
 from gristmill.pipelines.preparation.split.given_roles import given_roles
 from gristmill.pipelines.preparation.split.groups import (
     best_seed,
-    group_hashes,
     group_notes,
     group_parts,
 )
@@ -56,7 +49,10 @@ from gristmill.pipelines.preparation.split.hashed import (
 from gristmill.pipelines.preparation.split.role_checks import (
     DISTINCT,
     class_notes,
+    fold_notes,
+    require_folds,
     require_roles,
+    require_values,
     twins,
 )
 from gristmill.pipelines.preparation.split.roles_file import write_roles
@@ -112,55 +108,39 @@ def split_table(project: Project, name: str) -> Roles:
     """
     document = load_sections(project, name, PrepareSections)
     file = project.cuts_file(name)
-    rows = TableRows(project.build(name) / "table.parquet")
+    build = project.build(name)
+    table = build / "table.parquet"
+    rows = TableRows(table)
     old = read_cuts(file) if file.exists() else None
     owner, theirs = owner_of(project, name, document)
-    made = assign_for(rows, owner, old if theirs is None else theirs)
+    target, task = document.data.target, document.data.task
+    features = features_of(rows.names, owner)
+    made = assign(rows, target, features, owner.split, task, theirs or old)
     cuts = made.cuts
     if theirs is not None:
         cuts = replace(cuts, rule={**cuts.rule, "as": document.split.as_})
-    notes, count = list(made.notes), document.split.folds
-    if made.folds is None or count is None:
+    notes, count = list(made.notes), document.split.folds or 0
+    if made.folds is None:
         require_roles(made.roles)
     else:
         require_folds(made.folds, count)
-    if document.data.task == "classification":
-        labels = rows.labels(document.data.target)
-        notes += (
-            class_notes(*labels, made.roles)
-            if made.folds is None or count is None
-            else fold_notes(*labels, made.folds, count)
-        )
-    content = _content(rows, document, made)
+    if task == "classification":
+        codes, names = rows.labels(target)
+        if made.folds is None:
+            notes += class_notes(codes, names, made.roles)
+        else:
+            notes += fold_notes(codes, names, made.folds, count)
+    features = features_of(rows.names, document)
+    known = made.cuts.identity == "content" and made.cuts.columns == tuple(sorted(features))
+    content = made.identities if known else rows.hashes(features)
     marked, said = twins(content, made.roles)
-    report = project.build(name) / "leaks.json"
-    features = _features(rows, document)
-    table = report.with_name("table.parquet")
-    require_no_leaks(table, made.roles, document, features, report, content)
-    roles_file = project.build(name) / "roles.parquet"
-    write_roles(roles_file, made.roles, made.identities, marked, made.folds)
+    require_no_leaks(table, made.roles, document, features, build / "leaks.json", content)
+    write_roles(build / "roles.parquet", made.roles, made.identities, marked, made.folds)
     if cuts != old:
         write_cuts(file, cuts)
-    counts = [int(count) for count in np.bincount(made.roles, minlength=4)]
+    test, validation, training, gap = np.bincount(made.roles, minlength=len(ROLES)).tolist()
     sizes = () if made.folds is None else np.bincount(made.folds[made.folds >= 0]).tolist()
-    return Roles(
-        counts[TRAINING],
-        counts[VALIDATION],
-        counts[TEST],
-        counts[UNUSED],
-        (*notes, *said),
-        tuple(sizes),
-    )
-
-
-def assign_for(rows: TableRows, document: PrepareSections, old: Cuts | None) -> Assigned:
-    """Roles as an experiment asks for them."""
-    data, features = document.data, _features(rows, document)
-    return assign(rows, data.target, features, document.split, data.task, old)
-
-
-def _features(rows: TableRows, document: PrepareSections) -> list[str]:
-    return feature_columns(rows.names, document.features, document.data.target, document.split)
+    return Roles(training, validation, test, gap, (*notes, *said), tuple(sizes))
 
 
 def assign(
@@ -226,15 +206,16 @@ def _assigned(
     """Parts are the roles; or, with folds, 0 for test and i + 1 for fold i."""
     if not rule.folds:
         return Assigned(cuts, identities, parts, tuple(notes))
-    roles, folds = folds_of(parts)
-    return Assigned(cuts, identities, roles, tuple(notes), folds)
+    roles = np.where(parts > 0, TRAINING, TEST).astype(np.int8)
+    return Assigned(cuts, identities, roles, tuple(notes), (parts - 1).astype(np.int8))
 
 
 def _by_group(
     rows: TableRows, target: str, rule: Split, task: Task, old: Cuts, identities: Hashes
 ) -> Assigned:
     column = str(rule.group)
-    hashes = group_hashes(rows, column)
+    require_values(rows, column, "group", "split.group")
+    hashes = rows.hashes([column])
     shares: tuple[float, ...] = _shares(rule)
     if rule.folds:
         shares = (shares[0], *((1 - shares[0]) / rule.folds for _ in range(rule.folds - 1)))
@@ -325,11 +306,3 @@ def _require(rows: TableRows, columns: list[str]) -> None:
             found="columns " + ", ".join(map(str, rows.names[:10])),
             next="delete the split file to split anew: every row may change its role",
         )
-
-
-def _content(rows: TableRows, document: PrepareSections, made: Assigned) -> Hashes:
-    """Hashes of what the model is given of each row."""
-    columns = feature_columns(rows.names, document.features, document.data.target, document.split)
-    if made.cuts.identity == "content" and made.cuts.columns == tuple(sorted(columns)):
-        return made.identities
-    return rows.hashes(columns)

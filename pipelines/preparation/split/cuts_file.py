@@ -20,6 +20,12 @@ ROLES = ("test", "validation", "training", "gap")
 
 RoleCodes = npt.NDArray[np.int8]
 
+
+def fold_names(folds: int) -> tuple[str, ...]:
+    """Names of the parts that a table is cut into: test, and each fold."""
+    return ("test", *(f"fold {fold}" for fold in range(folds)))
+
+
 _ALWAYS = ("key", "seed", "stratify", "test", "validation")
 """Settings that stand in every split file; the others only where they are not the default."""
 

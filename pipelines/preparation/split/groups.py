@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gristmill.pipelines.base import DataInvalid
 from gristmill.pipelines.preparation.split.cuts_file import ROLES, RoleCodes
 from gristmill.pipelines.preparation.split.hashed import SAFE, Codes
 from gristmill.pipelines.tables import Hashes, TableRows, uniform
@@ -22,31 +21,9 @@ FEWEST = 10
 """Seeds that are tried in any case."""
 
 SHOWN = 5
+"""Groups that a note names."""
 
 Counts = npt.NDArray[np.int64]
-
-
-def group_hashes(rows: TableRows, column: str) -> Hashes:
-    """The hash of each row's group: (n_rows,) uint64.
-
-    Raises:
-        DataInvalid: rows without a group.
-    """
-    missing = [
-        place.start + row + 1
-        for place, batch in rows.pieces([column])
-        if batch.column(0).null_count
-        for row in np.flatnonzero(batch.column(0).is_null())[:SHOWN].tolist()
-    ]
-    if missing:
-        raise DataInvalid(
-            f"rows without a group: split.group is the column '{column}'",
-            expected="a value in each row",
-            found="none in row " + ", ".join(f"{row:,}" for row in missing[:SHOWN])
-            + (" and others" if len(missing) > SHOWN else ""),
-            next="give each of these rows a group of its own, or leave them out of the data",
-        )  # fmt: skip
-    return rows.hashes([column])
 
 
 def best_seed(hashes: Hashes, classes: Codes | None, shares: Sequence[float], first: int) -> int:

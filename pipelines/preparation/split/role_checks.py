@@ -1,8 +1,8 @@
-"""What must hold of any split: rows in every role, classes that can be learnt; and twins."""
+"""What must hold of any split: rows in every part, classes that can be learnt; and twins."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,29 +12,61 @@ from gristmill.pipelines.preparation.split.cuts_file import (
     ROLES,
     TEST,
     TRAINING,
-    VALIDATION,
     RoleCodes,
+    fold_names,
 )
 from gristmill.pipelines.preparation.split.hashed import SAFE, Codes
-from gristmill.pipelines.tables import Flags, Hashes, distinct_share
+from gristmill.pipelines.tables import Flags, Hashes, Places, TableRows, distinct_share
 
 DISTINCT = 0.9
 """Share of distinct rows below which equal rows are told apart by their occurrence."""
 
 SHOWN = 12
+"""Classes that a message names."""
+
+ROWS_SHOWN = 5
+"""Rows that a message names."""
+
+
+def require_values(rows: TableRows, column: str, what: str, setting: str) -> None:
+    """Raises DataInvalid where a column that the split needs has no value."""
+    missing = [
+        place.start + row + 1
+        for place, batch in rows.pieces([column])
+        if batch.column(0).null_count
+        for row in np.flatnonzero(batch.column(0).is_null()).tolist()
+    ]
+    if missing:
+        raise DataInvalid(
+            f"rows without a {what}: {setting} is the column '{column}'",
+            expected=f"a {what} in each row",
+            found=f"none in {len(missing):,} of {rows.count:,} rows: row "
+            + ", ".join(f"{row:,}" for row in missing[:ROWS_SHOWN])
+            + " …" * (len(missing) > ROWS_SHOWN),
+            next=f"give each of these rows a {what} at their source, or leave them out of the data",
+        )
 
 
 def require_roles(roles: RoleCodes) -> None:
     """Raises DataInvalid where training, validation or test has no rows."""
-    counts = np.bincount(roles, minlength=len(ROLES))
-    empty = [ROLES[role] for role in (TRAINING, VALIDATION, TEST) if not counts[role]]
-    if empty:
+    _require_parts(roles, ROLES[:3], "a role has no rows")
+
+
+def require_folds(folds: RoleCodes, count: int) -> None:
+    """Raises DataInvalid where test or a fold has no rows."""
+    _require_parts(folds + 1, fold_names(count), "a part of the split has no rows")
+
+
+def _require_parts(parts: npt.NDArray[np.integer], names: Sequence[str], what: str) -> None:
+    counts = np.bincount(parts, minlength=len(names)).tolist()
+    if not all(counts[: len(names)]):
+        sizes = [*zip(names, counts, strict=False)]
         raise DataInvalid(
-            "a role has no rows",
-            expected="rows for training, validation and test",
-            found=f"none for {' and '.join(empty)} of {len(roles):,} rows: "
-            + ", ".join(f"{counts[role]:,} {name}" for role, name in enumerate(ROLES)),
-            next="bring more rows, or mend the section split of the experiment file",
+            what,
+            expected=f"rows for {', '.join(names)}",
+            found=f"none for {' and '.join(name for name, count in sizes if not count)} "
+            f"of {len(parts):,} rows: " + ", ".join(f"{count:,} {name}" for name, count in sizes),
+            next="bring more rows, or fix the section split of the experiment file",
         )
 
 
@@ -44,30 +76,73 @@ def class_notes(codes: Codes, names: Sequence[str], roles: RoleCodes) -> list[st
     Raises:
         DataInvalid: classes that have rows, but none to train on.
     """
-    width = len(ROLES)
-    table = np.bincount(codes * np.int64(width) + roles, minlength=len(names) * width)
-    table = table.reshape(-1, width)[:, :3]
-    present = table.sum(axis=1) > 0
-    lost = _by_name(names, present & (table[:, TRAINING] == 0))
-    if lost:
+    table = _rows_by_class(codes, names, roles, len(ROLES))[:, :3]
+
+    def lacks(place: int) -> str:
+        without = np.flatnonzero(table[place] == 0)
+        return "none for " + " and ".join(ROLES[role] for role in without)
+
+    _require_trained(names, table, table[:, TRAINING] == 0, "training rows", lacks)
+    thin = _without_a_part(names, table)
+    shown = [f"{names[i]} ({_plural(table[i].sum(), 'row')}, {lacks(i)})" for i in thin[:SHOWN]]
+    return [
+        f"classes that are not in every role: {_some(shown, len(thin))}; what they lack is not "
+        f"measured: bring {SAFE} rows or more of each, or leave them out of the data"
+    ] * bool(thin)
+
+
+def fold_notes(codes: Codes, names: Sequence[str], folds: RoleCodes, count: int) -> list[str]:
+    """Classes that are not in test and in every fold, in words.
+
+    Raises:
+        DataInvalid: classes whose rows are all for testing or in one fold: where that fold
+            validates, there are none to train on.
+    """
+    table = _rows_by_class(codes, names, folds + 1, count + 1)
+    held = (table[:, 1:] > 0).sum(axis=1)
+    _require_trained(
+        names,
+        table,
+        held < 2,
+        "rows in two folds or more",
+        lambda place: f"rows in {_plural(held[place], 'fold')}",
+    )
+    thin = _without_a_part(names, table)
+    shown = [names[place] for place in thin[:SHOWN]]
+    return [f"classes that are not in test and every fold: {_some(shown, len(thin))}"] * bool(thin)
+
+
+def _rows_by_class(
+    codes: Codes, names: Sequence[str], parts: npt.NDArray[np.integer], width: int
+) -> Places:
+    """(n_classes, n_parts)"""
+    counts = np.bincount(codes * np.int64(width) + parts, minlength=len(names) * width)
+    return counts.reshape(-1, width)
+
+
+def _require_trained(
+    names: Sequence[str], table: Places, lost: Flags, expected: str, found: Callable[[int], str]
+) -> None:
+    rows = table.sum(axis=1)
+    if places := _by_name(names, lost & (rows > 0)):
         raise DataInvalid(
             "some classes have no rows to train on",
             problems=[
-                Problem(f"{names[i]}: {_rows(table[i].sum())}", "training rows", _lacks(table[i]))
-                for i in lost
+                Problem(f"{names[i]}: {_plural(rows[i], 'row')}", expected, found(i))
+                for i in places
             ],
             next=f"bring more rows of them ({SAFE} or more are safe), or leave these classes "
             "out of the data",
         )
-    thin = _by_name(names, present & (table == 0).any(axis=1))
-    if not thin:
-        return []
-    shown = [f"{names[i]} ({_rows(table[i].sum())}, {_lacks(table[i])})" for i in thin[:SHOWN]]
-    more = f" and {len(thin) - SHOWN} more" if len(thin) > SHOWN else ""
-    return [
-        f"classes that are not in every role: {', '.join(shown)}{more}; what they lack is not "
-        f"measured: bring {SAFE} rows or more of each, or leave them out of the data"
-    ]
+
+
+def _without_a_part(names: Sequence[str], table: Places) -> list[int]:
+    """Classes that have rows, but not in every part; by name."""
+    return _by_name(names, (table.sum(axis=1) > 0) & (table == 0).any(axis=1))
+
+
+def _some(shown: Sequence[str], count: int) -> str:
+    return ", ".join(shown) + (f" and {count - SHOWN} more" if count > SHOWN else "")
 
 
 def twins(content: Hashes, roles: RoleCodes) -> tuple[Flags, list[str]]:
@@ -111,9 +186,5 @@ def _by_name(names: Sequence[str], marked: Flags) -> list[int]:
     return sorted(np.flatnonzero(marked).tolist(), key=lambda place: names[place])
 
 
-def _rows(count: int) -> str:
-    return f"{count:,} row" + "s" * int(count != 1)
-
-
-def _lacks(counts: npt.NDArray[np.int64]) -> str:
-    return "none for " + " and ".join(ROLES[role] for role in np.flatnonzero(counts == 0))
+def _plural(count: int, what: str) -> str:
+    return f"{count:,} {what}" + "s" * int(count != 1)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from gristmill.pipelines.base import ConfigError, DataInvalid
+from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config import TimeSplit
 from gristmill.pipelines.preparation.split.cuts_file import (
     TEST,
@@ -19,6 +19,7 @@ from gristmill.pipelines.preparation.split.cuts_file import (
     VALIDATION,
     RoleCodes,
 )
+from gristmill.pipelines.preparation.split.role_checks import require_values
 from gristmill.pipelines.tables import TableRows, microseconds
 
 Moments = npt.NDArray[np.int64]
@@ -26,7 +27,6 @@ Moments = npt.NDArray[np.int64]
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 NAMES = ("validation_from", "test_from")
-SHOWN = 5
 
 
 def moments(rows: TableRows, column: str) -> Moments:
@@ -37,23 +37,9 @@ def moments(rows: TableRows, column: str) -> Moments:
         DataInvalid: rows without a date.
     """
     made = np.empty(rows.count, dtype=np.int64)
-    missing: list[int] = []
     for place, batch in rows.pieces([column]):
-        values = _dates(batch.column(0), column)
-        if values.null_count:
-            empty = np.flatnonzero(values.is_null()).tolist()
-            missing += [place.start + row + 1 for row in empty]
-            values = values.fill_null(0)
-        made[place] = np.asarray(values)
-    if missing:
-        raise DataInvalid(
-            f"rows without a date: split.time.column is '{column}'",
-            expected="a date in each row",
-            found=f"none in {len(missing):,} of {rows.count:,} rows: row "
-            + ", ".join(f"{row:,}" for row in missing[:SHOWN])
-            + " …" * (len(missing) > SHOWN),
-            next="mend these rows at their source, or leave them out of the data",
-        )
+        made[place] = np.asarray(_dates(batch.column(0), column).fill_null(0))
+    require_values(rows, column, "date", "split.time.column")
     return made
 
 

@@ -156,7 +156,9 @@ def test_a_later_group_gets_its_role_by_hash_alone() -> None:
 def test_rows_without_a_group_are_named() -> None:
     frame = rows(50, 0)
     frame.loc[[3, 7], "g"] = None
-    with pytest.raises(DataInvalid, match=r"(?s)without a group.*column 'g'.*none in row 4, 8"):
+    with pytest.raises(
+        DataInvalid, match=r"(?s)without a group.*column .g.*2 of 50 rows: row 4, 8"
+    ):
         assigned(frame, Split(group="g"))
 
 
@@ -429,7 +431,7 @@ def test_notes_name_the_group_by_its_value() -> None:
     ("rule", "words"),
     [
         ({"test": "given", "given": "g"}, r"name no role\n  g: <NA>\n.*2 rows\n.*have no value"),
-        ({"group": "g"}, r"without a group.*none in row 4, 8"),
+        ({"group": "g"}, r"without a group.*row 4, 8"),
     ],
 )
 def test_a_column_of_texts_with_gaps_names_its_rows_without_a_value(

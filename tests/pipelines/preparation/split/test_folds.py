@@ -29,8 +29,8 @@ from gristmill.pipelines.preparation.split.cuts_file import (
     read_cuts,
     write_cuts,
 )
-from gristmill.pipelines.preparation.split.folds import fold_notes, require_folds
 from gristmill.pipelines.preparation.split.hashed import fold_cuts
+from gristmill.pipelines.preparation.split.role_checks import fold_notes, require_folds
 from gristmill.pipelines.tables.table_rows import TableRows
 
 seeds = st.integers(0, 2**31)
@@ -177,7 +177,7 @@ def test_a_class_of_one_fold_is_refused_and_one_that_a_fold_lacks_is_named() -> 
         "classes that are not in test and every fold: a, c"
     ]
     folds[2] = 0
-    with pytest.raises(DataInvalid, match=r"(?s)some fold.*a: 3 rows.*rows in 1 fold"):
+    with pytest.raises(DataInvalid, match=r"(?s)train on.*a: 3 rows.*rows in 1 fold"):
         fold_notes(codes, ("a", "b", "c"), folds, 3)
 
 
