@@ -13,15 +13,6 @@ from .importance import (
 from .importance import (
     importance_of as importance_of,
 )
-from .plan import (
-    plan_each as plan_each,
-)
-from .plan import (
-    score_words as score_words,
-)
-from .plan import (
-    search_of as search_of,
-)
 from .points import (
     Point as Point,
 )
@@ -33,6 +24,15 @@ from .strategies import (
 )
 from .trial_diff import (
     data_changes as data_changes,
+)
+from .trial_plans import (
+    plan_each as plan_each,
+)
+from .trial_plans import (
+    score_words as score_words,
+)
+from .trial_plans import (
+    search_of as search_of,
 )
 from .trial_runs import (
     fed as fed,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import InvalidParameterError
 from threadpoolctl import threadpool_limits
@@ -21,9 +22,9 @@ from threadpoolctl import threadpool_limits
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, write_json, writing
 from gristmill.pipelines.config import ESTIMATORS, Recipe, arguments_of, tells_probabilities
 from gristmill.pipelines.preparation import scaled
-from gristmill.pipelines.training.arrays import arrays_of
 from gristmill.pipelines.training.class_weight import class_weights
-from gristmill.pipelines.training.predictor import ABOUT, columns, load, predict, save
+from gristmill.pipelines.training.estimator_arrays import arrays_of
+from gristmill.pipelines.training.predictor import ABOUT, Array, columns, load, predict, save
 from gristmill.pipelines.training.trial import TrialResult
 
 TRIED = 1000
@@ -42,7 +43,7 @@ ROLES = ("training", "validation")
 
 UNFINISHED = "did not converge: it wants a larger max_iter or tol"
 
-Parts = Mapping[str, Any]
+ByRole = Mapping[str, Array]
 
 
 def train_estimator(key: str, recipe: Recipe, data: Path, folder: Path, threads: int) -> None:
@@ -70,14 +71,13 @@ def train_estimator(key: str, recipe: Recipe, data: Path, folder: Path, threads:
     require_memory(stored["training"].shape, codes)
     weights = class_weights(recipe, statistics["classes"] or (), y["training"])
     file = folder / "weights.npz"
-    name, _ = recipe.model.estimator
-    kind = getattr(import_module(f"sklearn.{ESTIMATORS[name][1]}"), name)
+    _import_estimator(recipe)
     with threadpool_limits(limits=threads):  # of what is imported by now
         x = {
             role: _exact(recipe, columns(scaled(rows, statistics), codes))
             for role, rows in stored.items()
         }
-        estimator, note = _fitted(kind, recipe, x["training"], y["training"], weights, threads)
+        estimator, note = _fitted(recipe, x["training"], y["training"], weights, threads)
         with writing(file) as aside:
             save(aside, *arrays_of(estimator, codes))
         model = load(file)
@@ -122,15 +122,21 @@ def require_memory(shape: tuple[int, ...], codes: Sequence[int]) -> None:
         )
 
 
-def _exact(recipe: Recipe, rows: Any) -> Any:
+def _exact(recipe: Recipe, rows: Array) -> Array:
     """Rows in the type that an estimator computes in; trees turn theirs into it themselves."""
     module = ESTIMATORS[recipe.model.estimator[0]][1]
     return rows if module in ("tree", "ensemble") else rows.astype(np.float64)
 
 
+def _import_estimator(recipe: Recipe) -> type[BaseEstimator]:
+    name, _ = recipe.model.estimator
+    kind: type[BaseEstimator] = getattr(import_module(f"sklearn.{ESTIMATORS[name][1]}"), name)
+    return kind
+
+
 def _fitted(
-    kind: Any, recipe: Recipe, rows: Any, y: Any, weights: Any, threads: int
-) -> tuple[Any, str]:
+    recipe: Recipe, rows: Array, y: Array, weights: Array | None, threads: int
+) -> tuple[BaseEstimator, str]:
     """The fitted estimator, and a word on it if there is one to say."""
     name, arguments = recipe.model.estimator
     module, known = ESTIMATORS[name][1], arguments_of(name)
@@ -139,7 +145,7 @@ def _fitted(
         own["random_state"] = recipe.training.seed
     if "n_jobs" in known and module == "ensemble":  # trees are grown in threads
         own["n_jobs"] = threads
-    estimator = kind(**arguments, **own)
+    estimator = _import_estimator(recipe)(**arguments, **own)
     weighted = {} if weights is None else {"sample_weight": weights}
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -155,22 +161,22 @@ def _fitted(
     return estimator, UNFINISHED if unfinished else ""
 
 
-def _told(recipe: Recipe, estimator: Any, rows: Any) -> Any:
+def _told(recipe: Recipe, estimator: BaseEstimator, rows: Array) -> Array:
     """Probabilities, 1 for the class where there are none, or values: (n_rows, n_outputs)."""
     if hasattr(estimator, "predict_proba"):
-        return estimator.predict_proba(rows)
+        return np.asarray(estimator.predict_proba(rows))
     told = estimator.predict(rows)
     if recipe.task == "classification":
-        return np.eye(len(estimator.classes_))[told]
-    return told.reshape(-1, 1)
+        return np.asarray(np.eye(len(estimator.classes_))[told])
+    return np.asarray(told.reshape(-1, 1))
 
 
-def _require_same(ours: Any, theirs: Any) -> None:
+def _require_same(ours: Array, theirs: Array) -> None:
     if not np.abs(ours - theirs).max() <= TOLERANCE * max(np.abs(theirs).max(), 1e-12):
         raise RuntimeError("the estimator says otherwise than the arrays made of it")
 
 
-def _scores(recipe: Recipe, told: Parts, y: Parts, weights: Any) -> dict[str, float]:
+def _scores(recipe: Recipe, told: ByRole, y: ByRole, weights: Array | None) -> dict[str, float]:
     """The loss and the metric of training and validation rows, by Keras's names."""
     found: dict[str, float] = {}
     for role, outputs in told.items():

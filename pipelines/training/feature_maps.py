@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gristmill.pipelines.base import writing
+from gristmill.pipelines.training.training_rows import Array
 
 LAYERS = 3
 """Layers, from the first on, whose maps are kept."""
@@ -21,7 +22,7 @@ KINDS = ("Conv", "Pool")
 """What the names of layers say that make maps of maps."""
 
 
-def write_maps(file: Path, model: Any, picture: npt.NDArray[np.float32]) -> bool:
+def write_maps(file: Path, model: keras.Model, picture: npt.NDArray[np.float32]) -> bool:
     """Writes the maps of the first convolutions and poolings for one picture, as `.npz`.
 
     The first array is the picture as the model takes it, (height, width, channels) float32; the
@@ -54,13 +55,13 @@ def write_maps(file: Path, model: Any, picture: npt.NDArray[np.float32]) -> bool
     return True
 
 
-def _makes_maps(layer: Any) -> bool:
+def _makes_maps(layer: keras.Layer) -> bool:
     name = type(layer).__name__
     kind = any(word in name for word in KINDS) and hasattr(layer, "data_format")
     return kind and len(getattr(getattr(layer, "output", None), "shape", ())) == 4
 
 
-def _last(maps: Any, first: bool) -> npt.NDArray[Any]:
+def _last(maps: Array, first: bool) -> Array:
     """One picture's maps with the channels last."""
     one = np.asarray(maps)[0]
     return np.moveaxis(one, 0, -1) if first else one

@@ -26,16 +26,15 @@ PACKAGES = {
 
 MODULES = {
     "keras": (
-        "config/sections/training.py",
-        *(f"training/{name}.py" for name in ("class_weight", "loop", "model", "objective")),
-        *(f"training/{name}.py" for name in ("programs", "training_rows", "trial", "trial_state")),
+        *("config/sections/training.py", "training/class_weight.py", "training/keras_model.py"),
+        *("training/loop.py", "training/objective.py", "training/programs.py"),
+        *("training/training_rows.py", "training/trial.py", "training/trial_state.py"),
         "workers/bench.py",
     ),
     "sklearn": (
-        "config/known_estimators.py",
-        "preparation/features/transforms.py",
-        *(f"training/{name}.py" for name in ("arrays", "class_weight", "estimators", "predictor")),
-        "workers/bench.py",
+        *("config/known_estimators.py", "preparation/features/transforms.py"),
+        *("training/class_weight.py", "training/estimator_arrays.py", "training/estimators.py"),
+        *("training/predictor.py", "workers/bench.py"),
     ),
 }
 """The modules, below `pipelines/`, that decide over a trial's weights."""

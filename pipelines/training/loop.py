@@ -11,15 +11,27 @@ What such a graph cannot carry is trained by Keras's `fit`, on the same batches.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from gristmill.pipelines.training.training_rows import EpochRows, Parts, ready, rows_together
+from gristmill.pipelines.training.training_rows import (
+    Array,
+    EpochRows,
+    Parts,
+    Tensor,
+    ready,
+    rows_together,
+)
+
+Traced: TypeAlias = tf.types.experimental.ConcreteFunction
+Metrics = Mapping[str, Any]
+Told = tuple[Metrics, Metrics]
+"""Keras's metrics, and what an own step told last."""
 
 FUSED = "fused"
 """How a program that is one graph an epoch names itself."""
@@ -27,26 +39,33 @@ FUSED = "fused"
 DRIVEN = ("fit", "evaluate", "make_train_function", "make_test_function")
 """What a model does otherwise than Keras's when it drives its own training."""
 
-UNSEEDED = frozenset(
-    {
-        "EagerPyFunc",
-        "Multinomial",
-        "ParameterizedTruncatedNormal",
-        "PyFunc",
-        "PyFuncStateless",
-        "RandomGamma",
-        "RandomPoissonV2",
-        "RandomShuffle",
-        "RandomStandardNormal",
-        "RandomUniform",
-        "RandomUniformInt",
-        "TruncatedNormal",
-    }
-)
+UNSEEDED = {
+    *("EagerPyFunc", "Multinomial", "ParameterizedTruncatedNormal", "PyFunc", "PyFuncStateless"),
+    *("RandomGamma", "RandomPoissonV2", "RandomShuffle", "RandomStandardNormal", "RandomUniform"),
+    *("RandomUniformInt", "TruncatedNormal"),
+}
 """Operations with a state of their own, which can neither be saved nor set back."""
 
 
-class Program:
+class Trained:
+    """A compiled model with fresh weights, about to be trained.
+
+    Attributes:
+        model: as given.
+        variables: all that the next epoch depends on, besides its number.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
+        model.optimizer.build(model.trainable_variables)
+        self.variables = [*model.variables, *model.optimizer.variables]
+
+    def finish(self) -> None:
+        """Do what Keras does after the last epoch: averaged weights take their place."""
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+
+
+class Program(Trained):
     """The traced epochs of one architecture.
 
     Args:
@@ -58,25 +77,23 @@ class Program:
             made float32 by them.
 
     Attributes:
-        model: as given.
         loop: `fused`.
-        variables: all that the next epoch depends on, besides its number.
         reusable: whether `reset` makes it as good as new.
         resumable: whether setting back `variables` does.
     """
 
     loop = FUSED
 
-    def __init__(self, model: Any, training: Parts, validation: Parts, scaling: Parts = ()) -> None:
-        self.model = model
+    def __init__(
+        self, model: keras.Model, training: Parts, validation: Parts, scaling: Parts = ()
+    ) -> None:
+        super().__init__(model)
         self.feed(training, validation, scaling)
         self._together = rows_together(training[0].shape[1:])
         self._own_steps = [
             getattr(type(model), step) is not getattr(keras.Model, step)
             for step in ("train_step", "test_step")
         ]
-        model.optimizer.build(model.trainable_variables)
-        self.variables = [*model.variables, *model.optimizer.variables]
         fresh = [variable.numpy() for variable in model.variables]
         # losses and metrics make their variables when first used: once, outside of the graph
         model.test_step(ready(tuple(tf.constant(part[:1]) for part in training), scaling))
@@ -107,7 +124,7 @@ class Program:
         self._training, self._validation = EpochRows(training), EpochRows(validation)
         self._scaling = tuple(map(tf.constant, scaling))
 
-    def reset(self, twin: Any) -> None:
+    def reset(self, twin: keras.Model) -> None:
         """Takes over every variable of a freshly built twin, the optimizer's among them."""
         twin.optimizer.build(twin.trainable_variables)
         _assign(self.variables, [*twin.variables, *twin.optimizer.variables])
@@ -138,38 +155,37 @@ class Program:
             logs |= {f"val_{name}": value for name, value in self._logs(told).items()}
         return logs
 
-    def finish(self) -> None:
-        """What Keras does after the last epoch: averaged weights take their place."""
-        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
-
-    def _fit_epoch(self, order: Any, batch_size: Any, parts: Parts, scaling: Parts) -> Any:
-        def step(start: Any) -> Any:
+    def _fit_epoch(self, order: Tensor, batch_size: Tensor, parts: Parts, scaling: Parts) -> Told:
+        def step(start: Tensor) -> Metrics:
             rows = order[start : start + batch_size]
             batch = tuple(tf.gather(part, rows) for part in parts)
-            return self.model.train_step(ready(batch, scaling))
+            logs: Metrics = self.model.train_step(ready(batch, scaling))
+            return logs
 
         return self._loop(step, tf.shape(order)[0], batch_size, own=self._own_steps[0])
 
-    def _check_epoch(self, parts: Parts, scaling: Parts) -> Any:
-        def step(start: Any) -> Any:
+    def _check_epoch(self, parts: Parts, scaling: Parts) -> Told:
+        def step(start: Tensor) -> Metrics:
             batch = tuple(part[start : start + self._together] for part in parts)
-            return self.model.test_step(ready(batch, scaling))
+            logs: Metrics = self.model.test_step(ready(batch, scaling))
+            return logs
 
         rows = tf.shape(parts[0])[0]
         return self._loop(step, rows, tf.constant(self._together), own=self._own_steps[1])
 
-    def _loop(self, step: Callable[[Any], Any], rows: Any, batch: Any, own: bool) -> Any:
+    def _loop(
+        self, step: Callable[[Tensor], Metrics], rows: Tensor, batch: Tensor, own: bool
+    ) -> Told:
         """Steps from row to row; gives the metrics, and what an own step told last."""
+        told: Metrics = {}
         if own:  # traced before the loop, which must know what its step tells
             traced = _traced(step, tf.TensorSpec((), tf.int32))
             told = {
                 name: tf.zeros(value.shape, value.dtype)
                 for name, value in traced.structured_outputs.items()
             }
-        else:
-            told = {}
 
-        def body(start: Any, told: Any) -> Any:
+        def body(start: Tensor, told: Metrics) -> tuple[Tensor, Metrics]:
             new = traced(start) if own else step(start)
             return start + batch, dict(new) if own else told
 
@@ -178,12 +194,12 @@ class Program:
         )
         return self.model.get_metrics_result(), told
 
-    def _logs(self, told: tuple[Mapping[str, Any], Mapping[str, Any]]) -> dict[str, float]:
+    def _logs(self, told: Told) -> dict[str, float]:
         """As Keras's `fit` chooses: the metrics, unless an own step tells of something else."""
         metrics, last = told
         return _numbers(last if last and set(last) != set(metrics) else metrics)
 
-    def _strays(self) -> list[Any]:
+    def _strays(self) -> list[tf.Variable]:
         """Variables that the graphs use and the model does not know of, in order of creation."""
         known = [*self.variables, *self.model.metrics_variables]
         names = {variable.value.ref() for variable in known}
@@ -191,7 +207,7 @@ class Program:
         return [variable for name, variable in found.items() if name not in names]
 
 
-class FitProgram:
+class FitProgram(Trained):
     """The same epochs by Keras's `fit`, for one trial.
 
     Args:
@@ -206,13 +222,16 @@ class FitProgram:
     resumable = False  # nothing tells what the model keeps outside of its variables
 
     def __init__(
-        self, model: Any, training: Parts, validation: Parts, reason: str, scaling: Parts = ()
+        self,
+        model: keras.Model,
+        training: Parts,
+        validation: Parts,
+        reason: str,
+        scaling: Parts = (),
     ) -> None:
-        self.model = model
+        super().__init__(model)
         self.loop = f"fit: {reason}"
         self._scaling = scaling
-        model.optimizer.build(model.trainable_variables)
-        self.variables = [*model.variables, *model.optimizer.variables]
         self._training, self._validation = training, validation
         self.validates = len(validation[0]) > 0
 
@@ -242,10 +261,6 @@ class FitProgram:
             _assign(self.model.trainable_variables, kept)
         return _numbers({name: values[0] for name, values in fitted.history.items()})
 
-    def finish(self) -> None:
-        """What Keras does after the last epoch: averaged weights take their place."""
-        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
-
 
 class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of rows in an order, for `fit`."""
@@ -266,8 +281,8 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
 
 def make_program(
-    model: Any,
-    again: Callable[[], Any],
+    model: keras.Model,
+    again: Callable[[], keras.Model],
     training: Parts,
     validation: Parts,
     scaling: Parts = (),
@@ -299,18 +314,18 @@ def row_order(seed: int, epoch: int, rows: int) -> npt.NDArray[np.int32]:
     return np.random.default_rng([seed, epoch]).permutation(rows).astype(np.int32)
 
 
-def _drives_itself(model: Any) -> str:
+def _drives_itself(model: keras.Model) -> str:
     if model.run_eagerly:
         return "the model runs eagerly"
     own = [name for name in DRIVEN if getattr(type(model), name) is not getattr(keras.Model, name)]
     return f"the model has its own {own[0]}" if own else ""
 
 
-def _is_averaged(optimizer: Any) -> bool:
+def _is_averaged(optimizer: keras.Optimizer) -> bool:
     return bool(getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False))
 
 
-def _traced(function: Callable[..., Any], *signature: Any) -> Any:
+def _traced(function: Callable[..., Any], *signature: tf.TypeSpec) -> Traced:
     # autograph would leave a file of generated code behind when the process is killed
     return tf.function(function, autograph=False).get_concrete_function(*signature)
 
@@ -319,16 +334,16 @@ def _specs(parts: Parts) -> Parts:
     return tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in parts)
 
 
-def _operations(graph: Any) -> set[str]:
+def _operations(graph: Traced) -> set[str]:
     whole = graph.graph.as_graph_def()
     nodes = [*whole.node, *(node for each in whole.library.function for node in each.node_def)]
     return {node.op for node in nodes}
 
 
-def _assign(variables: Any, values: Any) -> None:
+def _assign(variables: Iterable[keras.Variable], values: Iterable[Array | keras.Variable]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
 
-def _numbers(logs: Mapping[str, Any]) -> dict[str, float]:
+def _numbers(logs: Metrics) -> dict[str, float]:
     return {name: float(np.mean(value)) for name, value in logs.items()}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 PART = 4096
 """Rows that are predicted at a time."""
@@ -20,7 +21,9 @@ PART = 4096
 ABOUT = "about"
 """The array that holds, as JSON, what the others are."""
 
+Array = npt.NDArray[Any]
 Arrays = Mapping[str, Any]
+"""Those of an estimator by name, and what they are under `ABOUT`."""
 
 
 def save(file: Path, about: Mapping[str, Any], arrays: Arrays) -> None:
@@ -37,7 +40,7 @@ def load(file: Path) -> dict[str, Any]:
     return {**arrays, ABOUT: json.loads(arrays[ABOUT].tobytes())}
 
 
-def predict(model: Mapping[str, Any], rows: Any) -> Any:
+def predict(model: Arrays, rows: Array) -> Array:
     """What the estimator says of rows.
 
     Args:
@@ -54,7 +57,7 @@ def predict(model: Mapping[str, Any], rows: Any) -> Any:
     return np.concatenate(made)
 
 
-def columns(rows: Any, codes: Sequence[int]) -> Any:
+def columns(rows: Array, codes: Sequence[int]) -> Array:
     """Rows as an estimator learns them: flat, and a column for each code.
 
     Args:
@@ -76,11 +79,11 @@ def columns(rows: Any, codes: Sequence[int]) -> Any:
     return np.concatenate([flat[:, :first], *one_hot], axis=1, dtype=np.float32)
 
 
-def _linear(model: Arrays, rows: Any) -> Any:
-    return rows.astype(np.float64) @ model["coefficients"].T + model["intercepts"]
+def _linear(model: Arrays, rows: Array) -> Array:
+    return np.asarray(rows.astype(np.float64) @ model["coefficients"].T + model["intercepts"])
 
 
-def _network(model: Arrays, rows: Any) -> Any:
+def _network(model: Arrays, rows: Array) -> Array:
     """A multi-layer perceptron, up to what goes into its last activation."""
     made, depth = rows.astype(np.float64), model[ABOUT]["layers"]
     for place in range(depth):
@@ -90,16 +93,16 @@ def _network(model: Arrays, rows: Any) -> Any:
     return made
 
 
-def _gaussian(model: Arrays, rows: Any) -> Any:
+def _gaussian(model: Arrays, rows: Array) -> Array:
     """The logarithm of each class's prior times a normal density in each column."""
     made = np.empty((len(rows), len(model["means"])))
     for place, (mean, variance) in enumerate(zip(model["means"], model["variances"], strict=True)):
         squares = ((rows.astype(np.float64) - mean) ** 2 / variance).sum(axis=1)
         made[:, place] = -0.5 * (squares + np.log(2 * np.pi * variance).sum())
-    return made + np.log(model["priors"])
+    return np.asarray(made + np.log(model["priors"]))
 
 
-def _trees(model: Arrays, rows: Any) -> Any:
+def _trees(model: Arrays, rows: Array) -> Array:
     """The sum of what all trees say, from `base` on; divided by `trees` for their mean.
 
     Nodes of all trees stand one after another; a leaf's children are the leaf itself.
@@ -116,23 +119,23 @@ def _trees(model: Arrays, rows: Any) -> Any:
             made += value[node]
         else:
             made[:, output] += model[ABOUT]["rate"] * value[node, 0]
-    return made / model[ABOUT]["trees"]
+    return np.asarray(made / model[ABOUT]["trees"])
 
 
-def _logistic(scores: Any) -> Any:
+def _logistic(scores: Array) -> Array:
     return np.exp(-np.logaddexp(0, -scores))
 
 
-def _softmax(scores: Any) -> Any:
+def _softmax(scores: Array) -> Array:
     shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return shares / shares.sum(axis=1, keepdims=True)
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
-def _of_two(share: Any) -> Any:
+def _of_two(share: Array) -> Array:
     return np.concatenate([1 - share, share], axis=1)
 
 
-def _shares(values: Any) -> Any:
+def _shares(values: Array) -> Array:
     """Each class's value as a share of all; equal ones where all are 0."""
     if values.shape[1] == 1:
         return _of_two(values)
@@ -140,14 +143,14 @@ def _shares(values: Any) -> Any:
     return np.where(sums == 0, 1 / values.shape[1], values / np.where(sums == 0, 1, sums))
 
 
-def _chosen(scores: Any) -> Any:
+def _chosen(scores: Array) -> Array:
     """1 for the class that is told, 0 for all others."""
     if scores.shape[1] == 1:
         return _of_two((scores > 0).astype(np.float64))
-    return np.eye(scores.shape[1])[scores.argmax(axis=1)]
+    return np.asarray(np.eye(scores.shape[1])[scores.argmax(axis=1)])
 
 
-FAMILIES: dict[str, Callable[[Arrays, Any], Any]] = {
+FAMILIES: dict[str, Callable[[Arrays, Array], Array]] = {
     "linear": _linear,
     "network": _network,
     "gaussian": _gaussian,
@@ -155,7 +158,7 @@ FAMILIES: dict[str, Callable[[Arrays, Any], Any]] = {
 }
 """Scores of rows, (n_rows, n_columns) float32, by kind of estimator."""
 
-LINKS: dict[str, Callable[[Any], Any]] = {
+LINKS: dict[str, Callable[[Array], Array]] = {
     "identity": lambda scores: scores,
     "exp": np.exp,
     "logistic": lambda scores: _of_two(_logistic(scores)),
@@ -169,7 +172,7 @@ LINKS: dict[str, Callable[[Any], Any]] = {
 `modified_huber`: Zhang, Statistical behavior and consistency of classification methods, 2004.
 """
 
-ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "identity": lambda values: values,
     "logistic": _logistic,
     "tanh": np.tanh,

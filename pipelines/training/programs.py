@@ -5,17 +5,17 @@ from __future__ import annotations
 import gc
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from gristmill.pipelines.config import Recipe
 from gristmill.pipelines.training.class_weight import class_weights
+from gristmill.pipelines.training.keras_model import RowFacts, build_model, in_steps, targets
 from gristmill.pipelines.training.loop import FitProgram, Program, make_program
-from gristmill.pipelines.training.model import build_model, in_steps, targets
 from gristmill.pipelines.training.training_rows import Parts, open_array, scaling_of, value_range
 
 KEPT = 4
@@ -61,7 +61,7 @@ class Programs:
         weights = class_weights(recipe, classes, arrays["y_training"])
         weighted = training if weights is None else (*training, weights)
         scaling = self.scaling(data)
-        name = architecture(recipe, **self._facts(recipe, data))
+        name = architecture(recipe, self._facts(recipe, data))
         kept = self._kept.get(name)
         if kept is not None:
             self._kept.move_to_end(name)
@@ -83,24 +83,24 @@ class Programs:
         if large:
             gc.collect()  # a traced graph refers to itself
 
-    def model(self, recipe: Recipe, data: Path, modules: Path) -> Any:
+    def model(self, recipe: Recipe, data: Path, modules: Path) -> keras.Model:
         """A compiled model with fresh weights."""
-        return build_model(recipe, folder=modules, **self._facts(recipe, data))
+        return build_model(recipe, self._facts(recipe, data), modules)
 
     def scaling(self, data: Path) -> Parts:
         """Of the pixels that a folder's arrays hold; see `scaling_of`."""
         return scaling_of(self._data(data)["statistics"])
 
-    def _facts(self, recipe: Recipe, data: Path) -> dict[str, Any]:
+    def _facts(self, recipe: Recipe, data: Path) -> RowFacts:
         found = self._data(data)
         statistics, x = found["statistics"], found["x_training"]
-        return {
-            "shape": tuple(x.shape[1:]),
-            "outputs": len(statistics["classes"] or [0]),
-            "embedded": statistics["embedded"],
-            "steps": -(-len(x) // recipe.training.batch_size),
-            "value_range": value_range(statistics),
-        }
+        return RowFacts(
+            shape=tuple(x.shape[1:]),
+            outputs=len(statistics["classes"] or [0]),
+            embedded=statistics["embedded"],
+            steps=-(-len(x) // recipe.training.batch_size),
+            value_range=value_range(statistics),
+        )
 
     def _data(self, folder: Path) -> dict[str, Any]:
         if folder not in self._arrays:
@@ -111,31 +111,16 @@ class Programs:
         return self._arrays[folder]
 
 
-def architecture(
-    recipe: Recipe,
-    shape: tuple[int, ...],
-    outputs: int,
-    embedded: Sequence[tuple[int, int]] = (),
-    steps: int = 1,
-    value_range: tuple[float, float] | None = None,
-) -> str:
-    """Text that is equal for trials that one traced program can serve.
+def architecture(recipe: Recipe, data: RowFacts) -> str:
+    """Return a text that is equal for trials that one traced program can serve.
 
     The learning rate is a variable of the optimizer unless it is a schedule; the batch size, the
     rows and their weights are inputs; early stopping, seed and epochs are outside of the graph.
-
-    Args:
-        recipe: of the trial.
-        shape: of one row's features.
-        outputs: as for `build_model`.
-        embedded: as for `build_model`.
-        steps: of an epoch, in which a schedule may count.
-        value_range: as for `build_model`.
     """
     training = recipe.training
     optimizer = {
         name: {k: v for k, v in arguments.items() if k != "learning_rate" or isinstance(v, dict)}
-        for name, arguments in in_steps(training.optimizer, steps).items()
+        for name, arguments in in_steps(training.optimizer, data.steps).items()
     }
     parts = [
         recipe.model.model_dump(),
@@ -144,6 +129,6 @@ def architecture(
         training.precision,
         training.class_weight is not None,
         recipe.fit_metrics,
-        [shape, outputs, embedded, value_range],
+        [data.shape, data.outputs, data.embedded, data.value_range],
     ]
     return json.dumps(parts, sort_keys=True)

@@ -7,7 +7,7 @@ import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,10 @@ ALIGNMENT = 64
 
 ADVISED = hasattr(mmap, "MADV_RANDOM") and hasattr(mmap, "MADV_WILLNEED")
 
+Array = npt.NDArray[Any]
+Tensor: TypeAlias = tf.Tensor
 Parts = tuple[Any, ...]
+"""Features, targets and perhaps weights of rows: arrays, tensors or batches of them."""
 
 
 def scaling_of(statistics: Mapping[str, Any]) -> Parts:
@@ -60,7 +63,7 @@ def value_range(statistics: Mapping[str, Any]) -> tuple[float, float] | None:
     return min((0 - o) * f for o, f in pairs), max((255 - o) * f for o, f in pairs)
 
 
-def ready(parts: Sequence[Any], scaling: Parts) -> Parts:
+def ready(parts: Sequence[Array | Tensor], scaling: Parts) -> Parts:
     """A batch with float32 features: the operations by which a package scales, value for value."""
     if not scaling:
         return tuple(parts)
@@ -70,7 +73,7 @@ def ready(parts: Sequence[Any], scaling: Parts) -> Parts:
     return made, *parts[1:]
 
 
-def open_array(file: Path) -> npt.NDArray[Any]:
+def open_array(file: Path) -> Array:
     """An `.npy` file mapped into memory.
 
     What fits is mapped so that TensorFlow can use its pages as they are: nothing writes to them, so
@@ -78,7 +81,7 @@ def open_array(file: Path) -> npt.NDArray[Any]:
     sign for `chunks` to stream it.
     """
     fits = file.stat().st_size <= MEMORY_SHARE * psutil.virtual_memory().available
-    array: npt.NDArray[Any] = np.load(file, mmap_mode="c" if fits else "r")
+    array: Array = np.load(file, mmap_mode="c" if fits else "r")
     mapped = _mapped(array)
     if mapped is not None and not fits:
         mapped.madvise(mmap.MADV_RANDOM)  # pages around a row are of no use to its batch
@@ -113,7 +116,7 @@ class EpochRows:
 
     def chunks(
         self, batch: int, order: npt.NDArray[np.int32] | None = None
-    ) -> Iterator[tuple[Any, Parts]]:
+    ) -> Iterator[tuple[Tensor, Parts]]:
         """The order in which to visit the rows of some tensors, (rows,) int32; and the tensors.
 
         All at once where they are in memory, else as many whole batches at a time as `CHUNK` holds,
@@ -138,7 +141,7 @@ class EpochRows:
                 yield now
 
 
-def _read(parts: Parts, rows: npt.NDArray[np.int32]) -> tuple[Any, Parts]:
+def _read(parts: Parts, rows: npt.NDArray[np.int32]) -> tuple[Tensor, Parts]:
     """Some rows, read in the order of the file; and their order in the epoch."""
     places = np.argsort(rows)
     order = np.empty_like(rows)
@@ -148,7 +151,7 @@ def _read(parts: Parts, rows: npt.NDArray[np.int32]) -> tuple[Any, Parts]:
     return tf.constant(order), tuple(tf.constant(part[rows[places]]) for part in parts)
 
 
-def _ask_for(part: npt.NDArray[Any], rows: npt.NDArray[np.int32]) -> None:
+def _ask_for(part: Array, rows: npt.NDArray[np.int32]) -> None:
     """Has the system read rows of a mapped file all at once, not each when it is come to."""
     mapped = _mapped(part)
     if mapped is None:
@@ -160,12 +163,13 @@ def _ask_for(part: npt.NDArray[Any], rows: npt.NDArray[np.int32]) -> None:
         mapped.madvise(mmap.MADV_WILLNEED, page, first + size - page)
 
 
-def _mapped(array: Any) -> mmap.mmap | None:
+def _mapped(array: Array) -> mmap.mmap | None:
     """The map of a whole file, where the system takes advice on it."""
-    return array.base if isinstance(array.base, mmap.mmap) and ADVISED else None
+    base: object = array.base
+    return base if isinstance(base, mmap.mmap) and ADVISED else None
 
 
-def _shared(part: npt.NDArray[Any]) -> Any:
+def _shared(part: Array) -> Tensor:
     """A tensor over an array's own memory where that can be, else a copy; on the GPU if any.
 
     Bytes stay with the processor: TensorFlow gathers none on a GPU, only their batches go there.

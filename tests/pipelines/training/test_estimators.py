@@ -21,7 +21,7 @@ from gristmill.pipelines.config.experiment import Experiment
 from gristmill.pipelines.config.known_estimators import ESTIMATORS, arguments_of
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.search.trial_runs import run_search
-from gristmill.pipelines.training.arrays import arrays_of
+from gristmill.pipelines.training.estimator_arrays import arrays_of
 from gristmill.pipelines.training.estimators import require_memory
 from gristmill.pipelines.training.identity import trials
 from gristmill.pipelines.training.predictor import columns, load, predict, save

@@ -122,7 +122,7 @@ def test_parts_name_device_instructions_and_versions(home: Project) -> None:
     assert parts["device"] in ("cpu", "gpu")
     assert parts["instructions"]
     assert {"python", "keras", "numpy"} < set(parts)
-    assert {"pipelines/training/model.py", "pipelines/training/loop.py"} < set(parts)
+    assert {"pipelines/training/keras_model.py", "pipelines/training/loop.py"} < set(parts)
 
 
 def test_changed_says_what_differs(home: Project) -> None:

@@ -7,6 +7,7 @@ import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 
 from gristmill.pipelines.base import ConfigError, nearest
 from gristmill.pipelines.config import Recipe, read_epochs
+from gristmill.pipelines.training.training_rows import Array, Tensor
 
 ARGUMENT_KINDS = {
     "initializer": keras.initializers,
@@ -27,26 +29,33 @@ ARGUMENT_KINDS = {
 """Arguments that may hold another `{Name: {…}}`, by how their name ends."""
 
 
-def build_model(
-    recipe: Recipe,
-    shape: tuple[int, ...],
-    outputs: int,
-    folder: Path,
-    embedded: Sequence[tuple[int, int]] = (),
-    steps: int = 1,
-    value_range: tuple[float, float] | None = None,
-) -> Any:
-    """A compiled model with fresh weights from the recipe's seed.
+@dataclass(frozen=True)
+class RowFacts:
+    """What a model depends on of the rows that it learns from.
 
-    Args:
-        recipe: the experiment file at one grid point.
+    Attributes:
         shape: of one row's features.
         outputs: classes, or 1 for regression.
-        folder: where a builder's module stands.
         embedded: (number of codes, length) for each of the last columns that hold codes. What is
             built from `layers` embeds them first; a builder is given the rows as they are.
         steps: of an epoch; what the optimizer counts in epochs is turned into steps by it.
         value_range: of scaled pixels; layers that ask for one have it as their default.
+    """
+
+    shape: tuple[int, ...]
+    outputs: int
+    embedded: Sequence[tuple[int, int]] = ()
+    steps: int = 1
+    value_range: tuple[float, float] | None = None
+
+
+def build_model(recipe: Recipe, data: RowFacts, folder: Path) -> keras.Model:
+    """Return a compiled model with fresh weights from the recipe's seed.
+
+    Args:
+        recipe: the experiment file at one grid point.
+        data: what it shall learn from.
+        folder: where a builder's module stands.
 
     Raises:
         ConfigError: Keras does not take a name or an argument, or the shapes do not fit.
@@ -55,11 +64,11 @@ def build_model(
     training = recipe.training
     with _precision(training.precision):
         if recipe.model.builder is not None:
-            model = _build_by_hand(recipe, shape, outputs, folder)
+            model = _build_by_hand(recipe, data, folder)
         else:
-            model = _build_from_layers(recipe, shape, outputs, embedded, value_range)
-    _require_outputs(model, recipe.task, outputs)
-    optimizer = in_steps(training.optimizer, steps)
+            model = _build_from_layers(recipe, data)
+    _require_outputs(model, recipe.task, data.outputs)
+    optimizer = in_steps(training.optimizer, data.steps)
     model.compile(
         optimizer=_entry(keras.optimizers, optimizer, "training.optimizer"),
         loss=training.loss or default_loss(recipe.task, model),
@@ -77,7 +86,7 @@ def in_steps(optimizer: Mapping[str, Any], steps: int) -> dict[str, Any]:
         steps: of an epoch.
     """
 
-    def counted(value: Any) -> Any:
+    def counted(value: object) -> object:
         if isinstance(value, Mapping):
             return {key: counted(inner) for key, inner in value.items()}
         if isinstance(value, list | tuple):
@@ -116,7 +125,9 @@ class ByClass(keras.metrics.Metric):  # type: ignore[misc]
         self._right = self.add_weight((classes,), "zeros", name="right")
         self._counted = self.add_weight((classes,), "zeros", name="counted")
 
-    def update_state(self, truth: Any, outputs: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, truth: Tensor, outputs: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         """Counts a batch.
 
         Args:
@@ -135,13 +146,13 @@ class ByClass(keras.metrics.Metric):  # type: ignore[misc]
         self._right.assign_add(ops.sum(weight * guessed * known, axis=0))
         self._counted.assign_add(ops.sum(weight * counted, axis=0))
 
-    def result(self) -> Any:
+    def result(self) -> Tensor:
         """The share so far, a scalar; 0 for a class that was not there."""
         shares = keras.ops.divide_no_nan(self._right, self._counted)
         return shares[1] if self._classes == 2 else keras.ops.mean(shares)
 
 
-def _metric(name: str, outputs: int) -> Any:
+def _metric(name: str, outputs: int) -> str | keras.Metric:
     """A metric that keeps its name, however many of its kind this process has made."""
     if outputs > 1 and name in ("precision", "recall"):
         return ByClass(name, outputs)
@@ -149,12 +160,12 @@ def _metric(name: str, outputs: int) -> Any:
     return type(found)(name=name) if isinstance(found, keras.metrics.Metric) else name
 
 
-def outputs_of(model: Any) -> int:
+def outputs_of(model: keras.Model) -> int:
     """How many numbers a model answers a row with."""
     return int(model.output_shape[-1])
 
 
-def default_loss(task: str, model: Any) -> str:
+def default_loss(task: str, model: keras.Model) -> str:
     """Mean squared error for regression; cross-entropy by the number of outputs for classes."""
     if task == "regression":
         return "mean_squared_error"
@@ -162,7 +173,7 @@ def default_loss(task: str, model: Any) -> str:
     return "binary_crossentropy" if one else "sparse_categorical_crossentropy"
 
 
-def targets(y: Any, model: Any, task: str) -> Any:
+def targets(y: Array, model: keras.Model, task: str) -> Array:
     """The target in the form that the model's loss takes.
 
     Args:
@@ -177,7 +188,7 @@ def targets(y: Any, model: Any, task: str) -> Any:
     return np.asarray(y, dtype=np.float32).reshape(-1, 1)
 
 
-def _embedding(shape: tuple[int, ...], embedded: Sequence[tuple[int, int]]) -> Any:
+def _embedding(shape: tuple[int, ...], embedded: Sequence[tuple[int, int]]) -> keras.Model:
     """Takes rows whose last columns are codes, and puts embeddings in the codes' place."""
     rows = keras.Input(shape)
     first = shape[-1] - len(embedded)
@@ -195,20 +206,14 @@ FIRST, LAST = "channels_first", "channels_last"
 """What Keras's `data_format` may be."""
 
 
-def _turned(rank: int, layout: str) -> Any:
+def _turned(rank: int, layout: str) -> keras.Layer:
     """A layer that brings what has the other layout to this one."""
     inner = range(2, rank) if layout == LAST else range(1, rank - 1)
     dims = (*inner, 1) if layout == LAST else (rank - 1, *inner)
     return keras.layers.Permute(dims)
 
 
-def _build_from_layers(
-    recipe: Recipe,
-    shape: tuple[int, ...],
-    outputs: int,
-    embedded: Sequence[tuple[int, int]],
-    value_range: tuple[float, float] | None,
-) -> Any:
+def _build_from_layers(recipe: Recipe, data: RowFacts) -> keras.Model:
     """Keras's layers one after another.
 
     Rows of pictures have their channels last, and so are all layers computed: for
@@ -221,20 +226,20 @@ def _build_from_layers(
     ]
     activation = "softmax" if recipe.task == "classification" else "linear"
     exact = {} if recipe.training.precision == "float32" else {"dtype": "float32"}
-    last = spec.output or ({"Dense": {"units": outputs, "activation": activation, **exact}},)
+    last = spec.output or ({"Dense": {"units": data.outputs, "activation": activation, **exact}},)
     entries += [(f"model.output.{place}", entry) for place, entry in enumerate(last)]
-    start = {"shape": shape} if spec.input is None else dict(next(iter(spec.input.values())))
-    model = keras.Sequential([keras.Input(**{"shape": shape, **start})])
-    before = (None, *start.get("shape", shape))
+    start = {"shape": data.shape, **(next(iter(spec.input.values())) if spec.input else {})}
+    model = keras.Sequential([keras.Input(**start)])
+    before = (None, *start["shape"])
     layout: str | None = LAST
-    if embedded:
-        model.add(_embedding(tuple(start.get("shape", shape)), embedded))
+    if data.embedded:
+        model.add(_embedding(tuple(start["shape"]), data.embedded))
         before = model.output_shape
     for where, entry in entries:
         ((name, arguments),) = entry.items()
         given = (arguments or {}).get("data_format")
         here = {**arguments, "data_format": LAST} if given == FIRST else arguments
-        layer = _entry(keras.layers, {name: here}, where, value_range)
+        layer = _entry(keras.layers, {name: here}, where, data.value_range)
         asked = given or getattr(layer, "data_format", None)
         try:
             if asked and (layout or asked) == FIRST and len(before) > 2:
@@ -254,7 +259,7 @@ def _build_from_layers(
     return model
 
 
-def _build_by_hand(recipe: Recipe, shape: tuple[int, ...], outputs: int, folder: Path) -> Any:
+def _build_by_hand(recipe: Recipe, data: RowFacts, folder: Path) -> keras.Model:
     name, _, function = str(recipe.model.builder).partition(":")
     build = getattr(load_module(folder / f"{name}.py"), function, None)
     if not callable(build):
@@ -264,7 +269,7 @@ def _build_by_hand(recipe: Recipe, shape: tuple[int, ...], outputs: int, folder:
             found="nothing of that name",
         )
     try:
-        model = build(shape, outputs, **recipe.model.arguments)
+        model = build(data.shape, data.outputs, **recipe.model.arguments)
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"the builder {recipe.model.builder} failed",
@@ -280,7 +285,7 @@ def _build_by_hand(recipe: Recipe, shape: tuple[int, ...], outputs: int, folder:
     return model
 
 
-def _require_outputs(model: Any, task: str, outputs: int) -> None:
+def _require_outputs(model: keras.Model, task: str, outputs: int) -> None:
     one_will_do = task == "classification" and outputs == 2
     if model.output_shape not in [(None, outputs), (None, 1 if one_will_do else outputs)]:
         raise ConfigError(
@@ -304,7 +309,7 @@ def load_module(file: Path) -> ModuleType:
 
 
 def _entry(
-    namespace: Any,
+    namespace: ModuleType,
     entry: Mapping[str, Any],
     where: str,
     value_range: tuple[float, float] | None = None,
@@ -338,7 +343,7 @@ def _entry(
         ) from error
 
 
-def _argument(key: str, value: Any, where: str) -> Any:
+def _argument(key: str, value: object, where: str) -> object:
     for ending, namespace in ARGUMENT_KINDS.items():
         if key.endswith(ending) and isinstance(value, dict) and len(value) == 1:
             return _entry(namespace, value, f"{where}.{key}")

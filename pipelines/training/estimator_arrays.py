@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
+
+from gristmill.pipelines.training.predictor import Array
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+    from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 
 Described = tuple[dict[str, Any], dict[str, Any]]
 
@@ -15,7 +20,7 @@ LOGARITHMIC = ("PoissonRegressor", "GammaRegressor")
 """Regressors that predict a logarithm."""
 
 
-def arrays_of(estimator: Any, codes: Sequence[int]) -> Described:
+def arrays_of(estimator: BaseEstimator, codes: Sequence[int]) -> Described:
     """What `predictor.save` keeps of a fitted estimator: what the arrays are, and the arrays.
 
     Args:
@@ -27,14 +32,14 @@ def arrays_of(estimator: Any, codes: Sequence[int]) -> Described:
     return {**about, "codes": list(codes), "estimator": type(estimator).__name__}, arrays
 
 
-def _linear(estimator: Any) -> Described:
+def _linear(estimator: BaseEstimator) -> Described:
     coefficients = np.atleast_2d(np.asarray(estimator.coef_, dtype=np.float64))
     intercepts = np.zeros(len(coefficients)) + estimator.intercept_
     about = {"family": "linear", "link": _linear_link(estimator)}
     return about, {"coefficients": coefficients, "intercepts": intercepts}
 
 
-def _linear_link(estimator: Any) -> str:
+def _linear_link(estimator: BaseEstimator) -> str:
     name = type(estimator).__name__
     if name == "TweedieRegressor":
         logarithmic = estimator.link == "log" or (estimator.link == "auto" and estimator.power > 0)
@@ -49,14 +54,14 @@ def _linear_link(estimator: Any) -> str:
     return "logistic" if len(estimator.classes_) == 2 else "softmax"
 
 
-def _network(estimator: Any) -> Described:
+def _network(estimator: BaseEstimator) -> Described:
     weights = {f"weights_{place}": each for place, each in enumerate(estimator.coefs_)}
     biases = {f"biases_{place}": each for place, each in enumerate(estimator.intercepts_)}
     about = {"family": "network", "layers": len(weights), "activation": estimator.activation}
     return {**about, "link": estimator.out_activation_}, weights | biases
 
 
-def _gaussian(estimator: Any) -> Described:
+def _gaussian(estimator: BaseEstimator) -> Described:
     arrays = {"means": estimator.theta_, "variances": estimator.var_}
     return {"family": "gaussian", "link": "softmax"}, {**arrays, "priors": estimator.class_prior_}
 
@@ -72,16 +77,16 @@ class _Tree:
         output: the column that its first value is added to; −1 for all values to all columns.
     """
 
-    left: npt.NDArray[Any]
-    right: npt.NDArray[Any]
-    feature: npt.NDArray[Any]
-    threshold: npt.NDArray[Any]
-    value: npt.NDArray[Any]
+    left: Array
+    right: Array
+    feature: Array
+    threshold: Array
+    value: Array
     depth: int
     output: int = -1
 
 
-def _tree(estimator: Any, output: int = -1) -> _Tree:
+def _tree(estimator: BaseEstimator, output: int = -1) -> _Tree:
     nodes = estimator.tree_
     sides = nodes.children_left, nodes.children_right
     return _Tree(
@@ -89,7 +94,7 @@ def _tree(estimator: Any, output: int = -1) -> _Tree:
     )
 
 
-def _binned(predictor: Any, output: int) -> _Tree:
+def _binned(predictor: TreePredictor, output: int) -> _Tree:
     """A tree of histogram gradient boosting; its values hold the learning rate already."""
     nodes = predictor.nodes
     left, right = (
@@ -99,12 +104,12 @@ def _binned(predictor: Any, output: int) -> _Tree:
     return _Tree(left, right, nodes["feature_idx"], nodes["num_threshold"], value, depth, output)
 
 
-def _mean_of_trees(estimator: Any) -> Described:
+def _mean_of_trees(estimator: BaseEstimator) -> Described:
     trees = [_tree(each) for each in getattr(estimator, "estimators_", [estimator])]
     return _forest(trees, "identity", np.zeros(trees[0].value.shape[1]), count=len(trees))
 
 
-def _boosted(estimator: Any) -> Described:
+def _boosted(estimator: BaseEstimator) -> Described:
     stages = estimator.estimators_
     trees = [_tree(each, output) for stage in stages for output, each in enumerate(stage)]
     columns = estimator.n_features_in_
@@ -117,7 +122,7 @@ def _boosted(estimator: Any) -> Described:
     return _forest(trees, _boosted_link(base), base, rate)
 
 
-def _boosted_on_bins(estimator: Any) -> Described:
+def _boosted_on_bins(estimator: BaseEstimator) -> Described:
     trees = [
         _binned(each, output)
         for stage in estimator._predictors
@@ -130,12 +135,12 @@ def _boosted_on_bins(estimator: Any) -> Described:
     return _forest(trees, "exp" if logarithmic else "identity", base)
 
 
-def _boosted_link(base: Any) -> str:
+def _boosted_link(base: Array) -> str:
     return "logistic" if len(base) == 1 else "softmax"
 
 
 def _forest(
-    trees: Sequence[_Tree], link: str, base: Any, rate: float = 1.0, count: int = 1
+    trees: Sequence[_Tree], link: str, base: Array, rate: float = 1.0, count: int = 1
 ) -> Described:
     """Trees one after another, places counted from the first node of all."""
     sizes = np.array([len(tree.left) for tree in trees])
@@ -143,10 +148,10 @@ def _forest(
     own = np.arange(sizes.sum())
     start = np.repeat(roots, sizes)
 
-    def joined(part: str) -> Any:
+    def joined(part: str) -> Array:
         return np.concatenate([getattr(tree, part) for tree in trees])
 
-    def children(part: str) -> Any:
+    def children(part: str) -> Array:
         side = joined(part).astype(np.int64)
         return np.where(side < 0, own, side + start).astype(np.int32)
 
@@ -164,7 +169,7 @@ def _forest(
     return {"family": "trees", "link": link, "rate": rate, "trees": count}, arrays
 
 
-MARKS: dict[str, Callable[[Any], Described]] = {
+MARKS: dict[str, Callable[[BaseEstimator], Described]] = {
     "_predictors": _boosted_on_bins,
     "init_": _boosted,
     "tree_": _mean_of_trees,
