@@ -151,17 +151,18 @@ def ours(folder: Path) -> tuple[float, float]:
     """The search of `gristmill run`, without data stages, MLflow and Prefect."""
     from gristmill.pipelines.config.experiment import load_experiment
     from gristmill.pipelines.config.project import Project
-    from gristmill.pipelines.search.trial_runs import run_search
-    from gristmill.pipelines.training.identity import trials
-    from gristmill.pipelines.training.trial import TrialResult
-    from gristmill.pipelines.workers.pool import Pool
+    from gristmill.pipelines.search import fed, train_fed
+    from gristmill.pipelines.training import TrialResult, shared_parts, trials_at
+    from gristmill.pipelines.workers import Pool
 
     project = Project(folder.parents[2])
     experiment = load_experiment(project, "mnist")
     pool = Pool(project.root / "workers.log")
     try:
-        asked = trials(experiment, "the same for all")
-        told = list(run_search(project, experiment, asked, pool))
+        shared = shared_parts(experiment, "the same for all")
+        points = ({name: p[name] for name in experiment.varied} for p in experiment.points())
+        asked = [trial for point in points for trial in trials_at(experiment, shared, point)]
+        told = list(train_fed(project, experiment, fed(asked), asked[0].threads, pool))
     finally:
         pool.close()
     results = [message for message in told if isinstance(message, TrialResult)]

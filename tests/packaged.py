@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tiny import DIGEST, make_data, write_experiment
+from tiny import DIGEST, make_data, run_search, trials, write_experiment
 
 from gristmill.pipelines.base.errors import Problem
 from gristmill.pipelines.base.files import read_json
@@ -20,9 +20,7 @@ from gristmill.pipelines.packaging.behaviour import SINGLE, problems, questions
 from gristmill.pipelines.packaging.package import Package, plain_types
 from gristmill.pipelines.packaging.rehearsal import Rehearsal
 from gristmill.pipelines.registry.candidate import package_candidate
-from gristmill.pipelines.search.trial_runs import run_search
 from gristmill.pipelines.tracking import Tracker
-from gristmill.pipelines.training.identity import trials
 from gristmill.pipelines.workers.pool import Pool
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from gristmill.pipelines.config.experiment import Experiment, load_experiment
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.preparation.features.prepare import scale
 from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALIDATION
+from gristmill.pipelines.search import fed, train_fed
+from gristmill.pipelines.training import Trial, TrialResult, shared_parts, trials_at
+from gristmill.pipelines.workers import Epoch, Scheduler
 
 DIGEST = "a" * 32
 """Stands for DVC's hash of the training arrays."""
@@ -58,6 +62,22 @@ def merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
             merge(into[key], value)
         else:
             into[key] = value
+
+
+def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
+    """The trials of an experiment, in the order of its grid."""
+    shared = shared_parts(experiment, data_digest)
+    every = ({n: point[n] for n in experiment.varied} for point in experiment.points())
+    return [trial for values in every for trial in trials_at(experiment, shared, values)]
+
+
+def run_search(
+    project: Project, experiment: Experiment, asked: Sequence[Trial], pool: Scheduler[Any]
+) -> Iterator[Epoch | TrialResult]:
+    """Trains trials, those of a fold together; see `train_fed`."""
+    waiting = sorted(dict.fromkeys(asked), key=lambda trial: trial.fold or 0)
+    threads = max((trial.threads for trial in asked), default=1)
+    return train_fed(project, experiment, fed(waiting), threads, pool)
 
 
 def table(rows: int, target: str, seed: int = 0) -> pd.DataFrame:

@@ -22,6 +22,9 @@ from .errors import (
 from .errors import (
     Problem as Problem,
 )
+from .errors import (
+    first_line as first_line,
+)
 from .files import (
     file_digest as file_digest,
 )

@@ -86,6 +86,11 @@ class GristmillError(Exception):
         return kinds[record["kind"]](record["what"], problems=problems, **fields)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, short enough for a message; or its kind."""
+    return (str(error).strip() or type(error).__name__).split("\n")[0].strip()[:300]
+
+
 class ConfigError(GristmillError):
     """The experiment file, the command line or the project's set-up is wrong."""
 

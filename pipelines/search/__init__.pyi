@@ -38,9 +38,6 @@ from .trial_runs import (
     fed as fed,
 )
 from .trial_runs import (
-    run_search as run_search,
-)
-from .trial_runs import (
     train_fed as train_fed,
 )
 from .trial_search import (

@@ -61,6 +61,7 @@ class Bayesian:
         import optuna
 
         optuna.logging.set_verbosity(logging.ERROR)
+        self._failed = optuna.trial.TrialState.FAIL
         self.size = search.max_trials or 0
         self._parallel, self._objective = search.parallel, objective
         self._space = {name: _distribution(space[name]) for name in sorted(space)}
@@ -118,7 +119,7 @@ class Bayesian:
             if identify(values) in told:
                 self._tell_study(trial, earlier)
             else:
-                self._study.tell(trial, state=_failed())
+                self._study.tell(trial, state=self._failed)
         for drawn in self._draws:
             if identify(drawn) not in seen:
                 self._study.enqueue_trial(dict(drawn))
@@ -130,16 +131,10 @@ class Bayesian:
         if result.status == "finished":
             self._study.tell(trial, result.scores[self._objective])
         else:
-            self._study.tell(trial, state=_failed())
+            self._study.tell(trial, state=self._failed)
 
     def tell(self, proposal: Proposal, result: TrialResult) -> None:
         self._results[identify(proposal.values)] = result
-
-
-def _failed() -> Any:
-    from optuna.trial import TrialState
-
-    return TrialState.FAIL
 
 
 def _distribution(values: Distribution) -> Any:

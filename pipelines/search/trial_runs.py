@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.training import Trial, TrialResult, read_result
 from gristmill.pipelines.workers import Done, Epoch, Scheduler, Train, raise_error
-
-
-def run_search(
-    project: Project, experiment: Experiment, trials: Sequence[Trial], pool: Scheduler[Any]
-) -> Iterator[Epoch | TrialResult]:
-    """Trains trials that are not known yet, side by side; see `train_fed`."""
-    # fold by fold, for a traced program serves the trials of one fold
-    waiting = sorted(dict.fromkeys(trials), key=lambda trial: trial.fold or 0)
-    threads = max((trial.threads for trial in trials), default=1)
-    return train_fed(project, experiment, fed(waiting), threads, pool)
 
 
 def fed(waiting: list[Trial]) -> Callable[[], Trial | None]:

@@ -47,9 +47,6 @@ from .identity import (
     surroundings as surroundings,
 )
 from .identity import (
-    trials as trials,
-)
-from .identity import (
     trials_at as trials_at,
 )
 from .identity import (

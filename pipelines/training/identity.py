@@ -103,23 +103,6 @@ class Trial:
         return "training" if self.fold is None else f"training/fold-{self.fold}"
 
 
-def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
-    """The trials of an experiment, in the order of its grid; see `trials_at` for those of a point.
-
-    Args:
-        experiment: the checked file with overrides.
-        data_digest: of the training and validation arrays; test rows play no part.
-    """
-    shared = shared_parts(experiment, data_digest)
-    return [
-        trial
-        for point in experiment.points()
-        for trial in trials_at(
-            experiment, shared, {name: point[name] for name in experiment.varied}
-        )
-    ]
-
-
 def shared_parts(experiment: Experiment, data_digest: str) -> dict[str, str]:
     """The parts that the keys of all trials of an experiment have in common."""
     return surroundings(experiment.file.parent, experiment.document.model, data_digest)

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from gristmill.pipelines.base import ConfigError, nearest
+from gristmill.pipelines.base import ConfigError, first_line, nearest
 from gristmill.pipelines.config import Recipe, read_epochs
 from gristmill.pipelines.training.training_rows import Array, Tensor
 
@@ -251,7 +251,7 @@ def _build_from_layers(recipe: Recipe, data: RowFacts) -> keras.Model:
             raise ConfigError(
                 f"{where}: {type(layer).__name__} does not fit after what stands before it",
                 expected=f"a layer that takes an input of shape {before}",
-                found=_first_line(error),
+                found=first_line(error),
             ) from error
         before, layout = model.output_shape, asked or layout
         if isinstance(layer, keras.layers.Permute | keras.layers.Reshape):
@@ -274,7 +274,7 @@ def _build_by_hand(recipe: Recipe, data: RowFacts, folder: Path) -> keras.Model:
         raise ConfigError(
             f"the builder {recipe.model.builder} failed",
             expected=f"{function}(shape, outputs, **arguments) returns a keras.Model",
-            found=_first_line(error),
+            found=first_line(error),
         ) from error
     if not isinstance(model, keras.Model):
         raise ConfigError(
@@ -338,7 +338,7 @@ def _entry(
         raise ConfigError(
             f"{where}: Keras does not take these arguments for {name}",
             expected=", ".join(known),
-            found=_first_line(error),
+            found=first_line(error),
             next=f"did you mean {near}?" if near else "",
         ) from error
 
@@ -348,7 +348,3 @@ def _argument(key: str, value: object, where: str) -> object:
         if key.endswith(ending) and isinstance(value, dict) and len(value) == 1:
             return _entry(namespace, value, f"{where}.{key}")
     return tuple(value) if isinstance(value, list) else value
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:300]

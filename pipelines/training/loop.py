@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from gristmill.pipelines.base import first_line
 from gristmill.pipelines.training.training_rows import (
     Array,
     EpochRows,
@@ -301,7 +302,7 @@ def make_program(
         try:
             return Program(model, training, validation, scaling)
         except Exception as error:  # a model may raise anything; if `fit` does too, it is told
-            reason = (str(error).strip() or type(error).__name__).split("\n")[0][:200]
+            reason = first_line(error)[:200]
             model = again()
     return FitProgram(model, training, validation, reason, scaling)
 

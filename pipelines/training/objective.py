@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 HIGHER_IS_BETTER = (
-    "accuracy",
-    "auc",
-    "correlation",
-    "iou",
-    "precision",
-    "recall",
-    "score",
-    "sensitivity",
-    "similarity",
-    "specificity",
-    "true",
+    *("accuracy", "auc", "correlation", "iou", "precision", "recall", "score", "sensitivity"),
+    *("similarity", "specificity", "true"),
 )
 """What the name of a metric holds when more of it is better; all else is a loss or an error."""
 

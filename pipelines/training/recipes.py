@@ -6,33 +6,36 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from gristmill.pipelines.config import Features, Model, Recipe, Training
 
 SHORT = 40
 """Characters of a value that is shown."""
 
 
+SECTIONS: dict[str, type[BaseModel]] = {"features": Features, "model": Model, "training": Training}
+
+
 def recipe_record(recipe: Recipe) -> dict[str, Any]:
-    """All of a recipe, as JSON has it; `read_recipe` gives it back."""
-    return {
-        "parameters": dict(recipe.parameters),
-        "features": recipe.features.model_dump(mode="json", by_alias=True),
-        "model": recipe.model.model_dump(mode="json", by_alias=True),
-        "training": recipe.training.model_dump(mode="json", by_alias=True),
-        "task": recipe.task,
-        "metrics": list(recipe.fit_metrics),
+    """Return all of a recipe as JSON has it; `read_recipe` gives it back."""
+    sections = {
+        name: getattr(recipe, name).model_dump(mode="json", by_alias=True) for name in SECTIONS
     }
+    facts = {"task": recipe.task, "metrics": list(recipe.fit_metrics)}
+    return {"parameters": dict(recipe.parameters), **sections, **facts}
 
 
 def read_recipe(record: Mapping[str, Any]) -> Recipe:
-    """The recipe that `recipe_record` was made of."""
+    """Return the recipe that `recipe_record` was made of."""
+    sections: dict[str, Any] = {
+        name: kind.model_validate_json(json.dumps(record[name])) for name, kind in SECTIONS.items()
+    }
     return Recipe(
         parameters=record["parameters"],
-        features=Features.model_validate_json(json.dumps(record["features"])),
-        model=Model.model_validate_json(json.dumps(record["model"])),
-        training=Training.model_validate_json(json.dumps(record["training"])),
         task=record["task"],
         fit_metrics=tuple(record["metrics"]),
+        **sections,
     )
 
 
@@ -61,7 +64,7 @@ def _deciding(record: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _differences(old: Any, new: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
+def _differences(old: object, new: object, where: str) -> Iterator[tuple[str, object, object]]:
     """Places in two trees that differ: the path, and what stands there."""
     if isinstance(old, dict) and isinstance(new, dict):
         if len(old) == len(new) == 1 and old.keys() != new.keys():  # another Keras name
@@ -77,7 +80,7 @@ def _differences(old: Any, new: Any, where: str) -> Iterator[tuple[str, Any, Any
         yield where, old, new
 
 
-def _words(where: str, old: Any, new: Any) -> str:
+def _words(where: str, old: object, new: object) -> str:
     texts = _shown(old), _shown(new)
     if all(len(text) <= SHORT for text in texts):
         return f"{where}: {texts[0]} → {texts[1]}"
@@ -86,7 +89,7 @@ def _words(where: str, old: Any, new: Any) -> str:
     return f"{where} changed"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if value is None:
         return "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

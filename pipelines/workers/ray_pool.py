@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import gristmill
-from gristmill.pipelines.base import EnvironmentFault, InputError, writing
+from gristmill.pipelines.base import EnvironmentFault, InputError, first_line, writing
 from gristmill.pipelines.training import environment
 from gristmill.pipelines.workers.bench import Bench
 from gristmill.pipelines.workers.messages import Done, Epoch, Request, Train
@@ -276,7 +276,7 @@ class RayPool(Scheduler[Actor]):
         try:
             said: News | Answer = self._ray.get(ref)
         except self._ray.exceptions.RayError as error:
-            yield worker, Lost(_first_line(error))
+            yield worker, Lost(first_line(error))
             return
         if isinstance(said, Answer):
             _write(worker.folder, said.files)
@@ -299,7 +299,7 @@ class RayPool(Scheduler[Actor]):
             raise EnvironmentFault(
                 "a node of the Ray cluster cannot train",
                 expected="the packages of this environment on each node",
-                found=_last_line(error),
+                found=str(error).strip().splitlines()[-1].strip()[:300],
             ) from error
         self._stillborn = 0
         ours = environment()
@@ -373,7 +373,7 @@ class RayPool(Scheduler[Actor]):
             raise EnvironmentFault(
                 "the Ray cluster does not answer" if self._address else "Ray does not start",
                 expected=f"a cluster at {self._address}" if self._address else "",
-                found=_first_line(error),
+                found=first_line(error),
                 next="ray status --address ADDRESS; RAY_AUTH_MODE=token where the cluster has one; "
                 "or train here: leave --on out",
             ) from error
@@ -451,16 +451,3 @@ def _write(folder: Path, files: Files) -> None:
     for name, content in files.items():
         with writing(folder / name) as aside:
             aside.write_bytes(content)
-
-
-def _first_line(error: BaseException) -> str:
-    return _lines(error)[0]
-
-
-def _last_line(error: BaseException) -> str:
-    return _lines(error)[-1]
-
-
-def _lines(error: BaseException) -> list[str]:
-    lines = [line.strip()[:300] for line in str(error).splitlines() if line.strip()]
-    return lines or [type(error).__name__]

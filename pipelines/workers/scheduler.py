@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -30,7 +30,7 @@ class TimeSpent:
     training: float = 0.0
     waiting: float = 0.0
 
-    def add(self, wall: float, workers: int, done: Iterable[Done]) -> None:
+    def add(self, wall: float, workers: int, done: Sequence[Done]) -> None:
         """Add a search.
 
         Args:
@@ -38,10 +38,8 @@ class TimeSpent:
             workers: that were at work at the same time, at most.
             done: what they did.
         """
-        busy = tracing = 0.0
-        for one in done:
-            busy += one.seconds
-            tracing += one.tracing
+        busy = sum(one.seconds for one in done)
+        tracing = sum(one.tracing for one in done)
         count = max(workers, 1)
         self.tracing += tracing / count
         self.training += (busy - tracing) / count

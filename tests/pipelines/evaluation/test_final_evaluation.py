@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tiny import DIGEST, make_data, make_project, write_experiment
+from tiny import DIGEST, make_data, make_project, run_search, trials, write_experiment
 
 from gristmill import pipelines
 from gristmill.pipelines.base.errors import ConfigError, DataInvalid, EnvironmentFault
@@ -30,8 +30,7 @@ from gristmill.pipelines.evaluation.predictions import read_predictions
 from gristmill.pipelines.ingestion.readers.picture_folders import picture_field
 from gristmill.pipelines.preparation.features.prepare import scale
 from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALIDATION
-from gristmill.pipelines.search.trial_runs import run_search
-from gristmill.pipelines.training.identity import Trial, trials
+from gristmill.pipelines.training.identity import Trial
 from gristmill.pipelines.training.trial import TrialResult
 from gristmill.pipelines.workers.messages import Train
 from gristmill.pipelines.workers.pool import Pool
@@ -366,8 +365,7 @@ def test_the_processes_that_train_open_no_test_row_before_the_final_evaluation(
 from pathlib import Path
 from gristmill.pipelines.config import Project, load_experiment
 from gristmill.pipelines.evaluation.final_evaluation import evaluate
-from gristmill.pipelines.search import run_search
-from gristmill.pipelines.training import trials
+from tiny import run_search, trials
 from gristmill.pipelines.workers import Pool
 
 if __name__ == "__main__":

@@ -18,7 +18,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tiny import DIGEST, KINDS, make_data, make_project, mixed, table, write_experiment
+from tiny import (
+    DIGEST,
+    KINDS,
+    make_data,
+    make_project,
+    mixed,
+    run_search,
+    table,
+    trials,
+    write_experiment,
+)
 
 from gristmill.pipelines.base.errors import EnvironmentFault, InputError
 from gristmill.pipelines.base.files import file_digest
@@ -47,9 +57,8 @@ from gristmill.pipelines.registry.champion_answers import (
 from gristmill.pipelines.registry.gate import Decision
 from gristmill.pipelines.registry.promotion import anchor, history, promote, rollback, set_aside
 from gristmill.pipelines.registry.registered_models import champion, register, tag_version, versions
-from gristmill.pipelines.search.trial_runs import run_search
 from gristmill.pipelines.tracking import Tracker, client, local_database
-from gristmill.pipelines.training.identity import Trial, trials
+from gristmill.pipelines.training.identity import Trial
 from gristmill.pipelines.training.trial import TrialResult
 from gristmill.pipelines.workers.pool import Pool
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import DIGEST, make_data, make_project, write_experiment
+from tiny import DIGEST, make_data, make_project, run_search, trials, write_experiment
 
 from gristmill.pipelines.config.experiment import Experiment
 from gristmill.pipelines.config.project import Project
@@ -21,8 +21,7 @@ from gristmill.pipelines.preparation.features.prepare import scale
 from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALIDATION
 from gristmill.pipelines.search.choice import choose
 from gristmill.pipelines.search.points import points_of
-from gristmill.pipelines.search.trial_runs import run_search
-from gristmill.pipelines.training.identity import Trial, changed, trials
+from gristmill.pipelines.training.identity import Trial, changed
 from gristmill.pipelines.training.trial import TrialResult, read_result
 from gristmill.pipelines.workers.pool import Pool
 

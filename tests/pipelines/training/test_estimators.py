@@ -14,16 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
-from tiny import DIGEST, KINDS, make_data, make_project, mixed, write_experiment
+from tiny import DIGEST, KINDS, make_data, make_project, mixed, run_search, trials, write_experiment
 
 from gristmill.pipelines.base.errors import ConfigError, EnvironmentFault
 from gristmill.pipelines.config.experiment import Experiment
 from gristmill.pipelines.config.known_estimators import ESTIMATORS, arguments_of
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.search.trial_runs import run_search
 from gristmill.pipelines.training.estimator_arrays import arrays_of
 from gristmill.pipelines.training.estimators import require_memory
-from gristmill.pipelines.training.identity import trials
 from gristmill.pipelines.training.predictor import columns, load, predict, save
 from gristmill.pipelines.training.trial import TrialResult
 from gristmill.pipelines.workers.pool import Pool
@@ -277,7 +275,7 @@ ALONE = """
 import sys
 from pathlib import Path
 from gristmill.pipelines.config import Project, load_experiment
-from gristmill.pipelines.training import trials
+from tiny import trials
 from gristmill.pipelines.workers.bench import Bench
 from gristmill.pipelines.workers.messages import Train
 from gristmill.pipelines.workers.worker import carry_out

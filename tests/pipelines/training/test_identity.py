@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import DIGEST, make_data, make_project, write_experiment
+from tiny import DIGEST, make_data, make_project, trials, write_experiment
 
 from gristmill import pipelines
 from gristmill.pipelines.base.errors import ConfigError
@@ -22,7 +22,6 @@ from gristmill.pipelines.training.identity import (
     changed_parts,
     cores,
     kind_of,
-    trials,
     user_sources,
 )
 from gristmill.pipelines.training.recipes import recipe_record
@@ -229,8 +228,9 @@ def test_a_builder_that_is_not_python_is_named(with_builder: Project) -> None:
 SAY_KEY = """
 from pathlib import Path
 from gristmill.pipelines.config import Project, load_experiment
-from gristmill.pipelines.training import trials
-(only,) = trials(load_experiment(Project(Path({root!r})), "tiny"), "d")
+from gristmill.pipelines.training import shared_parts, trials_at
+experiment = load_experiment(Project(Path({root!r})), "tiny")
+(only,) = trials_at(experiment, shared_parts(experiment, "d"), {{}})
 print(only.key)
 """
 
@@ -269,14 +269,15 @@ TRAIN_AND_LIST = """
 import json, sys
 from pathlib import Path
 from gristmill.pipelines.config import Project, load_experiment
-from gristmill.pipelines.search import run_search
-from gristmill.pipelines.training import trials
+from gristmill.pipelines.search import fed, train_fed
+from gristmill.pipelines.training import shared_parts, trials_at
 from gristmill.pipelines.workers import Pool
 project = Project(Path({root!r}))
 experiment = load_experiment(project, "tiny")
 pool = Pool(project.root / "workers.log", experiment.document.model.library)
-errors = [said.error for said in run_search(project, experiment, trials(experiment, "d"), pool)
-          if hasattr(said, "error")]
+asked = trials_at(experiment, shared_parts(experiment, "d"), {{}})
+told = train_fed(project, experiment, fed(asked), 1, pool)
+errors = [said.error for said in told if hasattr(said, "error")]
 loaded = pool.call(eval, "sorted(__import__('sys').modules)")
 pool.close()
 print(json.dumps([errors, loaded]))

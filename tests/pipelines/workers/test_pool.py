@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from tiny import DIGEST, make_data, make_project, write_experiment
+from tiny import DIGEST, make_data, make_project, run_search, trials, write_experiment
 
 from gristmill.pipelines.base.errors import ConfigError, EnvironmentFault
 from gristmill.pipelines.base.yaml_file import read_yaml
 from gristmill.pipelines.config.experiment import Experiment
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.search.trial_runs import run_search
-from gristmill.pipelines.training.identity import Trial, trials
+from gristmill.pipelines.training.identity import Trial
 from gristmill.pipelines.training.trial import TrialResult
 from gristmill.pipelines.workers.messages import Epoch, Export
 from gristmill.pipelines.workers.pool import Pool
@@ -255,8 +254,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from gristmill.pipelines.config import Project, load_experiment
 from gristmill.pipelines.base.yaml_file import read_yaml
-from gristmill.pipelines.search import run_search
-from gristmill.pipelines.training import trials
+from tiny import run_search, trials
 from gristmill.pipelines.workers import Epoch, Pool
 project = Project(Path({root!r}))
 experiment = load_experiment(project, "tiny")

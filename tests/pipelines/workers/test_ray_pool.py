@@ -16,13 +16,11 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from tiny import DIGEST, make_data, make_project, write_experiment
+from tiny import DIGEST, make_data, make_project, run_search, trials, write_experiment
 
 from gristmill.pipelines.base.errors import InputError
 from gristmill.pipelines.config.experiment import Experiment
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.search.trial_runs import run_search
-from gristmill.pipelines.training.identity import trials
 from gristmill.pipelines.training.trial import read_result
 from gristmill.pipelines.workers.pool import Pool
 from gristmill.pipelines.workers.ray_pool import address_of
@@ -45,8 +43,8 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from tiny import DIGEST
 from gristmill.pipelines.config import Project, load_experiment
-from gristmill.pipelines.search import run_search
-from gristmill.pipelines.training import TrialResult, trials
+from tiny import run_search, trials
+from gristmill.pipelines.training import TrialResult
 from gristmill.pipelines.workers import Epoch, RayPool
 
 def say(**what):
