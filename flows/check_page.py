@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from html import escape
 from pathlib import Path
 
 from gristmill.flows.checked import Checked
 from gristmill.pipelines.base import writing
 from gristmill.pipelines.evaluation import Metric, MetricChange
-from gristmill.pipelines.profiling import STYLE, comment
 from gristmill.pipelines.profiling import column_plots as plots
-from gristmill.pipelines.reporting import Html, Screen, Table, Text, html_page, html_table
+from gristmill.pipelines.profiling import comment
+from gristmill.pipelines.reporting import (
+    Block,
+    Card,
+    Facts,
+    Figure,
+    Html,
+    Lines,
+    Page,
+    Screen,
+    Table,
+    Text,
+    Titled,
+    as_page,
+)
 from gristmill.pipelines.validation import Shift
 
 SHOWN = 10
@@ -26,16 +38,7 @@ CARDS = 60
 COLUMNS = ("column", "PSI", "may be", "what is different most")
 METRICS = ("metric", "test rows", "new rows", "worse by", "p")
 
-MORE_STYLE = """
-.pair{grid-template-columns:1fr 310px}.ok{background:var(--line);color:var(--soft)}
-.verdict{font-size:1.05rem;border-left:5px solid var(--good);padding:.3rem .9rem;
- background:var(--panel)}.bad.verdict{border-color:var(--bad)}
-.bad .kind,b.bad{background:none;color:var(--bad);border:1px solid}b.bad{padding:0 .3rem;
- border-radius:3px}.wide tbody th{white-space:nowrap}
-@media(max-width:900px){.pair{grid-template-columns:1fr}}
-"""
-
-HOW = (
+HOW = Html(
     "A column has drifted where its population stability index (PSI) is above 0.1, from where on a "
     "difference matters, <i>and</i> above what chance explains at a level of 1 % over all columns. "
     "A metric is worse where it lost a point, or an error grew by a tenth, <i>and</i> chance does "
@@ -135,72 +138,40 @@ def markdown(made: Checked) -> str:
 
 
 def write_page(file: Path, made: Checked) -> None:
-    """Writes the check as one page: everything inside it, nothing fetched, no script."""
-    bad = " bad" if made.drifted else ""
-    parts = [
-        f"<h1>{escape(made.model)} version {escape(made.version)}: check</h1>",
-        f"<p>{escape(made.heading)}</p>",
-        f'<p class="verdict{bad}">{escape(made.verdict)}</p>',
-        _list("Breaks the schema; no drift", made.breaks),
-        _list("To be known", made.notes),
-        _performance(made),
-        "<h2>Predictions</h2>" + _legend("test rows", "new rows"),
-        *map(_card, made.predictions),
+    """Writes the check as one page."""
+    drawn = [one for one in made.inputs if one.drifted] or made.inputs[:3]
+    blocks: list[Block] = [
+        Text(made.heading),
+        Text(made.verdict, "verdict" + " bad" * made.drifted),
+        Titled("Breaks the schema; no drift", [Lines([*map(comment, made.breaks)])]),
+        Titled("To be known", [Lines([*map(comment, made.notes)])]),
+        Titled(f"Performance on {made.labelled:,} rows", [named(metric_table(made))]),
+        Titled("Predictions", [_legend("test rows", "new rows"), *map(_card, made.predictions)]),
     ]
     if made.inputs:
-        drawn = [one for one in made.inputs if one.drifted] or made.inputs[:3]
-        parts.append("<h2>Columns, the worst first</h2>" + _legend("data of then", "new rows"))
-        parts += map(_card, drawn[:CARDS])
-        parts += [
-            "<h2>All columns</h2>",
-            _rows(COLUMNS, [(cells(one), one.drifted) for one in made.inputs]),
-        ]
-    parts.append(f'<p class="note">{HOW}</p>')
-    body = "\n".join(filter(None, parts))
-    page = html_page(f"{made.model}: check", body, STYLE + MORE_STYLE)
+        shown = [_legend("data of then", "new rows"), *map(_card, drawn[:CARDS])]
+        blocks.append(Titled("Columns, the worst first", shown))
+        blocks.append(Titled("All columns", [named(shift_table(made.inputs))]))
+    heading = f"{made.model} version {made.version}: check"
+    page = Page(f"{made.model}: check", heading, [*blocks, Text(HOW, "note")])
     with writing(file) as aside:
-        aside.write_text(page, encoding="utf-8")
+        aside.write_text(as_page(page), encoding="utf-8")
 
 
-def _legend(before: str, now: str) -> str:
-    shown = zip((before, now), plots.COLOURS, strict=False)
-    return "".join(
-        f'<span class="class"><i style="background:{colour}"></i>{escape(name)}</span>'
-        for name, colour in shown
-    )
+def named(table: Table) -> Table:
+    """The same, with names that are not broken."""
+    return replace(table, style="names", numbers=())
 
 
-def _list(title: str, lines: Sequence[str]) -> str:
-    items = "".join(f"<li>{escape(comment(line))}</li>" for line in lines)
-    return f"<h2>{title}</h2><ul>{items}</ul>" if lines else ""
+def _legend(before: str, now: str) -> Text:
+    return Text(plots.legend((before, now)))
 
 
-def _performance(made: Checked) -> str:
-    if not made.performance:
-        return ""
-    rows = [(_cells(one), one.declined) for one in made.performance]
-    return f"<h2>Performance on {made.labelled:,} rows</h2>" + _rows(METRICS, rows)
-
-
-def _rows(names: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]]) -> str:
-    """A table whose bad rows are marked."""
-    marked = (
-        (Html(f'<b class="bad">{escape(name)}</b>') if bad else name, *others)
-        for (name, *others), bad in rows
-    )
-    return html_table(names, marked)
-
-
-def _card(one: Shift) -> str:
+def _card(one: Shift) -> Card:
     bars = plots.pairs([(_short(label), before, now) for label, before, now in one.bins])
-    kind = "drifted" if one.drifted else "no drift"
     facts = {"PSI": f"{one.psi:.3g}", "may be": f"{one.bound:.3g}", "change": one.change}
-    listed = "".join(f"<dt>{key}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
-    return (
-        f'<div class="card pair{" bad" if one.drifted else " out"}"><div>'
-        f'<h3>{escape(comment(one.column))}<span class="kind">{kind}</span></h3>'
-        f"<dl>{listed}</dl></div><figure>{bars}</figure></div>"
-    )
+    kind, style = ("drifted", "pair bad") if one.drifted else ("no drift", "pair out")
+    return Card(comment(one.column), kind, [Facts(facts)], [Figure(bars)], style)
 
 
 def _short(label: str) -> str:

@@ -6,12 +6,11 @@ import base64
 import io
 import math
 from collections.abc import Collection, Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gristmill.pipelines.evaluation import Metric
-from gristmill.pipelines.reporting import Html
+from gristmill.pipelines.reporting import Block, Figure, Html, Text
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -39,18 +38,18 @@ CAPTIONS = {
 }
 
 
-def figures(pictures: Sequence[Path]) -> str:
-    """The pictures as HTML, all inside; what one does not need of the room is another's."""
+def figures(pictures: Sequence[Path]) -> list[Block]:
+    """The pictures, all inside the page; what one does not need of the room is another's."""
     sizes = {file: file.stat().st_size for file in pictures}
     left, made = ROOM * 3 // 4, {}  # base64 writes three bytes as four letters
     for place, file in enumerate(sorted(pictures, key=lambda file: sizes[file])):
         made[file], shown = _figure(file, left // (len(pictures) - place))
         left -= shown
-    return "\n".join(made[file] for file in pictures)
+    return [made[file] for file in pictures]
 
 
-def _figure(file: Path, most: int) -> tuple[str, int]:
-    """A picture as HTML, and the bytes that it took; one that has no room is named."""
+def _figure(file: Path, most: int) -> tuple[Block, int]:
+    """A picture, and the bytes that it took; one that has no room is named."""
     import PIL.Image
 
     words = file.stem.replace("_", " ")
@@ -60,13 +59,12 @@ def _figure(file: Path, most: int) -> tuple[str, int]:
         content, kind = _shrunk(file, image, most)
     if not content:
         note = f"{caption} It is too large for this page: {file.name} of the run's artifacts."
-        return f'<p class="note">{escape(note)}</p>', 0
+        return Text(note, "note"), 0
     data = base64.b64encode(content).decode("ascii")
-    return (
-        f'<figure><img src="data:image/{kind};base64,{data}" width="{wide}" height="{high}" '
-        f'alt="{escape(f"{words.capitalize()}: {caption}")}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    ), len(content)
+    drawn = Html('<img src="data:image/{};base64,{}" width="{}" height="{}" alt="{}">').format(
+        kind, data, wide, high, f"{words.capitalize()}: {caption}"
+    )
+    return Figure(drawn, caption, "picture"), len(content)
 
 
 def _shrunk(file: Path, image: Image, most: int) -> tuple[bytes, str]:
@@ -89,13 +87,15 @@ WIDE, HIGH, EDGE = 170, 18, 9
 MODEL, LINEAR, CHAMPION = "#0072B2", "#D55E00", "#009E73"
 
 
-def legend(others: Collection[str]) -> Html:
+def legend(others: Collection[str]) -> Text:
     """What the marks of `metric_chart` are, of those that are there."""
     marks = [(MODEL, "●", "the model and its interval")]
     marks += [(LINEAR, "▮", "linear")] * ("linear" in others)
     marks += [(CHAMPION, "◇", "champion")] * ("champion" in others)
-    said = " · ".join(f'<span style="color:{c}">{mark}</span> {name}' for c, mark, name in marks)
-    return Html(f'<p class="note">{said}. Each line has a scale of its own.</p>')
+    said = Html(" · ").join(
+        Html('<span style="color:{}">{}</span> {}').format(*each) for each in marks
+    )
+    return Text(said + ". Each line has a scale of its own.", "note")
 
 
 def metric_chart(metric: Metric, linear: float | None, champion: float | None) -> Html:

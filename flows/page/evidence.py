@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
-from gristmill.pipelines.reporting import html_facts, html_table
+from gristmill.flows.page.tables import interval, number, words
+from gristmill.pipelines.reporting import Block, Facts, Table, Text, Titled
 
 SHOWN = frozenset({"alpha", "contest", "reads", "requirements", "slices"})
 """What has a form of its own here; all else of a decision is told as it is."""
@@ -16,22 +15,19 @@ KEPT = frozenset({"by", "outcome", "reasons"})
 """What the page says elsewhere."""
 
 
-def evidence_of(found: Mapping[str, Any]) -> str:
-    """A decision's evidence as HTML; nothing where there is none."""
+def evidence_of(found: Mapping[str, Any]) -> list[Block]:
+    """A decision's evidence; nothing where there is none."""
     contest = found.get("contest") or {}
     others = {name: found[name] for name in found if name not in SHOWN | KEPT}
-    parts = [
+    return [
         _requirements(found.get("requirements") or ()),
-        _contest(contest, found.get("alpha")) if contest else "",
+        *([_contest(contest, found.get("alpha"))] if contest else []),
         _slices(found.get("slices") or ()),
-        html_facts({words(name): told(value) for name, value in others.items()}),
+        Facts({words(name): told(value) for name, value in others.items()}),
     ]
-    return "\n".join(filter(None, parts))
 
 
-def _requirements(checks: Sequence[Mapping[str, Any]]) -> str:
-    if not checks:
-        return ""
+def _requirements(checks: Sequence[Mapping[str, Any]]) -> Titled:
     rows = [
         (
             check.get("name", ""),
@@ -43,7 +39,7 @@ def _requirements(checks: Sequence[Mapping[str, Any]]) -> str:
         for check in checks
     ]
     heads = ("requirement", "value", "95 % interval", "required", "holds")
-    return f"<h3>Requirements</h3>\n{html_table(heads, rows, heads[1:3])}"
+    return Titled("Requirements", [Table(heads, rows, heads[1:3])])
 
 
 def _bounds(check: Mapping[str, Any]) -> str:
@@ -57,7 +53,7 @@ def _bounds(check: Mapping[str, Any]) -> str:
     return said if of == "value" else f"{said} for the interval's {of} end"
 
 
-def _contest(found: Mapping[str, Any], alpha: float | None) -> str:
+def _contest(found: Mapping[str, Any], alpha: float | None) -> Titled:
     """Candidate against champion: values, rows, p, and what so many rows can show."""
     mine, theirs = (*found.get("values", ()), None, None)[:2]
     metric = str(found.get("metric", ""))
@@ -80,10 +76,8 @@ def _contest(found: Mapping[str, Any], alpha: float | None) -> str:
         "power": _power(found),
         "assumed": "; ".join(found.get("assumed") or ()),
     }
-    against = escape(f"Against the champion, version {found.get('champion', '')}")
-    return "\n".join(
-        filter(None, [f"<h3>{against}</h3>", html_facts(said), _refresh(found.get("refresh"))])
-    )
+    title = f"Against the champion, version {found.get('champion', '')}"
+    return Titled(title, [Facts(said), _refresh(found.get("refresh"))])
 
 
 def _p(p: float | None, alpha: float | None, what: str) -> str:
@@ -101,14 +95,14 @@ def _power(found: Mapping[str, Any]) -> str:
     return f"a gain of {gain:.3g} is shown by so many rows with probability {power:.2f}{more}"
 
 
-def _refresh(found: Mapping[str, Any] | None) -> str:
+def _refresh(found: Mapping[str, Any] | None) -> Block:
     """The champion's own recipe on newer data: against it and the anchor."""
     if not found:
-        return ""
+        return Text("")
     heads = ("version", "values", "worse by less than", "p", "rows", "method")
     each = found.get("against")
     if isinstance(each, str) or not each:
-        return f"<p>{escape(told(each))}</p>" if each else ""
+        return Text(told(each) if each else "")
     rows = [
         (
             one.get("version", ""),
@@ -122,12 +116,10 @@ def _refresh(found: Mapping[str, Any] | None) -> str:
     ]
     days = found.get("days") or 0
     caption = f"The champion's own recipe on newer data; the champion is {days:.0f} days old"
-    return html_table(heads, rows, heads[2:5], caption)
+    return Table(heads, rows, heads[2:5], caption=caption)
 
 
-def _slices(checks: Sequence[Mapping[str, Any]]) -> str:
-    if not checks:
-        return ""
+def _slices(checks: Sequence[Mapping[str, Any]]) -> Titled:
     heads = ("required slice", "metric", "value", "must not be below", "p (Holm)", "rows", "holds")
     rows = [
         (
@@ -141,7 +133,7 @@ def _slices(checks: Sequence[Mapping[str, Any]]) -> str:
         )
         for check in checks
     ]
-    return f"<h3>Required slices</h3>\n{html_table(heads, rows, heads[2:6])}"
+    return Titled("Required slices", [Table(heads, rows, heads[2:6])])
 
 
 def _holds(check: Mapping[str, Any]) -> str:
@@ -157,20 +149,3 @@ def told(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else number(value)
-
-
-def number(value: object) -> str:
-    """A number as the page shows it; nothing for None, and a NaN is no number."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return "not defined" if math.isnan(value) else f"{value:.4g}"
-    return str(value)
-
-
-def interval(low: object, high: object) -> str:
-    return "" if low is None or high is None else f"{number(low)} – {number(high)}"
-
-
-def words(name: object) -> str:
-    return str(name).replace("_", " ")

@@ -10,7 +10,7 @@ from gristmill.flows.results import OPTIMISTIC, Finished, Searched
 from gristmill.flows.session import Session
 from gristmill.pipelines.config import Document
 from gristmill.pipelines.evaluation import Evaluation
-from gristmill.pipelines.reporting import Block, Lines, Text, Titled, as_markdown, is_empty
+from gristmill.pipelines.reporting import Block, Lines, Text, Titled, as_markdown
 
 MOST_TRIALS = 8
 MOST_SLICES = 8
@@ -36,22 +36,24 @@ def show(run: Session, made: Finished) -> None:
     """The tables that end a run, on its screen."""
     searched, evaluation = made.searched, made.evaluation
     document, screen = run.experiment.document, run.screen
-    trials = trial_table(document, searched).first(MOST_TRIALS)
-    for block in (
-        Titled("", [trials, Lines([*fold_lines(document, searched), OPTIMISTIC])]),
-        Titled(
-            f"{evaluation.measured:,} test rows",
-            [
-                metric_table(evaluation, made.champion),
-                Lines([*notes(evaluation), read_line(evaluation)]),
-            ],
-        ),
-        slice_table(evaluation, MOST_SLICES),
-        Text(time_line(screen.parts())),
-    ):
-        if not is_empty(block):
-            screen.say("")
-            screen.show(block)
+    slices = slice_table(evaluation, MOST_SLICES)
+    shown: list[str | Block] = [
+        "",
+        trial_table(document, searched).first(MOST_TRIALS),
+        *fold_lines(document, searched),
+        *(OPTIMISTIC, "", f"{evaluation.measured:,} test rows"),
+        metric_table(evaluation, made.champion),
+        *notes(evaluation),
+        read_line(evaluation),
+    ]
+    if slices.rows:
+        shown += ["", slices]
+    shown += ["", time_line(screen.parts())]
+    for part in shown:
+        if isinstance(part, str):
+            screen.say(part)
+        else:
+            screen.show(part)
 
 
 def time_line(parts: Mapping[str, float]) -> str:

@@ -56,6 +56,7 @@ from gristmill.pipelines.ingestion import (
 from gristmill.pipelines.profiling import (
     FEW_ROWS,
     Draft,
+    Profiled,
     Task,
     assume,
     column_names,
@@ -419,7 +420,7 @@ def _draft(
     (aside / "experiments" / f"{name}.yaml").write_text(write_draft(draft), encoding="utf-8")
     load_experiment(Project(aside), name)  # a draft that does not load must not leave this place
     page = aside / "profile.html"
-    write_page(page, name, table, profile, target, chosen.task, assumptions)
+    write_page(page, Profiled(name, table, profile, target, chosen.task, assumptions))
     return draft
 
 

@@ -17,7 +17,7 @@ from .draft import (
     write_draft as write_draft,
 )
 from .profile_page import (
-    STYLE as STYLE,
+    Profiled as Profiled,
 )
 from .profile_page import (
     distinct as distinct,

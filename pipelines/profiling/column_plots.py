@@ -7,6 +7,7 @@ from html import escape
 
 from gristmill.pipelines.profiling.target_relation import CLASSES, Bin
 from gristmill.pipelines.profiling.yaml_text import short
+from gristmill.pipelines.reporting import Html
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, which colour-blind readers tell apart."""
@@ -28,7 +29,7 @@ LETTERS = 15
 """Letters of a label."""
 
 
-def histogram(heights: Sequence[int], low: str, high: str) -> str:
+def histogram(heights: Sequence[int], low: str, high: str) -> Html:
     """Bars side by side, the ends below."""
     most, wide = max(heights, default=0) or 1, WIDE / max(len(heights), 1)
     bars = "".join(
@@ -40,7 +41,7 @@ def histogram(heights: Sequence[int], low: str, high: str) -> str:
     return _picture(bars + line + ends, HIGH + 18)
 
 
-def level_bars(levels: Sequence[tuple[str, int]], rows: int) -> str:
+def level_bars(levels: Sequence[tuple[str, int]], rows: int) -> Html:
     """A bar a level, with its share of the rows."""
     most = max((count for _, count in levels), default=0) or 1
     room = WIDE - LABEL - 44
@@ -53,7 +54,7 @@ def level_bars(levels: Sequence[tuple[str, int]], rows: int) -> str:
     return _picture(lines, max(len(levels), 1) * LINE)
 
 
-def shares(bins: Sequence[Bin]) -> str:
+def shares(bins: Sequence[Bin]) -> Html:
     """A line a bin: the classes' shares beside each other."""
     lines = []
     for place, made in enumerate(bins):
@@ -70,7 +71,7 @@ def shares(bins: Sequence[Bin]) -> str:
     return _picture("".join(lines), max(len(bins), 1) * LINE)
 
 
-def ranges(bins: Sequence[Bin]) -> str:
+def ranges(bins: Sequence[Bin]) -> Html:
     """A line a bin: the target's quartiles, and its median."""
     low = min((made.quartiles[0] for made in bins), default=0.0)
     high = max((made.quartiles[2] for made in bins), default=1.0)
@@ -89,7 +90,7 @@ def ranges(bins: Sequence[Bin]) -> str:
     return _picture("".join(lines), below + 5)
 
 
-def pairs(bins: Sequence[tuple[str, float, float]]) -> str:
+def pairs(bins: Sequence[tuple[str, float, float]]) -> Html:
     """Two bars a bin, in the first two colours: (label, share before, share now)."""
     most = max((max(before, now) for _, before, now in bins), default=0.0) or 1.0
     room = WIDE - LABEL - 44
@@ -104,20 +105,18 @@ def pairs(bins: Sequence[tuple[str, float, float]]) -> str:
     return _picture("".join(lines), max(len(bins), 1) * PAIR)
 
 
-def legend(classes: Sequence[str]) -> str:
-    """The classes' colours, as HTML."""
-    shown = [*zip(classes[:CLASSES], COLOURS, strict=False)]
+def legend(classes: Sequence[str]) -> Html:
+    """The classes' colours."""
+    shown = [*zip(COLOURS, classes[:CLASSES], strict=False)]
     if len(classes) > CLASSES:
-        shown.append((f"{len(classes) - CLASSES} others", OTHERS))
-    return " ".join(
-        f'<span class="class"><i style="background:{colour}"></i>{escape(_cut(name, 40))}</span>'
-        for name, colour in shown
-    )
+        shown.append((OTHERS, f"{len(classes) - CLASSES} others"))
+    mark = Html('<span class="class"><i style="background:{}"></i>{}</span>')
+    return Html(" ").join(mark.format(colour, _cut(name, 40)) for colour, name in shown)
 
 
-def _picture(inside: str, high: float) -> str:
+def _picture(inside: str, high: float) -> Html:
     size = f'viewBox="0 0 {WIDE} {high:g}" width="{WIDE}" height="{high:g}"'
-    return f'<svg {size} role="img">{inside}</svg>'
+    return Html(f'<svg {size} role="img">{inside}</svg>')
 
 
 def _rectangle(x: float, y: float, wide: float, high: float, colour: str, title: str = "") -> str:

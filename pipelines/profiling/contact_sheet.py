@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from gristmill.pipelines.profiling.picture_profile import Form
 from gristmill.pipelines.profiling.relation import Goal
 from gristmill.pipelines.profiling.table_profile import ColumnProfile, as_codes, as_numbers
 from gristmill.pipelines.profiling.yaml_text import comment, short
+from gristmill.pipelines.reporting import Html
 
 CLASSES, EACH = 12, 10
 """Classes that are shown, the most frequent, and pictures of each."""
@@ -31,7 +31,7 @@ GAP = 4
 """Pixels between two."""
 
 
-def contact_sheet(table: Path, column: ColumnProfile, target: Any, goal: Goal) -> str:
+def contact_sheet(table: Path, column: ColumnProfile, target: Any, goal: Goal) -> Html:
     """Some pictures of each class, or of each quarter of a number, a line each, as HTML.
 
     Args:
@@ -51,7 +51,7 @@ def contact_sheet(table: Path, column: ColumnProfile, target: Any, goal: Goal) -
             held = file.read_row_group(group, columns=[column.name]).column(0)
             pixels = held.take(some - starts[group]).drop_null().to_pylist()
             lines.append(_line(label, len(rows), pixels, column.form or (1, 1, 1)))
-    return "\n".join(lines)
+    return Html("<table>{}</table>").format(Html("\n").join(lines))
 
 
 def _groups(target: Any, goal: Goal) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
@@ -67,12 +67,12 @@ def _groups(target: Any, goal: Goal) -> Iterator[tuple[str, npt.NDArray[np.int64
         yield names[code], np.flatnonzero(codes == code)
 
 
-def _line(label: str, rows: int, pixels: list[bytes], form: Form) -> str:
-    about = f"{escape(comment(label))} <small>{rows:,}</small>"
-    return f"<tr><th>{about}</th><td>{_strip(pixels, form)}</td></tr>" if pixels else ""
+def _line(label: str, rows: int, pixels: list[bytes], form: Form) -> Html:
+    line = Html("<tr><th>{} <small>{:,}</small></th><td>{}</td></tr>")
+    return line.format(comment(label), rows, _strip(pixels, form)) if pixels else Html("")
 
 
-def _strip(pixels: list[bytes], form: Form) -> str:
+def _strip(pixels: list[bytes], form: Form) -> Html:
     """Pictures side by side as one inline PNG."""
     from PIL import Image
 
@@ -88,4 +88,5 @@ def _strip(pixels: list[bytes], form: Form) -> str:
     strip.save(kept, "PNG", optimize=True)
     data = base64.b64encode(kept.getvalue()).decode("ascii")
     larger = max(1, round(48 / high))  # small ones are shown larger, by whole pixels
-    return f'<img alt="" height="{high * larger}" src="data:image/png;base64,{data}">'
+    drawn = Html('<img alt="" height="{}" src="data:image/png;base64,{}">')
+    return drawn.format(high * larger, data)

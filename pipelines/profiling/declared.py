@@ -9,7 +9,7 @@ import pyarrow.parquet
 from gristmill.pipelines.config import Document, Project, load_experiment
 from gristmill.pipelines.preparation import declared_kinds, feature_columns
 from gristmill.pipelines.profiling.assumptions import Assumption
-from gristmill.pipelines.profiling.profile_page import page_digest, write_page
+from gristmill.pipelines.profiling.profile_page import Profiled, page_digest, write_page
 from gristmill.pipelines.profiling.table_profile import TableProfile, profile_table
 
 MOST_VALUES = 20_000_000
@@ -38,7 +38,7 @@ def current_page(project: Project, name: str, digest: str) -> Path | None:
     target, task = document.data.target, document.data.task
     profile = profile_table(table, target, task)
     used = as_declared(profile, document)
-    write_page(page, name, table, profile, target, task, used, digest)
+    write_page(page, Profiled(name, table, profile, target, task, used, digest))
     return page
 
 

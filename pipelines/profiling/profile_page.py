@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from gristmill.pipelines.base import writing
@@ -21,7 +22,20 @@ from gristmill.pipelines.profiling.table_profile import (
 )
 from gristmill.pipelines.profiling.target_relation import against
 from gristmill.pipelines.profiling.yaml_text import comment, short, writer
-from gristmill.pipelines.reporting import html_page, html_table, meta
+from gristmill.pipelines.reporting import (
+    Block,
+    Card,
+    Facts,
+    Figure,
+    Html,
+    Lines,
+    Page,
+    Table,
+    Text,
+    Titled,
+    as_page,
+    meta,
+)
 
 CARDS = 60
 """Columns that are drawn, those that tell most about the target first; the table has all."""
@@ -29,23 +43,7 @@ CARDS = 60
 BARS = 8
 """Levels that are drawn."""
 
-STYLE = """
-.card{border:1px solid var(--line);border-radius:8px;padding:.8rem 1.1rem;margin:.7rem 0;
- display:grid;grid-template-columns:1fr 310px 310px;gap:1.2rem;break-inside:avoid}
-.card h3{font-size:1.02rem;margin:0 0 .3rem;overflow-wrap:anywhere}
-.card dl{font-size:.87rem}.out{background:var(--panel)}
-.kind{font-size:.78rem;border-radius:4px;padding:.05rem .4rem;background:var(--mark);
- margin-left:.4rem;font-weight:400;white-space:nowrap}
-.out .kind{background:var(--line);color:var(--soft)}
-svg text{font-size:11px;fill:var(--ink);font-family:inherit}svg{max-width:100%;overflow:visible}
-.class{margin-right:.9rem;white-space:nowrap}.class i{display:inline-block;width:.75rem;
- height:.75rem;margin-right:.3rem;border-radius:2px}
-.sheet{grid-template-columns:1fr}.sheet table{width:auto}.sheet th{font-weight:400}
-.sheet small{color:var(--soft)}.sheet img{image-rendering:pixelated;display:block}
-@media(max-width:900px){.card{grid-template-columns:1fr}}
-"""
-
-HOW = (
+HOW = Html(
     "<b>tells</b>: how much the column alone says about the target, 0 nothing, 1 everything. For "
     "classes 2·AUC − 1 of the class told best, for a number |Spearman’s ρ|; the levels of a text "
     "are ranked on one half of the rows and judged on the other. Counts, gaps and ends are of all "
@@ -53,48 +51,56 @@ HOW = (
 )
 
 
-def write_page(
-    file: Path,
-    name: str,
-    table: Path,
-    profile: TableProfile,
-    target: str,
-    task: Task,
-    assumptions: Sequence[Assumption],
-    digest: str = "",
-) -> None:
-    """Writes the page.
+@dataclass(frozen=True)
+class Profiled:
+    """What a page is of.
 
-    Args:
-        file: HTML to write.
+    Attributes:
         name: of the experiment.
         table: what was profiled; the plots read it once more.
         digest: of the data, by which `page_digest` tells whether the page is of them.
     """
-    sample = Sample(table)
-    goal = read_goal(sample, target, task)
-    by_name = {a.name: a for a in assumptions}
-    drawn = [c for c in _ranked(profile) if c.name != target][:CARDS]
-    parts = [
-        f"<h1>{escape(name)}</h1>",
-        f"<p>{profile.rows:,} rows × {len(profile.columns)} columns; {escape(task)} of "
-        f"<b>{_name(target)}</b>.</p>",
-        _target(profile.column(target), goal),
-        _left_out(assumptions),
-        "<h2>Columns, those that tell most about the target first</h2>",
-        *(
-            _sheet(c, table, sample, goal, target)
-            if c.type == "picture"
-            else _card(c, by_name[c.name], sample, goal, target)
-            for c in drawn
+
+    name: str
+    table: Path
+    profile: TableProfile
+    target: str
+    task: Task
+    assumptions: Sequence[Assumption]
+    digest: str = ""
+
+    @cached_property
+    def sample(self) -> Sample:
+        return Sample(self.table)
+
+    @cached_property
+    def goal(self) -> Goal:
+        return read_goal(self.sample, self.target, self.task)
+
+    @cached_property
+    def assumed(self) -> dict[str, Assumption]:
+        return {one.name: one for one in self.assumptions}
+
+
+def write_page(file: Path, of: Profiled) -> None:
+    """Writes the page as HTML."""
+    profile, target = of.profile, comment(of.target)
+    drawn = [c for c in _ranked(profile) if c.name != of.target][:CARDS]
+    about = Html("{:,} rows × {} columns; {} of <b>{}</b>.")
+    blocks: list[Block] = [
+        Text(about.format(profile.rows, len(profile.columns), of.task, target)),
+        _target(profile.column(of.target), of.goal),
+        _left_out(of.assumptions),
+        Titled(
+            "Columns, those that tell most about the target first",
+            [_sheet(c, of) if c.type == "picture" else _card(c, of) for c in drawn],
         ),
-        "<h2>All columns</h2>",
-        _table(profile, by_name),
-        f'<p class="note">{HOW}</p>',
+        Titled("All columns", [_table(of)]),
+        Text(HOW, "note"),
     ]
+    page = Page(f"{of.name}: profile", of.name, blocks, about={"data": of.digest})
     with writing(file) as aside:
-        made = html_page(f"{name}: profile", "\n".join(parts), STYLE, {"data": digest})
-        aside.write_text(made, encoding="utf-8")
+        aside.write_text(as_page(page), encoding="utf-8")
 
 
 def page_digest(file: Path) -> str:
@@ -110,26 +116,19 @@ def _ranked(profile: TableProfile) -> list[ColumnProfile]:
     return sorted(profile.columns, key=lambda c: (c.type != "picture", -(c.relation or 0.0)))
 
 
-def _target(column: ColumnProfile, goal: Goal) -> str:
+def _target(column: ColumnProfile, goal: Goal) -> Card:
     told = plots.legend(goal.classes) if goal.classes else _summary(column)
-    return (
-        f'<div class="card"><div><h3>{_name(column.name)}<span class="kind">target</span></h3>'
-        f'<p class="note">{told}</p></div>{_distribution(column)}</div>'
-    )
+    return Card(comment(column.name), "target", [Text(told, "note")], [_distribution(column)])
 
 
-def _left_out(assumptions: Sequence[Assumption]) -> str:
+def _left_out(assumptions: Sequence[Assumption]) -> Titled:
     out = [a for a in assumptions if not a.used and a.role != "target"]
-    if not out:
-        return ""
-    shown = "".join(f"<li><b>{_name(a.name)}</b>: {escape(comment(a.why))}</li>" for a in out[:20])
-    more = f"<li>… and {len(out) - 20} more</li>" if len(out) > 20 else ""
-    return f"<h2>Left out of the features</h2><ul>{shown}{more}</ul>"
+    lines = [Html("<b>{}</b>: {}").format(comment(a.name), comment(a.why)) for a in out]
+    return Titled("Left out of the features", [Lines(lines, 20)])
 
 
-def _card(
-    column: ColumnProfile, assumed: Assumption, sample: Sample, goal: Goal, target: str
-) -> str:
+def _card(column: ColumnProfile, of: Profiled) -> Card:
+    assumed = of.assumed[column.name]
     facts = {
         "type": column.type,
         "missing": f"{column.missing_share:.1%} ({column.missing:,} rows)",
@@ -138,38 +137,36 @@ def _card(
         "tells": f"{column.relation or 0:.2f}",
         "assumed": _assumed(assumed),
     }
-    listed = "".join(f"<dt>{key}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
-    return (
-        f'<div class="card{"" if assumed.used else " out"}"><div><h3>{_name(column.name)}'
-        f'<span class="kind">{assumed.kind if assumed.used else "left out"}</span></h3>'
-        f"<dl>{listed}</dl></div>{_distribution(column)}"
-        f"{_against_target(column, sample, goal, target)}</div>"
+    return Card(
+        comment(column.name),
+        assumed.kind if assumed.used else "left out",
+        [Facts(facts)],
+        [_distribution(column), _against_target(column, of)],
+        "" if assumed.used else "out",
     )
 
 
-def _sheet(column: ColumnProfile, table: Path, sample: Sample, goal: Goal, target: str) -> str:
-    shown = contact_sheet(table, column, sample.whole(target), goal)
-    by = "class" if goal.classes is not None else "quarter"
-    return (
-        f'<div class="card sheet"><div><h3>{_name(column.name)}<span class="kind">picture</span>'
-        f"</h3><p>{_summary(column)}; {column.missing_share:.1%} missing</p>"
-        f"<table>{shown}</table>"
-        f'<p class="note">Some of each {by} of {_name(target)}, with its number of rows.</p>'
-        "</div></div>"
-    )
+def _sheet(column: ColumnProfile, of: Profiled) -> Card:
+    shown = contact_sheet(of.table, column, of.sample.whole(of.target), of.goal)
+    by = "class" if of.goal.classes is not None else "quarter"
+    blocks: list[Block] = [
+        Text(f"{_summary(column)}; {column.missing_share:.1%} missing"),
+        shown,
+        Text(f"Some of each {by} of {comment(of.target)}, with its number of rows.", "note"),
+    ]
+    return Card(comment(column.name), "picture", blocks, style="sheet")
 
 
-def _against_target(column: ColumnProfile, sample: Sample, goal: Goal, target: str) -> str:
+def _against_target(column: ColumnProfile, of: Profiled) -> Figure:
     if not column.present or (column.type == "text" and column.distinct_share > NEARLY):
-        return "<figure></figure>"
-    bins = against(sample, column, goal)
-    drawn = plots.ranges(bins) if goal.classes is None else plots.shares(bins)
-    what = "median and quartiles" if goal.classes is None else "shares"
-    about = f"{_name(target)}: {what}, by {_name(column.name)}"
-    return f"<figure>{drawn}<figcaption>{about}</figcaption></figure>"
+        return Figure(Html(""))
+    bins = against(of.sample, column, of.goal)
+    drawn = plots.ranges(bins) if of.goal.classes is None else plots.shares(bins)
+    what = "median and quartiles" if of.goal.classes is None else "shares"
+    return Figure(drawn, f"{comment(of.target)}: {what}, by {comment(column.name)}")
 
 
-def _distribution(column: ColumnProfile) -> str:
+def _distribution(column: ColumnProfile) -> Figure:
     if column.heights and not _few(column):
         write = writer(column.type, *column.ends)
         ends = [write(end) for end in column.ends]
@@ -177,13 +174,13 @@ def _distribution(column: ColumnProfile) -> str:
         drawn = plots.histogram(column.heights, *ends)
         about = "distribution" + (", without the outermost values" if cut else "")
     elif column.distinct_share > NEARLY and column.distinct > BARS:
-        return "<figure><figcaption>nearly each value once</figcaption></figure>"
+        return Figure(Html(""), "nearly each value once")
     else:
         levels = [(_value(value), count) for value, count in column.levels[:BARS]]
         drawn = plots.level_bars(levels, column.rows)
         more = column.distinct - len(levels)
         about = "commonest values" + (f"; {more:,} more" if more > 0 else "")
-    return f"<figure>{drawn}<figcaption>{about}</figcaption></figure>"
+    return Figure(drawn, about)
 
 
 def _few(column: ColumnProfile) -> bool:
@@ -228,17 +225,13 @@ def _assumed(assumed: Assumption) -> str:
     return f"{how}: {assumed.why}" if assumed.why else how
 
 
-def _table(profile: TableProfile, by_name: Mapping[str, Assumption]) -> str:
+def _table(of: Profiled) -> Table:
     heads = ("column", "type", "missing", "distinct", "values", "tells", "assumed")
-    rows = (
+    rows = [
         (
             *(comment(c.name), c.type, f"{c.missing_share:.1%}", distinct(c), _summary(c)),
-            *("" if c.relation is None else f"{c.relation:.2f}", _assumed(by_name[c.name])),
+            *("" if c.relation is None else f"{c.relation:.2f}", _assumed(of.assumed[c.name])),
         )
-        for c in profile.columns
-    )
-    return html_table(heads, rows, ("missing", "distinct", "tells"))
-
-
-def _name(name: str) -> str:
-    return escape(comment(name))
+        for c in of.profile.columns
+    ]
+    return Table(heads, rows, ("missing", "distinct", "tells"))

@@ -1,16 +1,7 @@
-from .html_frame import (
-    html_facts as html_facts,
+from .html import (
+    as_page as as_page,
 )
-from .html_frame import (
-    html_list as html_list,
-)
-from .html_frame import (
-    html_page as html_page,
-)
-from .html_frame import (
-    html_table as html_table,
-)
-from .html_frame import (
+from .html import (
     meta as meta,
 )
 from .markdown import (
@@ -20,16 +11,25 @@ from .records import (
     Block as Block,
 )
 from .records import (
+    Card as Card,
+)
+from .records import (
     Code as Code,
 )
 from .records import (
     Facts as Facts,
 )
 from .records import (
+    Figure as Figure,
+)
+from .records import (
     Html as Html,
 )
 from .records import (
     Lines as Lines,
+)
+from .records import (
+    Page as Page,
 )
 from .records import (
     Table as Table,
@@ -39,9 +39,6 @@ from .records import (
 )
 from .records import (
     Titled as Titled,
-)
-from .records import (
-    is_empty as is_empty,
 )
 from .screen import (
     Screen as Screen,

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from markupsafe import Markup
 
 
-class Html(Markup):
+class Block:
+    """A thing to show, empty where there is nothing in it."""
+
+    __slots__ = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return False
+
+
+class Html(Markup, Block):
     """A text that is HTML already; `Html("<b>{}</b>").format(text)` escapes the text."""
 
     __slots__ = ()
 
+    @property
+    def is_empty(self) -> bool:
+        return not self
+
 
 @dataclass(frozen=True)
-class Table:
+class Table(Block):
     """A table; the first cell of a row names it.
 
     Attributes:
@@ -45,13 +59,22 @@ class Table:
         more = [rest.format(f"{hidden:,}"), *[""] * (len(self.heading) - 1)]
         return replace(self, rows=[*self.rows[:most], *[more] * bool(rest)])
 
+    def beside(self, name: str, cells: Sequence[object]) -> Table:
+        """The same with one more column."""
+        rows = [(*row, cell) for row, cell in zip(self.rows, cells, strict=True)]
+        return replace(self, heading=(*self.heading, name), rows=rows)
+
     def records(self) -> list[dict[str, object]]:
         """The rows as mappings."""
         return [dict(zip(self.heading, row, strict=True)) for row in self.rows]
 
+    @property
+    def is_empty(self) -> bool:
+        return not self.rows
+
 
 @dataclass(frozen=True)
-class Lines:
+class Lines(Block):
     """A list of lines; of a long one the beginning, and how many more there are."""
 
     lines: Sequence[str]
@@ -63,9 +86,13 @@ class Lines:
         hidden = len(self.lines) - self.most
         return [*self.lines[: self.most], *[f"and {hidden:,} more"] * (hidden > 0)]
 
+    @property
+    def is_empty(self) -> bool:
+        return not self.lines
+
 
 @dataclass(frozen=True)
-class Facts:
+class Facts(Block):
     """Names and what is to be said of them; those of which there is nothing to say are left out."""
 
     said: Mapping[str, str]
@@ -74,24 +101,36 @@ class Facts:
     def shown(self) -> list[tuple[str, str]]:
         return [(name, value) for name, value in self.said.items() if value]
 
+    @property
+    def is_empty(self) -> bool:
+        return not self.shown
+
 
 @dataclass(frozen=True)
-class Text:
+class Text(Block):
     """A paragraph."""
 
     text: str
     style: str = ""
 
+    @property
+    def is_empty(self) -> bool:
+        return not self.text
+
 
 @dataclass(frozen=True)
-class Code:
+class Code(Block):
     """Lines that are shown as they are."""
 
     text: str
 
+    @property
+    def is_empty(self) -> bool:
+        return not self.text
+
 
 @dataclass(frozen=True)
-class Titled:
+class Titled(Block):
     """Blocks below a title; those that are empty are left out."""
 
     title: str
@@ -99,22 +138,57 @@ class Titled:
 
     @property
     def shown(self) -> list[Block]:
-        return [block for block in self.blocks if not is_empty(block)]
+        return [block for block in self.blocks if not block.is_empty]
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.shown
 
 
-Block = Table | Lines | Facts | Text | Code | Titled | Html
+@dataclass(frozen=True)
+class Figure(Block):
+    """A picture, as an element of HTML, and what it shows."""
+
+    drawn: Html
+    caption: str = ""
+    style: str = ""
 
 
-def is_empty(block: Block) -> bool:
-    """Whether there is nothing to show."""
-    match block:
-        case Table():
-            return not block.rows
-        case Lines():
-            return not block.lines
-        case Facts() | Titled():
-            return not block.shown
-        case Text() | Code():
-            return not block.text
-        case _:
-            return not block
+@dataclass(frozen=True)
+class Card(Block):
+    """What is known of one thing: its name and kind, blocks, and figures beside them."""
+
+    title: str
+    kind: str
+    blocks: Sequence[Block]
+    figures: Sequence[Figure] = ()
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page: everything inside it, nothing fetched, no script.
+
+    Attributes:
+        title: of the document.
+        blocks: those that have a title are its sections.
+        badge: a kind and a text that stand above the heading.
+        about: contents of `<meta>` elements by name.
+        linked: whether links to the sections stand at the top.
+    """
+
+    title: str
+    heading: str
+    blocks: Sequence[Block]
+    badge: tuple[str, str] | None = None
+    note: str = ""
+    about: Mapping[str, str] = field(default_factory=dict)
+    linked: bool = False
+
+    @property
+    def shown(self) -> list[Block]:
+        return [block for block in self.blocks if not block.is_empty]
+
+    @property
+    def parts(self) -> list[Titled]:
+        return [block for block in self.shown if isinstance(block, Titled)]

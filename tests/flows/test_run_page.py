@@ -85,7 +85,7 @@ def read(text: str) -> Reader:
 def words_of(text: str) -> str:
     """What stands on a page, without its marks."""
     body = text.partition("<body>")[2]
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", body)))
 
 
 def test_what_comes_from_the_data_is_text_and_nothing_is_fetched() -> None:
@@ -123,7 +123,7 @@ def test_the_evidence_of_the_gate_is_told_with_values_p_rows_and_power() -> None
     assert "p = 0.31 that it is better (one-sided; below 0.05 is taken as shown)" in text
     assert "1,234 that both answered and neither has seen, 34 of them newer" in text
     assert "probability 0.42; 4,321 rows would show it 4 times in 5" in text
-    assert "≥ 0.9 for the interval&#x27;s low end" in text
+    assert "≥ 0.9 for the interval's low end" in text
 
 
 def test_a_metric_stands_beside_its_interval_the_baselines_and_the_champion() -> None:
@@ -162,12 +162,12 @@ def test_slices_calibration_and_the_threshold_are_told() -> None:
     page_of = page(facts_of(evaluation=evaluation))
     assert "script" not in read(page_of).tags
     text = words_of(page_of)
-    evil = html.escape(EVIL)
-    assert f"city: {evil} 40 accuracy 0.75 0.6 – 0.86 0.97 0.7 ✗ yes" in text
-    assert "city: Seoul 40 accuracy 0.75 0.6 – 0.86 0.97 no" in text
-    assert f"of the class {evil} are off by 0.041" in text
+    assert "slice rows accuracy interval all rows" in text
+    assert f"city: {EVIL} 40 0.75 0.6 – 0.86 0.97 0.7 ✗ yes" in text
+    assert "city: Seoul 40 0.75 0.6 – 0.86 0.97 no" in text
+    assert f"of the class {EVIL} are off by 0.041" in text
     assert "called positive from a probability of 0.25 on (least cost" in text
-    assert "Candidates that these test rows have had: 3" in text
+    assert "These test rows have judged 3 candidates" in text
 
 
 def test_a_page_of_many_large_pictures_stays_below_two_megabytes(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_the_page_tells_how_to_come_to_the_same_model_again() -> None:
         "git checkout c0ffee",
         "git apply changes.diff",
         "gristmill data use shop ab12",
-        "gristmill run shop -P units=1 -P &#x27;name=a b&#x27; --force",
+        "gristmill run shop -P units=1 -P 'name=a b' --force",
         "keras 3.15.1",
         "seed 4",
     ):

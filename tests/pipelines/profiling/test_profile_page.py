@@ -16,7 +16,7 @@ from pages import Reader
 from PIL import Image
 
 from gristmill.pipelines.profiling.assumptions import assume
-from gristmill.pipelines.profiling.profile_page import CARDS, page_digest, write_page
+from gristmill.pipelines.profiling.profile_page import CARDS, Profiled, page_digest, write_page
 from gristmill.pipelines.profiling.table_profile import Task, profile_table
 
 RNG = np.random.default_rng(0)
@@ -26,7 +26,8 @@ def page_of(tmp_path: Path, columns: dict[str, Any], task: Task) -> tuple[str, R
     table, file = tmp_path / "table.parquet", tmp_path / "profile.html"
     pq.write_table(pa.table(columns), table)
     profile = profile_table(table, "y", task)
-    write_page(file, "<b>", table, profile, "y", task, assume(profile, "y"), "abc123")
+    used = assume(profile, "y")
+    write_page(file, Profiled("<b>", table, profile, "y", task, used, "abc123"))
     assert page_digest(file) == "abc123"
     text = file.read_text(encoding="utf-8")
     reader = Reader()
@@ -84,7 +85,7 @@ def test_pictures_are_shown_by_class_inside_the_page(
     profile = profile_table(table, "y", task)
     assert profile.column("p").form == (200, 300, channels)
     assert profile.column("p").relation is None
-    write_page(file, "pets", table, profile, "y", task, assume(profile, "y"))
+    write_page(file, Profiled("pets", table, profile, "y", task, assume(profile, "y")))
     shown = re.findall(r'src="([^"]+)"', file.read_text(encoding="utf-8"))
     assert len(shown) == (2 if task == "classification" else 4)
     for source in shown:

@@ -1,0 +1,87 @@
+"""One record, shown on a terminal, as Markdown and as HTML."""
+
+from __future__ import annotations
+
+import io
+
+from pages import Reader
+from rich.console import Console
+
+from gristmill.pipelines.reporting.html import as_page, meta
+from gristmill.pipelines.reporting.markdown import as_markdown
+from gristmill.pipelines.reporting.records import (
+    Block,
+    Card,
+    Code,
+    Facts,
+    Figure,
+    Html,
+    Lines,
+    Page,
+    Table,
+    Text,
+    Titled,
+)
+from gristmill.pipelines.reporting.screen import Screen
+
+EVIL = "<script>alert('\"&')</script> [bold]|"
+TABLE = Table(("name", "value"), [(EVIL, 1.5), ("b", 2)], ("value",), marked=(0,), caption=EVIL)
+
+
+def shown_on(width: int, *blocks: Block) -> str:
+    screen = Screen(Console(file=io.StringIO(), width=width))
+    screen.show(*blocks)
+    made = screen.console.file
+    assert isinstance(made, io.StringIO)
+    return made.getvalue()
+
+
+def test_a_table_has_the_same_cells_wherever_it_is_shown() -> None:
+    page = as_page(Page("t", "h", [Titled("s", [TABLE])]))
+    places = (shown_on(200, TABLE), as_markdown("t", [TABLE]), page)
+    for text in places:
+        assert all(word in text for word in ("name", "value", "1.5", "b", "2", "alert"))
+    assert "[bold]" in places[0]
+    assert "[bold]\\|" in places[1]
+
+
+def test_on_a_page_every_text_is_escaped_but_html() -> None:
+    blocks: list[Block] = [
+        Text(EVIL, EVIL),
+        Lines([EVIL], style=EVIL),
+        Facts({EVIL: EVIL}),
+        Code(EVIL),
+        TABLE,
+        Card(EVIL, EVIL, [Text(EVIL)], [Figure(Html("<i></i>"), EVIL)], EVIL),
+        Titled(EVIL, [Text(Html("<b>{}</b>").format(EVIL))]),
+    ]
+    about = {EVIL: EVIL, "run": "42"}
+    text = as_page(Page(EVIL, EVIL, [*blocks, Titled(EVIL, blocks)], (EVIL, EVIL), EVIL, about))
+    reader = Reader()
+    reader.feed(text)
+    assert "script" not in reader.tags
+    assert {"b", "i", "table", "ul", "dl", "pre", "section"} <= {*reader.tags}
+    assert not reader.open
+    assert meta(text, "run") == "42"
+    assert meta(text, "nothing") == ""
+
+
+def test_blocks_without_content_leave_no_title_behind() -> None:
+    empty = Titled("gone", [Table(("a",), ()), Lines(()), Facts({"a": ""}), Text(""), Code("")])
+    assert "gone" not in as_markdown("t", [empty])
+    assert "gone" not in as_page(Page("t", "h", [empty], linked=True))
+
+
+def test_the_rest_of_a_long_table_or_list_is_counted() -> None:
+    rows = [(str(place), "x") for place in range(1010)]
+    cut = Table(("a", "b"), rows).first(10)
+    assert [*cut.rows[-1]] == ["… 1,000 more", ""]
+    assert len(Table(("a", "b"), rows).first(10, "").rows) == 10
+    assert Lines([row[0] for row in rows], 10).shown[-1] == "and 1,000 more"
+
+
+def test_a_narrow_terminal_breaks_texts_before_numbers() -> None:
+    table = Table(("name", "value"), [("a long name of many words", "0.123456789")], ("value",))
+    lines = shown_on(24, table).splitlines()
+    assert all(len(line) <= 24 for line in lines)
+    assert any("0.123456789" in line for line in lines)
