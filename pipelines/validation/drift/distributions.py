@@ -21,10 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from gristmill.pipelines.tables import GOLDEN, mix
-from gristmill.pipelines.validation.schema import Array, as_text, blocks, dates, kind_of, plain
+from gristmill.pipelines.tables import GOLDEN, Floats, Hashes, TableRows, mix, storage
+from gristmill.pipelines.validation.schema import Array, as_text, dates, plain
 
 BINS = 10
 MATTERS = 0.1
@@ -139,16 +138,16 @@ def summarise(
     Returns:
         `rows` (of the table), `sampled` (rows), and `columns`, which can be written as JSON.
     """
+    rows = TableRows(table)
     names = [
-        field.name
-        for field in pq.read_schema(table)
-        if not pa.types.is_fixed_size_binary(field.type)
-        and not any(fnmatchcase(field.name, entry) for entry in exclude)
+        name
+        for name in rows.names
+        if rows.storage(name) != "picture" and not any(fnmatchcase(name, one) for one in exclude)
     ]
-    rows, some = _sample(table, names)
+    some = _sample(rows, names)
     earlier = like["columns"] if like is not None else {}
     columns = {name: _summary(plain(some[name]), earlier.get(name)) for name in names}
-    return {"rows": rows, "sampled": some.num_rows, "columns": columns}
+    return {"rows": rows.count, "sampled": some.num_rows, "columns": columns}
 
 
 def drifted(reference: Summary, current: Summary) -> list[Shift]:
@@ -209,12 +208,12 @@ def psi(before: npt.ArrayLike, now: npt.ArrayLike) -> float:
     return float(((q - p) * np.log(q / p)).sum())
 
 
-def _shares(counts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def _shares(counts: npt.NDArray[Any]) -> Floats:
     smooth = counts + PRIOR
     return np.asarray(smooth / smooth.sum(), dtype=np.float64)
 
 
-def _counts(column: Column) -> npt.NDArray[np.float64]:
+def _counts(column: Column) -> Floats:
     return np.array([*column["counts"], column["missing"]], dtype=np.float64)
 
 
@@ -239,31 +238,23 @@ def _change(bins: Sequence[tuple[str, float, float]]) -> str:
     return f"{label}: {before:.1%} of the rows before, {now:.1%} now"
 
 
-def _sample(table: Path, names: Sequence[str]) -> tuple[int, Any]:
-    """The number of rows, and the rows of the sample as a pyarrow Table."""
-    total = pa.parquet.read_metadata(table).num_rows
+def _sample(rows: TableRows, names: Sequence[str]) -> pa.Table:
     wanted = min(SAMPLE, max(FEWEST, CELLS // max(len(names), 1)))
-    share = min(wanted / max(total, 1), 1.0)
-    before, kept = 0, []
-    for block in blocks(table, list(names)):
-        if share < 1:
-            numbers = np.arange(before, before + len(block), dtype=np.uint64)
-            before += len(block)
-            block = block.filter(pa.array(_hashed(numbers) < share))
-        kept.append(block)
-    whole = pa.parquet.read_schema(table)
-    schema = pa.schema([whole.field(name) for name in names])
-    return total, pa.Table.from_batches(kept, schema=schema)
+    share = wanted / max(rows.count, 1)
+    numbers = np.arange(rows.count, dtype=np.uint64)
+    some = TableRows(rows.source, _hashed(numbers) < share if share < 1 else None)
+    schema = pa.schema([rows.schema.field(name) for name in names])
+    return pa.Table.from_batches(some.batches(names, plain=names), schema)
 
 
-def _hashed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+def _hashed(numbers: Hashes) -> Floats:
     """Numbers in [0, 1) (SplitMix64; Steele, Lea, Flood 2014): no rhythm of the rows is kept."""
     return np.asarray((mix(numbers * GOLDEN) >> np.uint64(11)) * 2.0**-53)
 
 
 def _summary(column: Array, like: Column | None) -> Column:
     present = column.drop_null()
-    kind = kind_of(column.type)
+    kind = storage(column.type)
     if like is not None and not len(present):  # no value speaks for another type
         kind = like["type"]
     made: Column = {"type": kind, "missing": column.null_count}

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from gristmill.pipelines.validation.leaks.leak import Leak, make
-from gristmill.pipelines.validation.leaks.reading import Codes, Rows, Values
-
-Numbers = npt.NDArray[np.float64]
+from gristmill.pipelines.tables import Flags, Floats, Places
+from gristmill.pipelines.validation.leaks.leak import Leak, make_leak
+from gristmill.pipelines.validation.leaks.reading import Codes, Values, ranks
 
 STRONG = 0.99
 """AUC, or skill, from which on a column alone is nearly as good as the target."""
@@ -37,7 +35,7 @@ class Learnt:
     """
 
     y: Values
-    training: npt.NDArray[np.bool_]
+    training: Flags
     classes: bool
 
 
@@ -48,14 +46,16 @@ def strength(x: Values, learnt: Learnt) -> Leak | None:
     are one class, by the skill of a table of its bins: 0 is a guess, 1 is never wrong.
     """
     binary = learnt.classes and len(learnt.y.levels) == 2
-    if binary and x.kind != "text":
-        area = auc(x.codes, learnt.y.codes)
-        if max(area, 1 - area) >= STRONG:
-            return _strong(x, learnt, f"an AUC of {max(area, 1 - area):.4f}", max(area, 1 - area))
-    found = skill(x, learnt)
-    if found is None or found < STRONG:
-        return None
-    return _strong(x, learnt, f"a skill of {found:.4f} on rows it has not seen", found)
+    area = auc(x.codes, learnt.y.codes) if binary and x.kind != "text" else 0.5
+    found: float | None = max(area, 1 - area)
+    what = f"an AUC of {found:.4f}"
+    if found is not None and found < STRONG:
+        found = skill(x, learnt)
+        if found is None or found < STRONG:
+            return None
+        what = f"a skill of {found:.4f} on rows it has not seen"
+    words = f"tells {learnt.y.name} all alone, with {what}: is it known before the target is?"
+    return make_leak("strength", x.name, words, len(x.codes), found or 0.0)
 
 
 def auc(x: Codes, y: Codes) -> float:
@@ -63,13 +63,11 @@ def auc(x: Codes, y: Codes) -> float:
 
     Missing values, -1, count as the lowest.
     """
-    counts = np.bincount(x + 1)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[x + 1]
     ones = int((y == 1).sum())
     zeros = len(y) - ones
     if not ones or not zeros:
         return 0.5
-    return float((ranks[y == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+    return float((ranks(x + 1)[y == 1].sum() - ones * (ones + 1) / 2) / (ones * zeros))
 
 
 def skill(x: Values, learnt: Learnt) -> float | None:
@@ -89,7 +87,7 @@ def skill(x: Values, learnt: Learnt) -> float | None:
     return max(line, _number_skill(bins, learnt))
 
 
-def row_order(y: Values, places: Rows, classes: bool) -> Leak | None:
+def row_order(y: Values, places: Places, classes: bool) -> Leak | None:
     """A target that the row before tells: a sorted file, or rows that come in sequence."""
     next_to = np.diff(places) == 1
     before, after = y.codes[:-1][next_to], y.codes[1:][next_to]
@@ -103,16 +101,10 @@ def row_order(y: Values, places: Rows, classes: bool) -> Leak | None:
         f"the row before tells {told:.0%} of {y.name}: the file is sorted or its rows come in "
         "sequence, so rows of one role know those of another; split.time or split.group may help"
     )
-    return make("row order", "", words, n, told)
+    return make_leak("row order", "", words, n, told)
 
 
-def _strong(x: Values, learnt: Learnt, words: str, value: float) -> Leak:
-    n = len(x.codes)
-    told = f"tells {learnt.y.name} all alone, with {words}: is it known before the target is?"
-    return make("strength", x.name, told, n, value)
-
-
-def _bins(x: Values, training: npt.NDArray[np.bool_]) -> Codes:
+def _bins(x: Values, training: Flags) -> Codes:
     """(n_rows,) bins with about the same number of rows; a level each where they are few."""
     codes = x.codes + 1
     if x.kind == "text" or len(x.levels) < MOST_BINS:
@@ -165,7 +157,7 @@ def _line_skill(x: Values, learnt: Learnt) -> float:
     return _explained(y[~training], mean + slope * (numbers[~training] - middle))
 
 
-def _explained(truth: Numbers, answer: Numbers) -> float:
+def _explained(truth: Floats, answer: Floats) -> float:
     spread = float(((truth - truth.mean()) ** 2).sum())
     return 1 - float(((truth - answer) ** 2).sum()) / spread if spread else 0.0
 
@@ -176,7 +168,7 @@ def _same_class(before: Codes, after: Codes) -> float:
     return (float((before == after).mean()) - chance) / (1 - chance) if chance < 1 else 0.0
 
 
-def _correlation(levels: npt.NDArray[np.float64], before: Codes, after: Codes) -> float:
+def _correlation(levels: Floats, before: Codes, after: Codes) -> float:
     first, second = levels[before].astype(np.float64), levels[after].astype(np.float64)
     if first.std() == 0 or second.std() == 0:
         return 0.0

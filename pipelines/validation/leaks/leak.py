@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from gristmill.pipelines.config import Severity
+from gristmill.pipelines.tables import Places
 
 Kind = Literal[
     "recoding",
@@ -76,17 +77,18 @@ class Leak:
         return f"features: {{allow_leaks: [{self.column}]}}" if self.column else ""
 
 
-def make(
-    kind: Kind,
-    column: str,
-    words: str,
-    count: int,
-    share: float,
-    rows: Iterable[Any] = (),
-    *,
-    proven: bool = True,
+def make_leak(
+    kind: Kind, column: str, words: str, count: int, share: float, rows: Iterable[int] = ()
 ) -> Leak:
-    """A leak with the severity of its kind, or a warning where it is not proven."""
-    severity = KINDS[kind][0] if proven else "warning"
+    """A leak with the severity of its kind."""
     some = tuple(int(row) + 1 for row in list(rows)[:SHOWN])
-    return Leak(kind, column, severity, words, int(count), round(float(share), 6), some)
+    return Leak(kind, column, KINDS[kind][0], words, int(count), round(float(share), 6), some)
+
+
+def prove(
+    kind: Kind, column: str, words: str, exceptions: int, rows: Sequence[int] | Places, enough: bool
+) -> Leak:
+    """A leak that all of some rows but a few bear out; a warning where they are not enough."""
+    n = len(rows)
+    found = make_leak(kind, column, words, n - exceptions, 1 - exceptions / n, rows)
+    return found if enough else replace(found, severity="warning")

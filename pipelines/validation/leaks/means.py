@@ -15,12 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from gristmill.pipelines.validation.leaks.leak import PROOF, Leak, make
+from gristmill.pipelines.tables import Flags, Floats
+from gristmill.pipelines.validation.leaks.leak import PROOF, Leak, prove
 from gristmill.pipelines.validation.leaks.reading import Codes, Values
-
-Numbers = npt.NDArray[np.float64]
 
 CHANCE = 1e-12
 SUSPECT = 1e-4
@@ -48,7 +46,7 @@ class NumericTarget:
     """
 
     name: str
-    y: Numbers
+    y: Floats
 
 
 def numeric_targets(y: Values, classes: bool) -> list[NumericTarget]:
@@ -99,7 +97,8 @@ def own_mean(x: Values, goal: NumericTarget) -> Leak | None:
         if counts[off].sum() <= PROOF * len(x.codes) and chance < np.log(SUSPECT):
             drawn = f", drawn to the mean of all rows with weight {m:g}" if m else ""
             words = f"is the {goal.name} over the rows with that value{drawn}"
-            return _leak(x, words, int(counts[off].sum()), chance < np.log(CHANCE))
+            proven, exceptions = bool(chance < np.log(CHANCE)), int(counts[off].sum())
+            return prove("target mean", x.name, words, exceptions, range(len(x.codes)), proven)
     return None
 
 
@@ -118,11 +117,12 @@ def left_out_mean(x: Values, groups: Iterable[Values], goal: NumericTarget) -> L
             continue
         if len(np.unique(expected[judged])) >= 2 * FEWEST and len(group.levels) >= FEWEST:
             words = f"is the {goal.name} over the other rows with the same {group.name}"
-            return _leak(x, words, int(off.sum()) + len(numbers) - n, True)
+            exceptions = int(off.sum()) + len(numbers) - n
+            return prove("target mean", x.name, words, exceptions, range(len(numbers)), True)
     return None
 
 
-def left_out(codes: Codes, y: Numbers) -> tuple[Numbers, Numbers]:
+def left_out(codes: Codes, y: Floats) -> tuple[Floats, Floats]:
     """Rows of each row's level, and the mean of y over the others of them: two of (n_rows,)."""
     present = np.where(codes < 0, codes.max() + 1, codes)  # missing is a level as well
     counts = np.bincount(present).astype(np.float64)[present]
@@ -136,20 +136,14 @@ def is_group(column: Values) -> bool:
     return FEWEST - 1 <= len(column.levels) <= len(column.codes) / 2
 
 
-def _leak(x: Values, words: str, exceptions: int, proven: bool) -> Leak:
-    n = len(x.codes)
-    share = 1 - exceptions / n
-    return make("target mean", x.name, words, n - exceptions, share, range(n), proven=proven)
-
-
-def _apart(levels: Numbers, counts: Numbers, sums: Numbers, m: float, everywhere: float) -> Numbers:
+def _apart(levels: Floats, counts: Floats, sums: Floats, m: float, everywhere: float) -> Floats:
     """How far each value is from the mean, drawn by m rows; up to four like groups may share it."""
     groups = np.arange(1, 5 if m else 2)[:, None]
     means = (sums / groups + m * everywhere) / (counts / groups + m)
     return np.asarray(np.abs(means - levels).min(axis=0))
 
 
-def _weight(levels: Numbers, counts: Numbers, sums: Numbers, everywhere: float) -> float | None:
+def _weight(levels: Floats, counts: Floats, sums: Floats, everywhere: float) -> float | None:
     """The weight m that the levels give, by the median over them."""
     apart = np.abs(levels - everywhere) > 1e-3 * (np.abs(levels).max() + 1e-12)
     if apart.sum() < FEWEST:
@@ -160,7 +154,7 @@ def _weight(levels: Numbers, counts: Numbers, sums: Numbers, everywhere: float) 
     return whole if 0 < whole < 1e6 else None
 
 
-def _rounding(numbers: Numbers) -> float:
+def _rounding(numbers: Floats) -> float:
     """Half of the last decimal place that the numbers use; a hair where they use them all."""
     size = float(np.abs(numbers).max()) or 1.0
     for places in range(2, 7):
@@ -169,9 +163,7 @@ def _rounding(numbers: Numbers) -> float:
     return 1e-6 * size
 
 
-def _log_chance(
-    levels: Numbers, counts: Numbers, spread: Numbers, off: npt.NDArray[np.bool_]
-) -> float:
+def _log_chance(levels: Floats, counts: Floats, spread: Floats, off: Flags) -> float:
     """The logarithm of the chance that so many levels agree though the column is no such mean.
 
     A column that is right on average still misses each level's mean by about spread / √rows; that
@@ -185,5 +177,5 @@ def _log_chance(
     return float(np.log(np.maximum(chances, 1e-300)).sum())
 
 
-def _broken(numbers: Numbers) -> npt.NDArray[np.bool_]:
+def _broken(numbers: Floats) -> Flags:
     return np.asarray(numbers != np.floor(numbers))

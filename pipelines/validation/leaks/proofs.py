@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from gristmill.pipelines.validation.leaks.leak import PROOF, Leak, make
-from gristmill.pipelines.validation.leaks.reading import Codes, Rows, Values
-
-Counts = npt.NDArray[np.int64]
+from gristmill.pipelines.tables import Floats, Places
+from gristmill.pipelines.validation.leaks.leak import PROOF, Kind, Leak, prove
+from gristmill.pipelines.validation.leaks.reading import Codes, Values, ranks
 
 NEARLY = 0.02
 """Largest share of exceptions that is worth a warning."""
@@ -35,45 +32,21 @@ PRESENT = 0.2
 """Smallest share of rows with a value in a column that is judged by these rows alone."""
 
 
-@dataclass(frozen=True)
-class Match:
-    """Levels of a column, each with the one class that it stands for.
-
-    Attributes:
-        pairs: level by class.
-        exceptions: rows that belong to none of the pairs.
-        rows: all of them.
-    """
-
-    pairs: dict[int, int]
-    exceptions: int
-    rows: int
-
-    @property
-    def share(self) -> float:
-        return self.exceptions / self.rows
-
-
 def recoding(x: Values, y: Values) -> Leak | None:
     """A one-to-one recoding of the classes, among the rows where the column has a value."""
     present = x.codes >= 0
     if present.mean() < PRESENT or len(x.levels) < 2:
         return None
     found = _match(x.codes[present], y.codes[present], len(x.levels), len(y.levels))
-    if found is None or found.share > NEARLY:
+    if found is None:
         return None
-    shown = [f"{_text(x.levels[a])} = {_text(y.levels[b])}" for a, b in sorted(found.pairs.items())]
-    words = (
-        f"names the classes of {y.name} in other words ({_some(shown)}), "
-        f"{_exceptions(found.exceptions, found.rows)}"
-    )
-    least = PROOF_ROWS_BINARY if len(found.pairs) == 2 else PROOF_ROWS
-    enough = found.rows >= least and found.share <= PROOF
+    pairs, exceptions = found
+    shown = [f"{_text(x.levels[a])} = {_text(y.levels[b])}" for a, b in sorted(pairs.items())]
+    words = f"names the classes of {y.name} in other words ({_some(shown)})"
     told = np.flatnonzero(present)
-    return make(
-        "recoding", x.name, words, found.rows - found.exceptions, 1 - found.share, told,
-        proven=enough,
-    )  # fmt: skip
+    least = PROOF_ROWS_BINARY if len(pairs) == 2 else PROOF_ROWS
+    enough = len(told) >= least and exceptions <= PROOF * len(told)
+    return _proof("recoding", x, words, exceptions, told, enough)
 
 
 def missingness(x: Values, y: Values) -> Leak | None:
@@ -87,18 +60,13 @@ def missingness(x: Values, y: Values) -> Leak | None:
     outside = np.minimum(of_class + gone.sum() - 2 * gone, n - of_class - gone.sum() + 2 * gone)
     one = int(np.argmin(outside))
     found = _match(missing.astype(np.int64), (y.codes == one).astype(np.int64), 2, 2)
-    if found is None or found.share > NEARLY:
+    if found is None:
         return None
     has = "has no value" if gone[one] * 2 > of_class[one] else "has a value"
-    words = (
-        f"{has} exactly where {y.name} is {_text(y.levels[one])}, "
-        f"{_exceptions(found.exceptions, n)}"
-    )
-    enough = n >= PROOF_ROWS and found.share <= PROOF
-    told = np.flatnonzero(missing)
-    return make(
-        "missingness", x.name, words, n - found.exceptions, 1 - found.share, told, proven=enough
-    )
+    words = f"{has} exactly where {y.name} is {_text(y.levels[one])}"
+    told = np.argsort(~missing, kind="stable")  # those without a value first
+    enough = n >= PROOF_ROWS and found[1] <= PROOF * n
+    return _proof("missingness", x, words, found[1], told, enough)
 
 
 def copy(x: Values, y: Values) -> Leak | None:
@@ -113,8 +81,7 @@ def copy(x: Values, y: Values) -> Leak | None:
     a, b = x.codes[present], y.codes[present]
     if _different(a) < FEWEST or _different(b) < FEWEST:
         return None
-    rank_a, rank_b = _ranks(a), _ranks(b)
-    slope = float(np.corrcoef(rank_a, rank_b)[0, 1])
+    slope = float(np.corrcoef(ranks(a), ranks(b))[0, 1])
     if abs(slope) < 0.9:
         return None
     b = b if slope > 0 else -b
@@ -122,14 +89,9 @@ def copy(x: Values, y: Values) -> Leak | None:
     exceptions = min(strict, out_of_order(b, a))
     if exceptions > PROOF * n:
         return None
-    words = (
-        f"{'rises' if slope > 0 else 'falls'} with {y.name} "
-        f"{'row by row' if strict == exceptions else 'in steps'}, {_exceptions(exceptions, n)}"
-    )
-    told = np.flatnonzero(present)
-    return make(
-        "copy", x.name, words, n - exceptions, 1 - exceptions / n, told, proven=n >= PROOF_ROWS
-    )
+    how = "row by row" if strict == exceptions else "in steps"
+    words = f"{'rises' if slope > 0 else 'falls'} with {y.name} {how}"
+    return _proof("copy", x, words, exceptions, np.flatnonzero(present), n >= PROOF_ROWS)
 
 
 def identifier(x: Values, y: Values, total: int, classes: bool) -> Leak | None:
@@ -143,18 +105,16 @@ def identifier(x: Values, y: Values, total: int, classes: bool) -> Leak | None:
         return None
     order = np.argsort(numbers, kind="stable")
     dense = numbers[order[-1]] - numbers[order[0]] < 2 * total
-    if not dense and _falls(numbers) > PROOF * len(numbers):
+    steps = np.diff(numbers)
+    if not dense and min((steps < 0).sum(), (steps > 0).sum()) > PROOF * len(numbers):
         return None
     sorted_y = y.codes[order]
     found = _blocks(sorted_y) if classes else _monotone(sorted_y)
     if found is None:
         return None
-    n = len(order)
     what = f"the classes of {y.name} stand in blocks" if classes else f"{y.name} is sorted"
-    words = f"numbers the rows, and in its order {what}, {_exceptions(found, n)}"
-    return make(
-        "identifier", x.name, words, n - found, 1 - found / n, order, proven=n >= PROOF_ROWS
-    )
+    words = f"numbers the rows, and in its order {what}"
+    return _proof("identifier", x, words, found, order, len(order) >= PROOF_ROWS)
 
 
 def out_of_order(first: Codes, second: Codes) -> int:
@@ -178,8 +138,17 @@ def out_of_order(first: Codes, second: Codes) -> int:
     return len(row) - len(ends)
 
 
-def _match(x: Codes, y: Codes, levels: int, classes: int) -> Match | None:
-    """The level that is most of each class; None where a class has none, or shares it."""
+def _proof(kind: Kind, x: Values, words: str, exceptions: int, rows: Places, enough: bool) -> Leak:
+    without = f"with {exceptions:,} exception{'s' * (exceptions > 1)}"
+    more = f"{without if exceptions else 'without exception'} in {len(rows):,} rows"
+    return prove(kind, x.name, f"{words}, {more}", exceptions, rows, enough)
+
+
+def _match(x: Codes, y: Codes, levels: int, classes: int) -> tuple[dict[int, int], int] | None:
+    """The level that is most of each class, as level by class, and the rows of no such pair.
+
+    None where a class has no such level, or shares it, or there are more than a few exceptions.
+    """
     n = len(x)
     of_level = np.bincount(x, minlength=levels)
     top = np.argsort(-of_level, kind="stable")[:classes]
@@ -191,16 +160,14 @@ def _match(x: Codes, y: Codes, levels: int, classes: int) -> Match | None:
     both = both.reshape(len(top) + 1, classes)
     of_class = both.sum(axis=0)
     best = both[:-1].argmax(axis=0)
-    pairs = {}
+    pairs, right = {}, 0
     for one in np.flatnonzero(of_class >= CLASS_ROWS):
         level, hits = int(best[one]), int(both[best[one], one])
         if not _pure(hits, int(of_class[one])) or not _pure(hits, int(both[level].sum())):
             return None
-        pairs[int(top[level])] = (int(one), hits)
-    if len(pairs) < 2:
-        return None
-    hits = sum(count for _, count in pairs.values())
-    return Match({level: one for level, (one, _) in pairs.items()}, n - hits, n)
+        pairs[int(top[level])] = int(one)
+        right += hits
+    return (pairs, n - right) if len(pairs) >= 2 and n - right <= NEARLY * n else None
 
 
 def _pure(hits: int, rows: int) -> bool:
@@ -228,20 +195,11 @@ def _monotone(target: Codes) -> int | None:
     if _different(target) < FEWEST:
         return None
     row = np.arange(len(target))
-    exceptions = min(_rising(row, target), _rising(row, -target))
+    exceptions = min(out_of_order(row, target), out_of_order(row, -target))
     return exceptions if exceptions <= PROOF * len(target) else None
 
 
-def _rising(row: Rows, target: Codes) -> int:
-    return out_of_order(row, target)
-
-
-def _falls(numbers: npt.NDArray[np.float64]) -> int:
-    steps = np.diff(numbers)
-    return int(min((steps < 0).sum(), (steps > 0).sum()))
-
-
-def _row_numbers(x: Values, total: int) -> npt.NDArray[np.float64] | None:
+def _row_numbers(x: Values, total: int) -> Floats | None:
     """(n_rows,) the numbers that tell the rows apart; None where the values do not."""
     if (x.codes < 0).any() or len(x.levels) < 0.999 * len(x.codes) or x.kind == "date":
         return None
@@ -258,22 +216,8 @@ def _row_numbers(x: Values, total: int) -> npt.NDArray[np.float64] | None:
     return np.asarray(levels[x.codes], dtype=np.float64)
 
 
-def _ranks(codes: Codes) -> npt.NDArray[np.float64]:
-    """(n_rows,) ranks, equal values sharing the middle one."""
-    counts = np.bincount(codes)
-    middle = np.cumsum(counts) - (counts - 1) / 2
-    return np.asarray(middle[codes])
-
-
 def _different(codes: Codes) -> int:
     return int(np.count_nonzero(np.bincount(codes)))
-
-
-def _exceptions(count: int, rows: int) -> str:
-    kind = "row" if rows == 1 else "rows"
-    if count == 0:
-        return f"without exception in {rows:,} {kind}"
-    return f"with {count:,} exception{'s' * (count > 1)} in {rows:,} {kind}"
 
 
 def _some(words: list[str]) -> str:

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet
 
-from gristmill.pipelines.validation.leaks.leak import SHOWN, Leak, make
-from gristmill.pipelines.validation.leaks.reading import Looked, Values
+from gristmill.pipelines.tables import Places, read_column, storage
+from gristmill.pipelines.validation.leaks.leak import SHOWN, Leak, make_leak
+from gristmill.pipelines.validation.leaks.reading import Looked, Values, encoded
 
 Roles = npt.NDArray[np.integer[Any]]
 Matrix = npt.NDArray[np.float32]
@@ -37,9 +37,7 @@ MOST_NUMBERS = 200
 
 def in_two_roles(table: Path, name: str, roles: Roles, what: str) -> Leak | None:
     """A key or a group, every value of it, that is in more than one role."""
-    column = pa.parquet.read_table(table, columns=[name])[name].combine_chunks()
-    coded = column.dictionary_encode()
-    coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
+    coded = encoded(read_column(table, name))
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     present = np.zeros((len(coded.dictionary), 3), dtype=bool)
     for role in (TEST, VALIDATION, TRAINING):
@@ -53,16 +51,15 @@ def in_two_roles(table: Path, name: str, roles: Roles, what: str) -> Leak | None
     some = ", ".join(str(coded.dictionary[int(i)]) for i in np.flatnonzero(twice)[:SHOWN])
     values = "value is" if count == 1 else "values are"
     words = f"{count:,} {values} in more than one role, as a {what} must not be: {some}"
-    return make("twice", name, words, len(rows), len(rows) / len(roles), rows)
+    return make_leak("twice", name, words, len(rows), len(rows) / len(roles), rows)
 
 
 def from_the_future(table: Path, name: str, roles: Roles) -> Leak | None:
     """Training or validation rows that are dated on or after the first test row."""
-    dates = _dates(pa.parquet.read_table(table, columns=[name])[name])
+    dates = _dates(read_column(table, name))
     if dates is None:
         return None
-    test = pa.array(roles == TEST)
-    first = pc.min(dates.filter(test))
+    first = pc.min(dates.filter(pa.array(roles == TEST)))
     if not first.is_valid:
         return None
     learnt = (roles == VALIDATION) | (roles == TRAINING)
@@ -74,12 +71,12 @@ def from_the_future(table: Path, name: str, roles: Roles) -> Leak | None:
         f"{len(rows):,} training and validation rows are dated on or after the first test row, "
         f"{first.as_py()}"
     )
-    return make("future", name, words, len(rows), len(rows) / len(roles), rows)
+    return make_leak("future", name, words, len(rows), len(rows) / len(roles), rows)
 
 
 def _dates(column: pa.ChunkedArray) -> pa.Array | None:
     """What can be put in order; None for texts that are no dates as 2026-01-31."""
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if storage(column.type) == "text":
         parsed = pd.to_datetime(column.to_pandas(), format="ISO8601", errors="coerce", utc=True)
         return None if parsed.isna().sum() > column.null_count else pa.Array.from_pandas(parsed)
     return column.combine_chunks()
@@ -96,7 +93,7 @@ def duplicates(looked: Looked, roles: Roles) -> Leak | None:
     rows = looked.hashed[test][twin]
     share = float(twin.mean())
     words = f"{share:.2%} of the test rows have a twin with the same features among those learnt"
-    return make("duplicates", "", words, len(rows), share, rows)
+    return make_leak("duplicates", "", words, len(rows), share, rows)
 
 
 def near_duplicates(looked: Looked, columns: Sequence[Values], roles: Roles) -> Leak | None:
@@ -129,7 +126,7 @@ def near_duplicates(looked: Looked, columns: Sequence[Values], roles: Roles) -> 
         "usual distance to a training row: the same thing taken twice? split.group keeps such rows "
         "in one role"
     )
-    return make("near duplicates", "", words, near.sum(), share, looked.places[test[near]])
+    return make_leak("near duplicates", "", words, near.sum(), share, looked.places[test[near]])
 
 
 def _near_by_chance(distances: Matrix) -> float:
@@ -144,7 +141,7 @@ def _near_by_chance(distances: Matrix) -> float:
     return float(half * NEAR**dimension)
 
 
-def _scaled(column: Values, rows: npt.NDArray[np.int64]) -> Matrix:
+def _scaled(column: Values, rows: Places) -> Matrix:
     """(n_rows,) float32, of mean 0 and deviation 1 over all rows that are looked at."""
     numbers = np.append(column.levels, np.nan)[column.codes]
     finite = numbers[np.isfinite(numbers)]
@@ -170,7 +167,7 @@ def _nearest(points: Matrix, others: Matrix, *, skip_self: bool = False) -> Matr
     return found
 
 
-def _evenly(rows: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+def _evenly(rows: Places, most: int) -> Places:
     """Some of the rows, the same ones each time."""
     step = max(1, -(-len(rows) // most))
     return rows[::step]

@@ -8,16 +8,10 @@ from .cell_values import (
     dates as dates,
 )
 from .cell_values import (
-    kind_of as kind_of,
-)
-from .cell_values import (
     plain as plain,
 )
 from .rules import (
     Finding as Finding,
-)
-from .scan import (
-    blocks as blocks,
 )
 from .scan import (
     breaks as breaks,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
-from typing import Any
+from typing import TypeAlias
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Array = Any
-"""A pyarrow array; a mask is one of booleans, where null means false."""
+from gristmill.pipelines.tables import storage
+
+Array: TypeAlias = pa.Array | pa.ChunkedArray
+"""A column of values; a mask is one of booleans, where null means false."""
 
 NOTHING = "nothing"
 """What is shown for a missing value."""
@@ -33,7 +35,9 @@ def plain(column: Array) -> Array:
     return column
 
 
-def by_level(column: Array, result: Callable[[list[Any]], list[Any]], kind: Any) -> Array:
+def by_level(
+    column: Array, result: Callable[[list[object]], list[object]], kind: pa.DataType
+) -> Array:
     """A function of the value, computed once for each different value of the block.
 
     Args:
@@ -60,7 +64,7 @@ def numbers(column: Array) -> tuple[Array, Array | None]:
         return column, None
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         found = column.cast(pa.float64())
-    elif _is_text(kind):
+    elif storage(kind) == "text":
         found = by_level(column, _parse_numbers, pa.float64())
     else:
         found = pa.nulls(len(column), pa.float64())
@@ -81,20 +85,20 @@ def dates(column: Array) -> tuple[Array, Array | None]:
         found = column.cast(pa.timestamp("us")).cast(MOMENT, safe=False)
     elif pa.types.is_timestamp(kind):
         found = column.cast(MOMENT, safe=False)
-    elif _is_text(kind):
+    elif storage(kind) == "text":
         found = by_level(column, _parse_dates, MOMENT)
     else:
         found = pa.nulls(len(column), MOMENT)
     return found, _lost(column, found)
 
 
-def moment(text: float | str) -> Any:
+def moment(text: float | str) -> pa.Scalar:
     """A date of the experiment file as a `MOMENT`."""
     read = datetime.fromisoformat(str(text))
     return pa.scalar(read if read.tzinfo else read.replace(tzinfo=UTC), MOMENT)
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """A value as a person writes it: 3 and not 3.0, 2026-01-31 and not 2026-01-31T00:00:00."""
     if value is None:
         return NOTHING
@@ -105,32 +109,17 @@ def as_text(value: Any) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def kind_of(column_type: Any) -> str:
-    """The word of the experiment file for a column's type."""
-    if pa.types.is_dictionary(column_type):
-        return kind_of(column_type.value_type)
-    if pa.types.is_boolean(column_type):
-        return "boolean"
-    if pa.types.is_temporal(column_type):
-        return "date"
-    return "text" if _is_text(column_type) else "number"
-
-
-def _is_text(kind: Any) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
 def _lost(column: Array, found: Array) -> Array | None:
     if found.null_count == column.null_count:
         return None
     return pc.and_(pc.is_null(found), pc.is_valid(column))
 
 
-def _parse_numbers(texts: list[Any]) -> list[Any]:
+def _parse_numbers(texts: list[object]) -> list[object]:
     return list(pd.to_numeric(pd.Series(texts, dtype="object"), errors="coerce").astype("float64"))
 
 
-def _parse_dates(texts: list[Any]) -> list[Any]:
+def _parse_dates(texts: list[object]) -> list[object]:
     read = pd.to_datetime(
         pd.Series(texts, dtype="object"), format="ISO8601", errors="coerce", utc=True
     )

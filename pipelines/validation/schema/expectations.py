@@ -14,8 +14,9 @@ import pandas as pd
 
 from gristmill.pipelines.base import write_json
 from gristmill.pipelines.config import Column, Rule, ValidateSections
+from gristmill.pipelines.tables import column_names
 from gristmill.pipelines.validation.schema.rules import Finding, expand
-from gristmill.pipelines.validation.schema.scan import Scanned, column_names, entries
+from gristmill.pipelines.validation.schema.scan import Scanned, entries
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read by great_expectations when it is imported
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import ast
 from functools import reduce
 from itertools import pairwise
-from typing import Any
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from gristmill.pipelines.config import Condition, Rule, read_condition
-from gristmill.pipelines.validation.schema.cell_values import Array, as_text, kind_of, moment, plain
+from gristmill.pipelines.tables import storage
+from gristmill.pipelines.validation.schema.cell_values import Array, as_text, moment, plain
 from gristmill.pipelines.validation.schema.rules import LONGEST_VALUE, SHOWN, Finding
+
+Operand: TypeAlias = Array | pa.Scalar
 
 MISFITS = (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid)
 """What Arrow raises for columns of types that do not go together."""
@@ -34,7 +37,7 @@ DAY = 86_400_000_000
 """Microseconds of a day: the difference of two dates is a number of days."""
 
 
-def check_rule(block: Any, rule: Rule, before: int = 0) -> list[Finding]:
+def check_rule(block: pa.RecordBatch, rule: Rule, before: int = 0) -> list[Finding]:
     """The rows of a block that break a cross-column rule.
 
     A row passes where the rule cannot be told because a value is missing (`missing(x)` always can
@@ -52,7 +55,7 @@ def check_rule(block: Any, rule: Rule, before: int = 0) -> list[Finding]:
     try:
         broken = pc.invert(_holds(condition, block))
     except MISFITS:
-        kinds = ", ".join(f"{name} is {kind_of(block[name].type)}" for name in names)
+        kinds = ", ".join(f"{name} is {storage(block[name].type)}" for name in names)
         words = f"{rule.check}: columns that can be compared so, but {kinds}"
         return [Finding(where, words, len(block), 1.0, (), (), rule.severity)]
     if not pc.any(broken).as_py():
@@ -68,7 +71,7 @@ def check_rule(block: Any, rule: Rule, before: int = 0) -> list[Finding]:
     return [Finding(where, rule.check, count, count / len(block), rows, values, rule.severity)]
 
 
-def _holds(condition: Condition, block: Any) -> Array:
+def _holds(condition: Condition, block: pa.RecordBatch) -> Array:
     """Whether the condition is true, row by row; null where that cannot be told."""
     columns = {key: _column(block[name]) for key, name in condition.columns.items()}
     found = _value(condition.tree, columns)
@@ -79,10 +82,10 @@ def _holds(condition: Condition, block: Any) -> Array:
 
 def _column(column: Array) -> Array:
     column = plain(column)
-    return column.cast(moment("2000-01-01").type) if kind_of(column.type) == "date" else column
+    return column.cast(moment("2000-01-01").type) if storage(column.type) == "date" else column
 
 
-def _value(node: ast.expr, columns: dict[str, Array]) -> Any:
+def _value(node: ast.expr, columns: dict[str, Array]) -> Operand:
     if isinstance(node, ast.Name):
         return columns[node.id]
     if isinstance(node, ast.Constant):
@@ -104,12 +107,12 @@ def _value(node: ast.expr, columns: dict[str, Array]) -> Any:
     raise pa.ArrowTypeError(ast.unparse(node))
 
 
-def _compare(op: ast.cmpop, left: Any, right: Any) -> Any:
+def _compare(op: ast.cmpop, left: Operand, right: Operand) -> Operand:
     left, right = _dated(left, right), _dated(right, left)
     return COMPARE[type(op)](left, right)
 
 
-def _dated(value: Any, other: Any) -> Any:
+def _dated(value: Operand, other: Operand) -> Operand:
     """A text of the rule as a moment, where it is compared with dates."""
     if isinstance(value, pa.StringScalar) and pa.types.is_timestamp(other.type):
         try:
@@ -119,7 +122,7 @@ def _dated(value: Any, other: Any) -> Any:
     return value
 
 
-def _compute(op: ast.operator, left: Any, right: Any) -> Any:
+def _compute(op: ast.operator, left: Operand, right: Operand) -> Operand:
     if isinstance(op, ast.Div):
         return pc.divide(left.cast(pa.float64()), right.cast(pa.float64()))
     if isinstance(op, ast.Mod):
@@ -134,7 +137,7 @@ def _compute(op: ast.operator, left: Any, right: Any) -> Any:
         return free(left.cast(pa.float64()), right.cast(pa.float64()))
 
 
-def _remainder(left: Any, right: Any) -> Any:
+def _remainder(left: Operand, right: Operand) -> Operand:
     """As in Python, the sign is that of the divisor; exact below 2⁵³."""
     left, right = left.cast(pa.float64()), right.cast(pa.float64())
     return pc.subtract(left, pc.multiply(pc.floor(pc.divide(left, right)), right))

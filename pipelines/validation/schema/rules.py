@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gristmill.pipelines.base import nearest
+from gristmill.pipelines.base import suggest
 from gristmill.pipelines.config import Column
+from gristmill.pipelines.tables import storage
 from gristmill.pipelines.validation.schema.cell_values import (
     NOTHING,
     Array,
@@ -86,15 +86,14 @@ def expand(columns: Mapping[str, Column], present: Sequence[str]) -> dict[str, l
 
 
 def unmatched(columns: Mapping[str, Column], present: Sequence[str]) -> dict[str, str]:
-    """Entries of the schema that name no column of the data, with the nearest column."""
-    return {
-        entry: nearest(entry, present)
-        for entry, found in expand(columns, present).items()
-        if not found
-    }
+    """Entries of the schema that name no column of the data, each with the nearest as a hint."""
+    found = expand(columns, present)
+    return {entry: suggest(entry, present) for entry in columns if not found[entry]}
 
 
-def check_block(block: Any, names: Sequence[str], rule: Column, before: int = 0) -> list[Finding]:
+def check_block(
+    block: pa.RecordBatch, names: Sequence[str], rule: Column, before: int = 0
+) -> list[Finding]:
     """The rows of the named columns that break a rule, as far as a block alone can tell.
 
     A share of missing values and `unique` hang on all rows: of the first the missing rows are
@@ -172,7 +171,7 @@ def _broken(column: Array, rule: Column) -> Broken:
         yield from _dates(column, rule)
     elif rule.type in ("integer", "number") or rule.min is not None or rule.max is not None:
         yield from _numbers(column, rule)
-    if rule.type in ("text", "boolean") and not _is_kind(column, rule.type):
+    if rule.type in ("text", "boolean") and storage(column.type) != rule.type:
         yield rule.type, pc.is_valid(column)
     if rule.one_of is not None:
         allowed = {as_text(value) for value in rule.one_of}
@@ -180,10 +179,7 @@ def _broken(column: Array, rule: Column) -> Broken:
         yield f"one of {some}", _unlike(column, allowed.__contains__)
     if rule.matches is not None:
         pattern = re.compile(rule.matches)
-        yield (
-            f"text that matches {rule.matches}",
-            _unlike(column, pattern.fullmatch),
-        )
+        yield f"text that matches {rule.matches}", _unlike(column, pattern.fullmatch)
 
 
 def _numbers(column: Array, rule: Column) -> Broken:
@@ -211,13 +207,5 @@ def _dates(column: Array, rule: Column) -> Broken:
         yield f"{rule.max} or earlier", pc.greater(found, moment(rule.max))
 
 
-def _is_kind(column: Array, kind: str) -> bool:
-    if kind == "boolean":
-        return bool(pa.types.is_boolean(column.type))
-    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
-
-
-def _unlike(column: Array, test: Any) -> Array:
-    if not _is_kind(column, "text"):
-        return by_level(column, lambda levels: [not test(as_text(v)) for v in levels], pa.bool_())
-    return by_level(column, lambda levels: [not test(text) for text in levels], pa.bool_())
+def _unlike(column: Array, test: Callable[[str], object]) -> Array:
+    return by_level(column, lambda levels: [not test(as_text(v)) for v in levels], pa.bool_())

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet
 
 from gristmill.pipelines.config import Column, Rule, Schema, ValidateSections, read_condition
-from gristmill.pipelines.validation.schema.cell_values import as_text, dates, kind_of, plain
+from gristmill.pipelines.tables import TableRows, column_names, storage
+from gristmill.pipelines.validation.schema.cell_values import as_text, dates, plain
 from gristmill.pipelines.validation.schema.parquet_footer import unproven
 from gristmill.pipelines.validation.schema.rule_checks import check_rule
 from gristmill.pipelines.validation.schema.rules import Finding, check_block, expand, finding, merge
@@ -45,22 +46,68 @@ class Scanned:
 
 
 @dataclass
-class _Parts:
-    entries: dict[Column, list[Finding]] = field(default_factory=dict)
-    rules: dict[Rule, list[Finding]] = field(default_factory=dict)
-    target: list[Finding] = field(default_factory=list)
-    labels: list[Any] = field(default_factory=list)
-    newest: Any = None
+class _Checks:
+    """What blocks of rows break, gathered block by block."""
+
+    asked: Mapping[Column, Sequence[str]]
+    between: Sequence[Rule]
+    entries: dict[Column, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+    rules: dict[Rule, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+    rows: int = 0
+
+    def check(self, block: pa.RecordBatch) -> None:
+        for entry, names in self.asked.items():
+            self.entries[entry] += check_block(block, names, entry, self.rows)
+        for rule in self.between:
+            self.rules[rule] += check_rule(block, rule, self.rows)
+        self.rows += len(block)
+
+    def of_entry(
+        self, table: Path, entry: Column, names: Sequence[str], size: int | None = None
+    ) -> list[Finding]:
+        found = merge(self.entries[entry], self.rows, entry)
+        for name in names if entry.unique else ():
+            read = partial(blocks, table, [name], size)
+            found += repeated(name, read, self.rows, entry.severity)
+        place = {name: number for number, name in enumerate(names)}
+        return sorted(found, key=lambda one: (place[one.column], one.rule))
+
+    def of_rule(self, rule: Rule) -> list[Finding]:
+        return merge(self.rules[rule], self.rows)
 
 
-def column_names(table: Path) -> list[str]:
-    """The columns of a Parquet table, from its footer."""
-    return list(pa.parquet.read_schema(table).names)
+@dataclass
+class _Target:
+    """What keeps a target from being learnt, gathered block by block."""
+
+    name: str
+    regression: bool
+    found: list[Finding] = field(default_factory=list)
+    labels: list[object] = field(default_factory=list)
+
+    def check(self, block: pa.RecordBatch, before: int) -> None:
+        column = plain(block[self.name])
+        if column.null_count:
+            words, missing = "a target in each row", pc.is_null(column)
+            self.found.append(finding(self.name, words, column, missing, before))
+        if self.regression and storage(column.type) != "number":
+            words, present = "numbers, for regression", pc.is_valid(column)
+            self.found.append(finding(self.name, words, column, present, before))
+        if len(self.labels) < 2:
+            some = pc.unique(column.drop_null()).slice(0, 2).to_pylist()
+            self.labels = list(dict.fromkeys(self.labels + some))
+
+    def findings(self, rows: int) -> list[Finding]:
+        found = sorted(merge(self.found, rows), key=lambda one: one.rule)
+        if not found and len(self.labels) < 2:
+            only = tuple(as_text(label) for label in self.labels)
+            found = [Finding(self.name, "two different targets or more", rows, 1.0, (1,), only)]
+        return found
 
 
 def blocks(
     table: Path, columns: Sequence[str] | None = None, rows: int | None = None
-) -> Iterator[Any]:
+) -> Iterator[pa.RecordBatch]:
     """The rows of a Parquet table in blocks of bounded memory.
 
     Args:
@@ -68,11 +115,10 @@ def blocks(
         columns: what to read; all by default.
         rows: of a block; by default as many as make `CELLS` values.
     """
-    # pre_buffer, on by default, would keep the whole file in memory
-    with pa.parquet.ParquetFile(table, buffer_size=1 << 20, pre_buffer=False) as file:
-        width = len(file.schema_arrow.names if columns is None else columns)
-        size = rows or max(CELLS // max(width, 1), 1024)
-        yield from file.iter_batches(batch_size=min(size, 1 << 18), columns=columns)
+    stream = TableRows(table)
+    names = stream.names if columns is None else columns
+    size = rows or max(CELLS // max(len(names), 1), 1024)
+    return stream.batches(names, plain=names, size=min(size, 1 << 18))
 
 
 def entries(schema: Schema, present: Sequence[str]) -> dict[Column, list[str]]:
@@ -92,21 +138,24 @@ def scan(table: Path, document: ValidateSections, rows: int | None = None) -> Sc
         rows: of a block; the findings are the same for any number.
     """
     schema, present = document.schema_, column_names(table)
-    asked, parts, before = entries(schema, present), _Parts(), 0
-    read = unproven(table, asked)
-    for block in blocks(table, _needed(document, read, present), rows):
-        _see(parts, block, document, read, before)
-        before += len(block)
+    asked, fresh = entries(schema, present), schema.fresh
+    checks = _Checks(unproven(table, asked), schema.rules)
+    target = _Target(document.data.target, document.data.task == "regression")
+    more = [target.name, *([fresh.column] if fresh is not None else [])]
+    newest: datetime | None = None
+    for block in blocks(table, _needed(checks, present, more), rows):
+        target.check(block, checks.rows)
+        if fresh is not None:
+            latest = pc.max(dates(plain(block[fresh.column]))[0]).as_py()
+            newest = max(filter(None, (newest, latest)), default=None)
+        checks.check(block)
     return Scanned(
-        before,
+        checks.rows,
         tuple(present),
-        {
-            rule: _of_entry(parts.entries.get(rule, []), table, rule, names, before, rows)
-            for rule, names in asked.items()
-        },
-        {rule: merge(parts.rules.get(rule, []), before) for rule in schema.rules},
-        _target(parts, document.data.target, before),
-        None if parts.newest is None else as_text(parts.newest),
+        {entry: checks.of_entry(table, entry, names, rows) for entry, names in asked.items()},
+        {rule: checks.of_rule(rule) for rule in schema.rules},
+        target.findings(checks.rows),
+        None if newest is None else as_text(newest),
     )
 
 
@@ -118,87 +167,19 @@ def breaks(table: Path, document: ValidateSections) -> list[Finding]:
     """
     schema, present = document.schema_, column_names(table)
     asked = {rule: names for rule, names in entries(schema, present).items() if names}
-    between = {rule: set(read_condition(rule.check).columns.values()) for rule in schema.rules}
-    rules = [rule for rule, names in between.items() if names <= set(present)]
-    wanted = {
-        name for names in (*asked.values(), *map(between.__getitem__, rules)) for name in names
-    }
-    by_entry: dict[Column, list[Finding]] = {rule: [] for rule in asked}
-    by_rule: dict[Rule, list[Finding]] = {rule: [] for rule in rules}
-    before = 0
-    for block in blocks(table, [name for name in present if name in wanted]):
-        for entry, names in asked.items():
-            by_entry[entry] += check_block(block, names, entry, before)
-        for rule in rules:
-            by_rule[rule] += check_rule(block, rule, before)
-        before += len(block)
-    found = [
-        finding
-        for entry, names in asked.items()
-        for finding in _of_entry(by_entry[entry], table, entry, names, before, None)
-    ]
-    return found + [one for rule in rules for one in merge(by_rule[rule], before)]
+    rules = [rule for rule in schema.rules if columns_of(rule) <= set(present)]
+    checks = _Checks(asked, rules)
+    for block in blocks(table, _needed(checks, present)):
+        checks.check(block)
+    found = [one for entry, names in asked.items() for one in checks.of_entry(table, entry, names)]
+    return found + [one for rule in rules for one in checks.of_rule(rule)]
 
 
-def _needed(
-    document: ValidateSections, asked: Mapping[Column, list[str]], present: Sequence[str]
-) -> list[str]:
-    schema = document.schema_
-    needed = {name for names in asked.values() for name in names} | {document.data.target}
-    for rule in schema.rules:
-        needed |= set(read_condition(rule.check).columns.values())
-    if schema.fresh is not None:
-        needed.add(schema.fresh.column)
+def columns_of(rule: Rule) -> set[str]:
+    """The columns that a rule is between."""
+    return set(read_condition(rule.check).columns.values())
+
+
+def _needed(checks: _Checks, present: Sequence[str], more: Sequence[str] = ()) -> list[str]:
+    needed = set(more).union(*checks.asked.values(), *map(columns_of, checks.between))
     return [name for name in present if name in needed]
-
-
-def _see(
-    parts: _Parts,
-    block: Any,
-    document: ValidateSections,
-    asked: Mapping[Column, list[str]],
-    before: int,
-) -> None:
-    for rule, names in asked.items():
-        parts.entries.setdefault(rule, []).extend(check_block(block, names, rule, before))
-    for condition in document.schema_.rules:
-        parts.rules.setdefault(condition, []).extend(check_rule(block, condition, before))
-    target = document.data.target
-    column = plain(block[target])
-    if column.null_count:
-        words = "a target in each row"
-        parts.target.append(finding(target, words, column, pc.is_null(column), before))
-    if document.data.task == "regression" and kind_of(column.type) != "number":
-        words = "numbers, for regression"
-        parts.target.append(finding(target, words, column, pc.is_valid(column), before))
-    if len(parts.labels) < 2:
-        found = pc.unique(column.drop_null()).slice(0, 2).to_pylist()
-        parts.labels = list(dict.fromkeys(parts.labels + found))
-    if document.schema_.fresh is not None:
-        latest = pc.max(dates(plain(block[document.schema_.fresh.column]))[0]).as_py()
-        known = [moment for moment in (parts.newest, latest) if moment is not None]
-        parts.newest = max(known, default=None)
-
-
-def _of_entry(
-    parts: list[Finding],
-    table: Path,
-    rule: Column,
-    names: Sequence[str],
-    rows: int,
-    size: int | None,
-) -> list[Finding]:
-    found = merge(parts, rows, rule)
-    for name in names if rule.unique else ():
-        read = partial(blocks, table, [name], size)
-        found += repeated(name, read, rows, rule.severity)
-    place = {name: number for number, name in enumerate(names)}
-    return sorted(found, key=lambda one: (place[one.column], one.rule))
-
-
-def _target(parts: _Parts, name: str, rows: int) -> list[Finding]:
-    found = sorted(merge(parts.target, rows), key=lambda one: one.rule)
-    if not found and len(parts.labels) < 2:
-        only = tuple(as_text(label) for label in parts.labels)
-        found = [Finding(name, "two different targets or more", rows, 1.0, (1,), only)]
-    return found

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gristmill.pipelines.tables import Flags, Hashes
 from gristmill.pipelines.validation.schema.cell_values import Array, plain
 from gristmill.pipelines.validation.schema.rules import Finding, finding, merge
 
-Keys = npt.NDArray[np.uint64]
-Blocks = Callable[[], Iterable[Any]]
+Blocks = Callable[[], Iterable[pa.RecordBatch]]
 """The blocks of the column, from the start each time that it is called."""
 
 RULE = "each value once"
 AT_ONCE = 1 << 15
 """Rows whose texts are hashed at a time."""
 
-BASES = (0x9E3779B97F4A7C15, 0xD1342543DE82EF95)
-"""Odd numbers that texts are read to, modulo 2⁶⁴, as the digits of a number."""
+KEYS = ("0123456789123456", "6543219876543210")
+"""With which texts are hashed, 16 bytes each."""
 
 
 def repeated(name: str, blocks: Blocks, rows: int, severity: str = "error") -> list[Finding]:
     """All rows whose value stands in another row as well.
 
     Numbers, dates and booleans are their own keys. Texts are hashed, and those that share a hash
-    are hashed anew with another base, so that two different texts pass for equal with a chance
+    are hashed anew with another key, so that two different texts pass for equal with a chance
     below 10⁻²⁰ at 10 million rows.
 
     Args:
@@ -39,20 +37,18 @@ def repeated(name: str, blocks: Blocks, rows: int, severity: str = "error") -> l
         rows: of the whole table.
         severity: of the finding.
     """
-    keys, present = _keys(name, blocks, rows, BASES[0])
-    twice = _twice(keys, present)
+    keys, present = _keys(name, blocks, rows, KEYS[0])
+    twice = np.zeros(rows, dtype=bool)
+    twice[present] = pd.Series(keys[present]).duplicated(keep=False)
     if twice.any() and _is_text(name, blocks):
         places = np.flatnonzero(twice)
-        second, _ = _keys(name, blocks, rows, BASES[1])
-        pairs = np.stack([keys[places], second[places]])
-        order = np.lexsort(pairs)
-        same = (pairs[:, order[1:]] == pairs[:, order[:-1]]).all(axis=0)
-        twice[:] = False
-        twice[places[order[1:][same]]] = twice[places[order[:-1][same]]] = True
+        second, _ = _keys(name, blocks, rows, KEYS[1])
+        both = pd.DataFrame({"first": keys[places], "second": second[places]})
+        twice[places] = both.duplicated(keep=False)
     return merge(_found(name, blocks, twice, severity), rows)
 
 
-def _found(name: str, blocks: Blocks, twice: Any, severity: str) -> Iterator[Finding]:
+def _found(name: str, blocks: Blocks, twice: Flags, severity: str) -> Iterator[Finding]:
     before = 0
     for block in blocks() if twice.any() else ():
         here = twice[before : before + len(block)]
@@ -62,16 +58,7 @@ def _found(name: str, blocks: Blocks, twice: Any, severity: str) -> Iterator[Fin
         before += len(block)
 
 
-def _twice(keys: Keys, present: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    ordered = np.sort(keys[present])
-    again = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if not len(again):
-        return np.zeros(len(keys), dtype=bool)
-    places = np.minimum(np.searchsorted(again, keys), len(again) - 1)
-    return np.asarray(present & (again[places] == keys))
-
-
-def _keys(name: str, blocks: Blocks, rows: int, base: int) -> tuple[Keys, npt.NDArray[np.bool_]]:
+def _keys(name: str, blocks: Blocks, rows: int, key: str) -> tuple[Hashes, Flags]:
     """A key for each row, and whether it has a value."""
     keys, present = np.zeros(rows, dtype=np.uint64), np.zeros(rows, dtype=bool)
     before = 0
@@ -81,7 +68,7 @@ def _keys(name: str, blocks: Blocks, rows: int, base: int) -> tuple[Keys, npt.ND
             there = pc.is_valid(column).to_numpy(zero_copy_only=False)
             here = slice(before, before + len(there))
             present[here] = there
-            keys[here] = _column_keys(column, base)
+            keys[here] = _column_keys(column, key)
             before += len(there)
     return keys, present
 
@@ -91,14 +78,14 @@ def _is_text(name: str, blocks: Blocks) -> bool:
     return not (pa.types.is_primitive(kind) or pa.types.is_boolean(kind))
 
 
-def _column_keys(column: Array, base: int) -> Keys:
+def _column_keys(column: Array, key: str) -> Hashes:
     kind = column.type
     if pa.types.is_boolean(kind):
         column = column.cast(pa.uint8())
     elif pa.types.is_temporal(kind):
         column = column.cast(pa.int64() if column.type.bit_width == 64 else pa.int32())
     elif not pa.types.is_primitive(kind):
-        return text_keys(column, base)
+        return text_keys(column, key)
     values = column.fill_null(0).to_numpy(zero_copy_only=False)
     if values.dtype.kind == "f":
         values = values.astype(np.float64) + 0.0  # −0.0 becomes 0.0
@@ -106,36 +93,7 @@ def _column_keys(column: Array, base: int) -> Keys:
     return np.asarray(values.astype(np.int64).view(np.uint64))
 
 
-def text_keys(column: Array, base: int) -> Keys:
-    """Polynomial hashes of texts modulo 2⁶⁴, all at once; a missing text hashes like an empty one.
-
-    The sum over a text is a difference of two running sums over the whole block, divided by the
-    power at its start (Karp & Rabin: Efficient randomized pattern-matching algorithms, 1987).
-
-    Returns:
-        (n,) uint64.
-    """
-    column = column.cast(pa.large_string()).fill_null("")
-    _, ends, content = column.buffers()
-    offsets = np.frombuffer(ends, dtype=np.int64)[column.offset : column.offset + len(column) + 1]
-    first, last = int(offsets[0]), int(offsets[-1])
-    size = last - first
-    octets = np.frombuffer(content, dtype=np.uint8)[first:last] if size else np.zeros(0, np.uint8)
-    with np.errstate(over="ignore"):
-        powers, inverses = _powers(base, size), _powers(pow(base, -1, 1 << 64), size)
-        sums = np.zeros(size + 1, dtype=np.uint64)
-        np.cumsum((octets.astype(np.uint64) + np.uint64(1)) * powers[:-1], out=sums[1:])
-        starts, stops = offsets[:-1] - first, offsets[1:] - first
-        hashed = (sums[stops] - sums[starts]) * inverses[starts]
-        hashed = (hashed ^ (hashed >> np.uint64(32))) * np.uint64(BASES[1])
-    return np.asarray(hashed ^ (hashed >> np.uint64(29)))
-
-
-def _powers(base: int, size: int) -> Keys:
-    """The powers of a base from 1 to size + 1, modulo 2⁶⁴."""
-    return _tabled(base, 1 << max(size, 1).bit_length())[: size + 1]
-
-
-@lru_cache(maxsize=4)
-def _tabled(base: int, size: int) -> Keys:
-    return np.asarray(np.cumprod(np.full(size + 1, base, dtype=np.uint64)))
+def text_keys(column: Array, key: str) -> Hashes:
+    """(n,) SipHashes of texts; a missing text hashes like an empty one."""
+    texts = column.fill_null("").to_numpy(zero_copy_only=False)
+    return pd.util.hash_array(texts, hash_key=key, categorize=False)

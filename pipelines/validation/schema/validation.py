@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gristmill.pipelines.base import ConfigError, DataInvalid, Problem, nearest, write_json
+from gristmill.pipelines.base import ConfigError, DataInvalid, Problem, suggest, write_json
 from gristmill.pipelines.config import Project, ValidateSections, load_sections, read_condition
 from gristmill.pipelines.validation.schema.rules import Finding, unmatched
 
@@ -62,7 +62,8 @@ def validate_table(
         ConfigError: the file and the data do not speak of the same columns.
         DataInvalid: rows break the schema, or the target cannot be learnt.
     """
-    from gristmill.pipelines.validation.schema.scan import column_names, scan
+    from gristmill.pipelines.tables import column_names
+    from gristmill.pipelines.validation.schema.scan import scan
 
     present = column_names(table)
     _columns_exist(present, document)
@@ -94,13 +95,13 @@ def _no_date(document: ValidateSections, newest: str | None) -> list[Finding]:
 def _columns_exist(present: list[str], document: ValidateSections) -> None:
     schema = document.schema_
     problems = [
-        Problem(f"schema.columns.{entry}", "a column of the data", "none of that name", _mean(near))
-        for entry, near in unmatched(schema.columns, present).items()
+        Problem(f"schema.columns.{entry}", "a column of the data", "none of that name", hint)
+        for entry, hint in unmatched(schema.columns, present).items()
     ]
     for where, column in _named(document):
         if column not in present:
-            near = nearest(column, present)
-            problems.append(Problem(where, "a column of the data", column, _mean(near)))
+            hint = suggest(column, present)
+            problems.append(Problem(where, "a column of the data", column, hint))
     if problems:
         some = ", ".join(present[:12]) + ("…" if len(present) > 12 else "")
         raise ConfigError(
@@ -120,7 +121,3 @@ def _named(document: ValidateSections) -> Iterator[tuple[str, str]]:
     for place, rule in enumerate(document.schema_.rules):
         for column in dict.fromkeys(read_condition(rule.check).columns.values()):
             yield f"schema.rules.{place}.check", column
-
-
-def _mean(near: str) -> str:
-    return f"did you mean {near}?" if near else ""

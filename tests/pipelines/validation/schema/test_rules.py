@@ -193,5 +193,6 @@ def test_a_name_with_the_signs_of_a_pattern_is_a_name_where_the_column_is_there(
 
 
 def test_entries_that_name_no_column_come_with_the_nearest() -> None:
-    assert unmatched(COLUMNS, ["pixel1", "labels"]) == {"pixel3": "pixel1", "label": "labels"}
-    assert unmatched({"Pixel*": Column()}, ["pixel1"]) == {"Pixel*": "pixel1"}
+    hints = {"pixel3": "did you mean pixel1?", "label": "did you mean labels?"}
+    assert unmatched(COLUMNS, ["pixel1", "labels"]) == hints
+    assert unmatched({"Pixel*": Column()}, ["pixel1"]) == {"Pixel*": "did you mean pixel1?"}

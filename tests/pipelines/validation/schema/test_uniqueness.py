@@ -49,10 +49,9 @@ def test_every_row_of_a_value_that_stands_twice_is_found(kind: str, data: st.Dat
 def test_texts_that_share_a_hash_are_told_apart_by_the_second(monkeypatch: Any) -> None:
     whole = unique.text_keys
 
-    def weak(column: Any, base: int) -> Any:
-        return (
-            whole(column, base) % np.uint64(7) if base == unique.BASES[0] else whole(column, base)
-        )
+    def weak(column: Any, key: str) -> Any:
+        hashes = whole(column, key)
+        return hashes % np.uint64(7) if key == unique.KEYS[0] else hashes
 
     monkeypatch.setattr(unique, "text_keys", weak)
     values = [f"name {number}" for number in range(200)]
@@ -63,8 +62,8 @@ def test_texts_that_share_a_hash_are_told_apart_by_the_second(monkeypatch: Any) 
 
 def test_a_hash_hangs_on_the_text_alone_and_hardly_ever_meets_another() -> None:
     texts = [f"{number:x}" for number in range(200_000)] + ["", "\0", "\0\0", "a\0", "\0a"]
-    keys = text_keys(pa.array(texts), unique.BASES[0])
+    keys = text_keys(pa.array(texts), unique.KEYS[0])
     assert len(np.unique(keys)) == len(texts)
-    turned = text_keys(pa.array(texts[::-1]), unique.BASES[0])
+    turned = text_keys(pa.array(texts[::-1]), unique.KEYS[0])
     assert (turned[::-1] == keys).all()
-    assert (text_keys(pa.array(texts).slice(500, 7), unique.BASES[0]) == keys[500:507]).all()
+    assert (text_keys(pa.array(texts).slice(500, 7), unique.KEYS[0]) == keys[500:507]).all()
