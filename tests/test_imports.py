@@ -61,10 +61,6 @@ def test_dvc_is_imported_for_versions_alone_and_what_is_below_it_in_one_module()
     assert below == {f"{home}/cache.py"}
 
 
-def test_one_module_imports_great_expectations() -> None:
-    assert importers("great_expectations") == {"pipelines/validation/schema/expectations.py"}
-
-
 def test_nothing_can_load_a_pickle() -> None:
     for package in ("pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal"):
         assert importers(package) == set(), package
