@@ -11,12 +11,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from gristmill.flows import schedules
 from gristmill.flows.servers.prefect_server import HOST, Server, running_server
-from gristmill.pipelines.base import ConfigError, EnvironmentFault
+from gristmill.pipelines.base import ConfigError, EnvironmentFault, started
 from gristmill.pipelines.config import Document, Project
 from gristmill.pipelines.reporting import Screen
 from gristmill.pipelines.tracking import is_local, tracking_uri
@@ -120,31 +120,12 @@ def process_of(
         "DO_NOT_TRACK": "1",
         "PYTHONSAFEPATH": "1",
     }
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=project.root,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-    try:
+    command = [sys.executable, *command]
+    with (
+        log.open("w") as file,
+        started(command, project.root, environment, file, GRACE) as process,
+    ):
         yield process
-    finally:
-        _end_group(process)
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process and everything that it started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(GRACE)
-    with suppress(ProcessLookupError):  # what is left of the group
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def await_answer(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

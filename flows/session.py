@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gristmill.flows.background import Work
-from gristmill.pipelines.base import GristmillError
+from gristmill.pipelines.base import GristmillError, lock_holder, locked
 from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.packaging import Rehearsal
 from gristmill.pipelines.registry import Version
@@ -116,31 +114,12 @@ def open_session(made: Session) -> Iterator[Session]:
         _CURRENT.reset(token)
 
 
-@contextmanager
-def alone(made: Session) -> Iterator[None]:
-    """Waits until no other process works on the experiment; the lock ends with the process."""
-    made.build.mkdir(parents=True, exist_ok=True)
-    with (made.build / LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            made.screen.say(f"waiting for another run of {made.experiment.name} to end")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        json.dump(process_tags(), file)
-        file.flush()
-        yield
+def alone(made: Session) -> AbstractContextManager[None]:
+    """Wait until no other process works on the experiment; the lock ends with the process."""
+    waiting = f"waiting for another run of {made.experiment.name} to end"
+    return locked(made.build / LOCK, lambda: made.screen.say(waiting), process_tags())
 
 
 def holder(project: Project, experiment: str) -> Mapping[str, str] | None:
     """The process that works on an experiment on this machine, as `process_tags` has it."""
-    file = project.build(experiment) / LOCK
-    if not file.is_file():
-        return None
-    with file.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            return dict(json.loads(lock.read() or "{}"))
-    return None
+    return lock_holder(project.build(experiment) / LOCK)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import signal
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.flows.servers.flow_runs import PATIENCE, answers, mend_dead_flow_runs
-from gristmill.pipelines.base import EnvironmentFault, read_json, uncollected, write_json
+from gristmill.pipelines.base import EnvironmentFault, locked, read_json, uncollected, write_json
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.tracking import BEGUN, PID, process_lives, process_tags
 from gristmill.pipelines.tracking import HOST as HOST_TAG
@@ -85,7 +84,7 @@ class Server:
         if not self._ours:
             self.wait()
             return
-        with self._locked():
+        with locked(self._home / "server.lock"):
             write_json(self._user, process_tags())
             running = running_server(self._project)
             if running is None:
@@ -142,7 +141,7 @@ class Server:
         if not self._ours:
             return
         os.environ.pop("PREFECT_API_URL", None)
-        with self._locked():
+        with locked(self._home / "server.lock"):
             if ended:
                 self._user.unlink(missing_ok=True)
             running = running_server(self._project)
@@ -186,13 +185,6 @@ class Server:
         about = {"pid": pid, "port": port, "ui": ui, "mlflow": mlflow, **process_tags(pid)}
         write_json(self._home / "server.json", about)
         return about
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._home.mkdir(parents=True, exist_ok=True)
-        with (self._home / "server.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 @contextmanager

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +12,9 @@ from gristmill.pipelines.base import (
     ConfigError,
     EnvironmentFault,
     GristmillError,
+    end_with_parent,
     read_json,
+    started,
     write_json,
 )
 from gristmill.pipelines.config import Project, load_experiment
@@ -78,7 +76,7 @@ def _answer(name: str, tree: Path, aside: Path) -> dict[str, Any]:
     environment |= {"PYTHONPATH": str(tree), "DVC_SITE_CACHE_DIR": str(aside / "dvc")}
     answer, log = aside / "answer.json", aside / "run.txt"
     command = [sys.executable, "-m", "gristmill.app", "probe", name, str(answer)]
-    with log.open("w") as output, _started(command, tree, environment, output) as process:
+    with log.open("w") as output, started(command, tree, environment, output, GRACE) as process:
         process.wait()
     if answer.is_file():
         return dict(read_json(answer))
@@ -89,35 +87,9 @@ def _answer(name: str, tree: Path, aside: Path) -> dict[str, Any]:
     )
 
 
-@contextmanager
-def _started(
-    command: list[str], folder: Path, environment: Mapping[str, str], output: Any
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A run in a session of its own, which is told to end when nobody waits for it any more."""
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=dict(environment),
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=output,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(GRACE)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
 def probe(name: str, answer: Path) -> None:
     """Run an experiment and write what it measured; this is what `data bisect` calls."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     from gristmill.commands.run import carry_out
     from gristmill.pipelines.registry import require_versions
 
@@ -129,9 +101,3 @@ def probe(name: str, answer: Path) -> None:
         write_json(answer, {"metrics": newest.metrics, "rows": rows})
     except GristmillError as error:
         write_json(answer, {"fault": error.record()})
-
-
-def _end_with_parent() -> None:
-    """The other end of standard input is held by the process that waits for the answer."""
-    sys.stdin.buffer.read()
-    os.kill(os.getpid(), signal.SIGTERM)

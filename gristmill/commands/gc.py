@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Annotated
 import typer
 
 from gristmill.flows import LOCK
-from gristmill.pipelines.base import ConfigError
+from gristmill.pipelines.base import ConfigError, locked, read_duration
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.registry import registered_models as registry
 from gristmill.pipelines.reporting import Screen
@@ -32,8 +30,6 @@ from gristmill.pipelines.tracking import (
     remove_run,
     stored_runs,
 )
-
-UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 
 MEGA = 1e6
 
@@ -98,12 +94,12 @@ def seconds(text: str) -> float:
     Raises:
         ConfigError: it is none of these.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([dhms])", text)
-    if match is None:
+    try:
+        return read_duration(text)
+    except ValueError as error:
         raise ConfigError(
             "--older-than takes a number and a unit", expected="such as 30d or 12h", found=text
-        )
-    return float(match[1]) * UNITS[match[2]]
+        ) from error
 
 
 def find(project: Project, limit: float, keep: int, busy: set[str]) -> Found:
@@ -225,16 +221,14 @@ def _flow_runs(project: Project, limit: float, dry_run: bool) -> int:
 def _alone(project: Project) -> Iterator[set[str]]:
     """Holds the locks of all experiments that no run has; gives the names of the others."""
     busy: set[str] = set()
-    held = []
-    try:
+
+    def refuse() -> None:
+        raise BlockingIOError
+
+    with ExitStack() as held:
         for folder in sorted((project.root / "build").glob("*/trials")):
-            file = (folder.parent / LOCK).open("a")
-            held.append(file)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.enter_context(locked(folder.parent / LOCK, refuse))
             except BlockingIOError:
                 busy.add(folder.parent.name)
         yield busy
-    finally:
-        for file in held:
-            file.close()

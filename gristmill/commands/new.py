@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import shutil
 import signal
@@ -23,6 +21,7 @@ from gristmill.pipelines.base import (
     EnvironmentFault,
     InputError,
     file_digest,
+    locked,
     nearest,
     redact,
 )
@@ -282,27 +281,24 @@ def _digests(place: Path) -> dict[str, str]:
 def alone(project: Project) -> Iterator[Path]:
     """A folder to prepare everything in; it is gone at the end, whatever happens.
 
-    The lock is on the folder of the experiments itself and ends with the process: what an earlier,
-    killed one has left can be cleared.
+    The lock ends with the process: what an earlier, killed one has left can be cleared.
     """
     build = project.root / "build"
-    build.mkdir(exist_ok=True)
-    lock = os.open(project.experiments, os.O_RDONLY)
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def refuse() -> None:
+        raise EnvironmentFault(
+            "another `gristmill new` is at work here", next="wait for it and try again"
+        )
+
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise EnvironmentFault(
-                "another `gristmill new` is at work here", next="wait for it and try again"
-            ) from error
-        for left in build.glob(".new-*"):
-            shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=build, prefix=".new-") as aside:
-            yield Path(aside)
+        with locked(build / ".new.lock", refuse):
+            for left in build.glob(".new-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=build, prefix=".new-") as aside:
+                yield Path(aside)
     finally:
         signal.signal(signal.SIGTERM, previous)
-        os.close(lock)
 
 
 def _bring(project: Project, place: Place, aside: Path, on: Screen) -> tuple[Place, Path]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from gristmill.pipelines.base import (
     InputError,
     read_json,
     read_yaml,
+    started,
     write_json,
 )
 from gristmill.pipelines.config import Project, installed_libraries
@@ -263,7 +262,7 @@ def _train(origin: Origin, tree: Path, aside: Path) -> dict[str, Any]:
     }
     command = [sys.executable, "-m", "gristmill.app", "retrain", str(record), str(answer)]
     log = aside / "train.txt"
-    with log.open("w") as output, _started(command, tree, environment, output) as process:
+    with log.open("w") as output, started(command, tree, environment, output) as process:
         process.wait()
     if fault.is_file():
         raise GristmillError.from_record(read_json(fault))
@@ -275,25 +274,3 @@ def _train(origin: Origin, tree: Path, aside: Path) -> dict[str, Any]:
             found=told.get("error") or (lines[-1][:300] if lines else f"{process.returncode}"),
         )
     return dict(told)
-
-
-@contextmanager
-def _started(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str], output: Any
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a session of its own, which ends with this one's interest in it."""
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=dict(environment),
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=output,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()

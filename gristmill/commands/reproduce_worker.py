@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import gc
-import os
-import sys
-import threading
 from pathlib import Path
 
-from gristmill.pipelines.base import read_json, write_json
+from gristmill.pipelines.base import end_with_parent, read_json, write_json
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.ingestion import hash_of, ingest
 from gristmill.pipelines.preparation import scale, split_table
@@ -24,7 +21,7 @@ def retrain(record: Path, answer: Path) -> None:
     the key as they are here, the address of the `model` file, and an `error`, which is empty when
     the training came to its end.
     """
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     about, project = read_json(record), Project.find()
     name, recipe = about["experiment"], read_recipe(about["recipe"])
     build = project.build(name)
@@ -52,9 +49,3 @@ def retrain(record: Path, answer: Path) -> None:
         write_json(answer, {"parts": parts, "model": str(model), "error": error})
     finally:
         pool.close()
-
-
-def _end_with_parent() -> None:
-    """The other end of standard input is held by the process that waits for the answer."""
-    sys.stdin.buffer.read()
-    os._exit(9)

@@ -37,6 +37,30 @@ from .files import (
 from .files import (
     writing as writing,
 )
+from .git import (
+    ask_git as ask_git,
+)
+from .git import (
+    run_git as run_git,
+)
+from .locks import (
+    lock_holder as lock_holder,
+)
+from .locks import (
+    locked as locked,
+)
+from .processes import (
+    began as began,
+)
+from .processes import (
+    end_with_parent as end_with_parent,
+)
+from .processes import (
+    is_running as is_running,
+)
+from .processes import (
+    started as started,
+)
 from .secrets import (
     redact as redact,
 )

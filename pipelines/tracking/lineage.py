@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from gristmill.pipelines.base import ConfigError, EnvironmentFault, redact
+from gristmill.pipelines.base import ConfigError, ask_git, redact, run_git
 from gristmill.pipelines.config import Project
 
 KEPT = (
@@ -62,14 +61,14 @@ class GitState:
 
 def git_state(project: Project) -> GitState:
     """The state of the working tree; an empty commit where there is none yet."""
-    commit = _git(project.root, "rev-parse", "--verify", "-q", "HEAD").strip()
+    commit = ask_git(project.root, "rev-parse", "--verify", "-q", "HEAD").strip()
     if not commit:
         return GitState("", True, "")
-    dirty = bool(_git(project.root, "status", "--porcelain").strip())
+    dirty = bool(ask_git(project.root, "status", "--porcelain").strip())
     if not dirty:
         return GitState(commit, False, "")
-    tracked = _git(project.root, "diff", "HEAD", "--name-only", "--relative", "--", *KEPT)
-    untracked = _git(project.root, "ls-files", "--others", "--exclude-standard", "--", *KEPT)
+    tracked = ask_git(project.root, "diff", "HEAD", "--name-only", "--relative", "--", *KEPT)
+    untracked = ask_git(project.root, "ls-files", "--others", "--exclude-standard", "--", *KEPT)
     parts = [_diff(project, "HEAD", "--", *tracked.splitlines())] if tracked else []
     for name in untracked.splitlines():
         if name.endswith(SUFFIXES):
@@ -89,7 +88,7 @@ def worktree(project: Project, commit: str) -> Iterator[Path]:
     Raises:
         ConfigError: the repository does not have the commit.
     """
-    if not _git(project.root, "rev-parse", "--verify", "-q", f"{commit}^{{commit}}"):
+    if not ask_git(project.root, "rev-parse", "--verify", "-q", f"{commit}^{{commit}}"):
         raise ConfigError(
             f"commit {commit[:12]} is not in this repository",
             expected="the commit that the model was trained from",
@@ -98,10 +97,10 @@ def worktree(project: Project, commit: str) -> Iterator[Path]:
         )
     _clear_left(project)
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-    inside = _git(project.root, "rev-parse", "--show-prefix").strip()
+    inside = ask_git(project.root, "rev-parse", "--show-prefix").strip()
     tree = folder / "tree"
     try:
-        _git(project.root, "worktree", "add", "-q", "--detach", str(tree), commit, check=True)
+        ask_git(project.root, "worktree", "add", "-q", "--detach", str(tree), commit, check=True)
         yield tree / inside
     finally:
         _remove(project, tree)
@@ -113,16 +112,15 @@ def apply_diff(folder: Path, diff: Path) -> str:
     Returns:
         What git has to say where it does not apply, else nothing.
     """
-    inside = _git(folder, "rev-parse", "--show-prefix").strip()
-    top = _git(folder, "rev-parse", "--show-toplevel").strip()
+    inside = ask_git(folder, "rev-parse", "--show-prefix").strip()
+    top = ask_git(folder, "rev-parse", "--show-toplevel").strip()
     where = [f"--directory={inside}"] * bool(inside)
-    command = ["git", "apply", "--whitespace=nowarn", *where, str(diff.resolve())]
-    done = subprocess.run(command, cwd=top, capture_output=True, check=False)
+    done = run_git(Path(top), "apply", "--whitespace=nowarn", *where, str(diff.resolve()))
     return done.stderr.decode(errors="replace").strip() if done.returncode else ""
 
 
 def _clear_left(project: Project) -> None:
-    for line in _git(project.root, "worktree", "list", "--porcelain").splitlines():
+    for line in ask_git(project.root, "worktree", "list", "--porcelain").splitlines():
         tree = Path(line.removeprefix("worktree "))
         if line.startswith("worktree ") and tree.parent.name.startswith(PREFIX):
             pid = tree.parent.name.removeprefix(PREFIX).split("-")[0]
@@ -131,21 +129,11 @@ def _clear_left(project: Project) -> None:
 
 
 def _remove(project: Project, tree: Path) -> None:
-    _git(project.root, "worktree", "remove", "--force", str(tree))
+    ask_git(project.root, "worktree", "remove", "--force", str(tree))
     shutil.rmtree(tree.parent, ignore_errors=True)
-    _git(project.root, "worktree", "prune")
+    ask_git(project.root, "worktree", "prune")
 
 
 def _diff(project: Project, *words: str) -> str:
     plain = ("-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false")
-    return _git(project.root, *plain, "diff", *PLAIN, *words)
-
-
-def _git(folder: Path, *words: str, check: bool = False) -> str:
-    command: Sequence[str] = ("git", "-c", "core.quotepath=off", "-C", str(folder), *words)
-    done = subprocess.run(command, capture_output=True, check=False)
-    if check and done.returncode:
-        raise EnvironmentFault(
-            f"git {words[0]} failed", found=done.stderr.decode(errors="replace").strip()[:500]
-        )
-    return done.stdout.decode(errors="replace")
+    return ask_git(project.root, *plain, "diff", *PLAIN, *words)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-import psutil
-
-from gristmill.pipelines.base import EnvironmentFault
+from gristmill.pipelines.base import EnvironmentFault, began, is_running
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.tracking.connection import client, store_errors
 from gristmill.pipelines.tracking.run_store import search_runs
@@ -34,21 +33,13 @@ SILENT_WITHOUT = 24 * 3600.0
 
 def process_tags(pid: int | None = None) -> dict[str, str]:
     """Tags that identify this process, or another one here: host, pid, start time."""
-    it = psutil.Process(pid)
-    return {HOST: socket.gethostname(), PID: str(it.pid), BEGUN: f"{it.create_time():.2f}"}
+    pid = pid or os.getpid()
+    return {HOST: socket.gethostname(), PID: str(pid), BEGUN: began(pid)}
 
 
 def process_lives(host: str, pid: str, begun: str) -> bool:
     """Whether the process with these tags runs; on another host that cannot be known: yes."""
-    if host != socket.gethostname():
-        return True
-    try:
-        process = psutil.Process(int(pid))
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        return bool(abs(process.create_time() - float(begun)) < 1)
-    except (psutil.NoSuchProcess, ValueError):
-        return False
+    return host != socket.gethostname() or is_running(pid, begun)
 
 
 @contextmanager

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import gc
-import os
 import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from multiprocessing import connection, parent_process
+from multiprocessing import connection
 from typing import Any
 
-from gristmill.pipelines.base import GristmillError
+from gristmill.pipelines.base import GristmillError, end_with_parent
 from gristmill.pipelines.workers.bench import Bench
 from gristmill.pipelines.workers.messages import Call, Done, Epoch, Export, Failure, Request
 
@@ -24,7 +22,7 @@ def serve(channel: connection.Connection, threads: int) -> None:
     """Answers requests until the channel closes; ends at once when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     gc.freeze()
     gc.enable()
     bench = Bench(threads)
@@ -112,10 +110,3 @@ class TrialMeter:
         now = time.monotonic()
         seconds, self._last = now - self._last, now
         return seconds
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(9)

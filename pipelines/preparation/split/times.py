@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from gristmill.pipelines.base import ConfigError
+from gristmill.pipelines.base import ConfigError, read_duration
 from gristmill.pipelines.config import TimeSplit
 from gristmill.pipelines.preparation.split.cuts_file import (
     TEST,
@@ -25,7 +24,6 @@ from gristmill.pipelines.tables import TableRows, microseconds
 Moments = npt.NDArray[np.int64]
 """Microseconds since 1970."""
 
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 NAMES = ("validation_from", "test_from")
 
 
@@ -109,8 +107,7 @@ def micro(date: str) -> int:
 
 def span(text: str) -> int:
     """A length of time such as 7d in microseconds."""
-    number, unit = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text).groups()  # type: ignore[union-attr]
-    return timedelta(**{UNITS[unit]: float(number)}) // timedelta(microseconds=1)
+    return timedelta(seconds=read_duration(text)) // timedelta(microseconds=1)
 
 
 def _dates(values: pa.Array, column: str) -> pa.Array:

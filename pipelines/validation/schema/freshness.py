@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from gristmill.pipelines.base import DataInvalid, read_json
+from gristmill.pipelines.base import DataInvalid, read_duration, read_json
 from gristmill.pipelines.config import Experiment, Project
-
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def check_fresh(project: Project, experiment: Experiment, now: datetime | None = None) -> list[str]:
@@ -30,7 +28,7 @@ def check_fresh(project: Project, experiment: Experiment, now: datetime | None =
     if fresh is None or not file.exists():
         return []
     newest = read_json(file)["newest"]
-    allowed = span(fresh.within)
+    allowed = timedelta(seconds=read_duration(fresh.within))
     if newest is not None and (now or datetime.now(UTC)) - _moment(newest) <= allowed:
         return []
     if fresh.severity == "warning":
@@ -41,11 +39,6 @@ def check_fresh(project: Project, experiment: Experiment, now: datetime | None =
         found=_found(fresh.column, newest),
         next=f"gristmill data refresh {experiment.name}, or mend schema.fresh",
     )
-
-
-def span(text: str) -> timedelta:
-    """A length of time such as 36h, 7d or 2w."""
-    return timedelta(**{UNITS[text[-1]]: float(text[:-1])})
 
 
 def _moment(text: str) -> datetime:
