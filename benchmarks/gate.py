@@ -28,7 +28,7 @@ from gristmill.pipelines.evaluation.metrics.measures import mcnemar_mid_p
 from gristmill.pipelines.evaluation.metrics.paired import tango_p
 from gristmill.pipelines.evaluation.predictions import Predictions
 from gristmill.pipelines.registry.contests import Contest, NotWorse, Refresh, contest
-from gristmill.pipelines.registry.gate import Candidate, decide
+from gristmill.pipelines.registry.gate import CandidateFacts, decide
 
 ROWS = 2_000
 PAIRS = 2_000
@@ -56,7 +56,7 @@ def say(line: str = "") -> None:
 
 
 def outcome(made: Contest, reads: int = 0) -> str:
-    return decide(Candidate({}, reads=reads), made, RULES).outcome
+    return decide(CandidateFacts({}, reads=reads), made, RULES).outcome
 
 
 def null_pairs(rng: Any, metric: str) -> tuple[int, int]:

@@ -125,7 +125,7 @@ def package(searched: Searched, evaluation: Evaluation) -> Package | Version:
     cache_policy=NO_CACHE, retry_condition_fn=_passes, retries=RETRIES, retry_delay_seconds=DELAYS
 )
 def gate(searched: Searched, evaluation: Evaluation, candidate: Package | Version) -> Decision:
-    return steps.judge(searched, evaluation, candidate)
+    return steps.judge(searched, candidate)
 
 
 @task(

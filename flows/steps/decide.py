@@ -10,6 +10,7 @@ from gristmill.pipelines.evaluation import Evaluation
 from gristmill.pipelines.ingestion import stage_digests
 from gristmill.pipelines.packaging import Package
 from gristmill.pipelines.registry import (
+    CandidateRun,
     Decision,
     Registered,
     Version,
@@ -29,16 +30,14 @@ def begin_ground(evaluation: Evaluation) -> None:
     run.begun[GROUND] = Work(lambda: ground_of(run.project, run.experiment, evaluation))
 
 
-def judge(searched: Searched, evaluation: Evaluation, candidate: Package | Version) -> Decision:
+def judge(searched: Searched, candidate: Package | Version) -> Decision:
     """Promote, hold or reject."""
     run = current()
     with run.screen.step("gate") as words:
         key = searched.run_key
         cut = key if key and known_run(run.project, key) is None else ""
         ground = run.begun[GROUND].result()
-        decision = ask_gate(
-            run.project, run.experiment, evaluation, candidate, run.rehearsal, ground, cut
-        )
+        decision = ask_gate(run.project, ground, candidate, run.rehearsal, cut)
         words.append(decision.outcome)
     run.warn(*run.rehearsal.warnings)
     return decision
@@ -52,20 +51,19 @@ def register(
     name = run.experiment.name
     with run.screen.step("register") as words:
         digests = stage_digests(run.project, name)
+        ground = run.begun[GROUND].result()
         made = register_candidate(
             run.project,
-            run.experiment,
-            searched.winner,
-            evaluation,
+            ground,
             candidate,
             decision,
-            run.tracker.run_id,
-            digests.get(f"data/{run.experiment.data.folder}", ""),
-            searched.run_key,
-            lambda: ask_gate(
-                *(run.project, run.experiment, evaluation, candidate, run.rehearsal),
-                run.begun[GROUND].result(),
+            CandidateRun(
+                run.tracker.run_id,
+                searched.winner,
+                digests.get(f"data/{run.experiment.data.folder}", ""),
+                searched.run_key,
             ),
+            lambda: ask_gate(run.project, ground, candidate, run.rehearsal),
         )
         key = "" if made.overtaken else searched.run_key
         run.tracker.log(

@@ -35,7 +35,7 @@ MEGA = 1e6
 
 
 @dataclass
-class Found:
+class Removable:
     """What may go.
 
     Attributes:
@@ -102,7 +102,7 @@ def seconds(text: str) -> float:
         ) from error
 
 
-def find(project: Project, limit: float, keep: int, busy: set[str]) -> Found:
+def find(project: Project, limit: float, keep: int, busy: set[str]) -> Removable:
     """What may go.
 
     A run stays while it is younger than the limit, among the newest finished ones, or that of a
@@ -137,7 +137,7 @@ def find(project: Project, limit: float, keep: int, busy: set[str]) -> Found:
     ]
     packaged = {one.source.rpartition("/")[2] for one in versions}
     packages = packages_of(project, {run.run_id for run in gone})
-    return Found(
+    return Removable(
         gone,
         old,
         [(model, place) for model, place in packages if model not in packaged],
@@ -171,7 +171,7 @@ def _folders(project: Project, limit: float, keys: set[str], busy: set[str]) -> 
     return found
 
 
-def _described(project: Project, found: Found) -> list[str]:
+def _described(project: Project, found: Removable) -> list[str]:
     def size(runs: Sequence[StoredRun]) -> int:
         return sum(bytes_of(project, run.artifacts) for run in runs)
 
@@ -195,7 +195,7 @@ def _described(project: Project, found: Found) -> list[str]:
     ]
 
 
-def _remove(project: Project, found: Found) -> None:
+def _remove(project: Project, found: Removable) -> None:
     for model, place in found.packages:
         remove_package(project, model, place)
     for run in [*found.trials, *found.runs]:

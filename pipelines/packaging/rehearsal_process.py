@@ -64,7 +64,7 @@ CHANGES = {
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-class Watch:
+class AuditWatch:
     """Sees what code does to files and the network while it is on, and stops it."""
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ def main() -> None:
 
     Its arguments are a folder that is its own and goes with it, and modules to import, too.
     """
-    watch = Watch()
+    watch = AuditWatch()
     threading.Thread(target=_end_with_parent, args=[watch], daemon=True).start()
     warnings.simplefilter("ignore")
     replies, sys.stdout = sys.stdout, sys.stderr  # a package may print what it likes
@@ -158,7 +158,7 @@ def main() -> None:
         replies.flush()
 
 
-def _try(request: dict[str, Any], watch: Watch, reply: dict[str, Any]) -> None:
+def _try(request: dict[str, Any], watch: AuditWatch, reply: dict[str, Any]) -> None:
     """Loads a package and asks it what is to be asked."""
     import mlflow
     import pandas as pd
@@ -277,7 +277,7 @@ def _import_libraries(requirements: Sequence[str]) -> None:
             importlib.import_module(name)
 
 
-def _end_with_parent(watch: Watch) -> None:
+def _end_with_parent(watch: AuditWatch) -> None:
     """Ends this process when nobody holds the other end of standard input, whatever it is at."""
     ears = select.poll()
     ears.register(sys.stdin.fileno(), 0)  # 0: of nothing but the hang-up

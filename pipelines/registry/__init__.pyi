@@ -2,6 +2,9 @@ from .candidate import (
     DECISION as DECISION,
 )
 from .candidate import (
+    CandidateRun as CandidateRun,
+)
+from .candidate import (
     Registered as Registered,
 )
 from .candidate import (

@@ -11,7 +11,7 @@ import numpy as np
 
 from gristmill.pipelines.base import file_digest, write_json
 from gristmill.pipelines.config import CALIBRATION, Experiment, Project
-from gristmill.pipelines.evaluation import Evaluation, Metric, Predictions, logged
+from gristmill.pipelines.evaluation import Evaluation, Metric, logged
 from gristmill.pipelines.packaging import (
     Package,
     Rehearsal,
@@ -25,15 +25,15 @@ from gristmill.pipelines.registry import registered_models as registry
 from gristmill.pipelines.registry.champion_answers import (
     FAULTS,
     SEEN,
+    Earlier,
     Ground,
     earlier_on,
     fault_words,
-    places_of,
     recipe_digest,
     refresh_of,
 )
 from gristmill.pipelines.registry.contests import contest, counting, slice_masks, sliced
-from gristmill.pipelines.registry.gate import Candidate, Decision, decide
+from gristmill.pipelines.registry.gate import CandidateFacts, Decision, decide
 from gristmill.pipelines.registry.model_records import (
     BY,
     CHAMPION,
@@ -42,8 +42,8 @@ from gristmill.pipelines.registry.model_records import (
     ChampionSeen,
     Version,
 )
-from gristmill.pipelines.registry.promotion import ChampionMoved
-from gristmill.pipelines.tracking import keep_artifact
+from gristmill.pipelines.registry.promotion import Basis, ChampionMoved
+from gristmill.pipelines.tracking import DATA, keep_artifact
 from gristmill.pipelines.training import Trial
 
 DECISION = "decision.json"
@@ -84,11 +84,9 @@ def package_candidate(
 
 def judge(
     project: Project,
-    experiment: Experiment,
-    evaluation: Evaluation,
+    ground: Ground,
     candidate: Package | Version,
     rehearsal: Rehearsal,
-    ground: Ground,
     cut: str = "",
 ) -> Decision:
     """Asks the gate, and leaves in `SEEN` which rows the candidate has seen.
@@ -97,17 +95,16 @@ def judge(
         cut: key of this run, if no run with it came to its end. A version that such a run
             registered before it was killed keeps the decision that it was registered with.
     """
-    model = registry.read_model(project, experiment.name)
-    decision = _judge(project, experiment, evaluation, candidate, rehearsal, ground, cut)
+    name = ground.experiment.name
+    model = registry.read_model(project, name)
+    decision = _judge(project, ground, candidate, rehearsal, cut)
     decision = replace(decision, seen=model.seen if model else ChampionSeen())
     if decision.outcome != "promote":
         return decision
     if isinstance(candidate, Version) and candidate.standing:
-        said = [
-            e for e in moves.history(project, experiment.name) if e["version"] == candidate.number
-        ]
+        said = [e for e in moves.history(project, name) if e["version"] == candidate.number]
         return _held(decision, f"{said[-1]['who']} has {candidate.standing} it: {said[-1]['why']}")
-    if experiment.document.gate.approve == "manual":
+    if ground.experiment.document.gate.approve == "manual":
         return replace(decision, outcome="challenger")
     return decision
 
@@ -117,20 +114,15 @@ def _held(decision: Decision, why: str) -> Decision:
 
 
 def _judge(
-    project: Project,
-    experiment: Experiment,
-    evaluation: Evaluation,
-    candidate: Package | Version,
-    rehearsal: Rehearsal,
-    ground: Ground,
-    cut: str,
+    project: Project, ground: Ground, candidate: Package | Version, rehearsal: Rehearsal, cut: str
 ) -> Decision:
+    experiment, evaluation = ground.experiment, ground.evaluation
     rules, name = experiment.document.gate, experiment.name
     write_seen(project.build(name) / SEEN, ground.seen)
-    facts = Candidate(_figures(evaluation, candidate), reads=evaluation.reads)
+    facts = CandidateFacts(_figures(evaluation, candidate), reads=evaluation.reads)
     champion = registry.champion(project, name)
     if champion is None:
-        facts = _with_slices(facts, ground, None, counting(ground.mine, ground.own))
+        facts = _with_slices(facts, ground, None)
         lost = registry.lost_champion(project, name)
         gone = f"the champion, version {lost}, is gone: gristmill promote {name} names another"
         return decide(facts, gone if lost else None, rules)
@@ -151,21 +143,10 @@ def _judge(
     except FAULTS as error:
         why = f"the champion, version {champion.number}, cannot be compared: {fault_words(error)}"
         return decide(facts, why, rules)
-    made = contest(
-        champion.number,
-        ground.metric,
-        ground.mine,
-        earlier.predictions,
-        seen=earlier.seen,
-        newer=earlier.newer,
-        dates=ground.dates,
-        group=ground.group,
-        newest=rules.champion.newest,
-        assumed=earlier.assumed,
-        refresh=refresh,
-    )
-    places = places_of(ground, earlier)
-    return decide(_with_slices(facts, ground, earlier.predictions, places), made, rules)
+    facts = _with_slices(facts, ground, earlier)
+    rows = ground.facts(earlier)
+    made = contest(champion.number, ground.metric, ground.mine, earlier.predictions, rows)
+    return decide(facts, replace(made, assumed=earlier.assumed, refresh=refresh), rules)
 
 
 def _figures(evaluation: Evaluation, candidate: Package | Version) -> dict[str, Metric]:
@@ -178,9 +159,7 @@ def _figures(evaluation: Evaluation, candidate: Package | Version) -> dict[str, 
     return figures
 
 
-def _with_slices(
-    facts: Candidate, ground: Ground, champion: Predictions | None, places: Any
-) -> Candidate:
+def _with_slices(facts: CandidateFacts, ground: Ground, earlier: Earlier | None) -> CandidateFacts:
     """The candidate with its required slices; or with why they cannot be told."""
     wanted = {n: rule.min for n, rule in ground.experiment.document.gate.slices.items()}
     if not wanted:
@@ -193,63 +172,49 @@ def _with_slices(
         masks = slice_masks(wanted, columns)
     except ValueError as error:
         return replace(facts, why_not=str(error))
+    places = counting(ground.mine, ground.facts(earlier))
+    champion = earlier.predictions if earlier else None
     found = sliced(ground.metric, masks, ground.mine, champion, places, ground.group)
     return replace(facts, slices=found)
 
 
+@dataclass(frozen=True)
+class CandidateRun:
+    """The run that a candidate comes from.
+
+    Attributes:
+        run_id: in MLflow.
+        trial: the winner.
+        data: DVC's hash of the data set.
+        key: all that the run's decision depends on.
+    """
+
+    run_id: str
+    trial: Trial
+    data: str
+    key: str = ""
+
+
 def register_candidate(
     project: Project,
-    experiment: Experiment,
-    trial: Trial,
-    evaluation: Evaluation,
+    ground: Ground,
     candidate: Package | Version,
     decision: Decision,
-    run_id: str,
-    data_digest: str,
-    key: str = "",
+    run: CandidateRun,
     again: Callable[[], Decision] | None = None,
 ) -> Registered:
     """Registers the version with its decision, and moves the alias that it won.
 
     Args:
-        run_id: MLflow's run that the version is of.
-        data_digest: DVC's hash of the data set.
-        key: of the run: all that its decision depends on.
+        run: that the version is of.
         again: judges the candidate anew, when another run has moved the champion since.
     """
-    build = project.build(experiment.name)
-    decided = {**_kept(project, build, decision, run_id), registry.RUN: key}
-    tags = {
-        registry.TRIAL: trial.key,
-        **decided,
-        "gristmill.data": data_digest,
-        **{
-            METRIC + logged(metric.name): repr(metric.value)
-            for metric in evaluation.metrics
-            if not metric.why
-        },
-    }
-    if isinstance(candidate, Package):
-        keep_artifact(project, run_id, build / SEEN, "lineage")
-        tags |= {
-            registry.PACKAGE: candidate.digest,
-            registry.TARGET: experiment.data.target,
-            registry.RECIPE: recipe_digest(experiment),
-            registry.SEEN: file_digest(build / SEEN),
-            **{MEASURED + n: repr(v) for n, v in candidate.measured.items()},
-        }
-        version = _registered(project, experiment.name, candidate, run_id) or registry.register(
-            project, experiment.name, candidate.address, run_id, tags
-        )
-    else:
-        version = candidate
-        if CHAMPION in version.aliases and decision.outcome == "hold":
-            tags = {name: tags[name] for name in tags if name not in decided}  # what made it stays
-        registry.tag_version(project, version, tags)
+    name = ground.experiment.name
+    version = _version(project, ground, candidate, decision, run)
     overtaken = False
     while True:
         try:
-            _move(project, version, decision, run_id)
+            _move(project, version, decision, run.run_id)
             break
         except ChampionMoved as moved:
             overtaken = moved.by_person or again is None
@@ -257,10 +222,49 @@ def register_candidate(
                 decision = _held(decision, f"{moved.what}, to {moved.found}")
             else:
                 decision = again()
-            registry.tag_version(project, version, _kept(project, build, decision, run_id))
-    now = registry.champion(project, experiment.name)
+            kept = _kept(project, project.build(name), decision, run.run_id)
+            registry.tag_version(project, version, kept)
+    now = registry.champion(project, name)
     champion = now.number if now else None
-    return Registered(experiment.name, version.number, decision, champion, overtaken)
+    return Registered(name, version.number, decision, champion, overtaken)
+
+
+def _version(
+    project: Project,
+    ground: Ground,
+    candidate: Package | Version,
+    decision: Decision,
+    run: CandidateRun,
+) -> Version:
+    """The candidate's version with its tags, registered now where it is a package."""
+    name, build = ground.experiment.name, project.build(ground.experiment.name)
+    decided = {**_kept(project, build, decision, run.run_id), registry.RUN: run.key}
+    tags = {
+        registry.TRIAL: run.trial.key,
+        **decided,
+        DATA: run.data,
+        **{
+            METRIC + logged(metric.name): repr(metric.value)
+            for metric in ground.evaluation.metrics
+            if not metric.why
+        },
+    }
+    if isinstance(candidate, Version):
+        if CHAMPION in candidate.aliases and decision.outcome == "hold":
+            tags = {tag: tags[tag] for tag in tags if tag not in decided}  # what made it stays
+        registry.tag_version(project, candidate, tags)
+        return candidate
+    keep_artifact(project, run.run_id, build / SEEN, "lineage")
+    tags |= {
+        registry.PACKAGE: candidate.digest,
+        registry.TARGET: ground.experiment.data.target,
+        registry.RECIPE: recipe_digest(ground.experiment),
+        registry.SEEN: file_digest(build / SEEN),
+        **{MEASURED + figure: repr(value) for figure, value in candidate.measured.items()},
+    }
+    return _registered(project, name, candidate, run.run_id) or registry.register(
+        project, name, candidate.address, run.run_id, tags
+    )
 
 
 def _registered(project: Project, model: str, package: Package, run_id: str) -> Version | None:
@@ -285,12 +289,8 @@ def _kept(project: Project, build: Path, decision: Decision, run_id: str) -> dic
 def _move(project: Project, version: Version, decision: Decision, run_id: str) -> None:
     why, by = decision.reasons[-1], decision.by or "superiority"
     evidence = {"run": run_id, "reasons": list(decision.reasons)}
+    basis = Basis(by, evidence, decision.seen)
     if decision.outcome == "promote":
-        moves.promote(
-            *(project, version.model, version.number, why),
-            by=by,
-            seen=decision.seen,
-            evidence=evidence,
-        )
+        moves.promote(project, version.model, version.number, why, basis)
     elif decision.outcome == "challenger":
-        moves.challenge(project, version.model, version.number, why, by=by, evidence=evidence)
+        moves.challenge(project, version.model, version.number, why, basis)

@@ -8,7 +8,6 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,17 @@ from gristmill.pipelines.packaging import Rehearsal, plain_types
 from gristmill.pipelines.preparation import SeenRows, dates_of, group_of, read_seen, seen_rows
 from gristmill.pipelines.registry import promotion as moves
 from gristmill.pipelines.registry import registered_models as registry
-from gristmill.pipelines.registry.contests import NotWorse, Refresh, counting, not_worse
+from gristmill.pipelines.registry.contests import (
+    Flags,
+    Hashes,
+    NotWorse,
+    Numbers,
+    Refresh,
+    RowFacts,
+    counting,
+    not_worse,
+    paired,
+)
 from gristmill.pipelines.registry.model_records import Version
 from gristmill.pipelines.tables import TableRows
 from gristmill.pipelines.tracking import fetch_artifact
@@ -45,23 +54,31 @@ class Ground:
     """The test rows, what the candidate answered, and what is known of them.
 
     Attributes:
+        evaluation: of the candidate.
         metric: by which models are compared.
         mine: the candidate's answers.
-        raw, rows: Parquet, as they came in, in the same order.
+        rows: as they came in, in the same order.
         seen: what the candidate was trained and validated on.
         own: (n_rows,) bool, which of the test rows it has seen.
         group: (n_rows,) hashes, and when the rows are from; None where the split knows neither.
     """
 
     experiment: Experiment
+    evaluation: Evaluation
     metric: str
     mine: Predictions
-    raw: Path
     rows: TableRows
     seen: SeenRows
-    own: Any
-    group: Any
-    dates: Any
+    own: Flags
+    group: Hashes | None
+    dates: Numbers | None
+
+    def facts(self, earlier: Earlier | None) -> RowFacts:
+        """What is known of the rows for a comparison with an earlier version."""
+        if earlier is None:
+            return RowFacts(self.own, group=self.group)
+        newest = self.experiment.document.gate.champion.newest
+        return RowFacts(earlier.seen, earlier.newer, self.dates, self.group, newest)
 
 
 @dataclass(frozen=True)
@@ -77,8 +94,8 @@ class Earlier:
     """
 
     predictions: Predictions
-    seen: Any
-    newer: Any
+    seen: Flags
+    newer: Flags
     known: SeenRows | None
     assumed: tuple[str, ...]
 
@@ -89,9 +106,9 @@ def ground_of(project: Project, experiment: Experiment, evaluation: Evaluation) 
     seen = seen_rows(project, experiment.name, document)
     return Ground(
         experiment,
+        evaluation,
         document.gate.champion.metric or document.test_metrics[0],
         mine,
-        evaluation.raw,
         rows,
         seen,
         seen.marks(rows, mine.identity),
@@ -111,7 +128,9 @@ def earlier_on(project: Project, version: Version, ground: Ground, rehearsal: Re
         raise ValueError(f"it predicts {version.tags[registry.TARGET]}, the candidate {target}")
     mine = ground.mine
     stored = stored_answers(project, version)
-    predictions = champion_predictions(project, ground.raw, version, mine, rehearsal, stored)
+    predictions = champion_predictions(
+        project, ground.evaluation.raw, version, mine, rehearsal, stored
+    )
     newer = ~np.isin(mine.identity, stored.identity)
     seen = _seen_by(project, version)
     if seen is None:
@@ -163,10 +182,9 @@ def refresh_of(
         return Refresh(days, ())
 
     def held(version: Version, other: Earlier) -> NotWorse:
-        return not_worse(
-            version.number, ground.metric, rules.margin, ground.mine, other.predictions,
-            places_of(ground, other), ground.group,
-        )  # fmt: skip
+        places = counting(ground.mine, ground.facts(other))
+        pair = paired(ground.metric, ground.mine, other.predictions, places, ground.group)
+        return not_worse(version.number, rules.margin, pair)
 
     found: tuple[NotWorse, ...] = (held(champion, earlier),)
     try:
@@ -176,11 +194,6 @@ def refresh_of(
     except FAULTS as error:
         return Refresh(days, f"the anchor cannot be compared: {fault_words(error)}")
     return Refresh(days, found)
-
-
-def places_of(ground: Ground, earlier: Earlier) -> Any:
-    newest = ground.experiment.document.gate.champion.newest
-    return counting(ground.mine, earlier.seen, earlier.newer, ground.dates, newest)
 
 
 def recipe_digest(experiment: Experiment) -> str:

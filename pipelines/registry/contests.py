@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +12,11 @@ import numpy.typing as npt
 from gristmill.pipelines.evaluation import Pair, Predictions, lower_is_better, score
 
 Flags = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+
+UNKNOWN = (float("nan"), float("nan"))
+"""The values of two models without a row."""
 
 POINTS = frozenset({"brier"})
 """Metrics of which less is better and that a margin in points makes sense of all the same."""
@@ -113,24 +118,11 @@ class SliceFound:
     p: float
 
 
-def contest(
-    version: str,
-    metric: str,
-    candidate: Predictions,
-    champion: Predictions,
-    *,
-    seen: Flags | None = None,
-    newer: Flags | None = None,
-    dates: npt.NDArray[np.int64] | None = None,
-    group: npt.NDArray[np.uint64] | None = None,
-    newest: int | None = None,
-    assumed: Iterable[str] = (),
-    refresh: Refresh | None = None,
-) -> Contest:
-    """Compares two models' answers for the very same rows, in the same order.
+@dataclass(frozen=True)
+class RowFacts:
+    """What is known of the rows on which two models are compared.
 
-    Args:
-        version: of the champion.
+    Attributes:
         seen: (n_rows,) rows that one of both has seen; None where only the candidate's twins are
             known.
         newer: (n_rows,) rows that the champion had not answered before.
@@ -138,16 +130,33 @@ def contest(
         group: (n_rows,) hashes of the rows' groups.
         newest: how many rows are compared at most where some are newer.
     """
+
+    seen: Flags | None = None
+    newer: Flags | None = None
+    dates: Numbers | None = None
+    group: Hashes | None = None
+    newest: int | None = None
+
+
+def contest(
+    version: str,
+    metric: str,
+    candidate: Predictions,
+    champion: Predictions,
+    rows: RowFacts = RowFacts(),
+) -> Contest:
+    """Compares two models' answers for the very same rows, in the same order.
+
+    Args:
+        version: of the champion.
+        rows: what is known of them.
+    """
     n = len(candidate.truth)
-    places = counting(candidate, seen, newer, dates, newest)
+    places = counting(candidate, rows)
     count = len(places)
-    fresh = 0 if newer is None else int(newer[places].sum())
     if not count:
-        nothing = (float("nan"), float("nan"))
-        return Contest(
-            version, metric, nothing, 1.0, 0, left_out=n, assumed=tuple(assumed), refresh=refresh
-        )
-    pair = paired(metric, candidate, champion, places, group)
+        return Contest(version, metric, UNKNOWN, 1.0, 0, left_out=n)
+    pair = paired(metric, candidate, champion, places, rows.group)
     tested = pair.better()
     return Contest(
         champion=version,
@@ -158,37 +167,26 @@ def contest(
         worse=pair.turned.better().p if pair.gain < 0 else 1.0,
         method=tested.method,
         deviation=pair.deviation,
-        newer=fresh,
+        newer=0 if rows.newer is None else int(rows.newer[places].sum()),
         left_out=n - count,
         groups=0 if pair.group is None else len(np.unique(pair.group)),
-        assumed=tuple(assumed),
-        refresh=refresh,
     )
 
 
-def not_worse(
-    version: str,
-    metric: str,
-    share: float,
-    candidate: Predictions,
-    other: Predictions,
-    places: npt.NDArray[np.int64],
-    group: npt.NDArray[np.uint64] | None = None,
-) -> NotWorse:
+def not_worse(version: str, share: float, pair: Pair) -> NotWorse:
     """Whether a candidate is no worse than an earlier version on some rows.
 
     Args:
         share: the margin: points, or where the metric has the target's unit a share of the other
             version's value.
-        places: of the rows that count.
+        pair: the candidate and that version on the rows that count.
     """
-    if not len(places):
-        return NotWorse(version, (float("nan"), float("nan")), share, 1.0, 0, "")
-    pair = paired(metric, candidate, other, places, group)
+    if not pair.rows:
+        return NotWorse(version, UNKNOWN, share, 1.0, 0, "")
     values = _values(pair)
-    margin = margin_of(metric, share, values[1])
+    margin = margin_of(pair.metric, share, values[1])
     tested = pair.no_worse(margin) if margin > 0 else pair.better()
-    return NotWorse(version, values, margin, tested.p, len(places), tested.method)
+    return NotWorse(version, values, margin, tested.p, pair.rows, tested.method)
 
 
 def margin_of(metric: str, share: float, value: float) -> float:
@@ -197,36 +195,31 @@ def margin_of(metric: str, share: float, value: float) -> float:
     return share * abs(value) if in_unit else share
 
 
-def counting(
-    candidate: Predictions,
-    seen: Flags | None = None,
-    newer: Flags | None = None,
-    dates: npt.NDArray[np.int64] | None = None,
-    newest: int | None = None,
-) -> npt.NDArray[np.int64]:
+def counting(candidate: Predictions, rows: RowFacts) -> Numbers:
     """The places of the rows that decide, in the order of the rows.
 
     Rows that were seen in training or validation do not. Where there are rows that the champion had
     not answered before, the data grow, and the newest rows decide: by their dates where the split
     is by time; else those first that are new to the champion, and of these the last in the table.
     """
-    keep = np.ones(len(candidate.truth), dtype=np.bool_) if seen is None else ~seen
+    keep = np.ones(len(candidate.truth), dtype=np.bool_) if rows.seen is None else ~rows.seen
     if candidate.twin is not None:
         keep &= ~candidate.twin
     places = np.flatnonzero(keep)
-    if newest is None or newer is None or len(places) <= newest or not newer[places].any():
+    newer, most = rows.newer, rows.newest
+    if most is None or newer is None or len(places) <= most or not newer[places].any():
         return places
-    first = newer if dates is None else dates
+    first = newer if rows.dates is None else rows.dates
     order = np.lexsort((places, first[places]))
-    return np.sort(places[order[-newest:]])
+    return np.sort(places[order[-most:]])
 
 
 def paired(
     metric: str,
     candidate: Predictions,
     other: Predictions,
-    places: npt.NDArray[np.int64],
-    group: npt.NDArray[np.uint64] | None,
+    places: Numbers,
+    group: Hashes | None,
 ) -> Pair:
     """Two models on some rows."""
     groups = None if group is None else group[places]
@@ -239,8 +232,8 @@ def sliced(
     masks: Mapping[str, tuple[Flags, float | None]],
     candidate: Predictions,
     champion: Predictions | None,
-    places: npt.NDArray[np.int64],
-    group: npt.NDArray[np.uint64] | None = None,
+    places: Numbers,
+    group: Hashes | None = None,
 ) -> tuple[SliceFound, ...]:
     """Required slices: is the candidate worse there than the champion, or than a share?
 

@@ -26,7 +26,7 @@ TYPICAL = math.sqrt(0.1)
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateFacts:
     """What the gate is told of a candidate.
 
     Attributes:
@@ -81,7 +81,7 @@ def alpha_for(rules: Gate, reads: int) -> float:
     return alpha / STRICTER if reads > MANY_READS else alpha
 
 
-def decide(candidate: Candidate, against: Contest | str | None, rules: Gate) -> Decision:
+def decide(candidate: CandidateFacts, against: Contest | str | None, rules: Gate) -> Decision:
     """Promote, hold or reject.
 
     Args:
@@ -224,7 +224,7 @@ def _slices(found: tuple[SliceFound, ...], alpha: float) -> list[dict[str, Any]]
     return made
 
 
-def _required(candidate: Candidate, name: str, bound: Requirement) -> dict[str, Any]:
+def _required(candidate: CandidateFacts, name: str, bound: Requirement) -> dict[str, Any]:
     """One absolute requirement."""
     metric = candidate.metrics.get(name)
     found: dict[str, Any] = {"name": name, **bound.model_dump(), "holds": False}

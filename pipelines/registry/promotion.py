@@ -79,6 +79,24 @@ class ChampionMoved(EnvironmentFault):
 
 
 @dataclass(frozen=True)
+class Basis:
+    """What a move rests on.
+
+    Attributes:
+        by: whose word it is.
+        evidence: what speaks for it; kept with it.
+        seen: it comes about only if the champion is still the one that was seen.
+    """
+
+    by: By = "person"
+    evidence: Mapping[str, Any] | None = None
+    seen: ChampionSeen | None = None
+
+
+BY_PERSON = Basis()
+
+
+@dataclass(frozen=True)
 class Move:
     """One entry of the history and what goes with it.
 
@@ -102,10 +120,7 @@ def promote(
     model: str,
     number: str | None,
     why: str = "",
-    *,
-    by: By = "person",
-    seen: ChampionSeen | None = None,
-    evidence: Mapping[str, Any] | None = None,
+    basis: Basis = BY_PERSON,
 ) -> tuple[Version, Version | None]:
     """Moves `champion` to a version: by default the challenger, else the newest.
 
@@ -114,9 +129,7 @@ def promote(
 
     Args:
         why: a person may leave it out, unless the version was rejected.
-        by: what the move rests on.
-        seen: the move comes about only if the champion is still the one that was seen.
-        evidence: what speaks for the move; kept with it.
+        basis: what the move rests on.
 
     Returns:
         The version that is champion now, and the one that was.
@@ -127,16 +140,17 @@ def promote(
     """
 
     def plan(found: RegisteredModel) -> Move | None:
-        _require_seen(found, seen)
+        _require_seen(found, basis.seen)
         target = _target(found, number)
-        vouched = by == "person" and target.tags.get(BY, by) not in ANCHORS
+        by_person = basis.by == "person"
+        vouched = by_person and target.tags.get(BY, "person") not in ANCHORS
         if CHAMPION in target.aliases and not vouched:
             return None
-        if by == "person" and not why:
+        if by_person and not why:
             _require_reason(target)
-        entry = _entry("promote", target, why or BY_HAND, by, evidence)
+        entry = _entry("promote", target, why or BY_HAND, basis)
         aliases = {CHAMPION: target.number, **_no_challenger(target)}
-        return Move(entry, aliases, {STANDING: None, BY: by})
+        return Move(entry, aliases, {STANDING: None, BY: basis.by})
 
     found = _carry_out(project, model, plan)
     return _target(found, number), found.alias(CHAMPION)
@@ -166,7 +180,7 @@ def rollback(project: Project, model: str, why: str = "") -> tuple[Version, Vers
             )
         went[:] = [target]
         said = why or (f"rollback from version {now.number}" if now else "rollback")
-        entry = _entry("rollback", target, said, "person")
+        entry = _entry("rollback", target, said)
         return Move(entry, {CHAMPION: target.number}, {BY: "person"})
 
     found = _carry_out(project, model, plan)
@@ -178,9 +192,7 @@ def challenge(
     model: str,
     number: str,
     why: str,
-    *,
-    by: By,
-    evidence: Mapping[str, Any] | None = None,
+    basis: Basis,
 ) -> None:
     """Moves `challenger` to a version, which waits for a person from now on."""
 
@@ -188,7 +200,7 @@ def challenge(
         target = _target(found, number)
         if CHALLENGER in target.aliases:
             return None
-        entry = _entry("challenger", target, why, by, evidence)
+        entry = _entry("challenger", target, why, basis)
         return Move(entry, {CHALLENGER: target.number})
 
     _carry_out(project, model, plan)
@@ -216,7 +228,7 @@ def set_aside(
             )
         if target.standing == standing:
             return None
-        entry = _entry(kind, target, why or BY_HAND, "person")
+        entry = _entry(kind, target, why or BY_HAND)
         return Move(entry, _no_challenger(target), {STANDING: standing})
 
     return _target(_carry_out(project, model, plan), number)
@@ -309,19 +321,17 @@ def _no_challenger(target: Version) -> dict[str, str | None]:
     return {CHALLENGER: None} if CHALLENGER in target.aliases else {}
 
 
-def _entry(
-    kind: str, version: Version, why: str, by: By, evidence: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def _entry(kind: str, version: Version, why: str, basis: Basis = BY_PERSON) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "kind": kind,
         "version": version.number,
         "when": time.time(),
         "who": _who(),
         "why": why[:LONGEST_WHY],
-        "by": by,
+        "by": basis.by,
         "back": kind == "rollback",
     }
-    whole = {**entry, "evidence": dict(evidence)} if evidence else entry
+    whole = {**entry, "evidence": dict(basis.evidence)} if basis.evidence else entry
     return whole if len(_text(whole)) <= LONGEST_ENTRY else entry
 
 
@@ -335,7 +345,7 @@ def _elsewhere(found: RegisteredModel) -> list[dict[str, Any]]:
     if champion is None or (moves and moves[-1]["version"] == champion.number):
         return []
     said = "found there: the alias was moved outside of Gristmill"
-    return [{**_entry("promote", champion, said, "person"), "who": "unknown"}]
+    return [{**_entry("promote", champion, said), "who": "unknown"}]
 
 
 def _carry_out(project: Project, name: str, plan: Plan) -> RegisteredModel:

@@ -6,7 +6,7 @@ from registered import make_versions
 
 from gristmill.flows.outcome import Outcome, decision_lines, done_lines
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.registry.promotion import challenge, set_aside
+from gristmill.pipelines.registry.promotion import Basis, challenge, set_aside
 from gristmill.pipelines.tracking.ledger import KnownRun
 
 
@@ -18,7 +18,7 @@ def test_a_challenger_says_what_a_person_may_type_and_is_no_failure(
     lines = decision_lines(outcome)
     assert lines[0] == "tiny version 2 is the challenger now and waits for a person"
     make_versions(stored, 2)
-    challenge(stored, "tiny", "2", "it is better", by="superiority")
+    challenge(stored, "tiny", "2", "it is better", Basis("superiority"))
     done = KnownRun("0" * 32, "challenger", "it is better", "tiny", "2", "")
     for said in (lines, done_lines(stored, done)):
         assert any("gristmill promote tiny --version 2" in line for line in said)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from aftermath import rows_of
 
-from gristmill.commands.gc import Found, collect, find, seconds
+from gristmill.commands.gc import Removable, collect, find, seconds
 from gristmill.pipelines.base.errors import ConfigError
 from gristmill.pipelines.base.files import write_json
 from gristmill.pipelines.config.project import Project
@@ -61,11 +61,11 @@ def age(project: Project, run_id: str, days: float) -> None:
         )
 
 
-def found(project: Project, keep: int = 0, days: float = 30) -> Found:
+def found(project: Project, keep: int = 0, days: float = 30) -> Removable:
     return find(project, time.time() - days * DAY, keep, set())
 
 
-def keys(what: Found) -> set[str]:
+def keys(what: Removable) -> set[str]:
     return {trial.key for trial in what.trials}
 
 
@@ -74,7 +74,7 @@ def test_old_runs_and_their_trials_go_and_young_ones_stay(stored: Project) -> No
     record(stored, ["c"], "c", days=29)
     what = found(stored)
     assert ([run.run_id for run in what.runs], keys(what)) == ([old], {"a", "b"})
-    assert found(stored, days=32) == Found()
+    assert found(stored, days=32) == Removable()
 
 
 def test_an_old_trial_that_a_young_run_took_as_known_stays(stored: Project) -> None:

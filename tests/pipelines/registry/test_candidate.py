@@ -44,6 +44,7 @@ from gristmill.pipelines.packaging.package import Package, _signature, plain_typ
 from gristmill.pipelines.packaging.rehearsal import Rehearsal
 from gristmill.pipelines.preparation.seen import read_seen, write_seen
 from gristmill.pipelines.registry.candidate import (
+    CandidateRun,
     Registered,
     judge,
     package_candidate,
@@ -55,7 +56,14 @@ from gristmill.pipelines.registry.champion_answers import (
     recipe_digest,
 )
 from gristmill.pipelines.registry.gate import Decision
-from gristmill.pipelines.registry.promotion import anchor, history, promote, rollback, set_aside
+from gristmill.pipelines.registry.promotion import (
+    Basis,
+    anchor,
+    history,
+    promote,
+    rollback,
+    set_aside,
+)
 from gristmill.pipelines.registry.registered_models import champion, register, tag_version, versions
 from gristmill.pipelines.tracking import Tracker, client, local_database
 from gristmill.pipelines.training.identity import Trial
@@ -159,13 +167,13 @@ class Mill:
                 self.project, experiment, trial, evaluation, self.rehearsal
             )
             ground = ground_of(self.project, experiment, evaluation)
-            asked = (self.project, experiment, evaluation, candidate, self.rehearsal, ground)
+            asked = (self.project, ground, candidate, self.rehearsal)
             decision = judge(*asked, cut)
             meanwhile()
+            run = CandidateRun(tracker.run_id, trial, DIGEST, key)
             return register_candidate(
-                self.project, experiment, trial, evaluation, candidate, decision, tracker.run_id,
-                DIGEST, key, lambda: judge(*asked),
-            )  # fmt: skip
+                self.project, ground, candidate, decision, run, lambda: judge(*asked)
+            )
 
 
 @pytest.fixture(scope="module")
@@ -542,7 +550,7 @@ def test_of_two_runs_that_promote_at_once_the_second_is_judged_against_the_first
     same = registered_like(mill, champion_of(mill, "tiny"))
     mill.register(
         "tiny",
-        meanwhile=lambda: promote(mill.project, "tiny", same, "better", by="superiority"),
+        meanwhile=lambda: promote(mill.project, "tiny", same, "better", Basis("superiority")),
     )
     moves = history(mill.project, "tiny")
     assert [(m["version"], m["by"]) for m in moves] == [
@@ -554,7 +562,7 @@ def test_of_two_runs_that_promote_at_once_the_second_is_judged_against_the_first
     rollback(mill.project, "tiny")
     made = mill.register(
         "tiny",
-        meanwhile=lambda: promote(mill.project, "tiny", best, "better", by="superiority"),
+        meanwhile=lambda: promote(mill.project, "tiny", best, "better", Basis("superiority")),
     )
     assert (made.decision.outcome, made.champion) == ("hold", best)
     assert f"version {best}" in " ".join(made.decision.reasons)
@@ -775,7 +783,7 @@ def judged(mill: Mill, **gate: Any) -> Decision:
         experiment = write_experiment(mill.project, "tiny", gate=gate)
     other = Package("models:/m-other", "another")
     ground = ground_of(mill.project, experiment, evaluation)
-    return judge(mill.project, experiment, evaluation, other, mill.rehearsal, ground)
+    return judge(mill.project, ground, other, mill.rehearsal)
 
 
 def stored_file(mill: Mill, name: str) -> Path:

@@ -13,20 +13,22 @@ from gristmill.pipelines.config.sections import Gate
 from gristmill.pipelines.evaluation.predictions import Predictions
 from gristmill.pipelines.registry.contests import (
     Contest,
+    RowFacts,
     contest,
     counting,
     margin_of,
     not_worse,
+    paired,
     slice_masks,
     sliced,
 )
-from gristmill.pipelines.registry.gate import Candidate, decide
+from gristmill.pipelines.registry.gate import CandidateFacts, decide
 
 RULES = Gate()
 
 
 def outcome(made: Contest) -> str:
-    return decide(Candidate({}), made, RULES).outcome
+    return decide(CandidateFacts({}), made, RULES).outcome
 
 
 def predictions(right: Any, sure: float = 0.9) -> Predictions:
@@ -53,7 +55,7 @@ def test_a_contest_of_equals_holds() -> None:
     same = predictions([1, 0, 1, 1] * 20)
     for metric in ("accuracy", "log_loss", "brier", "f1_macro"):
         for group in (None, np.arange(80, dtype=np.uint64) // 4):
-            assert outcome(contest("1", metric, same, same, group=group)) == "hold"
+            assert outcome(contest("1", metric, same, same, RowFacts(group=group))) == "hold"
 
 
 def test_a_contest_of_values_goes_by_its_error() -> None:
@@ -86,9 +88,9 @@ def test_rows_that_either_has_seen_decide_nothing() -> None:
     right = predictions([1] * 30)
     wrong_where_seen = predictions([0] * 10 + [1] * 20)
     seen = np.arange(30) < 10
-    made = contest("1", "accuracy", right, wrong_where_seen, seen=seen)
+    made = contest("1", "accuracy", right, wrong_where_seen, RowFacts(seen))
     assert (made.rows, made.values, made.left_out) == (20, (1.0, 1.0), 10)
-    nothing = contest("1", "accuracy", right, wrong_where_seen, seen=np.ones(30, dtype=bool))
+    nothing = contest("1", "accuracy", right, wrong_where_seen, RowFacts(np.ones(30, dtype=bool)))
     assert (nothing.rows, outcome(nothing)) == (0, "hold")
 
 
@@ -100,7 +102,7 @@ def test_the_newest_rows_decide_where_some_are_newer(new: list[bool], most: int,
     n = len(new)
     seen = np.array([rng.random() < 0.3 for _ in range(n)])
     newer, same = np.array(new), predictions([1] * n)
-    places = counting(same, seen, newer, None, most)
+    places = counting(same, RowFacts(seen, newer, newest=most))
     assert not seen[places].any()
     valid = int((~seen).sum())
     grows = bool((newer & ~seen).any())
@@ -115,9 +117,9 @@ def test_the_newest_rows_decide_where_some_are_newer(new: list[bool], most: int,
 def test_the_newest_rows_are_those_of_the_last_dates() -> None:
     same, newer = predictions([1] * 6), np.array([True, False, False, True, False, False])
     dates = np.array([1, 2, 9, 3, 8, 7])
-    assert list(counting(same, None, newer, dates, 3)) == [2, 4, 5]
-    assert list(counting(same, None, newer, None, 3)) == [0, 3, 5]
-    assert len(counting(same, None, np.zeros(6, dtype=bool), dates, 3)) == 6
+    assert list(counting(same, RowFacts(None, newer, dates, newest=3))) == [2, 4, 5]
+    assert list(counting(same, RowFacts(None, newer, newest=3))) == [0, 3, 5]
+    assert len(counting(same, RowFacts(None, np.zeros(6, dtype=bool), dates, newest=3))) == 6
 
 
 @pytest.mark.parametrize(
@@ -133,10 +135,10 @@ def test_a_margin_is_in_points_or_a_share_of_the_champions_value(
 def test_a_model_is_no_worse_than_itself_on_rows_enough_and_not_on_few() -> None:
     for rows, p in ((2000, 0.001), (50, 0.2)):
         same = predictions([1] * rows)
-        made = not_worse("2", "accuracy", 0.01, same, same, np.arange(rows))
+        made = not_worse("2", 0.01, paired("accuracy", same, same, np.arange(rows), None))
         assert (made.p < 0.05) == (p < 0.05)
         assert made.rows == rows
-    assert not_worse("2", "accuracy", 0.01, same, same, np.arange(0)).p == 1.0
+    assert not_worse("2", 0.01, paired("accuracy", same, same, np.arange(0), None)).p == 1.0
 
 
 def test_slices_are_tested_against_the_champion_and_against_a_share() -> None:

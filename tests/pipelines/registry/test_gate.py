@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from gristmill.pipelines.config.sections import Gate
 from gristmill.pipelines.evaluation.metrics.measures import Metric
 from gristmill.pipelines.registry.contests import Contest, NotWorse, Refresh, SliceFound
-from gristmill.pipelines.registry.gate import MANY_READS, Candidate, Decision, alpha_for, decide
+from gristmill.pipelines.registry.gate import (
+    MANY_READS,
+    CandidateFacts,
+    Decision,
+    alpha_for,
+    decide,
+)
 
 shares = st.floats(0, 1)
 numbers = st.floats(-5, 5)
@@ -24,8 +30,8 @@ def gate(confidence: float = 0.95, **require: Any) -> Gate:
     return Gate.model_validate({"require": require, "champion": {"confidence": confidence}})
 
 
-def told(reads: int = 0, **metrics: float) -> Candidate:
-    return Candidate({n: Metric(n, v, None, None) for n, v in metrics.items()}, reads=reads)
+def told(reads: int = 0, **metrics: float) -> CandidateFacts:
+    return CandidateFacts({n: Metric(n, v, None, None) for n, v in metrics.items()}, reads=reads)
 
 
 def against(p: float, metric: str = "accuracy", **more: Any) -> Contest:
@@ -74,7 +80,7 @@ def test_what_is_no_number_or_was_not_measured_breaks_its_requirement(champion: 
 
 def test_an_undefined_metric_breaks_its_requirement_and_says_why() -> None:
     why = "the test rows are of a single class"
-    candidate = Candidate({"roc_auc": Metric("roc_auc", float("nan"), None, None, why)})
+    candidate = CandidateFacts({"roc_auc": Metric("roc_auc", float("nan"), None, None, why)})
     rules = Gate.model_validate({"require": {"roc_auc": {"max": 0.9}}})
     made = decide(candidate, None, rules)
     assert made.outcome == "reject"
@@ -100,7 +106,7 @@ def test_all_that_speaks_against_a_candidate_is_said() -> None:
 
 
 def test_a_requirement_may_be_on_the_cautious_end_of_the_interval() -> None:
-    candidate = Candidate({"accuracy": Metric("accuracy", 0.95, 0.92, 0.97)})
+    candidate = CandidateFacts({"accuracy": Metric("accuracy", 0.95, 0.92, 0.97)})
     for bound, outcome in ((0.92, "promote"), (0.93, "reject")):
         rules = gate(accuracy={"min": bound, "of": "low"})
         decision = decide(candidate, None, rules)

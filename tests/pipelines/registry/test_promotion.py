@@ -24,6 +24,7 @@ from gristmill.pipelines.base.errors import ConfigError, EnvironmentFault
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.registry.model_records import ChampionSeen, Version
 from gristmill.pipelines.registry.promotion import (
+    Basis,
     ChampionMoved,
     anchor,
     challenge,
@@ -153,7 +154,7 @@ def test_a_history_that_one_tag_held_is_read_and_goes_on(stored: Project) -> Non
     )
     client(stored).set_registered_model_tag("tiny", "gristmill.history", old)
     client(stored).set_registered_model_alias("tiny", "champion", "2")
-    promote(stored, "tiny", "3", "better", by="superiority")
+    promote(stored, "tiny", "3", "better", Basis("superiority"))
     assert kinds(stored) == [
         ("promote", "1", "superiority"),
         ("promote", "2", "person"),
@@ -165,8 +166,8 @@ def test_a_history_that_one_tag_held_is_read_and_goes_on(stored: Project) -> Non
 
 def test_evidence_is_kept_with_a_move_and_left_out_where_it_is_too_long(stored: Project) -> None:
     make_versions(stored, 2)
-    promote(stored, "tiny", "1", "first", by="first", evidence={"p": 0.5})
-    promote(stored, "tiny", "2", "better", by="superiority", evidence={"text": "방" * 5000})
+    promote(stored, "tiny", "1", "first", Basis("first", evidence={"p": 0.5}))
+    promote(stored, "tiny", "2", "better", Basis("superiority", evidence={"text": "방" * 5000}))
     first, second = history(stored, "tiny")
     assert first["evidence"] == {"p": 0.5}
     assert "evidence" not in second
@@ -175,9 +176,9 @@ def test_evidence_is_kept_with_a_move_and_left_out_where_it_is_too_long(stored: 
 
 def test_an_alias_moved_elsewhere_is_written_down_with_the_next_move(stored: Project) -> None:
     make_versions(stored, 3)
-    promote(stored, "tiny", "1", "first", by="first")
+    promote(stored, "tiny", "1", "first", Basis("first"))
     client(stored).set_registered_model_alias("tiny", "champion", "2")
-    promote(stored, "tiny", "3", "better", by="superiority")
+    promote(stored, "tiny", "3", "better", Basis("superiority"))
     assert [(e["version"], e["who"] == "unknown") for e in history(stored, "tiny")] == [
         ("1", False),
         ("2", True),
@@ -189,13 +190,13 @@ def test_an_alias_moved_elsewhere_is_written_down_with_the_next_move(stored: Pro
 
 def test_a_move_that_rests_on_another_champion_does_not_come_about(stored: Project) -> None:
     make_versions(stored, 3)
-    promote(stored, "tiny", "1", "first", by="first")
+    promote(stored, "tiny", "1", "first", Basis("first"))
     found = read_model(stored, "tiny")
     assert found is not None
     assert found.seen == ChampionSeen("1", 1)
     promote(stored, "tiny", "2", "I like it")
     with pytest.raises(ChampionMoved, match=r"(?s)moved in the meantime.*I like it") as caught:
-        promote(stored, "tiny", "3", "better", by="superiority", seen=found.seen)
+        promote(stored, "tiny", "3", "better", Basis("superiority", seen=found.seen))
     assert caught.value.by_person
     assert champion_number(stored) == "2"
     assert len(history(stored, "tiny")) == 2
@@ -207,7 +208,7 @@ def test_a_champion_that_went_and_came_back_has_moved(stored: Project) -> None:
     promote(stored, "tiny", "2", "better")
     rollback(stored, "tiny")
     with pytest.raises(ChampionMoved):
-        promote(stored, "tiny", "3", "better", by="superiority", seen=ChampionSeen("1", 1))
+        promote(stored, "tiny", "3", "better", Basis("superiority", seen=ChampionSeen("1", 1)))
 
 
 def test_an_alias_taken_away_by_hand_is_a_move_by_a_person(stored: Project) -> None:
@@ -215,7 +216,7 @@ def test_an_alias_taken_away_by_hand_is_a_move_by_a_person(stored: Project) -> N
     promote(stored, "tiny", "1", "first")
     client(stored).delete_registered_model_alias("tiny", "champion")
     with pytest.raises(ChampionMoved, match="taken away") as caught:
-        promote(stored, "tiny", "2", "better", by="superiority", seen=ChampionSeen("1", 1))
+        promote(stored, "tiny", "2", "better", Basis("superiority", seen=ChampionSeen("1", 1)))
     assert caught.value.by_person
 
 
@@ -277,11 +278,11 @@ def test_a_rollback_passes_over_what_was_set_aside(stored: Project) -> None:
 def test_a_challenger_waits_and_goes_when_it_is_promoted_or_rejected(stored: Project) -> None:
     make_versions(stored, 3)
     promote(stored, "tiny", "1", "first")
-    challenge(stored, "tiny", "2", "better", by="superiority")
+    challenge(stored, "tiny", "2", "better", Basis("superiority"))
     assert aliases(stored) == {"3": (), "2": ("challenger",), "1": ("champion",)}
     promote(stored, "tiny", None)  # not the newest: the one that waits
     assert aliases(stored) == {"3": (), "2": ("champion",), "1": ()}
-    challenge(stored, "tiny", "3", "better", by="superiority")
+    challenge(stored, "tiny", "3", "better", Basis("superiority"))
     set_aside(stored, "tiny", "3", "reject", "unfair")
     assert aliases(stored) == {"3": (), "2": ("champion",), "1": ()}
 
@@ -290,10 +291,10 @@ def test_the_anchor_is_the_last_one_by_superiority_or_a_person(stored: Project) 
     make_versions(stored, 4)
     steps = (("1", "first", "1"), ("2", "superiority", "2"), ("3", "non-inferiority", "2"))
     for number, by, expected in (*steps, ("3", "person", "3"), ("1", "person", "1")):
-        promote(stored, "tiny", number, "because", by=by)  # type: ignore[arg-type]
+        promote(stored, "tiny", number, "because", Basis(by))  # type: ignore[arg-type]
         assert anchor(stored, champion_of(stored)).number == expected
-    challenge(stored, "tiny", "4", "better", by="superiority")
-    promote(stored, "tiny", "2", "as good", by="non-inferiority")
+    challenge(stored, "tiny", "4", "better", Basis("superiority"))
+    promote(stored, "tiny", "2", "as good", Basis("non-inferiority"))
     assert anchor(stored, champion_of(stored)).number == "1"
     client(stored).delete_model_version("tiny", "1")
     with pytest.raises(EnvironmentFault, match="anchor of version 2 is no longer there"):
@@ -327,7 +328,7 @@ def test_a_move_that_was_interrupted_counts_and_the_next_one_finishes_it(stored:
     assert client(stored).get_registered_model("tiny").aliases == {}
     assert champion_number(stored) == "2"
     assert champion_of(stored).standing == ""
-    challenge(stored, "tiny", "3", "as good", by="superiority")
+    challenge(stored, "tiny", "3", "as good", Basis("superiority"))
     assert client(stored).get_registered_model("tiny").aliases == {"champion": 2, "challenger": 3}
     assert kinds(stored)[1:] == [("promote", "2", "person"), ("challenger", "3", "superiority")]
     assert not any("rest" in entry for entry in history(stored, "tiny"))
@@ -351,7 +352,7 @@ RACER = """
 import sys
 from pathlib import Path
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.registry.promotion import ChampionMoved, promote
+from gristmill.pipelines.registry.promotion import Basis, ChampionMoved, promote
 from gristmill.pipelines.registry.model_records import ChampionSeen
 project, pair = Project(Path(sys.argv[1])), sys.argv[2].split()
 print("ready", flush=True)
@@ -360,7 +361,7 @@ for line in sys.stdin:
     mine = next(number for number in pair if number != champion)
     seen = None if moves == "any" else ChampionSeen(champion, int(moves))
     try:
-        promote(project, "tiny", mine, "raced", by="superiority", seen=seen)
+        promote(project, "tiny", mine, "raced", Basis("superiority", seen=seen))
         print("moved", flush=True)
     except ChampionMoved:
         print("late", flush=True)
@@ -372,7 +373,7 @@ class Race:
 
     def __init__(self, project: Project, processes: int) -> None:
         self.project = project
-        promote(project, "tiny", "1", "first", by="first")
+        promote(project, "tiny", "1", "first", Basis("first"))
         command = [sys.executable, "-c", RACER, str(project.root)]
         self.racers = [
             subprocess.Popen(
@@ -490,13 +491,13 @@ def on_server(
 def test_moves_on_a_server_are_kept_and_refused_as_in_a_database(
     stored: Project, on_server: subprocess.Popen[bytes]
 ) -> None:
-    promote(stored, "tiny", "1", "first", by="first", evidence={"p": 1})
+    promote(stored, "tiny", "1", "first", Basis("first", evidence={"p": 1}))
     found = read_model(stored, "tiny")
     assert found is not None
     promote(stored, "tiny", "2", "I like it")
     with pytest.raises(ChampionMoved, match="I like it"):
-        promote(stored, "tiny", "3", "better", by="superiority", seen=found.seen)
-    challenge(stored, "tiny", "3", "better", by="superiority")
+        promote(stored, "tiny", "3", "better", Basis("superiority", seen=found.seen))
+    challenge(stored, "tiny", "3", "better", Basis("superiority"))
     set_aside(stored, "tiny", "3", "reject", "unfair")
     client(stored).set_registered_model_alias("tiny", "champion", "1")
     promote(stored, "tiny", "3", "mended")
