@@ -93,7 +93,7 @@ def gather(run: Session, made: Finished) -> RunFacts:
     began = time.localtime(time.time() - sum(made.times.values()))
     return RunFacts(
         outcome=made.outcome,
-        evidence=made.registered.decision.evidence,
+        evidence=made.registered.decision.record,
         description=document.description,
         run_id=run.tracker.run_id,
         began=time.strftime("%Y-%m-%d %H:%M %Z", began),

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from gristmill.commands.options import Number, Reason, Registered
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, read_json
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.registry import CHAMPION, DECISION, Version
+from gristmill.pipelines.registry import (
+    CHAMPION,
+    DECISION,
+    Contest,
+    ContestCheck,
+    Evidence,
+    NotWorse,
+    Version,
+)
 from gristmill.pipelines.registry import promotion as moves
 from gristmill.pipelines.registry import registered_models as registry
 from gristmill.pipelines.reporting import Screen, Table
@@ -191,64 +199,67 @@ def _show_decision(project: Project, version: Version, screen: Screen) -> None:
         except EnvironmentFault as error:
             screen.say(f"the gate's checks are gone: {error.found}", whole=True)
             return
-    alpha, reads = kept["alpha"], kept["reads"]
-    screen.say(f"\nthe gate's checks, at α = {alpha:.3g}, read {reads} of these test rows\n")
-    screen.show(Table(("check", "found", "wanted", "p", "rows", ""), check_rows(kept)))
-    for line in power_lines(kept):
+    found = Evidence.read(kept)
+    screen.say(
+        f"\nthe gate's checks, at α = {found.alpha:.3g}, read {found.reads} of these test rows\n"
+    )
+    screen.show(Table(("check", "found", "wanted", "p", "rows", ""), check_rows(found)))
+    for line in power_lines(found.contest):
         screen.say(line, whole=True)
 
 
-def check_rows(kept: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def check_rows(found: Evidence) -> list[tuple[str, ...]]:
     """A row a check of a stored decision: what, found, wanted, p, rows, whether it holds."""
     made: list[tuple[str, ...]] = []
-    for each in kept["requirements"]:
-        ends = ((">=", each["min"]), ("<=", each["max"]))
+    for rule in found.requirements:
+        ends = ((">=", rule.min), ("<=", rule.max))
         wanted = " ".join(f"{sign} {end:g}" for sign, end in ends if end is not None)
-        value = [each["value"]] if each["of"] == "value" else [each.get("low"), each.get("high")]
-        shown = " – ".join(map(_number, value)) if each["value"] is not None else "not measured"
-        made.append((each["name"], shown, wanted, "", "", _mark(each["holds"])))
-    for each in kept["slices"]:
-        wanted = f"{_number(each['bound'])} of the champion"
-        if each["kind"] == "required":
-            wanted = f">= {_number(each['bound'])}"
-        p, rows = _number(each["adjusted_p"]), f"{each['rows']:,}"
-        made.append((each["name"], _number(each["value"]), wanted, p, rows, _mark(each["holds"])))
-    if (found := kept.get("contest")) is None:
+        value = [rule.value] if rule.of == "value" else [rule.low, rule.high]
+        shown = " – ".join(map(_number, value)) if rule.value is not None else "not measured"
+        made.append((rule.name, shown, wanted, "", "", _mark(rule.holds)))
+    for each in found.slices:
+        bound = _number(each.bound)
+        wanted = f">= {bound}" if each.kind == "required" else f"{bound} of the champion"
+        numbers = (_number(each.adjusted_p), f"{each.rows:,}")
+        made.append((each.name, _number(each.value), wanted, *numbers, _mark(each.holds)))
+    if (contest := found.contest) is None:
         return made
-    mine, theirs = map(_number, found["values"])
-    rows, champion = f"{found['rows']:,}", f"{theirs} of version {found['champion']}"
-    holds = _mark(found["p"] is not None and found["p"] <= kept["alpha"])
-    made.append((f"{found['metric']}: better", mine, champion, _number(found["p"]), rows, holds))
-    against = (found["refresh"] or {}).get("against") or ()
-    for each in () if isinstance(against, str) else against:
-        mine, theirs = map(_number, each["values"])
-        other = f"{theirs} of version {each['version']}, less {_number(each['margin'])}"
-        p, holds = _number(each["p"]), _mark(each["p"] is not None and each["p"] <= kept["alpha"])
-        rows = f"{each['rows']:,}"
-        made.append((f"{found['metric']}: not worse", mine, other, p, rows, holds))
+
+    def compared(what: str, one: Contest | NotWorse, other: str) -> tuple[str, ...]:
+        mine, holds = _number(one.values[0]), _mark(one.p <= found.alpha)
+        rows = f"{one.rows:,}"
+        return f"{contest.metric}: {what}", mine, other, _number(one.p), rows, holds
+
+    champion = f"{_number(contest.values[1])} of version {contest.champion}"
+    made.append(compared("better", contest, champion))
+    against = contest.refresh.against if contest.refresh else ()
+    for one in () if isinstance(against, str) else against:
+        other = f"{_number(one.values[1])} of version {one.version}, less {_number(one.margin)}"
+        made.append(compared("not worse", one, other))
     return made
 
 
-def power_lines(kept: Mapping[str, Any]) -> list[str]:
+def power_lines(found: ContestCheck | None) -> list[str]:
     """What the rows of a stored contest could have shown, in words."""
-    found = kept.get("contest")
     if found is None:
         return []
     lines = []
-    if found["method"]:
-        groups = f", in {found['groups']:,} groups" * bool(found["groups"])
-        lines.append(f"by {found['method']} on {found['rows']:,} rows{groups}")
-    if found["newer"] or found["left_out"]:
-        newer, out = f"{found['newer']:,}", f"{found['left_out']:,}"
+    if found.method:
+        groups = f", in {found.groups:,} groups" * bool(found.groups)
+        lines.append(f"by {found.method} on {found.rows:,} rows{groups}")
+    if found.newer or found.left_out:
+        newer, out = f"{found.newer:,}", f"{found.left_out:,}"
         lines.append(f"{newer} of them newer than the champion; {out} test rows left out")
-    if found["power"] is not None:
-        enough = "" if found["enough"] is None else f"; {found['enough']:,} rows would have 0.8"
-        lines.append(f"power for a gain of {found['shown_gain']:.2g}: {found['power']:.2f}{enough}")
+    if found.power is not None:
+        enough = "" if found.enough is None else f"; {found.enough:,} rows would have 0.8"
+        lines.append(f"power for a gain of {found.shown_gain:.2g}: {found.power:.2f}{enough}")
     return lines
 
 
 def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.3g}" if value < 0.001 else f"{value:.4g}"
+    if value is None or math.isnan(value):
+        return "unknown"
+    return f"{value:.3g}" if value < 0.001 else f"{value:.4g}"
 
 
 def _mark(holds: bool) -> str:

@@ -25,6 +25,18 @@ from .champion_answers import (
 from .champion_answers import (
     recipe_digest as recipe_digest,
 )
+from .contests import (
+    Contest as Contest,
+)
+from .contests import (
+    NotWorse as NotWorse,
+)
+from .evidence import (
+    ContestCheck as ContestCheck,
+)
+from .evidence import (
+    Evidence as Evidence,
+)
 from .gate import (
     MANY_READS as MANY_READS,
 )

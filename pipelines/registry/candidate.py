@@ -279,7 +279,7 @@ def _kept(project: Project, build: Path, decision: Decision, run_id: str) -> dic
     """The tags that say what was decided; all that it rests on is kept with the run."""
     reasons = "; ".join(decision.reasons)
     tags = {registry.DECISION: decision.outcome, registry.REASONS: reasons}
-    if not decision.evidence:
+    if decision.evidence is None:
         return tags
     write_json(build / DECISION, decision.record)
     keep_artifact(project, run_id, build / DECISION)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BeforeValidator
 
 from gristmill.pipelines.evaluation import Pair, Predictions, lower_is_better, score
 
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
+Figure = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+"""A number that JSON has as null where it is NaN."""
 
-UNKNOWN = (float("nan"), float("nan"))
+UNKNOWN = (math.nan, math.nan)
 """The values of two models without a row."""
 
 POINTS = frozenset({"brier"})
@@ -35,9 +39,9 @@ class NotWorse:
     """
 
     version: str
-    values: tuple[float, float]
-    margin: float
-    p: float
+    values: tuple[Figure, Figure]
+    margin: Figure
+    p: Figure
     rows: int
     method: str
 
@@ -78,12 +82,12 @@ class Contest:
 
     champion: str
     metric: str
-    values: tuple[float, float]
-    p: float
+    values: tuple[Figure, Figure]
+    p: Figure
     rows: int
-    worse: float = 1.0
+    worse: Figure = 1.0
     method: str = ""
-    deviation: float = float("nan")
+    deviation: Figure = math.nan
     newer: int = 0
     left_out: int = 0
     groups: int = 0
@@ -113,9 +117,9 @@ class SliceFound:
     kind: Literal["champion", "required"]
     rows: int
     metric: str
-    value: float
-    bound: float
-    p: float
+    value: Figure
+    bound: Figure
+    p: Figure
 
 
 @dataclass(frozen=True)

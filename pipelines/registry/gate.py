@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from gristmill.pipelines.config import Gate, Requirement
 from gristmill.pipelines.evaluation import Metric, holm, lower_is_better, power_of, rows_enough
 from gristmill.pipelines.registry.contests import Contest, NotWorse, SliceFound, margin_of
+from gristmill.pipelines.registry.evidence import (
+    ContestCheck,
+    Evidence,
+    RequirementCheck,
+    SliceCheck,
+)
 from gristmill.pipelines.registry.model_records import ChampionSeen
 
 Outcome = Literal["promote", "challenger", "hold", "reject"]
@@ -51,14 +57,14 @@ class Decision:
 
     Attributes:
         by: why it was promoted; empty where it was not.
-        evidence: each check with what it found, as JSON.
+        evidence: each check with what it found; None of a decision that was made before.
         seen: the champion that it rests on.
     """
 
     outcome: Outcome
     reasons: tuple[str, ...]
     by: By = ""
-    evidence: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    evidence: Evidence | None = field(default=None, compare=False)
     seen: ChampionSeen | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
@@ -67,12 +73,8 @@ class Decision:
     @property
     def record(self) -> dict[str, Any]:
         """All of it, as JSON."""
-        return {
-            "outcome": self.outcome,
-            "by": self.by,
-            "reasons": list(self.reasons),
-            **self.evidence,
-        }
+        said = {"outcome": self.outcome, "by": self.by, "reasons": list(self.reasons)}
+        return said | (self.evidence.record if self.evidence else {})
 
 
 def alpha_for(rules: Gate, reads: int) -> float:
@@ -91,23 +93,20 @@ def decide(candidate: CandidateFacts, against: Contest | str | None, rules: Gate
         rules: of the experiment file.
     """
     alpha = alpha_for(rules, candidate.reads)
-    evidence: dict[str, Any] = {
-        "alpha": alpha,
-        "reads": candidate.reads,
-        "requirements": [_required(candidate, *rule) for rule in rules.require.items()],
-        "slices": _slices(candidate.slices, alpha),
-    }
-    if isinstance(against, Contest):
-        evidence["contest"] = _contest(against, alpha, rules)
+    evidence = Evidence(
+        alpha,
+        candidate.reads,
+        tuple(_required(candidate, *rule) for rule in rules.require.items()),
+        tuple(_slices(candidate.slices, alpha)),
+        _contest(against, alpha, rules) if isinstance(against, Contest) else None,
+    )
 
     def decided(outcome: Outcome, *reasons: str, by: By = "") -> Decision:
-        return Decision(outcome, reasons, by, _plain(evidence))
+        return Decision(outcome, reasons, by, evidence)
 
-    faults = [
-        *(check["words"] for check in evidence["requirements"] if not check["holds"]),
-        *(check["words"] for check in evidence["slices"] if not check["holds"]),
-        *filter(None, [candidate.why_not]),
-    ]
+    checks: list[RequirementCheck | SliceCheck] = [*evidence.requirements, *evidence.slices]
+    faults = [check.words for check in checks if not check.holds]
+    faults += filter(None, [candidate.why_not])
     if isinstance(against, str):
         return decided("reject", *faults, against)
     said: list[str] = []
@@ -118,7 +117,7 @@ def decide(candidate: CandidateFacts, against: Contest | str | None, rules: Gate
             faults += [*said, f"worse than {which}: p = {against.worse:.3g}"]
     if faults:
         return decided("reject", *faults)
-    kept = [check["words"] for check in evidence["requirements"]]
+    kept = [check.words for check in evidence.requirements]
     if against is None:
         return decided("promote", *kept, "there is no champion yet", by="first")
     version = f"the champion, version {against.champion}"
@@ -133,7 +132,7 @@ def decide(candidate: CandidateFacts, against: Contest | str | None, rules: Gate
         return decided(refreshed.outcome, *kept, *said, *refreshed.reasons, by=refreshed.by)
     more = [] if refreshed is None else [*refreshed.reasons]
     held = f"not shown to be better than {version}: p = {against.p:.3g}"
-    return decided("hold", *kept, *said, *more, held, *_enough_words(evidence["contest"]))
+    return decided("hold", *kept, *said, *more, held, *_enough_words(evidence.contest))
 
 
 def _refreshed(against: Contest, alpha: float, rules: Gate) -> Decision | None:
@@ -180,59 +179,52 @@ def _no_rows(against: Contest, alpha: float, rules: Gate) -> Iterator[str]:
     yield f"{enough:,} such rows are enough for a gain of {gain:.3g}, as a rule"
 
 
-def _enough_words(found: Mapping[str, Any]) -> Iterator[str]:
-    if found["enough"] is not None:
+def _enough_words(found: ContestCheck | None) -> Iterator[str]:
+    if found is not None and found.enough is not None:
         yield (
-            f"too few rows: {found['enough']:,} would show a gain of {found['shown_gain']:.2g} "
+            f"too few rows: {found.enough:,} would show a gain of {found.shown_gain:.2g} "
             "4 times in 5"
         )
 
 
-def _contest(against: Contest, alpha: float, rules: Gate) -> dict[str, Any]:
-    """The contest, with the rows that a gain needs: the one that was found, or the margin.
-
-    `enough` is None where the rows are enough for it and it was not shown all the same, or where
-    nothing can be said.
-    """
+def _contest(against: Contest, alpha: float, rules: Gate) -> ContestCheck:
     margin = margin_of(against.metric, rules.champion.margin, against.values[1])
-    found = {**asdict(against), "gain": against.gain, "margin": margin}
+    found = ContestCheck(**vars(against), margin=margin)
     deviation = against.deviation
-    found |= {"shown_gain": None, "power": None, "enough": None}
     if not against.rows or not math.isfinite(deviation + against.gain) or deviation <= 0:
         return found
     wanted = max(against.gain, margin)
-    if wanted > 0:
-        enough = rows_enough(deviation, wanted, alpha)
-        found["shown_gain"] = wanted
-        found["power"] = power_of(deviation, wanted, against.rows, alpha)
-        found["enough"] = enough if enough > against.rows else None
-    return found
+    if wanted <= 0:
+        return found
+    power, enough = (
+        power_of(deviation, wanted, against.rows, alpha),
+        rows_enough(deviation, wanted, alpha),
+    )
+    missing = enough if enough > against.rows else None
+    return replace(found, shown_gain=wanted, power=power, enough=missing)
 
 
-def _slices(found: tuple[SliceFound, ...], alpha: float) -> list[dict[str, Any]]:
-    """Each required slice; it is broken only where it is significantly below (Holm 1979)."""
-    adjusted = holm([each.p for each in found])
-    made = []
-    for each, p in zip(found, adjusted, strict=True):
+def _slices(found: tuple[SliceFound, ...], alpha: float) -> Iterator[SliceCheck]:
+    for each, p in zip(found, holm([each.p for each in found]), strict=True):
         of = "the required" if each.kind == "required" else "the champion's"
         words = (
             f"{each.metric} {each.value:.4g} where {each.name} is below {of} {each.bound:.4g}: "
             f"p = {p:.3g} on {each.rows:,} rows"
         )
-        holds = p is None or not p <= alpha
-        made.append({**asdict(each), "adjusted_p": p, "holds": holds, "words": words})
-    return made
+        yield SliceCheck(**vars(each), adjusted_p=p, holds=p is None or not p <= alpha, words=words)
 
 
-def _required(candidate: CandidateFacts, name: str, bound: Requirement) -> dict[str, Any]:
-    """One absolute requirement."""
+def _required(candidate: CandidateFacts, name: str, bound: Requirement) -> RequirementCheck:
     metric = candidate.metrics.get(name)
-    found: dict[str, Any] = {"name": name, **bound.model_dump(), "holds": False}
+
+    def check(words: str, *, holds: bool = False) -> RequirementCheck:
+        figures = (metric.value, metric.low, metric.high) if metric and not metric.why else ()
+        return RequirementCheck(name, bound.min, bound.max, bound.of, holds, words, *figures)
+
     if metric is None:
-        return {**found, "value": None, "words": f"{name} is required and was not measured"}
+        return check(f"{name} is required and was not measured")
     if metric.why:
-        return {**found, "value": None, "words": f"{name} is required and {metric.shown}"}
-    found |= {"value": metric.value, "low": metric.low, "high": metric.high}
+        return check(f"{name} is required and {metric.shown}")
     ends = {"value": (metric.value, metric.value), "low": (metric.low, metric.high)}[bound.of]
     what = (name, name) if bound.of == "value" else (f"{name}'s low end", f"{name}'s high end")
     kept = []
@@ -243,22 +235,13 @@ def _required(candidate: CandidateFacts, name: str, bound: Requirement) -> dict[
         if limit is None:
             continue
         if value is None:
-            return {**found, "words": f"{which} is required and not known: it has no interval"}
+            return check(f"{which} is required and not known: it has no interval")
         if not (value >= limit if sign == "≥" else value <= limit):
             side = "below" if sign == "≥" else "above"
-            return {**found, "words": f"{which} {value:.4g} is {side} the required {limit:g}"}
+            return check(f"{which} {value:.4g} is {side} the required {limit:g}")
         kept.append((f"{which} {value:.4g}", f"{sign} {limit:g}"))
     first = kept[0][0]
     words = f"{first} is " + " and ".join(
         end if start == first else f"{start} is {end}" for start, end in kept
     )
-    return {**found, "holds": True, "words": words}
-
-
-def _plain(value: Any) -> Any:
-    """The same for JSON, which knows no NaN."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return check(words, holds=True)

@@ -881,7 +881,7 @@ def test_rows_that_the_champion_was_trained_on_do_not_decide(mill: Mill) -> None
 def test_required_slices_and_figures_that_cannot_be_told_reject(mill: Mill) -> None:
     decision = judged(mill, slices={"colour": {}, "colour=red": {"min": 0.999}})
     assert decision.outcome in ("hold", "reject")
-    assert {c["name"] for c in decision.evidence["slices"]} == {
+    assert {c["name"] for c in decision.record["slices"]} == {
         "colour=red", "colour=green", "colour=blue", "colour=<NA>",
     }  # fmt: skip
     decision = judged(mill, require={"latency_ms": {"max": 50}})
@@ -914,8 +914,8 @@ def test_the_same_recipe_on_newer_data_is_promoted_where_it_is_no_worse(mill: Mi
 
 def test_another_recipe_or_the_same_data_must_be_better(mill: Mill) -> None:
     fresh = {"champion": {"fresh_after": 0, "margin": 0.4}}
-    assert "refresh" in str(judged(mill, **fresh).evidence["contest"])
-    assert judged(mill, **fresh).evidence["contest"]["refresh"] is None  # the very same rows
+    assert "refresh" in str(judged(mill, **fresh).record["contest"])
+    assert judged(mill, **fresh).record["contest"]["refresh"] is None  # the very same rows
     experiment = write_experiment(mill.project, "tiny", gate=fresh, training={"seed": 5})
     make_data(mill.project, experiment, rows=180)
     assert recipe_digest(experiment) != champion_of(mill, "tiny").tags["gristmill.recipe"]
@@ -933,7 +933,7 @@ def test_a_decision_is_shown_again_from_what_was_stored(
     shutil.rmtree(mill.project.root / "build")
     show("tiny", made.version)
     said = capsys.readouterr().out
-    contest = made.decision.evidence["contest"]
+    contest = made.decision.record["contest"]
     for words in (
         *made.decision.reasons,
         "the gate's checks, at α = 0.05",

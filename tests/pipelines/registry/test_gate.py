@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gristmill.pipelines.config.sections import Gate
 from gristmill.pipelines.evaluation.metrics.measures import Metric
 from gristmill.pipelines.registry.contests import Contest, NotWorse, Refresh, SliceFound
+from gristmill.pipelines.registry.evidence import Evidence
 from gristmill.pipelines.registry.gate import (
     MANY_READS,
     CandidateFacts,
@@ -193,7 +194,7 @@ def test_after_twenty_reads_a_tenth_of_alpha_decides() -> None:
     for reads, outcome in ((MANY_READS, "promote"), (MANY_READS + 1, "hold")):
         decision = decide(told(reads=reads), against(0.01), gate())
         assert decision.outcome == outcome
-        assert decision.evidence["reads"] == reads
+        assert decision.record["reads"] == reads
     assert decide(told(reads=99), against(0.004), gate()).outcome == "promote"
 
 
@@ -215,7 +216,7 @@ def test_a_required_slice_rejects_only_where_it_is_significantly_below_among_all
 def test_a_hold_says_how_many_rows_would_be_enough() -> None:
     held = decide(told(), replace(against(0.2), values=(0.82, 0.8), deviation=0.1**0.5), gate())
     assert held.reasons[-1] == "too few rows: 1,544 would show a gain of 0.02 4 times in 5"
-    assert held.evidence["contest"]["enough"] == 1544
+    assert held.record["contest"]["enough"] == 1544
     none = decide(told(), replace(against(1.0), rows=0), gate())
     assert none.outcome == "hold"
     assert none.reasons == (
@@ -226,8 +227,8 @@ def test_a_hold_says_how_many_rows_would_be_enough() -> None:
 
 def test_a_hold_on_rows_enough_asks_for_no_more() -> None:
     held = decide(told(), replace(against(0.5), values=(0.9, 0.9), rows=9000), gate())
-    assert held.evidence["contest"]["enough"] is None
-    assert held.evidence["contest"]["power"] > 0.8
+    assert held.record["contest"]["enough"] is None
+    assert held.record["contest"]["power"] > 0.8
     assert held.reasons[-1].startswith("not shown to be better")
 
 
@@ -276,10 +277,21 @@ def test_evidence_of_a_metric_that_is_undefined_is_unknown_and_never_zero() -> N
     undefined = replace(against(1.0), values=(float("nan"), 0.5), deviation=float("nan"))
     decision = decide(told(), undefined, gate())
     assert decision.outcome == "hold"
-    assert decision.evidence["contest"]["values"][0] is None
+    assert decision.record["contest"]["values"][0] is None
     assert np.isnan(undefined.gain)
 
 
 @pytest.mark.parametrize(("reads", "alpha"), [(0, 0.05), (20, 0.05), (21, 0.005)])
 def test_alpha_follows_the_confidence_and_the_reads(reads: int, alpha: float) -> None:
     assert alpha_for(gate(), reads) == pytest.approx(alpha)
+
+
+@given(champions, shares)
+def test_what_a_run_keeps_of_a_decision_is_read_as_it_was(champion: Any, p: float) -> None:
+    slices = (SliceFound("a=b", "champion", 9, "mae", float("nan"), 0.5, p),)
+    candidate = replace(told(accuracy=float("nan"), mae=1.0), slices=slices)
+    rules = gate(accuracy={"min": 0.5}, mae={"max": 2}, unknown={"min": 0})
+    kept = json.loads(json.dumps(decide(candidate, champion, rules).record))
+    assert {"outcome", "by", "reasons"} <= kept.keys()
+    found = Evidence.read(kept)
+    assert {**kept, **found.record} == kept
