@@ -111,11 +111,15 @@ class TableRows:
         ) as file:
             yield from file.iter_batches(batch_size=size, columns=names)
 
-    def pieces(self, columns: Sequence[str]) -> Iterator[tuple[slice, pa.RecordBatch]]:
-        """Batches of about `BATCH_BYTES`, each with its place among the rows."""
+    def pieces(
+        self, columns: Sequence[str], *, plain: Collection[str] = (), size: int | None = None
+    ) -> Iterator[tuple[slice, pa.RecordBatch]]:
+        """Batches, by default of about `BATCH_BYTES`, each with its place among the rows."""
         start = 0
-        width = sum(_width(self.schema.field(name).type) for name in columns)
-        for batch in self.batches(columns, size=max(SMALLEST, BATCH_BYTES // max(width, 1))):
+        if size is None:
+            width = sum(_width(self.schema.field(name).type) for name in columns)
+            size = max(SMALLEST, BATCH_BYTES // max(width, 1))
+        for batch in self.batches(columns, plain=plain, size=size):
             yield slice(start, start + batch.num_rows), batch
             start += batch.num_rows
 

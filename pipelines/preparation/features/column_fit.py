@@ -21,7 +21,7 @@ from gristmill.pipelines.preparation.features.transforms import (
     truths,
     words_of,
 )
-from gristmill.pipelines.tables import TableRows
+from gristmill.pipelines.tables import Floats, TableRows
 
 MOST_LEVELS = 100_000
 """Levels above which no column is a category."""
@@ -95,7 +95,7 @@ def nothing(name: str) -> Problem:
     )  # fmt: skip
 
 
-def scaling(known: Any, scale: str) -> tuple[float, float]:
+def scaling(known: Floats, scale: str) -> tuple[float, float]:
     """Offset and factor of values without gaps, as scikit-learn's scalers find them."""
     from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -229,7 +229,7 @@ def _date(rows: TableRows, name: str, features: Features) -> Column:
     for part in ("days", "year", "month", "weekday", "hour"):
         found = date_part(known, part)
         if part == "days":
-            offset, factor = scaling(found, features.scale)
+            offset, factor = scaling(found.astype("float64"), features.scale)
             parts.append({"part": part, "offset": offset, "factor": factor,
                           "fill": float(np.median(found))})  # fmt: skip
         elif found.min() < found.max():  # what never changes tells nothing

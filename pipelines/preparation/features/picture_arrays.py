@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config import Features
-from gristmill.pipelines.tables import TableRows
+from gristmill.pipelines.tables import Floats, TableRows
 
 PIXELS = 1 << 23
 """Bytes of pictures that are read at a time."""
@@ -72,7 +72,7 @@ def pictures_at_a_time(kind: pa.DataType) -> int:
     return max(1, PIXELS // int(kind.byte_width))
 
 
-def _moments(rows: TableRows, name: str, channels: int) -> tuple[Any, Any]:
+def _moments(rows: TableRows, name: str, channels: int) -> tuple[Floats, Floats]:
     """Mean and deviation of each channel, (channels,) float64, exact in whole numbers."""
     counts = np.zeros((channels, 256), dtype=np.int64)
     size = pictures_at_a_time(rows.schema.field(name).type)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
@@ -21,6 +23,7 @@ from gristmill.pipelines.preparation.features.frames import to_frame
 from gristmill.pipelines.preparation.features.picture_arrays import pictures_at_a_time, pixels_of
 from gristmill.pipelines.preparation.features.statistics import fit
 from gristmill.pipelines.preparation.features.transforms import (
+    Statistics,
     encode_target,
     feature_shape,
     input_names,
@@ -32,6 +35,7 @@ from gristmill.pipelines.preparation.split import (
     TRAINING,
     UNUSED,
     VALIDATION,
+    RoleCodes,
     read_folds,
     read_roles,
     read_twins,
@@ -46,6 +50,12 @@ GROUP = 1 << 17
 
 GROUP_BYTES = 64 << 20
 """Of test rows that wait for their row group, at most."""
+
+
+Arrays = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+"""Features and target of the same rows."""
+
+Append = Callable[[npt.NDArray[Any]], object]
 
 
 @dataclass(frozen=True)
@@ -87,15 +97,15 @@ def scale(project: Project, name: str) -> Scaled:
         identities = read_column(roles, "identity").to_numpy()
         np.save(test_folder / "identity.npy", identities[role == TEST])
         np.save(test_folder / "twin.npy", read_twins(roles))
-        for number in range(0 if fold is None else int(fold.max()) + 1):
-            mine = roles_in(fold, number)
+        folds = [] if fold is None else [roles_in(fold, n) for n in range(int(fold.max()) + 1)]
+        for number, mine in enumerate(folds):
             learnt = fit(TableRows(table, mine == TRAINING), document)
             _write_arrays(table, mine, learnt, folder / f"fold-{number}")
     classes = statistics["classes"]
     return Scaled(feature_shape(statistics), len(classes) if classes else None)
 
 
-def roles_in(fold: Any, number: int) -> Any:
+def roles_in(fold: RoleCodes, number: int) -> RoleCodes:
     """What each row does while one fold validates: (n_rows,) int8.
 
     Args:
@@ -108,67 +118,70 @@ def roles_in(fold: Any, number: int) -> Any:
 
 def _write_arrays(
     table: Path,
-    role: Any,
-    statistics: Mapping[str, Any],
+    role: RoleCodes,
+    statistics: Statistics,
     folder: Path,
     test_folder: Path | None = None,
 ) -> None:
     folder.mkdir()
     write_json(folder / "statistics.json", statistics)
-    target, shape = statistics["target"], feature_shape(statistics)
-    texts = [c["name"] for c in statistics["columns"] if c["kind"] == "text"]
-    rows = TableRows(table)
-    raw: Mapping[str, Any] = {**statistics, "target_scale": None}
-    kind = np.dtype(np.float32 if statistics["classes"] is None else np.int32)
-    files = {
-        TRAINING: (folder, "_training", statistics),
-        VALIDATION: (folder, "_validation", statistics),
-    }
+    rows, target, picture = TableRows(table), statistics["target"], statistics["picture"]
+    shape, classes = feature_shape(statistics), statistics["classes"]
+    places = {TRAINING: (folder, "_training"), VALIDATION: (folder, "_validation")}
     if test_folder is not None:
-        files[TEST] = (test_folder, "", raw)
-    unseen: set[str] = set()
-    picture = statistics["picture"]
+        places[TEST] = (test_folder, "")
+    kinds = np.uint8 if picture else np.float32, np.float32 if classes is None else np.int32
+    needed = [*input_names(statistics), target]
+    texts = [c["name"] for c in statistics["columns"] if c["kind"] == "text"]
+    plain = [*texts, *(name for name in rows.names if name not in needed)]
     size = max(16, min(BATCH, MOST_VALUES // math.prod(shape)))
     if picture:
         size = pictures_at_a_time(rows.schema.field(picture["name"]).type)
-    with ExitStack() as open_files:
-        x, y = {}, {}
-        for of, (place, part, _) in files.items():
+    unseen: set[str] = set()
+
+    def work(piece: tuple[slice, pa.RecordBatch]) -> tuple[dict[int, Arrays], pa.RecordBatch]:
+        place, batch = piece
+        frame = to_frame(batch.select([target] if picture else needed))
+        made = _features(batch, frame, statistics)
+        parts = {}
+        for of in places:
+            here = role[place] == of
+            how = {**statistics, "target_scale": None} if of == TEST else statistics
+            encoded = encode_target(frame[target][here], how)
+            if classes is not None and (encoded < 0).any():
+                unseen.update(labels(frame[target][here][encoded < 0].unique()))
+            parts[of] = made[here], encoded
+        return parts, batch.filter(pa.array(role[place] == TEST))
+
+    with ExitStack() as opened:
+        appends: dict[int, tuple[Append, Append]] = {}
+        for of, (where, part) in places.items():
             count = int((role == of).sum())
-            stored = np.dtype(np.uint8 if picture else np.float32)
-            x[of] = open_files.enter_context(npy(place / f"x{part}.npy", (count, *shape), stored))
-            y[of] = open_files.enter_context(npy(place / f"y{part}.npy", (count,), kind))
+            x = npy(where / f"x{part}.npy", (count, *shape), np.dtype(kinds[0]))
+            y = npy(where / f"y{part}.npy", (count,), np.dtype(kinds[1]))
+            appends[of] = opened.enter_context(x), opened.enter_context(y)
         test_rows = None
         if test_folder is not None:
-            target_file = test_folder / "rows.parquet"
-            test_rows = open_files.enter_context(_raw_rows(target_file, rows.schema))
-        needed = [*input_names(statistics), target]
-        plain = [*texts, *(name for name in rows.schema.names if name not in needed)]
-
-        def work(piece: tuple[Any, pa.RecordBatch]) -> tuple[dict[int, Any], pa.RecordBatch]:
-            roles, batch = piece
-            frame = to_frame(batch.select([target] if picture else needed))
-            made = _features(batch, frame, statistics)
-            parts = {}
-            for of, (_, _, how) in files.items():
-                here = roles == of
-                encoded = encode_target(frame[target][here], how)
-                if statistics["classes"] is not None and (encoded < 0).any():
-                    unseen.update(labels(frame[target][here][encoded < 0].unique()))
-                parts[of] = made[here], encoded
-            return parts, batch.filter(pa.array(roles == TEST))
-
-        pieces = with_roles(rows.batches(plain=plain, size=size), role)
+            test_rows = opened.enter_context(_raw_rows(test_folder / "rows.parquet", rows.schema))
+        pieces = rows.pieces(rows.names, plain=plain, size=size)
         for _, (parts, tested) in side_by_side(pieces, work):
-            for of, (made, encoded) in parts.items():
-                x[of](made)
-                y[of](encoded)
+            for of, arrays in parts.items():
+                for append, array in zip(appends[of], arrays, strict=True):
+                    append(array)
             if test_rows is not None:
                 test_rows(tested)
-    _require_seen(unseen)
+    if unseen:
+        raise DataInvalid(
+            "some classes have no training rows",
+            expected="training rows of every class",
+            found="none of " + ", ".join(sorted(unseen)[:10]),
+            next="set split.stratify: true, or leave these classes out of the data",
+        )
 
 
-def _features(batch: pa.RecordBatch, frame: Any, statistics: Mapping[str, Any]) -> Any:
+def _features(
+    batch: pa.RecordBatch, frame: pd.DataFrame, statistics: Statistics
+) -> npt.NDArray[Any]:
     """What is stored of some rows: pixels as they are, or what `transform` gives."""
     picture = statistics["picture"]
     try:
@@ -185,26 +198,8 @@ def _features(batch: pa.RecordBatch, frame: Any, statistics: Mapping[str, Any]) 
         ) from error
 
 
-def with_roles(batches: Iterator[pa.RecordBatch], role: Any) -> Iterator[tuple[Any, Any]]:
-    """Each batch behind the roles of its rows."""
-    start = 0
-    for batch in batches:
-        yield role[start : start + batch.num_rows], batch
-        start += batch.num_rows
-
-
-def _require_seen(unseen: set[str]) -> None:
-    if unseen:
-        raise DataInvalid(
-            "some classes have no training rows",
-            expected="training rows of every class",
-            found="none of " + ", ".join(sorted(unseen)[:10]),
-            next="set split.stratify: true, or leave these classes out of the data",
-        )
-
-
 @contextmanager
-def npy(target: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> Iterator[Any]:
+def npy(target: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> Iterator[Append]:
     """A .npy file that is written piece by piece: gives a function that appends rows.
 
     Plain writes, no mapped pages, so that memory does not grow with the file.
@@ -220,7 +215,7 @@ def npy(target: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> Iterator[A
 
 
 @contextmanager
-def _raw_rows(target: Path, schema: pa.Schema) -> Iterator[Any]:
+def _raw_rows(target: Path, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], None]]:
     """A Parquet file of raw rows that is written piece by piece."""
     waiting: list[pa.RecordBatch] = []
     with pa.parquet.ParquetWriter(target, schema, compression="snappy") as writer:

@@ -24,7 +24,7 @@ from gristmill.pipelines.preparation.features.column_fit import (
 from gristmill.pipelines.preparation.features.frames import frames
 from gristmill.pipelines.preparation.features.picture_arrays import fit_picture
 from gristmill.pipelines.preparation.features.transforms import labels
-from gristmill.pipelines.tables import TableRows
+from gristmill.pipelines.tables import Floats, TableRows
 
 BLOCK = 1 << 24
 """Values that are in memory at a time while numbers are measured: 128 MiB."""
@@ -145,13 +145,13 @@ def _numbers(
 
 
 def _measured(
-    names: Sequence[str], values: Any, features: Features, piece: slice
+    names: Sequence[str], values: Floats, features: Features, piece: slice
 ) -> list[Column | Problem]:
     pairs = zip(names[piece], values[piece], strict=True)
     return [_measured_one(name, column, features) for name, column in pairs]
 
 
-def _measured_one(name: str, values: Any, features: Features) -> Column | Problem:
+def _measured_one(name: str, values: Floats, features: Features) -> Column | Problem:
     known = values[~np.isnan(values)]
     if not len(known):
         return nothing(name)
@@ -171,7 +171,7 @@ def _measured_one(name: str, values: Any, features: Features) -> Column | Proble
     }
 
 
-def _values(rows: TableRows, names: Sequence[str]) -> Any:
+def _values(rows: TableRows, names: Sequence[str]) -> Floats:
     """(n_columns, n_rows) float64, NaN where missing."""
     values = np.empty((len(names), rows.count))
     place = 0
@@ -182,7 +182,7 @@ def _values(rows: TableRows, names: Sequence[str]) -> Any:
     return values
 
 
-def _floats(values: pd.Series[Any]) -> Any:
+def _floats(values: pd.Series[Any]) -> Floats:
     if pd.api.types.is_numeric_dtype(values):
         return values.to_numpy(dtype="float64", na_value=np.nan)
     parsed = pd.to_numeric(values, errors="coerce")

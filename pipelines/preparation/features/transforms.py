@@ -11,11 +11,12 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 MISSING = "(missing)"
@@ -37,6 +38,16 @@ PARTS: dict[str, tuple[str, ...]] = {
 PERIODS = {"month": 12, "weekday": 7, "hour": 24}
 
 Statistics = Mapping[str, Any]
+Column = Mapping[str, Any]
+"""What the statistics say of one column."""
+
+Features = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.integer]
+Moments = npt.NDArray[np.datetime64]
+Outputs = npt.NDArray[np.floating]
+Pixels = npt.NDArray[np.uint8] | Features
 
 
 def input_names(statistics: Statistics) -> list[str]:
@@ -68,7 +79,7 @@ def feature_names(statistics: Statistics) -> list[str]:
     return names
 
 
-def transform(frame: pd.DataFrame, statistics: Statistics) -> Any:
+def transform(frame: pd.DataFrame, statistics: Statistics) -> Features:
     """Features of raw rows.
 
     Numbers are filled where missing, shifted and scaled. A category is one column a level, and all
@@ -108,7 +119,7 @@ def transform(frame: pd.DataFrame, statistics: Statistics) -> Any:
     return out
 
 
-def scaled(stored: Any, statistics: Statistics) -> Any:
+def scaled(stored: Pixels, statistics: Statistics) -> Features:
     """Rows as a model takes them, of rows as the stage `scale` stores them.
 
     Args:
@@ -118,17 +129,17 @@ def scaled(stored: Any, statistics: Statistics) -> Any:
         What `transform` gives of the same rows, float32.
     """
     if not statistics.get("picture"):
-        return stored
+        return cast("Features", stored)
     return _scale(np.array(stored, dtype=np.float32), statistics["picture"])
 
 
-def _scale(out: Any, picture: Mapping[str, Any]) -> Any:
+def _scale(out: Features, picture: Column) -> Features:
     out -= np.array(picture["offset"], dtype=np.float32)
     out *= np.array(picture["factor"], dtype=np.float32)
     return out
 
 
-def _pictures(frame: pd.DataFrame, picture: Mapping[str, Any]) -> Any:
+def _pictures(frame: pd.DataFrame, picture: Column) -> Features:
     shape = (picture["height"], picture["width"], picture["channels"])
     out = np.empty((len(frame), *shape), dtype=np.float32)
     for row, value in enumerate(frame[picture["name"]]):
@@ -136,7 +147,7 @@ def _pictures(frame: pd.DataFrame, picture: Mapping[str, Any]) -> Any:
     return _scale(out, picture)
 
 
-def pixels(value: Any, shape: tuple[int, int, int]) -> Any:
+def pixels(value: object, shape: tuple[int, int, int]) -> Pixels:
     """The pixels of one picture, whole numbers from 0 to 255.
 
     Args:
@@ -165,7 +176,7 @@ def pixels(value: Any, shape: tuple[int, int, int]) -> Any:
         raise ValueError(f"a picture of shape {shape} or a file of one is wanted") from error
 
 
-def _decoded(content: bytes, shape: tuple[int, int, int]) -> Any:
+def _decoded(content: bytes, shape: tuple[int, int, int]) -> Pixels:
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -178,7 +189,7 @@ def _decoded(content: bytes, shape: tuple[int, int, int]) -> Any:
     return np.asarray(made, dtype=np.uint8).reshape(shape)
 
 
-def labels(values: Any) -> list[str]:
+def labels(values: Iterable[object]) -> list[str]:
     """Values as the text that levels are compared by, whatever type a file or a caller has them in.
 
     3 and 3.0 are one level, for a column of whole numbers becomes one of floats by its first gap.
@@ -193,7 +204,7 @@ def as_text(column: pd.Series) -> pd.Series:
     return pd.Series(texts[codes], index=column.index, dtype=object)
 
 
-def places(column: pd.Series, levels: Sequence[str]) -> Any:
+def places(column: pd.Series, levels: Sequence[str]) -> npt.NDArray[np.int64]:
     """(n_rows,) int64: each value's place in the levels, −1 for one that is not among them."""
     codes, values = _distinct(column)
     place = {level: i for i, level in enumerate(levels)}
@@ -201,7 +212,7 @@ def places(column: pd.Series, levels: Sequence[str]) -> Any:
     return table[codes]
 
 
-def _distinct(column: pd.Series) -> tuple[Any, Any]:
+def _distinct(column: pd.Series) -> tuple[Codes, pd.Index | npt.NDArray[np.generic]]:
     """Codes, −1 for missing, and the distinct values that they stand for."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.codes.to_numpy(), column.cat.categories
@@ -212,7 +223,7 @@ def _distinct(column: pd.Series) -> tuple[Any, Any]:
     return pd.factorize(column)
 
 
-def _label(value: Any) -> str:
+def _label(value: object) -> str:
     if isinstance(value, str):
         return value
     if value is None or value is pd.NA or value != value:
@@ -228,20 +239,20 @@ def _label(value: Any) -> str:
     return str(value)
 
 
-def _mark(column: Mapping[str, Any]) -> str:
+def _mark(column: Column) -> str:
     return f"{column['name']} is missing"
 
 
-def _has_gaps(column: Mapping[str, Any]) -> bool:
+def _has_gaps(column: Column) -> bool:
     return bool(column["gaps"]) if "gaps" in column else MISSING in column["levels"]
 
 
-def _names(column: Mapping[str, Any]) -> list[str]:
+def _names(column: Column) -> list[str]:
     names, _ = KINDS[column["kind"]]
     return names(column) + [_mark(column)] * column.get("gaps", False)
 
 
-def _fill_numbers(out: Any, frame: pd.DataFrame, numbers: Sequence[Mapping[str, Any]]) -> None:
+def _fill_numbers(out: Features, frame: pd.DataFrame, numbers: Sequence[Column]) -> None:
     raw = _floats(frame, [column["name"] for column in numbers])
     missing = np.isnan(raw)
     np.copyto(raw, np.array([column["fill"] for column in numbers]), where=missing)
@@ -255,13 +266,13 @@ def _fill_numbers(out: Any, frame: pd.DataFrame, numbers: Sequence[Mapping[str, 
     out[:, len(numbers) : len(numbers) + len(marked)] = missing[:, marked]
 
 
-def _refuse_infinite(out: Any, frame: pd.DataFrame, numbers: Sequence[Mapping[str, Any]]) -> None:
+def _refuse_infinite(out: Features, frame: pd.DataFrame, numbers: Sequence[Column]) -> None:
     row, place = np.argwhere(~np.isfinite(out[:, : len(numbers)]))[0]
     name = numbers[place]["name"]
     raise ValueError(f"column {name} must hold finite numbers, found {frame[name].iloc[row]!r}")
 
 
-def _floats(frame: pd.DataFrame, names: list[str]) -> Any:
+def _floats(frame: pd.DataFrame, names: list[str]) -> Floats:
     """(n_rows, n_columns) float64, NaN where missing, to be written into."""
     try:
         return frame[names].to_numpy(dtype="float64", na_value=np.nan, copy=True)
@@ -272,30 +283,31 @@ def _floats(frame: pd.DataFrame, names: list[str]) -> Any:
             if wrong.any():
                 value = frame[name][wrong].iloc[0]
                 raise ValueError(f"column {name} must hold numbers, found {value!r}") from None
-        return parsed.to_numpy(dtype="float64", na_value=np.nan, copy=True)
+        made: Floats = parsed.to_numpy(dtype="float64", na_value=np.nan, copy=True)
+        return made
 
 
-def _fill_category(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:
+def _fill_category(out: Features, values: pd.Series, column: Column) -> None:
     found = places(values, column["levels"])
     rows = np.flatnonzero(found >= 0)
     out[rows, found[rows]] = 1
 
 
-def _fill_embedded(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:
+def _fill_embedded(out: Features, values: pd.Series, column: Column) -> None:
     out[:, 0] = places(values, column["levels"]) + 1
 
 
-def _fill_ordered(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:
+def _fill_ordered(out: Features, values: pd.Series, column: Column) -> None:
     found = places(values, column["levels"]).astype("float64")
     _fill_marked(out, found / (len(column["levels"]) - 1), found < 0, column)
 
 
-def _fill_boolean(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:
+def _fill_boolean(out: Features, values: pd.Series, column: Column) -> None:
     found = truths(values, column["false"], column["true"])
     _fill_marked(out, found, np.isnan(found), column)
 
 
-def truths(values: pd.Series, false: Sequence[str], true: Sequence[str]) -> Any:
+def truths(values: pd.Series, false: Sequence[str], true: Sequence[str]) -> Floats:
     """(n_rows,) float64: 0 or 1 by the words for each, whatever their case; NaN for all else."""
     codes, distinct = _distinct(values)
     means = dict.fromkeys(false, 0.0) | dict.fromkeys(true, 1.0)
@@ -303,17 +315,17 @@ def truths(values: pd.Series, false: Sequence[str], true: Sequence[str]) -> Any:
     return np.array([*(means.get(word, np.nan) for word in words), np.nan])[codes]
 
 
-def _fill_marked(out: Any, found: Any, missing: Any, column: Mapping[str, Any]) -> None:
+def _fill_marked(out: Features, found: Floats, missing: Flags, column: Column) -> None:
     out[:, 0] = np.where(missing, column["fill"], found)
     if column["gaps"]:
         out[:, 1] = missing
 
 
-def _date_names(column: Mapping[str, Any]) -> list[str]:
+def _date_names(column: Column) -> list[str]:
     return [f"{column['name']}: {name}" for part in column["parts"] for name in PARTS[part["part"]]]
 
 
-def _fill_date(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:
+def _fill_date(out: Features, values: pd.Series, column: Column) -> None:
     moments = moments_of(values)
     missing = np.isnat(moments)
     place = 0
@@ -331,7 +343,7 @@ def _fill_date(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:
         out[:, place] = missing
 
 
-def _on_circle(found: Any, period: int) -> tuple[Any, Any]:
+def _on_circle(found: Floats | Codes, period: int) -> tuple[Floats, Floats]:
     """Sine and cosine; whole numbers are looked up, for they are few."""
     whole = np.issubdtype(found.dtype, np.integer)
     angle = 2 * np.pi * (np.arange(period) if whole else found) / period
@@ -339,7 +351,7 @@ def _on_circle(found: Any, period: int) -> tuple[Any, Any]:
     return (sine[found], cosine[found]) if whole else (sine, cosine)
 
 
-def moments_of(values: pd.Series) -> Any:
+def moments_of(values: pd.Series) -> Moments:
     """(n_rows,) datetime64[us] in UTC from dates or from text in ISO 8601; NaT where missing.
 
     Raises:
@@ -362,7 +374,7 @@ def moments_of(values: pd.Series) -> Any:
     return np.append(known, np.datetime64("NaT", "us"))[codes]
 
 
-def date_part(moments: Any, part: str) -> Any:
+def date_part(moments: Moments, part: str) -> Floats | Codes:
     """(n_rows,) float64: days since 1970, the year, the month from 0, the weekday from Monday as
     0, or the hour with its fraction; anything where missing."""
     if part == "year":
@@ -375,7 +387,7 @@ def date_part(moments: Any, part: str) -> Any:
     return stamps / DAY if part == "days" else stamps % DAY / (DAY / 24)
 
 
-def _fill_text(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:
+def _fill_text(out: Features, values: pd.Series, column: Column) -> None:
     """tf-idf as scikit-learn has it: counts × (ln((1 + n) / (1 + df)) + 1), each row of length 1
     (Salton, Buckley: Term-weighting approaches in automatic text retrieval, 1988)."""
     rows, words = words_of(values)
@@ -391,7 +403,7 @@ def _fill_text(out: Any, values: pd.Series, column: Mapping[str, Any]) -> None:
         out[:, len(place)] = values.isna()
 
 
-def words_of(values: pd.Series) -> tuple[Any, list[str]]:
+def words_of(values: pd.Series) -> tuple[Codes, list[str]]:
     """The words of all rows in lower case, and the place of each one's row."""
     texts = values.astype(object).where(values.notna(), "")
     found = [WORD.findall(_label(text).lower()) for text in texts]
@@ -402,8 +414,8 @@ def words_of(values: pd.Series) -> tuple[Any, list[str]]:
 KINDS: dict[
     str,
     tuple[
-        Callable[[Mapping[str, Any]], list[str]],
-        Callable[[Any, pd.Series, Mapping[str, Any]], None],
+        Callable[[Column], list[str]],
+        Callable[[Features, pd.Series, Column], None],
     ],
 ] = {
     "category": (lambda c: [f"{c['name']}={level}" for level in c["levels"]], _fill_category),
@@ -416,7 +428,7 @@ KINDS: dict[
 """Names and filling of each kind; `gaps` in a column's statistics adds a mark for missing ones."""
 
 
-def encode_target(column: pd.Series, statistics: Statistics) -> Any:
+def encode_target(column: pd.Series, statistics: Statistics) -> npt.NDArray[np.int32] | Features:
     """The target as the model learns it.
 
     Returns:
@@ -433,14 +445,14 @@ def encode_target(column: pd.Series, statistics: Statistics) -> Any:
     return values.astype("float32")
 
 
-def in_own_units(values: Any, statistics: Statistics) -> Any:
+def in_own_units(values: Outputs, statistics: Statistics) -> Floats:
     """What a model of a regression gave, float64, in the unit of the target."""
     scale = statistics.get("target_scale")
-    values = np.asarray(values, dtype="float64")
-    return values / scale["factor"] + scale["offset"] if scale else values
+    made: Floats = np.asarray(values, dtype="float64")
+    return made / scale["factor"] + scale["offset"] if scale else made
 
 
-def answers(outputs: Any, statistics: Statistics) -> pd.DataFrame:
+def answers(outputs: Outputs, statistics: Statistics) -> pd.DataFrame:
     """What a caller gets: the prediction in the target's own words and, for classes, probabilities.
 
     Args:
@@ -454,28 +466,29 @@ def answers(outputs: Any, statistics: Statistics) -> pd.DataFrame:
     if classes is None:
         return pd.DataFrame({"prediction": in_own_units(outputs, statistics).reshape(len(outputs))})
     shares = probabilities(outputs)
-    chosen = np.array(classes, dtype=object)[called(shares, statistics)] if len(shares) else []
+    chosen = np.array(classes, dtype=object)[called(shares, statistics)]
     table: dict[str, Any] = {"prediction": pd.Series(list(chosen), dtype=_dtype(classes))}
     for place, label in enumerate(classes):
         table[f"probability_{class_name(label)}"] = shares[:, place].astype("float64")
     return pd.DataFrame(table)
 
 
-def called(shares: Any, statistics: Statistics) -> Any:
+def called(shares: Outputs, statistics: Statistics) -> Codes:
     """(n_rows,) places of the classes that are called: the most probable, or by the threshold."""
     threshold = statistics.get("threshold")
     if threshold is None:
-        return shares.argmax(axis=1)
+        return np.asarray(shares.argmax(axis=1))
     place = threshold["place"]
-    return np.where(shares[:, place].astype("float64") >= threshold["value"], place, 1 - place)
+    chosen = shares[:, place].astype("float64") >= threshold["value"]
+    return np.asarray(np.where(chosen, place, 1 - place))
 
 
-def class_name(label: Any) -> str:
+def class_name(label: object) -> str:
     """A class as it stands in the names of columns."""
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
-def probabilities(outputs: Any) -> Any:
+def probabilities(outputs: npt.ArrayLike) -> Outputs:
     """(n_rows, n_classes) from the model's outputs; two columns where it has a single one."""
     outputs = np.asarray(outputs)
     if outputs.shape[1] == 1:
@@ -483,7 +496,7 @@ def probabilities(outputs: Any) -> Any:
     return outputs
 
 
-def _dtype(classes: list[Any]) -> str:
+def _dtype(classes: list[object]) -> str:
     if all(isinstance(label, bool) for label in classes):
         return "bool"
     if all(isinstance(label, int) for label in classes):

@@ -23,6 +23,9 @@ from .cuts_file import (
     Cuts as Cuts,
 )
 from .cuts_file import (
+    RoleCodes as RoleCodes,
+)
+from .cuts_file import (
     Roles as Roles,
 )
 from .cuts_file import (
