@@ -6,9 +6,17 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+    from sklearn.base import BaseEstimator
+
+Array = npt.NDArray[Any]
+Columns: TypeAlias = "Array | csr_array"
 
 MOST_ROWS = 20_000
 """Training rows that a baseline is fitted on at most; evenly spaced ones of a larger set."""
@@ -20,13 +28,13 @@ PART = 4096
 
 
 def baseline_outputs(
-    x: Any,
-    y: Any,
-    rows: Any,
+    x: Array,
+    y: Array,
+    rows: Array,
     classes: int | None,
     codes: Sequence[int] = (),
-    scaled: Callable[[Any], Any] = np.asarray,
-) -> dict[str, Any]:
+    scaled: Callable[[Array], Array] = np.asarray,
+) -> dict[str, Array]:
     """Outputs of a dummy and a linear model, fitted on training rows, for other rows.
 
     Args:
@@ -61,15 +69,15 @@ def baseline_outputs(
     return {name: _predict(model, rows, classes, columns) for name, model in models.items()}
 
 
-def _predict(model: Any, rows: Any, classes: int | None, columns: Callable[[Any], Any]) -> Any:
-    answer: Callable[[Any], Any] = model.predict
-    if classes is not None:
-        answer = lambda part: _shares(model, part, classes)  # noqa: E731
+def _predict(
+    model: BaseEstimator, rows: Array, classes: int | None, columns: Callable[[Array], Columns]
+) -> Array:
+    answer = model.predict if classes is None else partial(_shares, model, classes)
     parts = range(0, max(len(rows), 1), PART)
     return np.concatenate([answer(columns(rows[i : i + PART])) for i in parts])
 
 
-def _columns(rows: Any, codes: Sequence[int], scaled: Callable[[Any], Any]) -> Any:
+def _columns(rows: Array, codes: Sequence[int], scaled: Callable[[Array], Array]) -> Columns:
     """(n_rows, n_columns), sparse where codes become a column each."""
     if rows.ndim > 2:
         step = math.ceil(math.sqrt(math.prod(rows.shape[1:]) / MOST_PIXELS))
@@ -78,22 +86,15 @@ def _columns(rows: Any, codes: Sequence[int], scaled: Callable[[Any], Any]) -> A
     if not codes:
         return flat
     from scipy import sparse
+    from sklearn.preprocessing import OneHotEncoder
 
-    first = flat.shape[1] - len(codes)
-    one_hot = [
-        sparse.csr_array(
-            (
-                np.ones(len(flat), np.float32),
-                (np.arange(len(flat)), flat[:, first + i].astype(int)),
-            ),
-            shape=(len(flat), count),
-        )[:, 1:]
-        for i, count in enumerate(codes)
-    ]
-    return sparse.hstack([sparse.csr_array(flat[:, :first]), *one_hot], format="csr")
+    first, levels = flat.shape[1] - len(codes), [np.arange(count) for count in codes]
+    encoder = OneHotEncoder(categories=levels, drop=[0] * len(codes), dtype=np.float32)
+    one_hot = encoder.fit_transform(flat[:, first:].astype(int))
+    return sparse.hstack([sparse.csr_array(flat[:, :first]), one_hot], format="csr")
 
 
-def _shares(model: Any, rows: Any, classes: int) -> Any:
+def _shares(model: BaseEstimator, classes: int, rows: Columns) -> Array:
     shares = np.zeros((rows.shape[0], classes))
     shares[:, model.classes_] = model.predict_proba(rows)
     return shares

@@ -130,10 +130,7 @@ def compare(models: Sequence[Answers], names: Sequence[str]) -> Comparison:
     kept = [p.rows(keep) for p in same]
     truth = kept[0].truth
     plain = [
-        [
-            measure_difference(name, truth, p.outputs, kept[0].outputs, p.labels, kept[0].labels)
-            for name in names
-        ]
+        [measure_difference(name, truth, p.given, kept[0].given) for name in names]
         for p in kept[1:]
     ]
     by_metric = [holm([each.p for each in column]) for column in zip(*plain, strict=True)]

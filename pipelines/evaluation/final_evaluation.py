@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from gristmill.pipelines.base import (
     ConfigError,
     DataInvalid,
     Problem,
-    file_digest,
-    nearest,
     read_json,
+    suggest,
 )
 from gristmill.pipelines.config import Experiment, Project, Slices, ThresholdRule, metric_fault
 from gristmill.pipelines.evaluation.baselines import baseline_outputs
@@ -42,11 +38,11 @@ from gristmill.pipelines.evaluation.slices import (
     declared_slices,
     worst_slices,
 )
-from gristmill.pipelines.evaluation.validation_answers import ValidationAnswers, require_finite
+from gristmill.pipelines.evaluation.winner import Winner
 from gristmill.pipelines.preparation import class_name, group_of, in_own_units, scaled
-from gristmill.pipelines.tables import TableRows
+from gristmill.pipelines.tables import Flags, Hashes, TableRows
 from gristmill.pipelines.training import MODEL_FILES, Trial
-from gristmill.pipelines.workers import Export, Pool
+from gristmill.pipelines.workers import Pool
 
 
 @dataclass(frozen=True)
@@ -107,55 +103,33 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
         EnvironmentFault: the model gave something that is no number.
     """
     check_asked(project, experiment)
-    build = project.build(experiment.name)
-    folder = build / "trials" / trial.key
-    test = build / "test"
-    weights = folder / "weights.npz"
-    of = file_digest(weights)[:12]  # a trial with a longer budget ends with other weights
-    rows = _digest(test)
-    stored, maps = folder / f"predictions-{of}-{rows}.parquet", folder / f"maps-{of}-{rows}.npz"
-    model = folder / f"model-{of}{Path(MODEL_FILES[trial.recipe.model.library]).suffix}"
-    statistics = json.loads((build / "training" / "statistics.json").read_text(encoding="utf-8"))
+    winner = Winner(project, experiment, trial, pool)
+    test, raw = winner.build / "test", winner.build / "test" / "rows.parquet"
+    of = f"{winner.weights}-{_digest(test)}"
+    stored, maps = winner.folder / f"predictions-{of}.parquet", winner.folder / f"maps-{of}.npz"
+    suffix = Path(MODEL_FILES[trial.recipe.model.library]).suffix
+    model = winner.folder / f"model-{winner.weights}{suffix}"
     scored = not (stored.is_file() and model.is_file())
     if scored:
-        outputs = folder / "outputs.npy"
-        pool.export(
-            Export(
-                trial.recipe,
-                build / "training",
-                weights,
-                model,
-                project.experiments,
-                test / "x.npy",
-                outputs,
-                maps if statistics.get("picture") else None,
-            ),
-            trial.threads,
-        )
-        given = np.load(outputs)
-        outputs.unlink()
-        require_finite(given, "test")
-        made = from_outputs(
-            given, np.load(test / "y.npy"), np.load(test / "identity.npy"), statistics
-        )
+        wanted = maps if winner.statistics.get("picture") else None
+        given = winner.outputs("test", test / "x.npy", model, wanted)
+        truth, identity = np.load(test / "y.npy"), np.load(test / "identity.npy")
+        made = from_outputs(given, truth, identity, winner.statistics)
         write_predictions(stored, replace(made, twin=_twins(test)))
     predictions = read_predictions(stored)
-    asked = experiment.document.evaluation
-    validated = ValidationAnswers(project, experiment, trial, pool, of)
-    threshold = _threshold(asked.threshold, validated)
+    asked, names = experiment.document.evaluation, experiment.document.test_metrics
+    threshold = _threshold(asked.threshold, winner)
     if threshold is not None:
         predictions = replace(predictions, threshold=threshold)
-        stored = folder / f"predictions-{of}-{rows}-from-{threshold.value:.9g}.parquet"
+        stored = stored.with_name(f"{stored.stem}-from-{threshold.value:.9g}.parquet")
         write_predictions(stored, predictions)
     unseen = predictions.unseen()
-    names = experiment.document.test_metrics
-    raw = test / "rows.parquet"
     group = group_of(project, experiment.document, TableRows(raw))
     if group is not None and predictions.twin is not None:
         group = group[~predictions.twin]
     return Evaluation(
         metrics=measure_all(names, unseen.truth, unseen.outputs, unseen.labels, group),
-        baselines=_baselines(build, names, predictions, statistics),
+        baselines=_baselines(winner, names, predictions),
         rows=len(predictions.truth),
         seen=len(predictions.truth) - len(unseen.truth),
         model=model,
@@ -163,7 +137,7 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
         raw=raw,
         scored=scored,
         maps=maps if maps.is_file() else None,
-        slices=_slices(asked.slices, validated, TableRows(raw), predictions, group),
+        slices=_slices(asked.slices, winner, TableRows(raw), predictions, group),
         calibration=calibrate(unseen, group),
         threshold=threshold,
     )
@@ -180,18 +154,15 @@ def check_asked(project: Project, experiment: Experiment) -> None:
     asked = document.evaluation
     classes = read_json(build / "training" / "statistics.json")["classes"]
     names = None if classes is None else [*map(class_name, classes)]
-    problems = [
-        Problem(fault)
-        for name in document.test_metrics
-        if (fault := metric_fault(name, document.data.task, names))
-    ]
+    task = document.data.task
+    faults = (metric_fault(name, task, names) for name in document.test_metrics)
+    problems = [Problem(fault) for fault in faults if fault]
     known = TableRows(build / "table.parquet").schema.names
     named = [("evaluation.slices", column) for column in asked.slices.columns]
     named += [("gate.slices", name.partition("=")[0]) for name in document.gate.slices]
     for where, column in named:
         if column not in known:
-            near = nearest(column, known)
-            hint = f"did you mean {near}?" if near else ""
+            hint = suggest(column, known)
             problems.append(Problem(where, "a column of the data", column, hint))
     if asked.threshold is not None and names is not None:
         positive = asked.threshold.positive
@@ -210,16 +181,16 @@ def check_asked(project: Project, experiment: Experiment) -> None:
 
 def _slices(
     asked: Slices,
-    validated: ValidationAnswers,
+    winner: Winner,
     raw: TableRows,
     predictions: Predictions,
-    group: Any,
+    group: Hashes | None,
 ) -> tuple[Slice, ...]:
     """The declared ones, then those that were worst on validation rows."""
     worst = []
     if asked.search:
-        told = replace(validated.predictions, threshold=predictions.threshold)
-        worst = worst_slices(validated.columns(), told)
+        told = replace(winner.validation, threshold=predictions.threshold)
+        worst = worst_slices(winner.validation_columns(), told)
     names = {*asked.columns, *(cut.column for cut, _ in worst)}
     keep = slice(None) if predictions.twin is None else ~predictions.twin
     values = {name: column_of(raw, name)[keep].reset_index(drop=True) for name in names}
@@ -230,11 +201,11 @@ def _slices(
     )
 
 
-def _threshold(rule: ThresholdRule | None, validated: ValidationAnswers) -> Threshold | None:
+def _threshold(rule: ThresholdRule | None, winner: Winner) -> Threshold | None:
     """What the rule comes to on the validation rows."""
     if rule is None:
         return None
-    known = validated.predictions
+    known = winner.validation
     place = 1
     if rule.positive is not None and known.classes is not None:
         place = known.classes.index(class_name(rule.positive))
@@ -243,8 +214,9 @@ def _threshold(rule: ThresholdRule | None, validated: ValidationAnswers) -> Thre
 
 
 def _baselines(
-    build: Path, names: tuple[str, ...], predictions: Predictions, statistics: dict[str, Any]
+    winner: Winner, names: tuple[str, ...], predictions: Predictions
 ) -> dict[str, tuple[Metric, ...]]:
+    build, statistics = winner.build, winner.statistics
     x = np.load(build / "training" / "x_training.npy", mmap_mode="r")
     y = np.load(build / "training" / "y_training.npy", mmap_mode="r")
     rows = np.load(build / "test" / "x.npy", mmap_mode="r")
@@ -262,13 +234,13 @@ def _baselines(
     }
 
 
-def _twins(test: Path) -> npt.NDArray[np.bool_] | None:
+def _twins(test: Path) -> Flags | None:
     """Which test rows were seen in training, None if none was.
 
     Raises:
         DataInvalid: all were.
     """
-    twin: npt.NDArray[np.bool_] = np.load(test / "twin.npy")
+    twin: Flags = np.load(test / "twin.npy")
     if twin.all():
         raise DataInvalid(
             "every test row was seen in training",

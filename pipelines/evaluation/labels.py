@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,13 @@ class Labels:
 
 
 MOST_PROBABLE = Labels()
+
+
+class Given(NamedTuple):
+    """(n_rows, k) probabilities or (n_rows,) values, and how they are read."""
+
+    outputs: Array
+    labels: Labels = MOST_PROBABLE
 
 
 def choose_threshold(

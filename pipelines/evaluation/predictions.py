@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from gristmill.pipelines.base import writing
-from gristmill.pipelines.evaluation.labels import Labels, Threshold
+from gristmill.pipelines.evaluation.labels import Array, Given, Labels, Threshold
 from gristmill.pipelines.preparation import answers
+from gristmill.pipelines.tables import Flags, Hashes
 
 PREFIX = "probability_"
 
@@ -30,11 +31,11 @@ class Predictions:
         threshold: by which one of two classes is called; None for the most probable one.
     """
 
-    identity: Any
-    truth: Any
+    identity: Hashes
+    truth: Array
     outputs: Any
     classes: tuple[str, ...] | None
-    twin: Any = None
+    twin: Flags | None = None
     threshold: Threshold | None = None
 
     @property
@@ -43,12 +44,18 @@ class Predictions:
         return Labels(self.classes or (), self.threshold)
 
     @property
-    def answers(self) -> Any:
-        """(n_rows,) places in `classes`, or values."""
-        return self.outputs if self.classes is None else self.labels.of(self.outputs)
+    def given(self) -> Given:
+        """The outputs, and how they are read."""
+        return Given(self.outputs, self.labels)
 
     @property
-    def sure(self) -> Any:
+    def answers(self) -> Array:
+        """(n_rows,) places in `classes`, or values."""
+        values: Array = self.outputs
+        return values if self.classes is None else self.labels.of(self.outputs)
+
+    @property
+    def sure(self) -> Array:
         """(n_rows,) probabilities of the classes that the answers are."""
         return self.outputs[np.arange(len(self.outputs)), self.answers]
 
@@ -61,7 +68,7 @@ class Predictions:
         made.update(np.ascontiguousarray(self.truth[order], dtype="float64").tobytes())
         return made.hexdigest()[:32]
 
-    def rows(self, keep: Any) -> Predictions:
+    def rows(self, keep: Array | slice) -> Predictions:
         """Some rows, by a mask or by places."""
         return replace(
             self,
@@ -82,7 +89,7 @@ def probability_columns(frame: pd.DataFrame) -> list[str]:
 
 
 def from_outputs(
-    outputs: Any, truth: Any, identity: Any, statistics: dict[str, Any]
+    outputs: Array, truth: Array, identity: Hashes, statistics: dict[str, Any]
 ) -> Predictions:
     """From what the model gave for the test arrays."""
     frame = answers(outputs, statistics)
@@ -90,9 +97,7 @@ def from_outputs(
         return Predictions(
             identity, np.asarray(truth, dtype="float64"), frame["prediction"].to_numpy(), None
         )
-    columns = probability_columns(frame)
-    names = tuple(name.removeprefix(PREFIX) for name in columns)
-    return Predictions(identity, np.asarray(truth), frame[columns].to_numpy(), names)
+    return Predictions(identity, np.asarray(truth), *_probabilities(frame))
 
 
 def from_answers(frame: pd.DataFrame, like: Predictions) -> Predictions:
@@ -102,8 +107,7 @@ def from_answers(frame: pd.DataFrame, like: Predictions) -> Predictions:
         ValueError: the package knows other classes.
     """
     if like.classes is None:
-        values = frame["prediction"].to_numpy("float64")
-        return replace(like, outputs=values)
+        return replace(like, outputs=frame["prediction"].to_numpy("float64"))
     wanted = [PREFIX + name for name in like.classes]
     found = probability_columns(frame)
     if set(found) != set(wanted):
@@ -135,10 +139,14 @@ def read_predictions(file: Path) -> Predictions:
     frame = pd.read_parquet(file)
     identity, truth = frame["identity"].to_numpy(), frame["truth"].to_numpy()
     twin = frame["twin"].to_numpy() if "twin" in frame else None
-    columns = probability_columns(frame)
-    if not columns:
+    if "prediction" in frame:
         return Predictions(identity, truth, frame["prediction"].to_numpy(), None, twin)
-    names = tuple(name.removeprefix(PREFIX) for name in columns)
     kept = frame.attrs.get("threshold")
     threshold = Threshold(**kept) if kept else None
-    return Predictions(identity, truth, frame[columns].to_numpy(), names, twin, threshold)
+    return Predictions(identity, truth, *_probabilities(frame), twin, threshold)
+
+
+def _probabilities(frame: pd.DataFrame) -> tuple[Array, tuple[str, ...]]:
+    """(n_rows, k) probabilities, and the classes that they are of."""
+    columns = probability_columns(frame)
+    return frame[columns].to_numpy(), tuple(name.removeprefix(PREFIX) for name in columns)

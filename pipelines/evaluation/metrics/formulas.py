@@ -7,13 +7,12 @@ operations on arrays; it gives NaN where the metric is undefined.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-Array = npt.NDArray[Any]
+from gristmill.pipelines.evaluation.labels import Array
+from gristmill.pipelines.tables import Places
 
 SMALLEST_PROBABILITY = 1e-15
 BINS = 10
@@ -107,7 +106,7 @@ def confidence(truth: Array, outputs: Array) -> tuple[Array, Array]:
     return outputs.max(axis=1), outputs.argmax(axis=1) == truth
 
 
-def bins_of(sure: Array, count: int = BINS) -> npt.NDArray[np.int64]:
+def bins_of(sure: Array, count: int = BINS) -> Places:
     """(n_rows,) bins of equally many rows; equal probabilities share one, and a bin may be empty.
 
     Nguyen & O'Connor 2015.

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from gristmill.pipelines.evaluation.labels import Array
+from gristmill.pipelines.tables import Places
 
 LEVEL = 0.95
 DRAWS = 2000
@@ -20,7 +22,6 @@ AT_A_TIME = 1 << 20
 MOST_UNDEFINED = 0.1
 """Share of draws in which a metric may be undefined; they are left out."""
 
-Array = npt.NDArray[Any]
 Ends = tuple[float | None, float | None]
 NONE: Ends = (None, None)
 
@@ -118,7 +119,7 @@ class Sums:
 
     of: Callable[[Array], Array]
     parts: Any
-    counts: npt.NDArray[np.int64]
+    counts: Places
 
     @property
     def value(self) -> float:

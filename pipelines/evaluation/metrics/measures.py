@@ -9,39 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from gristmill.pipelines.config import LOWER_IS_BETTER, metric_parts
-from gristmill.pipelines.evaluation.labels import MOST_PROBABLE, Labels
-from gristmill.pipelines.evaluation.metrics.intervals import (
-    DRAWS,
-    LEVEL,
-    NONE,
-    Ends,
-    bca,
-    jackknifed,
-    logit_normal,
-    newcombe,
-    normal,
-    order_statistics,
-    wilson,
-)
-from gristmill.pipelines.evaluation.metrics.sufficient_statistics import (
-    LINEAR,
-    OF_ERRORS,
-    RANKS,
-    ROWS,
-    by_class,
-    cells_of,
-    is_of_counts,
-    of_counts,
-    ranked_by,
-    rows_of,
-    share_of,
-    summed,
-    table_of,
-    why_undefined,
-)
+from gristmill.pipelines.evaluation.labels import MOST_PROBABLE, Array, Given, Labels
+from gristmill.pipelines.evaluation.metrics import intervals
+from gristmill.pipelines.evaluation.metrics import sufficient_statistics as parts
 
 SMALL = 2_000
 """Rows up to which means have a bootstrap interval (BCa), and not a normal one."""
@@ -51,8 +23,6 @@ SMOOTH = 10_000
 
 LARGE = 100_000
 """Rows above which nothing is drawn row by row."""
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -125,17 +95,17 @@ def statistic(
     What a row adds is computed once: its loss, or its cell of the confusion matrix.
     """
     kind, _ = metric_parts(name)
-    if is_of_counts(kind, name):
+    if parts.is_of_counts(kind, name):
         k = outputs.shape[1]
-        of, cells = of_counts(name, labels), cells_of(truth, labels.of(outputs), k)
-        return lambda rows: float(of(*by_class(table_of(cells[rows], k))))
-    if kind in ROWS:
-        added, of_means = rows_of(name, truth, outputs)
+        of, cells = parts.of_counts(name, labels), parts.cells_of(truth, labels.of(outputs), k)
+        return lambda rows: float(of(*parts.by_class(parts.table_of(cells[rows], k))))
+    if kind in parts.ROWS:
+        added, of_means = parts.rows_of(name, truth, outputs)
         return lambda rows: float(of_means(added[rows].mean(axis=0))) + 0.0  # never a minus zero
-    if kind in RANKS:
-        return lambda rows: ranked_by(name, truth[rows], outputs[rows], labels)[0]
+    if kind in parts.RANKS:
+        return lambda rows: parts.ranked_by(name, truth[rows], outputs[rows], labels)[0]
     errors = np.abs(truth - outputs)
-    return lambda rows: float(OF_ERRORS[kind](errors[rows]))
+    return lambda rows: float(parts.OF_ERRORS[kind](errors[rows]))
 
 
 def measure(
@@ -144,7 +114,7 @@ def measure(
     outputs: Array,
     labels: Labels = MOST_PROBABLE,
     group: Array | None = None,
-    level: float = LEVEL,
+    level: float = intervals.LEVEL,
 ) -> Metric:
     """One metric with its interval.
 
@@ -168,45 +138,43 @@ def measure(
     """
     value = score(name, truth, outputs, labels)
     if math.isnan(value):
-        return Metric(name, value, None, None, why_undefined(name, truth, outputs, labels))
+        return Metric(name, value, None, None, parts.why_undefined(name, truth, outputs, labels))
     return Metric(name, value, *_interval(name, truth, outputs, labels, group, level))
 
 
 def _interval(
     name: str, truth: Array, outputs: Array, labels: Labels, group: Array | None, level: float
-) -> Ends:
+) -> intervals.Ends:
     kind, filled = metric_parts(name)
-    if group is None and (share := share_of(name, truth, outputs, labels)) is not None:
-        return wilson(*share, level)
+    if group is None and (share := parts.share_of(name, truth, outputs, labels)) is not None:
+        return intervals.wilson(*share, level)
     if len(truth) < 2:
-        return NONE
-    if kind in RANKS:
-        area, moves = ranked_by(name, truth, outputs, labels)
+        return intervals.NONE
+    if kind in parts.RANKS:
+        area, moves = parts.ranked_by(name, truth, outputs, labels)
         if kind == "roc_auc" and group is None and (filled or outputs.shape[1] == 2):
             positive = int((truth == (labels.place(filled) if filled else 1)).sum())
-            return newcombe(area, positive, len(truth) - positive, level)
-        return logit_normal(area, _deviation(moves, group), level)
-    if kind in OF_ERRORS:
+            return intervals.newcombe(area, positive, len(truth) - positive, level)
+        return intervals.logit_normal(area, _deviation(moves, group), level)
+    if kind in parts.OF_ERRORS:
         errors = np.abs(truth - outputs)
         if kind == "median_error" and group is None:
-            return order_statistics(errors, level)
-        return NONE
-    sums = summed(name, truth, [outputs], [labels], group)
-    if kind not in ROWS:
-        return bca(sums, level=level)
+            return intervals.order_statistics(errors, level)
+        return intervals.NONE
+    sums = parts.summed(name, truth, [Given(outputs, labels)], group)
+    if kind not in parts.ROWS:
+        return intervals.bca(sums, level=level)
     units = len(sums.counts)
-    if units > (SMALL if kind in LINEAR else SMOOTH):
-        return normal(sums.value, jackknifed(sums), level)
-    return bca(sums, level=level)
+    if units > (SMALL if kind in parts.LINEAR else SMOOTH):
+        return intervals.normal(sums.value, intervals.jackknifed(sums), level)
+    return intervals.bca(sums, level=level)
 
 
 def measure_difference(
     name: str,
     truth: Array,
-    outputs: Array,
-    other: Array,
-    labels: Labels = MOST_PROBABLE,
-    other_labels: Labels = MOST_PROBABLE,
+    mine: Given,
+    theirs: Given,
     group: Array | None = None,
 ) -> MetricDifference:
     """A model's metric minus another's on the same rows, with its interval and p-value.
@@ -223,13 +191,11 @@ def measure_difference(
     Args:
         name: as in `score`.
         truth: (n_rows,) as in `score`.
-        outputs: of the model.
-        other: of the one that it is compared with.
-        labels: how the first are read.
-        other_labels: how the others are read.
+        mine: outputs of the model.
+        theirs: of the one that it is compared with.
         group: as in `measure`.
     """
-    pair = [(outputs, labels), (other, other_labels)]
+    pair = [mine, theirs]
     value = score(name, truth, *pair[0]) - score(name, truth, *pair[1])
     kind, n = metric_parts(name)[0], len(truth)
     if name == "accuracy" and group is None:
@@ -238,34 +204,34 @@ def measure_difference(
         return MetricDifference(name, value, *tango(gained, lost, n), min(2 * p, 1.0))
     if n < 2 or math.isnan(value):
         return MetricDifference(name, value, None, None, None)
-    if kind in RANKS:
-        moves = [ranked_by(name, truth, *one)[1] for one in pair]
+    if kind in parts.RANKS:
+        moves = [parts.ranked_by(name, truth, *one)[1] for one in pair]
         return _by_z(name, value, _deviation(moves[0] - moves[1], group))
-    if kind in OF_ERRORS:
+    if kind in parts.OF_ERRORS:
         if n > LARGE or group is not None:
             return MetricDifference(name, value, None, None, None)
-        mine, theirs = (statistic(name, truth, *one) for one in pair)
+        first, second = (statistic(name, truth, *one) for one in pair)
         rng = np.random.default_rng(0)
-        rows = (rng.integers(0, n, n) for _ in range(DRAWS))
-        gains = np.array([mine(drawn) - theirs(drawn) for drawn in rows])
-        low, high = np.quantile(gains, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        rows = (rng.integers(0, n, n) for _ in range(intervals.DRAWS))
+        gains = np.array([first(drawn) - second(drawn) for drawn in rows])
+        low, high = np.quantile(gains, [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2])
         return MetricDifference(name, value, float(low), float(high), _two_sided(gains))
-    sums = summed(name, truth, [outputs, other], [labels, other_labels], group)
-    if kind in ROWS and len(sums.counts) > (SMALL if kind in LINEAR else SMOOTH):
-        return _by_z(name, value, jackknifed(sums))
+    sums = parts.summed(name, truth, pair, group)
+    if kind in parts.ROWS and len(sums.counts) > (SMALL if kind in parts.LINEAR else SMOOTH):
+        return _by_z(name, value, intervals.jackknifed(sums))
     drawn = sums.draws()
     p = _two_sided(drawn)
     if name == "brier" and group is None:
-        apart = rows_of(name, truth, outputs)[0] - rows_of(name, truth, other)[0]
-        p = min(2 * mean_p(apart[:, 0] * np.sign(value)), 1.0)
-    return MetricDifference(name, value, *bca(sums, drawn), p)
+        added = [parts.rows_of(name, truth, one.outputs)[0] for one in pair]
+        p = min(2 * mean_p((added[0] - added[1])[:, 0] * np.sign(value)), 1.0)
+    return MetricDifference(name, value, *intervals.bca(sums, drawn), p)
 
 
 def _by_z(name: str, value: float, deviation: float) -> MetricDifference:
     from scipy.special import ndtr
 
     p = 2 * float(ndtr(-abs(value) / deviation)) if deviation > 0 else 1.0
-    return MetricDifference(name, value, *normal(value, deviation), p)
+    return MetricDifference(name, value, *intervals.normal(value, deviation), p)
 
 
 def _two_sided(gains: Array) -> float:
@@ -295,7 +261,7 @@ def tango(gained: int, lost: int, n: int) -> tuple[float, float]:
     from scipy.optimize import brentq
     from scipy.stats import norm
 
-    limit = float(norm.ppf((1 + LEVEL) / 2))
+    limit = float(norm.ppf((1 + intervals.LEVEL) / 2))
     found, edge = (gained - lost) / n, 1 - 1e-12
 
     def beyond(at: float) -> float:
@@ -358,13 +324,11 @@ def row_losses(
     """(n_rows,) what each row adds to a mean; None of a metric that is no mean of rows."""
     if name == "accuracy":
         return np.asarray(labels.of(outputs) == truth)
-    is_mean = metric_parts(name)[0] in LINEAR
-    return rows_of(name, truth, outputs)[0][:, 0] if is_mean else None
+    is_mean = metric_parts(name)[0] in parts.LINEAR
+    return parts.rows_of(name, truth, outputs)[0][:, 0] if is_mean else None
 
 
-def _only_right(
-    truth: Array, one: tuple[Array, Labels], other: tuple[Array, Labels]
-) -> tuple[int, int]:
+def _only_right(truth: Array, one: Given, other: Given) -> tuple[int, int]:
     """How many rows only the first gets right, and how many only the other one."""
     first, second = (labels.of(outputs) == truth for outputs, labels in (one, other))
     return int((first & ~second).sum()), int((second & ~first).sum())

@@ -9,27 +9,17 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from gristmill.pipelines.evaluation.labels import MOST_PROBABLE, Labels
+from gristmill.pipelines.evaluation.labels import MOST_PROBABLE, Array, Labels
+from gristmill.pipelines.evaluation.metrics import measures
 from gristmill.pipelines.evaluation.metrics.intervals import DRAWS
-from gristmill.pipelines.evaluation.metrics.measures import (
-    LARGE,
-    lower_is_better,
-    mcnemar_mid_p,
-    mean_p,
-    row_losses,
-    statistic,
-    tango_z,
-)
+from gristmill.pipelines.tables import Floats, Places
 
 POWER = 0.8
 """With which a gain is to be shown where the rows that are needed for it are told."""
 
 AT_ONCE = 1 << 22
 """Signs that are drawn at a time, at most."""
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -66,12 +56,17 @@ class Pair:
     def rows(self) -> int:
         return len(self.truth)
 
+    @property
+    def _sign(self) -> float:
+        return -1.0 if measures.lower_is_better(self.metric) else 1.0
+
     @cached_property
     def gain(self) -> float:
         """How much better the first model is; NaN where the metric is undefined."""
-        sign = -1.0 if lower_is_better(self.metric) else 1.0
-        mine, theirs = (statistic(self.metric, self.truth, *one)(slice(None)) for one in self._each)
-        return sign * (mine - theirs)
+        mine, theirs = (
+            measures.statistic(self.metric, self.truth, *one)(slice(None)) for one in self._each
+        )
+        return self._sign * (mine - theirs)
 
     @property
     def turned(self) -> Pair:
@@ -84,13 +79,12 @@ class Pair:
         return (self.mine, self.labels), (self.theirs, self.their_labels)
 
     @cached_property
-    def gains(self) -> npt.NDArray[np.float64] | None:
+    def gains(self) -> Floats | None:
         """(n_rows,) how much better each row is answered; None if the metric is no mean of rows."""
-        both = [row_losses(self.metric, self.truth, *one) for one in self._each]
+        both = [measures.row_losses(self.metric, self.truth, *one) for one in self._each]
         if both[0] is None or both[1] is None:
             return None
-        sign = -1.0 if lower_is_better(self.metric) else 1.0
-        return np.asarray(sign * (both[0].astype(np.float64) - both[1]))
+        return np.asarray(self._sign * (both[0].astype(np.float64) - both[1]))
 
     @cached_property
     def deviation(self) -> float:
@@ -115,9 +109,9 @@ class Pair:
         if self._places is not None:
             return Tested(self._flipped(0.0), "sign flips by group")
         if self.metric == "accuracy":
-            return Tested(float(mcnemar_mid_p(*self._only_right)), "McNemar's mid-p")
-        if self.metric == "brier" or (self.gains is not None and self.rows > LARGE):
-            return Tested(mean_p(np.asarray(self.gains)), "paired z-test")
+            return Tested(float(measures.mcnemar_mid_p(*self._only_right)), "McNemar's mid-p")
+        if self.metric == "brier" or (self.gains is not None and self.rows > measures.LARGE):
+            return Tested(measures.mean_p(np.asarray(self.gains)), "paired z-test")
         return Tested(self._share_without(0.0), "paired bootstrap")
 
     def no_worse(self, margin: float) -> Tested:
@@ -134,7 +128,7 @@ class Pair:
         if self._places is None and self.metric == "accuracy":
             return Tested(float(tango_p(*self._only_right, self.rows, margin)), "Tango's score")
         if self._places is None and self.gains is not None:
-            return Tested(mean_p(self.gains + margin), "paired z-test")
+            return Tested(measures.mean_p(self.gains + margin), "paired z-test")
         return Tested(self._share_without(-margin), "paired bootstrap")
 
     @property
@@ -143,14 +137,14 @@ class Pair:
         return int((gains > 0).sum()), int((gains < 0).sum())
 
     @cached_property
-    def _places(self) -> npt.NDArray[np.int64] | None:
+    def _places(self) -> Places | None:
         """(n_rows,) each row's group as a place; None where no two rows share one."""
         if self.group is None:
             return None
         groups, places = np.unique(self.group, return_inverse=True)
         return None if len(groups) == self.rows else places
 
-    def _sums(self, of: Array) -> npt.NDArray[np.float64]:
+    def _sums(self, of: Array) -> Floats:
         return np.bincount(np.asarray(self._places), of).astype(np.float64)
 
     def _flipped(self, margin: float) -> float:
@@ -161,17 +155,18 @@ class Pair:
     def _swapped(self) -> float:
         """The same for any metric: whole groups get the other model's answers."""
         n, places = self.rows, np.asarray(self._places)
-        of = statistic(
+        of = measures.statistic(
             self.metric,
             np.concatenate([self.truth] * 2),
             np.concatenate([self.mine, self.theirs]),
             _Halves(self.labels.classes, self.labels.threshold, self.their_labels),
         )
-        sign = -1.0 if lower_is_better(self.metric) else 1.0
         rng, rows, without = np.random.default_rng(0), np.arange(n), 0
         for _ in range(DRAWS):
             swap = (rng.random(int(places.max()) + 1) < 0.5)[places]
-            drawn = sign * (of(np.where(swap, rows + n, rows)) - of(np.where(swap, rows, rows + n)))
+            drawn = self._sign * (
+                of(np.where(swap, rows + n, rows)) - of(np.where(swap, rows, rows + n))
+            )
             without += not drawn < self.gain
         return (without + 1) / (DRAWS + 1)
 
@@ -180,22 +175,21 @@ class Pair:
         return float(((~(self._draws > least)).sum() + 1) / (DRAWS + 1))
 
     @cached_property
-    def _draws(self) -> npt.NDArray[np.float64]:
+    def _draws(self) -> Floats:
         """(DRAWS,) gains of rows, or of whole groups, drawn with replacement."""
         rng = np.random.default_rng(0)
         truth, mine, theirs, places = self.truth, self.mine, self.theirs, self._places
-        if self.rows > LARGE:
-            some = np.sort(rng.choice(self.rows, LARGE, replace=False))
+        if self.rows > measures.LARGE:
+            some = np.sort(rng.choice(self.rows, measures.LARGE, replace=False))
             truth, mine, theirs = truth[some], mine[some], theirs[some]
             places = None if places is None else np.unique(places[some], return_inverse=True)[1]
-        sign = -1.0 if lower_is_better(self.metric) else 1.0
-        first = statistic(self.metric, truth, mine, self.labels)
-        second = statistic(self.metric, truth, theirs, self.their_labels)
+        first = measures.statistic(self.metric, truth, mine, self.labels)
+        second = measures.statistic(self.metric, truth, theirs, self.their_labels)
         draw = _drawer(rng, len(truth), places)
         made = np.empty(DRAWS)
         for number in range(DRAWS):
             rows = draw()
-            made[number] = sign * (first(rows) - second(rows))
+            made[number] = self._sign * (first(rows) - second(rows))
         return made
 
 
@@ -205,7 +199,7 @@ class _Halves(Labels):
 
     other: Labels = MOST_PROBABLE
 
-    def of(self, outputs: Array) -> npt.NDArray[np.int64]:
+    def of(self, outputs: Array) -> Places:
         half = len(outputs) // 2
         return np.concatenate([super().of(outputs[:half]), self.other.of(outputs[half:])])
 
@@ -230,10 +224,10 @@ def tango_p(gained: Any, lost: Any, n: Any, margin: float) -> Any:
     """
     from scipy.stats import norm
 
-    return norm.sf(tango_z(gained, lost, n, -margin))
+    return norm.sf(measures.tango_z(gained, lost, n, -margin))
 
 
-def flip_p(sums: npt.NDArray[np.float64], draws: int = DRAWS) -> float:
+def flip_p(sums: Floats, draws: int = DRAWS) -> float:
     """One-sided p-value that sums of groups are above 0, by drawing their signs (Fisher 1935).
 
     Args:

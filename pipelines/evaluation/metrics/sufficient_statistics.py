@@ -6,26 +6,24 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from gristmill.pipelines.config import metric_parts
-from gristmill.pipelines.evaluation.labels import Labels
+from gristmill.pipelines.evaluation.labels import Array, Given, Labels
 from gristmill.pipelines.evaluation.metrics import formulas
 from gristmill.pipelines.evaluation.metrics.intervals import Sums
+from gristmill.pipelines.tables import Places
 
-Array = npt.NDArray[Any]
 
-
-def confusion(truth: Array, answers: Array, k: int) -> npt.NDArray[np.int64]:
+def confusion(truth: Array, answers: Array, k: int) -> Places:
     """(k, k) counts: truth by row, prediction by column, of (n_rows,) places of classes each."""
     return table_of(cells_of(truth, answers, k), k)
 
 
-def cells_of(truth: Array, answers: Array, k: int) -> npt.NDArray[np.int64]:
+def cells_of(truth: Array, answers: Array, k: int) -> Places:
     return np.asarray(truth.astype(np.int64) * k + answers)
 
 
-def table_of(cells: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
+def table_of(cells: Places, k: int) -> Places:
     return np.bincount(cells, minlength=k * k).reshape(k, k)
 
 
@@ -48,61 +46,58 @@ def of_counts(name: str, labels: Labels) -> Callable[[Array, Array, Array], Arra
     return lambda *counts: of_one(*(each[..., place] for each in counts))
 
 
-def summed(
-    name: str,
-    truth: Array,
-    outputs: Sequence[Array],
-    labels: Sequence[Labels],
-    group: Array | None,
-) -> Sums:
+def summed(name: str, truth: Array, given: Sequence[Given], group: Array | None) -> Sums:
     """A metric of one model as a statistic of sums; of two models their difference."""
-    if metric_parts(name)[0] not in ROWS:
-        return _summed_counts(name, truth, outputs, labels, group)
-    each = [rows_of(name, truth, given) for given in outputs]
+    of_rows = metric_parts(name)[0] in ROWS
+    of_each, parts, counts, unit = (_means if of_rows else _counts)(name, truth, given)
+
+    def of(sums: Array) -> Array:
+        values = of_each(sums)
+        return values[0] if len(values) == 1 else values[0] - values[1]
+
+    return Sums(of, parts, counts).grouped(group, unit)
+
+
+Summed = tuple[Callable[[Array], list[Array]], Any, Places, Array | None]
+"""The metric of each model from the sums, what a unit adds, how many of it, each row's unit."""
+
+
+def _means(name: str, truth: Array, given: Sequence[Given]) -> Summed:
+    each = [rows_of(name, truth, one.outputs) for one in given]
     parts = np.hstack([np.ones((len(truth), 1)), *(added for added, _ in each)])
     width = each[0][0].shape[1]
 
-    def of(sums: Array) -> Array:
-        means = sums[:, 1:] / sums[:, :1]
-        values = [of_means(means[:, i * width : (i + 1) * width]) for i, (_, of_means) in
-                  enumerate(each)]  # fmt: skip
-        return values[0] if len(values) == 1 else values[0] - values[1]
+    def of_each(sums: Array) -> list[Array]:
+        means = np.split(sums[:, 1:] / sums[:, :1], range(width, width * len(each), width), axis=1)
+        return [of(mine) for (_, of), mine in zip(each, means, strict=True)]
 
-    return Sums(of, parts, np.ones(len(truth), dtype=np.int64)).grouped(group)
+    return of_each, parts, np.ones(len(truth), dtype=np.int64), None
 
 
-def _summed_counts(
-    name: str,
-    truth: Array,
-    outputs: Sequence[Array],
-    labels: Sequence[Labels],
-    group: Array | None,
-) -> Sums:
+def _counts(name: str, truth: Array, given: Sequence[Given]) -> Summed:
     from scipy import sparse
 
-    k = outputs[0].shape[1]
+    k = given[0].outputs.shape[1]
     codes = truth.astype(np.int64)
-    for given, read in zip(outputs, labels, strict=True):
-        codes = codes * k + read.of(given)
+    for outputs, labels in given:
+        codes = codes * k + labels.of(outputs)
     cells, unit, counts = np.unique(codes, return_inverse=True, return_counts=True)
-    true = cells // k ** len(outputs)
-    formulas_of = [of_counts(name, read) for read in labels]
+    true = cells // k ** len(given)
     blocks, place = [], np.arange(len(cells))
-    for i in range(len(outputs)):
-        called = cells // k ** (len(outputs) - 1 - i) % k
+    for i in range(len(given)):
+        called = cells // k ** (len(given) - 1 - i) % k
         right = true == called
         rows = np.concatenate([place[right], place, place])
         columns = np.concatenate([true[right], k + true, 2 * k + called])
         shape = (len(cells), 3 * k)
         blocks.append(sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=shape))
+    of = [of_counts(name, one.labels) for one in given]
 
-    def of(sums: Array) -> Array:
-        by_model = sums.reshape(len(sums), len(outputs), 3, k)
-        values = [one(*(by_model[:, i, j] for j in range(3))) for i, one in enumerate(formulas_of)]
-        return values[0] if len(values) == 1 else values[0] - values[1]
+    def of_each(sums: Array) -> list[Array]:
+        by_model = sums.reshape(len(sums), len(given), 3, k)
+        return [one(*(by_model[:, i, j] for j in range(3))) for i, one in enumerate(of)]
 
-    parts = sparse.csr_array(sparse.hstack(blocks))
-    return Sums(of, parts, counts.astype(np.int64)).grouped(group, unit)
+    return of_each, sparse.csr_array(sparse.hstack(blocks)), counts.astype(np.int64), unit
 
 
 def share_of(name: str, truth: Array, outputs: Array, labels: Labels) -> tuple[int, int] | None:

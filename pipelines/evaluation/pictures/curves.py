@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from gristmill.pipelines.evaluation.labels import Array
 from gristmill.pipelines.evaluation.metrics import Calibration, measure
 from gristmill.pipelines.evaluation.pictures.plots import (
     COLOURS,
@@ -27,8 +26,6 @@ from gristmill.pipelines.evaluation.predictions import Predictions
 GREY = "#666666"
 POINTS = 400
 """Of a mean curve."""
-
-Array = npt.NDArray[Any]
 
 
 @legible()

@@ -15,6 +15,7 @@ from scipy import optimize, stats
 
 from gristmill.pipelines.base.errors import ConfigError
 from gristmill.pipelines.evaluation.comparison import Answers, compare
+from gristmill.pipelines.evaluation.labels import Given
 from gristmill.pipelines.evaluation.metrics.formulas import log_losses
 from gristmill.pipelines.evaluation.metrics.measures import holm, measure_difference, tango
 from gristmill.pipelines.evaluation.metrics.paired import Pair
@@ -159,7 +160,7 @@ def test_tangos_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 def test_p_is_twice_the_gates(name: str) -> None:
     first, other = of_classes(1, 0.7), of_classes(2, 0.5)
     truth = first.truth
-    made = measure_difference(name, truth, other.outputs, first.outputs)
+    made = measure_difference(name, truth, Given(other.outputs), Given(first.outputs))
     sides = [
         Pair(name, truth, *pair).better().p
         for pair in ((other.outputs, first.outputs), (first.outputs, other.outputs))
@@ -204,8 +205,7 @@ def test_above_the_limit_only_closed_forms_are_computed(monkeypatch: pytest.Monk
 
 def test_areas_are_compared_by_delongs_test() -> None:
     first, other = of_classes(1), of_classes(4)
-    made = measure_difference("roc_auc:a", first.truth, other.outputs, first.outputs, first.labels,
-                              other.labels)  # fmt: skip
+    made = measure_difference("roc_auc:a", first.truth, other.given, first.given)
     positive = first.truth == first.labels.place("a")
     parts = []
     for outputs in (other.outputs, first.outputs):
