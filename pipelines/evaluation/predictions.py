@@ -51,13 +51,12 @@ class Predictions:
     @property
     def answers(self) -> Array:
         """(n_rows,) places in `classes`, or values."""
-        values: Array = self.outputs
-        return values if self.classes is None else self.labels.of(self.outputs)
+        return np.asarray(self.outputs) if self.classes is None else self.labels.of(self.outputs)
 
     @property
     def sure(self) -> Array:
         """(n_rows,) probabilities of the classes that the answers are."""
-        return self.outputs[np.arange(len(self.outputs)), self.answers]
+        return np.asarray(self.outputs[np.arange(len(self.outputs)), self.answers])
 
     @property
     def digest(self) -> str:
