@@ -291,7 +291,7 @@ def _without_password(url: str) -> str:
 
 def _serve(home: Path, port: int) -> None:
     """The server's own process."""
-    with uncollected():
+    with uncollected():  # 0.8 s of 3.7 s of processor time
         import uvicorn
         from prefect.server.api.server import create_app
 

@@ -284,6 +284,7 @@ def alone(project: Project) -> Iterator[Path]:
     The lock ends with the process: what an earlier, killed one has left can be cleared.
     """
     build = project.root / "build"
+    lock = build / ".new.lock"
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     def refuse() -> None:
@@ -292,11 +293,14 @@ def alone(project: Project) -> Iterator[Path]:
         )
 
     try:
-        with locked(build / ".new.lock", refuse):
+        with locked(lock, refuse):
             for left in build.glob(".new-*"):
                 shutil.rmtree(left, ignore_errors=True)
-            with tempfile.TemporaryDirectory(dir=build, prefix=".new-") as aside:
-                yield Path(aside)
+            try:
+                with tempfile.TemporaryDirectory(dir=build, prefix=".new-") as aside:
+                    yield Path(aside)
+            finally:
+                lock.unlink()  # filelock holds no lock whose file is gone: nobody is let in by it
     finally:
         signal.signal(signal.SIGTERM, previous)
 

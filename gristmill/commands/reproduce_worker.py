@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 
-from gristmill.pipelines.base import end_with_parent, read_json, write_json
+from gristmill.pipelines.base import end_with_parent, read_json, uncollected, write_json
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.ingestion import hash_of, ingest
 from gristmill.pipelines.preparation import scale, split_table
@@ -29,9 +28,9 @@ def retrain(record: Path, answer: Path) -> None:
     pool = Pool(build / "workers.log", recipe.model.library)
     try:
         pool.warm_up()
-        gc.disable()
-        for stage in (ingest, split_table, scale):
-            stage(project, name)
+        with uncollected():
+            for stage in (ingest, split_table, scale):
+                stage(project, name)
         digest = hash_of(project, build / "training")
         parts = surroundings(project.experiments, recipe.model, digest)
         rows, weights, threads = build / about["arrays"], folder / "weights.npz", about["threads"]

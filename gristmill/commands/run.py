@@ -159,8 +159,7 @@ def _run_flow(
     made, ended = None, True
     try:
         server.start()
-        with uncollected():
-            from gristmill.flows import open_session
+        from gristmill.flows import open_session
 
         made = session_of()
         if trains and not builds:
@@ -170,7 +169,7 @@ def _run_flow(
                 from gristmill.flows import begin_stages
 
                 begin_stages()
-            with uncollected():
+            with uncollected():  # 0.3 s of 1.9 s of processor time
                 from gristmill.flows import run_train
 
             if trains:

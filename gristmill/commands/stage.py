@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from gristmill.commands.options import Name
-from gristmill.pipelines.base import ConfigError, nearest
+from gristmill.pipelines.base import ConfigError, nearest, uncollected
 from gristmill.pipelines.config import Project
+
+STAGES = {
+    "ingest": ("ingestion", "ingest"),
+    "validate": ("validation", "validate"),
+    "split": ("preparation", "split_table"),
+    "scale": ("preparation", "scale"),
+}
+"""The folder of pipelines and the function of each."""
 
 
 def stage(
@@ -20,9 +28,9 @@ def stage(
 ) -> None:
     """Carry out one data stage; this is what dvc.yaml calls."""
     project = Project.find()
-    gc.disable()  # a search through all that an import makes, again and again, is a quarter of it
     note = project.build(name) / "logs" / f"{step}.txt"
-    said = str(_stage(step, name)(project, name))
+    with uncollected():
+        said = str(_stage(step, name)(project, name))
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(said + "\n", encoding="utf-8")
     if not os.environ.get("GRISTMILL_RECORD"):
@@ -30,27 +38,15 @@ def stage(
 
 
 def _stage(stage: str, name: str) -> Callable[[Project, str], object]:
-    if stage == "ingest":
-        from gristmill.pipelines.ingestion import ingest
-
-        return ingest
-    if stage == "validate":
-        from gristmill.pipelines.validation import validate
-
-        return validate
-    if stage == "split":
-        from gristmill.pipelines.preparation import split_table
-
-        return split_table
-    if stage == "scale":
-        from gristmill.pipelines.preparation import scale
-
-        return scale
-    stages = ("ingest", "validate", "split", "scale")
-    near = nearest(stage, stages)
-    raise ConfigError(
-        f"there is no stage '{stage}'",
-        expected="one of " + ", ".join(stages),
-        found=stage,
-        next=f"gristmill stage {near} {name}" if near else "",
-    )
+    if stage not in STAGES:
+        near = nearest(stage, STAGES)
+        raise ConfigError(
+            f"there is no stage '{stage}'",
+            expected="one of " + ", ".join(STAGES),
+            found=stage,
+            next=f"gristmill stage {near} {name}" if near else "",
+        )
+    folder, function = STAGES[stage]
+    carry_out: Callable[[Project, str], object]
+    carry_out = getattr(import_module(f"gristmill.pipelines.{folder}"), function)
+    return carry_out

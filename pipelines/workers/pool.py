@@ -21,21 +21,11 @@ from gristmill.pipelines.workers.messages import Call, Done, Epoch, Export, Requ
 from gristmill.pipelines.workers.scheduler import Lost, Scheduler
 from gristmill.pipelines.workers.worker import serve
 
-IMPORTED = {
-    "keras": ("tensorflow", "keras", "gristmill.pipelines.training.programs"),
-    "sklearn": (
-        "sklearn.linear_model",
-        "sklearn.ensemble",
-        "gristmill.pipelines.training.estimators",
-    ),
-    "none": (),
-}
-"""What workers import before there is work, by the library that trains."""
+PRELOADED = {"keras": "preload_keras", "sklearn": "preload_sklearn", "none": "worker"}
+"""The module that workers have imported before there is work, by the library that trains."""
 
 Result = TypeVar("Result")
 Library = Literal["keras", "sklearn", "none"]
-
-UNCOLLECTED = "gristmill.pipelines.workers.uncollected"
 
 QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -90,8 +80,8 @@ class Pool(Scheduler[WorkerProcess]):
         if self._closed:
             raise EnvironmentFault("the workers were stopped")
         os.environ.update(QUIET)
-        modules = [UNCOLLECTED, *IMPORTED[self._library], "gristmill.pipelines.workers.worker"]
-        self._context.set_forkserver_preload(modules)
+        module = f"gristmill.pipelines.workers.{PRELOADED[self._library]}"
+        self._context.set_forkserver_preload([module])
         with _errors_to(self._log), _this_code():
             multiprocessing.forkserver.ensure_running()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import time
 import traceback
@@ -23,8 +22,6 @@ def serve(channel: connection.Connection, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with_parent()
-    gc.freeze()
-    gc.enable()
     bench = Bench(threads)
     while True:
         try:

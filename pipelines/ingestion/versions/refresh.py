@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import tempfile
 import time
@@ -12,7 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gristmill.pipelines.base import ConfigError, GristmillError, Problem, read_yaml
+from gristmill.pipelines.base import (
+    ConfigError,
+    GristmillError,
+    Problem,
+    lock_holder,
+    locked,
+    read_yaml,
+)
 from gristmill.pipelines.config import Experiment, Project, load_experiment
 from gristmill.pipelines.ingestion.sources import Progress, fetch
 from gristmill.pipelines.ingestion.table import Ingested, ingest_file
@@ -222,9 +228,8 @@ def _aside(project: Project) -> Iterator[Path]:
     scratch.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=scratch, prefix=PREFIX) as folder,
-        Path(folder, "lock").open("w") as lock,
+        locked(Path(folder, "lock")),
     ):
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield Path(folder)
 
 
@@ -239,14 +244,9 @@ def sweep(project: Project) -> int:
 
 
 def _is_dead(folder: Path) -> bool:
-    try:
-        with (folder / "lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-    except FileNotFoundError:  # killed before it took its lock, or just about to take it
-        return _is_old(folder)
-    except BlockingIOError:
-        return False
+    if (folder / "lock").is_file():
+        return lock_holder(folder / "lock") is None
+    return _is_old(folder)  # killed before it took its lock, or just about to take it
 
 
 def _is_old(folder: Path) -> bool:

@@ -272,7 +272,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing(
         signal.raise_signal(signal.SIGTERM)
 
     before = state(project)
-    monkeypatch.setattr(module.versions, "data_digest", interrupted)  # once the pin has moved
+    monkeypatch.setattr(module, "data_digest", interrupted)  # once the pin has moved
     with pytest.raises(KeyboardInterrupt):
         make("churn", raw)
     assert state(project) == before

@@ -287,7 +287,8 @@ NOT_IN_THE_KEY = {
     "base/": "reads, writes, reports and spells",
     "config/": "what it makes of a file is in the key, value by value",
     "workers/messages.py": "records",
-    "workers/uncollected.py": "puts the search for garbage off",
+    "workers/preload_keras.py": "imports",
+    "workers/preload_sklearn.py": "imports",
     "workers/worker.py": "passes requests on and measures their time",
 }
 """Modules of ours that a worker imports and that cannot change weights, and why."""
