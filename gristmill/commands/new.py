@@ -58,7 +58,6 @@ from gristmill.pipelines.profiling import (
     Profiled,
     Task,
     assume,
-    column_names,
     no_target,
     profile_table,
     require_target,
@@ -68,6 +67,7 @@ from gristmill.pipelines.profiling import (
     write_page,
 )
 from gristmill.pipelines.reporting import Screen
+from gristmill.pipelines.tables import column_names
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 ARCHIVE = re.compile(r"(\.zip|\.tgz|\.tar(\.\w+)?)$", re.IGNORECASE)
@@ -416,12 +416,19 @@ def _draft(
         raise ConfigError(
             "no column is left to learn from", expected="a feature", found="none of use"
         )
-    (aside / "experiments").mkdir()
-    (aside / "experiments" / f"{name}.yaml").write_text(write_draft(draft), encoding="utf-8")
-    load_experiment(Project(aside), name)  # a draft that does not load must not leave this place
-    page = aside / "profile.html"
-    write_page(page, Profiled(name, table, profile, target, chosen.task, assumptions))
+    _write(draft, table, aside)
     return draft
+
+
+def _write(draft: Draft, table: Path, aside: Path) -> None:
+    """Write the experiment file and the page into the folder aside."""
+    (aside / "experiments").mkdir()
+    (aside / "experiments" / f"{draft.name}.yaml").write_text(write_draft(draft), encoding="utf-8")
+    load_experiment(Project(aside), draft.name)  # a draft that does not load must not leave here
+    profiled = Profiled(
+        draft.name, table, draft.profile, draft.target, draft.task.task, draft.assumptions
+    )
+    write_page(aside / "profile.html", profiled)
 
 
 def _dialect(raw: Path) -> tuple[Csv, bool]:

@@ -38,9 +38,6 @@ from .table_profile import (
     Task as Task,
 )
 from .table_profile import (
-    column_names as column_names,
-)
-from .table_profile import (
     profile_table as profile_table,
 )
 from .target_choice import (

@@ -109,8 +109,8 @@ class Sample:
         self.rows = int(self.file.metadata.num_rows)
         self._schema = self.file.schema_arrow
         self.names = [str(name) for name in self._schema.names]
-        self._read: dict[str, Any] = {}
-        self._places: Any = None
+        self._read: dict[str, pa.ChunkedArray] = {}
+        self._places: pa.Array | None = None
         if self.rows > SAMPLE:
             chosen = np.random.default_rng(0).choice(self.rows, SAMPLE, replace=False)
             self._places = pa.array(np.sort(chosen))
@@ -119,7 +119,7 @@ class Sample:
         """Height, width and channels of a column of pictures; None for any other."""
         return form_of(self._schema.field(name))
 
-    def whole(self, name: str) -> Any:
+    def whole(self, name: str) -> pa.Array:
         """A column as one Arrow array; NaN is a missing value."""
         if name not in self._read:
             self._read = self._from(name)
@@ -128,14 +128,14 @@ class Sample:
             return pc.if_else(pc.is_nan(column), None, column)
         return column
 
-    def _from(self, name: str) -> dict[str, Any]:
+    def _from(self, name: str) -> dict[str, pa.ChunkedArray]:
         """A column and those after it: to read one of many takes as long as to read some."""
         first, group = self.names.index(name), max(CELLS // max(self.rows, 1), 1)
         names = [n for n in self.names[first : first + group] if self.form(n) is None]
         read = self.file.read(columns=names)
         return dict(zip(names, read.columns, strict=True))
 
-    def of(self, column: Any) -> Any:
+    def of(self, column: pa.Array) -> pa.Array:
         """The sampled rows of a whole column."""
         return column if self._places is None else column.take(self._places)
 
@@ -175,12 +175,9 @@ def _profiles(
         yield profile_column(name, column, sample.of(column), related)
 
 
-def column_names(table: Path) -> list[str]:
-    """The columns of a table, in its order."""
-    return [str(name) for name in pa.parquet.read_schema(table).names]
-
-
-def profile_column(name: str, column: Any, sampled: Any, goal: Goal | None) -> ColumnProfile:
+def profile_column(
+    name: str, column: pa.Array, sampled: pa.Array, goal: Goal | None
+) -> ColumnProfile:
     """Profiles one column.
 
     Args:
@@ -214,7 +211,7 @@ def profile_column(name: str, column: Any, sampled: Any, goal: Goal | None) -> C
     )
 
 
-def type_of(kind: Any) -> Type:
+def type_of(kind: pa.DataType) -> Type:
     """An Arrow type in the words of a schema."""
     if pa.types.is_boolean(kind):
         return "boolean"
@@ -225,7 +222,7 @@ def type_of(kind: Any) -> Type:
     return "date" if pa.types.is_temporal(kind) else "text"
 
 
-def as_numbers(column: Any) -> Floats:
+def as_numbers(column: pa.Array) -> Floats:
     """(n,) float64 with NaN where missing; seconds since 1970 for dates."""
     if pa.types.is_temporal(column.type):
         stamps = column.cast(pa.timestamp("us", tz=getattr(column.type, "tz", None)))
@@ -235,7 +232,7 @@ def as_numbers(column: Any) -> Floats:
     return made
 
 
-def as_codes(column: Any) -> tuple[npt.NDArray[np.int64], list[str]]:
+def as_codes(column: pa.Array) -> tuple[npt.NDArray[np.int64], list[str]]:
     """(n,) places in the list of levels; a missing value is one of its own, named `no value`."""
     texts = column.cast(pa.string()) if not pa.types.is_string(column.type) else column
     coded = texts.dictionary_encode(null_encoding="encode")
@@ -252,13 +249,13 @@ def read_goal(sample: Sample, target: str, task: Task) -> Goal:
     return class_goal([names[code] for code in codes])
 
 
-def _relation(kind: Type, numbers: Floats, sampled: Any, goal: Goal) -> float:
+def _relation(kind: Type, numbers: Floats, sampled: pa.Array, goal: Goal) -> float:
     if kind == "text":
         return level_relation(as_codes(sampled)[0], goal)
     return number_relation(np.where(np.isinf(numbers), np.nan, numbers), goal)
 
 
-def _quantiles(column: Any, finite: Floats) -> tuple[float, ...]:
+def _quantiles(column: pa.Array, finite: Floats) -> tuple[float, ...]:
     """Of the sample, but for the ends, which are of all rows."""
     low, high = float(finite.min()), float(finite.max())
     ends = pc.min_max(column)
@@ -283,7 +280,7 @@ def _histogram(finite: Floats) -> tuple[tuple[int, ...], tuple[float, float]]:
     return tuple(int(height) for height in heights), (low, high)
 
 
-def _words(sampled: Any) -> float:
+def _words(sampled: pa.Array) -> float:
     texts = sampled.drop_null()
     if not len(texts):
         return 0.0
@@ -292,6 +289,6 @@ def _words(sampled: Any) -> float:
     )
 
 
-def _counts_rows(column: Any) -> bool:
+def _counts_rows(column: pa.Array) -> bool:
     values = column.to_numpy(zero_copy_only=False)
     return bool(values[0] in (0, 1) and (np.diff(values) == 1).all())

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from gristmill.pipelines.profiling.relation import Goal
 from gristmill.pipelines.profiling.table_profile import ColumnProfile, Sample, as_codes, as_numbers
@@ -45,7 +46,7 @@ def against(sample: Sample, column: ColumnProfile, goal: Goal) -> list[Bin]:
     return [made for made in bins if made.rows]
 
 
-def _levels(values: Any) -> tuple[npt.NDArray[np.int64], list[str]]:
+def _levels(values: pa.Array) -> tuple[npt.NDArray[np.int64], list[str]]:
     codes, names = as_codes(values)
     order = np.argsort(-np.bincount(codes, minlength=len(names)), kind="stable")
     shown = sorted(

@@ -170,6 +170,10 @@ def _write_arrays(
                     append(array)
             if test_rows is not None:
                 test_rows(tested)
+    _require_known(unseen)
+
+
+def _require_known(unseen: set[str]) -> None:
     if unseen:
         raise DataInvalid(
             "some classes have no training rows",
