@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
+from gristmill.commands.worktree_process import run_in_worktree
 from gristmill.pipelines.base import (
     ConfigError,
     EnvironmentFault,
     GristmillError,
     end_with_parent,
     read_json,
-    started,
     write_json,
 )
 from gristmill.pipelines.config import Project, load_experiment
@@ -72,19 +71,12 @@ def measure_aside(project: Project, name: str, digest: str) -> dict[str, Any]:
 
 
 def _answer(name: str, tree: Path, aside: Path) -> dict[str, Any]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(OF_THE_USER)}
-    environment |= {"PYTHONPATH": str(tree), "DVC_SITE_CACHE_DIR": str(aside / "dvc")}
-    answer, log = aside / "answer.json", aside / "run.txt"
-    command = [sys.executable, "-m", "gristmill.app", "probe", name, str(answer)]
-    with log.open("w") as output, started(command, tree, environment, output, GRACE) as process:
-        process.wait()
-    if answer.is_file():
-        return dict(read_json(answer))
-    lines = log.read_text(errors="replace").strip().splitlines()
-    raise EnvironmentFault(
-        "the run did not come to its end",
-        found=lines[-1][:300] if lines else f"exit code {process.returncode}",
-    )
+    answer = aside / "answer.json"
+    words = ["probe", name, str(answer)]
+    last = run_in_worktree(tree, words, aside, without=OF_THE_USER, grace=GRACE)
+    if not answer.is_file():
+        raise EnvironmentFault("the run did not come to its end", found=last)
+    return dict(read_json(answer))
 
 
 def probe(name: str, answer: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import Any
 
 from gristmill.commands.endings import interrupted
 from gristmill.commands.options import Model
+from gristmill.commands.worktree_process import run_in_worktree
 from gristmill.pipelines.base import (
     ConfigError,
     EnvironmentFault,
@@ -20,7 +19,6 @@ from gristmill.pipelines.base import (
     InputError,
     read_json,
     read_yaml,
-    started,
     write_json,
 )
 from gristmill.pipelines.config import Project, installed_libraries
@@ -254,23 +252,16 @@ def _train(origin: Origin, tree: Path, aside: Path) -> dict[str, Any]:
     """What the working tree's own code answers, in a process of its own."""
     record, answer, fault = (aside / f"{name}.json" for name in ("record", "answer", "fault"))
     write_json(record, {**origin.record, "experiment": origin.version.model})
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "DVC_"))}
-    environment |= {
-        "PYTHONPATH": str(tree),
-        "GRISTMILL_RECORD": str(fault),
-        "DVC_SITE_CACHE_DIR": str(aside / "dvc"),
-    }
-    command = [sys.executable, "-m", "gristmill.app", "retrain", str(record), str(answer)]
-    log = aside / "train.txt"
-    with log.open("w") as output, started(command, tree, environment, output) as process:
-        process.wait()
+    last = run_in_worktree(
+        tree,
+        ["retrain", str(record), str(answer)],
+        aside,
+        without=("GIT_", "DVC_"),
+        settings={"GRISTMILL_RECORD": str(fault)},
+    )
     if fault.is_file():
         raise GristmillError.from_record(read_json(fault))
     told = read_json(answer) if answer.is_file() else {}
-    if told.get("error", "no answer"):
-        lines = log.read_text(errors="replace").strip().splitlines()
-        raise EnvironmentFault(
-            "the training did not come to its end",
-            found=told.get("error") or (lines[-1][:300] if lines else f"{process.returncode}"),
-        )
+    if error := told.get("error", last):
+        raise EnvironmentFault("the training did not come to its end", found=error)
     return dict(told)

@@ -194,29 +194,25 @@ def _require_login(there: Any, missing: Collection[str]) -> None:
 
 
 def where_kept(repo: Repo, versions: Mapping[str, Tree | None]) -> dict[str, Kept]:
-    """Where the bytes of versions are, by hash; of some not even the list is known."""
+    """Where the bytes of versions are, by hash; a remote has a list after all of its files."""
     files = {
-        digest: None if one is None else lacking(repo, one) for digest, one in versions.items()
+        digest: {digest} if one is None else lacking(repo, one) for digest, one in versions.items()
     }
-    wanted: set[str] = set().union(*filter(None, files.values()))
+    wanted: set[str] = set().union(*files.values())
     absent, there = Kept.NOWHERE, set()
-    if has_remote(repo) and (wanted or None in files.values()):
+    if wanted and has_remote(repo):
         try:
             with suppress(FileNotFoundError), asked_remote(repo) as store:
                 there = set(store.oids_exist(list(wanted)))
-                unlisted = {digest for digest, missing in files.items() if missing is None}
-                _require_login(store, (wanted - there) | unlisted)
+                _require_login(store, wanted - there)
         except RemoteRefused:
             absent = Kept.REFUSED
         except (RemoteUnusable, DvcException):
             absent = Kept.UNASKED
-    found = {}
-    for digest, missing in files.items():
-        if missing is None or missing - there:
-            found[digest] = absent
-        else:
-            found[digest] = Kept.REMOTE if missing else Kept.CACHE
-    return found
+    return {
+        digest: absent if missing - there else Kept.REMOTE if missing else Kept.CACHE
+        for digest, missing in files.items()
+    }
 
 
 def list_from(repo: Repo, path: Path, *, add: bool = False) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,14 +11,7 @@ from typing import Any
 
 from gristmill.pipelines.base import ConfigError, read_json, write_json
 from gristmill.pipelines.config import Project, load_experiment
-from gristmill.pipelines.ingestion.versions import history
-from gristmill.pipelines.ingestion.versions.cache import (
-    Kept,
-    RemoteRefused,
-    RemoteUnusable,
-    load_list,
-    where_kept,
-)
+from gristmill.pipelines.ingestion.versions import cache, history
 from gristmill.pipelines.ingestion.versions.pin_file import Pin, read_pin
 from gristmill.pipelines.ingestion.versions.pins import (
     DataState,
@@ -29,8 +23,8 @@ from gristmill.pipelines.ingestion.versions.repository import opened
 from gristmill.pipelines.ingestion.versions.stages import cache_folder, cached_files
 from gristmill.pipelines.ingestion.versions.whole_pins import (
     find_list,
+    known_sets,
     require_sets_of,
-    sets_of,
 )
 
 
@@ -51,7 +45,7 @@ class Version:
     digest: str
     commit: str
     when: float | None
-    kept: Kept = Kept.CACHE
+    kept: cache.Kept = cache.Kept.CACHE
     on_disk: bool = False
     pinned: bool = False
     rows: int | None = None
@@ -68,10 +62,13 @@ class Log:
 def data_log(project: Project, folder: str) -> Log:
     """All versions of a data set that the commits up to HEAD, and the work tree, pin."""
     found, unknown = _listed(project, folder)
-    kept = _kept(project, [version.digest for version in found])
     there = data_state(project, folder) in (DataState.PINNED, DataState.OTHER)
     disk = data_digest(project, folder) if there else ""
     pinned = pinned_digest(project, folder)
+    with opened(project) as repo:
+        digests = [version.digest for version in found]
+        lists = {digest: find_list(project, repo, digest, remote=False) for digest in digests}
+        kept = cache.where_kept(repo, lists)
     return Log(
         tuple(
             replace(v, kept=kept[v.digest], on_disk=v.digest == disk, pinned=v.digest == pinned)
@@ -81,22 +78,11 @@ def data_log(project: Project, folder: str) -> Log:
     )
 
 
-def _kept(project: Project, digests: Iterable[str]) -> dict[str, Kept]:
-    remote, lists = True, {}
-    with opened(project) as repo:
-        for digest in digests:
-            try:
-                lists[digest] = find_list(project, repo, digest, remote=remote)
-            except (RemoteRefused, RemoteUnusable):
-                remote = False
-                lists[digest] = find_list(project, repo, digest, remote=False)
-        return where_kept(repo, lists)
-
-
-def _listed(project: Project, folder: str) -> tuple[list[Version], int]:
+def _listed(project: Project, folder: str, *revisions: str) -> tuple[list[Version], int]:
     """The versions, newest first, and the number of pins whose data sets are not known."""
-    pins = [history.PinnedAt("", float("inf"), read_pin(project)), *history.pins(project)]
-    known = _known(project, [at.pin for at in pins])
+    pins = [history.PinnedAt("", math.inf, read_pin(project)), *history.pins(project, *revisions)]
+    with opened(project) as repo:
+        known = known_sets(repo, [at.pin for at in pins], remote=True)
     first: dict[str, Version] = {}
     for at in reversed(pins):  # the oldest commit that has a content gives it its place
         digest = known.get(at.pin.whole, at.pin.sets).get(folder)
@@ -104,21 +90,6 @@ def _listed(project: Project, folder: str) -> tuple[list[Version], int]:
             first[digest] = Version(digest, at.commit, at.when if at.commit else None)
     unknown = {at.pin.whole for at in pins} - {"", *known}
     return list(first.values())[::-1], len(unknown)
-
-
-def _known(
-    project: Project, pins: Iterable[Pin], *, remote: bool = True
-) -> dict[str, Mapping[str, str]]:
-    """The data sets of pins that are one hash, by that hash, as far as their lists are known."""
-    wholes = dict.fromkeys(pin.whole for pin in pins if pin.whole)
-    if not wholes:
-        return {}
-    with opened(project) as repo:
-        try:
-            found = {whole: sets_of(repo, whole, remote=remote) for whole in wholes}
-        except (RemoteRefused, RemoteUnusable):
-            found = {whole: sets_of(repo, whole) for whole in wholes}
-    return {whole: sets for whole, sets in found.items() if sets is not None}
 
 
 def sets_in(project: Project, pin: Pin, asked: str) -> Mapping[str, str]:
@@ -141,10 +112,10 @@ def sets_in(project: Project, pin: Pin, asked: str) -> Mapping[str, str]:
 def sets_with(project: Project, digest: str) -> set[str]:
     """The versions of data sets, of those whose lists are here, that hold a file's bytes."""
     pins = [read_pin(project), *(at.pin for at in history.pins(project, "--all"))]
-    known = _known(project, pins, remote=False)
-    versions = {one for pin in pins for one in known.get(pin.whole, pin.sets).values()}
     with opened(project) as repo:
-        lists = {one: load_list(repo, one) or () for one in versions}
+        known = known_sets(repo, pins)
+        versions = {one for pin in pins for one in known.get(pin.whole, pin.sets).values()}
+        lists = {one: cache.load_list(repo, one) or () for one in versions}
     return {one for one, files in lists.items() if any(i.value == digest for _, _, i in files)}
 
 
@@ -158,13 +129,9 @@ def find(project: Project, name: str, asked: str) -> str:
     at = history.pin_at(project, asked)
     if at is not None and (digest := sets_in(project, at.pin, asked).get(folder)):
         return digest
-    listed, _ = _listed(project, folder)
+    listed, _ = _listed(project, folder, "--all")
     if history.DIGITS.fullmatch(asked):
-        everywhere = [at.pin for at in history.pins(project, "--all")]
-        known = _known(project, everywhere)
-        pinned = (known.get(pin.whole, pin.sets).get(folder, "") for pin in everywhere)
-        digests = {*pinned, *(version.digest for version in listed)}
-        fitting = {digest for digest in digests if digest.startswith(asked)}
+        fitting = {v.digest for v in listed if v.digest.startswith(asked)}
         fitting = fitting or set(_in_cache(project, name, asked))
         if len(fitting) == 1:
             return fitting.pop()

@@ -46,19 +46,33 @@ def merge_file(project: Project, name: str, base: str, ours: str, theirs: str) -
     return merge_parameters(base, ours, theirs)
 
 
-def _pins(project: Project, base: str, ours: str, theirs: str) -> Merged:
-    old, mine, other = (_entries(project, text) for text in (base, ours, theirs))
-    merged, lines = dict(mine), []
-    for path in sorted({*old, *mine, *other}):
-        before, here, there = (_digest(side.get(path)) for side in (old, mine, other))
-        if there in (before, here):
+def _merge(base: Map, ours: Map, theirs: Map) -> list[str]:
+    """Take into `ours` what only they changed; returns the keys that both changed."""
+    both = []
+    for key in dict.fromkeys((*theirs, *base)):
+        old, mine, other = base.get(key), ours.get(key), theirs.get(key)
+        if other in (old, mine):
             continue
-        if here == before:
-            merged.pop(path, None)
-            merged |= {path: other[path]} if path in other else {}
+        if mine != old:
+            both.append(key)
+        elif key in theirs:
+            ours[key] = other
         else:
-            lines.append(_conflict(project, path.removeprefix("data/"), here, there))
-    return Merged(with_entries(ours or theirs, merged), tuple(lines))
+            ours.pop(key, None)
+    return both
+
+
+def _pins(project: Project, *texts: str) -> Merged:
+    sides = [_entries(project, text) for text in texts]
+    entries = {(path, one["md5"]): one for side in sides for path, one in side.items()}
+    base, ours, theirs = ({path: one["md5"] for path, one in side.items()} for side in sides)
+    both = _merge(base, ours, theirs)
+    conflicts = [
+        _conflict(project, path.removeprefix("data/"), ours.get(path, ""), theirs.get(path, ""))
+        for path in both
+    ]
+    merged = {path: entries[path, md5] for path, md5 in ours.items()}
+    return Merged(with_entries(texts[1] or texts[2], merged), tuple(conflicts))
 
 
 def _entries(project: Project, text: str) -> dict[str, Map]:
@@ -81,10 +95,6 @@ def _entries(project: Project, text: str) -> dict[str, Map]:
         )
         paths = {f"data/{name}": digest for name, digest in sets.items()}
         return {path: entry_of(repo, path, digest) for path, digest in paths.items()} | entries
-
-
-def _digest(entry: Map | None) -> str:
-    return "" if entry is None else str(entry["md5"])
 
 
 def _conflict(project: Project, folder: str, here: str, there: str) -> str:
@@ -115,17 +125,12 @@ def users(project: Project, folder: str) -> list[str]:
 
 def merge_locks(base: str, ours: str, theirs: str) -> Merged:
     """`dvc.lock` by stage; what both sides changed is left out, so that DVC does it again."""
-    document, theirs_map = load_map(ours), load_map(theirs)
-    old, mine, other = (side.get("stages") or {} for side in (load_map(base), document, theirs_map))
-    for name in dict.fromkeys((*old, *mine, *other)):
-        if other.get(name) == old.get(name) or other.get(name) == mine.get(name):
-            continue
-        if mine.get(name) == old.get(name) and name in other:
-            mine[name] = other[name]
-        else:
-            mine.pop(name, None)
-    document.setdefault("schema", theirs_map.get("schema", "2.0"))
-    document["stages"] = mine
+    document, their_document = load_map(ours), load_map(theirs)
+    sides = [side.get("stages") or {} for side in (load_map(base), document, their_document)]
+    for name in _merge(*sides):
+        sides[1].pop(name, None)
+    document.setdefault("schema", their_document.get("schema", "2.0"))
+    document["stages"] = sides[1]
     return Merged(dump(document))
 
 
@@ -138,16 +143,9 @@ def merge_parameters(base: str, ours: str, theirs: str) -> Merged:
 
 def _into(ours: Map, base: Map, theirs: Map, where: str) -> list[str]:
     conflicts = []
-    for key in dict.fromkeys((*theirs, *base)):
+    for key in _merge(base, ours, theirs):
         old, mine, other = base.get(key), ours.get(key), theirs.get(key)
-        if other in (old, mine):
-            continue
-        if mine == old:
-            if key in theirs:
-                ours[key] = other
-            else:
-                ours.pop(key, None)
-        elif isinstance(mine, MutableMapping) and isinstance(other, MutableMapping):
+        if isinstance(mine, MutableMapping) and isinstance(other, MutableMapping):
             below = old if isinstance(old, MutableMapping) else {}
             conflicts += _into(mine, below, other, f"{where}{key}.")
         else:

@@ -10,25 +10,16 @@ from dvc.repo import Repo
 
 from gristmill.pipelines.base import ConfigError, InputError
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.ingestion.versions.cache import (
-    check_out,
-    fetch_files,
-    file_list,
-    has_remote,
-    keep_list,
-    list_from,
-    place_of,
-)
+from gristmill.pipelines.ingestion.versions import cache
 from gristmill.pipelines.ingestion.versions.pin_file import entries_in, read_text
 from gristmill.pipelines.ingestion.versions.pins import (
     DataState,
-    pinned,
     require_pinned,
     state_of,
     write_pin,
 )
 from gristmill.pipelines.ingestion.versions.repository import begin_move, finish_move, opened
-from gristmill.pipelines.ingestion.versions.whole_pins import find_list
+from gristmill.pipelines.ingestion.versions.whole_pins import current_pin, find_list
 
 
 def restore_from_cache(project: Project, folder: str) -> bool:
@@ -42,11 +33,11 @@ def restore_from_cache(project: Project, folder: str) -> bool:
         RemoteRefused: the remote does not accept the login.
     """
     with opened(project) as repo:
-        digest = pinned(project, repo).sets.get(folder)
+        digest = current_pin(project, repo, remote=True).sets.get(folder)
         files = digest and find_list(project, repo, digest)
-        if not files or fetch_files(repo, files):
+        if not files or cache.fetch_files(repo, files):
             return False
-        check_out(repo, project.root / "data" / folder, files)
+        cache.check_out(repo, project.root / "data" / folder, files)
         return state_of(project, repo, folder) is DataState.PINNED
 
 
@@ -71,7 +62,7 @@ def take(project: Project, path: PurePosixPath, raw: Path, *, edits: bool) -> st
     """
     with opened(project) as repo:
         files = _with(project, repo, path, raw, edits=edits, add=True)
-        keep_list(repo, files)
+        cache.keep_list(repo, files)
         _move(project, repo, path.parts[1], str(files.oid))
     return str(files.oid)
 
@@ -112,7 +103,7 @@ def lay_out_version(project: Project, folder: str, digest: str, target: Path) ->
         for key, _, info in _whole_version(project, repo, folder, digest):
             place = target.joinpath(*key)
             place.parent.mkdir(parents=True, exist_ok=True)
-            kept = place_of(repo, info.value)
+            kept = cache.place_of(repo, info.value)
             try:
                 place.hardlink_to(kept)
             except OSError:  # on another file system
@@ -126,10 +117,10 @@ def lay_out_version(project: Project, folder: str, digest: str, target: Path) ->
 def _whole_version(project: Project, repo: Repo, folder: str, digest: str) -> Any:
     """The files of a version of one data set, all of their bytes in the cache."""
     files = find_list(project, repo, digest)
-    missing = None if files is None else fetch_files(repo, files)
+    missing = None if files is None else cache.fetch_files(repo, files)
     if files is None or missing:
         what = "its list of files" if files is None else f"{missing} of its {len(files)} files"
-        remote = "DVC's cache or remote" if has_remote(repo) else "DVC's cache; no remote"
+        remote = "DVC's cache or remote" if cache.has_remote(repo) else "DVC's cache; no remote"
         raise InputError(
             f"the bytes of version {digest[:8]} of data/{folder} are not here",
             expected=f"in {remote}",
@@ -145,10 +136,10 @@ def _with(
     """The files of a data set with another one at a path."""
     folder, inside = path.parts[1], path.parts[2:]
     place = project.root / "data" / folder
-    base = list_from(repo, place, add=add) if edits else _pinned_files(project, repo, folder)
-    made = list_from(repo, raw, add=add)
+    base = cache.list_from(repo, place, add=add) if edits else _pinned_files(project, repo, folder)
+    made = cache.list_from(repo, raw, add=add)
     new = made if made.hash_info.isdir else [((), None, made.hash_info)]
-    return file_list(
+    return cache.file_list(
         [
             *(entry for entry in base if entry[0][: len(inside)] != inside),
             *(((*inside, *key), meta, info) for key, meta, info in new),
@@ -163,7 +154,7 @@ def _pinned_files(project: Project, repo: Repo, folder: str) -> Any:
         return ()
     files = find_list(project, repo, digest)
     if files is None and state_of(project, repo, folder) is DataState.PINNED:
-        files = list_from(repo, project.root / "data" / folder)
+        files = cache.list_from(repo, project.root / "data" / folder)
     if files is None and entries_in(read_text(project))[f"data/{folder}"].get("nfiles") == 1:
         return ()  # the one file is the one that is replaced
     if files is None:

@@ -11,24 +11,9 @@ from dvc.repo import Repo
 
 from gristmill.pipelines.base import ConfigError, writing
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.ingestion.versions.cache import (
-    lacking,
-    list_from,
-    load_list,
-    place_of,
-    size_of,
-)
-from gristmill.pipelines.ingestion.versions.pin_file import (
-    PIN,
-    Map,
-    Pin,
-    entries_in,
-    read_pin,
-    read_text,
-    with_entries,
-)
+from gristmill.pipelines.ingestion.versions import cache, pin_file
 from gristmill.pipelines.ingestion.versions.repository import opened
-from gristmill.pipelines.ingestion.versions.whole_pins import expanded, find_list
+from gristmill.pipelines.ingestion.versions.whole_pins import current_pin, find_list
 
 
 class DataState(Enum):
@@ -54,17 +39,17 @@ def data_state(project: Project, folder: str) -> DataState:
 def state_of(project: Project, repo: Repo, folder: str) -> DataState:
     place = project.root / "data" / folder
     there = place.is_dir() and any(place.iterdir())
-    pin = expanded(project, repo, read_pin(project))
+    pin = current_pin(project, repo)
     pinned = pin.sets.get(folder)
     if pinned is None and there:
         return DataState.NEW
     if not there:
         return DataState.MISSING if pinned or pin.whole else DataState.ABSENT
-    disk = str(list_from(repo, place).oid)
+    disk = str(cache.list_from(repo, place).oid)
     if disk == pinned:
         return DataState.PINNED
     files = find_list(project, repo, disk, remote=False)
-    kept = files is not None and not lacking(repo, files)
+    kept = files is not None and not cache.lacking(repo, files)
     return DataState.OTHER if kept else DataState.EDITED
 
 
@@ -76,18 +61,13 @@ def data_digest(project: Project, folder: str) -> str:
 def hash_of(project: Project, path: Path) -> str:
     """DVC's hash of a file or folder as it is on disk."""
     with opened(project) as repo:
-        return str(list_from(repo, path).oid)
+        return str(cache.list_from(repo, path).oid)
 
 
 def pinned_digest(project: Project, folder: str) -> str | None:
     """DVC's hash of the pinned version of a data set; None while there is none, or none known."""
     with opened(project) as repo:
-        return pinned(project, repo).sets.get(folder)
-
-
-def pinned(project: Project, repo: Repo) -> Pin:
-    """The pin, with its data sets as far as they can be known."""
-    return expanded(project, repo, read_pin(project), remote=True)
+        return current_pin(project, repo, remote=True).sets.get(folder)
 
 
 def require_pinned(project: Project, repo: Repo) -> Mapping[str, str]:
@@ -96,7 +76,7 @@ def require_pinned(project: Project, repo: Repo) -> Mapping[str, str]:
     Raises:
         ConfigError: `data.dvc` has one hash for all of them, and not all are known.
     """
-    pin = pinned(project, repo)
+    pin = current_pin(project, repo, remote=True)
     if pin.whole:
         raise unknown_pin()
     return pin.sets
@@ -106,7 +86,7 @@ def unknown_pin() -> ConfigError:
     """The error for one hash of all of `data/` whose list of files is nowhere."""
     return ConfigError(
         "the other pinned data sets must be restored before a new one is pinned",
-        expected=f"all of data/ on disk, as {PIN} pins it",
+        expected=f"all of data/ on disk, as {pin_file.PIN} pins it",
         found="a pin whose list of files is not in DVC's cache",
         next="gristmill data restore; or dvc pull, where a remote has them",
     )
@@ -116,8 +96,8 @@ def keep(project: Project, folder: str) -> None:
     """Have DVC's cache keep the bytes of `data/<folder>`, which is as pinned."""
     with opened(project) as repo:
         place = project.root / "data" / folder
-        if load_list(repo, str(list_from(repo, place).oid)) is None:
-            list_from(repo, place, add=True)
+        if cache.load_list(repo, str(cache.list_from(repo, place).oid)) is None:
+            cache.list_from(repo, place, add=True)
 
 
 def pin_data(project: Project, folder: str) -> str:
@@ -131,38 +111,32 @@ def pin_data(project: Project, folder: str) -> str:
     """
     with opened(project) as repo:
         require_pinned(project, repo)
-        digest = str(list_from(repo, project.root / "data" / folder, add=True).oid)
+        digest = str(cache.list_from(repo, project.root / "data" / folder, add=True).oid)
         write_pin(project, repo, folder, digest)
     return digest
 
 
 def write_pin(project: Project, repo: Repo, folder: str, digest: str) -> None:
     """Move the pin of one data set, in one rename of `data.dvc`."""
-    before = read_text(project)
-    entries, old = {}, entries_in(before)
-    template = {**old.pop("data", {}), "nfiles": None}
-    for name, pinned_now in {**require_pinned(project, repo), folder: digest}.items():
+    before = pin_file.read_text(project)
+    entries, old = {}, pin_file.entries_in(before)
+    for name, pinned in {**require_pinned(project, repo), folder: digest}.items():
         path = f"data/{name}"
-        entry = old.get(path, template)
-        same = entry.get("md5") == pinned_now
-        entries[path] = entry if same else {**entry, **entry_of(repo, path, pinned_now)}
-    text = with_entries(before, {path: _ordered(entry) for path, entry in entries.items()})
+        kept = old.get(path, old.get("data", {}))
+        new = entry_of(repo, path, pinned)
+        others = {key: kept[key] for key in kept if key not in ("size", "nfiles", *new)}
+        entries[path] = kept if kept.get("md5") == pinned else {**new, **others}
+    text = pin_file.with_entries(before, entries)
     if text != before:
-        with writing(project.root / PIN) as aside:
+        with writing(project.root / pin_file.PIN) as aside:
             aside.write_text(text, encoding="utf-8")
 
 
-def entry_of(repo: Repo, path: str, digest: str) -> Map:
-    """What `data.dvc` says of a version whose list of files is in the cache."""
-    entry: dict[str, Any] = {"md5": digest, "hash": "md5", "path": path}
-    if (files := load_list(repo, digest)) is not None:
-        return entry | {"size": size_of(repo, files), "nfiles": len(files)}
-    file = place_of(repo, digest)
-    return entry | {"size": file.stat().st_size if file.is_file() else None, "nfiles": None}
-
-
-def _ordered(entry: Map) -> Map:
-    """The keys as DVC orders them; what is not known is left out."""
-    order = ("md5", "size", "nfiles", "hash", "path")
-    known = {key: value for key, value in entry.items() if value is not None}
-    return {key: known.pop(key) for key in order if key in known} | known
+def entry_of(repo: Repo, path: str, digest: str) -> pin_file.Map:
+    """What `data.dvc` says of a version, in DVC's order."""
+    files = cache.load_list(repo, digest)
+    size = None if files is None else cache.size_of(repo, files)
+    entry: dict[str, Any] = {"md5": digest}
+    entry |= {} if size is None else {"size": size}
+    entry |= {} if files is None else {"nfiles": len(files)}
+    return entry | {"hash": "md5", "path": path}

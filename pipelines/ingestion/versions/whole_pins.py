@@ -6,7 +6,8 @@ to the cache as soon as it is read: from then on each is found by its own hash.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,30 +16,21 @@ from dvc.repo import Repo
 
 from gristmill.pipelines.base import InputError, read_yaml
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.ingestion.versions import history
-from gristmill.pipelines.ingestion.versions.cache import (
-    RemoteRefused,
-    RemoteUnusable,
-    file_list,
-    has_remote,
-    keep_list,
-    list_from,
-    load_list,
-)
-from gristmill.pipelines.ingestion.versions.pin_file import Pin
+from gristmill.pipelines.ingestion.versions import cache, history
+from gristmill.pipelines.ingestion.versions.pin_file import Pin, read_pin
 
 
 def sets_of(repo: Repo, whole: str, *, remote: bool = False) -> dict[str, str] | None:
     """The hash of each data set, by name; None where the list of files is not known."""
-    files = load_list(repo, whole, remote=remote)
+    files = cache.load_list(repo, whole, remote=remote)
     if files is None:
         return None
     found = {}
     for name, entries in groupby(sorted(files, key=lambda entry: entry[0]), lambda e: e[0][0]):
         inside = [(key[1:], meta, info) for key, meta, info in entries]
         if inside[0][0]:
-            part = file_list(inside)
-            keep_list(repo, part)
+            part = cache.file_list(inside)
+            cache.keep_list(repo, part)
             found[name] = str(part.oid)
         else:  # a file beside the data sets' folders
             found[name] = str(inside[0][2].value)
@@ -56,31 +48,43 @@ def require_sets_of(repo: Repo, whole: str, what: str, next: str) -> dict[str, s
         raise InputError(
             what,
             expected=f"the list of files {whole} in DVC's cache"
-            + (" or remote" if has_remote(repo) else ""),
+            + (" or remote" if cache.has_remote(repo) else ""),
             found="nothing",
             next=next,
         )
     return found
 
 
-def expanded(project: Project, repo: Repo, pin: Pin, *, remote: bool = False) -> Pin:
-    """A pin with its data sets named.
+def current_pin(project: Project, repo: Repo, *, remote: bool = False) -> Pin:
+    """What the work tree's `data.dvc` pins, with the data sets named.
 
-    Where the list is not known, the data on disk may have its hash; else `whole` stays, beside
-    the data sets that the stages read last, as `dvc.lock` says.
+    Where a list is not known, the data on disk may have its hash; else `whole` stays, beside the
+    data sets that the stages read last, as `dvc.lock` says.
     """
+    pin = read_pin(project)
     if not pin.whole:
         return pin
-    try:
+    found = None
+    with suppress(cache.RemoteUnusable):
         found = sets_of(repo, pin.whole, remote=remote)
-    except (RemoteUnusable, RemoteRefused):
-        found = sets_of(repo, pin.whole)
-    if found is None:
-        read = _last_read(project)
-        found = _on_disk(repo, pin.whole, read)
-        if found is None:
-            return Pin({**read, **pin.sets}, pin.whole)
-    return Pin({**found, **pin.sets})
+    read = {} if found else _last_read(project)
+    found = found or _on_disk(repo, pin.whole, read)
+    return Pin({**read, **pin.sets}, pin.whole) if found is None else Pin({**found, **pin.sets})
+
+
+def known_sets(
+    repo: Repo, pins: Iterable[Pin], *, remote: bool = False
+) -> dict[str, Mapping[str, str]]:
+    """The data sets of pins of one hash, by that hash, as far as their lists are known."""
+    found: dict[str, Mapping[str, str]] = {}
+    for whole in dict.fromkeys(pin.whole for pin in pins if pin.whole):
+        try:
+            sets = sets_of(repo, whole, remote=remote)
+        except (cache.RemoteUnusable, cache.RemoteRefused):
+            sets, remote = None, False
+        if sets is not None:
+            found[whole] = sets
+    return found
 
 
 def _last_read(project: Project) -> dict[str, str]:
@@ -103,24 +107,24 @@ def _on_disk(repo: Repo, whole: str, read: Collection[str]) -> dict[str, str] | 
     for among in (names, [name for name in names if name in read]):
         entries: list[Any] = []
         for name in among:
-            part = list_from(repo, data / name)
+            part = cache.list_from(repo, data / name)
             files = part if part.hash_info.isdir else [((), None, part.hash_info)]
             entries += [((name, *key), meta, info) for key, meta, info in files]
-        files = file_list(entries)
+        files = cache.file_list(entries)
         if files.oid == whole:
             for name in among:
-                list_from(repo, data / name, add=True)
-            keep_list(repo, files)
+                cache.list_from(repo, data / name, add=True)
+            cache.keep_list(repo, files)
             return sets_of(repo, whole)
     return None
 
 
 def find_list(project: Project, repo: Repo, digest: str, *, remote: bool = True) -> Any:
     """The list of files of a version: its own, or a part of one that was ever pinned as a whole."""
-    files = load_list(repo, digest, remote=remote)
+    files = cache.load_list(repo, digest, remote=remote)
     if files is None:
         wholes = {at.pin.whole for at in history.pins(project, "--all", "--reflog")}
         for whole in filter(None, wholes):
             if digest in (sets_of(repo, whole, remote=remote) or {}).values():
-                return load_list(repo, digest)
+                return cache.load_list(repo, digest)
     return files
