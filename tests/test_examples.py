@@ -123,10 +123,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def build(experiment: Experiment) -> Any:
-    from gristmill.pipelines.training.keras_model import RowFacts, build_model
+    from gristmill.pipelines.training.keras_model import DataTraits, build_model
 
     recipe = experiment.recipe(experiment.document.parameters)
-    return build_model(recipe, RowFacts(*SHAPES[experiment.name]), Path())
+    return build_model(recipe, DataTraits(*SHAPES[experiment.name]), Path())
 
 
 def test_the_examples_are_those_that_are_promised() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gristmill.pipelines.base import ConfigError, nearest
+from gristmill.pipelines.base import ConfigError, suggest
 from gristmill.pipelines.config import Recipe
 
 
@@ -47,11 +47,10 @@ def _known_class(name: str, names: Sequence[str]) -> str:
     known = {each.lower(): each for each in names} | {each: each for each in names}
     found = known.get(name) or known.get(name.lower())
     if found is None:
-        near = nearest(name, names)
         raise ConfigError(
             f"training.class_weight: there is no class {name!r}",
             expected="classes of the target: " + ", ".join(names[:20]) + "…" * (len(names) > 20),
             found=name,
-            next=f"did you mean {near}?" if near else "mend training.class_weight",
+            next=suggest(name, names, "mend training.class_weight"),
         )
     return found

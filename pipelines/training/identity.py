@@ -123,14 +123,13 @@ def trials_at(
     """
     recipe = experiment.recipe(experiment.at(values))
     folds, repeats = experiment.document.split.folds, experiment.document.search.repeats
-    threads = thread_count(recipe)
+    asked = recipe.training.threads
+    threads = cores() if isinstance(asked, str) else asked
     made = []
     for repeat in range(repeats):
-        changes = {
-            "seed": recipe.training.seed + repeat,
-            "epochs": epochs or recipe.training.epochs,
-        }
-        own = replace(recipe, training=recipe.training.model_copy(update=changes))
+        budget, seed = epochs or recipe.training.epochs, recipe.training.seed + repeat
+        training = recipe.training.model_copy(update={"seed": seed, "epochs": budget})
+        own = replace(recipe, training=training)
         parts = {**shared, **_recipe_parts(own), "threads": str(threads)}
         for fold in range(folds) if folds else (None,):
             here = parts if fold is None else parts | {FOLD: str(fold)}
@@ -172,12 +171,6 @@ def on_all_folds(trial: Trial, epochs: int) -> Trial:
     recipe = replace(trial.recipe, training=training)
     parts = {**trial.parts, **_recipe_parts(recipe), FOLD: ALL_FOLDS}
     return replace(trial, key=_digest(parts), parts=parts, recipe=recipe, fold=None, repeat=None)
-
-
-def thread_count(recipe: Recipe) -> int:
-    """The trial's threads as a number; `auto` is one a core."""
-    asked = recipe.training.threads
-    return cores() if isinstance(asked, str) else asked
 
 
 def cores() -> int:

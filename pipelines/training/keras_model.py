@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from gristmill.pipelines.base import ConfigError, first_line, nearest
+from gristmill.pipelines.base import ConfigError, first_line, suggest
 from gristmill.pipelines.config import Recipe, read_epochs
 from gristmill.pipelines.training.training_rows import Array, Tensor
 
@@ -30,7 +30,7 @@ ARGUMENT_KINDS = {
 
 
 @dataclass(frozen=True)
-class RowFacts:
+class DataTraits:
     """What a model depends on of the rows that it learns from.
 
     Attributes:
@@ -49,7 +49,7 @@ class RowFacts:
     value_range: tuple[float, float] | None = None
 
 
-def build_model(recipe: Recipe, data: RowFacts, folder: Path) -> keras.Model:
+def build_model(recipe: Recipe, data: DataTraits, folder: Path) -> keras.Model:
     """Return a compiled model with fresh weights from the recipe's seed.
 
     Args:
@@ -213,7 +213,7 @@ def _turned(rank: int, layout: str) -> keras.Layer:
     return keras.layers.Permute(dims)
 
 
-def _build_from_layers(recipe: Recipe, data: RowFacts) -> keras.Model:
+def _build_from_layers(recipe: Recipe, data: DataTraits) -> keras.Model:
     """Keras's layers one after another.
 
     Rows of pictures have their channels last, and so are all layers computed: for
@@ -259,7 +259,7 @@ def _build_from_layers(recipe: Recipe, data: RowFacts) -> keras.Model:
     return model
 
 
-def _build_by_hand(recipe: Recipe, data: RowFacts, folder: Path) -> keras.Model:
+def _build_by_hand(recipe: Recipe, data: DataTraits, folder: Path) -> keras.Model:
     name, _, function = str(recipe.model.builder).partition(":")
     build = getattr(load_module(folder / f"{name}.py"), function, None)
     if not callable(build):
@@ -318,28 +318,21 @@ def _entry(
     (name, arguments), *_ = entry.items()
     kind = getattr(namespace, name, None)
     if kind is None:
-        near = nearest(name, [n for n in dir(namespace) if n[0].isupper()])
-        raise ConfigError(
-            f"{where}: there is no {name}", found=name, next=f"did you mean {near}?" if near else ""
-        )
-    made = {
-        key: _argument(key, value, f"{where}.{name}") for key, value in (arguments or {}).items()
-    }
-    if value_range is not None and "value_range" in inspect.signature(kind.__init__).parameters:
+        near = suggest(name, [n for n in dir(namespace) if n[0].isupper()])
+        raise ConfigError(f"{where}: there is no {name}", found=name, next=near)
+    made = {k: _argument(k, value, f"{where}.{name}") for k, value in (arguments or {}).items()}
+    known = [p for p in inspect.signature(kind.__init__).parameters if p not in ("self", "kwargs")]
+    if value_range is not None and "value_range" in known:
         made.setdefault("value_range", value_range)
     try:
         return kind(**made)
     except (TypeError, ValueError) as error:
-        known = [
-            p for p in inspect.signature(kind.__init__).parameters if p not in ("self", "kwargs")
-        ]
         wrong = next((key for key in made if key not in known), "")
-        near = nearest(wrong, known) if wrong else ""
         raise ConfigError(
             f"{where}: Keras does not take these arguments for {name}",
             expected=", ".join(known),
             found=first_line(error),
-            next=f"did you mean {near}?" if near else "",
+            next=suggest(wrong, known) if wrong else "",
         ) from error
 
 

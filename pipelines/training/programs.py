@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from gristmill.pipelines.config import Recipe
 from gristmill.pipelines.training.class_weight import class_weights
-from gristmill.pipelines.training.keras_model import RowFacts, build_model, in_steps, targets
+from gristmill.pipelines.training.keras_model import DataTraits, build_model, in_steps, targets
 from gristmill.pipelines.training.loop import FitProgram, Program, make_program
 from gristmill.pipelines.training.training_rows import Parts, open_array, scaling_of, value_range
 
@@ -91,10 +91,10 @@ class Programs:
         """Of the pixels that a folder's arrays hold; see `scaling_of`."""
         return scaling_of(self._data(data)["statistics"])
 
-    def _facts(self, recipe: Recipe, data: Path) -> RowFacts:
+    def _facts(self, recipe: Recipe, data: Path) -> DataTraits:
         found = self._data(data)
         statistics, x = found["statistics"], found["x_training"]
-        return RowFacts(
+        return DataTraits(
             shape=tuple(x.shape[1:]),
             outputs=len(statistics["classes"] or [0]),
             embedded=statistics["embedded"],
@@ -111,7 +111,7 @@ class Programs:
         return self._arrays[folder]
 
 
-def architecture(recipe: Recipe, data: RowFacts) -> str:
+def architecture(recipe: Recipe, data: DataTraits) -> str:
     """Return a text that is equal for trials that one traced program can serve.
 
     The learning rate is a variable of the optimizer unless it is a schedule; the batch size, the

@@ -117,7 +117,7 @@ class Seat:
         return environment()
 
     def train(self, request: Train, data: Mapping[str, Any], name: str, state: Files) -> Answer:
-        """Trains a trial.
+        """Train a trial.
 
         Args:
             request: with the parent's paths.
@@ -146,7 +146,7 @@ class Seat:
         return News(key, tuple(epochs), self._state(folder) if key else {})
 
     def leave(self) -> None:
-        """Removes what this node kept."""
+        """Remove what this node kept."""
         shutil.rmtree(KEPT, ignore_errors=True)
 
     def _state(self, folder: Path) -> Files:

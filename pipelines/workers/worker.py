@@ -18,7 +18,7 @@ PAUSE = 0.25
 
 
 def serve(channel: connection.Connection, threads: int) -> None:
-    """Answers requests until the channel closes; ends at once when the parent is gone."""
+    """Answer requests until the channel closes; end at once when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with_parent()
@@ -32,7 +32,7 @@ def serve(channel: connection.Connection, threads: int) -> None:
 
 
 def carry_out(bench: Bench, request: Request, tell: Callable[[Epoch], object]) -> Done:
-    """Does what a request asks for, whatever comes of it.
+    """Do what a request asks for, whatever comes of it.
 
     Args:
         bench: what is kept between requests.

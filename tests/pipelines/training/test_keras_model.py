@@ -14,7 +14,7 @@ from tiny import make_project, write_experiment
 from gristmill.pipelines.base.errors import ConfigError
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.training.class_weight import class_weights
-from gristmill.pipelines.training.keras_model import RowFacts, build_model, targets
+from gristmill.pipelines.training.keras_model import DataTraits, build_model, targets
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def home(tmp_path: Path) -> Project:
 def build(project: Project, shape: Sequence[int] = (5,), outputs: int = 3, **changes: Any) -> Any:
     experiment = write_experiment(project, **changes)
     recipe = experiment.recipe(experiment.document.parameters)
-    return build_model(recipe, RowFacts(tuple(shape), outputs), project.experiments)
+    return build_model(recipe, DataTraits(tuple(shape), outputs), project.experiments)
 
 
 def layers(*entries: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_arguments_may_hold_keras_objects(home: Project) -> None:
 def embedded(home: Project, **changes: Any) -> Any:
     experiment = write_experiment(home, **changes)
     recipe = experiment.recipe(experiment.document.parameters)
-    return build_model(recipe, RowFacts((5,), 3, [(4, 2), (9, 3)]), home.experiments)
+    return build_model(recipe, DataTraits((5,), 3, [(4, 2), (9, 3)]), home.experiments)
 
 
 def test_codes_are_embedded_before_the_layers_and_a_saved_model_does_so_too(
@@ -90,7 +90,7 @@ def test_codes_are_embedded_before_the_layers_and_a_saved_model_does_so_too(
 def test_a_model_of_codes_alone_is_built(home: Project) -> None:
     experiment = write_experiment(home)
     recipe = experiment.recipe(experiment.document.parameters)
-    model = build_model(recipe, RowFacts((1,), 3, [(4, 2)]), home.experiments)
+    model = build_model(recipe, DataTraits((1,), 3, [(4, 2)]), home.experiments)
     assert model.layers[0].output_shape == (None, 2)
 
 

@@ -14,7 +14,7 @@ from tiny import make_project, write_experiment
 
 from gristmill.pipelines.config.experiment import Recipe
 from gristmill.pipelines.training.class_weight import class_weights
-from gristmill.pipelines.training.keras_model import RowFacts, build_model, targets
+from gristmill.pipelines.training.keras_model import DataTraits, build_model, targets
 from gristmill.pipelines.training.loop import FitProgram, Program, make_program, row_order
 
 TRAINED, VALIDATED, EPOCHS, BATCH = 43, 12, 2, 8
@@ -232,7 +232,7 @@ def test_weights_are_those_of_keras_to_the_last_bit(name: str, tmp_path: Path) -
 
 
 def build(recipe: Recipe, shape: tuple[int, ...], outputs: int, folder: Path = NOWHERE) -> Any:
-    return build_model(recipe, RowFacts(shape, outputs, steps=-(-TRAINED // BATCH)), folder)
+    return build_model(recipe, DataTraits(shape, outputs, steps=-(-TRAINED // BATCH)), folder)
 
 
 def data(

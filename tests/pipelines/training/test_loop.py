@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tiny import make_data, make_project, write_experiment
 
 from gristmill.pipelines.config.experiment import Recipe
-from gristmill.pipelines.training.keras_model import RowFacts, build_model
+from gristmill.pipelines.training.keras_model import DataTraits, build_model
 from gristmill.pipelines.training.loop import FitProgram, Program, row_order
 from gristmill.pipelines.workers.bench import Bench
 from gristmill.pipelines.workers.messages import Export, Train
@@ -31,7 +31,7 @@ def rows(outputs: int) -> tuple[Any, Any]:
 
 
 def build(recipe: Recipe, outputs: int) -> Any:
-    return build_model(recipe, RowFacts((COLUMNS,), outputs), Path())
+    return build_model(recipe, DataTraits((COLUMNS,), outputs), Path())
 
 
 def test_validation_in_parts_gives_the_mean_over_all_rows(

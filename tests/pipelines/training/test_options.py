@@ -16,7 +16,7 @@ from tiny import make_data, make_project, table, write_experiment
 from gristmill.pipelines.config.experiment import load_experiment
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.search.space import draws
-from gristmill.pipelines.training.keras_model import RowFacts, build_model, targets
+from gristmill.pipelines.training.keras_model import DataTraits, build_model, targets
 from gristmill.pipelines.training.trial import read_result, set_weights
 from gristmill.pipelines.workers.bench import Bench
 from gristmill.pipelines.workers.messages import Train
@@ -36,7 +36,7 @@ def build(
     model = {"layers": list(entries), **more.pop("model", {})}
     experiment = write_experiment(project, model=model, **more)
     recipe = experiment.recipe(experiment.document.parameters)
-    return build_model(recipe, RowFacts(tuple(shape), outputs), project.experiments)
+    return build_model(recipe, DataTraits(tuple(shape), outputs), project.experiments)
 
 
 def answer(model: Any, rows: Any, layers: int = 1, **how: Any) -> Any:

@@ -19,7 +19,7 @@ from gristmill.pipelines.ingestion.readers.picture_folders import picture_field
 from gristmill.pipelines.preparation.features.prepare import scale
 from gristmill.pipelines.preparation.features.transforms import scaled
 from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALIDATION
-from gristmill.pipelines.training.keras_model import RowFacts, build_model
+from gristmill.pipelines.training.keras_model import DataTraits, build_model
 from gristmill.pipelines.training.loop import FitProgram
 from gristmill.pipelines.training.trial import read_result
 from gristmill.pipelines.workers.bench import Bench
@@ -206,7 +206,7 @@ def test_channels_first_gives_what_channels_last_gives(tmp_path: Path) -> None:
     def model(**changes: Any) -> Any:
         experiment = write_experiment(project, training={"epochs": 2}, **changes)
         recipe = experiment.recipe(experiment.document.parameters)
-        return build_model(recipe, RowFacts((9, 8, 3), 3), project.experiments)
+        return build_model(recipe, DataTraits((9, 8, 3), 3), project.experiments)
 
     last = model(model={"layers": layers()})
     first = model(model={"layers": layers(data_format="channels_first")})
@@ -229,7 +229,7 @@ def test_a_users_own_permute_is_not_turned_again(tmp_path: Path) -> None:
     layers = [{"Permute": {"dims": [3, 1, 2]}}, convolution, {"GlobalAveragePooling2D": {}}]
     experiment = write_experiment(project, model={"layers": layers})
     recipe = experiment.recipe(experiment.document.parameters)
-    model = build_model(recipe, RowFacts((9, 8, 3), 3), project.experiments)
+    model = build_model(recipe, DataTraits((9, 8, 3), 3), project.experiments)
     shapes = [layer.output.shape for layer in model.layers]
     assert (None, 2, 8, 7) in shapes
     assert model.layers[0].output.shape == (None, 3, 9, 8)

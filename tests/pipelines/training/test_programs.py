@@ -10,7 +10,7 @@ from tiny import make_data, make_project, write_experiment
 
 from gristmill.pipelines.config.experiment import Recipe
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.training.keras_model import RowFacts
+from gristmill.pipelines.training.keras_model import DataTraits
 from gristmill.pipelines.training.programs import architecture
 from gristmill.pipelines.training.trial import read_result
 from gristmill.pipelines.workers.bench import Bench
@@ -30,7 +30,7 @@ def recipe(project: Project, **changes: Any) -> Recipe:
 
 
 def known(recipe: Recipe, **facts: Any) -> str:
-    return architecture(recipe, RowFacts(**{"shape": (5,), "outputs": 3, **facts}))
+    return architecture(recipe, DataTraits(**{"shape": (5,), "outputs": 3, **facts}))
 
 
 def optimizer(name: str, **arguments: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tiny import make_data, make_project, write_experiment
 
 from gristmill.pipelines.config.experiment import Recipe
-from gristmill.pipelines.training.keras_model import RowFacts, build_model
+from gristmill.pipelines.training.keras_model import DataTraits, build_model
 from gristmill.pipelines.training.loop import row_order
 from gristmill.pipelines.training.trial import TrialResult, read_result, run_trial
 from gristmill.pipelines.workers.bench import Bench
@@ -105,7 +105,7 @@ def batches(x: Any, y: Any, seed: int, size: int) -> Iterator[tuple[Any, Any]]:
 def fitted(lab: Lab, recipe: Recipe, callback: Any) -> tuple[Any, dict[str, list[float]]]:
     """Keras's own training of the same batches: the model and its history."""
     arrays = {file.stem: np.load(file) for file in lab.data.glob("*.npy")}
-    model = build_model(recipe, RowFacts(arrays["x_training"].shape[1:], 3), Path())
+    model = build_model(recipe, DataTraits(arrays["x_training"].shape[1:], 3), Path())
     done = model.fit(
         batches(arrays["x_training"], arrays["y_training"], 0, 16),
         steps_per_epoch=-(-len(arrays["x_training"]) // 16),
