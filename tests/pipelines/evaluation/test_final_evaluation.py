@@ -365,19 +365,21 @@ def test_the_processes_that_train_open_no_test_row_before_the_final_evaluation(
 from pathlib import Path
 from gristmill.pipelines.config import Project, load_experiment
 from gristmill.pipelines.evaluation.final_evaluation import evaluate
-from tiny import run_search, trials
+from gristmill.pipelines.search import fed, train_fed
+from gristmill.pipelines.training import shared_parts, trials_at
 from gristmill.pipelines.workers import Pool
 
 if __name__ == "__main__":
     project = Project(Path({str(home.root)!r}))
     experiment = load_experiment(project, "tiny")
-    asked = trials(experiment, {DIGEST!r})
+    (trial,) = trials_at(experiment, shared_parts(experiment, {DIGEST!r}), {{}})
     pool = Pool(project.root / "workers.log")
     pool.warm_up()
-    assert [*run_search(project, experiment, asked, pool)][-1].status == "finished"
+    told = train_fed(project, experiment, fed([trial]), 1, pool)
+    assert [*told][-1].status == "finished"
     with Path({str(tmp_path / "opened")!r}).open("a") as file:
         file.write("— evaluation —" + chr(10))
-    evaluate(project, experiment, asked[0], pool)
+    evaluate(project, experiment, trial, pool)
     pool.close()
 """
     make_data(home, write_experiment(home))

@@ -275,13 +275,13 @@ ALONE = """
 import sys
 from pathlib import Path
 from gristmill.pipelines.config import Project, load_experiment
-from tiny import trials
+from gristmill.pipelines.training import shared_parts, trials_at
 from gristmill.pipelines.workers.bench import Bench
 from gristmill.pipelines.workers.messages import Train
 from gristmill.pipelines.workers.worker import carry_out
 project = Project.find()
 experiment = load_experiment(project, "tiny")
-(trial,) = trials(experiment, "d" * 32)
+(trial,) = trials_at(experiment, shared_parts(experiment, "d" * 32), {})
 build = project.build("tiny")
 request = Train(trial.key, trial.recipe, build / "training", build / "trial", project.experiments)
 done = carry_out(Bench(1), request, print)
