@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,7 @@ from gristmill.pipelines.evaluation.metrics import (
     measure_difference,
 )
 from gristmill.pipelines.evaluation.predictions import Predictions
+from gristmill.pipelines.tables import Floats, Places
 
 LISTED = "gristmill models lists what there is to compare"
 
@@ -52,7 +53,7 @@ class Comparison:
     """
 
     models: tuple[Answers, ...]
-    places: npt.NDArray[np.int64]
+    places: Places
     left_out: int
     metrics: tuple[tuple[Metric, ...], ...]
     differences: tuple[tuple[MetricDifference, ...], ...]
@@ -66,7 +67,7 @@ class Comparison:
         return self.models[0].predictions.classes
 
     @property
-    def truth(self) -> Any:
+    def truth(self) -> npt.NDArray[Any]:
         """(n_rows,) places in `classes`, or values."""
         return self.models[0].predictions.truth
 
@@ -76,7 +77,7 @@ class Comparison:
         return np.stack([model.predictions.answers for model in self.models])
 
     @property
-    def disagreements(self) -> npt.NDArray[np.int64]:
+    def disagreements(self) -> Places:
         """The rows on which the models differ, by their places among these rows.
 
         Of classes those whose answers are not all the same, first those of which a model that is
@@ -92,14 +93,14 @@ class Comparison:
         return np.asarray(differ[np.argsort(-surest, kind="stable")])
 
     @property
-    def agreement(self) -> npt.NDArray[np.float64]:
+    def agreement(self) -> Floats:
         """(n_models, n_models): the share of rows with the same answer, or how errors correlate."""
         if self.classes is not None:
             return np.asarray((self.answers[:, None] == self.answers[None]).mean(axis=2))
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(np.nan_to_num(np.corrcoef(self.answers - self.truth)))
 
-    def right(self, other: int) -> npt.NDArray[np.int64]:
+    def right(self, other: int) -> Places:
         """(2, 2) rows: those that the first model gets right and wrong, by those of another."""
         first, second = (self.answers[place] == self.truth for place in (0, other))
         cells = 2 * ~first + ~second
@@ -153,13 +154,12 @@ def _as_first(first: Answers, other: Answers) -> Predictions:
         ConfigError: the tasks, the test rows, the classes or the targets differ.
     """
     mine, theirs = first.predictions, other.predictions
-    kinds = {name: _kind(p) for name, p in ((first.name, mine), (other.name, theirs))}
-    if len({*kinds.values()}) > 1:
+    both = f"{first.name} and {other.name}"
+    if (mine.classes is None) != (theirs.classes is None):
+        tasks = ["regression" if p.classes is None else "classification" for p in (mine, theirs)]
+        found = f"{first.name}: {tasks[0]}, {other.name}: {tasks[1]}"
         raise ConfigError(
-            f"{first.name} and {other.name} have other tasks",
-            expected="models of one task",
-            found=_each(kinds),
-            next=LISTED,
+            f"{both} have other tasks", expected="models of one task", found=found, next=LISTED
         )
     if not np.array_equal(np.sort(theirs.identity), np.sort(mine.identity)):
         _refuse_rows(first, other)
@@ -168,25 +168,17 @@ def _as_first(first: Answers, other: Answers) -> Predictions:
     order, wanted = (np.lexsort((p.truth, p.identity)) for p in (theirs, mine))
     places = np.empty_like(order)
     places[wanted] = order
-    found = theirs.rows(places)
-    if not np.array_equal(found.truth, mine.truth):
-        count = int((found.truth != mine.truth).sum())
+    ordered = theirs.rows(places)
+    if not np.array_equal(ordered.truth, mine.truth):
+        count = int((ordered.truth != mine.truth).sum())
         raise ConfigError(
-            f"{first.name} and {other.name} predict other things",
+            f"{both} predict other things",
             expected="the same target for the same test rows",
             found=f"{count:,} of {len(mine.truth):,} rows have another truth",
             next=f"look at data.target in experiments/{first.experiment}.yaml "
             f"and experiments/{other.experiment}.yaml",
         )
-    return found
-
-
-def _kind(predictions: Predictions) -> str:
-    return "regression" if predictions.classes is None else "classification"
-
-
-def _each(words: Mapping[str, str]) -> str:
-    return ", ".join(f"{name}: {word}" for name, word in words.items())
+    return ordered
 
 
 def _refuse_rows(first: Answers, other: Answers) -> None:
@@ -212,14 +204,12 @@ def _with_classes(first: Answers, other: Answers) -> Predictions:
     """The other model's answers with the classes in the order of the first one's."""
     mine, theirs = first.predictions.classes or (), other.predictions.classes or ()
     if {*mine} != {*theirs}:
-        only = {
-            first.name: ", ".join(sorted({*mine} - {*theirs})[:8]) or "none",
-            other.name: ", ".join(sorted({*theirs} - {*mine})[:8]) or "none",
-        }
+        only = ((first.name, {*mine} - {*theirs}), (other.name, {*theirs} - {*mine}))
+        words = [f"only {name}: {', '.join(sorted(these)[:8]) or 'none'}" for name, these in only]
         raise ConfigError(
             f"{first.name} and {other.name} know other classes",
             expected="the same classes",
-            found=_each({f"only {name}": words for name, words in only.items()}),
+            found=", ".join(words),
             next=LISTED,
         )
     columns = [theirs.index(name) for name in mine]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from gristmill.pipelines.base import write_json, writing
@@ -18,7 +17,7 @@ from gristmill.pipelines.config import Bins
 from gristmill.pipelines.evaluation.metrics import Metric, clopper_pearson, measure
 from gristmill.pipelines.evaluation.predictions import Predictions
 from gristmill.pipelines.preparation import as_text, frames
-from gristmill.pipelines.tables import TableRows
+from gristmill.pipelines.tables import Flags, Floats, Hashes, TableRows
 
 ALPHA = 0.05
 WORST = 3
@@ -46,7 +45,6 @@ FEW_NUMBERS = 8
 """Different numbers up to which each is a slice of its own."""
 
 OTHERS = "(others)"
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -87,11 +85,11 @@ class Cut:
     high: float = math.inf
 
 
-Found = tuple[Cut, Mask, float | None]
+Found = tuple[Cut, Flags, float | None]
 """A cut, the rows that it takes, and what the search found there."""
 
 
-def masks_of(cuts: Iterable[Cut], values: pd.Series[Any]) -> Iterator[Mask]:
+def masks_of(cuts: Iterable[Cut], values: pd.Series[Any]) -> Iterator[Flags]:
     """Which rows each cut of a column takes, (n_rows,) bool."""
     texts = numbers = None
     for cut in cuts:
@@ -114,7 +112,7 @@ def declared_slices(
     columns: Mapping[str, Bins],
     values: Mapping[str, pd.Series[Any]],
     predictions: Predictions,
-    group: Any = None,
+    group: Hashes | None = None,
 ) -> list[Slice]:
     """Each part of each column, as far as there are rows of it.
 
@@ -126,9 +124,8 @@ def declared_slices(
     """
     found: list[Found] = []
     for name, bins in columns.items():
-        cuts = [*cuts_of(values[name], bins.bins)]
-        masks = masks_of(cuts, values[name])
-        found += [(cut, mask, None) for cut, mask in zip(cuts, masks, strict=True) if mask.any()]
+        parts = parts_of(values[name], bins.bins)
+        found += [(cut, mask, None) for cut, mask in parts if mask.any()]
     return _measured(found, predictions, len(found), group)
 
 
@@ -136,17 +133,14 @@ def confirmed_slices(
     worst: Sequence[tuple[Cut, float]],
     values: Mapping[str, pd.Series[Any]],
     predictions: Predictions,
-    group: Any = None,
+    group: Hashes | None = None,
 ) -> list[Slice]:
     """The slices that `worst_slices` found, on test rows.
 
     Each is worse than all rows by Clopper-Pearson's bound at a third of 5 %, so that in 95 % of
     cases none of three is so by chance: the rows that found them do not confirm them.
     """
-    found: list[Found] = []
-    for cut, there in worst:
-        (mask,) = masks_of([cut], values[cut.column])
-        found.append((cut, mask, there))
+    found = [(c, mask, v) for c, v in worst for mask in masks_of([c], values[c.column])]
     return _measured([one for one in found if one[1].any()], predictions, WORST, group)
 
 
@@ -164,21 +158,28 @@ def worst_slices(
     sign = 1 if predictions.classes is None else -1
     found = []
     for values in columns:
-        cuts = [*cuts_of(values, None, MOST_SEARCHED)]
-        for cut, mask in zip(cuts, masks_of(cuts, values), strict=True):
+        for cut, mask in parts_of(values, None, MOST_SEARCHED):
             rows = int(mask.sum())
             if FEWEST <= rows <= LARGEST * len(each) and spread > 0:
                 value = float(each[mask].mean())
                 away = sign * (value - overall) * math.sqrt(rows) / spread
                 found.append((away, cut, mask, value))
         found = sorted(found, key=lambda one: -one[0])[:KEPT]
-    taken: list[tuple[Cut, Mask, float]] = []
+    taken: list[tuple[Cut, Flags, float]] = []
     for away, cut, mask, value in found:
         if len(taken) == WORST or away <= 0:
             break
         if not any((mask & other).sum() > ALIKE * (mask | other).sum() for _, other, _ in taken):
             taken.append((cut, mask, value))
     return [(cut, value) for cut, _, value in taken]
+
+
+def parts_of(
+    values: pd.Series[Any], edges: Sequence[float] | None, most: int = 0
+) -> Iterator[tuple[Cut, Flags]]:
+    """The slices of a column, as `cuts_of` has them, and which rows each takes."""
+    cuts = [*cuts_of(values, edges, most)]
+    return zip(cuts, masks_of(cuts, values), strict=True)
 
 
 def cuts_of(values: pd.Series[Any], edges: Sequence[float] | None, most: int = 0) -> Iterator[Cut]:
@@ -207,7 +208,7 @@ def cuts_of(values: pd.Series[Any], edges: Sequence[float] | None, most: int = 0
         yield Cut(name, "(missing)", frozenset({"(missing)"}))
 
 
-def _quartiles(held: Any) -> list[float]:
+def _quartiles(held: Floats) -> list[float]:
     """Edges above the smallest number; where that is most of them the next one is an edge."""
     smallest = np.nanmin(held)
     ends = {*np.nanquantile(held, [0.25, 0.5, 0.75]).tolist()} - {smallest}
@@ -232,7 +233,7 @@ def _is_number(values: pd.Series[Any]) -> bool:
     return pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_datetime64_any_dtype(kind)
 
 
-def _numbers(values: pd.Series[Any]) -> Any:
+def _numbers(values: pd.Series[Any]) -> Floats:
     """(n_rows,) float64, NaN where missing; of dates microseconds since 1970."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         moments = values.to_numpy("datetime64[us]")
@@ -249,7 +250,7 @@ def _span(low: float, high: float, dates: bool) -> str:
     return f"from {word(low)}" if high == math.inf else f"{word(low)} to {word(high)}"
 
 
-def _each(predictions: Predictions) -> npt.NDArray[np.float64]:
+def _each(predictions: Predictions) -> Floats:
     """(n_rows,) 1 where the answer is right, or the absolute error."""
     answers, truth = predictions.answers, predictions.truth
     if predictions.classes is None:
@@ -258,7 +259,7 @@ def _each(predictions: Predictions) -> npt.NDArray[np.float64]:
 
 
 def _measured(
-    masks: Sequence[Found], predictions: Predictions, tests: int, group: Any
+    masks: Sequence[Found], predictions: Predictions, tests: int, group: Hashes | None
 ) -> list[Slice]:
     """Slices whose intervals hold together: each end is a bound at 5 % over their number.
 
@@ -289,7 +290,7 @@ def write_slices(file: Path, slices: Sequence[Slice]) -> None:
     """As JSON, and as CSV beside it."""
     records = [
         {"column": one.column, "slice": one.value, "rows": one.rows, "metric": one.metric.name}
-        | {key: asdict(one.metric)[key] for key in ("value", "low", "high")}
+        | {"value": one.metric.value, "low": one.metric.low, "high": one.metric.high}
         | {"overall": one.overall, "worse": one.worse, "validation": one.validation}
         for one in slices
     ]

@@ -81,8 +81,7 @@ def _both(axes: Axes, made: Comparison) -> None:
     first, other = (shortened(name, LONGEST) for name in made.names)
     axes.set_xticks([0, 1], ["right", "wrong"])
     axes.set_yticks([0, 1], ["right", "wrong"], rotation=90, va="center")
-    axes.set_xlabel(other)
-    axes.set_ylabel(first)
+    axes.set(xlabel=other, ylabel=first)
     axes.set_title(f"{len(made.truth):,} test rows", fontsize=11)
 
 
@@ -93,8 +92,7 @@ def _errors(axes: Axes, made: Comparison) -> None:
     axes.plot(ends, ends, color="#999999", lw=1)
     axes.scatter(shown[0], shown[1], s=14, color=COLOURS[0], alpha=0.6, linewidths=0)
     first, other = (shortened(name, LONGEST) for name in made.names)
-    axes.set_xlabel(f"error of {first}")
-    axes.set_ylabel(f"error of {other}")
+    axes.set(xlabel=f"error of {first}", ylabel=f"error of {other}")
     axes.set_title(f"{len(made.truth):,} test rows: predicted − true", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)

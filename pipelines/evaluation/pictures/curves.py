@@ -11,16 +11,7 @@ from matplotlib.ticker import PercentFormatter
 
 from gristmill.pipelines.evaluation.labels import Array
 from gristmill.pipelines.evaluation.metrics import Calibration, measure
-from gristmill.pipelines.evaluation.pictures.plots import (
-    COLOURS,
-    LONGEST_LABEL,
-    MOST_CURVES,
-    WIDTH,
-    clean,
-    legible,
-    save,
-    shortened,
-)
+from gristmill.pipelines.evaluation.pictures import plots
 from gristmill.pipelines.evaluation.predictions import Predictions
 
 GREY = "#666666"
@@ -28,21 +19,21 @@ POINTS = 400
 """Of a mean curve."""
 
 
-@legible()
+@plots.legible()
 def calibration_curve(file: Path, made: Calibration) -> None:
     """How often it is so against what was said, bins of equally many rows with 95 % intervals.
 
     Below, how many rows say what: where they lie dense, the bins are narrow.
     """
-    figure = Figure(figsize=(WIDTH * 0.62, WIDTH * 0.62), layout="constrained")
+    figure = Figure(figsize=(plots.WIDTH * 0.62, plots.WIDTH * 0.62), layout="constrained")
     axes = figure.add_subplot()
     sure = np.array([one.confidence for one in made.bins])
     share = np.array([one.share for one in made.bins])
     ends = np.array([[one.share - one.low, one.high - one.share] for one in made.bins]).T
     axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="perfect")
     axes.errorbar(
-        sure, share, np.maximum(ends, 0), color=COLOURS[0], marker="o", ms=5, lw=1.4, elinewidth=1,
-        capsize=2, label="this model",
+        sure, share, np.maximum(ends, 0), color=plots.COLOURS[0], marker="o", ms=5, lw=1.4,
+        elinewidth=1, capsize=2, label="this model",
     )  # fmt: skip
     low = min(0.9, float(min(sure.min(), (share - ends[0]).min()))) if not made.of else 0.0
     axes.set_xlim(low - 0.02 * (1 - low), 1 + 0.02 * (1 - low))
@@ -50,17 +41,17 @@ def calibration_curve(file: Path, made: Calibration) -> None:
     axes.set_aspect("equal")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0 if low < 0.9 else None))
-    of = f"of {shortened(made.of)}" if made.of else "of the most probable class"
+    of = f"of {plots.shortened(made.of)}" if made.of else "of the most probable class"
     axes.set_xlabel(f"predicted probability {of}")
     axes.set_ylabel("share of rows that are so" if made.of else "share of rows predicted right")
     rows = sum(one.rows for one in made.bins)
     axes.set_title(f"{rows:,} test rows, calibration error {made.ece}", fontsize=10)
     axes.legend(frameon=False, fontsize=8, loc="best")
-    clean(axes)
-    save(figure, file)
+    plots.clean(axes)
+    plots.save(figure, file)
 
 
-@legible()
+@plots.legible()
 def roc_pr_curves(file: Path, predictions: Predictions) -> None:
     """Left the ROC curve, right precision by recall.
 
@@ -69,7 +60,7 @@ def roc_pr_curves(file: Path, predictions: Predictions) -> None:
     where there are many. A class without test rows is left out.
     """
     classes, truth = predictions.classes or (), predictions.truth
-    figure = Figure(figsize=(WIDTH, WIDTH * 0.56), layout="constrained")
+    figure = Figure(figsize=(plots.WIDTH, plots.WIDTH * 0.56), layout="constrained")
     left, right = figure.subplots(1, 2)
     present = [i for i in range(len(classes)) if 0 < (truth == i).sum() < len(truth)]
     places = [predictions.threshold.place if predictions.threshold else 1]
@@ -82,8 +73,12 @@ def roc_pr_curves(file: Path, predictions: Predictions) -> None:
         }
         curves = {i: of(truth == i, predictions.outputs[:, i]) for i in shown}
         shown.sort(key=lambda i: measured[i].value)
-        for colour, i in zip(COLOURS, shown[: MOST_CURVES - several], strict=False):
-            name = f"{shortened(classes[i])} {measured[i].value:.3f}" if several else "this model"
+        for colour, i in zip(plots.COLOURS, shown[: plots.MOST_CURVES - several], strict=False):
+            name = (
+                f"{plots.shortened(classes[i])} {measured[i].value:.3f}"
+                if several
+                else "this model"
+            )
             lw = 1.1 if several else 1.8
             axes.plot(*curves[i], color=colour, lw=lw, label=name)
         if several and shown:
@@ -97,18 +92,20 @@ def roc_pr_curves(file: Path, predictions: Predictions) -> None:
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
         axes.set_aspect("equal")
-        clean(axes)
+        plots.clean(axes)
     left.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", zorder=0)
-    one = f" of {shortened(classes[places[0]], LONGEST_LABEL)}" if not several else ""
+    one = f" of {plots.shortened(classes[places[0]], plots.LONGEST_LABEL)}" if not several else ""
     left.set_xlabel("share of the others called so (false positive rate)")
     left.set_ylabel(f"share{one} found (recall)")
     right.set_xlabel(f"share{one} found (recall)")
     right.set_ylabel("share of the called that are so (precision)")
     if not several and places[0] in present:
         right.axhline(float((truth == places[0]).mean()), color=GREY, lw=1, ls="--", zorder=0)
-    hidden = len(present) - MOST_CURVES + 1
+    hidden = len(present) - plots.MOST_CURVES + 1
     rest = (
-        f"; the {MOST_CURVES - 1} worst of {len(present)} classes" if several and hidden > 0 else ""
+        f"; the {plots.MOST_CURVES - 1} worst of {len(present)} classes"
+        if several and hidden > 0
+        else ""
     )
     missing = len(classes) - len(present)
     rest += f"; {missing} without rows to tell apart" if missing and several else ""
@@ -118,7 +115,7 @@ def roc_pr_curves(file: Path, predictions: Predictions) -> None:
             axes.legend(frameon=False, fontsize=8, loc=where)
         else:
             axes.text(0.5, 0.5, "the test rows are of one class", ha="center", va="center")
-    save(figure, file)
+    plots.save(figure, file)
 
 
 def _mark(axes: Axes, predictions: Predictions, place: int, kind: str) -> None:
@@ -132,7 +129,7 @@ def _mark(axes: Axes, predictions: Predictions, place: int, kind: str) -> None:
             return
         x, y = recall, hits / called.sum()
     threshold = predictions.threshold.value if predictions.threshold else 0.5
-    axes.plot([x], [y], "o", color=COLOURS[1], ms=7, label=f"called from {threshold:.3g} on")
+    axes.plot([x], [y], "o", color=plots.COLOURS[1], ms=7, label=f"called from {threshold:.3g} on")
 
 
 def _steps(positive: Array, scores: Array) -> tuple[Array, Array]:

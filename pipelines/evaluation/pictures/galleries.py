@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
@@ -16,6 +15,7 @@ from matplotlib.figure import Figure
 from gristmill.pipelines.base import writing
 from gristmill.pipelines.evaluation.pictures.plots import WIDTH, legible, save, shortened
 from gristmill.pipelines.evaluation.predictions import Predictions
+from gristmill.pipelines.tables import Places, TableRows
 
 COLUMNS, ROWS = 6, 5
 AT_A_TIME = 256
@@ -46,7 +46,7 @@ def gallery(file: Path, rows: Path, predictions: Predictions, picture: Mapping[s
     height, width, channels = (picture[side] for side in ("height", "width", "channels"))
     each = min(1.6, WIDTH / COLUMNS * height / width) + 0.4
     figure = Figure(figsize=(WIDTH, each * lines + 0.3), layout="constrained")
-    pixels = dict(_pixels(rows, picture["name"], {*chosen}))
+    pixels = _pixels(rows, picture["name"], chosen)
     for place, row in enumerate(chosen):
         axes = figure.add_subplot(lines, COLUMNS, place + 1)
         shown = np.frombuffer(pixels[row], np.uint8).reshape(height, width, channels)
@@ -76,9 +76,8 @@ def table_gallery(file: Path, rows: Path, predictions: Predictions, target: str)
     chosen = chosen_rows(predictions)
     raw = pa.parquet.read_table(rows).take(chosen).to_pandas().reset_index(drop=True)
     words = [_words(predictions, row) for row in chosen]
-    answers = pd.DataFrame(
-        {"row": chosen, "answer": [w[0] for w in words], "truth": [w[1] for w in words]}
-    )
+    given, true, rights = zip(*words, strict=True) if words else ((), (), ())
+    answers = pd.DataFrame({"row": chosen, "answer": given, "truth": true})
     features = raw.drop(columns=target, errors="ignore")
     with writing(file.with_suffix(".csv")) as aside:
         features = features[[name for name in features if name not in answers]]
@@ -94,13 +93,12 @@ def table_gallery(file: Path, rows: Path, predictions: Predictions, target: str)
         cells.append(column)
     figure = Figure(figsize=(WIDTH, LINE * (len(chosen) + 3)))
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_xlim(0, WIDTH)
-    axes.set_ylim(len(chosen) + 2.5, -0.5)
+    axes.set(xlim=(0, WIDTH), ylim=(len(chosen) + 2.5, -0.5))
     axes.set_axis_off()
     hidden = f"; {features.shape[1] - len(cells) + 3} more columns in {file.stem}.csv"
     hidden = hidden if features.shape[1] > len(cells) - 3 else ""
     axes.text(0.1, 0.2, _title(predictions) + hidden, fontsize=10, va="center")
-    marks = [RIGHT if right else WRONG for *_, right in words]
+    marks = [RIGHT if right else WRONG for right in rights]
     colours = [HEADING, *(["black"] * len(marks) if predictions.classes is None else marks)]
     left = 0.1
     for place, column in enumerate(cells):
@@ -128,10 +126,8 @@ def _letters(column: Sequence[str]) -> int:
 def _title(predictions: Predictions) -> str:
     if predictions.classes is None:
         return "Test rows, the largest errors first"
-    wrong = len(_mistakes(predictions))
-    return (
-        f"{len(predictions.truth):,} test rows, {wrong:,} of them wrong (the surest mistakes first)"
-    )
+    rows, wrong = len(predictions.truth), len(_mistakes(predictions))
+    return f"{rows:,} test rows, {wrong:,} of them wrong (the surest mistakes first)"
 
 
 def chosen_rows(predictions: Predictions) -> list[int]:
@@ -143,7 +139,7 @@ def chosen_rows(predictions: Predictions) -> list[int]:
     return [*wrong.tolist(), *spread.tolist()]
 
 
-def _mistakes(predictions: Predictions) -> npt.NDArray[np.int64]:
+def _mistakes(predictions: Predictions) -> Places:
     if predictions.classes is None:
         return np.argsort(-np.abs(predictions.outputs - predictions.truth), kind="stable")
     wrong = np.flatnonzero(predictions.answers != predictions.truth)
@@ -160,10 +156,10 @@ def _words(predictions: Predictions, row: int) -> tuple[str, str, bool]:
     return f"{name} ({output[answer]:.0%})", true, bool(answer == truth)
 
 
-def _pixels(rows: Path, name: str, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
-    first = 0
-    with pyarrow.parquet.ParquetFile(rows) as file:
-        for batch in file.iter_batches(batch_size=AT_A_TIME, columns=[name]):
-            for place in wanted & {*range(first, first + batch.num_rows)}:
-                yield place, batch.column(0)[place - first].as_py()
-            first += batch.num_rows
+def _pixels(rows: Path, name: str, wanted: Sequence[int]) -> dict[int, bytes]:
+    """Pictures of some rows; those of the others are read and dropped batch by batch."""
+    every = TableRows(rows)
+    kept = TableRows(rows, np.isin(np.arange(every.count), wanted))
+    batches = kept.batches([name], size=AT_A_TIME)
+    pixels = (value for batch in batches for value in batch.column(0).to_pylist())
+    return dict(zip(sorted(wanted), pixels, strict=True))

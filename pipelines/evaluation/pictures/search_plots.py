@@ -92,8 +92,7 @@ def importance_bars(file: Path, importance: Importance, objective: str) -> None:
     axes.barh([_wrapped(name, 28) for name in names], widths, color=COLOURS[0], height=0.6)
     for place, share in enumerate(widths):
         axes.text(share + 0.01, place, f"{share:.0%}", va="center", fontsize=9)
-    axes.set_xlim(0, 1.08)
-    axes.set_xlabel("share of the random forest's gain")
+    axes.set(xlim=(0, 1.08), xlabel="share of the random forest's gain")
     axes.set_title(
         f"The parameters predict {importance.explained:.0%} of the variance of {objective}",
         fontsize=11,

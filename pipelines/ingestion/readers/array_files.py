@@ -101,23 +101,19 @@ def rows_of(place: Path, parts: list[Part], data: Data | None) -> RowStream:
 
 
 def _check(place: Path, part: Part) -> None:
-    named = f"of {part.role}" if part.role else "of x"
-    if part.x.ndim not in (2, 3, 4) or (part.x.ndim == 4 and part.x.shape[3] not in (1, 3)):
-        raise unreadable(
-            place,
-            "rows × columns, or pictures: rows × height × width (× 1 or 3 channels)",
-            f"an array {named} of shape {part.x.shape}",
-        )
-    if part.y.size != len(part.x):
-        raise unreadable(
-            place, "a label a row", f"{len(part.x):,} rows and {part.y.size:,} labels {named}"
-        )
-    if part.x.ndim > 2 and part.x.dtype != np.uint8:
-        raise unreadable(
-            place, "pixels as whole numbers from 0 to 255 (uint8)", f"{part.x.dtype} {named}"
-        )
-    if not np.issubdtype(part.x.dtype, np.number) and part.x.dtype != bool:
-        raise unreadable(place, "numbers", f"{part.x.dtype} {named}")
+    x, named = part.x, f"of {part.role}" if part.role else "of x"
+    wanted = found = ""
+    if x.ndim not in (2, 3, 4) or (x.ndim == 4 and x.shape[3] not in (1, 3)):
+        wanted = "rows × columns, or pictures: rows × height × width (× 1 or 3 channels)"
+        found = f"an array {named} of shape {x.shape}"
+    elif part.y.size != len(x):
+        wanted, found = "a label a row", f"{len(x):,} rows and {part.y.size:,} labels {named}"
+    elif x.ndim > 2 and x.dtype != np.uint8:
+        wanted, found = "pixels as whole numbers from 0 to 255 (uint8)", f"{x.dtype} {named}"
+    elif not np.issubdtype(x.dtype, np.number) and x.dtype != bool:
+        wanted, found = "numbers", f"{x.dtype} {named}"
+    if wanted:
+        raise unreadable(place, wanted, found)
 
 
 def _form(place: Path, parts: list[Part], data: Data | None) -> Pictures | None:

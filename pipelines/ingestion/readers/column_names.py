@@ -15,9 +15,9 @@ def check_names(raw: Path, names: Sequence[str]) -> None:
     if twice:
         shown = ", ".join(repr(name) for name in twice[:10])
         raise unreadable(raw, "each column name once", f"more than once: {shown}")
-    if any(not name.strip() for name in names):
-        place = next(i for i, name in enumerate(names) if not name.strip()) + 1
-        raise unreadable(raw, "a name for each column", f"none for column {place}")
+    blank = [place for place, name in enumerate(names, 1) if not name.strip()]
+    if blank:
+        raise unreadable(raw, "a name for each column", f"none for column {blank[0]}")
     odd = [name for name in names if "\n" in name or "\r" in name]
     if odd:
         raise unreadable(raw, "column names without a line break", f"{odd[0]!r}")

@@ -6,6 +6,8 @@ import csv
 import io
 import re
 from collections import Counter
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from gristmill.pipelines.base import ConfigError
@@ -59,16 +61,8 @@ def sniff_csv(file: Path, declared: Csv = Csv()) -> Csv:  # noqa: B008 - it is f
     if missing is None:
         missing = (*MISSING, *words_for_nothing(columns, declared))
     decimal, thousands = number_marks(columns, missing, declared)
-    return declared.model_copy(
-        update={
-            "delimiter": delimiter,
-            "quote": quote,
-            "decimal": decimal,
-            "thousands": thousands,
-            "encoding": encoding,
-            "missing": missing,
-        }
-    )
+    marks = {"delimiter": delimiter, "quote": quote, "decimal": decimal, "thousands": thousands}
+    return declared.model_copy(update={**marks, "encoding": encoding, "missing": missing})
 
 
 def header(file: Path, dialect: Csv) -> tuple[list[str], int]:
@@ -157,14 +151,8 @@ def _rows(text: str, delimiter: str, quote: str, most: int) -> list[list[str]]:
     end = text.rfind("\n") + 1 if len(text) >= HEAD // 4 else len(text)
     reader = csv.reader(io.StringIO(text[:end], newline=""), delimiter=delimiter, quotechar=quote)
     rows: list[list[str]] = []
-    try:
-        for row in reader:
-            if row:
-                rows.append(row)
-            if len(rows) == most:
-                break
-    except csv.Error:
-        pass
+    with suppress(csv.Error):
+        rows.extend(islice(filter(None, reader), most))
     return rows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from gristmill.pipelines.ingestion.readers.faults import unreadable
@@ -81,10 +82,9 @@ def _utf_16(raw: Path, start: bytes) -> str:
 
 
 def _decoded(start: bytes, encoding: str, whole: bool) -> str | None:
-    try:
+    with suppress(UnicodeDecodeError):
         return codecs.getincrementaldecoder(encoding)("strict").decode(start, final=whole)
-    except UnicodeDecodeError:
-        return None
+    return None
 
 
 def _mostly_utf_8(start: bytes) -> bool:

@@ -35,12 +35,8 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStrea
     nested = [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]
     if nested:
         raise unreadable(raw, "flat columns", "nested ones: " + ", ".join(nested[:10]))
-    schema = pa.schema(
-        [
-            (field.name, _canonical(field.type, field.name not in not_numbers))
-            for field in file.schema_arrow
-        ]
-    )
+    kinds = [_canonical(field.type, field.name not in not_numbers) for field in file.schema_arrow]
+    schema = pa.schema(list(zip(file.schema_arrow.names, kinds, strict=True)))
     return RowStream(schema, _batches(raw, file, schema))
 
 

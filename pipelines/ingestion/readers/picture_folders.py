@@ -14,7 +14,12 @@ import pyarrow as pa
 from gristmill.pipelines.base import ConfigError, InputError, Problem, side_by_side
 from gristmill.pipelines.config import Data, Pictures
 from gristmill.pipelines.ingestion.readers.faults import unreadable
-from gristmill.pipelines.ingestion.readers.picture_sizes import SUFFIXES, is_picture, sizes_of
+from gristmill.pipelines.ingestion.readers.picture_sizes import (
+    SUFFIXES,
+    is_picture,
+    pictures_below,
+    sizes_of,
+)
 from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStream
 
 PICTURE, PATH, GIVEN_ROLE = "picture", "path", "given_role"
@@ -53,7 +58,7 @@ class ListedPicture:
 
 def takes(folder: Path) -> bool:
     """Whether there is a picture anywhere below the folder."""
-    return any(is_picture(file) for file in folder.rglob("*"))
+    return any(is_picture(file) for file in folder.rglob("*"))  # the first one is enough
 
 
 def target_of(data: Data | None) -> str:
@@ -63,17 +68,23 @@ def target_of(data: Data | None) -> str:
 
 def label_columns(folder: Path) -> list[str]:
     """What a CSV beside the pictures says of them; `label` where the folders name the classes."""
+    table = _labels_table(folder)
+    names = ["label"] if table is None else _read_labels(table).column_names
+    return [name for name in names if name not in (PATH, GIVEN_ROLE)]
+
+
+def _labels_table(folder: Path) -> Path | None:
+    tables = sorted(folder.glob("*.csv"))
+    return tables[0] if len(tables) == 1 else None
+
+
+def _read_labels(table: Path) -> pa.Table:
     from pyarrow import csv
 
-    tables = sorted(folder.glob("*.csv"))
-    if len(tables) != 1:
-        return ["label"]
     try:
-        with csv.open_csv(tables[0]) as rows:
-            names = rows.schema.names
+        return csv.read_csv(table)
     except pa.ArrowInvalid as error:
-        raise unreadable(tables[0], "a CSV of path and label", str(error)[:200]) from error
-    return [name for name in names if name not in (PATH, GIVEN_ROLE)]
+        raise unreadable(table, "a CSV of path and label", str(error)[:200]) from error
 
 
 def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
@@ -105,10 +116,8 @@ def read_unlabelled(raw: Path, form: Pictures) -> RowStream:
         InputError: no pictures, damaged ones, or a link that leaves the folder.
     """
     folder = raw if raw.is_dir() else raw.parent
-    found = sorted(folder.rglob("*")) if raw.is_dir() else [raw]
-    paths = [file.relative_to(folder).as_posix() for file in found if is_picture(file)]
-    if not paths:
-        raise unreadable(raw, "pictures (" + ", ".join(SUFFIXES) + ")", "none")
+    found = _pictures_in(raw, pictures_below(folder) if raw.is_dir() else [raw])
+    paths = [file.relative_to(folder).as_posix() for file in found]
     listed = [ListedPicture(path, None, None) for path in paths]
     _require_inside(folder, listed)
     schema = pa.schema([pa.field(PATH, pa.string()), picture_field(form)])
@@ -138,13 +147,11 @@ def fit(image: Any, form: Pictures) -> bytes:
 
 
 def _listed(folder: Path, target: str) -> list[ListedPicture]:
-    tables = sorted(folder.glob("*.csv"))
-    if len(tables) == 1:
-        return _by_table(folder, tables[0], target)
-    found = sorted(file for file in folder.rglob("*") if is_picture(file))
-    listed = [_by_folder(file.relative_to(folder)) for file in found if file.is_file()]
-    if not listed:
-        raise unreadable(folder, "pictures (" + ", ".join(SUFFIXES) + ")", "none")
+    table = _labels_table(folder)
+    if table is not None:
+        return _by_table(folder, table, target)
+    found = _pictures_in(folder, [file for file in pictures_below(folder) if file.is_file()])
+    listed = [_by_folder(file.relative_to(folder)) for file in found]
     _require_inside(folder, listed)
     loose = [one.path for one in listed if not one.label]
     if loose:
@@ -156,6 +163,12 @@ def _listed(folder: Path, target: str) -> list[ListedPicture]:
     return listed
 
 
+def _pictures_in(raw: Path, found: Sequence[Path]) -> Sequence[Path]:
+    if not any(is_picture(file) for file in found):
+        raise unreadable(raw, "pictures (" + ", ".join(SUFFIXES) + ")", "none")
+    return found
+
+
 def _by_folder(path: Path) -> ListedPicture:
     parts = path.parts[:-1]
     role = ROLES.get(parts[0].lower()) if len(parts) > 1 else None
@@ -164,12 +177,7 @@ def _by_folder(path: Path) -> ListedPicture:
 
 
 def _by_table(folder: Path, table: Path, target: str) -> list[ListedPicture]:
-    from pyarrow import csv
-
-    try:
-        rows = csv.read_csv(table)
-    except pa.ArrowInvalid as error:
-        raise unreadable(table, "a CSV of path and label", str(error)[:200]) from error
+    rows = _read_labels(table)
     absent = [name for name in (PATH, target) if name not in rows.column_names]
     if absent:
         raise ConfigError(

@@ -29,6 +29,11 @@ def is_picture(file: Path) -> bool:
     return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
 
 
+def pictures_below(folder: Path) -> list[Path]:
+    """All pictures of a folder, however deep they are in it, sorted."""
+    return sorted(file for file in folder.rglob("*") if is_picture(file))
+
+
 @dataclass(frozen=True)
 class Sizes:
     """The sizes that were seen.
@@ -79,7 +84,7 @@ def fitting_form(folder: Path) -> tuple[Pictures, str] | None:
     Returns:
         None where no picture can be read.
     """
-    files = sorted(file for file in folder.rglob("*") if is_picture(file))
+    files = pictures_below(folder)
     sizes = sizes_of(files[:: -(-len(files) // LOOKED_AT) or 1])
     if not sizes.counts:
         return None

@@ -70,10 +70,7 @@ LAYOUTS = {
 }
 """How dates are written, and the same in ISO 8601, which Arrow checks against the calendar."""
 
-PREFERRED = (
-    *(Kind.DECLARED, Kind.INTEGER, Kind.FLOAT, Kind.BOOLEAN),
-    *(kind for kind in LAYOUTS),
-)
+PREFERRED = (Kind.DECLARED, Kind.INTEGER, Kind.FLOAT, Kind.BOOLEAN, *LAYOUTS)
 
 TRUTHS = ("true", "false", "True", "False", "TRUE", "FALSE")
 
@@ -124,16 +121,11 @@ class Reading:
             return texts.cast(arrow_type(kind))
         if kind is Kind.TEXT:
             return texts
-        try:
-            if kind is Kind.INTEGER:
-                return self._integers(texts)
-            if kind is Kind.FLOAT:
-                return self._floats(texts)
-            if kind is Kind.BOOLEAN:
-                return _truths(texts)
-            return self._declared(texts) if kind is Kind.DECLARED else _moments(texts, kind)
-        except pa.ArrowInvalid:
-            return None
+        readers = {Kind.INTEGER: self._integers, Kind.FLOAT: self._floats}
+        readers |= {Kind.BOOLEAN: _truths, Kind.DECLARED: self._declared}
+        with suppress(pa.ArrowInvalid):
+            return readers[kind](texts) if kind in readers else _moments(texts, kind)
+        return None
 
     def _integers(self, texts: pa.Array) -> pa.Array | None:
         if loses_its_start(texts):
@@ -160,13 +152,9 @@ class Reading:
 
     def _declared(self, texts: pa.Array) -> pa.Array | None:
         """Each different text is read once; the first of the declared forms that fits is taken."""
-        coded = texts.dictionary_encode()
-        moments = [
-            _declared_moment(t, self.dialect.dates or ()) for t in coded.dictionary.to_pylist()
-        ]
-        if None in moments:
-            return None
-        return pa.array(moments, MOMENT).take(coded.indices)
+        coded, layouts = texts.dictionary_encode(), self.dialect.dates or ()
+        moments = [_declared_moment(text, layouts) for text in coded.dictionary.to_pylist()]
+        return None if None in moments else pa.array(moments, MOMENT).take(coded.indices)
 
     def _bare(self, texts: pa.Array) -> pa.Array:
         bare = pc.utf8_trim(texts, " \t")
@@ -217,11 +205,9 @@ def beyond_exact(numbers: pa.Array) -> bool:
 
 
 def _truths(texts: pa.Array) -> pa.Array | None:
-    if pc.all(pc.is_in(texts, pa.array([*TRUTHS]), skip_nulls=True)).as_py() or _all(
-        texts, "^(?i:true|false)$"
-    ):
-        return pc.utf8_lower(texts).cast(pa.bool_())
-    return None
+    usual = pc.all(pc.is_in(texts, pa.array([*TRUTHS]), skip_nulls=True)).as_py()
+    are_truths = usual or _all(texts, "^(?i:true|false)$")
+    return pc.utf8_lower(texts).cast(pa.bool_()) if are_truths else None
 
 
 def _all(texts: pa.Array, pattern: str) -> bool:

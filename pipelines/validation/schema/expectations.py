@@ -162,7 +162,9 @@ def run_expectations(
         result = _run(frame, _expectations(document, list(frame.columns)), report)
     write_json(report / "result.json", result.to_json_dict())
     failed = [part for part in result.results if not part.success]
-    return _distinct(failed, list(frame.columns)), frame.attrs.get("scanned")
+    # what all expectations say alike is said once
+    found = dict.fromkeys(one for part in failed for one in _found(part, list(frame.columns)))
+    return list(found), frame.attrs.get("scanned")
 
 
 def _run(frame: pd.DataFrame, expectations: list[Any], report: Path) -> Any:
@@ -212,7 +214,8 @@ def _expectations(document: ValidateSections, present: list[str]) -> list[Any]:
         for rule in dict.fromkeys(schema.rules)
     ]
     if schema.rows is not None:
-        low, high = _whole(schema.rows.min), _whole(schema.rows.max)
+        ends = (schema.rows.min, schema.rows.max)
+        low, high = (None if end is None else int(end) for end in ends)
         made.append(ExpectTableToHaveRows(min_rows=low, max_rows=high))
     if schema.extra == "forbid":
         named = [c for found in expand(schema.columns, present).values() for c in found]
@@ -222,26 +225,19 @@ def _expectations(document: ValidateSections, present: list[str]) -> list[Any]:
     return [*made, ExpectTargetToBeLearnable(target=document.data.target)]
 
 
-def _whole(bound: float | None) -> int | None:
-    return None if bound is None else int(bound)
-
-
-def _distinct(failed: Sequence[Any], present: list[str]) -> list[Finding]:
-    """The findings of what failed; what all expectations say alike is said once."""
-    return list(dict.fromkeys(finding for part in failed for finding in _found(part, present)))
-
-
 def _found(part: Any, present: list[str]) -> list[Finding]:
     if message := _raised(part.exception_info):
         return [Finding("the table", f"a check that runs: {message}", 0, 1.0, (), ())]
     arguments: Mapping[str, Any] = part.expectation_config.kwargs
     if "column_set" in arguments:
         unknown = [name for name in present if name not in arguments["column_set"]]
-        return [
-            Finding(name, "a column that the schema names", 0, 1.0, (), ("not named",))
-            for name in unknown
-        ]
-    return [_finding(detail) for detail in part.result["details"]]
+        words = "a column that the schema names"
+        return [Finding(name, words, 0, 1.0, (), ("not named",)) for name in unknown]
+    lists = ("rows", "values")
+    return [
+        Finding(**detail | {key: tuple(detail[key]) for key in lists})
+        for detail in part.result["details"]
+    ]
 
 
 def _raised(info: Mapping[str, Any] | None) -> str:
@@ -249,7 +245,3 @@ def _raised(info: Mapping[str, Any] | None) -> str:
     info = info or {}
     places = (info, *(inner for inner in info.values() if isinstance(inner, Mapping)))
     return next((str(p["exception_message"]) for p in places if p.get("exception_message")), "")
-
-
-def _finding(detail: dict[str, Any]) -> Finding:
-    return Finding(**{**detail, "rows": tuple(detail["rows"]), "values": tuple(detail["values"])})
