@@ -165,12 +165,11 @@ def check_asked(project: Project, experiment: Experiment) -> None:
             hint = suggest(column, known)
             problems.append(Problem(where, "a column of the data", column, hint))
     if asked.threshold is not None and names is not None:
-        positive = asked.threshold.positive
+        where, positive = "evaluation.threshold", asked.threshold.positive
         if len(names) != 2:
-            problems.append(Problem("evaluation.threshold", "is of two classes", f"{len(names)}"))
-        elif positive is not None and class_name(positive) not in names:
-            found = class_name(positive)
-            problems.append(Problem("evaluation.threshold.positive", " or ".join(names), found))
+            problems.append(Problem(where, "is of two classes", f"{len(names)}"))
+        elif positive is not None and (found := class_name(positive)) not in names:
+            problems.append(Problem(f"{where}.positive", " or ".join(names), found))
     if problems:
         raise ConfigError(
             f"the data do not have what experiments/{experiment.name}.yaml asks to evaluate",

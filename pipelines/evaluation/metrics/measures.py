@@ -157,17 +157,18 @@ def _interval(
             return intervals.newcombe(area, positive, len(truth) - positive, level)
         return intervals.logit_normal(area, _deviation(moves, group), level)
     if kind in parts.OF_ERRORS:
+        is_median = kind == "median_error" and group is None
         errors = np.abs(truth - outputs)
-        if kind == "median_error" and group is None:
-            return intervals.order_statistics(errors, level)
-        return intervals.NONE
+        return intervals.order_statistics(errors, level) if is_median else intervals.NONE
     sums = parts.summed(name, truth, [Given(outputs, labels)], group)
-    if kind not in parts.ROWS:
-        return intervals.bca(sums, level=level)
-    units = len(sums.counts)
-    if units > (SMALL if kind in parts.LINEAR else SMOOTH):
+    if _are_many(kind, sums):
         return intervals.normal(sums.value, intervals.jackknifed(sums), level)
     return intervals.bca(sums, level=level)
+
+
+def _are_many(kind: str, sums: intervals.Sums) -> bool:
+    """Whether means of so many units have a normal interval."""
+    return kind in parts.ROWS and len(sums.counts) > (SMALL if kind in parts.LINEAR else SMOOTH)
 
 
 def measure_difference(
@@ -217,7 +218,7 @@ def measure_difference(
         low, high = np.quantile(gains, [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2])
         return MetricDifference(name, value, float(low), float(high), _two_sided(gains))
     sums = parts.summed(name, truth, pair, group)
-    if kind in parts.ROWS and len(sums.counts) > (SMALL if kind in parts.LINEAR else SMOOTH):
+    if _are_many(kind, sums):
         return _by_z(name, value, intervals.jackknifed(sums))
     drawn = sums.draws()
     p = _two_sided(drawn)

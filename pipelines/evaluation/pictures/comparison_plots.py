@@ -12,7 +12,14 @@ from matplotlib.figure import Figure, SubFigure
 
 from gristmill.pipelines.evaluation.comparison import Comparison
 from gristmill.pipelines.evaluation.metrics import lower_is_better
-from gristmill.pipelines.evaluation.pictures.plots import COLOURS, legible, save, shortened
+from gristmill.pipelines.evaluation.pictures.plots import (
+    COLOURS,
+    clean,
+    legible,
+    save,
+    shortened,
+    write_cell,
+)
 
 BETTER, WORSE, UNKNOWN = "#009E73", "#D55E00", "#666666"
 
@@ -74,10 +81,8 @@ def _both(axes: Axes, made: Comparison) -> None:
     axes.imshow(table / table.sum(), cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(2, 2):
         share = table[row, column] / table.sum()
-        axes.text(
-            column, row, f"{table[row, column]:,}\n{share:.1%}", ha="center", va="center",
-            color="white" if share > 0.5 else "black",
-        )  # fmt: skip
+        text = f"{table[row, column]:,}\n{share:.1%}"
+        write_cell(axes, (row, column), text, share > 0.5)
     first, other = (shortened(name, LONGEST) for name in made.names)
     axes.set_xticks([0, 1], ["right", "wrong"])
     axes.set_yticks([0, 1], ["right", "wrong"], rotation=90, va="center")
@@ -94,8 +99,7 @@ def _errors(axes: Axes, made: Comparison) -> None:
     first, other = (shortened(name, LONGEST) for name in made.names)
     axes.set(xlabel=f"error of {first}", ylabel=f"error of {other}")
     axes.set_title(f"{len(made.truth):,} test rows: predicted − true", fontsize=11)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25)
+    clean(axes)
 
 
 def _pairs(figure: SubFigure, axes: Axes, made: Comparison) -> None:
@@ -105,10 +109,8 @@ def _pairs(figure: SubFigure, axes: Axes, made: Comparison) -> None:
     axes.imshow(table, cmap="Blues", norm=norm)
     for row, column in np.ndindex(*table.shape):
         value = table[row, column]
-        axes.text(
-            column, row, f"{value:.1%}" if made.classes else f"{value:.2f}", ha="center",
-            va="center", fontsize=9, color="white" if float(norm(value)) > 0.6 else "black",
-        )  # fmt: skip
+        text = f"{value:.1%}" if made.classes else f"{value:.2f}"
+        write_cell(axes, (row, column), text, float(norm(value)) > 0.6, 9)
     names = [shortened(name, LONGEST) for name in made.names]
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)

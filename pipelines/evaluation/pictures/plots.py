@@ -113,9 +113,8 @@ def learning_curves(
         if metric == "loss" and least > 0:
             axes.set_yscale("log")
         clean(axes)
-    rest = (
-        f"; the best {len(first)} of {len(histories)} trials" if len(histories) > len(first) else ""
-    )
+    hidden = len(histories) > len(first)
+    rest = f"; the best {len(first)} of {len(histories)} trials" if hidden else ""
     figure.suptitle(f"Learning curves: validation solid, training dashed{rest}", fontsize=11)
     lines = figure.axes[0].get_legend_handles_labels()
     if len(first) > 1:
@@ -150,12 +149,8 @@ def confusion_matrix(file: Path, predictions: Predictions) -> None:
     shares = table / np.maximum(of_class[:, None], 1)
     norm = PowerNorm(0.5 if many else 1.0, 0, 1)
     image = axes.imshow(shares, cmap="Blues", norm=norm)
-    if not many:
-        for row, column in zip(*table.nonzero(), strict=True):
-            axes.text(
-                column, row, f"{table[row, column]:,}", ha="center", va="center", fontsize=8,
-                color="white" if shares[row, column] > 0.5 else "black",
-            )  # fmt: skip
+    for row, column in zip(*table.nonzero(), strict=True) if not many else ():
+        write_cell(axes, (row, column), f"{table[row, column]:,}", shares[row, column] > 0.5, 8)
     step = -(-len(names) // MOST_LABELS)
     places = range(0, len(names), step)
     turned: dict[str, Any] = {"rotation": 90 if many else 0}
@@ -263,6 +258,15 @@ def _tiled(maps: Any) -> Any:
     return image
 
 
+def write_cell(
+    axes: Axes, cell: tuple[int, int], text: str, dark: bool, size: float | None = None
+) -> None:
+    """A text in the middle of a cell, by row and column, light on a dark shade."""
+    row, column = cell
+    colour = "white" if dark else "black"
+    axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+
+
 def clean(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
@@ -271,9 +275,5 @@ def clean(axes: Axes) -> None:
 def save(figure: Figure, file: Path) -> None:
     """Writes a figure as PNG, whole or not at all; equal figures give equal bytes."""
     with writing(file) as aside:
-        options: dict[str, Any] = {
-            "format": "png",
-            "dpi": DOTS_PER_INCH,
-            "metadata": {"Software": None},
-        }
-        figure.savefig(aside, **options)
+        plain: dict[str, Any] = {"metadata": {"Software": None}}
+        figure.savefig(aside, format="png", dpi=DOTS_PER_INCH, **plain)

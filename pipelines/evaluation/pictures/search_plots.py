@@ -74,9 +74,8 @@ def parallel_coordinates(
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     failed = len(points) - len(scores)
-    axes.set_title(
-        f"{len(points)} points" + (f", {failed} failed (dotted)" if failed else ""), fontsize=11
-    )
+    also = f", {failed} failed (dotted)" if failed else ""
+    axes.set_title(f"{len(points)} points{also}", fontsize=11)
     figure.colorbar(ScalarMappable(norm, colours), ax=axes, label=objective, shrink=0.8)
     save(figure, file)
 
@@ -93,10 +92,8 @@ def importance_bars(file: Path, importance: Importance, objective: str) -> None:
     for place, share in enumerate(widths):
         axes.text(share + 0.01, place, f"{share:.0%}", va="center", fontsize=9)
     axes.set(xlim=(0, 1.08), xlabel="share of the random forest's gain")
-    axes.set_title(
-        f"The parameters predict {importance.explained:.0%} of the variance of {objective}",
-        fontsize=11,
-    )
+    words = f"The parameters predict {importance.explained:.0%} of the variance of {objective}"
+    axes.set_title(words, fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
     save(figure, file)
 

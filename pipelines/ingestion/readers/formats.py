@@ -29,50 +29,25 @@ class Format:
     folder: bool = False
 
 
+_TEXTS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data")
+_PICTURES = (
+    "a folder with a folder a class (below train, validation, test or not), or with a CSV of path "
+    "and label"
+)
+_IDX = "a folder of train-images…, train-labels… and t10k-…, as MNIST has them (also .gz)"
+_PARTS = "CSV, JSON lines or Parquet files of the same columns, read in the order of their names"
+_ARRAYS = "x_train, y_train, x_test, y_test as Keras has them, or x and y; no pickles"
+_MARKED = "text with a header: any delimiter, quote, encoding, decimal and thousands mark"
+_LINES = "one flat JSON object a line"
+
 FORMATS = (
-    Format(
-        "CSV",
-        (".csv", ".tsv", ".tab", ".txt", ".dat", ".data"),
-        "text with a header: any delimiter, quote, encoding, decimal and thousands mark",
-        "delimited",
-        wraps=True,
-    ),
-    Format(
-        "JSON lines",
-        (".jsonl", ".ndjson", ".json"),
-        "one flat JSON object a line",
-        "json_lines",
-        wraps=True,
-    ),
+    Format("CSV", _TEXTS, _MARKED, "delimited", wraps=True),
+    Format("JSON lines", (".jsonl", ".ndjson", ".json"), _LINES, "json_lines", wraps=True),
     Format("Parquet", (".parquet", ".pq"), "flat columns; decimals become floats", "parquet_file"),
-    Format(
-        "NumPy",
-        (".npz",),
-        "x_train, y_train, x_test, y_test as Keras has them, or x and y; no pickles",
-        "array_files",
-    ),
-    Format(
-        "IDX",
-        (),
-        "a folder of train-images…, train-labels… and t10k-…, as MNIST has them (also .gz)",
-        "idx",
-        folder=True,
-    ),
-    Format(
-        "pictures",
-        (),
-        "a folder with a folder a class (below train, validation, test or not), or with a CSV of "
-        "path and label",
-        "picture_folders",
-        folder=True,
-    ),
-    Format(
-        "a folder of parts",
-        (),
-        "CSV, JSON lines or Parquet files of the same columns, read in the order of their names",
-        "multipart",
-        folder=True,
-    ),
+    Format("NumPy", (".npz",), _ARRAYS, "array_files"),
+    Format("IDX", (), _IDX, "idx", folder=True),
+    Format("pictures", (), _PICTURES, "picture_folders", folder=True),
+    Format("a folder of parts", (), _PARTS, "multipart", folder=True),
 )
 """A format is an entry here and a module; of the folders the first that takes it, or the last."""
 

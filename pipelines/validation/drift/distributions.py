@@ -164,17 +164,17 @@ def shifts(reference: Summary, current: Summary) -> list[Shift]:
     """How far each column that both have is from what it was, the worst first; as `drifted`."""
     from scipy.stats import chi2
 
-    before, now = reference["columns"], current["columns"]
-    both = [name for name in before if name in now]
+    old, new = reference["columns"], current["columns"]
+    both = [name for name in old if name in new]
     found = []
-    for name in both:
-        if before[name]["type"] != now[name]["type"]:
-            words = f"was {before[name]['type']}, is {now[name]['type']}"
+    for name, before, now in ((name, old[name], new[name]) for name in both):
+        if before["type"] != now["type"]:
+            words = f"was {before['type']}, is {now['type']}"
             found.append(Shift(name, float("inf"), MATTERS, words))
             continue
-        p, q = _counts(before[name]), _counts(now[name])
+        p, q = _counts(before), _counts(now)
         used = (p + q) > 0
-        labels = [label for label, seen in zip(_labels(before[name]), used, strict=True) if seen]
+        labels = [label for label, seen in zip(_labels(before), used, strict=True) if seen]
         p, q = p[used], q[used]
         noise = 1 / max(p.sum(), 1) + 1 / max(q.sum(), 1)
         bound = max(MATTERS, float(noise * chi2.isf(LEVEL / len(both), max(len(p) - 1, 1))))
@@ -267,9 +267,8 @@ def _summary(column: Array, like: Column | None) -> Column:
             bins = np.searchsorted(cuts, values, side="left")
             counts = np.bincount(bins, minlength=len(cuts) + 1).tolist()
             return made | {"cuts": _written(cuts, kind), "counts": counts}
-    found = Counter(
-        {as_text(pair["values"]): pair["counts"] for pair in pc.value_counts(present).to_pylist()}
-    )
+    values, times = pc.value_counts(present).flatten()
+    found = Counter(dict(zip(map(as_text, values.to_pylist()), times.to_pylist(), strict=True)))
     ranked = sorted(found, key=lambda level: (-found[level], level))
     levels = list(like["levels"]) if like is not None else ranked[:BINS]
     counts = [found[level] for level in levels]
@@ -277,9 +276,9 @@ def _summary(column: Array, like: Column | None) -> Column:
 
 
 def _numeric(present: Array, kind: str) -> npt.NDArray[Any]:
-    if kind == "date":
-        return np.asarray(dates(present)[0].cast(pa.int64()).to_numpy(zero_copy_only=False))
-    return np.asarray(present.cast(pa.float64()).to_numpy(zero_copy_only=False))
+    is_date = kind == "date"
+    numbers = dates(present)[0].cast(pa.int64()) if is_date else present.cast(pa.float64())
+    return np.asarray(numbers.to_numpy(zero_copy_only=False))
 
 
 def _deciles(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
