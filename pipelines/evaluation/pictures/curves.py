@@ -63,10 +63,10 @@ def roc_pr_curves(file: Path, predictions: Predictions) -> None:
     figure = Figure(figsize=(plots.WIDTH, plots.WIDTH * 0.56), layout="constrained")
     left, right = figure.subplots(1, 2)
     present = [i for i in range(len(classes)) if 0 < (truth == i).sum() < len(truth)]
-    places = [predictions.threshold.place if predictions.threshold else 1]
+    positive = predictions.threshold.place if predictions.threshold else 1
     several = len(classes) > 2
     for axes, kind, of in ((left, "roc_auc", _roc), (right, "average_precision", _pr)):
-        shown = present if several else [place for place in places if place in present]
+        shown = present if several else [i for i in present if i == positive]
         measured = {
             i: measure(f"{kind}:{classes[i]}", truth, predictions.outputs, predictions.labels)
             for i in shown
@@ -74,13 +74,9 @@ def roc_pr_curves(file: Path, predictions: Predictions) -> None:
         curves = {i: of(truth == i, predictions.outputs[:, i]) for i in shown}
         shown.sort(key=lambda i: measured[i].value)
         for colour, i in zip(plots.COLOURS, shown[: plots.MOST_CURVES - several], strict=False):
-            name = (
-                f"{plots.shortened(classes[i])} {measured[i].value:.3f}"
-                if several
-                else "this model"
-            )
-            lw = 1.1 if several else 1.8
-            axes.plot(*curves[i], color=colour, lw=lw, label=name)
+            of_class = f"{plots.shortened(classes[i])} {measured[i].value:.3f}"
+            name, width = (of_class, 1.1) if several else ("this model", 1.8)
+            axes.plot(*curves[i], color=colour, lw=width, label=name)
         if several and shown:
             at = np.linspace(0, 1, POINTS)
             mean = np.mean([np.interp(at, *_rising(*curve)) for curve in curves.values()], axis=0)
@@ -89,26 +85,21 @@ def roc_pr_curves(file: Path, predictions: Predictions) -> None:
         elif shown:
             _mark(axes, predictions, shown[0], kind)
             axes.set_title(f"{kind.replace('_', ' ')} {measured[shown[0]]}", fontsize=10)
-        axes.set_xlim(-0.02, 1.02)
-        axes.set_ylim(-0.02, 1.02)
-        axes.set_aspect("equal")
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         plots.clean(axes)
     left.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", zorder=0)
-    one = f" of {plots.shortened(classes[places[0]], plots.LONGEST_LABEL)}" if not several else ""
+    one = f" of {plots.shortened(classes[positive], plots.LONGEST_LABEL)}" if not several else ""
     left.set_xlabel("share of the others called so (false positive rate)")
     left.set_ylabel(f"share{one} found (recall)")
     right.set_xlabel(f"share{one} found (recall)")
     right.set_ylabel("share of the called that are so (precision)")
-    if not several and places[0] in present:
-        right.axhline(float((truth == places[0]).mean()), color=GREY, lw=1, ls="--", zorder=0)
-    hidden = len(present) - plots.MOST_CURVES + 1
-    rest = (
-        f"; the {plots.MOST_CURVES - 1} worst of {len(present)} classes"
-        if several and hidden > 0
-        else ""
-    )
-    missing = len(classes) - len(present)
-    rest += f"; {missing} without rows to tell apart" if missing and several else ""
+    if not several and positive in present:
+        right.axhline(float((truth == positive).mean()), color=GREY, lw=1, ls="--", zorder=0)
+    rest, most, missing = "", plots.MOST_CURVES - 1, len(classes) - len(present)
+    if several and len(present) > most:
+        rest = f"; the {most} worst of {len(present)} classes"
+    if several and missing:
+        rest += f"; {missing} without rows to tell apart"
     figure.suptitle(f"{len(truth):,} test rows{rest}", fontsize=11)
     for axes, where in ((left, "lower right"), (right, "lower left")):
         if axes.get_legend_handles_labels()[0]:

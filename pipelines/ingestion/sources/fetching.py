@@ -12,9 +12,9 @@ from gristmill.pipelines.ingestion.sources.download import download
 from gristmill.pipelines.ingestion.sources.keras_sets import keras_set
 from gristmill.pipelines.ingestion.sources.local import copy
 from gristmill.pipelines.ingestion.sources.meter import DownloadMeter, Progress, Wanted, is_full
+from gristmill.pipelines.ingestion.sources.public_tables import openml_table, scikit_learn_table
 from gristmill.pipelines.ingestion.sources.sql import select
 from gristmill.pipelines.ingestion.sources.stores import copy_from_store
-from gristmill.pipelines.ingestion.sources.tables import openml_table, scikit_learn_table
 
 Notes = tuple[str, ...]
 
