@@ -13,9 +13,6 @@ from .outcome import (
 from .outcome import (
     page_lines as page_lines,
 )
-from .project_servers import (
-    up as up,
-)
 from .run_log import (
     kept_logs as kept_logs,
 )
@@ -27,6 +24,15 @@ from .run_plan import (
 )
 from .run_plan import (
     make_plan as make_plan,
+)
+from .schedules import (
+    schedule_lines as schedule_lines,
+)
+from .schedules import (
+    scheduler as scheduler,
+)
+from .schedules import (
+    schedules_of as schedules_of,
 )
 from .scoring import (
     score as score,
@@ -40,8 +46,14 @@ from .servers.flow_runs import (
 from .servers.flow_runs import (
     wait_until_recorded as wait_until_recorded,
 )
-from .servers.prefect_server import (
+from .servers.ports import (
     HOST as HOST,
+)
+from .servers.ports import (
+    port_fault as port_fault,
+)
+from .servers.ports import (
+    require_free as require_free,
 )
 from .servers.prefect_server import (
     Server as Server,
@@ -50,10 +62,19 @@ from .servers.prefect_server import (
     mend_killed as mend_killed,
 )
 from .servers.prefect_server import (
+    running_server as running_server,
+)
+from .servers.prefect_server import (
     serving as serving,
 )
 from .servers.prefect_server import (
     settings as settings,
+)
+from .servers.processes import (
+    mlflow_server as mlflow_server,
+)
+from .servers.processes import (
+    watch_over as watch_over,
 )
 from .session import (
     LOCK as LOCK,

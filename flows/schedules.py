@@ -5,19 +5,32 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gristmill.flows.servers import Process, process_of
 from gristmill.pipelines.config import Document, Project, Rhythm, load_experiment
 
 
-def schedules(project: Project) -> dict[str, Document]:
+def schedules_of(project: Project) -> dict[str, Document]:
     """The experiments that name a schedule or a monitor."""
     found = {name: load_experiment(project, name).document for name in project.experiment_names()}
     return {name: it for name, it in found.items() if it.schedule or it.monitor}
 
 
-def described(name: str, document: Document) -> Iterator[str]:
+@contextmanager
+def scheduler(project: Project, scheduled: dict[str, Document]) -> Iterator[Process | None]:
+    """The process that starts what is scheduled; none where nothing is."""
+    if not scheduled:
+        yield None
+        return
+    log = project.root / "build" / "schedules.log"
+    with process_of(project, ["-m", __name__, str(project.root)], log) as process:
+        yield process
+
+
+def schedule_lines(name: str, document: Document) -> Iterator[str]:
     """What is done by itself, a line each."""
     schedule, monitor = document.schedule, document.monitor
     if schedule is not None:
@@ -38,7 +51,7 @@ def _serve_schedules(root: Path) -> None:
     os.chdir(root)
     from prefect import serve
 
-    every = schedules(Project.find(root)).items()
+    every = schedules_of(Project.find(root)).items()
     serve(*(made for name, document in every for made in deployments(name, document)))
 
 

@@ -207,29 +207,21 @@ def main() -> None:
 
 def _end(error: BaseException, code: int, record: str) -> NoReturn:
     """Says what failed: on the screen, or in a record for the process that started this one."""
+    from gristmill.pipelines.base import EnvironmentFault, GristmillError, write_json
+
     if os.environ.get("GRISTMILL_DEBUG"):
         import traceback
 
         traceback.print_exc()
     elif record:
-        from gristmill.pipelines.base import EnvironmentFault, GristmillError, write_json
-
         known = error if isinstance(error, GristmillError) else EnvironmentFault(_first_line(error))
         write_json(Path(record), known.record())
+    elif isinstance(error, GristmillError):
+        typer.echo(f"error: {error}", err=True)
     else:
-        text = (
-            str(error)
-            if _is_block(error)
-            else f"{_first_line(error)}\n  next      gristmill --debug … shows where"
-        )
-        typer.echo(f"error: {text}", err=True)
+        where = "  next      gristmill --debug … shows where"
+        typer.echo(f"error: {_first_line(error)}\n{where}", err=True)
     leave(code)
-
-
-def _is_block(error: BaseException) -> bool:
-    from gristmill.pipelines.base import GristmillError
-
-    return isinstance(error, GristmillError)
 
 
 def _first_line(error: BaseException) -> str:

@@ -6,21 +6,29 @@ import argparse
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from gristmill.flows.servers.flow_runs import PATIENCE, answers, mend_dead_flow_runs
-from gristmill.pipelines.base import EnvironmentFault, locked, read_json, uncollected, write_json
+from gristmill.flows.servers.ports import HOST, free_port
+from gristmill.flows.servers.processes import last_line
+from gristmill.flows.servers.users import file_of_user, left_by_the_dead, lives, users
+from gristmill.pipelines.base import (
+    EnvironmentFault,
+    locked,
+    read_json,
+    redact,
+    uncollected,
+    write_json,
+)
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.tracking import BEGUN, PID, process_lives, process_tags
-from gristmill.pipelines.tracking import HOST as HOST_TAG
+from gristmill.pipelines.tracking import process_tags
 
 STARTUP = 120.0
 """Seconds that a server may take until it answers; a fresh database takes about ten."""
@@ -31,7 +39,6 @@ LINGER = 1.0
 GRACE = 0.3
 """Seconds that a server gets to end by itself; its database is consistent at any moment."""
 
-HOST = "127.0.0.1"
 MLFLOW_PORT = 5000
 
 
@@ -64,7 +71,7 @@ class Server:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._home = project.prefect_home
-        self._user = _file_of_user(project)
+        self._user = file_of_user(project)
         self._process: subprocess.Popen[bytes] | None = None
         self._ours = "PREFECT_API_URL" not in os.environ
         self.url = os.environ.get("PREFECT_API_URL", "")
@@ -88,7 +95,7 @@ class Server:
             write_json(self._user, process_tags())
             running = running_server(self._project)
             if running is None:
-                running = self._spawn(port or _free_port(), ui, mlflow)
+                running = self._spawn(port or free_port(), ui, mlflow)
         self.url = f"http://{HOST}:{running['port']}/api"
         os.environ["PREFECT_API_URL"] = self.url
 
@@ -110,12 +117,12 @@ class Server:
             raise EnvironmentFault(
                 "the Prefect server did not start",
                 expected=f"an answer at {self.url}",
-                found=_last_line(self._home / "server.log"),
+                found=last_line(self._home / "server.log"),
                 next="gristmill doctor; the whole log is .prefect/server.log",
             )
         raise EnvironmentFault(
             "the Prefect server does not answer",
-            expected=f"a server at {_without_password(self.url)} (PREFECT_API_URL)",
+            expected=f"a server at {redact(self.url)} (PREFECT_API_URL)",
             found="no answer",
             next="start it, or unset PREFECT_API_URL to use the project's own",
         )
@@ -123,11 +130,11 @@ class Server:
     @property
     def alone(self) -> bool:
         """Whether it is the project's own and no other process uses it."""
-        return self._ours and _users(self._home) == [self._user]
+        return self._ours and users(self._home) == [self._user]
 
     def mend(self) -> None:
         """Mark what says that it runs though its process is gone as crashed."""
-        gone = _left_by_the_dead(self._project) if self._ours else []
+        gone = left_by_the_dead(self._project) if self._ours else []
         mend_dead_flow_runs(self.url, alone=self.alone)
         for file in gone:
             file.unlink(missing_ok=True)
@@ -145,7 +152,7 @@ class Server:
             if ended:
                 self._user.unlink(missing_ok=True)
             running = running_server(self._project)
-            if running is None or [user for user in _users(self._home) if user != self._user]:
+            if running is None or [user for user in users(self._home) if user != self._user]:
                 return
             with suppress(ProcessLookupError):
                 os.kill(running["pid"], signal.SIGTERM)
@@ -199,22 +206,9 @@ def serving(project: Project) -> Iterator[Server]:
         server.leave()
 
 
-@contextmanager
-def under_way(project: Project) -> Iterator[None]:
-    """Say in a file that this process has a flow run; the file outlives its being killed."""
-    file = _file_of_user(project)
-    write_json(file, process_tags())
-    try:
-        yield
-    except Exception:  # the flow run is recorded as failed; after Ctrl-C it may be not
-        file.unlink(missing_ok=True)
-        raise
-    file.unlink(missing_ok=True)
-
-
 def mend_killed(project: Project) -> None:
     """Finish what killed processes left; starts no server where there is nothing."""
-    if "PREFECT_API_URL" not in os.environ and _left_by_the_dead(project):
+    if "PREFECT_API_URL" not in os.environ and left_by_the_dead(project):
         with serving(project) as server:
             server.mend()
 
@@ -226,67 +220,13 @@ def running_server(project: Project) -> dict[str, Any] | None:
         about = dict(read_json(file))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return about if _lives(about) else None
+    return about if lives(about) else None
 
 
 def mlflow_ui(project: Project) -> str:
     """Where `gristmill up` shows the local store of MLflow, or would by default."""
     running = running_server(project) or {}
     return f"http://{HOST}:{running.get('mlflow', MLFLOW_PORT)}"
-
-
-def _file_of_user(project: Project) -> Path:
-    file = project.prefect_home / "users" / str(os.getpid())
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return file
-
-
-def _users(home: Path) -> list[Path]:
-    """The files of the processes of this machine that need the server."""
-    return [file for file in (home / "users").glob("*") if _lives(_read_user(file))]
-
-
-def _left_by_the_dead(project: Project) -> list[Path]:
-    """The files of processes of this machine that were killed."""
-    read = {file: _read_user(file) for file in (project.prefect_home / "users").glob("*")}
-    here = socket.gethostname()
-    return [
-        file
-        for file, about in read.items()
-        if about.get(HOST_TAG, here) == here and not _lives(about)
-    ]
-
-
-def _read_user(file: Path) -> dict[str, Any]:
-    """What the file of a process says; a release before this one wrote no record."""
-    try:
-        about = read_json(file)
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-    return about if isinstance(about, dict) else {}
-
-
-def _lives(about: Mapping[str, Any]) -> bool:
-    """Whether this is a process of this machine, and still there."""
-    host = about.get(HOST_TAG, "")
-    return host == socket.gethostname() and process_lives(host, about[PID], about[BEGUN])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1][:300] if lines else "nothing"
-
-
-def _without_password(url: str) -> str:
-    from gristmill.pipelines.base import redact
-
-    return redact(url)
 
 
 def _serve(home: Path, port: int) -> None:
@@ -304,7 +244,7 @@ def _serve(home: Path, port: int) -> None:
         alone_since = None
         while not server.should_exit:
             time.sleep(0.25)
-            if _users(home):
+            if users(home):
                 alone_since = None
                 continue
             alone_since = alone_since or time.monotonic()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from typing import Annotated
 import typer
 
 from gristmill.commands.config import write_schema
-from gristmill.flows import HOST, answers, settings
+from gristmill.flows import answers, port_fault, settings
 from gristmill.pipelines.base import EnvironmentFault, GristmillError
 from gristmill.pipelines.config import Project, load_experiment, writable
 from gristmill.pipelines.ingestion import (
@@ -203,13 +202,8 @@ def _prefect(project: Project) -> Iterator[Finding]:
 
 def _ports(project: Project) -> Iterator[Finding]:
     for port, what in PORTS.items():
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-                yield True, f"{port} for {what} is free"
-            except OSError:
-                yield True, f"{port} for {what} is in use; `gristmill up` has an option for another"
+        used = "in use; `gristmill up` has an option for another"
+        yield True, f"{port} for {what} is {used if port_fault(port) else 'free'}"
 
 
 CHECKS: dict[str, Callable[[Project], Iterator[Finding]]] = {

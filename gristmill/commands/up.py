@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from typing import Annotated
 
 import typer
 
-from gristmill import flows
+from gristmill.flows import (
+    HOST,
+    Server,
+    mlflow_server,
+    require_free,
+    running_server,
+    schedule_lines,
+    scheduler,
+    schedules_of,
+    watch_over,
+)
+from gristmill.pipelines.base import ConfigError
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.reporting import Screen
+from gristmill.pipelines.tracking import is_local
 
 
 def up(
@@ -14,4 +31,49 @@ def up(
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow server.")] = 5000,
 ) -> None:
     """Serve both UIs and run every experiment's schedule, until Ctrl-C."""
-    flows.up(prefect_port, mlflow_port)
+    project, screen = Project.find(), Screen()
+    scheduled = schedules_of(project)
+    if "PREFECT_API_URL" not in os.environ:
+        require_free(prefect_port, "Prefect", "--prefect-port")
+        _require_down(project)
+        _wait_for_runs(project, screen)
+    if is_local(project):
+        require_free(mlflow_port, "MLflow", "--mlflow-port")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    server = Server(project)
+    try:
+        server.start(prefect_port, ui=True, mlflow=mlflow_port)
+        with mlflow_server(project, mlflow_port) as (address, mlflow):
+            server.wait()
+            server.mend()
+            with scheduler(project, scheduled) as starter:
+                screen.say(f"Prefect  {server.url.removesuffix('/api')}")
+                screen.say(f"MLflow   {address}")
+                for line in (line for one in scheduled.items() for line in schedule_lines(*one)):
+                    screen.say(line)
+                if not scheduled:
+                    screen.say("no experiment has a schedule")
+                screen.say("Ctrl-C ends all of it")
+                watch_over([mlflow, starter], "mlflow.log, schedules.log")
+    except KeyboardInterrupt:
+        screen.say("ended")
+    finally:
+        server.leave()
+
+
+def _require_down(project: Project) -> None:
+    running = running_server(project)
+    if running is not None and running["ui"]:
+        raise ConfigError(
+            "the project is up already",
+            expected="one `gristmill up` a project",
+            found=f"its Prefect server at http://{HOST}:{running['port']}",
+        )
+
+
+def _wait_for_runs(project: Project, screen: Screen) -> None:
+    """A run's temporary server has no UI: it must have ended before ours takes over."""
+    if running_server(project) is not None:
+        screen.say("waiting for a run to end")
+    while running_server(project) is not None:
+        time.sleep(0.5)

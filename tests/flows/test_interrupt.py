@@ -104,6 +104,8 @@ def test_after_a_kill_the_next_run_mends_what_still_says_running_and_finishes(
     until(lambda: not processes_of(tiny), "the end of workers and server", 10)
     open_runs = mlflow_runs(tiny, "RUNNING")
     assert open_runs >= 2
+    kept = max((tiny.prefect_home / "logs").iterdir(), key=lambda file: file.stat().st_mtime)
+    assert "✓ scale" in gristmill("runs", "logs", kept.stem, check=True).stdout
     assert flow_states(tiny)[-1] == "RUNNING"
     done = gristmill("run", "tiny")
     assert done.returncode == 0, done.stdout + done.stderr

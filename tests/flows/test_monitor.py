@@ -12,7 +12,7 @@ from aftermath import Command, free_ports, until
 from prefect.events import DeploymentEventTrigger
 
 from gristmill.flows.monitor import retrains
-from gristmill.flows.schedules import deployments, described
+from gristmill.flows.schedules import deployments, schedule_lines
 from gristmill.flows.servers.flow_runs import post
 from gristmill.pipelines.base.yaml_file import read_yaml
 from gristmill.pipelines.config.experiment import load_experiment
@@ -103,7 +103,7 @@ def test_up_serves_what_an_experiment_asks_for(project: Project) -> None:
     ):
         file.write_text(f"{asked}\n{lines}\n", encoding="utf-8")
         document = load_experiment(project, "digits").document
-        assert list(described("digits", document)) == words
+        assert list(schedule_lines("digits", document)) == words
         made = list(deployments("digits", document))
         assert [one.flow_name for one in made] == names
         assert [bool(one.triggers) for one in made] == [len(names) == 2, False][: len(names)]

@@ -32,13 +32,30 @@ def test_runs_are_listed_in_eighty_columns(finished: Project, gristmill: Run) ->
 def test_what_a_run_said_is_kept(finished: Project, gristmill: Run) -> None:
     listed = gristmill("runs", "list", check=True).stdout
     run = next(line for line in listed.splitlines() if "digits" in line).split()[0]
-    by_id, by_name = (gristmill("runs", "logs", word, check=True) for word in (run, "digits"))
-    assert by_id.stdout == by_name.stdout
+    ((file,), server) = (finished.prefect_home / "logs").iterdir(), finished.prefect_home
+    started = (server / "server.log").stat().st_mtime_ns
+    by_id, by_name, by_flow = (
+        gristmill("runs", "logs", word, check=True) for word in (run, "digits", file.stem[:8])
+    )
+    assert by_id.stdout == by_name.stdout == by_flow.stdout
+    assert (server / "server.log").stat().st_mtime_ns == started
     for words in ("✓ validate", "✓ search", "digits version 1 is the champion now"):
         assert words in by_id.stdout
     wrong = gristmill("runs", "logs", "digit")
     assert wrong.returncode == 1
     assert "did you mean digits?" in wrong.stderr
+
+
+@pytest.mark.slow
+def test_what_a_run_said_before_there_were_files_is_asked_of_the_server(
+    finished: Project, gristmill: Run
+) -> None:
+    (file,) = (finished.prefect_home / "logs").iterdir()
+    file.unlink()
+    said = gristmill("runs", "logs", "digits", check=True).stdout
+    for words in ("✓ validate", "✓ search", "digits version 1 is the champion now"):
+        assert words in said
+    assert processes_of(finished) == []
 
 
 def test_a_run_that_has_ended_cannot_be_cancelled(finished: Project, gristmill: Run) -> None:

@@ -17,10 +17,9 @@ from tiny import make_project
 
 from gristmill.flows.servers.flow_runs import answers
 from gristmill.flows.servers.prefect_server import (
-    _left_by_the_dead,
     running_server,
-    under_way,
 )
+from gristmill.flows.servers.users import left_by_the_dead, under_way
 from gristmill.pipelines.base.files import write_json
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.tracking.liveness import process_tags
@@ -180,10 +179,10 @@ def test_what_a_killed_process_left_is_known_without_a_server_and_finished_once(
     users = project.prefect_home / "users"
     with subprocess.Popen(["sleep", "60"]) as other:
         write_json(users / f"{other.pid}", process_tags(other.pid))
-        assert _left_by_the_dead(project) == []
+        assert left_by_the_dead(project) == []
         other.kill()
     write_json(users / "1", process_tags(os.getpid()) | {"gristmill.host": "elsewhere"})
-    assert [file.name for file in _left_by_the_dead(project)] == [f"{other.pid}"]
+    assert [file.name for file in left_by_the_dead(project)] == [f"{other.pid}"]
 
 
 def test_the_file_of_a_process_of_an_older_release_counts_as_left_behind(tmp_path: Path) -> None:
@@ -191,7 +190,7 @@ def test_the_file_of_a_process_of_an_older_release_counts_as_left_behind(tmp_pat
     users = project.prefect_home / "users"
     users.mkdir(parents=True)
     (users / "123").write_text("1764439545.12")
-    assert [file.name for file in _left_by_the_dead(project)] == ["123"]
+    assert [file.name for file in left_by_the_dead(project)] == ["123"]
 
 
 def test_a_flow_run_that_failed_leaves_no_file_and_one_that_was_interrupted_does(
