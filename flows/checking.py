@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from gristmill.flows.scoring import (
     typed_rows,
 )
 from gristmill.flows.steps import DISTRIBUTIONS, distributions, not_compared
-from gristmill.pipelines.base import EnvironmentFault, file_digest, write_json
+from gristmill.pipelines.base import EnvironmentFault, content_digest, write_json
 from gristmill.pipelines.config import Data, Document, Project
 from gristmill.pipelines.evaluation import (
     MOST,
@@ -83,16 +82,6 @@ def folder_of(project: Project, model: str, file: Path, digest: str) -> Path:
     """Where the check of a file is kept: the same content gives the same folder."""
     stem = file.absolute().name.split(".")[0] or "file"
     return project.root / "build" / "check" / model / f"{stem}-{digest[:8]}"
-
-
-def content_digest(file: Path) -> str:
-    """SHA-256 of a file, or of the names and contents of a folder's files."""
-    if not file.is_dir():
-        return file_digest(file)
-    parts = [
-        f"{p.relative_to(file)}:{file_digest(p)}" for p in sorted(file.rglob("*")) if p.is_file()
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def examine(project: Project, version: Version, file: Path, shown: str) -> Checked:

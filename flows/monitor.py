@@ -17,9 +17,9 @@ from prefect.runtime import flow_run
 
 from gristmill.flows.check_page import markdown, table_rows
 from gristmill.flows.checked import Checked
-from gristmill.flows.checking import content_digest, examine, folder_of, write
+from gristmill.flows.checking import examine, folder_of, write
 from gristmill.flows.run_log import keep_log
-from gristmill.pipelines.base import ConfigError, InputError, Problem, redact
+from gristmill.pipelines.base import ConfigError, InputError, Problem, content_digest, redact
 from gristmill.pipelines.config import Data, Project, load_experiment
 from gristmill.pipelines.ingestion import fetch
 from gristmill.pipelines.registry import require_champion

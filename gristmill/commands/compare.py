@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 import typer
 
+from gristmill.commands.run_ids import run_of_id
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, writing
 from gristmill.pipelines.config import (
     CLASSIFICATION_METRICS,
@@ -160,8 +160,8 @@ def _find(
 def _find_run(
     project: Project, text: str, versions: Sequence[TrainedModel], runs: Sequence[EvaluatedRun]
 ) -> Named:
-    alike = [run for run in runs if run.run_id.startswith(text)]
-    if not re.fullmatch(r"[0-9a-f]{4,32}", text) or not alike:
+    run = run_of_id(runs, text)
+    if run is None:
         name = text.partition("@")[0]
         near = nearest(name, {version.model for version in versions})
         if project.experiment_file(name).is_file():
@@ -174,13 +174,6 @@ def _find_run(
             found=text,
             next=what,
         )
-    if len(alike) > 1:
-        raise ConfigError(
-            f"several runs begin with {text}",
-            expected="more of the id",
-            found=", ".join(run.run_id[:12] for run in alike[:8]),
-        )
-    (run,) = alike
     if run.version:
         return Named(f"{run.experiment}@{run.version}", run)
     return Named(f"{run.experiment} {run.run_id[:8]}", run)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import fnmatch
 import shutil
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from gristmill.commands.new import alone, put_back, require_free, same_bytes
+from gristmill.commands.beginning import alone, put_back, require_free, same_bytes
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, read_yaml
 from gristmill.pipelines.config import Data, Document, Project, load_experiment
 from gristmill.pipelines.ingestion import (
@@ -25,7 +26,28 @@ from gristmill.pipelines.ingestion import (
 )
 from gristmill.pipelines.reporting import Screen
 
-NEW = "gristmill new {name} --example {example}"
+
+@dataclass(frozen=True)
+class Copy:
+    """What becomes an experiment here.
+
+    Attributes:
+        project: that it will be in.
+        name: of the experiment.
+        raw: its file with comments and layout; it learns where the data are and how they look.
+        data: what the example says of them.
+        origin: where they are on a disk; None: from where the example says.
+        aside: a folder that is gone at the end.
+        again: the command, to be completed by options.
+    """
+
+    project: Project
+    name: str
+    raw: Any
+    data: Data
+    origin: Path | None
+    aside: Path
+    again: str
 
 
 def copy_example(name: str, example: str, origin: Path | None) -> None:
@@ -56,12 +78,12 @@ def copy_example(name: str, example: str, origin: Path | None) -> None:
         for touched in (project.root / PIN, project.params_file):
             undo.callback(put_back, touched, touched.read_bytes() if touched.exists() else None)
         _copy_builder(project, raw, file.parent, undo)
-        again = NEW.format(name=name, example=example)
         if there and origin is None:
             _set(raw, others[there[0]].data)
         else:
             with screen.turning("bringing the data …"):
-                _bring(project, name, raw, data, origin, aside, undo, again)
+                again = f"gristmill new {name} --example {example}"
+                _bring(Copy(project, name, raw, data, origin, aside, again), undo)
         _settle_split(project, raw, file.parent)
         _dump(raw, draft)
         data = load_experiment(Project(aside), name).data
@@ -164,33 +186,25 @@ def _copy_builder(project: Project, raw: Any, examples: Path, undo: ExitStack) -
     shutil.copyfile(origin, target)
 
 
-def _bring(
-    project: Project,
-    name: str,
-    raw: Any,
-    data: Data,
-    origin: Path | None,
-    aside: Path,
-    undo: ExitStack,
-    again: str,
-) -> None:
-    """Takes the data into `data/` and pins them; `raw` learns where they are and how they look."""
+def _bring(copy: Copy, undo: ExitStack) -> None:
+    """Takes the data into `data/` and pins them."""
+    project, data, origin = copy.project, copy.data, copy.origin
     if origin is None:
         state = data_state(project, data.folder)
         if state is DataState.MISSING or (project.root / data.path).exists():
             return  # the run takes them as they are, or brings back what is pinned
-    fresh = aside / "data" / PurePath(data.path).name
+    fresh = copy.aside / "data" / PurePath(data.path).name
     fresh.parent.mkdir()
     if origin is None:
-        _fetch(project, data, fresh, again)
+        _fetch(copy, fresh)
     elif str(data.source).removeprefix("keras:") in KNOWN:
         keras_set_from(str(data.source).removeprefix("keras:"), _require_place(origin), fresh)
     else:
-        fresh = _from_disk(project, data, _require_place(origin), fresh, again)
-        raw["data"].pop("source", None)
-        _name_target(raw, data, fresh, again)
-    target = _free_place(project, name, data, fresh)
-    raw["data"]["path"] = target.relative_to(project.root).as_posix()
+        fresh = _from_disk(copy, _require_place(origin), fresh)
+        copy.raw["data"].pop("source", None)
+        _name_target(copy.raw, data, fresh)
+    target = _free_place(project, copy.name, data, fresh)
+    copy.raw["data"]["path"] = target.relative_to(project.root).as_posix()
     if not target.exists():
         if not target.parent.exists():
             undo.callback(shutil.rmtree, target.parent, ignore_errors=True)
@@ -202,8 +216,8 @@ def _bring(
         pin_data(project, folder)
 
 
-def _fetch(project: Project, data: Data, fresh: Path, again: str) -> None:
-    disk = f"{again} --from FOLDER"
+def _fetch(copy: Copy, fresh: Path) -> None:
+    data, disk = copy.data, f"{copy.again} --from FOLDER"
     if data.source is None:
         raise ConfigError(
             "the example has no data of its own",
@@ -212,7 +226,7 @@ def _fetch(project: Project, data: Data, fresh: Path, again: str) -> None:
             next=disk,
         )
     try:
-        fetch(project, data.source, fresh, query=data.query)
+        fetch(copy.project, data.source, fresh, query=data.query)
     except EnvironmentFault as error:
         raise EnvironmentFault(
             error.what,
@@ -235,9 +249,9 @@ def _require_place(origin: Path) -> Path:
     )
 
 
-def _from_disk(project: Project, data: Data, origin: Path, fresh: Path, again: str) -> Path:
+def _from_disk(copy: Copy, origin: Path, fresh: Path) -> Path:
     """Copies the file or folder that the example wants, by its name or as the only such one."""
-    wanted = PurePath(data.path)
+    wanted, project = PurePath(copy.data.path), copy.project
     if not wanted.suffix:
         fetch(project, str(origin), fresh)
         return fresh
@@ -253,7 +267,7 @@ def _from_disk(project: Project, data: Data, origin: Path, fresh: Path, again: s
             "the example's data are not in that folder",
             expected=f"{wanted.name}, or one {wanted.suffix} file, in {origin}",
             found=", ".join(names[:10]) or "nothing",
-            next=f"{again} --from {found[0]}" if found else "",
+            next=f"{copy.again} --from {found[0]}" if found else "",
         )
     find_format(found[0])
     fresh = fresh.with_name(found[0].name)
@@ -261,7 +275,7 @@ def _from_disk(project: Project, data: Data, origin: Path, fresh: Path, again: s
     return fresh
 
 
-def _name_target(raw: Any, data: Data, fresh: Path, again: str) -> None:
+def _name_target(raw: Any, data: Data, fresh: Path) -> None:
     """Lets the file name the column that is to be predicted, where a table calls it otherwise."""
     if fresh.is_dir() or find_format(fresh).module != "delimited":
         return

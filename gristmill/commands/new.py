@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, cast, get_args
@@ -15,13 +13,12 @@ from urllib.parse import urlsplit
 
 import typer
 
+from gristmill.commands.beginning import alone, put_back, require_free, same_bytes
+from gristmill.commands.example import copy_example
 from gristmill.commands.profile_lines import profile_lines
 from gristmill.pipelines.base import (
     ConfigError,
-    EnvironmentFault,
     InputError,
-    file_digest,
-    locked,
     nearest,
     redact,
 )
@@ -69,7 +66,6 @@ from gristmill.pipelines.profiling import (
 from gristmill.pipelines.reporting import Screen
 from gristmill.pipelines.tables import column_names
 
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 ARCHIVE = re.compile(r"(\.zip|\.tgz|\.tar(\.\w+)?)$", re.IGNORECASE)
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:.+")
 
@@ -101,6 +97,16 @@ class Place:
     @property
     def folder(self) -> str:
         return self.path.split("/")[1]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was typed of the experiment; `again` is the command, to be completed by options."""
+
+    name: str
+    target: str | None
+    task: Task | None
+    again: str
 
 
 def new(
@@ -147,8 +153,6 @@ def new(
             next=f"gristmill new {name} --data FILE --target COLUMN",
         )
     if example is not None:
-        from gristmill.commands.example import copy_example
-
         copy_example(name, example, origin)
     elif data is not None:
         draft(name, data, target, cast("Task | None", task), query)
@@ -172,32 +176,9 @@ def draft(
     screen = Screen()
     with alone(project) as aside:
         place, raw = _bring(project, place, aside, screen)
-        made = _draft(project, name, place, raw, aside, target, task, again, screen)
+        made = _draft(Asked(name, target, task, again), place, raw, aside, screen)
         take_in(project, name, place, raw, aside)
     _say_end(screen, made)
-
-
-def require_free(project: Project, name: str) -> None:
-    """Raises ConfigError unless an experiment may have this name and none has it."""
-    if not NAME.fullmatch(name):
-        near = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-")
-        raise ConfigError(
-            f"an experiment cannot be called {name!r}",
-            expected="a letter from a to z, then letters, digits, _ or -, 63 in all: it names "
-            "files,\nstages, a model and pages of three tools (columns and values may be in any "
-            "script)",
-            found=name,
-            next=f"gristmill new {near} …" if NAME.fullmatch(near) else "gristmill new churn …",
-        )
-    same = [other for other in project.experiment_names() if other.lower() == name.lower()]
-    if same:
-        raise ConfigError(
-            f"there is an experiment '{same[0]}' already, and `new` never overwrites",
-            expected="a name that is free",
-            found=f"experiments/{same[0]}.yaml",
-            next=f"gristmill new {name}_2 …   beside it\n"
-            f"gristmill data refresh {same[0]} --data FILE   for new rows of the same data",
-        )
 
 
 def _place(project: Project, name: str, data: str, query: str | None) -> Place:
@@ -264,47 +245,6 @@ def _plain(file: str, name: str) -> str:
     return file if fits else f"{name}.csv"
 
 
-def same_bytes(one: Path, other: Path) -> bool:
-    """Whether two files, or all files of two folders, are the same."""
-    return _digests(one) == _digests(other)
-
-
-def _digests(place: Path) -> dict[str, str]:
-    """Of a file, or of all files of a folder by their paths."""
-    if place.is_file():
-        return {"": file_digest(place)}
-    files = sorted(file for file in place.rglob("*") if file.is_file())
-    return {str(file.relative_to(place)): file_digest(file) for file in files}
-
-
-@contextmanager
-def alone(project: Project) -> Iterator[Path]:
-    """A folder to prepare everything in; it is gone at the end, whatever happens.
-
-    The lock ends with the process: what an earlier, killed one has left can be cleared.
-    """
-    build = project.root / "build"
-    lock = build / ".new.lock"
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-    def refuse() -> None:
-        raise EnvironmentFault(
-            "another `gristmill new` is at work here", next="wait for it and try again"
-        )
-
-    try:
-        with locked(lock, refuse):
-            for left in build.glob(".new-*"):
-                shutil.rmtree(left, ignore_errors=True)
-            try:
-                with tempfile.TemporaryDirectory(dir=build, prefix=".new-") as aside:
-                    yield Path(aside)
-            finally:
-                lock.unlink()  # filelock holds no lock whose file is gone: nobody is let in by it
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
 def _bring(project: Project, place: Place, aside: Path, on: Screen) -> tuple[Place, Path]:
     """The raw data, in the project already or fetched aside; and their place there."""
     if place.there:
@@ -359,29 +299,19 @@ def _require_no_data(project: Project, place: Place, raw: Path | None) -> None:
     )
 
 
-def _draft(
-    project: Project,
-    name: str,
-    place: Place,
-    raw: Path,
-    aside: Path,
-    target: str | None,
-    task: Task | None,
-    again: str,
-    screen: Screen,
-) -> Draft:
+def _draft(asked: Asked, place: Place, raw: Path, aside: Path, screen: Screen) -> Draft:
     """Everything that will be moved in, in the folder aside."""
     kind = find_format(raw).module
     csv, doubt = _dialect(raw) if kind == "delimited" else (Csv(), False)
     pictures = fitting_form(raw) if kind == "picture_folders" else None
-    target = target or _usual_target(raw, kind)
+    target = asked.target or _usual_target(raw, kind)
     table = aside / "table.parquet"
     described = Data(
         path=place.path,
         source=place.source,
         query=place.query,
         target=target or "?",
-        task=task or "regression",
+        task=asked.task or "regression",
         csv=csv,
         pictures=pictures[0] if pictures else None,
     )
@@ -391,16 +321,16 @@ def _draft(
     screen.say("")
     if target is None:
         screen.show(*profile_lines(whole := profile_table(table)))
-        raise no_target(whole, again)
-    require_target(column_names(table), target, again)
+        raise no_target(whole, asked.again)
+    require_target(column_names(table), target, asked.again)
     of_target = profile_table(table, only=[target]).column(target)
-    chosen = require_task(of_target, task, PICTURE in column_names(table))
+    chosen = require_task(of_target, asked.task, PICTURE in column_names(table))
     with screen.turning("looking at the columns …"):
         profile = profile_table(table, target, chosen.task)
     assumptions = assume(profile, target)
     screen.show(*profile_lines(profile, assumptions))
     draft = Draft(
-        name,
+        asked.name,
         place.path,
         place.source,
         csv,
@@ -477,8 +407,6 @@ def take_in(project: Project, name: str, place: Place, raw: Path, aside: Path) -
 
 def _move_page(project: Project, name: str, place: Place, aside: Path, undo: ExitStack) -> None:
     page, build = aside / "profile.html", project.build(name)
-    if not page.exists():
-        return
     if not build.exists():
         undo.callback(shutil.rmtree, build, ignore_errors=True)
         build.mkdir()
@@ -489,14 +417,6 @@ def _move_page(project: Project, name: str, place: Place, aside: Path, undo: Exi
         encoding="utf-8",
     )
     page.replace(build / "profile.html")
-
-
-def put_back(file: Path, content: bytes | None) -> None:
-    """Undoes what was written to a file."""
-    if content is None:
-        file.unlink(missing_ok=True)
-    elif not file.exists() or file.read_bytes() != content:
-        file.write_bytes(content)
 
 
 def _say_end(screen: Screen, draft: Draft) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from gristmill.commands.options import NameOrAll
+from gristmill.commands.run_ids import run_of_id
 from gristmill.flows import DONE, holder, kept_logs, log_lines
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest
 from gristmill.pipelines.config import Project
@@ -157,19 +158,9 @@ def _find(project: Project, text: str) -> StoredRun:
         ConfigError: there is none, or several.
     """
     found = stored_runs(project, "run")
-    if re.fullmatch(r"[0-9a-f]{4,32}", text):
-        alike = [run for run in found if run.run_id.startswith(text)]
-        if len(alike) > 1:
-            raise ConfigError(
-                f"several runs begin with {text}",
-                expected="more of the id",
-                found=", ".join(run.run_id[:12] for run in alike[:8]),
-            )
-        if alike:
-            return alike[0]
-    of_name = next((run for run in found if run.experiment == text), None)
-    if of_name is not None:
-        return of_name
+    named = run_of_id(found, text) or next((run for run in found if run.experiment == text), None)
+    if named is not None:
+        return named
     near = nearest(text, {run.experiment for run in found})
     raise ConfigError(
         f"there is no run '{text}'",

@@ -26,6 +26,9 @@ from .errors import (
     first_line as first_line,
 )
 from .files import (
+    content_digest as content_digest,
+)
+from .files import (
     file_digest as file_digest,
 )
 from .files import (

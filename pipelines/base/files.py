@@ -45,6 +45,15 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def content_digest(place: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of a folder's files."""
+    if not place.is_dir():
+        return file_digest(place)
+    files = sorted(file for file in place.rglob("*") if file.is_file())
+    parts = [f"{file.relative_to(place)}:{file_digest(file)}" for file in files]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
 def _replace(aside: Path, path: Path) -> None:
     if path.is_dir() or (aside.is_dir() and path.exists()):  # no rename replaces a full folder
         old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
