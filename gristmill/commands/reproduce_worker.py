@@ -28,7 +28,7 @@ def retrain(record: Path, answer: Path) -> None:
     pool = Pool(build / "workers.log", recipe.model.library)
     try:
         pool.warm_up()
-        with uncollected():
+        with uncollected():  # as in `gristmill stage`
             for stage in (ingest, split_table, scale):
                 stage(project, name)
         digest = hash_of(project, build / "training")

@@ -29,7 +29,7 @@ def stage(
     """Carry out one data stage; this is what dvc.yaml calls."""
     project = Project.find()
     note = project.build(name) / "logs" / f"{step}.txt"
-    with uncollected():
+    with uncollected():  # validate: 0.7 s of 3.4 s of processor time, scale: 0.1 s of 1.4 s
         said = str(_stage(step, name)(project, name))
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(said + "\n", encoding="utf-8")
