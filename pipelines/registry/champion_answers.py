@@ -20,12 +20,12 @@ from gristmill.pipelines.preparation import SeenRows, dates_of, group_of, read_s
 from gristmill.pipelines.registry import promotion as moves
 from gristmill.pipelines.registry import registered_models as registry
 from gristmill.pipelines.registry.contests import (
+    ComparedRows,
     Flags,
     Hashes,
     NotWorse,
     Numbers,
     Refresh,
-    RowFacts,
     counting,
     not_worse,
     paired,
@@ -73,12 +73,12 @@ class Ground:
     group: Hashes | None
     dates: Numbers | None
 
-    def facts(self, earlier: Earlier | None) -> RowFacts:
+    def facts(self, earlier: Earlier | None) -> ComparedRows:
         """What is known of the rows for a comparison with an earlier version."""
         if earlier is None:
-            return RowFacts(self.own, group=self.group)
+            return ComparedRows(self.own, group=self.group)
         newest = self.experiment.document.gate.champion.newest
-        return RowFacts(earlier.seen, earlier.newer, self.dates, self.group, newest)
+        return ComparedRows(earlier.seen, earlier.newer, self.dates, self.group, newest)
 
 
 @dataclass(frozen=True)

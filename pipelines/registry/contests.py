@@ -123,7 +123,7 @@ class SliceFound:
 
 
 @dataclass(frozen=True)
-class RowFacts:
+class ComparedRows:
     """What is known of the rows on which two models are compared.
 
     Attributes:
@@ -147,7 +147,7 @@ def contest(
     metric: str,
     candidate: Predictions,
     champion: Predictions,
-    rows: RowFacts = RowFacts(),
+    rows: ComparedRows = ComparedRows(),
 ) -> Contest:
     """Compares two models' answers for the very same rows, in the same order.
 
@@ -199,7 +199,7 @@ def margin_of(metric: str, share: float, value: float) -> float:
     return share * abs(value) if in_unit else share
 
 
-def counting(candidate: Predictions, rows: RowFacts) -> Numbers:
+def counting(candidate: Predictions, rows: ComparedRows) -> Numbers:
     """The places of the rows that decide, in the order of the rows.
 
     Rows that were seen in training or validation do not. Where there are rows that the champion had
@@ -219,11 +219,7 @@ def counting(candidate: Predictions, rows: RowFacts) -> Numbers:
 
 
 def paired(
-    metric: str,
-    candidate: Predictions,
-    other: Predictions,
-    places: Numbers,
-    group: Hashes | None,
+    metric: str, candidate: Predictions, other: Predictions, places: Numbers, group: Hashes | None
 ) -> Pair:
     """Two models on some rows."""
     groups = None if group is None else group[places]

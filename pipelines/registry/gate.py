@@ -10,7 +10,7 @@ from typing import Any, Literal
 from gristmill.pipelines.config import Gate, Requirement
 from gristmill.pipelines.evaluation import Metric, holm, lower_is_better, power_of, rows_enough
 from gristmill.pipelines.registry.contests import Contest, NotWorse, SliceFound, margin_of
-from gristmill.pipelines.registry.evidence import (
+from gristmill.pipelines.registry.gate_checks import (
     ContestCheck,
     Evidence,
     RequirementCheck,

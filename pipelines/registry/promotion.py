@@ -116,11 +116,7 @@ Plan = Callable[[RegisteredModel], Move | None]
 
 
 def promote(
-    project: Project,
-    model: str,
-    number: str | None,
-    why: str = "",
-    basis: Basis = BY_PERSON,
+    project: Project, model: str, number: str | None, why: str = "", basis: Basis = BY_PERSON
 ) -> tuple[Version, Version | None]:
     """Moves `champion` to a version: by default the challenger, else the newest.
 
@@ -187,13 +183,7 @@ def rollback(project: Project, model: str, why: str = "") -> tuple[Version, Vers
     return went[0], found.alias(CHAMPION)
 
 
-def challenge(
-    project: Project,
-    model: str,
-    number: str,
-    why: str,
-    basis: Basis,
-) -> None:
+def challenge(project: Project, model: str, number: str, why: str, basis: Basis) -> None:
     """Moves `challenger` to a version, which waits for a person from now on."""
 
     def plan(found: RegisteredModel) -> Move | None:
@@ -421,7 +411,8 @@ def _one_at_a_time(project: Project) -> Iterator[None]:
     """Lets one process of this machine at a time move aliases in a store."""
     from filelock import FileLock, Timeout
 
-    file = tracking_uri(project).partition(":///")[2] if _is_sqlite(project) else ""
+    uri = tracking_uri(project)
+    file = uri.partition(":///")[2] if uri.startswith("sqlite") else ""
     folder = Path(file).parent if file else project.store
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -434,10 +425,6 @@ def _one_at_a_time(project: Project) -> Iterator[None]:
             found=f"{error.lock_file} is held",
             next="the same again, once that process has ended",
         ) from error
-
-
-def _is_sqlite(project: Project) -> bool:
-    return tracking_uri(project).startswith("sqlite")
 
 
 def _called(champion: str | None) -> str:

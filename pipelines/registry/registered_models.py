@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest
 from gristmill.pipelines.config import Project
@@ -20,6 +20,7 @@ from gristmill.pipelines.tracking import (
     client,
     is_local,
     local_models,
+    pages,
     store_errors,
     whole,
 )
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.entities.model_registry import RegisteredModel as _Model
-    from mlflow.store.entities import PagedList
-
-Found = TypeVar("Found")
 
 TRIAL = "gristmill.trial"
 PACKAGE = "gristmill.package"
@@ -89,7 +87,7 @@ def asked_models(project: Project, name: str = "") -> list[StoredModel]:
         if name:
             models = list(filter(None, [_model(registry, name)]))
         else:
-            models = _pages(registry.search_registered_models)
+            models = list(pages(registry.search_registered_models))
         return [
             StoredModel(model.name, dict(model.tags), _versions(registry, model))
             for model in sorted(models, key=lambda model: str(model.name))
@@ -101,7 +99,7 @@ def _versions(registry: MlflowClient, model: _Model) -> tuple[StoredVersion, ...
     for alias, number in model.aliases.items():
         aliases.setdefault(str(number), []).append(alias)
     of_model = partial(registry.search_model_versions, f"name = '{model.name}'")
-    listed: list[ModelVersion] = _pages(of_model)
+    listed: Iterator[ModelVersion] = pages(of_model)
     return tuple(
         StoredVersion(
             model.name,
@@ -114,16 +112,6 @@ def _versions(registry: MlflowClient, model: _Model) -> tuple[StoredVersion, ...
         )
         for version in sorted(listed, key=lambda version: -int(version.version))
     )
-
-
-def _pages(search: Callable[..., PagedList[Found]]) -> list[Found]:
-    found: list[Found] = []
-    token = None
-    while token is None or token:
-        page = search(page_token=token)
-        found += page
-        token = page.token or ""
-    return found
 
 
 def versions(project: Project, model: str) -> list[Version]:

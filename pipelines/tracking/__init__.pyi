@@ -26,6 +26,9 @@ from .connection import (
     know_packages as know_packages,
 )
 from .connection import (
+    pages as pages,
+)
+from .connection import (
     prepare_store as prepare_store,
 )
 from .connection import (
@@ -36,9 +39,6 @@ from .connection import (
 )
 from .data_use import (
     EvaluatedRun as EvaluatedRun,
-)
-from .data_use import (
-    UsedData as UsedData,
 )
 from .data_use import (
     data_rows as data_rows,

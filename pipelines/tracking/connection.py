@@ -6,10 +6,10 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import urlsplit
 
 from gristmill.pipelines.base import EnvironmentFault
@@ -18,6 +18,9 @@ from gristmill.pipelines.tracking.store import check_store, is_local, relocate, 
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.store.entities import PagedList
+
+Found = TypeVar("Found")
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -108,6 +111,15 @@ def store_errors(doing: str) -> Iterator[None]:
             found=str(error).strip().split("\n")[0][:300],
             next="gristmill doctor",
         ) from error
+
+
+def pages(search: Callable[..., PagedList[Found]]) -> Iterator[Found]:
+    """All that one of the client's searches finds, a page after the other."""
+    token = None
+    while token is None or token:
+        page = search(page_token=token)
+        yield from page
+        token = page.token or ""
 
 
 def prepare_store(project: Project) -> None:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from gristmill.pipelines.base import read_json
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.tracking import tags as names
 from gristmill.pipelines.tracking.artifacts import artifact_folder, read_artifact
-from gristmill.pipelines.tracking.connection import client, store_errors, whole
+from gristmill.pipelines.tracking.connection import client, pages, store_errors, whole
 from gristmill.pipelines.tracking.local_store import local_runs
 from gristmill.pipelines.tracking.store import is_local
 from gristmill.pipelines.tracking.stored import DataInput, StoredRun
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import LoggedModel, Run
 
 PAGE = 1000
 """Runs that are asked for at a time."""
@@ -109,19 +110,11 @@ def search_runs(
 
     connection, view = client(project), ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
     order = "end_time" if "FINISHED" in query else "start_time"
-    found: list[StoredRun] = []
-    token = None
     with store_errors("list its runs"):
         places = [e.experiment_id for e in connection.search_experiments(view_type=ViewType.ALL)]
-        while most is None or len(found) < most:
-            page = connection.search_runs(
-                places, query, view, PAGE, [f"attributes.{order} DESC"], token
-            )
-            found += map(stored_run, page)
-            token = page.token
-            if not token:
-                break
-    return found if most is None else found[:most]
+        asked = (places, query, view, PAGE, [f"attributes.{order} DESC"])
+        found: Iterator[Run] = pages(partial(connection.search_runs, *asked))
+        return [stored_run(run) for run in islice(found, most)]
 
 
 def stored_run(run: Run) -> StoredRun:
@@ -157,21 +150,12 @@ def needed_keys(project: Project, run: StoredRun, trials: Collection[StoredRun])
 def packages_of(project: Project, runs: Collection[str]) -> list[tuple[str, str]]:
     """The logged models of some runs: id and artifact address."""
     connection = client(project)
-    found: list[tuple[str, str]] = []
-    token = None
     with store_errors("list its logged models"):
         places = [e.experiment_id for e in connection.search_experiments()]
-        while places:
-            page = connection.search_logged_models(places, page_token=token)
-            found += [
-                (model.model_id, model.artifact_location)
-                for model in page
-                if model.source_run_id in runs
-            ]
-            token = page.token
-            if not token:
-                break
-    return found
+        if not places:
+            return []
+        found: Iterator[LoggedModel] = pages(partial(connection.search_logged_models, places))
+        return [(m.model_id, m.artifact_location) for m in found if m.source_run_id in runs]
 
 
 @whole()

@@ -14,12 +14,7 @@ from urllib.parse import urlsplit
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.tracking import tags as names
 from gristmill.pipelines.tracking.connection import client, store_errors, whole
-from gristmill.pipelines.tracking.liveness import (
-    BEAT,
-    heartbeat,
-    mend_dead_runs,
-    process_tags,
-)
+from gristmill.pipelines.tracking.liveness import BEAT, heartbeat, mend_dead_runs, process_tags
 from gristmill.pipelines.tracking.store import ARTIFACTS, is_local, tracking_uri
 from gristmill.pipelines.tracking.stored import DataInput
 from gristmill.pipelines.tracking.trial_run import TrialRun

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from gristmill.pipelines.config.sections import Gate
 from gristmill.pipelines.evaluation.predictions import Predictions
 from gristmill.pipelines.registry.contests import (
+    ComparedRows,
     Contest,
-    RowFacts,
     contest,
     counting,
     margin_of,
@@ -55,7 +55,7 @@ def test_a_contest_of_equals_holds() -> None:
     same = predictions([1, 0, 1, 1] * 20)
     for metric in ("accuracy", "log_loss", "brier", "f1_macro"):
         for group in (None, np.arange(80, dtype=np.uint64) // 4):
-            assert outcome(contest("1", metric, same, same, RowFacts(group=group))) == "hold"
+            assert outcome(contest("1", metric, same, same, ComparedRows(group=group))) == "hold"
 
 
 def test_a_contest_of_values_goes_by_its_error() -> None:
@@ -88,9 +88,11 @@ def test_rows_that_either_has_seen_decide_nothing() -> None:
     right = predictions([1] * 30)
     wrong_where_seen = predictions([0] * 10 + [1] * 20)
     seen = np.arange(30) < 10
-    made = contest("1", "accuracy", right, wrong_where_seen, RowFacts(seen))
+    made = contest("1", "accuracy", right, wrong_where_seen, ComparedRows(seen))
     assert (made.rows, made.values, made.left_out) == (20, (1.0, 1.0), 10)
-    nothing = contest("1", "accuracy", right, wrong_where_seen, RowFacts(np.ones(30, dtype=bool)))
+    nothing = contest(
+        "1", "accuracy", right, wrong_where_seen, ComparedRows(np.ones(30, dtype=bool))
+    )
     assert (nothing.rows, outcome(nothing)) == (0, "hold")
 
 
@@ -102,7 +104,7 @@ def test_the_newest_rows_decide_where_some_are_newer(new: list[bool], most: int,
     n = len(new)
     seen = np.array([rng.random() < 0.3 for _ in range(n)])
     newer, same = np.array(new), predictions([1] * n)
-    places = counting(same, RowFacts(seen, newer, newest=most))
+    places = counting(same, ComparedRows(seen, newer, newest=most))
     assert not seen[places].any()
     valid = int((~seen).sum())
     grows = bool((newer & ~seen).any())
@@ -117,9 +119,9 @@ def test_the_newest_rows_decide_where_some_are_newer(new: list[bool], most: int,
 def test_the_newest_rows_are_those_of_the_last_dates() -> None:
     same, newer = predictions([1] * 6), np.array([True, False, False, True, False, False])
     dates = np.array([1, 2, 9, 3, 8, 7])
-    assert list(counting(same, RowFacts(None, newer, dates, newest=3))) == [2, 4, 5]
-    assert list(counting(same, RowFacts(None, newer, newest=3))) == [0, 3, 5]
-    assert len(counting(same, RowFacts(None, np.zeros(6, dtype=bool), dates, newest=3))) == 6
+    assert list(counting(same, ComparedRows(None, newer, dates, newest=3))) == [2, 4, 5]
+    assert list(counting(same, ComparedRows(None, newer, newest=3))) == [0, 3, 5]
+    assert len(counting(same, ComparedRows(None, np.zeros(6, dtype=bool), dates, newest=3))) == 6
 
 
 @pytest.mark.parametrize(

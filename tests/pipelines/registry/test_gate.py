@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from gristmill.pipelines.config.sections import Gate
 from gristmill.pipelines.evaluation.metrics.measures import Metric
 from gristmill.pipelines.registry.contests import Contest, NotWorse, Refresh, SliceFound
-from gristmill.pipelines.registry.evidence import Evidence
 from gristmill.pipelines.registry.gate import (
     MANY_READS,
     CandidateFacts,
@@ -22,6 +21,7 @@ from gristmill.pipelines.registry.gate import (
     alpha_for,
     decide,
 )
+from gristmill.pipelines.registry.gate_checks import Evidence
 
 shares = st.floats(0, 1)
 numbers = st.floats(-5, 5)
