@@ -18,7 +18,6 @@ from mlflow_server import mlflow_server
 from postgres_server import PASSWORD
 from registered import aliases, champion_number, make_versions
 from sqlalchemy import URL, create_engine, text
-from sqlalchemy.orm import Session
 
 from gristmill.pipelines.base.errors import ConfigError, EnvironmentFault
 from gristmill.pipelines.config.project import Project
@@ -39,7 +38,7 @@ from gristmill.pipelines.registry.registered_models import (
     tag_version,
     versions,
 )
-from gristmill.pipelines.tracking import client
+from gristmill.pipelines.tracking import client, prepare_store
 from tests.conftest import ROOT, clean_environment
 
 
@@ -438,25 +437,15 @@ def in_sqlite(stored: Project) -> Project:
 
 @pytest.fixture
 def in_postgres(stored: Project, postgres: URL, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project whose MLflow is a database of its own in PostgreSQL, with the registry's tables."""
-    from mlflow.store.model_registry.dbmodels import models as of_mlflow
-
+    """A project whose MLflow is a database of its own in PostgreSQL."""
     mine = postgres.set(password=PASSWORD, database=f"mlflow_{time.time_ns()}")
     server = create_engine(postgres.set(password=PASSWORD), isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {mine.database}"))
     server.dispose()
-    made = [getattr(of_mlflow, name) for name in dir(of_mlflow) if name.startswith("SqlModel")]
-    made += [getattr(of_mlflow, name) for name in dir(of_mlflow) if name.startswith("SqlReg")]
-    engine = create_engine(mine)
-    of_mlflow.Base.metadata.create_all(engine, tables=[model.__table__ for model in made])
-    with Session(engine) as session, session.begin():
-        session.add(of_mlflow.SqlRegisteredModel(name="tiny"))
-        session.flush()
-        numbers = range(1, VERSIONS + 1)
-        session.add_all(of_mlflow.SqlModelVersion(name="tiny", version=n) for n in numbers)
-    engine.dispose()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mine.render_as_string(hide_password=False))
+    prepare_store(stored)
+    make_versions(stored, VERSIONS)
     return stored
 
 
