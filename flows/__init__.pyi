@@ -10,9 +10,6 @@ from .outcome import (
 from .outcome import (
     done_lines as done_lines,
 )
-from .outcome import (
-    page_lines as page_lines,
-)
 from .run_log import (
     kept_logs as kept_logs,
 )

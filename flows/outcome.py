@@ -30,13 +30,15 @@ class Outcome:
 
 
 def done_lines(project: Project, done: KnownRun) -> list[str]:
-    """That there is nothing to do, what the earlier run decided, and whether a person still may."""
+    """That there is nothing to do, what the earlier run decided, whether a person still may, where
+    its page is."""
     waits = done.decision == "challenger" and _still_waits(project, done)
     return [
         f"{done.model}: nothing to do, nothing changed since run {done.run_id[:8]}",
         f"  version {done.version} was {DONE[done.decision]}:",
         *(f"    {reason}" for reason in done.reasons.split("; ")),
         *(waiting_lines(done.model, done.version) if waits else ()),
+        *page_lines(project, done.model, done.run_id),
     ]
 
 

@@ -11,7 +11,7 @@ from gristmill.flows.outcome import Outcome
 from gristmill.pipelines.evaluation import Evaluation
 from gristmill.pipelines.packaging import Package
 from gristmill.pipelines.registry import Registered, Version
-from gristmill.pipelines.search import Point, TrialPlan
+from gristmill.pipelines.search import Point, TrialPlan, TrialSearch
 from gristmill.pipelines.training import Trial, TrialResult
 
 OPTIMISTIC = (
@@ -25,27 +25,23 @@ class Searched:
     """The outcome of a search.
 
     Attributes:
-        plans: all trials that were asked for, known ones included.
-        points: the whole points, each with its largest budget.
-        comparable: the points of the budget that most points were trained with.
+        asked: every trial that was asked for, known ones included.
         point: the best one.
-        winner: its trial; of repeats the first, which has the file's own seed; with folds the one
+        plan: of its trial; of repeats the first, which has the file's own seed; with folds the one
             that was trained again on the rows of all of them.
         best: what the winner came to.
-        run_id: MLflow's run of the winner, where an earlier run of the experiment trained it.
         run_key: what the decision depends on.
-        cut: whether `max_time` ended it.
     """
 
-    plans: tuple[TrialPlan, ...]
-    points: tuple[Point, ...]
-    comparable: tuple[Point, ...]
+    asked: TrialSearch
     point: Point
-    winner: Trial
+    plan: TrialPlan
     best: TrialResult
-    run_id: str
     run_key: str
-    cut: bool = False
+
+    @property
+    def winner(self) -> Trial:
+        return self.plan.trial
 
 
 @dataclass(frozen=True)

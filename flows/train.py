@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -26,17 +25,14 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from gristmill.flows import steps
 from gristmill.flows.outcome import PAGE, REPORT, Outcome
 from gristmill.flows.page import trial_table
-from gristmill.flows.results import Finished, Searched
+from gristmill.flows.results import Finished
 from gristmill.flows.run_log import keep_log
 from gristmill.flows.run_plan import judging_sources
 from gristmill.flows.servers import mlflow_ui, under_way
 from gristmill.flows.session import Session, current, open_session
 from gristmill.pipelines.base import EnvironmentFault, GristmillError, uncollected
 from gristmill.pipelines.config import Project, load_experiment
-from gristmill.pipelines.evaluation import Evaluation
 from gristmill.pipelines.ingestion import STAGES
-from gristmill.pipelines.packaging import Package
-from gristmill.pipelines.registry import Decision, Registered, Version
 from gristmill.pipelines.reporting import Screen
 from gristmill.pipelines.tracking import (
     Tracker,
@@ -67,74 +63,24 @@ def _passes(_task: Any, _run: Any, state: Any) -> bool:
     return isinstance(error, EnvironmentFault) or not isinstance(error, GristmillError)
 
 
-@task(
-    name="refresh",
-    cache_policy=NO_CACHE,
-    retry_condition_fn=_passes,
-    retries=RETRIES,
-    retry_delay_seconds=DELAYS,
-)
-def refresh_data() -> bool:
-    return steps.take_new_data()
+ONCE: dict[str, Any] = {"cache_policy": NO_CACHE}
+RETRIED: dict[str, Any] = {
+    **ONCE,
+    "retry_condition_fn": _passes,
+    "retries": RETRIES,
+    "retry_delay_seconds": DELAYS,
+}
 
-
-@task(
-    name="snapshot",
-    cache_policy=NO_CACHE,
-    retry_condition_fn=_passes,
-    retries=RETRIES,
-    retry_delay_seconds=DELAYS,
-)
-def snapshot() -> str:
-    return steps.take_snapshot()
-
-
-@task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE)
-def stage(stage: str) -> bool:
-    return steps.carry_out(stage)
-
-
-@task(
-    cache_policy=NO_CACHE, retry_condition_fn=_passes, retries=RETRIES, retry_delay_seconds=DELAYS
-)
-def drift() -> None:
-    steps.compare_with_accepted()
-
-
-@task(cache_policy=NO_CACHE)
-def search() -> Searched:
-    return steps.search()
-
-
-@task(cache_policy=NO_CACHE)
-def evaluate(searched: Searched) -> Evaluation:
-    return steps.final_evaluation(searched)
-
-
-@task(cache_policy=NO_CACHE)
-def pictures() -> list[Path]:
-    return steps.take_pictures()
-
-
-@task(cache_policy=NO_CACHE)
-def package(searched: Searched, evaluation: Evaluation) -> Package | Version:
-    return steps.make_package(searched, evaluation)
-
-
-@task(
-    cache_policy=NO_CACHE, retry_condition_fn=_passes, retries=RETRIES, retry_delay_seconds=DELAYS
-)
-def gate(searched: Searched, evaluation: Evaluation, candidate: Package | Version) -> Decision:
-    return steps.judge(searched, candidate)
-
-
-@task(
-    cache_policy=NO_CACHE, retry_condition_fn=_passes, retries=RETRIES, retry_delay_seconds=DELAYS
-)
-def register(
-    searched: Searched, evaluation: Evaluation, candidate: Package | Version, decision: Decision
-) -> Registered:
-    return steps.register(searched, evaluation, candidate, decision)
+refresh_data = task(name="refresh", **RETRIED)(steps.take_new_data)
+snapshot = task(name="snapshot", **RETRIED)(steps.take_snapshot)
+stage = task(name="stage", task_run_name="{stage}", **ONCE)(steps.carry_out)
+drift = task(name="drift", **RETRIED)(steps.compare_with_accepted)
+search = task(name="search", **ONCE)(steps.search)
+evaluate = task(name="evaluate", **ONCE)(steps.final_evaluation)
+pictures = task(name="pictures", **ONCE)(steps.take_pictures)
+package = task(name="package", **ONCE)(steps.make_package)
+gate = task(name="gate", **RETRIED)(steps.judge)
+register = task(name="register", **RETRIED)(steps.register)
 
 
 @flow(name="train", flow_run_name="{experiment}", log_prints=False)
@@ -180,7 +126,7 @@ def train(
             drawn = pictures()
             steps.begin_ground(evaluation)
             candidate = package(searched, evaluation)
-            decision = gate(searched, evaluation, candidate)
+            decision = gate(searched, candidate)
             registered = register(searched, evaluation, candidate, decision)
             finished = steps.publish_report(
                 Finished(searched, evaluation, candidate, registered, drawn)

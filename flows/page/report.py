@@ -36,7 +36,7 @@ def show(run: Session, made: Finished) -> None:
     """The tables that end a run, on its screen."""
     searched, evaluation = made.searched, made.evaluation
     document, screen = run.experiment.document, run.screen
-    slices = slice_table(evaluation, MOST_SLICES)
+    slices = slice_table(evaluation, MOST_SLICES).without("all rows")
     shown: list[str | Block] = [
         "",
         trial_table(document, searched).first(MOST_TRIALS),
@@ -78,7 +78,7 @@ def fold_lines(document: Document, searched: Searched) -> list[str]:
         lines.append(f"The winner was then trained on the rows of all folds{long}.")
     elif repeats > 1:
         lines.append("The winner's weights are those of the file's own seed, the first repeat.")
-    if searched.cut:
+    if searched.asked.cut:
         lines.append(f"max_time {document.search.max_time} ended the search; more would be new.")
     return lines
 

@@ -16,8 +16,8 @@ from gristmill.pipelines.training import more_is_better
 def trial_table(document: Document, searched: Searched) -> Table:
     """A row a point, the winner first, then those of the largest budget, the best first."""
     objective = document.objective
-    known = {plan.trial.point for plan in searched.plans}
-    known -= {plan.trial.point for plan in searched.plans if not plan.known}
+    known = {plan.trial.point for plan in searched.asked.plans}
+    known -= {plan.trial.point for plan in searched.asked.plans if not plan.known}
     sign = -1 if more_is_better(objective) else 1
     epochs = document.model.library == "keras"
     winner = searched.point.trial.point
@@ -39,7 +39,7 @@ def trial_table(document: Document, searched: Searched) -> Table:
             f"{point.result.seconds:.1f}",
             remark(point.trial.point),
         )
-        for point in sorted(searched.points, key=order)
+        for point in sorted(searched.asked.points, key=order)
     ]
     return Table(heading, rows, heading[1:-1])
 
@@ -82,7 +82,7 @@ def slice_table(evaluation: Evaluation, most: int | None = None) -> Table:
         )
         for one in slices
     ]
-    heading = ("slice", "rows", metric, "interval", "all rows", "on validation rows", "shown worse")
+    heading = ("slice", "rows", metric, "interval", "all rows", "validation", "worse")
     return Table(heading, rows, heading[1:6])
 
 

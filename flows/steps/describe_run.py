@@ -9,7 +9,7 @@ from gristmill.flows.session import Session
 from gristmill.flows.steps.champion_drift import DISTRIBUTIONS, DRIFT, FOLDER
 from gristmill.pipelines.base import redact, write_json
 from gristmill.pipelines.ingestion import data_digest
-from gristmill.pipelines.preparation import ROLES, read_roles
+from gristmill.pipelines.preparation import ROLES, read_folds, read_roles
 from gristmill.pipelines.profiling import current_page
 from gristmill.pipelines.search import TrialSearch
 from gristmill.pipelines.tracking import DataInput, git_state
@@ -58,20 +58,13 @@ def describe_run(run: Session, digests: Mapping[str, str], asked: TrialSearch) -
     }
     tracker.log(params=params, tags=tags)
     tracker.log_data(data_inputs(run, ("training", "validation", "test")))
-    folder = run.build / "lineage"
-    folder.mkdir(exist_ok=True)
+    (run.build / "lineage").mkdir(exist_ok=True)
     keep_keys(run, [plan.trial.key for plan in asked.plans])
-    (folder / experiment.file.name).write_text(
-        redact(experiment.file.read_text(encoding="utf-8")), encoding="utf-8"
-    )
-    (folder / "changes.diff").write_text(git.diff, encoding="utf-8")
-    tracker.log_file(folder / experiment.file.name, "lineage")
-    if git.diff:
-        tracker.log_file(folder / "changes.diff", "lineage")
+    _keep(run, experiment.file.name, redact(experiment.file.read_text(encoding="utf-8")))
+    _keep(run, "changes.diff", git.diff)
     lock = run.project.root / "dvc.lock"  # holds data.source as it stands in the file
-    (folder / lock.name).write_text(redact(lock.read_text(encoding="utf-8")), encoding="utf-8")
-    for file in (folder / lock.name, run.project.cuts_file(experiment.name)):
-        tracker.log_file(file, "lineage")
+    _keep(run, lock.name, redact(lock.read_text(encoding="utf-8")))
+    tracker.log_file(run.project.cuts_file(experiment.name), "lineage")
     kept = ("validation.json", "validation/result.json", "leaks.json", DISTRIBUTIONS, DRIFT)
     for file in (run.build / name for name in kept):
         if file.exists():
@@ -79,6 +72,14 @@ def describe_run(run: Session, digests: Mapping[str, str], asked: TrialSearch) -
     page = current_page(run.project, experiment.name, digests[f"data/{experiment.data.folder}"])
     if page is not None:
         tracker.log_file(page)
+
+
+def _keep(run: Session, name: str, text: str) -> None:
+    """Writes a text of the run's lineage; an empty one is no artifact."""
+    file = run.build / "lineage" / name
+    file.write_text(text, encoding="utf-8")
+    if text:
+        run.tracker.log_file(file, "lineage")
 
 
 def keep_keys(run: Session, keys: Sequence[str]) -> None:
@@ -105,11 +106,9 @@ def data_inputs(run: Session, roles: Sequence[str]) -> list[DataInput]:
 
 def trial_inputs(run: Session, fold: int | None) -> list[DataInput]:
     """The rows that a trial learns from and is validated on."""
-    import pandas as pd
-
-    if fold is None:
+    folds = read_folds(run.build / "roles.parquet")
+    if fold is None or folds is None:
         return data_inputs(run, ("training", "validation"))
-    folds = pd.read_parquet(run.build / "roles.parquet", columns=["fold"])["fold"]
     mine, others = int((folds == fold).sum()), int(((folds >= 0) & (folds != fold)).sum())
     return _data_inputs(
         run, {f"training without fold {fold}": others, f"validation on fold {fold}": mine}

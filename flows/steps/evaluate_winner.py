@@ -33,14 +33,14 @@ def final_evaluation(searched: Searched) -> Evaluation:
     """The winner on the test rows."""
     run = current()
     with run.screen.step("evaluate") as words:
-        keep_keys(run, [*(plan.trial.key for plan in searched.plans), searched.winner.key])
+        keep_keys(run, [*(plan.trial.key for plan in searched.asked.plans), searched.winner.key])
         keep_winner(run, searched.winner)
         folder = run.build / "trials" / searched.winner.key
         kept = read_result(folder)  # a trial's folder is one for all its budgets
         if kept is None or kept.epochs != searched.best.epochs:
             known = plan_each(run.project, run.experiment, [searched.winner])[0]
             for name in ("weights.npz", "result.json"):
-                fetch_artifact(run.project, searched.run_id or known.run_id, name, folder)
+                fetch_artifact(run.project, searched.plan.run_id or known.run_id, name, folder)
         made = Work(
             lambda: evaluate(run.project, run.experiment, searched.winner, run.pool)
         ).result()
@@ -52,10 +52,10 @@ def final_evaluation(searched: Searched) -> Evaluation:
             params=trial_parameters(searched.winner),
             tags={names.WINNER: searched.winner.key},
         )
-        if made.threshold is not None:
-            run.tracker.log(metrics={"threshold": made.threshold.value})
-        if made.threshold is not None and not made.threshold.reached:
-            run.warn(f"no threshold has {made.threshold.rule} on the validation rows")
+        if (threshold := made.threshold) is not None:
+            run.tracker.log(metrics={"threshold": threshold.value})
+            if not threshold.reached:
+                run.warn(f"no threshold has {threshold.rule} on the validation rows")
         if made.slices:
             slices = run.build / "slices.json"
             write_slices(slices, made.slices)

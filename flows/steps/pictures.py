@@ -32,10 +32,10 @@ def begin_search_pictures(searched: Searched) -> None:
 
     def draw() -> tuple[list[Path], str]:
         several = len(space) > 1
-        importance = importance_of(scored(searched.comparable), space) if several else ""
+        importance = importance_of(scored(searched.asked.comparable), space) if several else ""
         drawing = SearchDrawing(
             histories=_histories(run, searched),
-            points=scored(searched.points),
+            points=scored(searched.asked.points),
             importance=importance,
             space=space,
             objective=objective,
@@ -83,7 +83,7 @@ def _histories(run: Session, searched: Searched) -> dict[str, Mapping[str, Seque
     objective = run.experiment.document.objective
     sign = -1 if more_is_better(objective) else 1
     curves = []
-    for plan in searched.plans:
+    for plan in searched.asked.plans:
         known = read_result(run.build / "trials" / plan.trial.key)
         if known is not None and known.history and known.loop:
             after = plan.trial.point != searched.winner.point

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache, partial
 
-from gristmill.flows.outcome import Outcome, done_lines, page_lines
+from gristmill.flows.outcome import Outcome, done_lines
 from gristmill.flows.results import Searched
 from gristmill.flows.run_plan import make_plan, run_key
 from gristmill.flows.session import Session, current
@@ -34,10 +34,7 @@ def earlier_run() -> Outcome | None:
     done = make_plan(run.project, run.experiment).done
     if done is None:
         return None
-    for line in [
-        *done_lines(run.project, done),
-        *page_lines(run.project, run.experiment.name, done.run_id),
-    ]:
+    for line in done_lines(run.project, done):
         run.screen.say(line)
     return Outcome(done.model, done.decision, tuple(done.reasons.split("; ")), done.version, None)
 
@@ -75,17 +72,7 @@ def search() -> Searched:
     if lost:
         run.warn(f"trials whose process was lost: {lost}; the next run trains them again")
     key = "" if lost else run_key(run.experiment, asked, digests)
-    return Searched(
-        plans=tuple(asked.plans),
-        points=tuple(asked.points),
-        comparable=tuple(asked.comparable),
-        point=point,
-        winner=plan.trial,
-        best=best,
-        run_id=plan.run_id,
-        run_key=key,
-        cut=asked.cut,
-    )
+    return Searched(asked, point, plan, best, key)
 
 
 def _search(run: Session, asked: TrialSearch) -> int:

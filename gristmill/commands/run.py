@@ -6,14 +6,13 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gristmill.commands import plan as plans
 from gristmill.commands.options import Force, Name, Override, load
-from gristmill.flows import EXIT_CODES, done_lines, make_plan, page_lines
+from gristmill.flows import EXIT_CODES, done_lines, make_plan
 from gristmill.pipelines.base import uncollected
 from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.ingestion import DataState
@@ -86,10 +85,7 @@ def carry_out(
         _mend(project)
         for line in check_fresh(project, experiment):
             screen.say(f"  ! {line}")
-        for line in [
-            *done_lines(project, plan.done),
-            *page_lines(project, experiment.name, plan.done.run_id),
-        ]:
+        for line in done_lines(project, plan.done):
             screen.say(line)
         return EXIT_CODES[plan.done.decision]
     if plan.data is DataState.EDITED:
@@ -99,7 +95,15 @@ def carry_out(
     check_store(project)
     plans.show(screen, experiment, plan, force, brief=True)
     _listen(screen)
-    made = partial(_session, project, experiment, screen, force, tensorboard, on)
+    boards = project.build(experiment.name) / "tensorboard" if tensorboard else None
+    if boards is not None:
+        screen.say(f"  curves     tensorboard --logdir {shlex.quote(project.relative(boards))}")
+
+    def made() -> Session:
+        from gristmill.flows import Session
+
+        return Session(project, experiment, screen, force, boards, on)
+
     builds = [stage.name for stage in plan.stages if force or stage.changes]
     known = plan.data is DataState.PINNED
     return _run_flow(project, made, trains=plan.trains or force, builds=builds, known=known)
@@ -114,23 +118,6 @@ def _mend(project: Project) -> None:
 
         mend_dead_runs(project)
     mend_killed(project)
-
-
-def _session(
-    project: Project,
-    experiment: Experiment,
-    screen: Screen,
-    force: bool,
-    tensorboard: bool,
-    on: str,
-) -> Session:
-    from gristmill.flows import Session
-
-    boards = project.build(experiment.name) / "tensorboard" if tensorboard else None
-    if boards is not None:
-        place = shlex.quote(project.relative(boards))
-        screen.say(f"  curves     tensorboard --logdir {place}")
-    return Session(project, experiment, screen, force, boards, on)
 
 
 def _run_flow(

@@ -86,6 +86,9 @@ from .split.roles_file import (
     changed_roles as changed_roles,
 )
 from .split.roles_file import (
+    read_folds as read_folds,
+)
+from .split.roles_file import (
     read_roles as read_roles,
 )
 from .split.roles_file import (

@@ -12,6 +12,7 @@ from gristmill.pipelines.reporting.records import (
     Table,
     Text,
     Titled,
+    is_empty,
 )
 
 
@@ -19,7 +20,7 @@ def as_markdown(title: str, blocks: Iterable[Block]) -> str:
     """A document; without a title a part of one."""
     lines = [f"# {title}", ""] if title else []
     for block in blocks:
-        lines += [] if block.is_empty else _lines(block, 2)
+        lines += [] if is_empty(block) else _lines(block, 2)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

@@ -9,23 +9,15 @@ from markupsafe import Markup
 
 
 class Block:
-    """A thing to show, empty where there is nothing in it."""
+    """A thing to show."""
 
     __slots__ = ()
-
-    @property
-    def is_empty(self) -> bool:
-        return False
 
 
 class Html(Markup, Block):
     """A text that is HTML already; `Html("<b>{}</b>").format(text)` escapes the text."""
 
     __slots__ = ()
-
-    @property
-    def is_empty(self) -> bool:
-        return not self
 
 
 @dataclass(frozen=True)
@@ -64,13 +56,15 @@ class Table(Block):
         rows = [(*row, cell) for row, cell in zip(self.rows, cells, strict=True)]
         return replace(self, heading=(*self.heading, name), rows=rows)
 
+    def without(self, name: str) -> Table:
+        """The same without a column."""
+        kept = [place for place, heading in enumerate(self.heading) if heading != name]
+        heading, *rows = ([row[place] for place in kept] for row in (self.heading, *self.rows))
+        return replace(self, heading=[str(each) for each in heading], rows=rows)
+
     def records(self) -> list[dict[str, object]]:
         """The rows as mappings."""
         return [dict(zip(self.heading, row, strict=True)) for row in self.rows]
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.rows
 
 
 @dataclass(frozen=True)
@@ -86,10 +80,6 @@ class Lines(Block):
         hidden = len(self.lines) - self.most
         return [*self.lines[: self.most], *[f"and {hidden:,} more"] * (hidden > 0)]
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.lines
-
 
 @dataclass(frozen=True)
 class Facts(Block):
@@ -101,10 +91,6 @@ class Facts(Block):
     def shown(self) -> list[tuple[str, str]]:
         return [(name, value) for name, value in self.said.items() if value]
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.shown
-
 
 @dataclass(frozen=True)
 class Text(Block):
@@ -113,20 +99,12 @@ class Text(Block):
     text: str
     style: str = ""
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.text
-
 
 @dataclass(frozen=True)
 class Code(Block):
     """Lines that are shown as they are."""
 
     text: str
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.text
 
 
 @dataclass(frozen=True)
@@ -138,11 +116,7 @@ class Titled(Block):
 
     @property
     def shown(self) -> list[Block]:
-        return [block for block in self.blocks if not block.is_empty]
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.shown
+        return [block for block in self.blocks if not is_empty(block)]
 
 
 @dataclass(frozen=True)
@@ -187,8 +161,21 @@ class Page:
 
     @property
     def shown(self) -> list[Block]:
-        return [block for block in self.blocks if not block.is_empty]
+        return [block for block in self.blocks if not is_empty(block)]
 
     @property
     def parts(self) -> list[Titled]:
         return [block for block in self.shown if isinstance(block, Titled)]
+
+
+def is_empty(block: Block) -> bool:
+    """Whether there is nothing to show."""
+    match block:
+        case Table():
+            return not block.rows
+        case Lines() | Facts() | Titled():
+            return not block.shown
+        case Text() | Code():
+            return not block.text
+        case _:
+            return isinstance(block, Html) and not block

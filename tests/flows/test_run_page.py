@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import io
 import math
 import re
 from pathlib import Path
@@ -13,12 +14,13 @@ import numpy as np
 import pytest
 from pages import Reader
 from PIL import Image
+from rich.console import Console
 
 from gristmill.flows.outcome import PAGE, Outcome, page_lines
 from gristmill.flows.page.charts import ROOM
 from gristmill.flows.page.facts import DataFacts, RunFacts
 from gristmill.flows.page.run_page import page
-from gristmill.flows.page.tables import metric_table
+from gristmill.flows.page.tables import metric_table, slice_table
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.evaluation.final_evaluation import Evaluation
 from gristmill.pipelines.evaluation.labels import Threshold
@@ -26,6 +28,7 @@ from gristmill.pipelines.evaluation.metrics.calibration import Calibration
 from gristmill.pipelines.evaluation.metrics.measures import Metric
 from gristmill.pipelines.evaluation.slices import Slice
 from gristmill.pipelines.reporting.records import Table
+from gristmill.pipelines.reporting.screen import Screen
 
 EVIL = "<script>alert('\"&')</script>"
 PLACE = Path("nowhere")
@@ -168,6 +171,16 @@ def test_slices_calibration_and_the_threshold_are_told() -> None:
     assert f"of the class {EVIL} are off by 0.041" in text
     assert "called positive from a probability of 0.25 on (least cost" in text
     assert "These test rows have judged 3 candidates" in text
+
+
+def test_the_names_of_slices_are_not_broken_on_eighty_columns() -> None:
+    bad = Slice("a", "below 50", 40, Metric("recall:yes", 0.7512, 0.6123, 0.8634), 0.97, True, 0.7)
+    table = slice_table(dataclasses.replace(evaluation_of(*METRICS), slices=(bad,)))
+    file = io.StringIO()
+    Screen(Console(file=file, width=80)).show(table.without("all rows"))
+    said = file.getvalue()
+    assert "a: below 50" in said
+    assert "0.6123 – 0.8634" in said
 
 
 def test_a_page_of_many_large_pictures_stays_below_two_megabytes(tmp_path: Path) -> None:
