@@ -17,6 +17,7 @@ from gristmill.pipelines.tracking import (
     DATA,
     StoredModel,
     StoredVersion,
+    check_store,
     client,
     is_local,
     local_models,
@@ -76,6 +77,7 @@ def read_model(project: Project, name: str) -> RegisteredModel | None:
 
 def read_models(project: Project, name: str = "") -> list[RegisteredModel]:
     """All models, in alphabetical order, or one of them."""
+    check_store(project)
     found = local_models(project, name) if is_local(project) else asked_models(project, name)
     return [RegisteredModel.read(model) for model in found]
 
