@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.flows.outcome import Outcome
-from gristmill.pipelines.evaluation import Evaluation
+from gristmill.pipelines.evaluation import FinalEvaluation
 from gristmill.pipelines.packaging import Package
 from gristmill.pipelines.registry import Registered, Version
 from gristmill.pipelines.search import Point, TrialPlan, TrialSearch
@@ -57,7 +57,7 @@ class Finished:
     """
 
     searched: Searched
-    evaluation: Evaluation
+    evaluation: FinalEvaluation
     candidate: Package | Version
     registered: Registered
     pictures: Sequence[Path]

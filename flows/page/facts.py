@@ -14,7 +14,7 @@ from gristmill.flows.page.tables import trial_table
 from gristmill.flows.results import OPTIMISTIC, Finished, trial_parameters
 from gristmill.flows.session import Session
 from gristmill.pipelines.base import redact
-from gristmill.pipelines.evaluation import Evaluation, logged
+from gristmill.pipelines.evaluation import FinalEvaluation, logged
 from gristmill.pipelines.preparation import ROLES, read_roles
 from gristmill.pipelines.reporting import Table
 from gristmill.pipelines.search import data_changes
@@ -70,7 +70,7 @@ class RunFacts:
     run_id: str
     began: str
     data: DataFacts
-    evaluation: Evaluation
+    evaluation: FinalEvaluation
     trials: Table
     evidence: Mapping[str, Any] = field(default_factory=dict)
     about_trials: Sequence[str] = ()
@@ -146,7 +146,9 @@ def _since(run: Session, tags: Mapping[str, str], rows: int) -> str:
     return f"{words or 'none'} {against}"
 
 
-def champion_metrics(run: Session, version: str, evaluation: Evaluation) -> Mapping[str, float]:
+def champion_metrics(
+    run: Session, version: str, evaluation: FinalEvaluation
+) -> Mapping[str, float]:
     """Metrics of the champion that a run met, if they are of the very same test rows.
 
     Args:

@@ -9,7 +9,7 @@ from gristmill.flows.page.tables import metric_table, slice_table, time_table, t
 from gristmill.flows.results import OPTIMISTIC, Finished, Searched
 from gristmill.flows.session import Session
 from gristmill.pipelines.config import Document
-from gristmill.pipelines.evaluation import Evaluation
+from gristmill.pipelines.evaluation import FinalEvaluation
 from gristmill.pipelines.reporting import Block, Lines, Text, Titled, as_markdown
 
 MOST_TRIALS = 8
@@ -83,7 +83,7 @@ def fold_lines(document: Document, searched: Searched) -> list[str]:
     return lines
 
 
-def notes(evaluation: Evaluation) -> list[str]:
+def notes(evaluation: FinalEvaluation) -> list[str]:
     """What is to be known about the metrics: what is undefined, left out, and called by what."""
     lines = [f"{metric.name} is {metric.shown}" for metric in evaluation.metrics if metric.why]
     if evaluation.left_out:
@@ -96,7 +96,7 @@ def notes(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def read_line(evaluation: Evaluation) -> str:
+def read_line(evaluation: FinalEvaluation) -> str:
     """How many candidates the test rows have had."""
     many = f"{evaluation.reads} candidates" if evaluation.reads > 1 else "one candidate"
     return f"these test rows have judged {many}, this one included"

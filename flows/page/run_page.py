@@ -19,7 +19,7 @@ from gristmill.flows.page.tables import (
     time_table,
     words,
 )
-from gristmill.pipelines.evaluation import Evaluation, lower_is_better
+from gristmill.pipelines.evaluation import FinalEvaluation, lower_is_better
 from gristmill.pipelines.reporting import (
     Block,
     Code,
@@ -135,7 +135,7 @@ def _metrics(facts: RunFacts) -> list[Block]:
     ]
 
 
-def _called(evaluation: Evaluation) -> list[Block]:
+def _called(evaluation: FinalEvaluation) -> list[Block]:
     """How far probabilities can be believed, and how a class is called by them."""
     calibration, threshold = evaluation.calibration, evaluation.threshold
     lines = []
@@ -157,7 +157,7 @@ def _called(evaluation: Evaluation) -> list[Block]:
     return [Text(line) for line in lines]
 
 
-def _slices(evaluation: Evaluation) -> list[Block]:
+def _slices(evaluation: FinalEvaluation) -> list[Block]:
     """Parts of the test rows, the declared ones first."""
     if not evaluation.slices:
         return []

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from gristmill.flows.results import Searched
 from gristmill.pipelines.config import Document
-from gristmill.pipelines.evaluation import Evaluation, lower_is_better
+from gristmill.pipelines.evaluation import FinalEvaluation, lower_is_better
 from gristmill.pipelines.reporting import Table
 from gristmill.pipelines.search import Point
 from gristmill.pipelines.training import more_is_better
@@ -44,7 +44,7 @@ def trial_table(document: Document, searched: Searched) -> Table:
     return Table(heading, rows, heading[1:-1])
 
 
-def metric_table(evaluation: Evaluation, champion: Mapping[str, float] | None = None) -> Table:
+def metric_table(evaluation: FinalEvaluation, champion: Mapping[str, float] | None = None) -> Table:
     """A row a metric: value, interval, the champion's where it is known, the baselines' values."""
     others: dict[str, Mapping[str, float]] = {
         str(who): {metric.name: metric.value for metric in metrics}
@@ -66,7 +66,7 @@ def metric_table(evaluation: Evaluation, champion: Mapping[str, float] | None = 
     return Table(heading, rows, heading[1:])
 
 
-def slice_table(evaluation: Evaluation, most: int | None = None) -> Table:
+def slice_table(evaluation: FinalEvaluation, most: int | None = None) -> Table:
     """A row a slice, as they are; of more than `most` those furthest on the wrong side."""
     slices = list(evaluation.slices)
     metric = words(slices[0].metric.name) if slices else ""

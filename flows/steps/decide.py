@@ -6,7 +6,7 @@ from gristmill.flows.background import Work
 from gristmill.flows.results import Searched
 from gristmill.flows.session import current
 from gristmill.flows.steps.model_card import keep_card
-from gristmill.pipelines.evaluation import Evaluation
+from gristmill.pipelines.evaluation import FinalEvaluation
 from gristmill.pipelines.ingestion import stage_digests
 from gristmill.pipelines.packaging import Package
 from gristmill.pipelines.registry import (
@@ -24,7 +24,7 @@ from gristmill.pipelines.tracking import tags as names
 GROUND = "ground"
 
 
-def begin_ground(evaluation: Evaluation) -> None:
+def begin_ground(evaluation: FinalEvaluation) -> None:
     """Begins to look at which rows were seen; the gate waits for it."""
     run = current()
     run.begun[GROUND] = Work(lambda: ground_of(run.project, run.experiment, evaluation))
@@ -44,7 +44,10 @@ def judge(searched: Searched, candidate: Package | Version) -> Decision:
 
 
 def register(
-    searched: Searched, evaluation: Evaluation, candidate: Package | Version, decision: Decision
+    searched: Searched,
+    evaluation: FinalEvaluation,
+    candidate: Package | Version,
+    decision: Decision,
 ) -> Registered:
     """The version, its tags, and the alias where it was won; the run remembers all of it."""
     run = current()

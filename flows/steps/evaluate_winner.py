@@ -11,7 +11,7 @@ from gristmill.flows.session import Session, current
 from gristmill.flows.steps.describe_run import keep_keys, keep_winner
 from gristmill.pipelines.base import file_digest
 from gristmill.pipelines.evaluation import (
-    Evaluation,
+    FinalEvaluation,
     evaluate,
     logged,
     read_predictions,
@@ -29,7 +29,7 @@ MANY_READ = (
 )
 
 
-def final_evaluation(searched: Searched) -> Evaluation:
+def final_evaluation(searched: Searched) -> FinalEvaluation:
     """The winner on the test rows."""
     run = current()
     with run.screen.step("evaluate") as words:
@@ -73,7 +73,7 @@ def final_evaluation(searched: Searched) -> Evaluation:
     return made
 
 
-def _test_metrics(evaluation: Evaluation) -> dict[str, float]:
+def _test_metrics(evaluation: FinalEvaluation) -> dict[str, float]:
     """What MLflow keeps: an undefined metric has no number, and is left out."""
     known = [(logged(metric.name), metric) for metric in evaluation.metrics if not metric.why]
     return (
@@ -89,7 +89,7 @@ def _test_metrics(evaluation: Evaluation) -> dict[str, float]:
     )
 
 
-def _count_read(run: Session, made: Evaluation) -> int:
+def _count_read(run: Session, made: FinalEvaluation) -> int:
     """How many candidates these test rows have had; written on the run, so that it is kept."""
     test_set, answers = read_predictions(made.predictions).digest, file_digest(made.predictions)
     reads = reads_with(run.project, test_set, answers)

@@ -9,7 +9,7 @@ from gristmill.flows.page import metric_table
 from gristmill.flows.session import Session
 from gristmill.pipelines.base import redact
 from gristmill.pipelines.config import Document, Experiment
-from gristmill.pipelines.evaluation import Evaluation
+from gristmill.pipelines.evaluation import FinalEvaluation
 from gristmill.pipelines.registry import Registered, Signature, describe, signature
 from gristmill.pipelines.reporting import Block, Facts, Lines, Text, Titled, as_markdown
 from gristmill.pipelines.tracking import git_state
@@ -21,7 +21,7 @@ SHOWN = 8
 
 
 def keep_card(
-    run: Session, evaluation: Evaluation, registered: Registered, digests: Mapping[str, str]
+    run: Session, evaluation: FinalEvaluation, registered: Registered, digests: Mapping[str, str]
 ) -> None:
     """Writes the page on the run, as `model_card.md`, and into the registry.
 
@@ -45,7 +45,7 @@ def keep_card(
 
 def model_card(
     experiment: Experiment,
-    evaluation: Evaluation,
+    evaluation: FinalEvaluation,
     registered: Registered,
     data: Mapping[str, str],
     signature: Signature,

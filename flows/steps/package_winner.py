@@ -5,14 +5,14 @@ from __future__ import annotations
 from gristmill.flows.background import Work
 from gristmill.flows.results import Searched
 from gristmill.flows.session import current
-from gristmill.pipelines.evaluation import Evaluation
+from gristmill.pipelines.evaluation import FinalEvaluation
 from gristmill.pipelines.packaging import Package
 from gristmill.pipelines.registry import Version, package_candidate
 
 PACKAGE = "package"
 
 
-def begin_package(searched: Searched, evaluation: Evaluation) -> None:
+def begin_package(searched: Searched, evaluation: FinalEvaluation) -> None:
     """Begins the package; `make_package` waits for it."""
     run = current()
     run.begun[PACKAGE] = Work(
@@ -22,7 +22,7 @@ def begin_package(searched: Searched, evaluation: Evaluation) -> None:
     )
 
 
-def make_package(searched: Searched, evaluation: Evaluation) -> Package | Version:
+def make_package(searched: Searched, evaluation: FinalEvaluation) -> Package | Version:
     """The winner as a package that has been tried in a fresh process."""
     run = current()
     if PACKAGE not in run.begun:

@@ -11,7 +11,7 @@ from gristmill.flows.results import Searched
 from gristmill.flows.session import Session, current
 from gristmill.pipelines.evaluation import (
     AnswersDrawing,
-    Evaluation,
+    FinalEvaluation,
     SearchDrawing,
     draw_answers,
     draw_search,
@@ -47,7 +47,7 @@ def begin_search_pictures(searched: Searched) -> None:
     run.begun[SEARCH] = Work(draw)
 
 
-def begin_answer_pictures(evaluation: Evaluation) -> None:
+def begin_answer_pictures(evaluation: FinalEvaluation) -> None:
     """Begins those of the winner's answers, once those of the search are drawn."""
     run = current()
     drawing = AnswersDrawing(

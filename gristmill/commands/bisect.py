@@ -22,7 +22,7 @@ from gristmill.flows import differences
 from gristmill.pipelines.base import ConfigError, GristmillError, nearest, read_json, write_json
 from gristmill.pipelines.config import Experiment, Project, load_experiment
 from gristmill.pipelines.evaluation import logged, lower_is_better
-from gristmill.pipelines.ingestion import Kept, Version, data_log, ingest_file, lay_out_version
+from gristmill.pipelines.ingestion import DataVersion, Kept, data_log, ingest_file, lay_out_version
 from gristmill.pipelines.ingestion import find as find_data
 from gristmill.pipelines.ingestion.versions import history
 from gristmill.pipelines.registry import recipe_digest
@@ -92,7 +92,7 @@ class Probes:
     def __post_init__(self) -> None:
         self.known = _known(self.project, self.experiment.name, self.metric, self.recipe)
 
-    def measure(self, version: Version) -> Measured:
+    def measure(self, version: DataVersion) -> Measured:
         """From the registry or an earlier bisection, else by a run aside.
 
         Raises:
@@ -124,7 +124,7 @@ class Probes:
     def value(self, measured: Measured) -> float:
         return measured.metrics[logged(self.metric)]
 
-    def say(self, word: str, version: Version, measured: Measured) -> None:
+    def say(self, word: str, version: DataVersion, measured: Measured) -> None:
         """A line on one version."""
         rows = self.rows.get(version.digest, measured.rows)
         counted = "?" if rows is None else f"{rows:,}"
@@ -181,31 +181,48 @@ def bisect(
     if gone:
         named = ", ".join(version.digest[:8] for version in gone)
         screen.say(f"  ! left out, for their bytes are nowhere: {named}")
-    ends = [_measured_end(probes, *end) for end in zip((line[0], line[-1]), told, strict=True)]
-    for word, version, measured in zip(("good", "bad"), (line[0], line[-1]), ends, strict=True):
-        probes.say(word, version, measured)
+    measured = [_measured_end(probes, *end) for end in zip((line[0], line[-1]), told, strict=True)]
+    ends = [*zip((line[0], line[-1]), measured, strict=True)]
+    for word, end in zip(("good", "bad"), ends, strict=True):
+        probes.say(word, *end)
     of_ends, probes.trainings = probes.trainings, 0
-    before, after = _narrowed(probes, line, _judge(probes, *ends))
-    when = f", {date_of(after.when)}, commit {after.commit[:8]}" if after.commit else ""
-    screen.say(f"{metric} was lost with version {after.digest[:8]} of the data{when}")
-    for text in _differences(project, experiment, before, after):
-        screen.say(f"  {text}")
+    found = _narrowed(probes, line, _judge(probes, *measured))
+    _say_found(probes, *found)
     most = math.ceil(math.log2(len(line)))
     extra = f", and {of_ends} for the ends" * bool(of_ends)
     screen.say(f"  {probes.trainings} trainings of at most {most}{extra}")
-    for version, measured in zip((line[0], line[-1]), ends, strict=True):
+    _say_next(probes, *found, ends)
+
+
+def _say_found(probes: Probes, before: DataVersion, after: DataVersion) -> None:
+    """The version that lost the metric, and what is new about it."""
+    when = f", {date_of(after.when)}, commit {after.commit[:8]}" if after.commit else ""
+    probes.screen.say(f"{probes.metric} was lost with version {after.digest[:8]} of the data{when}")
+    for text in _differences(probes.project, probes.experiment, before, after):
+        probes.screen.say(f"  {text}")
+
+
+def _say_next(
+    probes: Probes,
+    before: DataVersion,
+    after: DataVersion,
+    ends: Sequence[tuple[DataVersion, Measured]],
+) -> None:
+    """What may have lost the metric besides the data, and what to type."""
+    for version, measured in ends:
         if version in (before, after) and not measured.today:
-            screen.say(
+            probes.screen.say(
                 f"  ! {version.digest[:8]} was measured with other settings or code, which may be "
                 "what lost it; its hash in place of the model's version has it trained today's way"
             )
-    screen.say(f"next: gristmill data use {name} {before.digest[:8]}")
-    screen.say(f"      gristmill data who-used {after.digest[:8]} lists what came from it")
+    name = probes.experiment.name
+    probes.screen.say(f"next: gristmill data use {name} {before.digest[:8]}")
+    probes.screen.say(f"      gristmill data who-used {after.digest[:8]} lists what came from it")
 
 
 def _narrowed(
-    probes: Probes, line: Sequence[Version], is_bad: Callable[[Version], bool]
-) -> tuple[Version, Version]:
+    probes: Probes, line: Sequence[DataVersion], is_bad: Callable[[DataVersion], bool]
+) -> tuple[DataVersion, DataVersion]:
     """The last good version and the first bad one: among those known, then among those between."""
     known = [line[0], *(v for v in line[1:-1] if v.digest in probes.known), line[-1]]
     place = first_bad(len(known), lambda at: is_bad(known[at]))
@@ -214,7 +231,7 @@ def _narrowed(
     return rest[place - 1], rest[place]
 
 
-def _judge(probes: Probes, one: Measured, other: Measured) -> Callable[[Version], bool]:
+def _judge(probes: Probes, one: Measured, other: Measured) -> Callable[[DataVersion], bool]:
     """Whether a version is nearer to the bad end, said on the screen as it is found out.
 
     Raises:
@@ -230,7 +247,7 @@ def _judge(probes: Probes, one: Measured, other: Measured) -> Callable[[Version]
             next=f"gristmill models {probes.experiment.name} lists the versions and their scores",
         )
 
-    def is_bad(version: Version) -> bool:
+    def is_bad(version: DataVersion) -> bool:
         measured = probes.measure(version)
         value = probes.value(measured)
         found = abs(value - bad) < abs(value - good)
@@ -240,7 +257,7 @@ def _judge(probes: Probes, one: Measured, other: Measured) -> Callable[[Version]
     return is_bad
 
 
-def _measured_end(probes: Probes, version: Version, told: Measured | None) -> Measured:
+def _measured_end(probes: Probes, version: DataVersion, told: Measured | None) -> Measured:
     """An end by today's settings and code where that is known, else as its model had it."""
     if version.digest not in probes.known and told and logged(probes.metric) in told.metrics:
         return told
@@ -280,7 +297,7 @@ def _kept(project: Project, name: str) -> Path:
 
 
 def _end(
-    project: Project, experiment: Experiment, listed: Sequence[Version], asked: str
+    project: Project, experiment: Experiment, listed: Sequence[DataVersion], asked: str
 ) -> tuple[int, Measured | None]:
     """The place of an end in the log and, where it is a model's version, what that one had."""
     name, told = experiment.name, None
@@ -307,8 +324,8 @@ def _end(
 
 
 def _line(
-    project: Project, experiment: Experiment, listed: Sequence[Version], good: int, bad: int
-) -> list[Version]:
+    project: Project, experiment: Experiment, listed: Sequence[DataVersion], good: int, bad: int
+) -> list[DataVersion]:
     """The versions from the good end to the bad one.
 
     Raises:
@@ -337,7 +354,7 @@ def _line(
 
 
 def _differences(
-    project: Project, experiment: Experiment, before: Version, after: Version
+    project: Project, experiment: Experiment, before: DataVersion, after: DataVersion
 ) -> list[str]:
     """Lines on what is different between the tables of two versions."""
     data = experiment.data

@@ -24,8 +24,8 @@ from gristmill.pipelines.config import (
 )
 from gristmill.pipelines.evaluation import (
     Answers,
-    Comparison,
     MetricDifference,
+    ModelComparison,
     Predictions,
     logged,
     lower_is_better,
@@ -223,8 +223,8 @@ def _raw(project: Project, model: Named, predictions: Predictions) -> pd.DataFra
         return None
 
 
-def rows_table(made: Comparison, raw: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The rows on which models differ, as `Comparison.disagreements` has them.
+def rows_table(made: ModelComparison, raw: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The rows on which models differ, as `ModelComparison.disagreements` has them.
 
     Columns: `row`, the place among the first model's test rows; `truth`; each model's answer and,
     of classes, its probability; then the row as it came in.
@@ -246,7 +246,7 @@ def rows_table(made: Comparison, raw: pd.DataFrame | None = None) -> pd.DataFram
     return found.join(beside[[name for name in beside if name not in found]])
 
 
-def sections(made: Comparison, rows: pd.DataFrame) -> Iterator[Titled]:
+def sections(made: ModelComparison, rows: pd.DataFrame) -> Iterator[Titled]:
     """What is to be told: metrics and differences, agreement, the first rows that differ."""
     yield _metrics(made)
     yield _agreement(made)
@@ -254,7 +254,7 @@ def sections(made: Comparison, rows: pd.DataFrame) -> Iterator[Titled]:
         yield _first_rows(made, rows)
 
 
-def _metrics(made: Comparison) -> Titled:
+def _metrics(made: ModelComparison) -> Titled:
     first, *others = made.names
     cells: list[tuple[str, ...]] = []
     for place, metric in enumerate(made.metrics[0]):
@@ -297,7 +297,7 @@ def _verdict(differences: Sequence[MetricDifference]) -> str:
     return "; ".join(f"{kind} by {', '.join(names)}" for kind, names in kinds.items() if names)
 
 
-def _agreement(made: Comparison) -> Titled:
+def _agreement(made: ModelComparison) -> Titled:
     first, *others = made.names
     if made.classes is None:
         heading = ("", "errors correlate", "mean distance", f"nearer than {first}")
@@ -321,7 +321,7 @@ def _agreement(made: Comparison) -> Titled:
     return Titled("", [_table(made, columns, counted)])
 
 
-def _first_rows(made: Comparison, rows: pd.DataFrame) -> Titled:
+def _first_rows(made: ModelComparison, rows: pd.DataFrame) -> Titled:
     shown = rows.head(SHOWN)
     cells = []
     for _, row in shown.iterrows():
@@ -352,12 +352,12 @@ def _p(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.2g}"
 
 
-def _table(made: Comparison, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _table(made: ModelComparison, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     numbers = [name for name in heading if name not in ("", "truth", *made.names)]
     return Table(heading, rows, numbers, KEPT_WHOLE)
 
 
-def markdown(made: Comparison, shown: Sequence[Titled]) -> str:
+def markdown(made: ModelComparison, shown: Sequence[Titled]) -> str:
     """The report of a comparison."""
     picture = Text("![differences and agreement](comparison.png)")
     return as_markdown(" · ".join(made.names), [*shown, picture])

@@ -14,7 +14,7 @@ from gristmill.pipelines.base import GristmillError
 from gristmill.pipelines.config import Project, load_experiment
 from gristmill.pipelines.ingestion import (
     DataState,
-    Version,
+    DataVersion,
     data_digest,
     data_log,
     data_state,
@@ -136,7 +136,7 @@ def log(name: Name) -> None:
         )
 
 
-def _remarks(version: Version) -> str:
+def _remarks(version: DataVersion) -> str:
     pinned = "pinned" if version.pinned and not version.on_disk else ""
     return ", ".join(filter(None, (pinned, version.kept.value)))
 

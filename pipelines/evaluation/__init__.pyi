@@ -2,13 +2,13 @@ from .comparison import (
     Answers as Answers,
 )
 from .comparison import (
-    Comparison as Comparison,
+    ModelComparison as ModelComparison,
 )
 from .comparison import (
     compare as compare,
 )
 from .final_evaluation import (
-    Evaluation as Evaluation,
+    FinalEvaluation as FinalEvaluation,
 )
 from .final_evaluation import (
     check_asked as check_asked,

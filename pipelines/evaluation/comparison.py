@@ -40,7 +40,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ModelComparison:
     """Models on the same rows, each against the first.
 
     Attributes:
@@ -107,7 +107,7 @@ class Comparison:
         return np.bincount(cells, minlength=4).reshape(2, 2)
 
 
-def compare(models: Sequence[Answers], names: Sequence[str]) -> Comparison:
+def compare(models: Sequence[Answers], names: Sequence[str]) -> ModelComparison:
     """Compares models with the first one.
 
     Args:
@@ -135,7 +135,7 @@ def compare(models: Sequence[Answers], names: Sequence[str]) -> Comparison:
         for p in kept[1:]
     ]
     by_metric = [holm([each.p for each in column]) for column in zip(*plain, strict=True)]
-    return Comparison(
+    return ModelComparison(
         models=tuple(replace(m, predictions=p) for m, p in zip(models, kept, strict=True)),
         places=np.flatnonzero(keep),
         left_out=int((~keep).sum()),

@@ -46,7 +46,7 @@ from gristmill.pipelines.workers import Pool
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class FinalEvaluation:
     """How a trial's model did on the test rows, and the files that show it.
 
     Attributes:
@@ -95,7 +95,7 @@ class Evaluation:
         return next(metric.value for metric in self.metrics if metric.name == name)
 
 
-def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool) -> Evaluation:
+def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool) -> FinalEvaluation:
     """Scores the winner on the test rows, unless that has been done and stored.
 
     Raises:
@@ -127,7 +127,7 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
     group = group_of(project, experiment.document, TableRows(raw))
     if group is not None and predictions.twin is not None:
         group = group[~predictions.twin]
-    return Evaluation(
+    return FinalEvaluation(
         metrics=measure_all(names, unseen.truth, unseen.outputs, unseen.labels, group),
         baselines=_baselines(winner, names, predictions),
         rows=len(predictions.truth),

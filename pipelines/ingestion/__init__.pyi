@@ -65,7 +65,7 @@ from .versions.cache import (
     Kept as Kept,
 )
 from .versions.data_log import (
-    Version as Version,
+    DataVersion as DataVersion,
 )
 from .versions.data_log import (
     data_log as data_log,

@@ -23,7 +23,7 @@ from gristmill.pipelines.base import (
     writing,
 )
 from gristmill.pipelines.config import Experiment, Project
-from gristmill.pipelines.evaluation import Evaluation, Threshold, read_predictions
+from gristmill.pipelines.evaluation import FinalEvaluation, Threshold, read_predictions
 from gristmill.pipelines.packaging.behaviour import MANY, SINGLE, TOLERANCE, problems, questions
 from gristmill.pipelines.packaging.libraries import installed
 from gristmill.pipelines.packaging.rehearsal import Rehearsal
@@ -95,7 +95,7 @@ def make_package(
     project: Project,
     experiment: Experiment,
     trial: Trial,
-    evaluation: Evaluation,
+    evaluation: FinalEvaluation,
     rehearsal: Rehearsal,
 ) -> Package:
     """Logs the package to the active run and tries what was stored, in a fresh process.
@@ -141,7 +141,7 @@ class _Flavor:
 
 
 def _assemble(
-    project: Project, experiment: Experiment, build: Path, evaluation: Evaluation, folder: Path
+    project: Project, experiment: Experiment, build: Path, evaluation: FinalEvaluation, folder: Path
 ) -> None:
     with writing(folder) as aside:
         (aside / "modules").mkdir(parents=True)
@@ -165,7 +165,7 @@ def _assemble(
 
 def _try(
     build: Path,
-    evaluation: Evaluation,
+    evaluation: FinalEvaluation,
     rehearsal: Rehearsal,
     address: str,
     folder: Path,

@@ -11,7 +11,7 @@ import numpy as np
 
 from gristmill.pipelines.base import file_digest, write_json
 from gristmill.pipelines.config import CALIBRATION, Experiment, Project
-from gristmill.pipelines.evaluation import Evaluation, Metric, logged
+from gristmill.pipelines.evaluation import FinalEvaluation, Metric, logged
 from gristmill.pipelines.packaging import (
     Package,
     Rehearsal,
@@ -71,7 +71,7 @@ def package_candidate(
     project: Project,
     experiment: Experiment,
     trial: Trial,
-    evaluation: Evaluation,
+    evaluation: FinalEvaluation,
     rehearsal: Rehearsal,
 ) -> Package | Version:
     """A package of the winner, tried; or the version that has this very package already."""
@@ -149,7 +149,7 @@ def _judge(
     return decide(facts, replace(made, assumed=earlier.assumed, refresh=refresh), rules)
 
 
-def _figures(evaluation: Evaluation, candidate: Package | Version) -> dict[str, Metric]:
+def _figures(evaluation: FinalEvaluation, candidate: Package | Version) -> dict[str, Metric]:
     """All that may be required: metrics, the calibration error, and the package's figures."""
     figures = {metric.name: metric for metric in evaluation.metrics}
     if evaluation.calibration is not None:

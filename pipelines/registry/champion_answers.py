@@ -14,7 +14,12 @@ import pandas as pd
 
 from gristmill.pipelines.base import EnvironmentFault, file_digest
 from gristmill.pipelines.config import Experiment, Project
-from gristmill.pipelines.evaluation import Evaluation, Predictions, from_answers, read_predictions
+from gristmill.pipelines.evaluation import (
+    FinalEvaluation,
+    Predictions,
+    from_answers,
+    read_predictions,
+)
 from gristmill.pipelines.packaging import Rehearsal, plain_types
 from gristmill.pipelines.preparation import SeenRows, dates_of, group_of, read_seen, seen_rows
 from gristmill.pipelines.registry import promotion as moves
@@ -64,7 +69,7 @@ class Ground:
     """
 
     experiment: Experiment
-    evaluation: Evaluation
+    evaluation: FinalEvaluation
     metric: str
     mine: Predictions
     rows: TableRows
@@ -100,7 +105,7 @@ class Earlier:
     assumed: tuple[str, ...]
 
 
-def ground_of(project: Project, experiment: Experiment, evaluation: Evaluation) -> Ground:
+def ground_of(project: Project, experiment: Experiment, evaluation: FinalEvaluation) -> Ground:
     document = experiment.document
     mine, rows = read_predictions(evaluation.predictions), TableRows(evaluation.raw)
     seen = seen_rows(project, experiment.name, document)

@@ -22,7 +22,7 @@ from gristmill.flows.page.facts import DataFacts, RunFacts
 from gristmill.flows.page.run_page import page
 from gristmill.flows.page.tables import metric_table, slice_table
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.evaluation.final_evaluation import Evaluation
+from gristmill.pipelines.evaluation.final_evaluation import FinalEvaluation
 from gristmill.pipelines.evaluation.labels import Threshold
 from gristmill.pipelines.evaluation.metrics.calibration import Calibration
 from gristmill.pipelines.evaluation.metrics.measures import Metric
@@ -49,12 +49,12 @@ CONTEST = {
 }
 
 
-def evaluation_of(*metrics: Metric) -> Evaluation:
+def evaluation_of(*metrics: Metric) -> FinalEvaluation:
     baselines = {
         "linear": tuple(Metric(m.name, 0.9, None, None) for m in metrics),
         "dummy": tuple(Metric(m.name, 0.1, None, None) for m in metrics),
     }
-    return Evaluation(metrics, baselines, 1300, PLACE, PLACE, PLACE, True, seen=66)
+    return FinalEvaluation(metrics, baselines, 1300, PLACE, PLACE, PLACE, True, seen=66)
 
 
 def facts_of(decision: str = "hold", **more: Any) -> RunFacts:

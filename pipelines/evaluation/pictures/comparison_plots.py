@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 
-from gristmill.pipelines.evaluation.comparison import Comparison
+from gristmill.pipelines.evaluation.comparison import ModelComparison
 from gristmill.pipelines.evaluation.metrics import lower_is_better
 from gristmill.pipelines.evaluation.pictures.plots import (
     COLOURS,
@@ -30,7 +30,7 @@ MOST_POINTS = 5_000
 
 
 @legible()
-def comparison_picture(file: Path, made: Comparison) -> None:
+def comparison_picture(file: Path, made: ModelComparison) -> None:
     """Left an axis a metric, with each model's difference from the first; right the agreement.
 
     Two models: the rows by who is right, or one's errors against the other's. More: the share of
@@ -52,7 +52,7 @@ def comparison_picture(file: Path, made: Comparison) -> None:
     save(figure, file)
 
 
-def _differences(figure: SubFigure, made: Comparison) -> None:
+def _differences(figure: SubFigure, made: ModelComparison) -> None:
     first, *others = [shortened(name, LONGEST) for name in made.names]
     for place, axes in enumerate(np.atleast_1d(figure.subplots(len(made.metrics[0]), 1))):
         name = made.metrics[0][place].name
@@ -76,7 +76,7 @@ def _differences(figure: SubFigure, made: Comparison) -> None:
     figure.suptitle(f"Difference from {first}, 95 % interval", fontsize=11)
 
 
-def _both(axes: Axes, made: Comparison) -> None:
+def _both(axes: Axes, made: ModelComparison) -> None:
     table = made.right(1)
     axes.imshow(table / table.sum(), cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(2, 2):
@@ -90,7 +90,7 @@ def _both(axes: Axes, made: Comparison) -> None:
     axes.set_title(f"{len(made.truth):,} test rows", fontsize=11)
 
 
-def _errors(axes: Axes, made: Comparison) -> None:
+def _errors(axes: Axes, made: ModelComparison) -> None:
     errors = made.answers - made.truth
     shown = errors[:, :: -(-errors.shape[1] // MOST_POINTS)]
     ends = [float(shown.min()), float(shown.max())]
@@ -102,7 +102,7 @@ def _errors(axes: Axes, made: Comparison) -> None:
     clean(axes)
 
 
-def _pairs(figure: SubFigure, axes: Axes, made: Comparison) -> None:
+def _pairs(figure: SubFigure, axes: Axes, made: ModelComparison) -> None:
     table: Any = made.agreement
     least = float(table.min())
     norm = Normalize(0.5 if least >= 0.5 else min(least, 0.0), 1)

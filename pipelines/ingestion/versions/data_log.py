@@ -29,7 +29,7 @@ from gristmill.pipelines.ingestion.versions.whole_pins import (
 
 
 @dataclass(frozen=True)
-class Version:
+class DataVersion:
     """One content of a data set.
 
     Attributes:
@@ -55,7 +55,7 @@ class Version:
 class Log:
     """The versions, newest first, and how many pins could not be read for lack of their list."""
 
-    versions: tuple[Version, ...]
+    versions: tuple[DataVersion, ...]
     unknown: int
 
 
@@ -78,16 +78,16 @@ def data_log(project: Project, folder: str) -> Log:
     )
 
 
-def _listed(project: Project, folder: str, *revisions: str) -> tuple[list[Version], int]:
+def _listed(project: Project, folder: str, *revisions: str) -> tuple[list[DataVersion], int]:
     """The versions, newest first, and the number of pins whose data sets are not known."""
     pins = [history.PinnedAt("", math.inf, read_pin(project)), *history.pins(project, *revisions)]
     with opened(project) as repo:
         known = known_sets(repo, [at.pin for at in pins], remote=True)
-    first: dict[str, Version] = {}
+    first: dict[str, DataVersion] = {}
     for at in reversed(pins):  # the oldest commit that has a content gives it its place
         digest = known.get(at.pin.whole, at.pin.sets).get(folder)
         if digest and digest not in first:
-            first[digest] = Version(digest, at.commit, at.when if at.commit else None)
+            first[digest] = DataVersion(digest, at.commit, at.when if at.commit else None)
     unknown = {at.pin.whole for at in pins} - {"", *known}
     return list(first.values())[::-1], len(unknown)
 

@@ -34,7 +34,7 @@ from gristmill.pipelines.base.errors import EnvironmentFault, InputError
 from gristmill.pipelines.base.files import file_digest
 from gristmill.pipelines.config.experiment import Experiment, load_experiment
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.evaluation.final_evaluation import Evaluation, evaluate
+from gristmill.pipelines.evaluation.final_evaluation import FinalEvaluation, evaluate
 from gristmill.pipelines.evaluation.predictions import (
     Predictions,
     read_predictions,
@@ -145,7 +145,7 @@ class Mill:
         assert last.status == "finished"
         return experiment, trial
 
-    def evaluate(self, name: str) -> tuple[Experiment, Trial, Evaluation]:
+    def evaluate(self, name: str) -> tuple[Experiment, Trial, FinalEvaluation]:
         experiment = load_experiment(self.project, name)
         (trial,) = trials(experiment, DIGEST)
         return experiment, trial, evaluate(self.project, experiment, trial, self.pool)
