@@ -74,7 +74,7 @@ def _kept(one: Shift) -> dict[str, Any]:
 def _judged(run: Session, accepted: Version, found: list[Shift]) -> tuple[str, list[str]]:
     against = f"the data of version {accepted.number}, the champion"
     if not found:
-        return f"as in {against}", []
+        return f"no column drifted from {against}", []
     columns = f"{len(found)} column" + "s" * (len(found) > 1)
     if run.experiment.document.schema_.drift.severity == "error":
         raise DataInvalid(

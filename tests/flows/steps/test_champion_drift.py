@@ -61,7 +61,7 @@ def test_data_that_drifted_from_those_of_the_champion_are_shown_or_stop_the_run(
     run = session(stored)
     check_drift(run)
     champion_of(run)
-    assert check_drift(run) == ("as in the data of version 1, the champion", [])
+    assert check_drift(run) == ("no column drifted from the data of version 1, the champion", [])
     assert read_json(run.build / DRIFT) == {"version": "1", "drifted": []}
 
     said, warnings = check_drift(session(stored, shift=200))
