@@ -129,9 +129,11 @@ def log(name: Name) -> None:
     else:
         screen.say(f"data/{folder} was never pinned; next: gristmill run {name}")
     if found.unknown:
+        one = found.unknown == 1
         screen.say(
-            f"{found.unknown} older pins are not shown: their lists of files are neither in DVC's "
-            "cache nor in a remote",
+            f"{found.unknown} older {'pin is' if one else 'pins are'} not shown: "
+            f"{'its list' if one else 'the lists'} of files {'is' if one else 'are'} neither in "
+            "DVC's cache nor in a remote",
             whole=True,
         )
 
