@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet
 
-from gristmill.pipelines.base import ConfigError, InputError, writing
+from gristmill.pipelines.base import ConfigError, InputError, first_line, writing
 from gristmill.pipelines.config import Data, Document, Pictures, Project, load_experiment
 from gristmill.pipelines.ingestion import (
     find_format,
@@ -197,7 +197,7 @@ def answer(model: Any, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         raise InputError(
             "the model does not take these rows",
             expected="columns of the types that it was trained on",
-            found=str(error).strip().split("\n")[0][:300],
+            found=first_line(error),
         ) from error
     taken = [name for name in answers if name in rows]
     if taken:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest
+from gristmill.pipelines.base import ConfigError, EnvironmentFault, first_line, nearest
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.registry.model_records import CHAMPION, RegisteredModel, Version
 from gristmill.pipelines.tracking import (
@@ -303,7 +303,7 @@ def fetch_package(project: Project, version: Version, folder: Path) -> Path:
         except OSError as error:
             raise EnvironmentFault(
                 f"the package of {version.model} version {version.number} is not in the store",
-                found=str(error).split("\n")[0][:200],
+                found=first_line(error),
             ) from error
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from gristmill.pipelines.base import EnvironmentFault
+from gristmill.pipelines.base import EnvironmentFault, first_line
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.tracking.connection import client, store_errors, whole
 from gristmill.pipelines.tracking.local_store import local_runs
@@ -33,7 +33,7 @@ def fetch_artifact(project: Project, run_id: str, name: str, folder: Path) -> Pa
     except (MlflowException, OSError) as error:
         raise EnvironmentFault(
             f"the artifact {name} of run {run_id[:8]} is not in the store",
-            found=str(error).split("\n")[0][:200],
+            found=first_line(error),
         ) from error
 
 

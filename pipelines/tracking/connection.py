@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import urlsplit
 
-from gristmill.pipelines.base import EnvironmentFault
+from gristmill.pipelines.base import EnvironmentFault, first_line
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.tracking.store import check_store, is_local, relocate, tracking_uri
 
@@ -108,7 +108,7 @@ def store_errors(doing: str) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError) as error:
         raise EnvironmentFault(
             f"MLflow could not {doing}",
-            found=str(error).strip().split("\n")[0][:300],
+            found=first_line(error),
             next="gristmill doctor",
         ) from error
 
