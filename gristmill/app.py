@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, NoReturn
 import typer
 from typer.core import TyperCommand
 
-from gristmill.commands.endings import INTERRUPTED, leave
+from gristmill.commands.endings import INTERRUPTED, is_ctrl_c, leave
 
 
 class Entry(NamedTuple):
@@ -183,29 +183,23 @@ def main() -> None:
     _put_environment_on_path()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # for the processes that this one starts
     gc.set_threshold(100_000, 50, 100)  # to look for garbage as often as usual takes a sixth longer
-    from gristmill.pipelines.base import GristmillError
-
     record = os.environ.get("GRISTMILL_RECORD", "")  # ours; a stage that we start gets its own
     try:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:  # typer's word for Ctrl-C
             raise KeyboardInterrupt
         leave(code if isinstance(code, int) else 0)
-    except GristmillError as error:
-        _end(error, error.exit_code, record)
-    except KeyboardInterrupt:
-        if not record:
-            typer.echo("interrupted; the next run goes on from here", err=True)
-        leave(INTERRUPTED)
-    except OSError as error:
-        _end(_of_the_system(error), 4, record)
-    except Exception as error:
+    except (KeyboardInterrupt, Exception) as error:
+        if is_ctrl_c(error):
+            if not record:
+                typer.echo("interrupted; the next run goes on from here", err=True)
+            leave(INTERRUPTED)
         if type(error).__module__.startswith(("typer", "click")):
             _usage(error, record)
-        _end(error, 4, record)
+        _end(_of_the_system(error) if isinstance(error, OSError) else error, record)
 
 
-def _end(error: BaseException, code: int, record: str) -> NoReturn:
+def _end(error: BaseException, record: str) -> NoReturn:
     """Says what failed: on the screen, or in a record for the process that started this one."""
     from gristmill.pipelines.base import EnvironmentFault, GristmillError, write_json
 
@@ -221,7 +215,7 @@ def _end(error: BaseException, code: int, record: str) -> NoReturn:
     else:
         where = "  next      gristmill --debug … shows where"
         typer.echo(f"error: {_first_line(error)}\n{where}", err=True)
-    leave(code)
+    leave(error.exit_code if isinstance(error, GristmillError) else 4)
 
 
 def _first_line(error: BaseException) -> str:
@@ -254,7 +248,7 @@ def _usage(error: Exception, record: str) -> NoReturn:
         show()
     elif type(error).__name__ == "Abort" and error.__cause__ is not None:
         # an EOFError of ours, which typer takes for an end of input
-        _end(error.__cause__, 4, record)
+        _end(error.__cause__, record)
     else:
         typer.echo(f"error: {error}", err=True)
     leave(1)

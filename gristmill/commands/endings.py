@@ -19,9 +19,18 @@ def interrupted(words: str) -> Iterator[None]:
     """End with exit code 130 and these words on Ctrl-C; also a decorator."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Exception) as error:
+        if not is_ctrl_c(error):
+            raise
         typer.echo(words, err=True)
         leave(INTERRUPTED)
+
+
+def is_ctrl_c(error: BaseException | None) -> bool:
+    """Whether an error is Ctrl-C, or what a library made of it: pydantic wraps it, for example."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def leave(code: int) -> NoReturn:

@@ -485,3 +485,24 @@ def test_an_error_is_said_while_a_stage_that_was_begun_goes_on(
     assert done.returncode == 4
     assert "the server is gone" in done.stderr
     assert not record.exists()
+
+
+@pytest.mark.parametrize("moment", ["_main", "load_experiment", "_own"])
+def test_ctrl_c_is_ctrl_c_whatever_a_library_makes_of_it(
+    tiny: Project, gristmill: Run, moment: str
+) -> None:
+    """In a serializer, which is the function `_own`, pydantic makes an error of its own of it."""
+    package = tiny.root / "elsewhere"
+    package.mkdir()
+    (package / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "def watch(frame, event, _):\n"
+        f"    if event == 'call' and frame.f_code.co_name == {moment!r}:\n"
+        "        if 'gristmill' in sys.modules:\n"
+        "            sys.setprofile(None)\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.setprofile(watch)\n"
+    )
+    done = gristmill("config", "show", "tiny", env={"PYTHONPATH": str(package)})
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "interrupted; the next run goes on from here\n"
