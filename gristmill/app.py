@@ -5,23 +5,16 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple, NoReturn
+from typing import Annotated, Any, ClassVar, NoReturn
 
 import typer
 from typer.core import TyperCommand
 
 from gristmill.commands.endings import INTERRUPTED, is_ctrl_c, leave
-
-
-class Entry(NamedTuple):
-    """A command: where its function is, and the first line of its docstring."""
-
-    place: str
-    help: str
-    hidden: bool = False
 
 
 GROUPS = {
@@ -32,91 +25,44 @@ GROUPS = {
 }
 
 COMMANDS = {
-    "run": Entry(
-        "run:run", "Train, search, evaluate, register. Does nothing when nothing has changed."
-    ),
-    "new": Entry("new:new", "Draft an experiment from a data file, or copy an example."),
-    "plan": Entry(
-        "plan:plan", "Show what a run would do, step by step and trial by trial, and why."
-    ),
-    "stage": Entry("stage:stage", "Carry out one data stage; this is what dvc.yaml calls."),
-    "score": Entry("score:score", "Predict the rows of a file with the champion."),
-    "check": Entry(
-        "check:check",
-        "Find out whether new rows have drifted from those of the champion; then exit code 5.",
-    ),
-    "serve": Entry(
-        "serve:serve",
-        "Answer requests with a registered model, in MLflow's scoring protocol, until Ctrl-C.",
-    ),
-    "models": Entry("models:models", "List registered models, versions, aliases and scores."),
-    "compare": Entry(
-        "compare:compare",
-        "Compare models on the test rows that all have answered, each with the first.",
-    ),
-    "promote": Entry("models:promote", "Make a version the champion, whatever the gate said."),
-    "rollback": Entry("models:rollback", "Go back to the champion before this one."),
-    "reject": Entry(
-        "models:reject",
-        "Say that a version shall not be champion; promoting it takes a reason then.",
-    ),
-    "archive": Entry("models:archive", "Put a version away; it stays in the registry."),
-    "reproduce": Entry(
-        "reproduce:reproduce",
-        "Train a registered model again, aside, and compare the weights bit for bit.",
-    ),
-    "retrain": Entry(
-        "reproduce_worker:retrain",
-        "Train what a record says in this folder; this is what `reproduce` calls.",
-        hidden=True,
-    ),
-    "probe": Entry(
-        "bisect_worker:probe",
-        "Run an experiment and write what it measured; this is what `data bisect` calls.",
-        hidden=True,
-    ),
-    "up": Entry("up:up", "Serve both UIs and run every experiment's schedule, until Ctrl-C."),
-    "doctor": Entry("doctor:doctor", "Find out what is wrong with the set-up."),
-    "data status": Entry("data:status", "Compare the data sets on disk with the pin."),
-    "data restore": Entry(
-        "data:restore",
-        "Bring the pinned bytes back; edits by hand of the named data set are thrown away.",
-    ),
-    "data refresh": Entry(
-        "data:refresh", "Take in new data on purpose: fetched and validated aside, then pinned."
-    ),
-    "data log": Entry(
-        "data:log",
-        "List the versions of the data: commit, rows, hash, and the models trained on each.",
-    ),
-    "data use": Entry(
-        "data:use", "Go back to a version of one data set; the others stay as they are."
-    ),
-    "data who-used": Entry(
-        "who_used:who_used", "List every run and model that came from a version of the data."
-    ),
-    "data bisect": Entry(
-        "bisect:bisect", "Find the version of the data that lost a metric, in few trainings."
-    ),
-    "data formats": Entry(
-        "data:formats", "List what a data set may be, and where it may come from."
-    ),
-    "data merge": Entry(
-        "merge:merge",
-        "Merge data.dvc, dvc.lock or params.yaml; this is what git calls.",
-        hidden=True,
-    ),
-    "runs list": Entry("runs:show", "List the newest runs: when, trials, decision, objective."),
-    "runs logs": Entry("runs:logs", "Print what a run said."),
-    "runs cancel": Entry(
-        "runs:cancel", "End a run of another process on this machine, as Ctrl-C there would."
-    ),
-    "runs gc": Entry("gc:collect", "Remove what no registered model and no newer run needs."),
-    "config show": Entry("config:show", "Print the experiment with every default filled in."),
-    "config schema": Entry(
-        "config:print_schema", "Print the JSON Schema of experiment files, for editors."
-    ),
+    "run": "run:run",
+    "new": "new:new",
+    "plan": "plan:plan",
+    "stage": "stage:stage",
+    "score": "score:score",
+    "check": "check:check",
+    "serve": "serve:serve",
+    "models": "models:models",
+    "compare": "compare:compare",
+    "promote": "models:promote",
+    "rollback": "models:rollback",
+    "reject": "models:reject",
+    "archive": "models:archive",
+    "reproduce": "reproduce:reproduce",
+    "retrain": "reproduce_worker:retrain",
+    "probe": "bisect_worker:probe",
+    "up": "up:up",
+    "doctor": "doctor:doctor",
+    "data status": "data:status",
+    "data restore": "data:restore",
+    "data refresh": "data:refresh",
+    "data log": "data:log",
+    "data use": "data:use",
+    "data who-used": "who_used:who_used",
+    "data bisect": "bisect:bisect",
+    "data formats": "data:formats",
+    "data merge": "merge:merge",
+    "runs list": "runs:show",
+    "runs logs": "runs:logs",
+    "runs cancel": "runs:cancel",
+    "runs gc": "gc:collect",
+    "config show": "config:show",
+    "config schema": "config:print_schema",
 }
+"""The module in `commands` and the function of each; its docstring is the help."""
+
+HIDDEN = ("retrain", "probe", "data merge")
+"""What other processes call; listed nowhere."""
 
 
 class LazyCommand(TyperCommand):
@@ -167,12 +113,21 @@ def _make_app() -> typer.Typer:
     made.callback()(_main)
     for name, group in groups.items():
         made.add_typer(group, name=name)
-    for words, entry in COMMANDS.items():
+    for words, place in COMMANDS.items():
         *group_name, name = words.split()
-        lazy = type("Lazy", (LazyCommand,), {"place": entry.place})
+        lazy = type("Lazy", (LazyCommand,), {"place": place})
         add = groups[group_name[0]] if group_name else made
-        add.command(name, cls=lazy, help=entry.help, hidden=entry.hidden)(lambda: None)
+        add.command(name, cls=lazy, help=_help(place), hidden=words in HIDDEN)(lambda: None)
     return made
+
+
+def _help(place: str) -> str:
+    """The docstring of a command up to its form feed, read without importing its module."""
+    module, function = place.split(":")
+    source = Path(__file__).with_name("commands") / f"{module}.py"
+    pattern = rf'^def {function}\(.*?"""(.*?)(?:\\f|""")'
+    found = re.search(pattern, source.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return found[1] if found else ""
 
 
 app = _make_app()
