@@ -66,19 +66,13 @@ def deployments(name: str, document: Document) -> Iterator[Any]:
         yield train.to_deployment(
             name=name,
             schedule=None if schedule is None else _times(schedule),
-            parameters={
-                "experiment": name,
-                "refresh": schedule is not None and schedule.refresh,
-            },
+            parameters={"experiment": name, "refresh": schedule is not None and schedule.refresh},
             triggers=[retrains(name)] * retrain,
             concurrency_limit=1,
         )
     if watch is not None:
         yield monitor.to_deployment(
-            name=name,
-            schedule=_times(watch),
-            parameters={"experiment": name},
-            concurrency_limit=1,
+            name=name, schedule=_times(watch), parameters={"experiment": name}, concurrency_limit=1
         )
 
 

@@ -11,11 +11,7 @@ from threading import Thread
 from typing import Any
 
 from prefect import flow, get_client, get_run_logger, task
-from prefect.artifacts import (
-    create_link_artifact,
-    create_markdown_artifact,
-    create_table_artifact,
-)
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
@@ -47,11 +43,7 @@ RETRIES = 2
 
 DELAYS: list[float] = [1, 5]
 
-AHEAD = (
-    "mlflow.store.tracking.sqlalchemy_store",
-    "scipy.stats",
-    "sklearn.linear_model",
-)
+AHEAD = ("mlflow.store.tracking.sqlalchemy_store", "scipy.stats", "sklearn.linear_model")
 
 DRAIN = 2.0
 """Seconds that the last log lines and states may take on their way to the server."""
@@ -113,11 +105,7 @@ def train(
                 drift()
         if (done := steps.earlier_run()) is not None:
             return done
-        with (
-            store_errors("record the run"),
-            _tracker(run) as run.tracker,
-            run.screen.ctrl_c(),
-        ):
+        with store_errors("record the run"), _tracker(run) as run.tracker, run.screen.ctrl_c():
             searched = search()
             steps.begin_search_pictures(searched)
             evaluation = evaluate(searched)

@@ -16,7 +16,6 @@ from typer.core import TyperCommand
 
 from gristmill.commands.endings import INTERRUPTED, is_ctrl_c, leave
 
-
 GROUPS = {
     "": "From a data set and one YAML file to a registered, promotable model, every night.",
     "data": "The data set behind an experiment: pinned, restored, renewed.",

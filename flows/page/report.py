@@ -114,11 +114,7 @@ def markdown(run: Session, made: Finished) -> str:
         Titled("Trials", [trial_table(document, searched), *about]),
         Titled(
             f"{evaluation.measured:,} test rows",
-            [
-                Text(f"{read_line(evaluation)}."),
-                metric_table(evaluation),
-                Lines(notes(evaluation)),
-            ],
+            [Text(f"{read_line(evaluation)}."), metric_table(evaluation), Lines(notes(evaluation))],
         ),
     ]
     if evaluation.slices:

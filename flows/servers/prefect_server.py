@@ -174,13 +174,7 @@ class Server:
         )
         with (self._home / "server.log").open("w") as log:
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    __name__,
-                    str(self._home),
-                    str(port),
-                ],
+                [sys.executable, "-m", __name__, str(self._home), str(port)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -52,10 +52,7 @@ def process_of(project: Project, command: list[str], log: Path) -> Iterator[Proc
         "PYTHONSAFEPATH": "1",
     }
     command = [sys.executable, *command]
-    with (
-        log.open("w") as file,
-        started(command, project.root, environment, file, GRACE) as process,
-    ):
+    with log.open("w") as file, started(command, project.root, environment, file, GRACE) as process:
         yield process
 
 

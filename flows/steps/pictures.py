@@ -59,8 +59,7 @@ def begin_answer_pictures(evaluation: FinalEvaluation) -> None:
         maps=evaluation.maps,
     )
     run.begun[ANSWERS] = Work(
-        lambda: run.artist.call(draw_answers, run.build / "plots", drawing),
-        after=run.begun[SEARCH],
+        lambda: run.artist.call(draw_answers, run.build / "plots", drawing), after=run.begun[SEARCH]
     )
 
 

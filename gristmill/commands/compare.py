@@ -34,12 +34,7 @@ from gristmill.pipelines.evaluation import (
 from gristmill.pipelines.evaluation import compare as compare_answers
 from gristmill.pipelines.registry import CHAMPION, PREDICTIONS, TrainedModel, trained
 from gristmill.pipelines.reporting import Lines, Screen, Table, Text, Titled, as_markdown
-from gristmill.pipelines.tracking import (
-    EvaluatedRun,
-    evaluated_runs,
-    local_artifact,
-    relocate,
-)
+from gristmill.pipelines.tracking import EvaluatedRun, evaluated_runs, local_artifact, relocate
 
 SHOWN = 10
 """Rows that the screen shows."""

@@ -130,11 +130,7 @@ def rollback(name: Registered, reason: Reason = "") -> None:
     Screen().say(f"{name} version {now.number} is the champion again{was}")
 
 
-def reject(
-    name: Registered,
-    version: Number,
-    reason: Reason,
-) -> None:
+def reject(name: Registered, version: Number, reason: Reason) -> None:
     """Say that a version shall not be champion; promoting it takes a reason then."""
     set_aside(name, version, "reject", reason)
 

@@ -16,12 +16,7 @@ import typer
 from gristmill.commands.beginning import alone, put_back, require_free, same_bytes
 from gristmill.commands.example import copy_example
 from gristmill.commands.profile_lines import profile_lines
-from gristmill.pipelines.base import (
-    ConfigError,
-    InputError,
-    nearest,
-    redact,
-)
+from gristmill.pipelines.base import ConfigError, InputError, nearest, redact
 from gristmill.pipelines.config import (
     Csv,
     Data,
@@ -114,8 +109,7 @@ def new(
         str, typer.Argument(metavar="NAME", help="What the experiment shall be called.")
     ],
     data: Annotated[
-        str | None,
-        typer.Option("--data", metavar="FILE", help="A file, a folder or an address."),
+        str | None, typer.Option("--data", metavar="FILE", help="A file, a folder or an address.")
     ] = None,
     target: Annotated[
         str | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")

@@ -60,10 +60,7 @@ def _list_users(asked: str) -> None:
         data, versions = f"{run.folder} {run.digest[:8]}", _named(made.pop(run.run_id, []))
         outcome = run.decision or run.status.lower()
         rows.append((run.run_id[:8], when, run.experiment, data, outcome, versions))
-    for (
-        run_id,
-        models,
-    ) in made.items():  # of other data, or the run is gone
+    for run_id, models in made.items():  # of other data, or the run is gone
         rows.append((run_id[:8], "", models[0].model, models[0].data[:8], "", _named(models)))
     heading = ("run", "when", "experiment", "data", "outcome", "versions")
     screen.show(Table(heading, rows, whole=("run",)))
