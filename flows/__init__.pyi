@@ -43,15 +43,6 @@ from .servers.flow_runs import (
 from .servers.flow_runs import (
     wait_until_recorded as wait_until_recorded,
 )
-from .servers.ports import (
-    HOST as HOST,
-)
-from .servers.ports import (
-    port_fault as port_fault,
-)
-from .servers.ports import (
-    require_free as require_free,
-)
 from .servers.prefect_server import (
     Server as Server,
 )
@@ -68,7 +59,16 @@ from .servers.prefect_server import (
     settings as settings,
 )
 from .servers.processes import (
+    HOST as HOST,
+)
+from .servers.processes import (
     mlflow_server as mlflow_server,
+)
+from .servers.processes import (
+    port_fault as port_fault,
+)
+from .servers.processes import (
+    require_free as require_free,
 )
 from .servers.processes import (
     watch_over as watch_over,

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gristmill.flows.check_page import show, write_page
-from gristmill.flows.checked import Checked
+from gristmill.flows.check_page import Checked, show, write_page
 from gristmill.flows.scoring import (
     answer,
     columns_of,

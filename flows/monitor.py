@@ -15,8 +15,7 @@ from prefect.events import DeploymentEventTrigger, emit_event
 from prefect.events.worker import EventsWorker
 from prefect.runtime import flow_run
 
-from gristmill.flows.check_page import markdown, table_rows
-from gristmill.flows.checked import Checked
+from gristmill.flows.check_page import Checked, markdown, table_rows
 from gristmill.flows.checking import examine, folder_of, write
 from gristmill.flows.run_log import keep_log
 from gristmill.pipelines.base import ConfigError, InputError, Problem, content_digest, redact

@@ -196,7 +196,7 @@ def _of_the_system(error: OSError) -> Exception:
     )
 
 
-def _usage(error: Exception, record: str) -> NoReturn:
+def _usage(error: BaseException, record: str) -> NoReturn:
     show: Any = getattr(error, "show", None)
     if show is not None:
         show()

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from gristmill.flows.servers.flow_runs import PATIENCE, answers, mend_dead_flow_runs
-from gristmill.flows.servers.ports import HOST, free_port
-from gristmill.flows.servers.processes import last_line
-from gristmill.flows.servers.users import file_of_user, left_by_the_dead, lives, users
+from gristmill.flows.servers.processes import HOST, free_port, last_line
 from gristmill.pipelines.base import (
     EnvironmentFault,
     locked,
@@ -28,7 +26,8 @@ from gristmill.pipelines.base import (
     write_json,
 )
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.tracking import process_tags
+from gristmill.pipelines.tracking import BEGUN, PID, process_lives, process_tags
+from gristmill.pipelines.tracking import HOST as MACHINE
 
 STARTUP = 120.0
 """Seconds that a server may take until it answers; a fresh database takes about ten."""
@@ -209,11 +208,7 @@ def mend_killed(project: Project) -> None:
 
 def running_server(project: Project) -> dict[str, Any] | None:
     """The project's own server, if its process lives: pid, port, whether it has the UI."""
-    file = project.prefect_home / "server.json"
-    try:
-        about = dict(read_json(file))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
+    about = _read(project.prefect_home / "server.json")
     return about if lives(about) else None
 
 
@@ -221,6 +216,57 @@ def mlflow_ui(project: Project) -> str:
     """Where `gristmill up` shows the local store of MLflow, or would by default."""
     running = running_server(project) or {}
     return f"http://{HOST}:{running.get('mlflow', MLFLOW_PORT)}"
+
+
+def file_of_user(project: Project) -> Path:
+    """The file of this process."""
+    file = project.prefect_home / "users" / str(os.getpid())
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
+def users(home: Path) -> list[Path]:
+    """The files of the processes of this machine that need the server."""
+    return [file for file in (home / "users").glob("*") if lives(_read(file))]
+
+
+def left_by_the_dead(project: Project) -> list[Path]:
+    """The files of processes of this machine that were killed."""
+    read = {file: _read(file) for file in (project.prefect_home / "users").glob("*")}
+    here = socket.gethostname()
+    return [
+        file
+        for file, about in read.items()
+        if about.get(MACHINE, here) == here and not lives(about)
+    ]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """What a process has left in a file; a release before this one wrote no record of users."""
+    try:
+        about = read_json(file)
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def lives(about: Mapping[str, Any]) -> bool:
+    """Whether this is a process of this machine, and still there."""
+    host = about.get(MACHINE, "")
+    return host == socket.gethostname() and process_lives(host, about[PID], about[BEGUN])
+
+
+@contextmanager
+def under_way(project: Project) -> Iterator[None]:
+    """Say in a file that this process has a flow run; the file outlives its being killed."""
+    file = file_of_user(project)
+    write_json(file, process_tags())
+    try:
+        yield
+    except Exception:  # the flow run is recorded as failed; after Ctrl-C it may be not
+        file.unlink(missing_ok=True)
+        raise
+    file.unlink(missing_ok=True)
 
 
 def _serve(home: Path, port: int) -> None:
@@ -253,8 +299,4 @@ def _serve(home: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("home", type=Path)
-    parser.add_argument("port", type=int)
-    arguments = parser.parse_args()
-    _serve(arguments.home, arguments.port)
+    _serve(Path(sys.argv[1]), int(sys.argv[2]))

@@ -11,7 +11,13 @@ from .decide import (
     begin_ground as begin_ground,
 )
 from .decide import (
+    begin_package as begin_package,
+)
+from .decide import (
     judge as judge,
+)
+from .decide import (
+    make_package as make_package,
 )
 from .decide import (
     register as register,
@@ -27,12 +33,6 @@ from .new_data import (
 )
 from .new_data import (
     take_new_version as take_new_version,
-)
-from .package_winner import (
-    begin_package as begin_package,
-)
-from .package_winner import (
-    make_package as make_package,
 )
 from .pictures import (
     begin_answer_pictures as begin_answer_pictures,

@@ -1,11 +1,11 @@
-"""The gate, and the version that follows from its decision."""
+"""The winner as a package, the gate, and the version that follows from its decision."""
 
 from __future__ import annotations
 
 from gristmill.flows.background import Work
 from gristmill.flows.results import Searched
 from gristmill.flows.session import current
-from gristmill.flows.steps.model_card import keep_card
+from gristmill.flows.steps.publish import keep_card
 from gristmill.pipelines.evaluation import FinalEvaluation
 from gristmill.pipelines.ingestion import stage_digests
 from gristmill.pipelines.packaging import Package
@@ -15,13 +15,42 @@ from gristmill.pipelines.registry import (
     Registered,
     Version,
     ground_of,
+    package_candidate,
     register_candidate,
 )
 from gristmill.pipelines.registry import judge as ask_gate
 from gristmill.pipelines.tracking import known_run
 from gristmill.pipelines.tracking import tags as names
 
-GROUND = "ground"
+PACKAGE, GROUND = "package", "ground"
+"""Work that is begun before its step."""
+
+
+def begin_package(searched: Searched, evaluation: FinalEvaluation) -> None:
+    """Begins the package; `make_package` waits for it."""
+    run = current()
+    run.begun[PACKAGE] = Work(
+        lambda: package_candidate(
+            run.project, run.experiment, searched.winner, evaluation, run.rehearsal
+        )
+    )
+
+
+def make_package(searched: Searched, evaluation: FinalEvaluation) -> Package | Version:
+    """The winner as a package that has been tried in a fresh process."""
+    run = current()
+    if PACKAGE not in run.begun:
+        begin_package(searched, evaluation)
+    with run.screen.step("package") as words:
+        made: Package | Version = run.begun.pop(PACKAGE).result()
+        if isinstance(made, Package):
+            words.append(f"tried in a fresh process on {evaluation.rows:,} raw rows")
+            words.append(f"({made.measured['latency_ms']:.2g} ms for one)")
+        else:
+            words.append(f"version {made.number} is this very package")
+        measured = {f"package_{name}": value for name, value in made.measured.items()}
+        run.tracker.log(metrics=measured)
+    return made
 
 
 def begin_ground(evaluation: FinalEvaluation) -> None:

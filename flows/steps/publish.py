@@ -1,13 +1,108 @@
-"""What is kept and said of a run at its end: the report as Markdown and as a page."""
+"""What is kept and said at the end: a version's page, a run's report as Markdown and as a page."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gristmill.flows.outcome import PAGE, REPORT, decision_lines, page_lines
-from gristmill.flows.page import champion_metrics, gather, markdown, page, show
+from gristmill.flows.outcome import DONE, PAGE, REPORT, decision_lines, page_lines
+from gristmill.flows.page import champion_metrics, gather, markdown, metric_table, page, show
 from gristmill.flows.results import Finished
-from gristmill.flows.session import current
+from gristmill.flows.session import Session, current
+from gristmill.pipelines.base import redact
+from gristmill.pipelines.config import Document, Experiment
+from gristmill.pipelines.evaluation import FinalEvaluation
+from gristmill.pipelines.registry import Registered, Signature, describe, signature
+from gristmill.pipelines.reporting import Block, Facts, Lines, Text, Titled, as_markdown
+from gristmill.pipelines.tracking import git_state
+
+NOT_SAID = "Not stated; `{key}:` in `experiments/{name}.yaml` says it."
+
+SHOWN = 8
+"""Columns of one type that are named."""
+
+
+def keep_card(
+    run: Session, evaluation: FinalEvaluation, registered: Registered, digests: Mapping[str, str]
+) -> None:
+    """Writes the page on the run, as `model_card.md`, and into the registry.
+
+    Args:
+        digests: DVC's hashes of the data, by path.
+    """
+    data, state = run.experiment.data, git_state(run.project)
+    trained_on = {
+        "data": f"data/{data.folder} version {digests.get(f'data/{data.folder}', '')[:8]}",
+        "source": redact(data.source or data.path),
+        "commit": state.commit[:12] + " and changes that no commit has" * state.dirty,
+        "run": run.tracker.run_id,
+    }
+    of_version = (run.project, registered.model, registered.version)
+    card = model_card(run.experiment, evaluation, registered, trained_on, signature(*of_version))
+    file = run.build / "model_card.md"
+    file.write_text(card, encoding="utf-8")
+    run.tracker.log_file(file)
+    describe(*of_version, card, as_markdown("", about(run.experiment)))
+
+
+def model_card(
+    experiment: Experiment,
+    evaluation: FinalEvaluation,
+    registered: Registered,
+    data: Mapping[str, str],
+    signature: Signature,
+) -> str:
+    """The page, as Markdown.
+
+    Args:
+        data: what it was trained on and from, by label.
+    """
+    name, version = registered.model, registered.version
+    columns = [
+        *(f"in: {line}" for line in _columns(signature.inputs)),
+        *(f"out: {line}" for line in _columns(signature.outputs)),
+    ]
+    left_out = f"{evaluation.left_out}." * bool(evaluation.left_out)
+    loads = f'`mlflow.pyfunc.load_model("models:/{name}/{version}")` loads it.'
+    return as_markdown(
+        f"{name}, version {version}",
+        [
+            *about(experiment),
+            Titled("Trained on", [Facts(data)]),
+            Titled(
+                f"{evaluation.measured:,} test rows", [Text(left_out), metric_table(evaluation)]
+            ),
+            Titled(
+                f"Decision: {DONE[registered.decision.outcome]}",
+                [Lines(registered.decision.reasons)],
+            ),
+            Titled("Signature", [Lines(columns), Text(loads)]),
+        ],
+    )
+
+
+def about(experiment: Experiment) -> list[Block]:
+    """What the experiment file says of all versions."""
+    document: Document = experiment.document
+    blocks: list[Block] = [Text(document.description)]
+    for title, key in (("Intended use", "intended_use"), ("Limits", "limits")):
+        text = getattr(document, key) or NOT_SAID.format(key=key, name=experiment.name)
+        blocks.append(Titled(title, [Text(text)]))
+    return blocks
+
+
+def _columns(columns: Sequence[tuple[str, str]]) -> list[str]:
+    """A line a type; of many columns of one type the first and the last."""
+    by_type: dict[str, list[str]] = {}
+    for name, kind in columns:
+        by_type.setdefault(kind, []).append(name)
+    return [f"{kind}: {_few(names)}" for kind, names in by_type.items()]
+
+
+def _few(names: Sequence[str]) -> str:
+    if len(names) <= SHOWN:
+        return ", ".join(names)
+    return f"{', '.join(names[: SHOWN - 1])} … {names[-1]} ({len(names)} columns)"
 
 
 def publish_report(made: Finished) -> Finished:

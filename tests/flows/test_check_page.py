@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from gristmill.flows.check_page import markdown, show, table_rows, write_page
-from gristmill.flows.checked import Checked
+from gristmill.flows.check_page import Checked, markdown, show, table_rows, write_page
 from gristmill.pipelines.evaluation.metrics.measures import Metric
 from gristmill.pipelines.evaluation.performance_decline import MetricChange
 from gristmill.pipelines.validation.drift.distributions import Shift

@@ -17,9 +17,10 @@ from tiny import make_project
 
 from gristmill.flows.servers.flow_runs import answers
 from gristmill.flows.servers.prefect_server import (
+    left_by_the_dead,
     running_server,
+    under_way,
 )
-from gristmill.flows.servers.users import left_by_the_dead, under_way
 from gristmill.pipelines.base.files import write_json
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.tracking.liveness import process_tags
