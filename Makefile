@@ -50,10 +50,11 @@ run: $(READY) ## train the digits experiment; ARGS=NAME for another one
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/gristmill run $(or $(ARGS),digits)
 
 # A process a core, four at most: each holds TensorFlow and starts processes of its own.
+MEASURED := $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
 
-test: $(READY) ## the tests, side by side; ARGS='-k split -x' goes to pytest instead
-	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python -m pytest $(or $(ARGS),-m "not slow" $(SIDE_BY_SIDE))
+test: $(READY) ## the tests, side by side; ARGS='-k split -x' goes to pytest instead; COVERAGE=1
+	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python -m pytest $(or $(ARGS),-m "not slow" $(SIDE_BY_SIDE)) $(MEASURED)
 
 test-slow: $(READY) ## the tests that take longer
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python -m pytest -m slow $(or $(ARGS),$(SIDE_BY_SIDE))

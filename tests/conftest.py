@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -85,6 +86,25 @@ def pytest_configure() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=5, help="how often a run is killed at random")
+    parser.addoption("--seconds", type=float, help="start no test after so many seconds")
+
+
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Leave out the tests that there is no time for; how many were run is shown at the end."""
+    seconds = session.config.getoption("--seconds")
+    if seconds is not None:
+        session.config.pluginmanager.register(_TimeLimit(session, seconds))
+
+
+class _TimeLimit:
+    def __init__(self, session: pytest.Session, seconds: float) -> None:
+        self._ends = time.monotonic() + seconds
+        self._items = session.items
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        if time.monotonic() > self._ends:
+            started = next(i for i, item in enumerate(self._items) if item.nodeid == nodeid) + 1
+            del self._items[started:]
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,9 @@ import pytest
 
 from tests.conftest import ROOT
 
-PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
+README_LINES = 200
+"""What a newcomer reads in ten minutes; everything else is in docs/."""
 TOPS = ("gristmill/", "flows/", "pipelines/", "tests/", "benchmarks/", "docs/", "examples/")
 
 
@@ -20,3 +22,17 @@ def test_files_and_links_that_a_page_names_are_there(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
     links = re.findall(r"\]\(([^)#:]+)\)", text)
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_readme_is_short_and_leads_to_every_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) <= README_LINES
+    reached, ahead = set[Path](), [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        reached.add(page)
+        links = re.findall(r"\]\(([^)#:]+\.md)\)", page.read_text(encoding="utf-8"))
+        ahead += {(page.parent / link).resolve() for link in links} - reached
+    pages = {page for page in PAGES if page.parent != ROOT / "docs" / "decisions"}
+    assert pages - reached == {ROOT / "CHANGELOG.md"}
+    assert set((ROOT / "docs" / "decisions").glob("*.md")) <= reached

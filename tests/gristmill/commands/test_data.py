@@ -14,17 +14,17 @@ from gristmill.pipelines.tables.row_changes import Changes
 from tests.conftest import ROOT, Run, git, gristmill_in
 
 
-def test_readme_and_command_line_list_every_format_and_source() -> None:
+def test_the_documentation_and_the_command_line_list_every_format_and_source() -> None:
     shown = gristmill_in(ROOT)("data", "formats", env={"COLUMNS": "200"}, check=True).stdout
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/data.md").read_text(encoding="utf-8")
     for kind in FORMATS:
-        assert f"| {kind.name} |" in readme
+        assert f"| {kind.name} |" in page
         assert kind.name in shown
         assert " ".join(kind.suffixes) in shown
-        assert " ".join(kind.suffixes) in readme
+        assert " ".join(kind.suffixes) in page
     for source in SOURCES:
         assert source.form in shown
-        assert source.form.split("@")[0] in readme
+        assert source.form.split("@")[0] in page
 
 
 @pytest.mark.slow
