@@ -133,7 +133,7 @@ app = _make_app()
 
 
 def main() -> None:
-    """Entry point: every error is one readable block, with the exit code that docs/operations.md lists."""
+    """Entry point: errors are one readable block; docs/operations.md lists the exit codes."""
     _put_environment_on_path()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # for the processes that this one starts
     gc.set_threshold(100_000, 50, 100)  # to look for garbage as often as usual takes a sixth longer

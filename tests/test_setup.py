@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from tests.conftest import git
+
 ROOT = Path(__file__).parents[1]
 LOCKS = ("requirements.lock", "requirements-gpu.lock")
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -177,12 +179,43 @@ def test_what_cannot_be_installed_is_said_at_once(
     assert "pip sync" not in result.stdout
 
 
-def test_ci_runs_every_check() -> None:
-    script = ROOT / ".ci/run"
-    assert os.access(script, os.X_OK)
-    steps = re.findall(r"^step (make [\w-]+)", script.read_text("utf-8"), re.MULTILINE)
-    checks = ["lint", "types", "check-lock", "test", "test-slow"]
-    assert steps == [f"make {check}" for check in ["setup", *checks]]
+MAKE = """#!/bin/sh
+# Stands for make: writes down what it is asked for, and fails where it is told to.
+echo "$@" >> "$ASKED"
+[ "$1" != "$FAILS" ]
+"""
+
+
+@pytest.mark.parametrize("fails", ["nothing", "setup", "lint", "test", "test-slow"])
+def test_ci_runs_every_check_and_fails_if_one_of_them_does(tmp_path: Path, fails: str) -> None:
+    clone, bin_folder, asked = tmp_path / "clone", tmp_path / "bin", tmp_path / "asked"
+    (clone / ".ci").mkdir(parents=True)
+    shutil.copy(ROOT / ".ci/run", clone / ".ci/run")
+    git(clone, "init", "-q")
+    git(clone, "add", ".ci")
+    git(clone, "commit", "-qm", "all of it")
+    (clone / ".venv/bin").mkdir(parents=True)
+    (clone / ".venv/bin/python").symlink_to(sys.executable)
+    bin_folder.mkdir()
+    (bin_folder / "make").write_text(MAKE)
+    (bin_folder / "make").chmod(0o755)
+    for other in ("3.11", "3.12", "3.13"):  # as on a machine that has this Python alone
+        (bin_folder / f"python{other}").symlink_to("/bin/false")
+    done = subprocess.run(
+        [str(clone / ".ci/run")],
+        env=os.environ
+        | {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}", "PYENV_ROOT": str(tmp_path)}
+        | {"ASKED": str(asked), "FAILS": fails, "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    steps = ["setup", "lint", "types", "check-lock", "test COVERAGE=1", "test-slow"]
+    assert asked.read_text().splitlines() == (steps[:1] if fails == "setup" else steps)
+    assert done.returncode == (fails != "nothing")
+    assert ("FAILED" in done.stdout) == (fails != "nothing")
+    if fails != "setup":
+        assert done.stdout.count("is not on this machine: not tried") == 2
 
 
 def test_every_deployment_is_a_flow_and_an_experiment_that_exist() -> None:

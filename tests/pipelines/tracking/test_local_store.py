@@ -13,9 +13,10 @@ from registered import make_versions
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.registry.promotion import promote, set_aside
 from gristmill.pipelines.registry.registered_models import asked_models
-from gristmill.pipelines.tracking import DataInput, Tracker, client, run_store
+from gristmill.pipelines.tracking import DataInput, Tracker, client
 from gristmill.pipelines.tracking.local_store import local_models, local_runs
 from gristmill.pipelines.tracking.run_store import find_run, find_runs
+from tests.mlflow_server import mlflow_server
 
 RESULT: dict[str, Any] = {
     "status": "finished",
@@ -65,24 +66,19 @@ ASKED: tuple[tuple[Mapping[str, Collection[str]], Mapping[str, Any]], ...] = (
 )
 
 
-def test_runs_are_those_that_the_client_finds(
+def test_runs_and_each_of_them_are_those_that_the_client_finds(
     filled: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local = [list(map(repr, local_runs(filled, tags, **how))) for tags, how in ASKED]
     assert [len(runs) for runs in local] == [9, 8, 2, 7, 2, 2, 1, 0]
-    monkeypatch.setattr(run_store, "is_local", lambda project: False)
-    assert [list(map(repr, find_runs(filled, tags, **how))) for tags, how in ASKED] == local
-
-
-def test_one_run_is_the_one_that_the_client_finds(
-    filled: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
     every = local_runs(filled, {}, deleted=True)
     assert [repr(find_run(filled, run.run_id)) for run in every] == list(map(repr, every))
     assert find_run(filled, "0" * 32) is None
-    monkeypatch.setattr(run_store, "is_local", lambda project: False)
-    assert [repr(find_run(filled, run.run_id)) for run in every] == list(map(repr, every))
-    assert find_run(filled, "0" * 32) is None
+    with mlflow_server(filled.store) as (address, _):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        assert [list(map(repr, find_runs(filled, tags, **how))) for tags, how in ASKED] == local
+        assert [repr(find_run(filled, run.run_id)) for run in every] == list(map(repr, every))
+        assert find_run(filled, "0" * 32) is None
 
 
 def test_models_are_those_that_the_client_finds(filled: Project) -> None:
