@@ -7,6 +7,9 @@ from .html import (
 from .markdown import (
     as_markdown as as_markdown,
 )
+from .numbers import (
+    number as number,
+)
 from .records import (
     Block as Block,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,16 @@ from gristmill.pipelines.reporting.terminal import print_blocks
 
 NAME_WIDTH = 10
 
+UNLIMITED = 1000
+"""Columns where lines go to a file or a program, unless COLUMNS is set."""
+
+
+def _console() -> Console:
+    made = Console(highlight=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = UNLIMITED
+    return made
+
 
 @dataclass
 class Screen:
@@ -28,7 +39,7 @@ class Screen:
         interrupted: whether Ctrl-C was typed.
     """
 
-    console: Console = field(default_factory=lambda: Console(highlight=False))
+    console: Console = field(default_factory=lambda: _console())
     log: Callable[[str], object] | None = None
     times: dict[str, float] = field(default_factory=dict)
     interrupted: bool = False

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.table import Table as Grid
 from rich.text import Text as Styled
 
 from gristmill.pipelines.reporting.records import Block, Code, Facts, Lines, Table, Text, Titled
 
 
-def render(block: Block) -> Iterator[RenderableType]:
-    """What rich prints of a block, one after the other."""
+GAP = 3
+"""Columns between two cells: the padding of both, and the box between them."""
+
+
+def render(block: Block, console: Console) -> Iterator[RenderableType]:
+    """Yield what rich prints for a block, one renderable after the other."""
     match block:
         case Table():
-            yield _grid(block)
+            yield _grid(block, console)
             if block.caption:
                 yield Styled(block.caption)
         case Facts():
@@ -34,30 +39,62 @@ def render(block: Block) -> Iterator[RenderableType]:
             if block.title:
                 yield Styled(block.title, style="bold")
             for inner in block.shown:
-                yield from render(inner)
+                yield from render(inner, console)
         case _:
             raise TypeError("HTML is not for a terminal")
 
 
 def print_blocks(console: Console, *blocks: Block) -> None:
-    """Prints blocks, one below the other."""
+    """Print blocks, one below the other."""
     for block in blocks:
-        for made in render(block):
+        for made in render(block, console):
             console.print(made)
 
 
-def _grid(table: Table) -> Grid:
-    made = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+def _grid(table: Table, console: Console) -> RenderableType:
+    """Lay out a table so that no word is cut, or list its rows one below the other."""
     whole = table.numbers if table.whole is None else table.whole
-    for name in table.heading:
-        made.add_column(
-            Styled(name),
-            justify="right" if name in table.numbers else "left",
-            overflow="fold",
-            no_wrap=name in whole,
-            max_width=(table.widths or {}).get(name),
-        )
+    made = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    lowest, highest = [], []
+    for place, name in enumerate(table.heading):
+        cells = [name, *(str(row[place]) for row in table.rows)]
+        measured = [Measurement.get(console, console.options, Styled(cell)) for cell in cells]
+        most = (table.widths or {}).get(name)
+        high = min(max(each.maximum for each in measured), most or console.width)
+        lowest.append(high if name in whole else max(each.minimum for each in measured))
+        highest.append(max(high, lowest[-1]))
+        side = "right" if name in table.numbers else "left"
+        made.add_column(Styled(name), justify=side, overflow="fold")  # type: ignore[arg-type]
+    room = console.width - GAP * (len(table.heading) - 1)
+    if sum(lowest) > room and console.is_terminal:
+        return _listed(table)
+    for column, width in zip(made.columns, _widths(lowest, highest, room), strict=True):
+        column.width = width
     for place, row in enumerate(table.rows):
-        cells = [Styled(str(cell)) for cell in row]
-        made.add_row(*cells, style="bold" if place in table.marked else None)
+        cells = [str(cell) for cell in row]
+        made.add_row(*map(Styled, cells), style="bold" if place in table.marked else None)
     return made
+
+
+def _widths(lowest: Sequence[int], highest: Sequence[int], room: int) -> list[int]:
+    """Share the room among columns: those that need the least beyond their longest word first."""
+    widths, spare = list(lowest), max(room - sum(lowest), 0)
+    needs = sorted(range(len(widths)), key=lambda place: highest[place] - lowest[place])
+    for done, place in enumerate(needs):
+        more = min(highest[place] - lowest[place], spare // (len(needs) - done))
+        widths[place] += more
+        spare -= more
+    return widths
+
+
+def _listed(table: Table) -> Styled:
+    """The rows of a table that is wider than the terminal, each as a list of its cells."""
+    wide = max(map(len, table.heading))
+    lines = Styled()
+    for row in table.rows:
+        lines.append(f"{row[0]}\n", style="bold")
+        for name, cell in zip(table.heading[1:], row[1:], strict=True):
+            if str(cell):
+                lines.append(f"  {name:{wide}s}  {cell}\n")
+    lines.rstrip()
+    return lines

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pages import Reader
 from rich.console import Console
 
@@ -29,7 +32,11 @@ TABLE = Table(("name", "value"), [(EVIL, 1.5), ("b", 2)], ("value",), marked=(0,
 
 
 def shown_on(width: int, *blocks: Block) -> str:
-    screen = Screen(Console(file=io.StringIO(), width=width))
+    """What a terminal of this width shows, without colours."""
+    console = Console(
+        file=io.StringIO(), width=width, force_terminal=True, color_system=None, no_color=True
+    )
+    screen = Screen(console)
     screen.show(*blocks)
     made = screen.console.file
     assert isinstance(made, io.StringIO)
@@ -85,3 +92,35 @@ def test_a_narrow_terminal_breaks_texts_before_numbers() -> None:
     lines = shown_on(24, table).splitlines()
     assert all(len(line) <= 24 for line in lines)
     assert any("0.123456789" in line for line in lines)
+
+
+names = st.text("abcdefghijklmnop_@1", min_size=1, max_size=30)
+tables = st.lists(names, min_size=1, max_size=6, unique=True).flatmap(
+    lambda heading: st.builds(
+        lambda rows, numbers: Table(heading, rows, numbers=heading[:numbers]),
+        st.lists(
+            st.tuples(*[st.lists(names, max_size=4).map(" ".join)] * len(heading)), min_size=1
+        ),
+        st.integers(0, len(heading)),
+    )
+)
+
+
+@given(tables, st.integers(34, 130))
+def test_no_name_of_a_table_is_cut_and_no_line_is_wider_than_the_terminal(
+    table: Table, width: int
+) -> None:
+    shown = shown_on(width, table)
+    words = {word for row in table.rows for cell in row for word in str(cell).split()}
+    assert words <= {*shown.split()}
+    if all(len(f"  {name}  {word}") <= width for name in table.heading for word in words):
+        assert all(len(line.rstrip()) <= width for line in shown.splitlines())
+
+
+def test_a_table_that_goes_to_a_program_is_as_wide_as_its_cells(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    cells = ["a sentence of some words " * 5] * 3
+    Screen().show(Table(("a", "b", "c"), [cells]))
+    assert "  ".join(cells).split() == capsys.readouterr().out.splitlines()[-1].split()
