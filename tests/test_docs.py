@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import re
 from pathlib import Path
 
@@ -36,3 +38,19 @@ def test_readme_is_short_and_leads_to_every_page() -> None:
     pages = {page for page in PAGES if page.parent != ROOT / "docs" / "decisions"}
     assert pages - reached == {ROOT / "CHANGELOG.md"}
     assert set((ROOT / "docs" / "decisions").glob("*.md")) <= reached
+
+
+WITH_EXAMPLES = sorted(
+    str(path.relative_to(ROOT))
+    for folder in ("flows", "pipelines", "gristmill/commands")
+    for path in (ROOT / folder).rglob("*.py")
+    if ">>> " in path.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES)
+def test_examples_in_docstrings_give_what_they_show(path: str) -> None:
+    name = path.removeprefix("gristmill/").removesuffix(".py").replace("/", ".")
+    done = doctest.testmod(importlib.import_module(f"gristmill.{name}"))
+    assert done.attempted
+    assert not done.failed

@@ -12,7 +12,6 @@ from rich.text import Text as Styled
 
 from gristmill.pipelines.reporting.records import Block, Code, Facts, Lines, Table, Text, Titled
 
-
 GAP = 3
 """Columns between two cells: the padding of both, and the box between them."""
 
