@@ -1,4 +1,4 @@
-"""Lengths of time are read in one way everywhere."""
+"""Durations: a number and a unit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gristmill.pipelines.base import read_duration
     ("text", "seconds"),
     [("0s", 0), ("90s", 90), ("1.5m", 90), ("36h", 129_600), ("30d", 2_592_000), ("2w", 1_209_600)],
 )
-def test_a_number_and_a_unit_are_so_many_seconds(text: str, seconds: float) -> None:
+def test_a_number_and_a_unit_are_converted_to_seconds(text: str, seconds: float) -> None:
     assert read_duration(text) == seconds
 
 

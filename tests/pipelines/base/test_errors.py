@@ -1,4 +1,4 @@
-"""Errors: readable blocks that survive the way between processes."""
+"""Errors: readable blocks that survive being sent between processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ problems = st.builds(Problem, where=texts, expected=texts, found=texts, hint=tex
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(what=texts, fields=st.tuples(texts, texts, texts), several=st.lists(problems, max_size=3))
-def test_an_error_of_every_kind_is_the_same_after_a_journey_through_json(
+def test_every_kind_of_error_survives_a_round_trip_through_json(
     kind: type[GristmillError], what: str, fields: tuple[str, str, str], several: list[Problem]
 ) -> None:
     expected, found, following = fields
@@ -35,7 +35,7 @@ def test_an_error_of_every_kind_is_the_same_after_a_journey_through_json(
     assert back.exit_code == error.exit_code
 
 
-def test_the_block_shows_what_failed_expected_found_and_what_to_type() -> None:
+def test_the_block_shows_what_failed_expected_found_and_the_next_command() -> None:
     error = InputError("it broke", expected="a\nb", found="c", next="type this\nor that")
     assert str(error) == (
         "it broke\n"
@@ -47,7 +47,7 @@ def test_the_block_shows_what_failed_expected_found_and_what_to_type() -> None:
     )
 
 
-def test_only_the_first_problems_are_shown_and_the_rest_counted() -> None:
+def test_only_the_first_problems_are_shown_and_the_others_counted() -> None:
     error = ConfigError("many", problems=[Problem(f"place {i}") for i in range(15)])
     lines = error.lines()
     assert len(lines) == 1 + GristmillError.SHOWN + 1

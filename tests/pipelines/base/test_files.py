@@ -1,4 +1,4 @@
-"""Writing: whole or not at all."""
+"""Atomic writing of files and folders."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_was_written_takes_the_place_of_the_file(file: Path) -> None:
+def test_the_new_file_replaces_the_old_one_at_the_end(file: Path) -> None:
     with writing(file) as aside:
         aside.write_text("new")
         assert file.read_text() == "old"
     assert everything(file.parent) == {"a.txt": "new"}
 
 
-def test_a_missing_parent_is_made(tmp_path: Path) -> None:
+def test_a_missing_parent_folder_is_created(tmp_path: Path) -> None:
     with writing(tmp_path / "b" / "c" / "d.txt") as aside:
         aside.write_text("x")
     assert everything(tmp_path) == {"b": None, "b/c": None, "b/c/d.txt": "x"}
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_on_an_error_the_old_file_stays_and_nothing_is_left_behind(
+def test_after_an_error_the_old_file_is_kept_and_no_temporary_file_remains(
     file: Path, error: type[BaseException]
 ) -> None:
     with pytest.raises(error, match="half"), writing(file) as aside:
@@ -64,20 +64,20 @@ def test_on_an_error_the_old_file_stays_and_nothing_is_left_behind(
     assert everything(file.parent) == {"a.txt": "old"}
 
 
-def test_a_folder_takes_the_place_of_a_folder(folder: Path) -> None:
+def test_a_new_folder_replaces_the_old_one(folder: Path) -> None:
     with writing(folder) as aside:
         aside.mkdir()
         (aside / "new.txt").write_text("new")
     assert everything(folder.parent) == {"place": None, "place/new.txt": "new"}
 
 
-def test_on_an_error_the_old_folder_stays_and_nothing_is_left_behind(folder: Path) -> None:
+def test_after_an_error_the_old_folder_is_kept_and_no_temporary_file_remains(folder: Path) -> None:
     with pytest.raises(KeyboardInterrupt, match="half"), writing(folder) as aside:
         write_half(make(aside) / "new.txt", KeyboardInterrupt)
     assert everything(folder.parent) == {"place": None, "place/old.txt": "old"}
 
 
-def test_when_nothing_was_written_the_old_folder_stays(folder: Path) -> None:
+def test_the_old_folder_is_kept_if_nothing_was_written(folder: Path) -> None:
     with pytest.raises(FileNotFoundError, match="place"), writing(folder):
         pass
     assert everything(folder.parent) == {"place": None, "place/old.txt": "old"}
@@ -91,11 +91,11 @@ def test_equal_json_gives_equal_bytes(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a") == {"b": 1, "가": [2.5]}
 
 
-def test_json_that_others_could_not_read_is_refused_and_the_old_stays(file: Path) -> None:
+def test_nan_in_json_is_refused_and_the_old_file_is_kept(file: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(file, {"a": float("nan")})
     assert everything(file.parent) == {"a.txt": "old"}
 
 
-def test_a_digest_is_of_the_bytes(file: Path) -> None:
+def test_the_digest_is_the_sha256_of_the_bytes(file: Path) -> None:
     assert file_digest(file) == hashlib.sha256(b"old").hexdigest()

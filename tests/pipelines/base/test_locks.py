@@ -1,4 +1,4 @@
-"""A lock is held by one process at a time, says by whom, and ends with its process."""
+"""Locks: held by one process at a time, with a readable holder, released when it ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ with locked(Path(sys.argv[1]), about={"pid": "7"}):
 
 @pytest.fixture
 def other(tmp_path: Path) -> subprocess.Popen[str]:
-    """Another process, which holds the lock until its standard input ends."""
+    """Another process that holds the lock until its standard input is closed."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDING, str(tmp_path / "lock")],
         stdin=subprocess.PIPE,
@@ -34,7 +34,7 @@ def other(tmp_path: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_who_holds_a_lock_can_be_read_while_others_try_to_take_it(
+def test_the_holder_of_a_lock_can_be_read_while_others_try_to_acquire_it(
     tmp_path: Path, other: subprocess.Popen[str]
 ) -> None:
     def refuse() -> None:
@@ -47,7 +47,7 @@ def test_who_holds_a_lock_can_be_read_while_others_try_to_take_it(
     assert lock_holder(tmp_path / "lock") is None
 
 
-def test_a_wait_is_said_once_and_ends_when_the_holder_is_killed(
+def test_a_wait_is_reported_once_and_ends_when_the_holder_is_killed(
     tmp_path: Path, other: subprocess.Popen[str]
 ) -> None:
     said: list[str] = []
@@ -62,6 +62,6 @@ def test_a_wait_is_said_once_and_ends_when_the_holder_is_killed(
         assert lock_holder(tmp_path / "lock") == {"pid": "8"}
 
 
-def test_a_lock_that_nobody_ever_held_has_no_holder(tmp_path: Path) -> None:
+def test_a_lock_that_was_never_held_has_no_holder(tmp_path: Path) -> None:
     assert lock_holder(tmp_path / "lock") is None
     assert not list(tmp_path.iterdir())

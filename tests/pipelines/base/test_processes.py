@@ -1,4 +1,4 @@
-"""Processes end with those that wait for them, and are told from later ones of their number."""
+"""Child processes end with their parent; a reused pid is not the same process."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def gone(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("grace", [0.0, 30.0])
-def test_a_process_and_what_it_started_end_with_the_block(tmp_path: Path, grace: float) -> None:
+def test_a_process_and_its_children_end_with_the_block(tmp_path: Path, grace: float) -> None:
     command = [sys.executable, "-c", WITH_A_CHILD, str(tmp_path / "pid")]
     with (tmp_path / "log").open("w") as log:
         with started(command, tmp_path, os.environ, log, grace) as process:
@@ -55,7 +55,7 @@ def test_a_process_and_what_it_started_end_with_the_block(tmp_path: Path, grace:
         assert gone(child)
 
 
-def test_a_process_ends_when_nobody_holds_its_standard_input_any_more() -> None:
+def test_a_process_ends_when_its_standard_input_is_closed() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", ALONE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -68,7 +68,7 @@ def test_a_process_ends_when_nobody_holds_its_standard_input_any_more() -> None:
     process.stdout.close()
 
 
-def test_a_process_runs_if_it_began_when_it_is_said_to_have_begun() -> None:
+def test_a_process_is_running_only_if_its_start_time_matches() -> None:
     me = os.getpid()
     assert is_running(me, began(me))
     assert is_running(str(me), f"{float(began(me)) + 0.01:.2f}")
@@ -77,7 +77,7 @@ def test_a_process_runs_if_it_began_when_it_is_said_to_have_begun() -> None:
     assert not is_running(me, "")
 
 
-def test_a_process_that_has_ended_and_was_not_waited_for_does_not_run() -> None:
+def test_a_zombie_process_is_not_running() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     assert gone(process.pid)
     assert not is_running(process.pid, "0")

@@ -1,4 +1,4 @@
-"""Source as meaning: what a person reads does not count, what the machine does counts."""
+"""Digests of source code: they change with the code, not with comments or layout."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def digest(folder: Path, text: str) -> str:
         ("grain: float, *,", "grain: float,\n        *,"),
     ],
 )
-def test_comments_docstrings_and_layout_do_not_count(tmp_path: Path, old: str, new: str) -> None:
+def test_comments_docstrings_and_layout_keep_the_digest(tmp_path: Path, old: str, new: str) -> None:
     changed = SOURCE.replace(old, new)
     if "(\n" in new:
         changed = changed.replace("sqrt(self.size)", "sqrt(self.size))")
@@ -75,26 +75,26 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("old", "new"), CHANGES)
-def test_any_other_literal_operator_or_name_counts(tmp_path: Path, old: str, new: str) -> None:
+def test_literals_operators_and_names_change_the_digest(tmp_path: Path, old: str, new: str) -> None:
     changed = re.sub(old, new, SOURCE)
     assert changed != SOURCE
     assert digest(tmp_path, changed) != digest(tmp_path, SOURCE)
 
 
-def test_a_text_that_is_no_docstring_counts(tmp_path: Path) -> None:
+def test_a_string_that_is_not_a_docstring_changes_the_digest(tmp_path: Path) -> None:
     assert digest(tmp_path, 'a = "x"\n') != digest(tmp_path, 'a = "y"\n')
 
 
-def test_the_quotes_of_a_text_and_where_it_is_broken_do_not_count(tmp_path: Path) -> None:
+def test_quotes_and_line_breaks_of_a_string_do_not_change_the_digest(tmp_path: Path) -> None:
     assert digest(tmp_path, 'a = "xy"\n') == digest(tmp_path, "a = ('x'\n     'y')\n")
 
 
-def test_a_docstring_alone_is_an_empty_body_and_not_another_one(tmp_path: Path) -> None:
+def test_a_body_of_only_a_docstring_has_the_digest_of_an_empty_body(tmp_path: Path) -> None:
     only = digest(tmp_path, 'def f():\n    """Does nothing."""\n')
     assert only == digest(tmp_path, 'def f():\n    """Still nothing."""\n')
     assert only != digest(tmp_path, "def f():\n    return 1\n")
 
 
-def test_a_file_that_does_not_parse_is_an_error(tmp_path: Path) -> None:
+def test_a_file_with_a_syntax_error_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SyntaxError, match="expected ':'"):
         digest(tmp_path, "def f()\n    pass\n")

@@ -1,4 +1,4 @@
-"""The nearest name is suggested, and nothing where none is near."""
+"""Suggestions of the nearest name."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from gristmill.pipelines.base import nearest, suggest
 METRICS = ("accuracy", "f1_macro", "log_loss")
 
 
-def test_the_nearest_name_is_found_whatever_its_case() -> None:
+def test_the_nearest_name_is_found_regardless_of_case() -> None:
     assert nearest("Acuracy", METRICS) == "accuracy"
     assert nearest("zz", METRICS) == ""
 
 
-def test_a_suggestion_joins_a_sentence_and_gives_way_to_the_list() -> None:
+def test_without_a_near_name_the_fallback_text_is_returned() -> None:
     assert suggest("acuracy", METRICS) == "did you mean accuracy?"
     assert suggest("acuracy", METRICS, before="; ", mark="$") == "; did you mean $accuracy?"
     assert suggest("zz", METRICS, ": there are three", before="; ") == ": there are three"

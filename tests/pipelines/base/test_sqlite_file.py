@@ -1,4 +1,4 @@
-"""Databases that are only read, also after a process was killed while it wrote."""
+"""SQLite files opened read-only, also after a writer was killed."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def database(tmp_path: Path) -> Path:
     return file
 
 
-def test_what_is_opened_can_only_be_read(database: Path) -> None:
+def test_the_connection_is_read_only(database: Path) -> None:
     with closing(open_sqlite(database)) as opened:
         assert opened.execute("SELECT n FROM t").fetchall() == [(7,)]
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             opened.execute("INSERT INTO t VALUES (8)")
 
 
-def test_a_write_that_a_kill_has_interrupted_is_undone(database: Path) -> None:
+def test_a_write_interrupted_by_a_kill_is_rolled_back(database: Path) -> None:
     leave_hot_journal(database)
     for _ in range(2):
         with closing(open_sqlite(database)) as opened:
@@ -38,7 +38,7 @@ def test_a_write_that_a_kill_has_interrupted_is_undone(database: Path) -> None:
     assert tables(database) == {"t"}
 
 
-def test_a_database_of_others_stays_as_a_kill_has_left_it(database: Path) -> None:
+def test_a_foreign_database_with_an_interrupted_write_is_left_unchanged(database: Path) -> None:
     leave_hot_journal(database)
     before = database.read_bytes(), journal(database).read_bytes()
     with pytest.raises(EnvironmentFault, match=r"(?s)a write.*: sqlite3 '.*' \.tables"):
@@ -46,7 +46,7 @@ def test_a_database_of_others_stays_as_a_kill_has_left_it(database: Path) -> Non
     assert (database.read_bytes(), journal(database).read_bytes()) == before
 
 
-def test_a_file_that_is_not_there_or_no_database_stays_sqlites_error(tmp_path: Path) -> None:
+def test_a_missing_or_invalid_database_raises_the_error_of_sqlite(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError, match="unable to open"):
         open_sqlite(tmp_path / "a.db")
     (tmp_path / "a.db").write_text("no database " * 99)

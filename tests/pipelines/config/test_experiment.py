@@ -1,4 +1,4 @@
-"""Experiment files: what is refused and in which words, `$name`, and the points of a grid."""
+"""Experiment files: refused values and their messages, `$name`, grid points."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def document(sections: Mapping[str, str | None]) -> str:
 
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
-    """Loads the smallest experiment with some sections replaced; None leaves one out."""
+    """A function that loads a small experiment with sections replaced; None omits one."""
 
     def loaded(overrides: Mapping[str, Scalar] | None = None, **sections: str | None) -> Experiment:
         return load_experiment(write(tmp_path, document(sections)), "e", overrides)
@@ -81,7 +81,7 @@ UNKNOWN_KEYS = [
 
 
 @pytest.mark.parametrize(("sections", "where", "right"), UNKNOWN_KEYS)
-def test_an_unknown_key_is_refused_at_every_depth_with_the_nearest_name(
+def test_an_unknown_key_at_any_depth_is_refused_with_the_nearest_name(
     load: Load, sections: dict[str, str], where: str, right: str
 ) -> None:
     key = where.split(".")[-1]
@@ -307,7 +307,7 @@ def test_a_wrong_value_is_refused_with_place_expected_and_found(
         ("{path: in/*.csv, retrain: false}", "needs either cron or interval"),
     ],
 )
-def test_a_monitor_that_could_do_nothing_is_refused(load: Load, monitor: str, words: str) -> None:
+def test_a_monitor_with_nothing_to_do_is_refused(load: Load, monitor: str, words: str) -> None:
     with pytest.raises(ConfigError, match=rf"(?s)monitor.*{words}"):
         load(monitor=monitor)
     watch = load(monitor="{interval: 90, path: in/*.csv, retrain: false}").document.monitor
@@ -325,14 +325,14 @@ def test_a_monitor_that_could_do_nothing_is_refused(load: Load, monitor: str, wo
         ("{kind: text, size: 5}", "size belongs to kind: category, and not to text"),
     ],
 )
-def test_settings_of_a_column_that_do_not_fit_its_kind_are_refused(
+def test_column_settings_that_do_not_fit_the_kind_are_refused(
     load: Load, kind: str, words: str
 ) -> None:
     with pytest.raises(ConfigError, match=rf"(?s)features\.columns\.a.*{words}"):
         load(features=f"{{columns: {{a: {kind}}}}}")
 
 
-def test_the_metrics_of_the_other_task_are_refused(load: Load) -> None:
+def test_metrics_of_the_other_task_are_refused(load: Load) -> None:
     regression = "{path: data/a/a.csv, target: y, task: regression}"
     with pytest.raises(
         ConfigError, match=r"evaluation\.metrics: regression has no metric 'accuracy'"
@@ -347,7 +347,7 @@ def test_all_problems_of_a_file_are_listed_at_once(load: Load) -> None:
     assert {problem.where for problem in caught.value.problems} == {"model", "split.seed"}
 
 
-def test_a_bare_date_is_refused_for_dvc_cannot_keep_it(load: Load) -> None:
+def test_an_unquoted_date_is_refused_because_dvc_cannot_store_it(load: Load) -> None:
     with pytest.raises(
         ConfigError,
         match=r'schema\.columns\.when\.min\n    expected  a text: "2026-01-31" in quotes',
@@ -356,14 +356,14 @@ def test_a_bare_date_is_refused_for_dvc_cannot_keep_it(load: Load) -> None:
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_a_section_that_dvc_or_the_model_needs_must_be_there(load: Load, section: str) -> None:
+def test_a_missing_required_section_is_refused(load: Load, section: str) -> None:
     with pytest.raises(
         ConfigError, match=rf"  {section}\n    expected  a value: the key is needed"
     ):
         load(**{section: None})
 
 
-def test_a_dollar_name_is_replaced_by_what_is_declared(load: Load) -> None:
+def test_a_dollar_name_is_replaced_by_the_declared_value(load: Load) -> None:
     experiment = load(
         parameters="{units: 7, rate: 1e-4, act: relu}",
         model="{layers: [{Dense: {units: $units, activation: $act}}]}",
@@ -374,11 +374,11 @@ def test_a_dollar_name_is_replaced_by_what_is_declared(load: Load) -> None:
     assert experiment.document.training.optimizer == {"Adam": {"learning_rate": 0.0001}}
 
 
-def test_two_dollars_are_one(load: Load) -> None:
+def test_two_dollar_signs_are_read_as_one(load: Load) -> None:
     assert load(description="$$5 a row").document.description == "$5 a row"
 
 
-def test_a_dollar_name_that_is_not_declared_is_refused_with_the_nearest(load: Load) -> None:
+def test_an_undeclared_dollar_name_is_refused_with_the_nearest_name(load: Load) -> None:
     with pytest.raises(
         ConfigError,
         match=r"(?s)model\.layers\.0\.Dense\.units\n.*under parameters: units\n"
@@ -397,19 +397,19 @@ def test_a_dollar_name_that_is_not_declared_is_refused_with_the_nearest(load: Lo
         ("evaluation", "{metrics: [$u]}", "evaluation.metrics.0"),
     ],
 )
-def test_a_dollar_name_is_refused_in_what_dvc_reads(
+def test_a_dollar_name_is_refused_in_sections_read_by_dvc(
     load: Load, section: str, value: str, where: str
 ) -> None:
     with pytest.raises(ConfigError, match=rf"  {where}\n    expected  a value: \$names stand"):
         load(parameters="{u: 1}", **{section: value})
 
 
-def test_a_grid_value_that_does_not_fit_is_found_before_anything_runs(load: Load) -> None:
+def test_an_invalid_grid_value_is_found_on_loading(load: Load) -> None:
     with pytest.raises(ConfigError, match=r"(?s)training\.batch_size\n.*integer\n.*'many'"):
         load(parameters="{b: 4}", training="{batch_size: $b}", search="{grid: {b: [8, 4, many]}}")
 
 
-def test_an_override_of_an_unknown_parameter_offers_the_nearest(load: Load) -> None:
+def test_an_override_of_an_unknown_parameter_is_refused_with_the_nearest_name(load: Load) -> None:
     with pytest.raises(
         ConfigError,
         match=r"(?s)'unts' is not a parameter of e\n.*one of rate, units\n.*-P units=3",
@@ -417,7 +417,7 @@ def test_an_override_of_an_unknown_parameter_offers_the_nearest(load: Load) -> N
         load({"unts": 3}, parameters="{units: 1, rate: 2}")
 
 
-def test_an_override_where_nothing_is_declared_says_so(load: Load) -> None:
+def test_an_override_without_declared_parameters_is_refused(load: Load) -> None:
     with pytest.raises(
         ConfigError, match=r"(?s)'u' is not.*declares no parameters\n.*declare it under"
     ):
@@ -433,7 +433,7 @@ def test_an_override_of_the_wrong_type_is_refused(load: Load) -> None:
     ("value", "expected", "found"),
     [("many", "a number, as `u: 64`", "a text, 'many'"), (True, "a number", "true or false, True")],
 )
-def test_an_override_of_another_kind_than_the_declared_value_is_refused(
+def test_an_override_must_be_of_the_same_kind_as_the_declared_value(
     load: Load, value: Scalar, expected: str, found: str
 ) -> None:
     layers = "{layers: [{Dense: {units: $u}}]}"
@@ -452,7 +452,7 @@ def test_an_override_is_read_as_yaml_1_2(text: str, value: Scalar) -> None:
 
 
 @pytest.mark.parametrize("text", ["a", "a=", "=3", "a=[1]", "a={", "a=null", ""])
-def test_an_override_of_another_form_is_refused(text: str) -> None:
+def test_a_malformed_override_is_refused(text: str) -> None:
     with pytest.raises(
         ConfigError, match=rf"(?s)expected  -P name=value.*found +-P {re.escape(text)}"
     ):
@@ -474,7 +474,7 @@ NOT_READABLE = [
 
 
 @pytest.mark.parametrize(("text", "words"), NOT_READABLE)
-def test_what_is_no_yaml_mapping_is_refused_with_its_line(
+def test_a_file_that_is_not_a_yaml_mapping_is_refused_with_the_line(
     tmp_path: Path, text: str, words: str
 ) -> None:
     with pytest.raises(ConfigError, match=f"(?s){words}"):
@@ -488,7 +488,7 @@ def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
         load_experiment(project, "e")
 
 
-def test_an_experiment_that_is_not_there_is_refused_with_the_nearest(tmp_path: Path) -> None:
+def test_a_missing_experiment_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
     project = write(tmp_path, document({}))
     project.experiment_file("churn").touch()
     with pytest.raises(ConfigError, match=r"(?s)no experiment 'chrn'.*churn, e\n.*run churn"):
@@ -500,7 +500,7 @@ def test_an_experiment_that_is_not_there_is_refused_with_the_nearest(tmp_path: P
 YAML_1_2 = "a: 1e-4\nb: no\nc: 010\nd: 0o10\ne: yes\nf: 1_000\ng: 12:30:45\nh: 1.e+3\ni: .inf\n"
 
 
-def test_yaml_is_read_by_version_1_2(tmp_path: Path) -> None:
+def test_yaml_is_read_as_version_1_2(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(YAML_1_2)
     content = read_yaml(path)
@@ -512,7 +512,7 @@ def test_yaml_is_read_by_version_1_2(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["digits", "diabetes", "odd"])
-def test_dvc_reads_an_experiment_file_alike(tmp_path: Path, name: str) -> None:
+def test_dvc_reads_the_same_values_from_an_experiment_file(tmp_path: Path, name: str) -> None:
     from dvc.utils.serialize import load_yaml
 
     path = tmp_path / "e.yaml"
@@ -544,12 +544,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def same(point: Mapping[str, Scalar]) -> tuple[tuple[str, type, Scalar], ...]:
-    """True is not 1 here."""
+    """Return the sorted items of a point with types, so that True differs from 1."""
     return tuple((key, type(point[key]), point[key]) for key in sorted(point))
 
 
 @given(grid=grids, data=st.data())
-def test_the_points_are_the_product_of_the_grid_each_once_in_the_order_of_sorted_names(
+def test_the_points_are_the_product_of_the_grid_in_the_order_of_sorted_names(
     place: Path, grid: dict[str, list[Scalar]], data: st.DataObject
 ) -> None:
     declared = {"z": 0, **dict.fromkeys(grid, 0)}
@@ -568,7 +568,7 @@ def test_the_points_are_the_product_of_the_grid_each_once_in_the_order_of_sorted
     assert load_experiment(project, "e", fixed) == experiment
 
 
-def test_each_point_has_the_recipe_of_its_parameters(load: Load) -> None:
+def test_the_recipe_of_a_point_contains_its_parameter_values(load: Load) -> None:
     experiment = load(
         parameters="{u: 1, r: 0.5}",
         model="{layers: [{Dense: {units: $u}}]}",
@@ -582,12 +582,12 @@ def test_each_point_has_the_recipe_of_its_parameters(load: Load) -> None:
     assert [recipe.parameters for recipe in recipes] == [{"r": 0.5, "u": 2}, {"r": 0.5, "u": 3}]
 
 
-def test_a_parameter_cannot_stand_for_another_one(load: Load) -> None:
+def test_a_parameter_that_refers_to_another_one_is_refused(load: Load) -> None:
     with pytest.raises(ConfigError, match=r"parameters\.u\n.*\$names stand"):
         load(parameters="{u: $v, v: 1}")
 
 
-def test_accuracy_is_offered_as_keras_understands_it(load: Load) -> None:
+def test_a_misspelt_accuracy_is_suggested_in_the_spelling_of_keras(load: Load) -> None:
     with pytest.raises(ConfigError, match="did you mean accuracy"):
         load(training="{metrics: [acuracy]}")
 
@@ -599,7 +599,7 @@ def test_accuracy_is_offered_as_keras_understands_it(load: Load) -> None:
         ("epochs", "{strategy: hyperband, space: {n: [5, 9]}}", "vary the epochs by themselves"),
     ],
 )
-def test_what_trials_must_share_cannot_be_varied(
+def test_a_setting_shared_by_all_trials_cannot_be_varied(
     load: Load, setting: str, search: str, why: str
 ) -> None:
     with pytest.raises(ConfigError, match=rf"(?s)varies training\.{setting}.*{why}.*\$n, which"):
@@ -607,7 +607,7 @@ def test_what_trials_must_share_cannot_be_varied(
     load(parameters="{n: 5}", training="{epochs: $n}", search="{grid: {n: [5, 9]}}")
 
 
-def test_every_choice_and_both_ends_of_a_range_are_checked_where_they_stand(load: Load) -> None:
+def test_the_bounds_of_a_range_are_checked_where_they_are_used(load: Load) -> None:
     with pytest.raises(ConfigError, match=r"training\.batch_size\n.*greater than or equal to 1"):
         load(
             parameters="{n: 8}",
@@ -619,5 +619,5 @@ def test_every_choice_and_both_ends_of_a_range_are_checked_where_they_stand(load
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("0.5", 0.5), ("30s", 30), ("2h", 7200), ("1.5m", 90)]
 )
-def test_max_time_is_a_number_of_seconds_or_a_span(load: Load, text: str, seconds: float) -> None:
+def test_max_time_is_in_seconds_or_a_duration(load: Load, text: str, seconds: float) -> None:
     assert load(search=f"{{max_time: {text}}}").document.search.seconds == seconds

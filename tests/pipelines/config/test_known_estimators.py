@@ -1,4 +1,4 @@
-"""Models of scikit-learn in the experiment file: names, arguments and what goes with them."""
+"""Scikit-learn models in the experiment file: names, arguments, compatible settings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ REGRESSION: dict[str, Any] = {"data": {"target": "weight", "task": "regression"}
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_what_is_read_from_the_source_is_what_scikit_learn_says(name: str) -> None:
+def test_what_is_read_from_the_source_code_matches_the_classes_of_scikit_learn(name: str) -> None:
     kind = estimator(name)
     assert arguments_of(name) == tuple(inspect.signature(kind).parameters)
     takes_weights = "sample_weight" in inspect.signature(kind.fit).parameters
@@ -51,12 +51,12 @@ def test_what_is_read_from_the_source_is_what_scikit_learn_says(name: str) -> No
 
 
 @pytest.mark.parametrize("loss", ["hinge", "log_loss", "modified_huber", "perceptron"])
-def test_whether_sgd_tells_probabilities_hangs_on_its_loss(loss: str) -> None:
+def test_the_loss_of_sgd_decides_whether_it_has_probabilities(loss: str) -> None:
     known = hasattr(estimator("SGDClassifier")(loss=loss), "predict_proba")
     assert tells_probabilities("SGDClassifier", {"loss": loss}) == known
 
 
-def test_a_name_alone_or_with_arguments_that_refer_to_parameters(home: Project) -> None:
+def test_a_model_is_a_name_alone_or_with_arguments(home: Project) -> None:
     assert load(home, "LogisticRegression", **PLAIN).document.model.sklearn == {
         "LogisticRegression": {}
     }
@@ -71,7 +71,7 @@ def test_a_name_alone_or_with_arguments_that_refer_to_parameters(home: Project) 
     assert points == [("LogisticRegression", {"C": c, "solver": "saga"}) for c in (0.1, 0.5)]
 
 
-def test_the_estimator_itself_may_be_varied(home: Project) -> None:
+def test_the_estimator_itself_can_be_varied(home: Project) -> None:
     names = ["GaussianNB", "RandomForestClassifier"]
     made = load(
         home,
@@ -98,7 +98,7 @@ def test_the_estimator_itself_may_be_varied(home: Project) -> None:
         (["GaussianNB"], "a name or one"),
     ],
 )
-def test_what_scikit_learn_does_not_know_is_refused_with_what_it_does(
+def test_unknown_or_unusable_names_and_arguments_are_refused_with_the_allowed_ones(
     home: Project, sklearn: Any, words: str
 ) -> None:
     with pytest.raises(ConfigError, match=rf"(?s)model.*{words}"):
@@ -132,7 +132,7 @@ def test_a_classifier_for_a_regression_is_refused(home: Project) -> None:
         ("LinearSVC", {**PLAIN, "search": {"objective": "val_loss"}}, "nothing is called 'val_l"),
     ],
 )  # fmt: skip
-def test_settings_that_an_estimator_cannot_keep_are_refused(
+def test_settings_that_an_estimator_does_not_support_are_refused(
     home: Project, sklearn: str, changes: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
@@ -140,12 +140,12 @@ def test_settings_that_an_estimator_cannot_keep_are_refused(
 
 
 @pytest.mark.parametrize("beside", [{"builder": "a:b"}, {"layers": []}, {"output": ["Dense"]}])
-def test_one_kind_of_model_at_a_time(home: Project, beside: dict[str, Any]) -> None:
+def test_two_kinds_of_model_in_one_file_are_refused(home: Project, beside: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="model"):
         write_experiment(home, model={"layers": None, "sklearn": "GaussianNB", **beside}, **PLAIN)
 
 
-def test_metrics_of_probabilities_are_no_default_where_there_are_none(home: Project) -> None:
+def test_without_probabilities_the_default_metrics_need_none(home: Project) -> None:
     made = load(home, "LinearSVC", **PLAIN).document
     assert made.test_metrics == ("accuracy", "f1_macro")
     assert made.objective == "val_accuracy"

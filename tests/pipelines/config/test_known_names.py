@@ -1,4 +1,4 @@
-"""Names: Keras's own, without importing it, and the nearest one."""
+"""Names known to Keras, without importing it, and the nearest name."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from gristmill.pipelines.config.known_names import (
 @pytest.mark.parametrize(
     ("name", "right"), [("Dens", "Dense"), ("dense", "Dense"), ("zzz", ""), ("", "")]
 )
-def test_the_nearest_name_is_found_whatever_its_case(name: str, right: str) -> None:
+def test_the_nearest_name_is_found_regardless_of_case(name: str, right: str) -> None:
     assert nearest(name, ["Dense", "Dropout"]) == right
 
 
-def test_the_names_are_those_that_keras_has() -> None:
+def test_the_lists_contain_names_of_keras() -> None:
     assert {"Dense", "Dropout", "Conv2D", "BatchNormalization"} <= keras_classes("layers")
     assert {"Adam", "SGD"} <= keras_classes("optimizers")
     assert "mean_squared_error" in keras_names("losses")
     assert "mean_squared_error" not in keras_classes("losses")
 
 
-def test_asking_for_keras_names_does_not_import_keras() -> None:
+def test_listing_keras_names_does_not_import_keras() -> None:
     code = (
         "import sys; from gristmill.pipelines.config.known_names import keras_names; "
         "assert keras_names('layers'); "
@@ -40,6 +40,6 @@ def test_asking_for_keras_names_does_not_import_keras() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_metric_says_of_itself_whether_lower_is_better() -> None:
+def test_the_description_of_a_metric_states_whether_lower_is_better() -> None:
     for name, words in (CLASSIFICATION_METRICS | REGRESSION_METRICS).items():
         assert ("lower is better" in words) == (name in LOWER_IS_BETTER)

@@ -1,4 +1,4 @@
-"""The project's folder and its entry in params.yaml."""
+"""The project folder and its entries in params.yaml."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ libraries:
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Project:
-    """The least that is a project."""
+    """A minimal project."""
     (tmp_path / "dvc.yaml").touch()
     (tmp_path / "experiments").mkdir()
     return Project(tmp_path)
@@ -40,28 +40,28 @@ def test_the_project_is_found_from_a_folder_inside_it(
     assert Project.find() == bare
 
 
-def test_the_nearest_project_is_taken(bare: Project) -> None:
+def test_the_nearest_enclosing_project_is_used(bare: Project) -> None:
     inner = bare.root / "inner"
     (inner / "experiments").mkdir(parents=True)
     (inner / "dvc.yaml").touch()
     assert Project.find(inner / "experiments").root == inner
 
 
-def test_outside_a_project_the_error_says_where_one_looked(tmp_path: Path) -> None:
+def test_outside_a_project_the_error_names_the_folder_searched(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=f"(?s)not a Gristmill project.*dvc.yaml.*found +{tmp_path}\n.*cd into"
     ):
         Project.find(tmp_path)
 
 
-def test_a_project_without_git_is_refused_with_what_to_type(bare: Project) -> None:
+def test_a_project_without_git_is_refused_with_the_command_to_run(bare: Project) -> None:
     with pytest.raises(ConfigError, match=r"(?s)not in a git repository.*git init"):
         bare.require_git()
     (bare.root / ".git").mkdir()
     bare.require_git()
 
 
-def test_experiments_are_the_yaml_files_in_order(bare: Project) -> None:
+def test_experiment_names_are_the_sorted_yaml_files(bare: Project) -> None:
     for name in ("b.yaml", "a.yaml", "a.split.json", "models.py"):
         (bare.experiments / name).touch()
     assert bare.experiment_names() == ["a", "b"]
@@ -78,14 +78,14 @@ def test_registering_keeps_comments_and_the_other_entries(bare: Project) -> None
     assert content["libraries"] == {name: version(name) for name in STAGE_LIBRARIES}
 
 
-def test_registering_what_is_registered_writes_nothing(bare: Project) -> None:
+def test_registering_again_writes_nothing(bare: Project) -> None:
     assert bare.register("digits", "digits")
     before = bare.params_file.read_bytes(), bare.params_file.stat().st_mtime_ns
     assert not bare.register("digits", "digits")
     assert (bare.params_file.read_bytes(), bare.params_file.stat().st_mtime_ns) == before
 
 
-def test_what_params_yaml_has_to_learn_is_told_line_by_line(bare: Project) -> None:
+def test_stale_entries_of_params_yaml_are_listed_line_by_line(bare: Project) -> None:
     bare.params_file.write_text(PARAMS)
     lines = bare.stale_parameters("digits", "digits")
     assert lines[0] == "digits is new in params.yaml"
@@ -93,7 +93,7 @@ def test_what_params_yaml_has_to_learn_is_told_line_by_line(bare: Project) -> No
     assert f"pandas none → {version('pandas')}" in lines
 
 
-def test_an_experiment_with_another_data_set_is_registered_anew(bare: Project) -> None:
+def test_an_experiment_with_another_data_set_is_stale(bare: Project) -> None:
     bare.register("digits", "digits")
     assert bare.stale_parameters("digits", "letters") == ["digits is new in params.yaml"]
 
@@ -116,7 +116,7 @@ SHARED = CUTS | {"rule": {"seed": 0, "as": "owner"}}
         (None, CUTS, False),
     ],
 )
-def test_shared_cuts_are_stale_when_their_owner_has_others(
+def test_shared_cuts_are_stale_when_those_of_their_owner_differ(
     tmp_path: Path, mine: object, theirs: object, stale: bool
 ) -> None:
     project = Project(tmp_path)

@@ -1,4 +1,4 @@
-"""The list of sources, and what of them may be shown."""
+"""Kinds of sources, and secrets in their addresses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gristmill.pipelines.config.source_kinds import holds_password, source_kind
         ("keras:mnist", None, "keras"),
     ],
 )
-def test_the_form_of_a_source_tells_its_kind(source: str, query: str | None, kind: str) -> None:
+def test_the_form_of_a_source_decides_its_kind(source: str, query: str | None, kind: str) -> None:
     assert source_kind(source, query) == kind
 
 
@@ -53,7 +53,7 @@ def test_the_form_of_a_source_tells_its_kind(source: str, query: str | None, kin
         ("s3://bucket/a.csv", False),
     ],
 )
-def test_a_password_in_a_database_address_is_seen(source: str, holds: bool) -> None:
+def test_a_password_or_token_in_an_address_is_detected(source: str, holds: bool) -> None:
     assert holds_password(source) is holds
 
 
@@ -71,7 +71,7 @@ def test_a_password_in_a_database_address_is_seen(source: str, holds: bool) -> N
         ("why? a=b", "why? a=b"),
     ],
 )
-def test_secrets_of_addresses_are_not_shown(text: str, shown: str) -> None:
+def test_secrets_in_addresses_are_redacted(text: str, shown: str) -> None:
     assert redact(text) == shown
 
 
@@ -95,7 +95,7 @@ def test_secrets_of_addresses_are_not_shown(text: str, shown: str) -> None:
         ({"path": ["https://me:hUsh@h/a?token=hUsh"]}, r"\*\*\*"),
     ],
 )
-def test_data_that_do_not_fit_together_are_refused_without_a_secret(
+def test_inconsistent_data_settings_are_refused_without_showing_a_secret(
     tmp_path: Path, data: dict[str, str], words: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -105,6 +105,6 @@ def test_data_that_do_not_fit_together_are_refused_without_a_secret(
 
 
 @pytest.mark.parametrize("path", ["data/tiny/a.csv", "data/tiny/pictures", "data/tiny/deep/a"])
-def test_a_data_set_may_be_a_file_or_a_folder(path: str) -> None:
+def test_a_data_set_can_be_a_file_or_a_folder(path: str) -> None:
     data = Data(path=path, target="a", task="classification")
     assert data.folder == "tiny"

@@ -1,4 +1,4 @@
-"""Hashes of rows: equal for equal content, even over [0, 1), and the same for ever."""
+"""Row hashes: equal for equal content, uniform on [0, 1), stable across versions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def hashes_of(frame: pd.DataFrame, columns: list[str]) -> Hashes:
 FRAME = pd.DataFrame({"n": [1, 2, 2], "t": ["a", "b", "b"], "m": [0.5, None, None]})
 
 
-def test_equal_rows_hash_alike_and_others_do_not() -> None:
+def test_rows_have_equal_hashes_only_if_their_values_are_equal() -> None:
     first, second, third = hashes_of(FRAME, ["n", "t", "m"])
     assert second == third
     assert first != second
@@ -42,7 +42,7 @@ def test_equal_rows_hash_alike_and_others_do_not() -> None:
     values=st.lists(st.integers(-(2**50), 2**50) | st.none(), min_size=1, max_size=8),
     order=st.permutations(["a", "b", "c"]),
 )
-def test_numbers_of_equal_value_hash_alike_whatever_their_type_or_the_order_of_columns(
+def test_the_hash_does_not_depend_on_number_types_or_column_order(
     values: list[int | None], order: list[str]
 ) -> None:
     whole = pd.DataFrame({"a": pd.array(values, dtype="Int64"), "b": 1, "c": "x"})
@@ -53,14 +53,14 @@ def test_numbers_of_equal_value_hash_alike_whatever_their_type_or_the_order_of_c
     assert (hashes_of(plain, ["a", "b", "c"]) == expected).all()
 
 
-def test_the_sign_of_zero_does_not_count_and_a_missing_value_is_no_zero() -> None:
+def test_minus_zero_equals_zero_and_a_missing_value_does_not() -> None:
     frame = pd.DataFrame({"a": [0.0, -0.0, None]})
     zero, minus, missing = hashes_of(frame, ["a"])
     assert zero == minus
     assert zero != missing
 
 
-def test_a_value_in_another_column_is_another_row() -> None:
+def test_swapped_values_of_two_columns_change_the_hash() -> None:
     frame = pd.DataFrame({"a": [1, 2], "b": [2, 1]})
     first, second = hashes_of(frame, ["a", "b"])
     assert first != second
@@ -71,13 +71,13 @@ def test_hashes_are_the_same_in_every_version() -> None:
     assert uniform(hashes_of(FRAME, ["n"]), 0)[0] == PINNED_U
 
 
-def test_occurrences_count_equal_hashes_in_the_order_of_rows() -> None:
+def test_occurrences_number_equal_hashes_in_row_order() -> None:
     hashes = np.array([7, 8, 7, 7, 8], dtype=np.uint64)
     assert occurrences(hashes).tolist() == [0, 0, 1, 2, 1]
     assert len(set(combine(hashes, occurrences(hashes)).tolist())) == 5
 
 
-def test_occurrences_of_no_rows_are_none() -> None:
+def test_occurrences_of_an_empty_array_are_empty() -> None:
     assert occurrences(np.array([], dtype=np.uint64)).tolist() == []
 
 
@@ -85,7 +85,7 @@ def test_occurrences_of_no_rows_are_none() -> None:
     first=st.integers(-(2**63), 2**63 - 1),
     second=st.integers(-(2**63), 2**63 - 1) | st.integers(-2, 2),
 )
-def test_whole_numbers_hash_alike_only_where_they_are_equal_however_large(
+def test_integers_of_any_size_have_equal_hashes_only_if_they_are_equal(
     first: int, second: int
 ) -> None:
     second = first + second if abs(second) <= 2 and abs(first + second) < 2**63 else second
@@ -97,13 +97,13 @@ def test_whole_numbers_hash_alike_only_where_they_are_equal_however_large(
 
 
 @given(value=st.integers(2**53, 2**64 - 1))
-def test_a_whole_number_hashes_alike_in_every_type_that_holds_it(value: int) -> None:
+def test_an_integer_has_the_same_hash_in_every_integer_type(value: int) -> None:
     (wide,) = column_hashes(pa.array([value], pa.uint64()))
     if value < 2**63:
         assert column_hashes(pa.array([value], pa.int64()))[0] == wide
 
 
-def test_a_moment_hashes_alike_in_every_unit_and_unlike_its_number() -> None:
+def test_a_timestamp_has_the_same_hash_in_every_unit_but_not_that_of_its_number() -> None:
     day = pd.Timestamp("2026-01-31")
     kinds = [pa.date32(), pa.date64(), *(pa.timestamp(unit) for unit in ("s", "ms", "us", "ns"))]
     made = {int(column_hashes(pa.array([day], kind))[0]) for kind in kinds}
@@ -114,7 +114,7 @@ def test_a_moment_hashes_alike_in_every_unit_and_unlike_its_number() -> None:
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary()])
-def test_a_text_hashes_alike_in_every_type_and_dictionary(kind: pa.DataType) -> None:
+def test_a_string_has_the_same_hash_in_every_type_and_dictionary(kind: pa.DataType) -> None:
     plain = column_hashes(pa.array(["a", None, "한", "a"], pa.string()))
     other = pa.array(["a", None, "한", "a"], pa.string()).cast(kind)
     assert (column_hashes(other) == plain).all()
@@ -122,25 +122,25 @@ def test_a_text_hashes_alike_in_every_type_and_dictionary(kind: pa.DataType) -> 
     assert plain[0] == plain[3] != plain[1]
 
 
-def test_pictures_hash_by_their_bytes_whatever_text_they_would_be() -> None:
+def test_binary_values_that_are_not_utf_8_are_hashed_by_their_bytes() -> None:
     picture = pa.array([bytes([255, 0, 1]), bytes([255, 0, 2]), bytes([255, 0, 1])])
     first, second, third = column_hashes(picture.cast(pa.binary(3)))
     assert first == third != second
 
 
-def test_not_a_number_is_missing_and_a_column_may_be_empty_of_values() -> None:
+def test_nan_and_null_have_the_same_hash_in_every_type() -> None:
     missing = column_hashes(pa.array([None, None], pa.null()))
     assert (column_hashes(pa.array([np.nan, None])) == missing).all()
     assert (column_hashes(pa.array([None, None], pa.string())) == missing).all()
 
 
-def test_the_share_of_distinct_rows() -> None:
+def test_distinct_share_is_distinct_hashes_over_rows() -> None:
     assert distinct_share(np.array([3, 3, 4, 5], dtype=np.uint64)) == 0.75
 
 
 @pytest.mark.parametrize("kind", ["whole numbers", "close numbers", "texts"])
 @pytest.mark.parametrize("seed", range(3))
-def test_the_numbers_are_even_over_0_to_1(kind: str, seed: int) -> None:
+def test_the_numbers_are_uniform_on_0_to_1(kind: str, seed: int) -> None:
     steps = np.arange(N)
     column = {
         "whole numbers": steps,
@@ -155,7 +155,7 @@ def test_the_numbers_are_even_over_0_to_1(kind: str, seed: int) -> None:
     assert stats.kstest(u, "uniform").pvalue > 0.001
 
 
-def test_another_seed_gives_unrelated_numbers() -> None:
+def test_another_seed_gives_uncorrelated_numbers() -> None:
     hashes = hashes_of(pd.DataFrame({"a": np.arange(N)}), ["a"])
     first, second = uniform(hashes, 0), uniform(hashes, 1)
     assert abs(np.corrcoef(first, second)[0, 1]) < 4 / np.sqrt(N)

@@ -1,4 +1,4 @@
-"""Changes between two versions of a table: by the content of rows, whatever their order."""
+"""Changes between two versions of a table, by row content in any order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROWS = st.lists(st.tuples(st.sampled_from([0, 1, None]), st.sampled_from(["x", "
 
 @given(old=ROWS, new=ROWS)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
-def test_added_and_removed_rows_are_the_difference_of_two_bags(
+def test_added_and_removed_rows_are_the_multiset_difference(
     tmp_path: Path, old: list[tuple[int, str]], new: list[tuple[int, str]]
 ) -> None:
     types = {"a": "Int64", "b": "string"}
@@ -36,7 +36,7 @@ def test_added_and_removed_rows_are_the_difference_of_two_bags(
     assert (found.before, found.after) == (len(old), len(new))
 
 
-def test_batches_and_another_order_of_rows_and_columns_make_no_difference(
+def test_batch_size_row_order_and_column_order_do_not_matter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table_rows, "BATCH_BYTES", 1)
@@ -47,7 +47,7 @@ def test_batches_and_another_order_of_rows_and_columns_make_no_difference(
     assert (found.new_columns, found.lost_columns, found.retyped) == ((), (), ())
 
 
-def test_columns_that_came_went_or_have_another_type_are_named(tmp_path: Path) -> None:
+def test_added_removed_and_retyped_columns_are_named(tmp_path: Path) -> None:
     old = pd.DataFrame({"a": [1, 2], "b": [1, 2], "c": [1, 2], "gone": [1, 2]})
     new = pd.DataFrame({"a": [1, 2], "b": [1.0, 2.5], "c": ["1", "2"], "new": [1, 2]})
     found = compare(tmp_path, old, new)
@@ -55,9 +55,9 @@ def test_columns_that_came_went_or_have_another_type_are_named(tmp_path: Path) -
     assert found.retyped[0] == ("b", "int64", "double")
     assert found.retyped[1][:2] == ("c", "int64")
     assert found.shared == ("a", "b")
-    assert (found.added, found.removed) == (1, 1)  # 2.5 is new; 1.0 is the 1 that was there
+    assert (found.added, found.removed) == (1, 1)  # 2.5 is new; 1.0 equals the old 1
 
 
-def test_without_a_common_column_only_the_numbers_of_rows_differ(tmp_path: Path) -> None:
+def test_without_a_common_column_only_row_counts_are_compared(tmp_path: Path) -> None:
     found = compare(tmp_path, pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"b": [1, 2, 3]}))
     assert (found.shared, found.added, found.removed) == ((), 1, 0)
