@@ -1,4 +1,4 @@
-"""What commands leave behind, and an experiment that is small enough for them."""
+"""Helpers to inspect what commands leave behind, and a small experiment for them."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ search: {grid: {learning_rate: [0.01, 0.1]}}
 
 
 def tiny_rows() -> list[str]:
-    """Sixty rows of a number from 0 to 59, a fraction, and yes or no by turns of ten."""
+    """Return 60 rows: 0 to 59, a fraction, and a label that alternates every ten rows."""
     return [f"{i},{(i * 7 % 60) / 8},{'yes' if i // 10 % 2 else 'no'}" for i in range(60)]
 
 
 def write_tiny(project: Project, rows: list[str] | None = None, header: str = "a,b,label") -> Path:
-    """The raw file of the experiment `tiny`."""
+    """Write the raw file of the experiment `tiny`."""
     file = project.root / "data" / "tiny" / "tiny.csv"
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = [header, *(tiny_rows() if rows is None else rows)]
@@ -55,14 +55,14 @@ def write_tiny(project: Project, rows: list[str] | None = None, header: str = "a
 
 
 def edit(file: Path, old: str, new: str) -> None:
-    """Replaces the one place where `old` stands."""
+    """Replace the only occurrence of `old`."""
     text = file.read_text(encoding="utf-8")
     assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file.name}"
     file.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def rows_of(database: Path, query: str, *values: Any) -> list[tuple[Any, ...]]:
-    """The answer of a database that another process may be writing; none while it has no table."""
+    """Query a database that another process may be writing; [] while the table does not exist."""
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
             return connection.execute(query, values).fetchall()
@@ -71,31 +71,31 @@ def rows_of(database: Path, query: str, *values: Any) -> list[tuple[Any, ...]]:
 
 
 def champions(project: Project) -> dict[str, int]:
-    """The version in service of each model."""
+    """Return the champion version of each model."""
     query = "SELECT name, version FROM registered_model_aliases WHERE alias = 'champion'"
     return dict(rows_of(project.store / "mlflow.db", query))
 
 
 def mlflow_runs(project: Project, status: str) -> int:
-    """How many MLflow runs are in a state."""
+    """Count the MLflow runs with a status."""
     query = "SELECT count(*) FROM runs WHERE status = ?"
     return sum(row[0] for row in rows_of(project.store / "mlflow.db", query, status))
 
 
 def flow_states(project: Project) -> list[str]:
-    """The states of all flow runs, the first one first."""
+    """Return the states of all flow runs, oldest first."""
     query = "SELECT state_type FROM flow_run ORDER BY created"
     return [row[0] for row in rows_of(project.prefect_home / "prefect.db", query)]
 
 
 def task_states(project: Project) -> set[str]:
-    """The states that task runs are in."""
+    """Return the states of all task runs."""
     query = "SELECT state_type FROM task_run"
     return {row[0] for row in rows_of(project.prefect_home / "prefect.db", query)}
 
 
 def processes_of(project: Project) -> list[str]:
-    """The command lines of living processes that work for this project."""
+    """Return the command lines of living processes that work for this project."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -109,12 +109,12 @@ def processes_of(project: Project) -> list[str]:
 
 
 def left_aside(project: Project) -> list[Path]:
-    """Half written files."""
+    """Return partly written files."""
     return [path for end in ("part", "old") for path in project.root.rglob(f".*.{end}")]
 
 
 def until(holds: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Returns when something holds; fails when it does not in all that time."""
+    """Wait until a condition holds; fail after `seconds`."""
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, f"{seconds} s went by without: {what}"
@@ -122,7 +122,7 @@ def until(holds: Callable[[], object], what: str, seconds: float = 60) -> None:
 
 
 class Command:
-    """A command that goes on beside the test, in a session of its own as in a terminal's."""
+    """A command that runs beside the test, in its own session like a command in a terminal."""
 
     def __init__(self, project: Project, *words: str, env: dict[str, str] | None = None) -> None:
         self._log = project.root.parent / f"command-{next(NUMBERS)}.txt"
@@ -143,25 +143,25 @@ class Command:
         return self._log.read_text(encoding="utf-8")
 
     def wait_for(self, text: str) -> None:
-        """Returns when it has said something."""
+        """Wait until the command has printed a text."""
         until(lambda: text in self.said or self.process.poll() is not None, text)
         assert text in self.said, self.said
 
     def interrupt(self) -> int:
-        """Ctrl-C, which a terminal sends to all processes of the command; gives the exit code."""
+        """Send Ctrl-C to all processes of the command, as a terminal does; return the exit code."""
         os.killpg(self.process.pid, signal.SIGINT)
         return self.process.wait(30)
 
 
 def read_tree(project: Project) -> dict[str, bytes]:
-    """What git and DVC know of the project, and what the stages made last."""
+    """Return the files that git and DVC track, and the latest outputs of the stages."""
     names = ["dvc.lock", "data.dvc", "params.yaml", "experiments/*.json", "build/*/*.parquet"]
     found = [file for name in names for file in sorted(project.root.glob(name))]
     return {project.relative(file): file.read_bytes() for file in found}
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listens at."""
+    """Return ports of this machine on which nothing listens."""
     probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [int(probe.getsockname()[1]) for probe in probes]
     for probe in probes:
@@ -171,7 +171,7 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture
 def command(request: pytest.FixtureRequest) -> Iterator[Callable[..., Command]]:
-    """Starts commands that go on beside the test, and ends what a failed test leaves."""
+    """Start commands that run beside the test, and end those that a failed test leaves."""
     started: list[Command] = []
 
     def start(project: Project, *words: str, env: dict[str, str] | None = None) -> Command:
@@ -187,7 +187,7 @@ def command(request: pytest.FixtureRequest) -> Iterator[Callable[..., Command]]:
 
 @pytest.fixture(scope="session")
 def tiny_once(run_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project in which `digits` and the small experiment have a champion; never changed."""
+    """Return a project in which `digits` and `tiny` have a champion; tests copy it."""
     target = tmp_path_factory.mktemp("tiny") / "project"
     shutil.copytree(run_once.root, target, symlinks=True)
     project = Project(target)
@@ -201,7 +201,7 @@ def tiny_once(run_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Pr
 
 @pytest.fixture
 def tiny(tiny_once: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A moved copy of a project with champions of `digits` and `tiny`."""
+    """Return a moved copy of a project with champions of `digits` and `tiny`."""
     target = tmp_path / "내 project"
     shutil.copytree(tiny_once.root, target, symlinks=True)
     monkeypatch.chdir(target)

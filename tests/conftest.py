@@ -1,4 +1,4 @@
-"""Real parts for the tests: DVC, MLflow and Prefect, in temporary folders."""
+"""Fixtures with real DVC, MLflow and Prefect in temporary folders."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment of a user who has set nothing."""
+    """Return the environment of a user who has set nothing."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -44,7 +44,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def said_by(code: str, folder: Path) -> str:
-    """What a program that must succeed says, in a process of its own that works in a folder."""
+    """Run a program in a folder, in a new process; return its output. It must succeed."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
@@ -58,7 +58,7 @@ def said_by(code: str, folder: Path) -> str:
 
 
 def git(folder: Path, *words: str) -> str:
-    """Git with a name and no settings of the machine."""
+    """Run git with a user name and without the settings of this machine."""
     settings = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
     done = subprocess.run(
         ["git", *settings, *words], cwd=folder, check=True, capture_output=True, text=True
@@ -67,7 +67,7 @@ def git(folder: Path, *words: str) -> str:
 
 
 def clone(target: Path) -> Project:
-    """The project as a fresh clone would have it, what is not committed yet included."""
+    """Create what a fresh clone of the project contains, including uncommitted files."""
     listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).exists():
@@ -80,7 +80,7 @@ def clone(target: Path) -> Project:
 
 
 def pytest_configure() -> None:
-    """A shell's background job is born with Ctrl-C ignored; the tests are about Ctrl-C."""
+    """Restore Ctrl-C, which background jobs of a shell ignore; some tests send it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -90,7 +90,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Leave out the tests that there is no time for; how many were run is shown at the end."""
+    """Leave out tests that would start after the time limit; pytest shows how many ran."""
     seconds = session.config.getoption("--seconds")
     if seconds is not None:
         session.config.pluginmanager.register(_TimeLimit(session, seconds))
@@ -116,7 +116,7 @@ def _nobodys_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def cloned(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A clone with its data restored; copied, never changed."""
+    """Return a clone with its data restored; tests copy it."""
     project = clone(tmp_path_factory.mktemp("clone") / "project")
     gristmill_in(project.root)("data", "restore", check=True)
     return project
@@ -124,13 +124,13 @@ def cloned(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture
 def project(cloned: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A clone of one's own with data, in a folder with a space and Hangul in its name."""
+    """Return a new clone with data, in a folder with a space and Hangul in its name."""
     return _copy(cloned, tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")
 def reproduced_once(cloned: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A clone with its data in which `dvc repro` has been typed; copied, never changed."""
+    """Return a clone with its data after `dvc repro`; tests copy it."""
     target = tmp_path_factory.mktemp("repro") / "project"
     shutil.copytree(cloned.root, target, symlinks=True)
     subprocess.run(
@@ -143,13 +143,13 @@ def reproduced_once(cloned: Project, tmp_path_factory: pytest.TempPathFactory) -
 def reproduced(
     reproduced_once: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Project:
-    """A moved copy of a project whose data stages are done."""
+    """Return a moved copy of a project whose data stages are done."""
     return _copy(reproduced_once, tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")
 def run_once(cloned: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A clone in which `gristmill run digits` has ended with a champion; copied, never changed."""
+    """Return a clone in which `gristmill run digits` has produced a champion; tests copy it."""
     target = tmp_path_factory.mktemp("run") / "project"
     shutil.copytree(cloned.root, target, symlinks=True)
     gristmill_in(target)("run", "digits", check=True)
@@ -158,13 +158,13 @@ def run_once(cloned: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
 
 @pytest.fixture
 def finished(run_once: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A moved copy of a project that has a champion of `digits`."""
+    """Return a moved copy of a project that has a champion of `digits`."""
     return _copy(run_once, tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
-    """Workers that many tests share: TensorFlow is imported once."""
+    """Return workers that many tests share, so that TensorFlow is imported once."""
     made = Pool(tmp_path_factory.mktemp("log") / "workers.log")
     made.warm_up()
     yield made
@@ -173,7 +173,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
 
 @pytest.fixture(scope="session")
 def store_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's folder with all tables and no runs; copied, never changed."""
+    """Return an MLflow folder with all tables and no runs; tests copy it."""
     from gristmill.pipelines.tracking import prepare_store
 
     project = make_project(tmp_path_factory.mktemp("store") / "project")
@@ -185,7 +185,7 @@ def store_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stored(store_once: Path, tmp_path: Path) -> Project:
-    """A project with no experiment yet and an empty store of MLflow."""
+    """Return a project without experiments and with an empty MLflow store."""
     made = make_project(tmp_path / "내 project")
     shutil.copytree(store_once, made.store)
     return made
@@ -200,7 +200,7 @@ def _copy(of: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proje
 
 
 def gristmill_in(folder: Path) -> Run:
-    """The command line in a folder: `run("plan", "digits")` gives what came out."""
+    """Return a function that runs the command line in a folder: `run("plan", "digits")`."""
 
     def run(
         *words: str, check: bool = False, env: dict[str, str] | None = None, timeout: float = 180
@@ -225,5 +225,5 @@ def gristmill_in(folder: Path) -> Run:
 
 @pytest.fixture
 def gristmill(tmp_path: Path) -> Run:
-    """The command line in the test's project."""
+    """Return a function that runs the command line in the test's project."""
     return gristmill_in(tmp_path / "내 project")

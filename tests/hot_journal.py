@@ -1,4 +1,4 @@
-"""A SQLite database as a process leaves it that is killed in the middle of a write."""
+"""A SQLite database as a process leaves it when it is killed during a write."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ os.kill(os.getpid(), 9)
 
 
 def journal(database: Path) -> Path:
-    """The file beside a database in which SQLite keeps what a write replaces."""
+    """Return the file in which SQLite keeps the pages that a write replaces."""
     return database.with_name(f"{database.name}-journal")
 
 
 def leave_hot_journal(database: Path) -> None:
-    """Kill a process that writes to an existing database, before its transaction ends."""
+    """Kill a process that writes to an existing database before its transaction ends."""
     done = subprocess.run([sys.executable, "-c", WRITE, str(database)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert journal(database).stat().st_size
 
 
 def tables(database: Path) -> set[str]:
-    """The names of a database's tables; rolls back what has not ended."""
+    """Return the names of a database's tables; opening it rolls back unfinished transactions."""
     with closing(sqlite3.connect(database)) as opened:
         return {name for (name,) in opened.execute("SELECT name FROM sqlite_schema")}

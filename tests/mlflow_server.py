@@ -1,4 +1,4 @@
-"""A real server of MLflow for tests."""
+"""A real MLflow server for tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.conftest import clean_environment
 
 @contextmanager
 def mlflow_server(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The address and the process of a server over the database in a folder."""
+    """Start a server over the database in a folder; yield its address and process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

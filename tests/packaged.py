@@ -1,4 +1,4 @@
-"""A package as a run leaves it in MLflow's store, and the process that tries it."""
+"""A package as a run leaves it in the MLflow store, and the process that tries it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gristmill.pipelines.workers.pool import Pool
 
 
 class Stored:
-    """A package that MLflow keeps, what the evaluation said, and a process that tries it."""
+    """A package in the MLflow store, the stored predictions, and a process that tries it."""
 
     def __init__(self, project: Project, made: Package, rehearsal: Rehearsal) -> None:
         self.made, self.rehearsal = made, rehearsal
@@ -37,7 +37,7 @@ class Stored:
         self.expected = read_predictions(predictions)
 
     def wrong_with(self, folder: Path) -> list[Problem]:
-        """What the trial finds of a copy in a folder."""
+        """Return the problems that the trial finds in a copy in a folder."""
         asks = questions(self.statistics, list(self.rows.columns), len(self.rows))
         answered = self.rehearsal.ask(str(folder), self.rows, asks, single=SINGLE)
         return problems(answered, self.expected, self.statistics)
@@ -45,7 +45,7 @@ class Stored:
 
 @contextmanager
 def packaged(project: Project, pool: Pool, frame: pd.DataFrame, **changes: Any) -> Iterator[Stored]:
-    """Trains the small experiment with changes on a frame, and packages the model."""
+    """Train the small experiment with changes on a frame, and package the model."""
     experiment = write_experiment(project, **changes)
     rehearsal = Rehearsal(project, experiment.document.model.library)
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""How the tests read HTML pages."""
+"""Helpers to read HTML pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 
 class Reader(HTMLParser):
-    """Notes the elements and their attributes, and that all are closed."""
+    """Record the elements and their attributes, and check that all are closed."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A real server of PostgreSQL, where its programs are installed."""
+"""A real PostgreSQL server, where its programs are installed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NO_SERVER = "NOT TRIED AGAINST POSTGRES: this machine has no initdb and pg_ctl"
 
 
 def run_as_postgres(*words: str | Path) -> None:
-    """Postgres will not be started by root."""
+    """Run a command as the user postgres; PostgreSQL refuses to start as root."""
     who = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
     subprocess.run([*who, *map(str, words)], check=True, capture_output=True, cwd="/")
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[URL]:
-    """A server of our own in a folder of its own, that asks for a password on TCP."""
+    """Start a server in a temporary folder that asks for a password on TCP; yield its address."""
     places = [
         *sorted(Path("/usr/lib/postgresql").glob("*/bin")),
         *map(Path, [shutil.which("initdb") or "/-"]),

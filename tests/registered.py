@@ -1,4 +1,4 @@
-"""Registered versions without packages, and which of them is champion."""
+"""Registered versions without packages, with or without a champion."""
 
 from __future__ import annotations
 

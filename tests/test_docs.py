@@ -1,4 +1,4 @@
-"""What the documentation points to is there."""
+"""Whatever the documentation refers to exists."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOPS = ("gristmill/", "flows/", "pipelines/", "tests/", "benchmarks/", "docs/", 
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_files_and_links_that_a_page_names_are_there(page: Path) -> None:
+def test_files_and_links_named_on_a_page_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     named = [name for name in re.findall(r"`([\w./-]+)`", text) if name.startswith(TOPS)]
     assert [name for name in named if not (ROOT / name).exists()] == []
@@ -26,7 +26,7 @@ def test_files_and_links_that_a_page_names_are_there(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-def test_readme_is_short_and_leads_to_every_page() -> None:
+def test_the_readme_is_short_and_links_to_every_page() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(readme.splitlines()) <= README_LINES
     reached, ahead = set[Path](), [ROOT / "README.md"]
@@ -49,7 +49,7 @@ WITH_EXAMPLES = sorted(
 
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES)
-def test_examples_in_docstrings_give_what_they_show(path: str) -> None:
+def test_examples_in_docstrings_return_what_they_show(path: str) -> None:
     name = path.removeprefix("gristmill/").removesuffix(".py").replace("/", ".")
     done = doctest.testmod(importlib.import_module(f"gristmill.{name}"))
     assert done.attempted

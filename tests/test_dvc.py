@@ -1,4 +1,4 @@
-"""dvc.yaml: what the stages depend on, and that what is committed is what they make."""
+"""dvc.yaml: the dependencies of the stages, and committed outputs that match the stages."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ Path(out).write_text(json.dumps(sorted(ran)))
 
 
 def depends_on(stage: str, module: str) -> bool:
-    """Whether the stage names the module or a folder around it."""
+    """Check whether the stage lists the module or a folder that contains it."""
     path = Path("pipelines") / module
     return any(str(place) in STAGES[stage]["do"]["deps"] for place in (path, *path.parents))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", MODULES)
-def test_a_stage_depends_on_every_module_of_which_it_runs_a_function(
+def test_a_stage_depends_on_every_module_whose_functions_it_runs(
     reproduced: Project, tmp_path: Path, stage: str
 ) -> None:
     out = tmp_path / "ran.json"
@@ -66,7 +66,7 @@ def test_a_stage_depends_on_every_module_of_which_it_runs_a_function(
 
 
 def defined_in(module: str, name: str) -> str:
-    """The module below `pipelines` that a folder takes a name from, or the module itself."""
+    """Return the module below `pipelines` that defines a name, following the interface files."""
     folder = module.removeprefix("gristmill.pipelines.").replace(".", "/")
     face = ROOT / "pipelines" / folder / "__init__.pyi"
     if not face.is_file():
@@ -78,7 +78,7 @@ def defined_in(module: str, name: str) -> str:
 
 
 def imported_by(module: str) -> set[str]:
-    """The modules below `pipelines` that a module takes names from."""
+    """Return the modules below `pipelines` that a module imports names from."""
     return {
         defined_in(str(node.module), alias.name)
         for node in ast.walk(ast.parse((ROOT / "pipelines" / module).read_bytes()))
@@ -88,7 +88,7 @@ def imported_by(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize("stage", MODULES)
-def test_a_stage_depends_on_every_module_that_is_imported_and_on_no_other_section(
+def test_a_stage_depends_on_every_imported_module_and_on_no_unused_config_section(
     stage: str,
 ) -> None:
     seen: set[str] = set()
@@ -104,7 +104,7 @@ def test_a_stage_depends_on_every_module_that_is_imported_and_on_no_other_sectio
 
 
 def stale(project: Project) -> set[str]:
-    """The stages of `digits` that `dvc repro` would run now."""
+    """Return the stages of `digits` that `dvc repro` would run now."""
     done = subprocess.run(
         [str(BIN / "dvc"), "status", "--json"],
         cwd=project.root,
@@ -116,7 +116,7 @@ def stale(project: Project) -> set[str]:
     return {name for name, _, key in (s.partition("@") for s in json.loads(done.stdout)) if key}
 
 
-def test_a_new_option_of_the_gate_runs_no_data_stage_again_and_a_default_of_the_split_does(
+def test_a_new_gate_option_re_runs_no_data_stage_but_a_new_split_default_does(
     reproduced: Project,
 ) -> None:
     assert stale(reproduced) == set()

@@ -1,4 +1,4 @@
-"""The examples: layer by layer what their originals are."""
+"""The examples match their originals layer by layer."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ LOSSES = {
     "mnist_softmax": "categorical_crossentropy",
 }
 
-SPLITS = {  # test rows of all, validation rows of the others, batch, epochs
+SPLITS = {  # test share of all rows, validation share of the rest, batch size, epochs
     "alexnet": (0.2, 0.25, 32, 30),
     "diabetes": (0.2, 0.2, 32, 20),
     "fashion_best": ("given", 0.05, 128, 26),
@@ -129,12 +129,12 @@ def build(experiment: Experiment) -> Any:
     return build_model(recipe, DataTraits(*SHAPES[experiment.name]), Path())
 
 
-def test_the_examples_are_those_that_are_promised() -> None:
+def test_the_listed_examples_exist() -> None:
     assert set(EXAMPLES) == NAMES
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_an_example_is_its_original_layer_by_layer(home: Project, name: str) -> None:
+def test_an_example_matches_its_original_layer_by_layer(home: Project, name: str) -> None:
     model = build(load_experiment(home, name))
     layers = [(type(layer).__name__, layer) for layer in model.layers]
     found = [
@@ -151,7 +151,7 @@ def test_an_example_is_its_original_layer_by_layer(home: Project, name: str) -> 
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_example_has_its_originals_optimizer_and_loss(home: Project, name: str) -> None:
+def test_an_example_has_the_optimizer_and_loss_of_its_original(home: Project, name: str) -> None:
     training = load_experiment(home, name).document.training
     (optimizer,) = training.optimizer
     assert (optimizer, training.optimizer[optimizer]["learning_rate"]) == OPTIMIZERS[name]
@@ -162,7 +162,7 @@ def test_an_example_has_its_originals_optimizer_and_loss(home: Project, name: st
     ("name", "kinds"),
     [("alexnet", ["Conv2D"]), ("mnist_mlp", ["Dense"]), ("fashion_best", ["Conv2D"])],
 )
-def test_he_initialisation_stands_where_the_original_has_it(
+def test_he_initialisation_is_used_where_the_original_uses_it(
     home: Project, name: str, kinds: list[str]
 ) -> None:
     layers = load_experiment(home, name).document.model.layers or ()
@@ -174,7 +174,7 @@ def test_he_initialisation_stands_where_the_original_has_it(
 
 
 @pytest.mark.parametrize("name", SPLITS)
-def test_an_example_has_its_originals_shares_scaling_batches_and_epochs(
+def test_an_example_has_the_split_scaling_batch_size_and_epochs_of_its_original(
     home: Project, name: str
 ) -> None:
     document = load_experiment(home, name).document
@@ -190,26 +190,26 @@ def test_an_example_has_its_originals_shares_scaling_batches_and_epochs(
         assert document.training.epochs == epochs
 
 
-def test_pictures_of_clothes_and_digits_keep_the_test_rows_that_they_came_with(
+def test_fashion_and_mnist_examples_keep_the_given_test_rows(
     home: Project,
 ) -> None:
     for name in ("fashion_best", "fashion_cnn", "mnist_fcl"):
         assert load_experiment(home, name).document.split.test == "given"
 
 
-def test_the_three_models_of_one_table_share_their_cuts(home: Project) -> None:
+def test_the_three_models_of_one_table_share_their_split(home: Project) -> None:
     for name in ("mnist_logreg", "mnist_mlp"):
         assert load_experiment(home, name).document.split.as_ == "mnist_softmax"
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_an_example_says_what_it_is(name: str) -> None:
+def test_an_example_starts_with_a_description(name: str) -> None:
     lines = EXAMPLES[name].read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("# yaml-language-server: $schema=")
     assert lines[1].startswith("# ")
 
 
 @pytest.mark.parametrize("name", sorted(SHAPES))
-def test_one_epoch_can_be_asked_for_on_the_command_line(home: Project, name: str) -> None:
+def test_an_example_can_run_for_one_epoch_from_the_command_line(home: Project, name: str) -> None:
     tried = load_experiment(home, name, {"epochs": 1})
     assert tried.document.training.epochs == 1

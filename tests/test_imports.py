@@ -1,6 +1,6 @@
-"""What imports may cost, and which libraries may be imported where.
+"""Import costs, and which libraries may be imported where.
 
-The order of the folders is held by import-linter, in `make lint`.
+import-linter checks the order of the folders (`make lint`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HEAVY = ("tensorflow", "keras", "mlflow", "prefect", "great_expectations", "dvc"
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Every module that a file imports anywhere, with the names taken from it."""
+    """Yield every module that a file imports anywhere, and the names imported from it."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -41,7 +41,7 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def importers(package: str) -> set[str]:
-    """The files of the project that import a package."""
+    """Return the files of the project that import a package."""
     return {
         path.relative_to(ROOT).as_posix()
         for path in SOURCES
@@ -49,19 +49,19 @@ def importers(package: str) -> set[str]:
     }
 
 
-def test_every_folder_says_what_it_is_for() -> None:
+def test_every_folder_has_a_docstring() -> None:
     for folder in {path.parent for path in SOURCES}:
         assert ast.get_docstring(ast.parse((folder / "__init__.py").read_bytes())), folder
 
 
-def test_dvc_is_imported_for_versions_alone_and_what_is_below_it_in_one_module() -> None:
+def test_dvc_is_imported_only_for_versions_and_its_lower_layers_in_one_module() -> None:
     home = "pipelines/ingestion/versions"
     assert {path.rpartition("/")[0] for path in importers("dvc")} == {home}
     below = importers("dvc_data") | importers("dvc_objects")
     assert below == {f"{home}/cache.py"}
 
 
-def test_nothing_can_load_a_pickle() -> None:
+def test_no_source_can_load_a_pickle() -> None:
     for package in ("pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal"):
         assert importers(package) == set(), package
     for path in SOURCES:
@@ -76,9 +76,7 @@ def test_nothing_can_load_a_pickle() -> None:
                     assert ast.unparse(word.value) == str(safe), f"{path}:{node.lineno}"
 
 
-def test_the_preprocessing_of_a_package_needs_numpy_and_pandas_alone_and_pillow_for_pictures() -> (
-    None
-):
+def test_the_preprocessing_of_a_package_needs_only_numpy_pandas_and_pillow() -> None:
     found = {
         name.split(".")[0]
         for name in imports(ROOT / "pipelines/preparation/features/transforms.py")
@@ -86,7 +84,7 @@ def test_the_preprocessing_of_a_package_needs_numpy_and_pandas_alone_and_pillow_
     assert found - sys.stdlib_module_names == {"numpy", "pandas", "PIL"}
 
 
-def test_nothing_but_the_command_line_prints() -> None:
+def test_only_the_command_line_prints() -> None:
     for path in (ROOT / "pipelines").rglob("*.py"):
         calls = [n for n in ast.walk(ast.parse(path.read_bytes())) if isinstance(n, ast.Call)]
         assert "print" not in {ast.unparse(call.func) for call in calls}, path
@@ -102,10 +100,10 @@ print(*sorted(set(sys.modules) & set(sys.argv[1:])))
 
 
 def import_alone(module: str, folder: Path, unwanted: tuple[str, ...]) -> str:
-    """Imports a module in a process of its own and in an empty folder.
+    """Import a module in a new process and in an empty folder.
 
     Returns:
-        What it brought of what is unwanted.
+        The unwanted modules that it imported.
     """
     code = IMPORTED.format(module=module)
     done = subprocess.run(
@@ -121,7 +119,7 @@ def import_alone(module: str, folder: Path, unwanted: tuple[str, ...]) -> str:
     return done.stdout.strip()
 
 
-def test_importing_the_command_line_brings_nothing_heavy_and_changes_nothing(
+def test_importing_the_command_line_loads_nothing_heavy_and_changes_nothing(
     tmp_path: Path,
 ) -> None:
     unwanted = (*HEAVY, "pandas", "numpy", "pyarrow", "pydantic", "gristmill.pipelines.config")
@@ -129,14 +127,14 @@ def test_importing_the_command_line_brings_nothing_heavy_and_changes_nothing(
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_importing_a_folder_brings_nothing_heavy_and_changes_nothing(
+def test_importing_a_folder_loads_nothing_heavy_and_changes_nothing(
     tmp_path: Path, folder: str
 ) -> None:
     unwanted = (*HEAVY, "numpy", "pandas", "pyarrow", "pydantic")
     assert import_alone(folder, tmp_path, unwanted) == ""
 
 
-def test_finding_out_that_there_is_nothing_to_do_loads_dvc_and_nothing_heavier() -> None:
+def test_finding_that_there_is_nothing_to_do_loads_nothing_heavier_than_dvc() -> None:
     code = (
         "import sys, gristmill.flows.run_plan; print(*sorted(set(sys.modules) & set(sys.argv[1:])))"
     )

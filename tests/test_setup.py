@@ -1,4 +1,4 @@
-"""What stands around the code: locks, Makefile, CI, Prefect's and the team's servers."""
+"""Files around the code: locks, Makefile, CI, Prefect and the team's servers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_yaml(path: str) -> Any:
 
 
 def requirements(lock: str) -> list[str]:
-    """The entries of a lock, each with its hashes on one line."""
+    """Return the entries of a lock, each with its hashes on one line."""
     return (ROOT / lock).read_text("utf-8").replace("\\\n", "").splitlines()
 
 
@@ -38,7 +38,7 @@ def pins(lock: str) -> dict[str, str]:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """What make reads, in a folder with an awkward name."""
+    """Copy the files that make reads into a folder with an awkward name."""
     folder = tmp_path / "방앗간 (a clone)"
     folder.mkdir()
     for name in ("Makefile", "pyproject.toml", *LOCKS):
@@ -58,7 +58,7 @@ def ready_gpu_clone(clone: Path) -> Path:
 def dry_run(
     clone: Path, *arguments: str, python: str | None = sys.executable
 ) -> subprocess.CompletedProcess[str]:
-    """`make -n`, free of what a surrounding make or the user's shell has set."""
+    """Run `make -n` without the settings of a surrounding make or the user's shell."""
     chosen = [] if python is None else [f"PYTHON={python}"]
     return subprocess.run(
         ["make", "-n", *arguments, *chosen],
@@ -71,12 +71,12 @@ def dry_run(
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_names_no_address(lock: str) -> None:
+def test_a_lock_contains_no_address(lock: str) -> None:
     assert not re.search(r"https?:|file:|://| @ |--index|--find-links", (ROOT / lock).read_text())
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_every_entry_of_a_lock_is_an_exact_version_with_hashes(lock: str) -> None:
+def test_every_lock_entry_is_an_exact_version_with_hashes(lock: str) -> None:
     entries = requirements(lock)
     assert len(entries) > 200
     for entry in entries:
@@ -98,7 +98,7 @@ def test_make_alone_lists_every_target() -> None:
 
 
 @needs_make
-def test_the_first_run_installs_the_lock_and_mends_before_it_trains(clone: Path) -> None:
+def test_the_first_run_installs_the_lock_and_runs_doctor_before_training(clone: Path) -> None:
     steps = dry_run(clone, "run").stdout
     order = [
         "venv --relocatable",
@@ -116,7 +116,7 @@ def test_the_first_run_installs_the_lock_and_mends_before_it_trains(clone: Path)
 
 
 @needs_make
-def test_a_second_run_installs_nothing_and_keeps_the_choice_of_tensorflow(
+def test_a_second_run_installs_nothing_and_keeps_the_tensorflow_choice(
     ready_gpu_clone: Path,
 ) -> None:
     steps = dry_run(ready_gpu_clone, "run", python=None).stdout.splitlines()
@@ -124,7 +124,7 @@ def test_a_second_run_installs_nothing_and_keeps_the_choice_of_tensorflow(
 
 
 @needs_make
-def test_a_changed_lock_installs_the_difference(ready_gpu_clone: Path) -> None:
+def test_a_changed_lock_installs_only_the_difference(ready_gpu_clone: Path) -> None:
     stamp = ready_gpu_clone / f".venv/ready-gpu-{VERSION}"
     os.utime(stamp, (0, 0))
     steps = dry_run(ready_gpu_clone, "setup", python=None).stdout
@@ -133,28 +133,28 @@ def test_a_changed_lock_installs_the_difference(ready_gpu_clone: Path) -> None:
 
 
 @needs_make
-def test_an_interrupted_installation_is_made_anew(ready_gpu_clone: Path) -> None:
+def test_an_interrupted_installation_starts_again(ready_gpu_clone: Path) -> None:
     for stamp in ready_gpu_clone.glob(".venv/*-gpu-*"):
         stamp.unlink()
     assert "rm -rf .venv" in dry_run(ready_gpu_clone, "setup", python=None).stdout
 
 
 @needs_make
-def test_tf_gpu_installs_the_other_lock(clone: Path) -> None:
+def test_tf_gpu_installs_the_gpu_lock(clone: Path) -> None:
     steps = dry_run(clone, "setup", "TF=gpu").stdout
     assert "requirements-gpu.lock" in steps
     assert "requirements.lock" not in steps
 
 
 @needs_make
-def test_wheels_take_the_place_of_the_network(clone: Path) -> None:
+def test_a_wheels_folder_replaces_the_network(clone: Path) -> None:
     steps = dry_run(clone, "setup", "WHEELS=some wheels").stdout
     assert steps.count('--no-index --find-links "some wheels"') >= 2
     assert "--no-index" not in dry_run(clone, "wheels", "WHEELS=some wheels").stdout
 
 
 @needs_make
-def test_arguments_go_to_pytest(ready_gpu_clone: Path) -> None:
+def test_arguments_are_passed_to_pytest(ready_gpu_clone: Path) -> None:
     steps = dry_run(ready_gpu_clone, "test", "ARGS=-k split -x", python=None).stdout
     assert ".venv/bin/python -m pytest -k split -x" in steps
 
@@ -164,7 +164,7 @@ def test_arguments_go_to_pytest(ready_gpu_clone: Path) -> None:
     ("arguments", "message"),
     [(["TF=tpu"], 'TF is "tpu"; it must be cpu or gpu'), ([], "Python 3.11 3.12 3.13 will do")],
 )
-def test_what_cannot_be_installed_is_said_at_once(
+def test_an_impossible_installation_is_refused_at_once(
     clone: Path, arguments: list[str], message: str
 ) -> None:
     python = sys.executable
@@ -187,7 +187,7 @@ echo "$@" >> "$ASKED"
 
 
 @pytest.mark.parametrize("fails", ["nothing", "setup", "lint", "test", "test-slow"])
-def test_ci_runs_every_check_and_fails_if_one_of_them_does(tmp_path: Path, fails: str) -> None:
+def test_ci_runs_every_check_and_fails_if_any_check_fails(tmp_path: Path, fails: str) -> None:
     clone, bin_folder, asked = tmp_path / "clone", tmp_path / "bin", tmp_path / "asked"
     (clone / ".ci").mkdir(parents=True)
     shutil.copy(ROOT / ".ci/run", clone / ".ci/run")
@@ -199,7 +199,7 @@ def test_ci_runs_every_check_and_fails_if_one_of_them_does(tmp_path: Path, fails
     bin_folder.mkdir()
     (bin_folder / "make").write_text(MAKE)
     (bin_folder / "make").chmod(0o755)
-    for other in ("3.11", "3.12", "3.13"):  # as on a machine that has this Python alone
+    for other in ("3.11", "3.12", "3.13"):  # as on a machine with only this Python
         (bin_folder / f"python{other}").symlink_to("/bin/false")
     done = subprocess.run(
         [str(clone / ".ci/run")],
@@ -218,7 +218,7 @@ def test_ci_runs_every_check_and_fails_if_one_of_them_does(tmp_path: Path, fails
         assert done.stdout.count("is not on this machine: not tried") == 2
 
 
-def test_every_deployment_is_a_flow_and_an_experiment_that_exist() -> None:
+def test_every_deployment_names_an_existing_flow_and_experiment() -> None:
     deployments = read_yaml("prefect.yaml")["deployments"]
     names = [deployment["name"] for deployment in deployments]
     assert names == ["train-digits", "monitor-digits", "train-diabetes"]
@@ -234,7 +234,7 @@ def test_every_deployment_is_a_flow_and_an_experiment_that_exist() -> None:
         assert deployment["work_pool"]["name"] == "gristmill"
 
 
-def test_compose_does_not_start_without_every_password() -> None:
+def test_compose_does_not_start_if_a_password_is_missing() -> None:
     text = (ROOT / "docker/compose.yaml").read_text("utf-8")
     asked = dict(re.findall(r"\$\{(\w+)([^}]*)\}", text))
     assert set(asked) == {
@@ -244,14 +244,14 @@ def test_compose_does_not_start_without_every_password() -> None:
         "MLFLOW_SECRET_KEY",
     }
     assert all(how.startswith(":?") for how in asked.values())
-    # nothing else that looks like a secret is written out
+    # nothing else that looks like a secret is written in the file
     for service in read_yaml("docker/compose.yaml")["services"].values():
         for name, value in service["environment"].items():
             if re.search("PASS|SECRET|AUTH_STRING", name):
                 assert ":?" in value
 
 
-def test_compose_publishes_ports_to_this_machine_alone() -> None:
+def test_compose_publishes_ports_only_to_this_machine() -> None:
     services = read_yaml("docker/compose.yaml")["services"]
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert ports
@@ -259,7 +259,7 @@ def test_compose_publishes_ports_to_this_machine_alone() -> None:
 
 
 def test_the_prefect_server_can_be_imported(tmp_path: Path) -> None:
-    """A FastAPI that is too new for this Prefect shows here, before any flow runs."""
+    """A FastAPI version too new for this Prefect fails here, before any flow runs."""
     subprocess.run(
         [sys.executable, "-c", "from prefect.server.api.server import create_app; create_app()"],
         env={**os.environ, "PREFECT_HOME": str(tmp_path), "DO_NOT_TRACK": "1"},

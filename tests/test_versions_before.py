@@ -1,6 +1,6 @@
-"""What the code before the folders moved has made is served, scored, compared, moved and repeated.
+"""Files written by the code before the folders moved can still be used in every command.
 
-The project is made by that code itself, taken from the history of git.
+The old code itself, restored from the git history, creates the project.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ DATA = "data/digits/digits.csv"
 
 
 def last_commit_before() -> str:
-    """The last commit whose command line was `flows/cli.py`."""
+    """Return the last commit whose command line was `flows/cli.py`."""
     moved = git(ROOT, "log", "-1", "--format=%H", "--diff-filter=D", "--", "flows/cli.py").strip()
     assert moved, "the history of git does not reach back to flows/cli.py: git fetch --unshallow"
     return git(ROOT, "rev-parse", f"{moved}^").strip()
 
 
 def old_code_in(folder: Path, scripts: Path) -> Run:
-    """The command line of the code in a folder, for DVC's stages too."""
+    """Return a function that runs the old code's command line, also for DVC's stages."""
     scripts.mkdir()
     script = scripts / "gristmill"
     command = shlex.join([sys.executable, "-m", "flows.cli"])
@@ -56,7 +56,7 @@ def old_code_in(folder: Path, scripts: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def made_before(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project in which the old code has made two champions and scored a file; then updated."""
+    """Create two champions and score a file with the old code, then update the code."""
     folder = tmp_path_factory.mktemp("before")
     home = folder / "project"
     git(folder, "clone", "-q", str(ROOT), str(home))
@@ -71,7 +71,7 @@ def made_before(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def update(home: Path) -> None:
-    """Bring the code to what it is now, as `git pull` would."""
+    """Update the code to the current one, as `git pull` does."""
     now = clone(home.parent / "now").root
     for name in git(home, "ls-files", "-z").split("\0"):
         if name:
@@ -87,7 +87,7 @@ def update(home: Path) -> None:
 def before(
     made_before: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Project, Run]:
-    """A copy of one's own, and the command line in it."""
+    """Return a copy of the project and a function that runs the command line in it."""
     target = tmp_path / "내 project"
     shutil.copytree(made_before.root, target, symlinks=True)
     monkeypatch.chdir(target)
@@ -95,13 +95,13 @@ def before(
 
 
 def champion(gristmill: Run) -> str:
-    """The number of the version in service."""
+    """Return the number of the champion version."""
     shown = gristmill("models", "digits", check=True).stdout
     (line,) = [line for line in shown.splitlines() if "champion" in line]
     return line.split()[0]
 
 
-def test_an_old_champion_is_listed_and_scores_as_it_did(before: tuple[Project, Run]) -> None:
+def test_an_old_champion_is_listed_and_scores_as_before(before: tuple[Project, Run]) -> None:
     project, gristmill = before
     assert champion(gristmill) == "1"
     gristmill("score", "digits", DATA, "-o", "now.csv", check=True)
@@ -109,13 +109,13 @@ def test_an_old_champion_is_listed_and_scores_as_it_did(before: tuple[Project, R
     assert "version 1" in gristmill("models", "digits", "--version", "1", check=True).stdout
 
 
-def test_an_old_champion_is_repeated_bit_for_bit(before: tuple[Project, Run]) -> None:
+def test_an_old_champion_is_reproduced_bit_for_bit(before: tuple[Project, Run]) -> None:
     _, gristmill = before
     said = gristmill("reproduce", "digits@champion", check=True).stdout
     assert "bit for bit" in said
 
 
-def test_an_old_project_runs_on_and_its_champion_is_compared_and_moved(
+def test_an_old_project_runs_and_its_champion_can_be_compared_promoted_and_rolled_back(
     before: tuple[Project, Run],
 ) -> None:
     project, gristmill = before
@@ -138,7 +138,7 @@ def test_an_old_project_runs_on_and_its_champion_is_compared_and_moved(
     assert "back" in history
 
 
-def test_old_versions_of_the_data_are_listed_with_the_models_trained_on_them(
+def test_old_data_versions_are_listed_with_the_models_trained_on_them(
     before: tuple[Project, Run],
 ) -> None:
     _, gristmill = before

@@ -1,4 +1,4 @@
-"""What is installed: one top-level package, whole, from a wheel as from a clone."""
+"""A wheel and a clone install the same single top-level package."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ print(gristmill.app.__file__, gristmill.flows.run_plan.__file__, config.__file__
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of what is checked out."""
+    """Build the wheel of the checked-out sources."""
     folder = tmp_path_factory.mktemp("wheel")
     source = clone(folder / "source").root
     command = [str(BIN / "uv"), "build", "-q", "--wheel", "--no-build-isolation"]
@@ -32,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ours() -> set[str]:
-    """Every file of the sources that belongs into the package, by its place in it."""
+    """Return the path in the package of every source file that belongs there."""
     return {
         str(
             Path(
@@ -48,14 +48,14 @@ def ours() -> set[str]:
     }
 
 
-def test_a_wheel_holds_the_whole_package_and_no_other_top_level(wheel: Path) -> None:
+def test_a_wheel_contains_the_whole_package_and_no_other_top_level_name(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"gristmill"}
     assert ours() <= set(names)
 
 
-def test_an_installed_wheel_is_imported_from_where_it_is(wheel: Path, tmp_path: Path) -> None:
+def test_an_installed_wheel_is_imported_from_its_own_folder(wheel: Path, tmp_path: Path) -> None:
     place = tmp_path / "installed"
     command = [str(BIN / "uv"), "pip", "install", "-q", "--no-deps", "--offline"]
     subprocess.run([*command, "--target", str(place), str(wheel)], check=True)

@@ -1,4 +1,4 @@
-"""A project of a few rows: its experiment files, and what the data stages would have made."""
+"""A project of a few rows: experiment files, and what the data stages would have written."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ DOCUMENT: dict[str, Any] = {
 
 
 def make_project(root: Path) -> Project:
-    """An empty project."""
+    """Create an empty project."""
     (root / "experiments").mkdir(parents=True)
     (root / "dvc.yaml").write_text("stages: {}\n")
     return Project(root)
 
 
 def write_experiment(project: Project, name: str = "tiny", **changes: Any) -> Experiment:
-    """`DOCUMENT` with changes, section by section; None takes a key out. Read back and checked."""
+    """Write `DOCUMENT` with changes, section by section; None removes a key. Load and check it."""
     document = copy.deepcopy(DOCUMENT)
     merge(document, changes)
-    project.experiment_file(name).write_text(json.dumps(document))  # JSON is YAML, too
+    project.experiment_file(name).write_text(json.dumps(document))  # JSON is valid YAML
     return load_experiment(project, name)
 
 
@@ -65,7 +65,7 @@ def merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
 
 
 def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
-    """The trials of an experiment, in the order of its grid."""
+    """Return the trials of an experiment in the order of its grid."""
     shared = shared_parts(experiment, data_digest)
     every = ({n: point[n] for n in experiment.varied} for point in experiment.points())
     return [trial for values in every for trial in trials_at(experiment, shared, values)]
@@ -74,17 +74,17 @@ def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
 def run_search(
     project: Project, experiment: Experiment, asked: Sequence[Trial], pool: Scheduler[Any]
 ) -> Iterator[Epoch | TrialResult]:
-    """Trains trials, those of a fold together; see `train_fed`."""
+    """Train trials, those of one fold together; see `train_fed`."""
     waiting = sorted(dict.fromkeys(asked), key=lambda trial: trial.fold or 0)
     threads = max((trial.threads for trial in asked), default=1)
     return train_fed(project, experiment, fed(waiting), threads, pool)
 
 
 def table(rows: int, target: str, seed: int = 0) -> pd.DataFrame:
-    """Raw rows: a number, whole numbers with gaps, a text with gaps, and the target.
+    """Return raw rows: a number, integers with gaps, a text column with gaps, and the target.
 
     Args:
-        target: `kind` (three texts), `flag` (two whole numbers) or `weight` (a number).
+        target: `kind` (three texts), `flag` (two integers) or `weight` (a number).
     """
     rng = np.random.default_rng(seed)
     width, height = rng.normal(5, 2, rows), rng.integers(0, 9, rows)
@@ -112,7 +112,7 @@ KINDS: dict[str, Any] = {
 
 
 def mixed(rows: int, seed: int = 0) -> pd.DataFrame:
-    """Raw rows with a column of every kind, with gaps in all but `whole` and the target `y`."""
+    """Return raw rows with a column of every kind; all but `whole` and the target `y` have gaps."""
     rng = np.random.default_rng(seed)
     day = np.datetime64("2024-01-01", "s")
     frame = pd.DataFrame(
@@ -134,7 +134,7 @@ def mixed(rows: int, seed: int = 0) -> pd.DataFrame:
 
 
 def write_table(frame: pd.DataFrame, file: Path) -> None:
-    """A table as the stage `ingest` leaves it, whose texts are not pandas' large ones."""
+    """Write a table as the stage `ingest` does: with `string`, not pandas' `large_string`."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     fields = [
         field.with_type(pa.string()) if pa.types.is_large_string(field.type) else field
@@ -150,7 +150,7 @@ def make_data(
     seed: int = 0,
     frame: pd.DataFrame | None = None,
 ) -> Path:
-    """What the data stages leave: the table, the roles, and the folders `training` and `test`."""
+    """Write what the data stages leave: table, roles, and the folders `training` and `test`."""
     build = project.build(experiment.name)
     build.mkdir(parents=True, exist_ok=True)
     if frame is None:

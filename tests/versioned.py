@@ -1,4 +1,4 @@
-"""A project of one small data set with two versions under git and DVC, and how to make more."""
+"""A project with two versions of a small data set under git and DVC, and helpers for more."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def write(file: Path, rows: list[str], header: str = HEADER) -> Path:
 
 
 def fine(experiment: Experiment, table: Path) -> None:
-    """Accepts everything."""
+    """Accept everything."""
 
 
 def sizes(old: Path, new: Path) -> tuple[int, int]:
-    """A comparison: rows before and after."""
+    """Compare two tables: rows before and after."""
     from pyarrow.parquet import read_metadata
 
     return read_metadata(old).num_rows, read_metadata(new).num_rows
@@ -57,13 +57,13 @@ def raw(project: Project, name: str = "tiny") -> Path:
 
 
 def everything(project: Project) -> dict[str, bytes]:
-    """The data and their pin, hidden left-overs included."""
+    """Return the data and their pin, including hidden left-overs."""
     files = [project.root / "data.dvc", *(project.root / "data").rglob("*")]
     return {project.relative(file): file.read_bytes() for file in files if file.is_file()}
 
 
 def digits_csv(project: Project) -> Path:
-    """The raw data of `digits`, in a clone of the whole project."""
+    """Return the raw data of `digits` in a clone of the whole project."""
     return project.root / "data" / "digits" / "digits.csv"
 
 
@@ -74,14 +74,14 @@ def edit_digits(project: Project) -> None:
 
 
 def add_folder(project: Project, folder: str) -> None:
-    """Data that nothing pins."""
+    """Create data that nothing pins."""
     place = project.root / "data" / folder
     place.mkdir(parents=True)
     (place / "a.csv").write_text("a,b\n1,2\n")
 
 
 def forget_bytes(project: Project) -> None:
-    """Leave what a fresh clone without cache or remote knows."""
+    """Delete the cache, as in a fresh clone without cache or remote."""
     shutil.rmtree(project.root / ".dvc" / "cache")
 
 
@@ -98,7 +98,7 @@ def with_remote(project: Project, url: str | Path) -> None:
 
 
 def pin_as_whole(project: Project) -> None:
-    """Give `data.dvc` its old form, one entry for all of `data/`: `dvc add data` does just that."""
+    """Give `data.dvc` its old form with one entry for all of `data/`, as `dvc add data` does."""
     subprocess.run(
         [BIN / "dvc", "add", "-q", "data"], cwd=project.root, env=clean_environment(), check=True
     )
@@ -106,7 +106,7 @@ def pin_as_whole(project: Project) -> None:
 
 
 def add_data_set(project: Project, name: str, rows: list[str]) -> None:
-    """Another experiment with data of its own, refreshed and listed, as a run would leave it."""
+    """Add an experiment with a separate data set, refreshed and registered as a run leaves it."""
     document = DOCUMENT.replace("data/tiny/tiny.csv", f"data/{name}/{name}.csv")
     project.experiment_file(name).write_text(document)
     project.register(name, name)
@@ -115,7 +115,7 @@ def add_data_set(project: Project, name: str, rows: list[str]) -> None:
 
 @pytest.fixture(scope="session")
 def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """`tiny` with 60 rows, tagged `first`, then with 58; copied, never changed."""
+    """Return `tiny` with 60 rows, tagged `first`, then with 58; tests copy it."""
     project = clone(tmp_path_factory.mktemp("versions") / "project")
     for name in project.experiment_names():
         project.experiment_file(name).unlink()
@@ -136,7 +136,7 @@ def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture
 def versioned(two_versions: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A copy of it of one's own, in a folder with a space and Hangul in its name."""
+    """Return a copy in a folder with a space and Hangul in its name."""
     target = tmp_path / "내 project"
     shutil.copytree(two_versions.root, target, symlinks=True)
     monkeypatch.setenv("PATH", clean_environment()["PATH"])

@@ -1,4 +1,4 @@
-"""A server on this machine with good and bad answers."""
+"""A local server with good and bad answers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PAGE = b"\n<!DOCTYPE html>\n<html><body>Sign in, please</body></html>\n"
 
 
 class Web(ThreadingHTTPServer):
-    """Remembers what it was asked.
+    """Record the requests.
 
     Attributes:
-        asked: how often each path was asked for.
-        ranges: the Range headers, in their order.
-        files: further paths, with their bytes.
+        asked: number of requests for each path.
+        ranges: the Range headers, in order.
+        files: further paths and their bytes.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ def running() -> Iterator[Web]:
 
 
 class Answers(BaseHTTPRequestHandler):
-    """What each path answers."""
+    """Answer each path in its way."""
 
     def do_GET(self) -> None:
         web: Any = self.server
@@ -101,7 +101,7 @@ class Answers(BaseHTTPRequestHandler):
         self.answer(CONTENT, announced=len(CONTENT) + 100)
 
     def cut(self) -> None:
-        """Breaks off once; the rest is had by its range."""
+        """Break off once; a range request returns the rest."""
         begin = int((self.headers.get("Range") or "bytes=0-")[6:-1])
         if begin and self.headers["If-Range"] == '"1"':
             where = f"bytes {begin}-{len(LONG) - 1}/{len(LONG)}"
@@ -110,14 +110,14 @@ class Answers(BaseHTTPRequestHandler):
             self.answer(LONG[: len(LONG) // 2], announced=len(LONG), ETag='"1"')
 
     def cut_and_changed(self) -> None:
-        """Breaks off once, and has other bytes then."""
+        """Break off once, then send different bytes."""
         if self.count == 1:
             self.answer(LONG[: len(LONG) // 2], announced=len(LONG), ETag='"1"')
         else:
             self.answer(OTHER, ETag='"2"')
 
     def cut_without_version(self) -> None:
-        """Breaks off once, and does not say what version that was."""
+        """Break off once, without a version in the headers."""
         half = self.count == 1
         self.answer(LONG[: len(LONG) // 2] if half else LONG, announced=len(LONG))
 
@@ -128,7 +128,7 @@ class Answers(BaseHTTPRequestHandler):
             self.answer(*((b"", 416) if self.headers.get("Range") else (CONTENT, 200)))
 
     def cut_and_mixed_up(self) -> None:
-        """Breaks off, and answers with another part than it is asked for."""
+        """Break off, then answer with a different range than requested."""
         if self.count == 1:
             self.answer(LONG[: len(LONG) // 2], announced=len(LONG), ETag='"1"')
         elif self.headers.get("Range"):
@@ -157,7 +157,7 @@ class Answers(BaseHTTPRequestHandler):
         self.answer(CONTENT, announced=10**15)
 
     def endless(self) -> None:
-        """Never says how long it is; ends only when nobody listens."""
+        """Never announce a length; end only when the client has gone."""
         self.send_response(200)
         self.end_headers()
         part = random.Random(0).randbytes(1 << 16)
@@ -168,4 +168,4 @@ class Answers(BaseHTTPRequestHandler):
             return
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
