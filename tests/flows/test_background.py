@@ -13,7 +13,7 @@ from gristmill.flows.background import Work
 from gristmill.pipelines.base.errors import ConfigError, EnvironmentFault
 
 
-def test_work_gives_what_it_came_to_or_the_error_that_it_raised() -> None:
+def test_work_returns_its_result_or_raises_its_error() -> None:
     def fails() -> int:
         raise ConfigError("broken")
 
@@ -22,8 +22,8 @@ def test_work_gives_what_it_came_to_or_the_error_that_it_raised() -> None:
         Work(fails).result()
 
 
-def test_work_begins_when_that_before_it_is_done() -> None:
-    """The first one waits for the second, in vain; if both were at work, it would end at once."""
+def test_work_starts_after_the_preceding_work_is_done() -> None:
+    """The first waits in vain for the second; if both ran together it would end at once."""
     begun = threading.Event()
     first = Work(lambda: begun.wait(1))
     second = Work(begun.set, after=first)
@@ -31,7 +31,7 @@ def test_work_begins_when_that_before_it_is_done() -> None:
     assert first.result() is False
 
 
-def test_work_after_one_that_failed_is_not_begun() -> None:
+def test_work_after_failed_work_is_not_started() -> None:
     def fails() -> None:
         raise ConfigError("broken")
 
@@ -41,8 +41,8 @@ def test_work_after_one_that_failed_is_not_begun() -> None:
     assert done == []
 
 
-def test_ended_work_leaves_no_process_and_begins_none() -> None:
-    """As the data stages do it: the second would begin when the first one is killed."""
+def test_ended_work_leaves_no_process_and_starts_none() -> None:
+    """As in the data stages: without `end` the second would start when the first is killed."""
     processes: list[subprocess.Popen[bytes]] = []
 
     def sleeps() -> int:

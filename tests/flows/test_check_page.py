@@ -1,4 +1,4 @@
-"""What a check says: on the screen, as a page and as JSON."""
+"""Output of a check: on the screen, as a page and as JSON."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Reader(HTMLParser):
         self.text.append(data)
 
 
-def test_the_verdict_names_what_has_drifted_and_breaks_of_the_schema_are_not_among_it() -> None:
+def test_the_verdict_names_drifted_columns_but_not_schema_violations() -> None:
     assert checked().verdict == "drifted: 1 of 2 columns, performance (accuracy)"
     calm = checked(inputs=(CALM,), performance=(UNDEFINED,))
     assert calm.verdict == "no drift found"
@@ -58,7 +58,7 @@ def test_the_verdict_names_what_has_drifted_and_breaks_of_the_schema_are_not_amo
     assert not calm.drifted
 
 
-def test_the_page_shows_names_of_the_data_as_text_and_fetches_nothing(tmp_path: Path) -> None:
+def test_the_page_escapes_names_from_the_data_and_fetches_nothing(tmp_path: Path) -> None:
     write_page(tmp_path / "check.html", checked())
     reader, page = Reader(), (tmp_path / "check.html").read_text(encoding="utf-8")
     assert "<b>이름" not in page
@@ -72,7 +72,7 @@ def test_the_page_shows_names_of_the_data_as_text_and_fetches_nothing(tmp_path: 
 
 
 @pytest.mark.parametrize("width", [60, 80])
-def test_a_narrow_screen_cuts_no_number_off(
+def test_no_number_is_cut_off_on_a_narrow_screen(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
@@ -85,7 +85,7 @@ def test_a_narrow_screen_cuts_no_number_off(
         assert word in said
 
 
-def test_json_has_no_number_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_null_for_an_undefined_number(capsys: pytest.CaptureFixture[str]) -> None:
     show(checked(), "", as_json=True)
     read = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert read["drifted"] is True
@@ -98,6 +98,6 @@ def test_json_has_no_number_where_there_is_none(capsys: pytest.CaptureFixture[st
     assert read["inputs"][0]["bins"][0] == ["up to 1", 0.5, 0.1]
 
 
-def test_the_table_has_what_drifted_first() -> None:
+def test_the_table_lists_drifted_columns_first() -> None:
     assert [row["drifted"] for row in table_rows(checked())] == ["yes", "yes", "", "", ""]
     assert markdown(checked()).startswith("**drifted: 1 of 2 columns")

@@ -29,7 +29,7 @@ def digits(finished: Project) -> pd.DataFrame:
 
 
 def shifted(table: pd.DataFrame) -> pd.DataFrame:
-    """Digits that stand one pixel further right."""
+    """Return digits shifted one pixel to the right."""
     pixels = [name for name in table if name.startswith("pixel")]
     moved = table.copy()
     moved[pixels] = np.roll(table[pixels].to_numpy(), 1, axis=1)
@@ -41,7 +41,7 @@ def examined(project: Project, rows: pd.DataFrame) -> Checked:
     return examine(project, require_champion(project, "digits"), Path("rows.csv"), "rows.csv")
 
 
-def test_what_cannot_be_checked_is_named_before_anything_is_loaded(finished: Project) -> None:
+def test_invalid_input_is_named_before_anything_is_loaded(finished: Project) -> None:
     (finished.root / "new.csv").write_text("a\n1\n")
     for model, file, said in (
         ("digits", "nowhere.csv", "the file to check is not there"),
@@ -52,7 +52,7 @@ def test_what_cannot_be_checked_is_named_before_anything_is_loaded(finished: Pro
             check(model, Path(file))
 
 
-def test_new_rows_are_called_by_the_threshold_that_the_test_rows_were_called_by(
+def test_new_rows_are_classified_by_the_threshold_of_the_test_rows(
     tmp_path: Path,
 ) -> None:
     shares = np.linspace(0.05, 0.95, 200)
@@ -66,7 +66,7 @@ def test_new_rows_are_called_by_the_threshold_that_the_test_rows_were_called_by(
 
 
 @pytest.mark.slow
-def test_a_shifted_file_is_told_from_an_equal_one_with_labels_and_without(
+def test_drift_is_found_in_a_shifted_file_but_not_in_an_equal_one_with_or_without_labels(
     finished: Project, digits: pd.DataFrame, gristmill: Run
 ) -> None:
     shifted(digits.sample(300, random_state=0)).to_csv("moved.csv", index=False)
@@ -91,7 +91,7 @@ def test_a_shifted_file_is_told_from_an_equal_one_with_labels_and_without(
 
 
 @pytest.mark.slow
-def test_random_halves_of_the_data_and_the_test_rows_are_no_drift(
+def test_random_halves_of_the_data_and_the_test_rows_show_no_drift(
     finished: Project, digits: pd.DataFrame
 ) -> None:
     test = pd.read_parquet(finished.build("digits") / "test" / "rows.parquet")
@@ -102,7 +102,7 @@ def test_random_halves_of_the_data_and_the_test_rows_are_no_drift(
 
 
 @pytest.mark.slow
-def test_rows_that_are_few_broken_or_odd_are_listed_and_no_drift(
+def test_few_broken_or_odd_rows_are_listed_but_are_no_drift(
     finished: Project, digits: pd.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:
     few = examined(finished, digits.sample(30, random_state=0))
@@ -112,7 +112,7 @@ def test_rows_that_are_few_broken_or_odd_are_listed_and_no_drift(
     assert note.endswith("to see one of 0.1, 399 rows are enough")
 
     odd = digits.sample(400, random_state=1).assign(more="x").astype({"digit": "object"})
-    odd.iloc[0, 0], odd.iloc[1, 0] = 99, -1  # beyond what the schema allows
+    odd.iloc[0, 0], odd.iloc[1, 0] = 99, -1  # outside the range in the schema
     odd.iloc[5, odd.columns.get_loc("digit")] = "kiwi"
     odd.iloc[6, odd.columns.get_loc("digit")] = None
     found = examined(finished, odd)
@@ -145,7 +145,7 @@ def test_rows_that_are_few_broken_or_odd_are_listed_and_no_drift(
 
 
 @pytest.mark.slow
-def test_a_champion_whose_distributions_or_predictions_are_gone_is_not_taken_for_equal(
+def test_a_champion_with_missing_distributions_or_predictions_is_an_error(
     finished: Project, digits: pd.DataFrame
 ) -> None:
     run = require_champion(finished, "digits").run_id

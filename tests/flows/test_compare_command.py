@@ -1,4 +1,4 @@
-"""`gristmill compare`: models by name, their differences on the screen and in files, refusals."""
+"""`gristmill compare`: models by name, differences on the screen and in files, refusals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import Run, gristmill_in, said_by
 
 @pytest.fixture(scope="module")
 def twice_once(tiny_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with two versions of `tiny`, of which the first is the champion."""
+    """Return a project with two versions of `tiny`; the first is the champion."""
     target = tmp_path_factory.mktemp("twice") / "project"
     shutil.copytree(tiny_once.root, target, symlinks=True)
     gristmill_in(target)("run", "tiny", "-P", "units=1", check=True)
@@ -24,14 +24,14 @@ def twice_once(tiny_once: Project, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def twice(twice_once: Project, tmp_path: Path) -> Project:
-    """A moved copy of it."""
+    """Return a moved copy of the project with two versions."""
     target = tmp_path / "내 project"
     shutil.copytree(twice_once.root, target, symlinks=True)
     return Project(target)
 
 
 def runs_of(project: Project, experiment: str) -> list[str]:
-    """The experiment's runs, the first one first."""
+    """Return the experiment's runs, oldest first."""
     query = (
         "SELECT r.run_uuid FROM runs r JOIN tags k USING (run_uuid) JOIN tags e USING (run_uuid) "
         "WHERE k.key = 'gristmill.kind' AND k.value = 'run' AND e.key = 'gristmill.experiment' "
@@ -61,7 +61,7 @@ def test_two_versions_are_compared_in_eighty_columns_and_in_files(
     assert "| accuracy |" in (folder / "report.md").read_text()
 
 
-def test_a_model_may_be_named_by_version_alias_or_the_beginning_of_a_runs_id(
+def test_a_model_can_be_named_by_version_alias_or_prefix_of_a_run_id(
     twice: Project, gristmill: Run
 ) -> None:
     _, second = runs_of(twice, "tiny")
@@ -72,7 +72,7 @@ def test_a_model_may_be_named_by_version_alias_or_the_beginning_of_a_runs_id(
     assert len(said) == 1
 
 
-def test_comparing_reads_what_is_stored_and_imports_nothing_that_could_score(
+def test_comparing_reads_stored_results_and_imports_nothing_that_could_score(
     twice: Project,
 ) -> None:
     code = (
@@ -98,7 +98,7 @@ def test_comparing_reads_what_is_stored_and_imports_nothing_that_could_score(
         ),
     ],
 )
-def test_what_cannot_be_compared_is_refused_with_what_to_type(
+def test_an_invalid_comparison_is_refused_with_the_command_to_type(
     twice: Project, gristmill: Run, names: tuple[str, ...], says: tuple[str, ...]
 ) -> None:
     done = gristmill("compare", *names)
@@ -108,7 +108,7 @@ def test_what_cannot_be_compared_is_refused_with_what_to_type(
         assert words in done.stderr
 
 
-def test_predictions_that_are_gone_are_named_with_the_way_to_have_them_again(
+def test_missing_predictions_are_reported_with_the_way_to_restore_them(
     twice: Project, gristmill: Run
 ) -> None:
     run = runs_of(twice, "tiny")[1]

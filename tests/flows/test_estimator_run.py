@@ -23,9 +23,7 @@ search: {grid: {C: [0.1, 1.0]}}
 )
 
 
-def test_an_estimator_takes_the_place_of_layers_and_all_commands_know_it(
-    tiny: Project, gristmill: Run
-) -> None:
+def test_an_estimator_replaces_layers_in_every_command(tiny: Project, gristmill: Run) -> None:
     before, file = trained(tiny), tiny.experiment_file("tiny")
     file.write_text(LINEAR, encoding="utf-8")
     git(tiny.root, "commit", "-qam", "linear")
@@ -53,9 +51,7 @@ def test_an_estimator_takes_the_place_of_layers_and_all_commands_know_it(
     assert processes_of(tiny) == []
 
 
-def test_folds_choose_a_point_that_is_fitted_again_on_all_rows(
-    tiny: Project, gristmill: Run
-) -> None:
+def test_folds_select_a_point_that_is_refitted_on_all_rows(tiny: Project, gristmill: Run) -> None:
     folded = LINEAR.replace("split: {}", "split: {folds: 3}")
     tiny.experiment_file("tiny").write_text(folded, encoding="utf-8")
     said = gristmill("run", "tiny").stdout

@@ -1,4 +1,4 @@
-"""A run that is asked for slices, a threshold and metrics of one class, from data to package."""
+"""A run with slices, a threshold and metrics of one class, from data to package."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ gate: {require: {"recall:yes": {min: 0.5}, calibration: {max: 1}}}
 
 @pytest.fixture(scope="module")
 def asked(tiny_once: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
-    """A project in which such a run has come to an end, and what it said."""
+    """Return a project in which such a run has finished, and the output of the run."""
     target = tmp_path_factory.mktemp("asked") / "project"
     shutil.copytree(tiny_once.root, target, symlinks=True)
     project = Project(target)
@@ -44,7 +44,7 @@ def asked(tiny_once: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return project, gristmill_in(target)("run", "asked", check=True).stdout
 
 
-def test_the_screen_and_the_report_tell_slices_and_threshold(asked: tuple[Project, str]) -> None:
+def test_the_screen_and_the_report_show_slices_and_threshold(asked: tuple[Project, str]) -> None:
     project, said = asked
     report = (project.build("asked") / "report.md").read_text(encoding="utf-8")
     for text in (said, report):
@@ -61,7 +61,7 @@ def test_the_screen_and_the_report_tell_slices_and_threshold(asked: tuple[Projec
     assert {"calibration.png", "roc_pr.png", "confusion_matrix.png"} <= plots
 
 
-def test_mlflow_has_the_metrics_by_name_and_the_files(asked: tuple[Project, str]) -> None:
+def test_mlflow_stores_the_metrics_by_name_and_the_files(asked: tuple[Project, str]) -> None:
     project, _ = asked
     query = (
         "SELECT key, value, is_nan FROM latest_metrics WHERE run_uuid IN "
@@ -73,7 +73,9 @@ def test_mlflow_has_the_metrics_by_name_and_the_files(asked: tuple[Project, str]
     assert not any(nan for _, _, nan in rows_of(project.store / "mlflow.db", query))
 
 
-def test_what_the_package_calls_positive_follows_the_threshold(asked: tuple[Project, str]) -> None:
+def test_a_package_predicts_the_positive_class_by_the_threshold(
+    asked: tuple[Project, str],
+) -> None:
     project, _ = asked
     stored = pd.read_parquet(project.build("asked") / "predictions.parquet")
     threshold = stored.attrs["threshold"]["value"]
@@ -86,7 +88,7 @@ def test_what_the_package_calls_positive_follows_the_threshold(asked: tuple[Proj
     assert (called != (scored["probability_yes"] >= 0.5)).any()
 
 
-def test_another_threshold_is_another_decision_and_package_of_the_same_trial(
+def test_another_threshold_makes_a_new_decision_and_package_from_the_same_trial(
     asked: tuple[Project, str],
 ) -> None:
     project, _ = asked

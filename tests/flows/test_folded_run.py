@@ -20,7 +20,7 @@ FOLDS = TINY.replace("split: {}", "split: {folds: 3}").replace(
 
 
 def trained(project: Project) -> Counter[tuple[str, str]]:
-    """How often MLflow has a trial of each fold, by its state."""
+    """Count the trials of each fold in MLflow, by state."""
     query = (
         "SELECT p.value, r.status FROM tags p JOIN tags e USING (run_uuid) "
         "JOIN runs r USING (run_uuid) WHERE p.key = 'gristmill.parts' "
@@ -32,7 +32,7 @@ def trained(project: Project) -> Counter[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def folded_once(tiny_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project in which an experiment with three folds has a champion."""
+    """Return a project in which an experiment with three folds has a champion."""
     target = tmp_path_factory.mktemp("folded") / "project"
     shutil.copytree(tiny_once.root, target, symlinks=True)
     project = Project(target)
@@ -46,7 +46,7 @@ def folded(folded_once: Project) -> Run:
     return gristmill_in(folded_once.root)
 
 
-def test_folds_lead_to_a_champion_that_learnt_from_all_of_them(folded_once: Project) -> None:
+def test_folds_lead_to_a_champion_trained_on_all_of_them(folded_once: Project) -> None:
     assert champions(folded_once)["folded"] == 1
     each = {(str(fold), "FINISHED"): 2 for fold in range(3)}
     assert trained(folded_once) == each | {("all folds", "FINISHED"): 1}
@@ -62,7 +62,7 @@ def test_folds_lead_to_a_champion_that_learnt_from_all_of_them(folded_once: Proj
     assert "Scores are means over 3 folds ± their deviation" in report
     assert {"test_accuracy", "val_loss_mean", "val_loss_deviation"} < metrics.keys()
     assert "best_val_loss" not in metrics
-    assert metrics["trials_done"] == 6  # of the search; the refit is none of it
+    assert metrics["trials_done"] == 6  # of the search; the refit is not counted
 
 
 def test_a_second_run_has_nothing_to_do(folded_once: Project, folded: Run) -> None:
@@ -71,7 +71,7 @@ def test_a_second_run_has_nothing_to_do(folded_once: Project, folded: Run) -> No
     assert trained(folded_once) == before
 
 
-def test_a_wider_grid_trains_the_folds_of_its_new_points_alone(
+def test_a_wider_grid_trains_only_the_folds_of_its_new_points(
     folded_once: Project, folded: Run
 ) -> None:
     before = trained(folded_once)

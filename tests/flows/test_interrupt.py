@@ -34,12 +34,12 @@ pytestmark = pytest.mark.slow
 
 
 def slow_search(project: Project) -> None:
-    """Trials of some seconds, so that a search can be met while it goes on."""
+    """Make trials last some seconds, so that a test can interrupt the search."""
     edit(project.experiment_file("tiny"), "epochs: 20}", "epochs: 1500, batch: 1}")
     edit(project.experiment_file("tiny"), "epochs: $epochs", "epochs: $epochs, batch_size: $batch")
 
 
-def test_ctrl_c_in_a_data_stage_ends_everything_and_keeps_what_was_there(
+def test_ctrl_c_in_a_data_stage_ends_every_process_and_keeps_earlier_results(
     tiny: Project, command: Start
 ) -> None:
     edit(tiny.experiment_file("tiny"), "max: 100", "max: 99")
@@ -50,14 +50,14 @@ def test_ctrl_c_in_a_data_stage_ends_everything_and_keeps_what_was_there(
     assert run.interrupt() == 130, run.said
     assert "interrupted; the next run goes on from here" in run.said
     assert "Traceback" not in run.said
-    left_as_it_should_be(tiny, ends=("COMPLETED", *CUT_SHORT))  # the flow may not have begun yet
+    left_as_it_should_be(tiny, ends=("COMPLETED", *CUT_SHORT))  # the flow may not have started yet
     assert read_tree(tiny) == before
 
 
-def test_ctrl_c_when_the_flow_has_just_begun_ends_it_and_the_stages(
+def test_ctrl_c_just_after_the_flow_has_started_ends_it_and_the_stages(
     tiny: Project, command: Start
 ) -> None:
-    """By then the stages have gone on for a while, and some may be done."""
+    """The stages have already run for a while, and some may be done."""
     edit(tiny.experiment_file("tiny"), "max: 100", "max: 99")
     run = command(tiny, "run", "tiny")
     until(lambda: flow_states(tiny)[-1] == "RUNNING" or run.process.poll() is not None, "a flow")
@@ -67,7 +67,7 @@ def test_ctrl_c_when_the_flow_has_just_begun_ends_it_and_the_stages(
     left_as_it_should_be(tiny, changed=("dvc.lock", "experiments/tiny.yaml"))
 
 
-def test_ctrl_c_in_a_search_ends_its_runs_as_killed_and_the_next_run_finishes(
+def test_ctrl_c_in_a_search_marks_its_runs_as_killed_and_the_next_run_finishes(
     tiny: Project, command: Start, gristmill: Run
 ) -> None:
     slow_search(tiny)
@@ -93,7 +93,7 @@ def test_ctrl_c_while_packaging_registers_nothing(tiny: Project, command: Start)
     assert "✓ register" not in run.said
 
 
-def test_after_a_kill_the_next_run_mends_what_still_says_running_and_finishes(
+def test_after_a_kill_the_next_run_repairs_states_still_marked_running_and_finishes(
     tiny: Project, command: Start, gristmill: Run
 ) -> None:
     slow_search(tiny)
@@ -117,7 +117,9 @@ def test_after_a_kill_the_next_run_mends_what_still_says_running_and_finishes(
     assert champions(tiny)["tiny"] in (1, 2)
 
 
-def test_a_run_with_nothing_to_do_mends_what_was_killed(tiny: Project, gristmill: Run) -> None:
+def test_a_run_with_nothing_to_do_repairs_the_state_of_a_killed_run(
+    tiny: Project, gristmill: Run
+) -> None:
     with closing(sqlite3.connect(tiny.prefect_home / "prefect.db")) as prefect, prefect:
         prefect.execute("UPDATE flow_run SET state_type = 'RUNNING', tags = '[]'")
         prefect.execute("UPDATE task_run SET state_type = 'RUNNING'")
@@ -138,7 +140,7 @@ def test_a_run_with_nothing_to_do_mends_what_was_killed(tiny: Project, gristmill
     assert mlflow_runs(tiny, "RUNNING") == 0
 
 
-def test_ctrl_c_waits_for_the_end_of_a_call_to_the_store() -> None:
+def test_ctrl_c_waits_for_a_store_call_to_finish() -> None:
     ended = []
 
     @whole()
@@ -156,7 +158,7 @@ def test_ctrl_c_waits_for_the_end_of_a_call_to_the_store() -> None:
         signal.signal(signal.SIGINT, handler)
 
 
-def test_ctrl_c_stays_ctrl_c_when_a_library_makes_another_error_of_it() -> None:
+def test_ctrl_c_stays_ctrl_c_when_a_library_converts_it_into_another_error() -> None:
     screen = Screen()
     with pytest.raises(ValueError, match="task run"), screen.ctrl_c():
         raise ValueError("task run is not set")
@@ -166,7 +168,7 @@ def test_ctrl_c_stays_ctrl_c_when_a_library_makes_another_error_of_it() -> None:
 
 
 def is_at_work(words: str) -> bool:
-    """Whether a process with these words in its command line is past the first of its imports."""
+    """Check for a process with these words in its command line that has started to import."""
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             if words in " ".join(process.cmdline()) and process.cpu_times().user > 0.3:
@@ -182,11 +184,11 @@ def left_as_it_should_be(
     ends: tuple[str, ...] = CUT_SHORT,
     changed: tuple[str, ...] = ("experiments/tiny.yaml",),
 ) -> None:
-    """No process, no half written file, nothing that says it were still running.
+    """Check that no process, partly written file or state "running" is left.
 
     Args:
-        ends: what may have become of the last flow run.
-        changed: files that may differ from what was committed.
+        ends: allowed states of the last flow run.
+        changed: files that may differ from the committed ones.
     """
     end = time.monotonic() + 5
     while time.monotonic() < end and processes_of(project):

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments: the next run goes on, and comes to the very same end."""
+"""SIGKILL at random moments: the next run continues and reaches the same result."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SLOWER = TINY.replace(
 
 @dataclass(frozen=True)
 class End:
-    """What must not depend on kills: each trial's weights, the predictions, the decision."""
+    """Results that must not depend on kills: weights of each trial, predictions, decision."""
 
     weights: dict[str, list[bytes]]
     predictions: str
@@ -67,7 +67,7 @@ def end_of(project: Project) -> End:
 
 @pytest.fixture(scope="module")
 def untrained(cloned: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with a small experiment that has not run yet."""
+    """Return a project with a small experiment that has not run yet."""
     target = tmp_path_factory.mktemp("untrained") / "project"
     shutil.copytree(cloned.root, target, symlinks=True)
     project = Project(target)
@@ -79,7 +79,7 @@ def untrained(cloned: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
 
 @pytest.fixture(scope="module")
 def undisturbed(untrained: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[End, float]:
-    """The end of a run that nobody disturbs, and its seconds."""
+    """Return the results of an undisturbed run, and its seconds."""
     target = tmp_path_factory.mktemp("undisturbed") / "project"
     shutil.copytree(untrained.root, target, symlinks=True)
     began = time.monotonic()
@@ -122,7 +122,7 @@ def test_kills_at_random_moments_change_nothing(
 
 
 def left_in_order(project: Project) -> None:
-    """Nothing says that it still runs, no trial was finished twice, nothing is half written."""
+    """Check that no state is "running", no trial finished twice and no file is partly written."""
     assert mlflow_runs(project, "RUNNING") == 0
     assert {"RUNNING", "PENDING"}.isdisjoint({*flow_states(project), *task_states(project)})
     query = (
@@ -134,7 +134,7 @@ def left_in_order(project: Project) -> None:
 
 
 def strike(run: Command, victim: str, project: Project) -> None:
-    """Kills the run's own process, one of its workers, or all that works for the project."""
+    """Kill the run's own process, one of its workers, or all processes of the project."""
     if victim == "run":
         run.process.kill()
     elif victim == "everything":
@@ -149,7 +149,7 @@ def strike(run: Command, victim: str, project: Project) -> None:
 
 
 def workers(run: Command) -> list[psutil.Process]:
-    """The processes that train: forked from the one that holds TensorFlow."""
+    """Return the training processes, forked from the one that holds TensorFlow."""
     with suppress(psutil.NoSuchProcess):
         for child in psutil.Process(run.process.pid).children():
             with suppress(psutil.NoSuchProcess):
@@ -159,7 +159,7 @@ def workers(run: Command) -> list[psutil.Process]:
 
 
 def alive(project: Project) -> list[psutil.Process]:
-    """All processes that work for a project."""
+    """Return all processes that work for a project."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):

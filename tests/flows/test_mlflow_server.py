@@ -1,4 +1,4 @@
-"""Runs whose store is a team's server of MLflow, which keeps the artifacts as well."""
+"""Runs whose store is a team's MLflow server, which keeps the artifacts as well."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.conftest import Run
 pytestmark = pytest.mark.slow
 
 
-def test_runs_on_a_server_end_with_a_champion_that_judges_and_scores(
+def test_runs_on_a_server_end_with_a_champion_that_is_compared_and_scores(
     tiny: Project, gristmill: Run, tmp_path: Path
 ) -> None:
     team = tmp_path / "team"
@@ -23,7 +23,7 @@ def test_runs_on_a_server_end_with_a_champion_that_judges_and_scores(
         env = {"MLFLOW_TRACKING_URI": address}
         first = gristmill("run", "tiny", env=env, check=True).stdout
         assert "tiny version 1 is the champion now" in first
-        assert address not in first  # MLflow itself would print one after each trial
+        assert address not in first  # MLflow itself would print an address after each trial
         assert "nothing to do" in gristmill("run", "tiny", env=env, check=True).stdout
         second = gristmill("run", "tiny", "-P", "units=3", env=env)
         assert "of version 1 on" in second.stdout, second.stderr

@@ -1,4 +1,4 @@
-"""`monitor`: by itself, once a file, and what has drifted starts a training."""
+"""`monitor`: scheduled checks, each file once, and drift that starts a training run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Start = Callable[..., Command]
 
 
 def shifted(project: Project, rows: int, seed: int = 0) -> pd.DataFrame:
-    """Digits whose pixels stand one place further right."""
+    """Return digits shifted one pixel to the right."""
     table = pd.read_csv(project.root / "data" / "digits" / "digits.csv")
     some = table.sample(rows, random_state=seed)
     pixels = [name for name in table if name.startswith("pixel")]
@@ -32,7 +32,7 @@ def shifted(project: Project, rows: int, seed: int = 0) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-def test_a_drifted_file_is_told_once_and_starts_a_training_that_the_gate_judges(
+def test_a_drifted_file_is_reported_once_and_starts_a_gated_training_run(
     finished: Project, command: Start
 ) -> None:
     with finished.experiment_file("digits").open("a") as file:
@@ -53,17 +53,17 @@ def test_a_drifted_file_is_told_once_and_starts_a_training_that_the_gate_judges(
     def ask(what: str, **content: Any) -> list[dict[str, Any]]:
         try:
             return list(post(f"{api}/{what}/filter", content))
-        except OSError:  # it is busy
+        except OSError:  # the server is busy
             return []
 
     def runs(flow: str) -> list[dict[str, Any]]:
-        """Those that have begun, the newest first."""
+        """Return the flow runs that have started, newest first."""
         wanted = {"name": {"any_": [flow]}}
         found = ask("flow_runs", flows=wanted, sort="START_TIME_DESC")
         return [run for run in found if run["deployment_id"] and run["start_time"]]
 
     def monitored() -> str:
-        """The state in which one more check ends."""
+        """Run one more check; return its final state."""
         before = len(runs("monitor"))
         (one,) = ask("deployments", flows={"name": {"any_": ["monitor"]}})
         wanted = {"state": {"type": "SCHEDULED"}}
@@ -80,12 +80,12 @@ def test_a_drifted_file_is_told_once_and_starts_a_training_that_the_gate_judges(
     (incoming / "b.csv").unlink()
     assert monitored() == "COMPLETED"
     until(lambda: (runs("train") or [{}])[0].get("end_time"), "the end of the training", 120)
-    assert [run["state_type"] for run in runs("train")] == ["COMPLETED"]  # a.csv was told once
+    assert [run["state_type"] for run in runs("train")] == ["COMPLETED"]  # a.csv was reported once
     assert {"check-digits", "drift-digits"} <= {one["key"] for one in ask("artifacts")}
     assert up.interrupt() in (0, 130)
 
 
-def test_up_serves_what_an_experiment_asks_for(project: Project) -> None:
+def test_up_serves_the_schedules_and_monitors_of_an_experiment(project: Project) -> None:
     file = project.experiment_file("digits")
     asked = file.read_text(encoding="utf-8")
     for lines, names, words in (
@@ -110,7 +110,7 @@ def test_up_serves_what_an_experiment_asks_for(project: Project) -> None:
         assert bool(made[0].schedules) is (len(names) == 1)
 
 
-def test_prefect_yaml_starts_a_training_by_the_same_event() -> None:
+def test_prefect_yaml_starts_training_on_the_same_event() -> None:
     listed = read_yaml(ROOT / "prefect.yaml")["deployments"]
     (given,) = next(one for one in listed if one["name"] == "train-digits")["triggers"]
     made = retrains("digits")

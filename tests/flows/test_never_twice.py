@@ -1,4 +1,4 @@
-"""What has been trained is not trained again: counted in the store after real runs."""
+"""Known trials are not trained again; counted in the store after real runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WIDER = "grid: {learning_rate: [0.01, 0.1, 0.2]}"
 
 
 def trained(project: Project) -> int:
-    """How many trials of `tiny` were trained so far."""
+    """Count the trials of `tiny` trained so far."""
     query = (
         "SELECT count(*) FROM tags k JOIN tags e ON e.run_uuid = k.run_uuid WHERE "
         "k.key = 'gristmill.kind' AND k.value = 'trial' AND "
@@ -27,7 +27,7 @@ def trained(project: Project) -> int:
     return int(count)
 
 
-def test_a_wider_grid_trains_its_new_point_and_another_judgement_none(
+def test_a_wider_grid_trains_only_its_new_point_and_a_new_objective_trains_nothing(
     tiny: Project, gristmill: Run
 ) -> None:
     before, file = trained(tiny), tiny.experiment_file("tiny")
@@ -59,7 +59,7 @@ def build(shape, outputs, rate):
 """
 
 
-def test_a_trial_that_lost_its_process_is_trained_again_by_the_next_run(
+def test_a_trial_whose_process_died_is_trained_again_by_the_next_run(
     tiny: Project, gristmill: Run
 ) -> None:
     file = tiny.experiment_file("tiny")

@@ -1,4 +1,4 @@
-"""`gristmill new --example`: whose data they are, and how they come."""
+"""`gristmill new --example`: the source of the data and how they are fetched."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def idx(values: np.ndarray) -> bytes:
 
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """The four files of a small data set that is known by their hashes as `mnist`."""
+    """Return the four files of a small data set registered under the hashes of `mnist`."""
     files = {}
     for part, size in SIZES.items():
         files[f"{part}-images-idx3-ubyte"] = idx(RNG.integers(0, 256, (size, 5, 5), np.uint8))
@@ -72,12 +72,12 @@ def pictures(folder: Path, shade: int = 0) -> Path:
 
 
 def left(project: Project) -> set[str]:
-    """What `new` may have left."""
+    """Return the files that `new` may have left."""
     folders = [project.root / "data", project.experiments]
     return {str(file) for folder in folders for file in folder.rglob("*")}
 
 
-def test_packed_and_plain_files_of_a_disk_give_the_very_data_that_the_source_brings(
+def test_packed_and_plain_local_files_give_the_same_data_as_the_source(
     project: Project, published: dict[str, bytes], tmp_path: Path
 ) -> None:
     copy("packed", "mnist_fcl", written(tmp_path / "a", published, packed=True))
@@ -86,14 +86,14 @@ def test_packed_and_plain_files_of_a_disk_give_the_very_data_that_the_source_bri
     assert project.stale_parameters("packed", "mnist") == []
     assert load_experiment(project, "packed").data.source == "keras:mnist"
     written(tmp_path / "b" / "mnist", published, packed=False)
-    copy("plain", "mnist_fcl", tmp_path / "b")  # a folder that holds the folder
-    assert load_experiment(project, "plain").data.path == "data/mnist/mnist.npz"  # as the same
+    copy("plain", "mnist_fcl", tmp_path / "b")  # a folder that contains the data folder
+    assert load_experiment(project, "plain").data.path == "data/mnist/mnist.npz"
     with np.load(place) as arrays:
         assert arrays["x_train"].shape == (60, 5, 5)
         assert idx(arrays["y_test"]) == published["t10k-labels-idx1-ubyte"]
 
 
-def test_kerass_own_file_will_do(
+def test_the_file_of_keras_is_accepted(
     project: Project, published: dict[str, bytes], tmp_path: Path
 ) -> None:
     keras_sets.keras_set_from(
@@ -103,7 +103,7 @@ def test_kerass_own_file_will_do(
     assert data_state(project, "mnist") is DataState.PINNED
 
 
-def test_files_with_another_hash_are_refused_and_leave_nothing(
+def test_files_with_a_wrong_hash_are_refused_and_leave_nothing(
     project: Project, published: dict[str, bytes], tmp_path: Path
 ) -> None:
     before = left(project)
@@ -122,7 +122,7 @@ def test_files_with_another_hash_are_refused_and_leave_nothing(
     assert left(project) == before
 
 
-def test_without_a_network_the_error_names_from(
+def test_without_a_network_the_error_names_the_option_from(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
@@ -135,7 +135,7 @@ def test_without_a_network_the_error_names_from(
     assert left(project) == before
 
 
-def test_an_example_over_data_that_are_here_uses_them(project: Project) -> None:
+def test_an_example_uses_data_that_already_exist(project: Project) -> None:
     copy("tutorial", "diabetes")
     data = load_experiment(project, "tutorial").data
     assert data.path == load_experiment(project, "diabetes").data.path
@@ -143,7 +143,7 @@ def test_an_example_over_data_that_are_here_uses_them(project: Project) -> None:
 
 
 @pytest.mark.parametrize("first", ["mnist_softmax", "mnist_logreg"])
-def test_the_second_and_third_model_of_a_table_share_data_and_cuts_with_the_first(
+def test_examples_of_one_table_share_data_and_split(
     project: Project, tmp_path: Path, first: str
 ) -> None:
     copy("one", first, digits(tmp_path / "train.csv"))
@@ -157,7 +157,7 @@ def test_the_second_and_third_model_of_a_table_share_data_and_cuts_with_the_firs
     assert made[0].split.test == made[2].split.test == 0.3
 
 
-def test_a_copy_keeps_the_words_of_the_example(project: Project, tmp_path: Path) -> None:
+def test_a_copy_keeps_the_text_of_the_example(project: Project, tmp_path: Path) -> None:
     copy("one", "mnist_softmax", digits(tmp_path / "train.csv"))
     example = (project.root / "examples" / "mnist_softmax.yaml").read_text().splitlines()
     mine = project.experiment_file("one").read_text().splitlines()
@@ -166,7 +166,7 @@ def test_a_copy_keeps_the_words_of_the_example(project: Project, tmp_path: Path)
     assert len(mine) == len(example)
 
 
-def test_of_several_tables_one_must_be_named(project: Project, tmp_path: Path) -> None:
+def test_of_several_tables_one_must_be_selected(project: Project, tmp_path: Path) -> None:
     for name in ("train.csv", "test.csv"):
         digits(tmp_path / "disk" / name)
     with pytest.raises(ConfigError, match=r"(?s)test\.csv, train\.csv.*--from .*test\.csv"):
@@ -175,7 +175,7 @@ def test_of_several_tables_one_must_be_named(project: Project, tmp_path: Path) -
         copy("one", "mnist_softmax", digits(tmp_path / "wide.csv", other=1))
 
 
-def test_pictures_of_another_project_go_where_there_is_room(
+def test_pictures_of_another_project_go_into_a_free_folder(
     project: Project, tmp_path: Path
 ) -> None:
     copy("pets", "alexnet", pictures(tmp_path / "a"))
@@ -187,6 +187,8 @@ def test_pictures_of_another_project_go_where_there_is_room(
     assert data_state(project, "cars") is DataState.PINNED
 
 
-def test_an_unknown_example_is_answered_with_the_nearest_and_the_list(project: Project) -> None:
+def test_an_unknown_example_is_answered_with_the_closest_name_and_the_list(
+    project: Project,
+) -> None:
     with pytest.raises(ConfigError, match=r"(?s)alexnet, .*fashion_cnn.*--example fashion_cnn"):
         copy("mine", "fashion_cn")

@@ -21,7 +21,7 @@ Edit = Callable[[Project], object]
 def imported(
     project: Project, program: str, *words: str
 ) -> tuple[set[str], subprocess.CompletedProcess[str]]:
-    """The packages that a program of the environment imports, and how it ended."""
+    """Return the packages that a program of the environment imports, and its result."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", str(BIN / program), *words],
         cwd=project.root,
@@ -35,7 +35,7 @@ def imported(
 
 
 def to_do(plan: str) -> list[str]:
-    """The steps that a plan would carry out."""
+    """Return the steps that a plan would run."""
     return re.findall(r"^  run  (\w+)", plan, re.MULTILINE)
 
 
@@ -43,7 +43,7 @@ def in_file(old: str, new: str) -> Edit:
     return lambda project: edit(project.experiment_file("digits"), old, new)
 
 
-def test_a_run_with_nothing_to_do_says_so_loads_nothing_heavy_and_starts_nothing(
+def test_a_run_with_nothing_to_do_reports_it_loads_nothing_heavy_and_starts_nothing(
     finished: Project,
 ) -> None:
     before, runs = read_tree(finished), mlflow_runs(finished, "FINISHED")
@@ -68,7 +68,7 @@ def test_help_loads_nothing_heavy(finished: Project) -> None:
     assert packages & {*HEAVY, "dvc", "numpy", "pyarrow"} == set()
 
 
-def test_dvc_itself_finds_nothing_to_do_after_a_run(finished: Project) -> None:
+def test_after_a_run_dvc_itself_finds_nothing_to_do(finished: Project) -> None:
     packages, done = imported(finished, "dvc", "repro", *STAGES)
     assert done.returncode == 0
     for stage in STAGES:
@@ -148,7 +148,7 @@ def test_dvc_itself_finds_nothing_to_do_after_a_run(finished: Project) -> None:
         ),
     ],
 )
-def test_a_change_makes_the_right_steps_run(
+def test_a_change_runs_the_right_steps(
     change: Edit, steps: list[str], why: str, finished: Project, gristmill: Run
 ) -> None:
     change(finished)
@@ -157,7 +157,7 @@ def test_a_change_makes_the_right_steps_run(
     assert why in plan
 
 
-def test_a_parameter_of_the_grid_on_the_command_line_needs_no_training(
+def test_a_grid_parameter_set_on_the_command_line_needs_no_training(
     finished: Project, gristmill: Run
 ) -> None:
     plan = gristmill("plan", "digits", "-P", "units=32", check=True).stdout
@@ -166,7 +166,7 @@ def test_a_parameter_of_the_grid_on_the_command_line_needs_no_training(
 
 
 @pytest.mark.slow
-def test_a_changed_row_runs_everything_and_the_old_bytes_nothing(
+def test_a_changed_row_runs_everything_and_restored_bytes_run_nothing(
     finished: Project, gristmill: Run
 ) -> None:
     raw = finished.root / "data" / "digits" / "digits.csv"

@@ -1,4 +1,4 @@
-"""What a run came to, in words and exit codes."""
+"""Outcome of a run, in words and exit codes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gristmill.pipelines.registry.promotion import Basis, challenge, set_aside
 from gristmill.pipelines.tracking.ledger import KnownRun
 
 
-def test_a_challenger_says_what_a_person_may_type_and_is_no_failure(
+def test_a_challenger_shows_what_to_type_and_is_no_failure(
     stored: Project,
 ) -> None:
     outcome = Outcome("tiny", "challenger", ("it is better",), "2", "1")

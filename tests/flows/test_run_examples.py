@@ -23,7 +23,7 @@ ROWS, TESTED = 300, 100
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """Small pictures in the size of MNIST's: (400, 28, 28) uint8, and the digits."""
+    """Return small pictures in MNIST's size, (400, 28, 28) uint8, and the digits."""
     found = load_digits()
     wide = np.kron(found.images[: ROWS + TESTED] / 16 * 255, np.ones((3, 3)))
     return np.pad(wide, ((0, 0), (2, 2), (2, 2))).astype(np.uint8), found.target[: ROWS + TESTED]
@@ -48,7 +48,7 @@ def table(project: Project, data: dict[str, Any]) -> None:
 
 
 def pictures(project: Project, data: dict[str, Any]) -> None:
-    """Zeros and ones, a folder each."""
+    """Write pictures of zeros and ones, a folder for each class."""
     x, y = digits()
     for number in (0, 1):
         folder = project.root / data["path"] / str(number)
@@ -59,7 +59,7 @@ def pictures(project: Project, data: dict[str, Any]) -> None:
 
 
 def as_it_is(project: Project, data: dict[str, Any]) -> None:
-    """The example's own source needs no network."""
+    """Write nothing: the example's own source needs no network."""
 
 
 REDUCED: dict[str, tuple[Callable[[Project, dict[str, Any]], None], tuple[str, ...]]] = {
@@ -76,7 +76,7 @@ REDUCED: dict[str, tuple[Callable[[Project, dict[str, Any]], None], tuple[str, .
 
 
 def write(project: Project, example: str) -> str:
-    """The example over little data, with no bar to promotion; its name here."""
+    """Write the example with little data and no promotion threshold; return the experiment name."""
     document = read_yaml(ROOT / "examples" / f"{example}.yaml")
     make, _ = REDUCED[example]
     make(project, document["data"])
@@ -89,14 +89,14 @@ def write(project: Project, example: str) -> str:
 
 
 def promoted(project: Project) -> set[str]:
-    """Models that have a champion."""
+    """Return the models that have a champion."""
     with closing(sqlite3.connect(project.store / "mlflow.db")) as store:
         rows = store.execute("select name from registered_model_aliases where alias = 'champion'")
         return {name for (name,) in rows}
 
 
 @pytest.mark.slow
-def test_every_example_goes_from_raw_data_to_a_champion(project: Project, gristmill: Run) -> None:
+def test_every_example_runs_from_raw_data_to_a_champion(project: Project, gristmill: Run) -> None:
     assert set(REDUCED) == {file.stem for file in (ROOT / "examples").glob("*.yaml")}
     names = {example: write(project, example) for example in REDUCED}
 

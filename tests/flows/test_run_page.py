@@ -1,4 +1,4 @@
-"""The page of a run: the decision first, everything inside it, whatever the data are called."""
+"""The page of a run: the decision first, one self-contained file, names escaped."""
 
 from __future__ import annotations
 
@@ -86,12 +86,12 @@ def read(text: str) -> Reader:
 
 
 def words_of(text: str) -> str:
-    """What stands on a page, without its marks."""
+    """Return the text of a page without its tags."""
     body = text.partition("<body>")[2]
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", body)))
 
 
-def test_what_comes_from_the_data_is_text_and_nothing_is_fetched() -> None:
+def test_text_from_the_data_is_escaped_and_nothing_is_fetched() -> None:
     evidence = {"contest": {**CONTEST, "champion": EVIL, "method": EVIL}, EVIL: {EVIL: [EVIL]}}
     evidence["requirements"] = [{"name": EVIL, "value": 1.0, "holds": True}]
     evidence["slices"] = [{"name": EVIL, "kind": EVIL, "rows": 3, "holds": False}]
@@ -106,7 +106,7 @@ def test_what_comes_from_the_data_is_text_and_nothing_is_fetched() -> None:
 
 
 @pytest.mark.parametrize("decision", ["promote", "hold", "reject"])
-def test_the_decision_comes_first_then_why_then_all_that_it_stands_on(decision: str) -> None:
+def test_the_decision_comes_first_then_the_reason_then_the_evidence(decision: str) -> None:
     reader = read(page(facts_of(decision)))
     assert reader.tags.count("h1") == 1
     text = words_of(page(facts_of(decision)))
@@ -118,7 +118,7 @@ def test_the_decision_comes_first_then_why_then_all_that_it_stands_on(decision: 
     assert places == sorted(places)
 
 
-def test_the_evidence_of_the_gate_is_told_with_values_p_rows_and_power() -> None:
+def test_the_evidence_of_the_gate_shows_values_p_rows_and_power() -> None:
     rule = {"name": "accuracy", "min": 0.9, "max": None, "of": "low", "value": 0.97, "low": 0.95}
     evidence = {"alpha": 0.05, "contest": CONTEST, "requirements": [{**rule, "holds": True}]}
     text = words_of(page(facts_of(evidence=evidence)))
@@ -129,7 +129,7 @@ def test_the_evidence_of_the_gate_is_told_with_values_p_rows_and_power() -> None
     assert "≥ 0.9 for the interval's low end" in text
 
 
-def test_a_metric_stands_beside_its_interval_the_baselines_and_the_champion() -> None:
+def test_a_metric_is_shown_with_its_interval_the_baselines_and_the_champion() -> None:
     text = words_of(page(facts_of(champion="6", champion_metrics={"accuracy": 0.968})))
     assert "accuracy 0.97 0.95 – 0.985 0.968 0.9 0.1" in text
     assert "66 of 1,300 test rows left out" in text
@@ -138,7 +138,7 @@ def test_a_metric_stands_beside_its_interval_the_baselines_and_the_champion() ->
     assert "accuracy 0.97 0.95 – 0.985 0.9 0.1" in alone
 
 
-def test_the_champion_stands_among_the_baselines_on_the_screen_where_it_is_known() -> None:
+def test_a_known_champion_is_shown_among_the_baselines_on_the_screen() -> None:
     evaluation = facts_of().evaluation
     first, *others = metric_table(evaluation, {"accuracy": 0.968}).rows
     assert first == ("accuracy", "0.97", "0.95 – 0.985", "0.968", "0.9", "0.1")
@@ -146,14 +146,14 @@ def test_the_champion_stands_among_the_baselines_on_the_screen_where_it_is_known
     assert metric_table(evaluation).rows[0] == ("accuracy", "0.97", "0.95 – 0.985", "0.9", "0.1")
 
 
-def test_a_metric_that_is_not_defined_says_so_and_is_not_drawn() -> None:
+def test_an_undefined_metric_is_labelled_and_not_drawn() -> None:
     text = page(facts_of(evaluation=evaluation_of(Metric("roc_auc", math.nan, None, None))))
     assert "roc_auc not defined" in words_of(text)
     assert "<circle" not in text
     assert "nan" not in words_of(text)
 
 
-def test_slices_calibration_and_the_threshold_are_told() -> None:
+def test_slices_calibration_and_the_threshold_are_shown() -> None:
     bad = Slice("city", EVIL, 40, Metric("accuracy", 0.75, 0.6, 0.86), 0.97, True, 0.7)
     evaluation = dataclasses.replace(
         evaluation_of(*METRICS),
@@ -173,7 +173,7 @@ def test_slices_calibration_and_the_threshold_are_told() -> None:
     assert "These test rows have judged 3 candidates" in text
 
 
-def test_the_names_of_slices_are_not_broken_on_eighty_columns() -> None:
+def test_slice_names_are_not_broken_on_eighty_columns() -> None:
     bad = Slice("a", "below 50", 40, Metric("recall:yes", 0.7512, 0.6123, 0.8634), 0.97, True, 0.7)
     table = slice_table(dataclasses.replace(evaluation_of(*METRICS), slices=(bad,)))
     file = io.StringIO()
@@ -183,7 +183,7 @@ def test_the_names_of_slices_are_not_broken_on_eighty_columns() -> None:
     assert "0.6123 – 0.8634" in said
 
 
-def test_a_page_of_many_large_pictures_stays_below_two_megabytes(tmp_path: Path) -> None:
+def test_a_page_with_many_large_pictures_stays_below_two_megabytes(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     files = []
     for name in ("confusion_matrix", "gallery", "feature_maps", EVIL[:8].replace("/", "")):
@@ -208,7 +208,7 @@ def test_a_page_of_many_large_pictures_stays_below_two_megabytes(tmp_path: Path)
     assert "1,900 more are in MLflow" in text
 
 
-def test_the_page_tells_how_to_come_to_the_same_model_again() -> None:
+def test_the_page_shows_how_to_reproduce_the_model() -> None:
     tags = {**facts_of().tags, "gristmill.git.dirty": "true"}
     facts = facts_of(tags=tags, overrides={"units": 1, "name": "a b"})
     text = words_of(page(facts))
@@ -232,7 +232,7 @@ def test_a_run_without_trials_pictures_or_times_has_no_empty_parts() -> None:
     assert "No warnings" in text
 
 
-def test_the_page_of_a_run_is_found_after_a_later_one_wrote_its_own(tmp_path: Path) -> None:
+def test_the_page_of_a_run_is_found_after_a_later_run_wrote_another(tmp_path: Path) -> None:
     project = Project(tmp_path)
     latest = project.build("shop") / PAGE
     kept = tmp_path / "mlruns" / "artifacts" / "shop" / "0123456789abcdef" / "artifacts" / PAGE

@@ -1,4 +1,4 @@
-"""`gristmill runs`: the table, what a run said, and ending one."""
+"""`gristmill runs`: list runs, show their logs, cancel one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_runs_are_listed_in_eighty_columns(finished: Project, gristmill: Run) ->
     assert "no run yet; next: gristmill run diabetes" in none
 
 
-def test_what_a_run_said_is_kept(finished: Project, gristmill: Run) -> None:
+def test_the_log_of_a_run_is_kept(finished: Project, gristmill: Run) -> None:
     listed = gristmill("runs", "list", check=True).stdout
     run = next(line for line in listed.splitlines() if "digits" in line).split()[0]
     ((file,), server) = (finished.prefect_home / "logs").iterdir(), finished.prefect_home
@@ -47,7 +47,7 @@ def test_what_a_run_said_is_kept(finished: Project, gristmill: Run) -> None:
 
 
 @pytest.mark.slow
-def test_what_a_run_said_before_there_were_files_is_asked_of_the_server(
+def test_the_log_of_a_run_without_a_file_is_read_from_the_server(
     finished: Project, gristmill: Run
 ) -> None:
     (file,) = (finished.prefect_home / "logs").iterdir()
@@ -58,7 +58,7 @@ def test_what_a_run_said_before_there_were_files_is_asked_of_the_server(
     assert processes_of(finished) == []
 
 
-def test_a_run_that_has_ended_cannot_be_cancelled(finished: Project, gristmill: Run) -> None:
+def test_a_finished_run_cannot_be_cancelled(finished: Project, gristmill: Run) -> None:
     done = gristmill("runs", "cancel", "digits")
     assert done.returncode == 1
     assert "of digits does not run" in done.stderr
@@ -66,7 +66,7 @@ def test_a_run_that_has_ended_cannot_be_cancelled(finished: Project, gristmill: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["validate", "search"])
-def test_a_run_is_cancelled_as_by_ctrl_c(
+def test_cancelling_a_run_has_the_effect_of_ctrl_c(
     tiny: Project, command: Start, gristmill: Run, moment: str
 ) -> None:
     edit(tiny.experiment_file("tiny"), "epochs: 20}", "epochs: 900, batch: 1}")
@@ -87,7 +87,7 @@ def test_a_run_is_cancelled_as_by_ctrl_c(
 
 
 @pytest.mark.slow
-def test_a_process_that_is_not_the_runs_own_is_never_ended(
+def test_a_process_that_does_not_belong_to_the_run_is_never_ended(
     tiny: Project, command: Start, gristmill: Run
 ) -> None:
     sleeper = psutil.Popen(["sleep", "600"])

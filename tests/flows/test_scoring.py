@@ -1,4 +1,4 @@
-"""What `score` reads: the dialect that is declared, the kinds of columns that the model takes."""
+"""Input of `score`: the declared CSV dialect, and the column types that the model expects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gristmill.pipelines.config.sections import Csv, Data
 from gristmill.pipelines.ingestion.readers import picture_folders as pictures
 
 
-def test_a_small_file_is_read_in_the_dialect_of_its_experiment(tmp_path: Path) -> None:
+def test_a_small_file_is_read_in_the_csv_dialect_of_its_experiment(tmp_path: Path) -> None:
     file = tmp_path / "new.csv"
     file.write_bytes("name;size\nMüller;1,234\n".encode("cp1252"))
     csv = Csv(delimiter=";", decimal=",", encoding="cp1252")
@@ -25,7 +25,7 @@ def test_a_small_file_is_read_in_the_dialect_of_its_experiment(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_columns_have_the_kinds_that_the_model_takes_whatever_they_look_like(
+def test_columns_get_the_types_that_the_model_expects_regardless_of_their_values(
     tmp_path: Path, suffix: str
 ) -> None:
     frame = pd.DataFrame({"zip": ["12345", "67890"], "size": ["007", "8"], "open": [True, False]})
@@ -39,12 +39,12 @@ def test_columns_have_the_kinds_that_the_model_takes_whatever_they_look_like(
     assert rows["open"].tolist() == [True, False]
 
 
-def test_text_that_is_no_number_is_left_for_the_model_to_refuse(tmp_path: Path) -> None:
+def test_text_in_a_number_column_is_left_for_the_model_to_refuse(tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("a,b\nx,1\n")
     assert read_rows(tmp_path / "new.csv", None, [], ["a", "b"])["a"].tolist() == ["x"]
 
 
-def test_pictures_are_read_from_any_folder_and_brought_to_the_form_of_the_model(
+def test_pictures_are_read_from_any_folder_and_converted_to_the_model_input(
     tmp_path: Path,
 ) -> None:
     form = {"name": "picture", "height": 2, "width": 3, "channels": 1}
@@ -58,7 +58,7 @@ def test_pictures_are_read_from_any_folder_and_brought_to_the_form_of_the_model(
     assert alone["path"].tolist() == ["a.png"]
 
 
-def test_arrays_of_pictures_are_scored_in_blocks(
+def test_picture_arrays_are_scored_in_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pictures, "BLOCK", 8)
@@ -68,6 +68,6 @@ def test_arrays_of_pictures_are_scored_in_blocks(
     assert [len(block) for block in blocks] == [2, 2, 1]
 
 
-def test_scores_never_land_among_the_pinned_data(project: Project) -> None:
+def test_scores_are_never_written_into_the_pinned_data(project: Project) -> None:
     assert _beside(project, project.root / "data" / "a" / "b.csv") == Path("b.scored.csv")
     assert _beside(project, Path("/tmp/b.csv.gz")) == Path("/tmp/b.scored.csv")

@@ -1,4 +1,4 @@
-"""Runs of every strategy, from the data to a champion."""
+"""Runs with each search strategy, from the data to a champion."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SEARCHES = {
 
 @pytest.fixture(scope="module")
 def place(tiny_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with an experiment for each of the searches."""
+    """Return a project with an experiment for each search strategy."""
     target = tmp_path_factory.mktemp("searched") / "project"
     shutil.copytree(tiny_once.root, target, symlinks=True)
     project = Project(target)
@@ -43,7 +43,7 @@ def gristmill(place: Project) -> Run:
 
 
 def of_run(project: Project, experiment: str) -> dict[str, str]:
-    """Tags, parameters and metrics of the experiment's newest finished run."""
+    """Return tags, parameters and metrics of the experiment's newest finished run."""
     (run, *_), *_ = rows_of(
         project.store / "mlflow.db",
         "SELECT r.run_uuid FROM runs r JOIN tags k USING (run_uuid) JOIN tags e USING (run_uuid) "
@@ -62,9 +62,7 @@ def pictures(project: Project, experiment: str) -> set[str]:
     return {file.name for file in (project.build(experiment) / "plots").iterdir()}
 
 
-def test_a_sampler_proposes_after_ctrl_c_what_it_would_have_proposed(
-    place: Project, gristmill: Run
-) -> None:
+def test_after_ctrl_c_a_sampler_proposes_the_same_trials(place: Project, gristmill: Run) -> None:
     began = Command(place, "run", "bayes")
     began.wait_for("val_accuracy")
     assert began.interrupt() == 130
@@ -83,7 +81,7 @@ def test_a_sampler_proposes_after_ctrl_c_what_it_would_have_proposed(
     assert "parallel_coordinates.png" in pictures(place, "bayes")
 
 
-def test_more_trials_and_a_fixed_parameter_go_on_from_what_is_known(
+def test_more_trials_and_a_fixed_parameter_continue_from_known_trials(
     place: Project, gristmill: Run
 ) -> None:
     edit(place.experiment_file("bayes"), "max_trials: 9", "max_trials: 11")
@@ -117,7 +115,7 @@ def test_halving_over_seeds_ends_with_a_champion_and_then_has_nothing_to_do(
     assert "36 of 54 trials to train, then at most" in said
 
 
-def test_time_that_is_up_ends_a_search_and_is_said(place: Project, gristmill: Run) -> None:
+def test_a_search_stopped_by_max_time_reports_it(place: Project, gristmill: Run) -> None:
     said = gristmill("run", "timed", check=True).stdout
     assert "max_time 0.001 ended it" in said
     run = of_run(place, "timed")

@@ -15,7 +15,7 @@ Start = Callable[..., Command]
 
 
 def finished_trials(project: Project) -> list[int]:
-    """How often each trial came to its end."""
+    """Return how often each trial finished."""
     query = (
         "SELECT count(*) FROM tags t JOIN runs r USING (run_uuid) "
         "WHERE t.key = 'gristmill.trial' AND r.status = 'FINISHED' GROUP BY t.value"
@@ -23,7 +23,7 @@ def finished_trials(project: Project) -> list[int]:
     return [count for (count,) in rows_of(project.store / "mlflow.db", query)]
 
 
-def test_of_two_runs_of_one_experiment_the_second_waits_and_trains_nothing(
+def test_a_second_run_of_the_same_experiment_waits_and_trains_nothing(
     tiny: Project, command: Start
 ) -> None:
     edit(tiny.experiment_file("tiny"), "units: 4", "units: 5")
@@ -34,18 +34,18 @@ def test_of_two_runs_of_one_experiment_the_second_waits_and_trains_nothing(
     assert first.process.wait(120) == 0, first.said
     assert second.process.wait(120) == 0, second.said
     assert "waiting for another run of tiny to end" in second.said
-    assert mlflow_runs(tiny, "FINISHED") == before + 3  # one run of two trials
+    assert mlflow_runs(tiny, "FINISHED") == before + 3  # one run with two trials
     assert set(finished_trials(tiny)) == {1}
     assert set(flow_states(tiny)) == {"COMPLETED"}
 
 
-def test_different_experiments_run_side_by_side(tiny: Project, command: Start) -> None:
+def test_different_experiments_run_in_parallel(tiny: Project, command: Start) -> None:
     shutil.copy(tiny.experiment_file("tiny"), tiny.experiment_file("other"))
     edit(tiny.experiment_file("tiny"), "units: 4", "units: 5")
     runs = [command(tiny, "run", name) for name in ("tiny", "other")]
     for run in runs:
         assert run.process.wait(180) == 0, run.said
         assert "waiting for another run" not in run.said
-    assert {"tiny", "other"} <= set(champions(tiny))  # other trains nothing: tiny had its trials
+    assert {"tiny", "other"} <= set(champions(tiny))  # other reuses the trials of tiny
     assert set(finished_trials(tiny)) == {1}
     assert set(flow_states(tiny)) == {"COMPLETED"}

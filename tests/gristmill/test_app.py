@@ -31,7 +31,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 def in_file(old: str, new: str) -> Prepare:
-    """A change of the experiment file."""
+    """Change the experiment file."""
     return lambda project: edit(project.experiment_file("tiny"), old, new)
 
 
@@ -48,7 +48,7 @@ def bytes_are(content: bytes) -> Prepare:
 
 
 def offered(row: str, *, rows: list[str] = ROWS) -> Prepare:
-    """A new version of the data, with a row put in as the fourth."""
+    """Write a new version of the data with a row inserted as the fourth."""
     lines = ["a,b,label", *rows[:3], *([row] if row else []), *rows[3:]]
     return lambda project: (project.root / "new.csv").write_text("\n".join(lines) + "\n")
 
@@ -82,7 +82,7 @@ def store_of_tomorrow(project: Project) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """A thing that is wrong, and what is said of it."""
+    """An error, and the text of its message."""
 
     name: str
     words: str
@@ -293,7 +293,7 @@ CASES = [
 
 
 def is_one_block(error: str) -> bool:
-    """Whether it is a sentence, and below it lines that are indented and labelled."""
+    """Check for one sentence followed by indented and labelled lines."""
     first, *rest = error.rstrip("\n").split("\n")
     labels = {line.split()[0] for line in rest}
     return (
@@ -316,7 +316,7 @@ SLOW = ("nothing where something must be", "a value outside of the schema")
         for case in CASES
     ],
 )
-def test_what_is_wrong_is_said_in_one_block_and_costs_no_earlier_result(
+def test_an_error_is_shown_in_one_block_and_changes_no_earlier_result(
     case: Case, tiny: Project, gristmill: Run
 ) -> None:
     if case.prepare is not None:
@@ -342,7 +342,7 @@ def test_what_is_wrong_is_said_in_one_block_and_costs_no_earlier_result(
         ("up --prefect-port many", "Invalid value for '--prefect-port'"),
     ],
 )
-def test_a_wrong_command_line_is_1_and_says_what_is_wrong(
+def test_a_wrong_command_line_ends_with_1_and_names_the_error(
     words: str, said: str, tmp_path: Path
 ) -> None:
     done = gristmill_in(tmp_path)(*words.split())
@@ -351,7 +351,7 @@ def test_a_wrong_command_line_is_1_and_says_what_is_wrong(
     assert "Traceback" not in done.stderr
 
 
-def test_outside_of_a_project_a_command_says_where_it_looked(tmp_path: Path) -> None:
+def test_outside_a_project_a_command_names_the_folder_it_searched(tmp_path: Path) -> None:
     done = gristmill_in(tmp_path)("plan", "digits")
     assert done.returncode == 1
     assert is_one_block(done.stderr)
@@ -370,13 +370,11 @@ def test_yaml_is_read_as_yaml_1_2(tiny: Project, gristmill: Run) -> None:
     shown = gristmill("config", "show", "tiny", check=True).stdout
     assert "learning_rate: 0.0001" in shown  # not the text '1e-4'
     assert "units: 10\n" in shown or "units: 10," in shown  # not the octal 8
-    assert "one_of: [no, yes]" in shown  # texts, not false and true
+    assert "one_of: [no, yes]" in shown  # texts, not booleans
 
 
 @pytest.mark.slow
-def test_the_report_of_refused_data_lies_where_the_error_says(
-    tiny: Project, gristmill: Run
-) -> None:
+def test_the_report_of_refused_data_is_where_the_error_says(tiny: Project, gristmill: Run) -> None:
     offered("101,2,no")(tiny)
     error = gristmill(*REFRESH.split()).stderr
     place = tiny.root / error.rstrip().rpartition("full report: ")[2]
@@ -396,7 +394,7 @@ def test_invalid_data_end_a_run_with_2_and_keep_its_record(tiny: Project, gristm
 
 
 @pytest.mark.slow
-def test_a_server_that_does_not_answer_ends_a_run_with_4_and_hides_the_password(
+def test_an_unreachable_server_ends_a_run_with_4_and_hides_the_password(
     tiny: Project, gristmill: Run
 ) -> None:
     env = {"PREFECT_API_URL": "http://me:secret@127.0.0.1:9/api"}
@@ -412,8 +410,8 @@ def test_a_server_that_does_not_answer_ends_a_run_with_4_and_hides_the_password(
     assert processes_of(tiny) == []
 
 
-def test_a_full_disk_is_said_and_what_was_there_stays(tiny: Project) -> None:
-    """By a limit on the size of files; a real full disk gives another number for the error."""
+def test_a_full_disk_is_reported_and_existing_files_stay(tiny: Project) -> None:
+    """A limit on the file size stands in for a full disk, which has another error number."""
     write_tiny(tiny, [f"{i % 101},{i * i / 7},{'yes' if i % 3 else 'no'}" for i in range(4000)])
     table = tiny.build("tiny") / "table.parquet"
     before = table.read_bytes()
@@ -429,7 +427,7 @@ def test_a_full_disk_is_said_and_what_was_there_stays(tiny: Project) -> None:
             "tiny",
         ],
         cwd=tiny.root,
-        env=clean_environment() | {"PYTHONDONTWRITEBYTECODE": "1"},  # would be cut off as well
+        env=clean_environment() | {"PYTHONDONTWRITEBYTECODE": "1"},  # pyc files would be cut off
         capture_output=True,
         text=True,
     )
@@ -441,7 +439,7 @@ def test_a_full_disk_is_said_and_what_was_there_stays(tiny: Project) -> None:
     assert left_aside(tiny) == []
 
 
-def test_an_error_that_nobody_foresaw_is_a_line_and_with_debug_a_traceback(
+def test_an_unexpected_error_is_one_block_and_with_debug_a_traceback(
     tiny: Project, gristmill: Run
 ) -> None:
     (tiny.build("tiny") / "table.parquet").write_bytes(os.urandom(100))
@@ -452,8 +450,8 @@ def test_an_error_that_nobody_foresaw_is_a_line_and_with_debug_a_traceback(
     assert "Traceback" in gristmill("--debug", "stage", "split", "tiny").stderr
 
 
-def test_an_error_in_a_library_s_reading_is_never_silent(tiny: Project, gristmill: Run) -> None:
-    """An EOFError counts as a typed end of input, which typer ends without a word."""
+def test_an_eof_error_of_a_library_is_never_silent(tiny: Project, gristmill: Run) -> None:
+    """typer treats an EOFError as the end of typed input and exits without a message."""
     (tiny.experiments / "eof.yaml").write_text(TINY)
     package = tiny.root / "elsewhere"
     package.mkdir()
@@ -467,10 +465,10 @@ def test_an_error_in_a_library_s_reading_is_never_silent(tiny: Project, gristmil
     assert "EOFError: marshal data too short" in done.stderr
 
 
-def test_an_error_is_said_while_a_stage_that_was_begun_goes_on(
+def test_an_error_is_shown_while_a_started_stage_continues(
     tiny: Project, gristmill: Run, tmp_path: Path
 ) -> None:
-    """What a stage fails by goes to a record, which is named to it in the environment."""
+    """A stage writes its error to a record that the environment names."""
     record = tmp_path / "ingest.json"
     package = tiny.root / "elsewhere"
     package.mkdir()
@@ -488,10 +486,10 @@ def test_an_error_is_said_while_a_stage_that_was_begun_goes_on(
 
 
 @pytest.mark.parametrize("moment", ["_main", "load_experiment", "_own"])
-def test_ctrl_c_is_ctrl_c_whatever_a_library_makes_of_it(
+def test_ctrl_c_stays_ctrl_c_when_a_library_converts_it(
     tiny: Project, gristmill: Run, moment: str
 ) -> None:
-    """In a serializer, which is the function `_own`, pydantic makes an error of its own of it."""
+    """In a serializer (the function `_own`) pydantic converts it into its own error."""
     package = tiny.root / "elsewhere"
     package.mkdir()
     (package / "sitecustomize.py").write_text(

@@ -41,7 +41,7 @@ server.leave()
 
 
 class User:
-    """A process that needs the project's server until it is told to leave."""
+    """A process that uses the project's server until it is asked to leave."""
 
     def __init__(self, project: Project, env: dict[str, str]) -> None:
         self.process = subprocess.Popen(
@@ -87,7 +87,7 @@ def ask(url: str, content: dict[str, Any]) -> Any:
 
 
 @pytest.mark.slow
-def test_users_share_a_server_and_the_last_to_leave_ends_it(
+def test_users_share_a_server_and_the_last_one_to_leave_ends_it(
     finished: Project, user: Callable[..., User]
 ) -> None:
     first, second = user(), user()
@@ -115,13 +115,13 @@ def test_a_server_whose_users_were_killed_ends_by_itself(
 
 
 @pytest.mark.slow
-def test_a_server_that_is_named_is_used_and_left_alone(
+def test_a_configured_server_is_used_and_left_running(
     finished: Project, user: Callable[..., User]
 ) -> None:
     owner = user()
     guest = user(PREFECT_API_URL=owner.wait())
     assert guest.wait() == owner.url
-    assert len(list((finished.prefect_home / "users").iterdir())) == 1  # the owner's alone
+    assert len(list((finished.prefect_home / "users").iterdir())) == 1  # only the file of its owner
     guest.leave()
     assert answers(owner.url)
     owner.leave()
@@ -173,7 +173,7 @@ def test_a_taken_port_is_named_with_the_option_for_another(
     assert processes_of(finished) == []
 
 
-def test_what_a_killed_process_left_is_known_without_a_server_and_finished_once(
+def test_leftovers_of_a_killed_process_are_found_without_a_server_and_finished_once(
     tmp_path: Path,
 ) -> None:
     project = make_project(tmp_path)
@@ -186,7 +186,7 @@ def test_what_a_killed_process_left_is_known_without_a_server_and_finished_once(
     assert [file.name for file in left_by_the_dead(project)] == [f"{other.pid}"]
 
 
-def test_the_file_of_a_process_of_an_older_release_counts_as_left_behind(tmp_path: Path) -> None:
+def test_a_process_file_of_an_older_release_counts_as_a_leftover(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     users = project.prefect_home / "users"
     users.mkdir(parents=True)
@@ -194,7 +194,7 @@ def test_the_file_of_a_process_of_an_older_release_counts_as_left_behind(tmp_pat
     assert [file.name for file in left_by_the_dead(project)] == ["123"]
 
 
-def test_a_flow_run_that_failed_leaves_no_file_and_one_that_was_interrupted_does(
+def test_a_failed_flow_run_leaves_no_file_and_an_interrupted_one_does(
     tmp_path: Path,
 ) -> None:
     project = make_project(tmp_path)

@@ -1,4 +1,4 @@
-"""Drift in a run: against the data of the champion, kept with its version."""
+"""Drift in a run, measured against the data of the champion kept with its version."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def champion_of(run: Session) -> None:
     promote(run.project, "tiny", None, "best")
 
 
-def test_a_first_version_has_nothing_to_be_compared_with_and_says_so(stored: Project) -> None:
+def test_a_first_version_has_no_champion_to_compare_with_and_reports_it(stored: Project) -> None:
     run = session(stored)
     assert check_drift(run) == ("no accepted version to compare with yet", [])
     assert read_json(run.build / DISTRIBUTIONS)["rows"] == 300
     assert not (run.build / DRIFT).exists()
 
 
-def test_a_champion_that_kept_no_distributions_is_not_taken_for_equal(stored: Project) -> None:
+def test_a_champion_without_distributions_is_not_treated_as_equal(stored: Project) -> None:
     run = session(stored)
     champion_of(run)
     said, warnings = check_drift(run)
@@ -55,7 +55,7 @@ def test_a_champion_that_kept_no_distributions_is_not_taken_for_equal(stored: Pr
     assert not (run.build / DRIFT).exists()
 
 
-def test_data_that_drifted_from_those_of_the_champion_are_shown_or_stop_the_run(
+def test_drift_from_the_champions_data_is_shown_or_stops_the_run(
     stored: Project,
 ) -> None:
     run = session(stored)

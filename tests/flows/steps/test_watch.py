@@ -1,4 +1,4 @@
-"""How far a search is."""
+"""Progress of a search."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def result(of: Trial, score: float | None, epochs: int = 10) -> TrialResult:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
-def test_the_best_so_far_is_the_highest_accuracy_and_the_lowest_loss(scores: list[float]) -> None:
+def test_the_best_so_far_is_the_highest_accuracy_or_the_lowest_loss(scores: list[float]) -> None:
     for objective, best in (("val_accuracy", max(scores)), ("val_loss", min(scores))):
         progress = Progress(len(scores), objective)
         told = [
@@ -58,14 +58,14 @@ def test_the_best_so_far_is_the_highest_accuracy_and_the_lowest_loss(scores: lis
         assert progress.leader == f"units={scores.index(best)}"
 
 
-def test_the_best_may_be_what_an_earlier_run_came_to() -> None:
+def test_the_best_can_be_a_result_of_an_earlier_run() -> None:
     progress = Progress(1, "val_accuracy")
     assert progress.know(trial("known"), result(trial("known"), 0.9))
     assert not progress.finish(trial("new"), result(trial("new"), 0.8))
     assert (progress.best, progress.leader, progress.done) == (0.9, "units=known", 1)
 
 
-def test_with_folds_a_point_counts_when_it_is_whole() -> None:
+def test_with_folds_a_point_counts_only_when_all_its_folds_are_done() -> None:
     progress = Progress(4, "val_accuracy", parts=2)
     for name, fold, score, best in (
         ("a", 0, 0.9, None),
@@ -79,7 +79,7 @@ def test_with_folds_a_point_counts_when_it_is_whole() -> None:
 
 
 @given(st.integers(2, 20), st.integers(1, 19), st.floats(2, 500))
-def test_equal_trials_one_after_the_other_take_what_the_first_ones_took(
+def test_the_remaining_time_of_equal_trials_follows_the_time_of_the_first_ones(
     asked: int, done: int, seconds: float
 ) -> None:
     done = min(done, asked - 1)
@@ -87,7 +87,7 @@ def test_equal_trials_one_after_the_other_take_what_the_first_ones_took(
     progress = Progress(asked, "val_loss", clock=clock)
     one = trial("a")
     progress.epoch(one, Epoch(one.key, 1, ({"val_loss": 1.0},)))
-    clock.now -= seconds / 10  # as if it had begun with the trial
+    clock.now -= seconds / 10  # as if it had started with the trial
     progress._start = clock.now, 0.0
     for _ in range(done):
         clock.now += seconds
@@ -98,12 +98,12 @@ def test_equal_trials_one_after_the_other_take_what_the_first_ones_took(
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12))
-def test_the_time_that_is_left_is_never_negative(numbers: Sequence[int]) -> None:
+def test_the_remaining_time_is_never_negative(numbers: Sequence[int]) -> None:
     clock = Clock()
     progress = Progress(3, "val_loss", clock=clock)
     for number in numbers:
         clock.now += 1.5
-        one = trial(str(number % 3), epochs=5)  # more epochs than the budget: resumed by a longer
+        one = trial(str(number % 3), epochs=5)  # beyond the budget, as when resumed by a longer run
         progress.epoch(one, Epoch(one.key, number, ({"val_loss": 1.0},)))
         assert (progress.remaining() or 0) >= 0
         if number % 4 == 0 and progress.done < 3:
@@ -111,7 +111,7 @@ def test_the_time_that_is_left_is_never_negative(numbers: Sequence[int]) -> None
     progress.head()
 
 
-def test_the_lines_say_what_runs_how_far_it_is_and_what_failed() -> None:
+def test_the_lines_show_running_trials_progress_and_failures() -> None:
     clock = Clock()
     progress = Progress(16, "val_accuracy", clock=clock)
     one, two, three = (trial(name) for name in "abc")
@@ -127,7 +127,7 @@ def test_the_lines_say_what_runs_how_far_it_is_and_what_failed() -> None:
     assert running == ["epoch 3/10  val_accuracy 0.81  units=c"]
 
 
-def test_a_trial_that_is_left_to_fit_says_why() -> None:
+def test_a_trial_trained_by_fit_shows_the_reason() -> None:
     done = result(trial("a"), 0.5)
     assert trial_line("a", done, "val_accuracy").endswith("10 epochs   1.0 s")
     left = replace(done, loop="fit: the model runs eagerly")

@@ -1,4 +1,4 @@
-"""`gristmill data bisect`: the search, its ends, and a whole one over five versions of data."""
+"""`gristmill data bisect`: the search, its end points, and a whole run over five versions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.conftest import Run, git
 
 
 @given(st.integers(2, 3000).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n - 1))))
-def test_the_first_bad_one_is_found_in_log2_n_questions(case: tuple[int, int]) -> None:
+def test_the_first_bad_version_is_found_in_log2_n_questions(case: tuple[int, int]) -> None:
     n, wanted = case
     asked: list[int] = []
 
@@ -42,14 +42,16 @@ def test_the_first_bad_one_is_found_in_log2_n_questions(case: tuple[int, int]) -
 
 
 @given(st.lists(st.booleans(), max_size=60))
-def test_where_good_and_bad_alternate_it_is_a_bad_one_after_a_good_one(inside: list[bool]) -> None:
+def test_where_good_and_bad_alternate_a_bad_version_after_a_good_one_is_found(
+    inside: list[bool],
+) -> None:
     line = [False, *inside, True]
     place = first_bad(len(line), line.__getitem__)
     assert (line[place - 1], line[place]) == (False, True)
 
 
 def model(project: Project, digest: str, accuracy: float, recipe: str = "") -> None:
-    """A registered version of `tiny` that says what it was trained on and what it came to."""
+    """Register a version of `tiny` that names its training data and its accuracy."""
     tags = {
         "gristmill.data": digest,
         "gristmill.metric.accuracy": repr(accuracy),
@@ -61,7 +63,7 @@ def model(project: Project, digest: str, accuracy: float, recipe: str = "") -> N
 
 
 def digests(project: Project) -> list[str]:
-    """Of the versions of the data, the oldest first."""
+    """Return the digests of the data versions, oldest first."""
     return [version.digest for version in data_log(project, "tiny").versions[::-1]]
 
 
@@ -69,7 +71,7 @@ def digests(project: Project) -> list[str]:
 def line(
     versioned: Project, store_once: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Project, list[str]]:
-    """A project with seven versions of its data and an empty registry, and their hashes."""
+    """Return a project with seven data versions and an empty registry, and the hashes."""
     shutil.copytree(store_once, versioned.store, dirs_exist_ok=True)
     monkeypatch.chdir(versioned.root)
     for rows in range(57, 52, -1):
@@ -78,7 +80,7 @@ def line(
     return versioned, digests(versioned)
 
 
-def test_what_the_registry_knows_by_the_same_recipe_takes_no_training(
+def test_registered_results_of_the_same_recipe_need_no_training(
     line: tuple[Project, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     project, found = line
@@ -95,7 +97,7 @@ def test_what_the_registry_knows_by_the_same_recipe_takes_no_training(
         assert "other settings" not in said
 
 
-def test_an_end_of_other_settings_may_be_what_lost_it_and_that_is_said(
+def test_an_end_point_measured_with_other_settings_is_marked(
     line: tuple[Project, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     project, found = line
@@ -107,7 +109,7 @@ def test_an_end_of_other_settings_may_be_what_lost_it_and_that_is_said(
     assert f"! {found[1][:8]} was measured" not in said
 
 
-def test_ends_between_which_nothing_can_be_lost_are_refused(
+def test_end_points_with_no_possible_loss_between_them_are_refused(
     line: tuple[Project, list[str]],
 ) -> None:
     project, found = line
@@ -130,7 +132,7 @@ def test_ends_between_which_nothing_can_be_lost_are_refused(
         bisect("tiny", "acuracy", "1", "2")
 
 
-def test_versions_on_branches_side_by_side_are_no_line(line: tuple[Project, list[str]]) -> None:
+def test_versions_on_parallel_branches_are_refused(line: tuple[Project, list[str]]) -> None:
     project, found = line
     git(project.root, "checkout", "-qb", "side", "HEAD~1")
     take(project, "tiny", write(project.root.parent / "side.csv", ROWS[:40]))
@@ -143,7 +145,7 @@ def test_versions_on_branches_side_by_side_are_no_line(line: tuple[Project, list
 
 
 def labelled(rows: int, wrong: bool) -> list[str]:
-    """Rows whose label follows from `a`, or from nothing."""
+    """Return rows whose label depends on `a`, or is random if `wrong`."""
     rng = random.Random(rows)
     at_random = [rng.choice(["yes", "no"]) for _ in range(rows)]
     return [
@@ -157,7 +159,7 @@ def labelled(rows: int, wrong: bool) -> list[str]:
 def broken(
     versioned: Project, store_once: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Project, list[str]]:
-    """Five versions of data, of which the third is the first with broken labels, and two models."""
+    """Return two models and five data versions; labels are broken from the third on."""
     shutil.copytree(store_once, versioned.store, dirs_exist_ok=True)
     monkeypatch.chdir(versioned.root)
     versioned.experiment_file("tiny").write_text(TINY.replace("search: {", "# {"))
@@ -193,7 +195,7 @@ def test_the_version_that_broke_the_labels_is_found_and_never_trained_on_twice(
 
 
 def aside_of(project: Project) -> Project:
-    """The working tree of a bisection whose run has come so far that processes work in it."""
+    """Wait until processes work in the working tree of a bisection; return the tree."""
     trees = project.root / ".git" / "worktrees"
     until(lambda: [*trees.glob("*/gitdir")], "a working tree", 30)
     (file,) = trees.glob("*/gitdir")
@@ -210,7 +212,7 @@ WORDS = ("data", "bisect", "tiny", "--metric", "accuracy", "--good", "1", "--bad
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_nothing_and_no_process(
+def test_ctrl_c_leaves_no_file_and_no_process(
     broken: tuple[Project, list[str]], command: Callable[..., Command]
 ) -> None:
     project, _ = broken
@@ -226,7 +228,7 @@ def test_ctrl_c_leaves_nothing_and_no_process(
 
 
 @pytest.mark.slow
-def test_after_a_kill_no_process_works_on(
+def test_after_a_kill_no_process_continues(
     broken: tuple[Project, list[str]], command: Callable[..., Command]
 ) -> None:
     project, _ = broken
@@ -235,4 +237,4 @@ def test_after_a_kill_no_process_works_on(
     run.process.kill()
     run.process.wait()
     until(lambda: not processes_of(aside), "the end of its processes", 30)
-    shutil.rmtree(aside.root.parent)  # the next one clears it away
+    shutil.rmtree(aside.root.parent)  # the next bisection removes it

@@ -1,4 +1,4 @@
-"""`gristmill config`: what is shown can be read again, and the schema."""
+"""`gristmill config`: the output of `show` is a valid experiment file; the schema."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MARKS = ["", "~", "null", "-", "$$", "$$$", "1_000", "12", "=", "<<", "a: b", "a
 
 
 def drawn(strategy: str, **more: Any) -> dict[str, Any]:
-    """A search of every kind of distribution."""
+    """Return a search with every kind of distribution."""
     values = {
         "units": {"int": [2, 8, 2]},
         "learning_rate": {"log_uniform": [0.0001, 0.1]},
@@ -130,14 +130,14 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
 def shown_again(
     project: Project, experiment: Experiment, capsys: pytest.CaptureFixture[str]
 ) -> Document:
-    """The document of a file that holds what is shown."""
+    """Load the output of `show` as an experiment file; return its document."""
     dump(experiment)
     project.experiment_file("again").write_text(capsys.readouterr().out)
     return load_experiment(project, "again").document
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
-def test_a_file_that_is_shown_loads_again_to_the_same_document(
+def test_a_shown_file_loads_to_the_same_document(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = make_project(tmp_path)
@@ -147,7 +147,7 @@ def test_a_file_that_is_shown_loads_again_to_the_same_document(
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_what_is_shown_loads_again_to_the_same_document(
+def test_a_shown_document_loads_to_the_same_document(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = make_project(tmp_path)
@@ -155,7 +155,7 @@ def test_what_is_shown_loads_again_to_the_same_document(
     assert shown_again(project, experiment, capsys) == experiment.document
 
 
-def test_an_infinite_edge_of_a_slice_is_shown_as_one(
+def test_an_infinite_slice_edge_is_shown_as_infinite(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = make_project(tmp_path)
@@ -166,7 +166,7 @@ def test_an_infinite_edge_of_a_slice_is_shown_as_one(
     assert shown_again(project, experiment, capsys) == experiment.document
 
 
-def test_an_override_is_shown_where_its_name_stands(project: Project, gristmill: Run) -> None:
+def test_an_override_is_shown_at_the_place_of_its_name(project: Project, gristmill: Run) -> None:
     shown = read(gristmill("config", "show", "digits", "-P", "dropout=0.5", check=True).stdout)
     assert shown["parameters"]["dropout"] == 0.5
     assert {"Dropout": {"rate": 0.5}} in shown["model"]["layers"]

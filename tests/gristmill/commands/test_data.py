@@ -1,4 +1,4 @@
-"""`gristmill data`: what it says of versions, and what to type next."""
+"""`gristmill data`: output about versions, and the commands it suggests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_documentation_and_the_command_line_list_every_format_and_source() -
 
 
 @pytest.mark.slow
-def test_a_refresh_says_what_changed_and_what_to_type(versioned: Project, gristmill: Run) -> None:
+def test_a_refresh_shows_what_changed_and_what_to_type(versioned: Project, gristmill: Run) -> None:
     write(versioned.root.parent / "new.csv", [*ROWS[1:40], "0.5,1,no"], "a,b,label")
     said = gristmill("data", "refresh", "tiny", "--data", "../new.csv", check=True).stdout
     lines = said.splitlines()
@@ -41,12 +41,12 @@ def test_a_refresh_says_what_changed_and_what_to_type(versioned: Project, gristm
     assert lines[4].endswith(" goes back")
     again = gristmill("data", "refresh", "tiny", "--data", "../new.csv", check=True).stdout
     assert "tiny: the source has nothing new, version " in again
-    back = gristmill(*lines[4].split()[1:-2], check=True).stdout  # as it says to
+    back = gristmill(*lines[4].split()[1:-2], check=True).stdout  # the suggested command
     assert "is in place and pinned, it was" in back
     assert len(raw(versioned).read_text().splitlines()) == 59
 
 
-def test_the_log_lists_versions_and_use_goes_back_from_any_folder(versioned: Project) -> None:
+def test_the_log_lists_versions_and_use_restores_one_from_any_folder(versioned: Project) -> None:
     gristmill = gristmill_in(versioned.experiments)
     commit = git(versioned.root, "rev-parse", "first").strip()
     listed = gristmill("data", "log", "tiny", check=True).stdout.splitlines()
@@ -55,7 +55,7 @@ def test_the_log_lists_versions_and_use_goes_back_from_any_folder(versioned: Pro
     ]
     assert shown[0][0] == "*"
     assert shown[1][0] == commit[:8]
-    assert [line[-2] for line in shown] == ["?", "?"]  # nothing has counted the rows yet
+    assert [line[-2] for line in shown] == ["?", "?"]  # the rows have not been counted yet
     digest = shown[1][-1]
     first = gristmill("data", "use", "tiny", "first", check=True).stdout
     assert first.splitlines() == [
@@ -69,7 +69,7 @@ def test_the_log_lists_versions_and_use_goes_back_from_any_folder(versioned: Pro
     assert "matches the pin" in gristmill("data", "status", check=True).stdout
 
 
-def test_going_to_another_version_loses_no_edit(versioned: Project, gristmill: Run) -> None:
+def test_switching_to_another_version_loses_no_edit(versioned: Project, gristmill: Run) -> None:
     write(raw(versioned), ROWS[:9])
     done = gristmill("data", "use", "tiny", "first")
     assert done.returncode == 1
@@ -79,9 +79,7 @@ def test_going_to_another_version_loses_no_edit(versioned: Project, gristmill: R
 
 
 @pytest.mark.slow
-def test_doctor_notices_that_git_does_not_know_the_driver_and_mends_it(
-    versioned: Project, gristmill: Run
-) -> None:
+def test_doctor_finds_and_fixes_a_missing_merge_driver(versioned: Project, gristmill: Run) -> None:
     before = gristmill("doctor")
     assert before.returncode == 4
     assert "bad repository   git does not know how to merge data.dvc" in before.stdout
@@ -91,7 +89,7 @@ def test_doctor_notices_that_git_does_not_know_the_driver_and_mends_it(
     assert '"$g" data merge %O %A %B %P' in registered_driver(versioned)
 
 
-def test_rows_are_said_to_be_compared_by_fewer_columns_only_where_they_were() -> None:
+def test_a_comparison_of_rows_by_fewer_columns_is_reported_only_when_it_happened() -> None:
     whole = Changes(2, 3, 1, 0, ("a", "b"), (), (), (("b", "int64", "double"),))
     assert _row_lines(whole) == ["rows: 1 added, 0 removed", "other types: b int64 → double"]
     part = Changes(2, 3, 1, 0, ("a",), tuple(f"c{i}" for i in range(10)), (), ())

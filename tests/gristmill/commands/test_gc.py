@@ -1,4 +1,4 @@
-"""What `gristmill runs gc` removes, and what it never does."""
+"""`gristmill runs gc`: what it removes and what it never removes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DAY = 86400.0
 def record(
     project: Project, keys: Sequence[str], winner: str, known: Sequence[str] = (), days: float = 0
 ) -> str:
-    """A run that trained trials, took known ones and ended some days ago; gives its id."""
+    """Record a run with trained and known trials that ended some days ago; return its id."""
     folder = project.root / "aside"
     folder.mkdir(exist_ok=True)
     with Tracker(project, "tiny") as tracker:
@@ -69,7 +69,7 @@ def keys(what: Removable) -> set[str]:
     return {trial.key for trial in what.trials}
 
 
-def test_old_runs_and_their_trials_go_and_young_ones_stay(stored: Project) -> None:
+def test_old_runs_and_their_trials_are_removed_and_young_ones_stay(stored: Project) -> None:
     old = record(stored, ["a", "b"], "a", days=31)
     record(stored, ["c"], "c", days=29)
     what = found(stored)
@@ -77,7 +77,7 @@ def test_old_runs_and_their_trials_go_and_young_ones_stay(stored: Project) -> No
     assert found(stored, days=32) == Removable()
 
 
-def test_an_old_trial_that_a_young_run_took_as_known_stays(stored: Project) -> None:
+def test_an_old_trial_that_a_young_run_reused_stays(stored: Project) -> None:
     record(stored, ["a", "b"], "a", days=31)
     record(stored, ["c"], "c", known=["b"], days=1)
     assert keys(found(stored)) == {"a"}
@@ -90,7 +90,7 @@ def test_the_newest_runs_stay_whatever_their_age(stored: Project) -> None:
     assert keys(found(stored, keep=2)) == set()
 
 
-def test_the_run_and_the_winner_of_a_registered_version_stay_for_good(stored: Project) -> None:
+def test_the_run_and_the_winner_of_a_registered_version_are_always_kept(stored: Project) -> None:
     run = record(stored, ["a", "b"], "a", days=400)
     register(stored, "tiny", "somewhere", run, {"gristmill.trial": "a"})
     promote(stored, "tiny", "1", "first")
@@ -99,20 +99,20 @@ def test_the_run_and_the_winner_of_a_registered_version_stay_for_good(stored: Pr
     assert keys(what) == {"b"}
 
 
-def test_a_run_that_goes_on_keeps_all_of_its_experiment(stored: Project) -> None:
+def test_an_active_run_keeps_all_runs_of_its_experiment(stored: Project) -> None:
     record(stored, ["a"], "a", days=50)
     with Tracker(stored, "tiny"):
         what = found(stored)
         assert (what.runs, what.trials, what.busy) == ([], [], {"tiny"})
 
 
-def test_runs_that_a_user_made_with_mlflow_alone_are_not_seen(stored: Project) -> None:
+def test_runs_created_with_mlflow_alone_are_ignored(stored: Project) -> None:
     made = client(stored).create_run("0")
     age(stored, made.info.run_id, 400)
     assert stored_runs(stored, deleted=True) == []
 
 
-def test_old_folders_of_trials_go_unless_they_are_needed(stored: Project) -> None:
+def test_old_trial_folders_are_removed_unless_they_are_needed(stored: Project) -> None:
     record(stored, ["c"], "c", days=1)
     folders = {key: stored.build("tiny") / "trials" / key for key in "abc"}
     for key, folder in folders.items():
@@ -134,7 +134,7 @@ def collected(capsys: pytest.CaptureFixture[str], *, dry_run: bool) -> str:
     return capsys.readouterr().out
 
 
-def test_what_is_removed_is_gone_from_the_tables_and_the_disk(
+def test_a_removed_run_is_gone_from_the_tables_and_the_disk(
     in_project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = record(in_project, ["a", "b"], "a", days=50)
@@ -162,7 +162,7 @@ def test_what_is_removed_is_gone_from_the_tables_and_the_disk(
     assert "runs                 0" in collected(capsys, dry_run=True)
 
 
-def test_an_experiment_that_is_being_run_is_left_alone_and_named(
+def test_an_experiment_with_an_active_run_is_skipped_and_named(
     in_project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record(in_project, ["a"], "a", days=50)
@@ -175,9 +175,7 @@ def test_an_experiment_that_is_being_run_is_left_alone_and_named(
     assert stored_runs(in_project) == []
 
 
-def test_artifacts_elsewhere_than_in_the_store_are_not_touched(
-    stored: Project, tmp_path: Path
-) -> None:
+def test_artifacts_outside_the_store_are_not_touched(stored: Project, tmp_path: Path) -> None:
     run = record(stored, [], "a", days=50)
     precious = tmp_path / "precious" / "artifacts"
     precious.mkdir(parents=True)

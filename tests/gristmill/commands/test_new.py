@@ -1,4 +1,4 @@
-"""`gristmill new`, from the command line's words to files that are all there or not at all."""
+"""`gristmill new`: from the command line to a complete set of files, or none."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RNG = np.random.default_rng(0)
 
 
 def customers(file: Path, rows: int = 300) -> Path:
-    """A file that nobody cleaned."""
+    """Write a file that has not been cleaned."""
     rng = np.random.default_rng(0)
     age = rng.integers(18, 90, rows)
     gone = rng.random(rows) < 1 / (1 + np.exp((60 - age) / 6))
@@ -53,7 +53,7 @@ def customers(file: Path, rows: int = 300) -> Path:
     return file
 
 
-def test_marks_that_may_be_of_thousands_are_taken_for_them_and_it_is_said(
+def test_ambiguous_marks_are_read_as_thousands_separators_and_reported(
     project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fees = RNG.integers(1000, 99999, 100)
@@ -78,14 +78,14 @@ def make(name: str, data: Path | str, target: str | None = "이탈", **more: Any
 
 
 def state(project: Project) -> dict[str, bytes]:
-    """All files that `new` could touch."""
+    """Return all files that `new` could change."""
     places = [project.root / name for name in ("experiments", "data", "build")]
     files = [file for place in places for file in place.rglob("*") if file.is_file()]
     files += [project.root / "data.dvc", project.params_file]
     return {str(file): file.read_bytes() for file in files if file.exists()}
 
 
-def test_a_file_becomes_an_experiment_that_loads_with_its_data_pinned(
+def test_a_file_becomes_a_valid_experiment_with_pinned_data(
     project: Project, raw: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make("churn", raw)
@@ -111,9 +111,7 @@ def test_other_experiments_keep_their_pin(project: Project, raw: Path) -> None:
     assert not [c for c in git(project.root, "status", "--porcelain").splitlines() if "digits" in c]
 
 
-def test_data_that_are_in_their_place_already_stay_there_and_can_be_shared(
-    project: Project, raw: Path
-) -> None:
+def test_data_already_in_place_stay_there_and_can_be_shared(project: Project, raw: Path) -> None:
     there = customers(project.root / "data" / "churn" / "a.csv")
     make("churn", there)
     make("churn_again", "data/churn/a.csv", target="나이")
@@ -122,7 +120,7 @@ def test_data_that_are_in_their_place_already_stay_there_and_can_be_shared(
     assert data_state(project, "churn") is DataState.PINNED
 
 
-def test_an_address_stands_in_the_file_as_the_source(project: Project) -> None:
+def test_an_address_is_written_to_the_file_as_the_source(project: Project) -> None:
     make("flowers", "sklearn:iris", target="species")
     data = load_experiment(project, "flowers").data
     assert (data.source, data.path) == ("sklearn:iris", "data/flowers/iris.csv")
@@ -139,17 +137,17 @@ def test_an_address_stands_in_the_file_as_the_source(project: Project) -> None:
         ("keras:mnist", "mnist.npz"),
     ],
 )
-def test_the_data_of_an_address_are_called_as_there(address: str, file: str) -> None:
+def test_data_from_an_address_keep_their_file_name(address: str, file: str) -> None:
     assert module._place(Project(Path()), "churn", address, None).path == f"data/churn/{file}"
 
 
-def test_a_file_of_the_project_is_a_source_too(project: Project) -> None:
+def test_a_file_of_the_project_can_be_a_source(project: Project) -> None:
     customers(project.root / "inbox" / "a.csv")
     make("churn", "inbox/a.csv")
     assert load_experiment(project, "churn").data.source == "inbox/a.csv"
 
 
-def test_without_a_target_the_columns_are_listed_and_likely_ones_named(
+def test_without_a_target_the_columns_are_listed_and_likely_targets_named(
     project: Project, raw: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = state(project)
@@ -163,7 +161,7 @@ def test_without_a_target_the_columns_are_listed_and_likely_ones_named(
 
 @dataclass(frozen=True)
 class Wrong:
-    """A command that is refused, and what is said of it."""
+    """A refused command, and the text of its message."""
 
     about: str
     said: str
@@ -208,7 +206,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.about)
-def test_what_is_wrong_is_said_and_leaves_nothing_behind(
+def test_an_error_is_reported_and_leaves_nothing_behind(
     project: Project, raw: Path, wrong: Wrong
 ) -> None:
     data = wrong.data or str(raw)
@@ -224,7 +222,7 @@ def test_what_is_wrong_is_said_and_leaves_nothing_behind(
     assert state(project) == before
 
 
-def test_data_of_that_name_are_never_touched(project: Project, raw: Path) -> None:
+def test_existing_data_of_the_same_name_are_never_changed(project: Project, raw: Path) -> None:
     other = project.root / "data" / "churn" / "precious.csv"
     other.parent.mkdir()
     other.write_text("a,b\n1,2\n")
@@ -234,7 +232,7 @@ def test_data_of_that_name_are_never_touched(project: Project, raw: Path) -> Non
     assert state(project) == before
 
 
-def test_pinned_data_that_were_edited_are_not_taken_in_by_the_way(project: Project) -> None:
+def test_pinned_data_that_were_edited_are_refused(project: Project) -> None:
     file = project.root / "data" / "digits" / "digits.csv"
     file.write_text(file.read_text() + "1," * 64 + "1\n")
     before = state(project)
@@ -243,9 +241,7 @@ def test_pinned_data_that_were_edited_are_not_taken_in_by_the_way(project: Proje
     assert state(project) == before
 
 
-def test_the_same_command_works_after_one_that_was_killed_half_way(
-    project: Project, raw: Path
-) -> None:
+def test_the_same_command_works_after_it_was_killed_half_way(project: Project, raw: Path) -> None:
     left = project.root / "data" / "churn" / raw.name
     left.parent.mkdir()
     left.write_bytes(raw.read_bytes())
@@ -255,7 +251,7 @@ def test_the_same_command_works_after_one_that_was_killed_half_way(
     assert not [*(project.root / "build").glob(".new-*")]
 
 
-def test_a_failure_at_the_last_step_puts_everything_back(project: Project, raw: Path) -> None:
+def test_a_failure_at_the_last_step_restores_everything(project: Project, raw: Path) -> None:
     project.build("churn").parent.mkdir(exist_ok=True)
     project.build("churn").write_text("a file where the page's folder must be")
     before = state(project)
@@ -272,14 +268,14 @@ def test_ctrl_c_in_the_middle_leaves_nothing(
         signal.raise_signal(signal.SIGTERM)
 
     before = state(project)
-    monkeypatch.setattr(module, "data_digest", interrupted)  # once the pin has moved
+    monkeypatch.setattr(module, "data_digest", interrupted)  # called after the pin has moved
     with pytest.raises(KeyboardInterrupt):
         make("churn", raw)
     assert state(project) == before
     assert data_state(project, "churn") is DataState.ABSENT
 
 
-def test_only_one_is_at_work_at_a_time(project: Project, raw: Path) -> None:
+def test_only_one_new_command_runs_at_a_time(project: Project, raw: Path) -> None:
     with module.alone(project), pytest.raises(EnvironmentFault, match="another"):
         make("churn", raw)
 
@@ -308,13 +304,13 @@ def copy(name: str, example: str, origin: Path | None = None) -> None:
 
 def test_an_example_is_copied_with_its_builder(project: Project, examples: Path) -> None:
     copy("mine", "flowers")
-    copy("mine_too", "flowers")  # the same builder is no obstacle
+    copy("mine_too", "flowers")  # the same builder may exist already
     assert load_experiment(project, "mine").document.model.builder == "small:build"
     assert (project.experiments / "small.py").exists()
     assert project.stale_parameters("mine", "flowers") == []
 
 
-def test_an_example_takes_its_data_from_a_folder(
+def test_an_example_reads_its_data_from_a_folder(
     project: Project, examples: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "disk").mkdir()
@@ -324,9 +320,7 @@ def test_an_example_takes_its_data_from_a_folder(
     assert data_state(project, "flowers") is DataState.PINNED
 
 
-def test_examples_that_cannot_be_taken_leave_nothing(
-    project: Project, examples: Path, tmp_path: Path
-) -> None:
+def test_invalid_examples_leave_nothing(project: Project, examples: Path, tmp_path: Path) -> None:
     before = state(project)
     with pytest.raises(ConfigError, match="no example 'flower'") as caught:
         copy("mine", "flower")
@@ -340,7 +334,7 @@ def test_examples_that_cannot_be_taken_leave_nothing(
 
 
 def paint(folder: Path, *sizes: tuple[int, int]) -> Path:
-    """A few pictures of two classes; sizes as (height, width)."""
+    """Write a few pictures of two classes; sizes as (height, width)."""
     for place in range(12):
         height, width = sizes[place % len(sizes)]
         kind = folder / ("고양이" if place % 3 else "dog")
@@ -365,13 +359,13 @@ def test_a_folder_of_pictures_becomes_an_experiment_of_one_size(
     assert "data:image/png" in (project.build("pets") / "profile.html").read_text("utf-8")
 
 
-def test_large_pictures_are_made_smaller_and_keep_their_proportions(tmp_path: Path) -> None:
+def test_large_pictures_are_scaled_down_and_keep_their_proportions(tmp_path: Path) -> None:
     form, why = fitting_form(paint(tmp_path, (400, 200))) or (None, "")
     assert form == Pictures(height=128, width=64, channels=3)
     assert "smaller" in why
 
 
-def test_arrays_with_test_rows_of_their_own_keep_them(project: Project, tmp_path: Path) -> None:
+def test_arrays_with_separate_test_rows_keep_them(project: Project, tmp_path: Path) -> None:
     x, y = np.zeros((60, 9, 9), np.uint8), np.arange(60) % 3
     np.savez(tmp_path / "a.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:], y_test=y[40:])
     make("arrays", tmp_path / "a.npz", target=None)
@@ -381,7 +375,7 @@ def test_arrays_with_test_rows_of_their_own_keep_them(project: Project, tmp_path
     assert document.data.pictures is None
 
 
-def test_a_query_stands_in_the_file_with_what_is_to_be_known_of_it(
+def test_a_query_is_written_to_the_file_with_notes_about_it(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with closing(sqlite3.connect(project.root / "shop.db")) as shop, shop:
@@ -403,7 +397,7 @@ def test_a_query_stands_in_the_file_with_what_is_to_be_known_of_it(
         ("postgresql://me:secret@host/db", "SELECT 1", "GRISTMILL_SQL_PASSWORD"),
     ],
 )
-def test_a_query_goes_with_a_database_and_no_password_with_either(
+def test_a_query_needs_a_database_and_neither_may_contain_a_password(
     project: Project, data: str, query: str | None, match: str
 ) -> None:
     before = state(project)
@@ -413,7 +407,7 @@ def test_a_query_goes_with_a_database_and_no_password_with_either(
     assert state(project) == before
 
 
-def test_an_archive_of_pictures_is_opened(project: Project, tmp_path: Path) -> None:
+def test_an_archive_of_pictures_is_extracted(project: Project, tmp_path: Path) -> None:
     paint(tmp_path / "raw" / "pets", (9, 9))
     packed = shutil.make_archive(str(tmp_path / "pets-1.0"), "zip", tmp_path / "raw")
     make("pets", packed, target=None)
@@ -421,7 +415,7 @@ def test_an_archive_of_pictures_is_opened(project: Project, tmp_path: Path) -> N
     assert (project.root / "data" / "pets" / "pets-1.0" / "dog").is_dir()
 
 
-def test_pictures_that_are_broken_leave_nothing_behind(project: Project, tmp_path: Path) -> None:
+def test_broken_pictures_leave_nothing_behind(project: Project, tmp_path: Path) -> None:
     folder = paint(tmp_path / "raw", (9, 9))
     (folder / "dog" / "0.png").write_bytes(b"no picture")
     before = state(project)
@@ -431,7 +425,7 @@ def test_pictures_that_are_broken_leave_nothing_behind(project: Project, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_file_that_nobody_cleaned_becomes_a_registered_model_with_its_profile(
+def test_an_uncleaned_file_becomes_a_registered_model_with_a_profile(
     project: Project, raw: Path, gristmill: Run
 ) -> None:
     gristmill("new", "churn", "--data", str(raw), "--target", "이탈", check=True)

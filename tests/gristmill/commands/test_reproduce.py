@@ -1,4 +1,4 @@
-"""`gristmill reproduce`: the same weights again, or the first thing that differs."""
+"""`gristmill reproduce`: the same weights, or the first difference."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ pytestmark = pytest.mark.slow
 
 
 def tag(project: Project, key: str, value: str) -> None:
-    """Changes a tag of all runs."""
+    """Change a tag of all runs."""
     with closing(sqlite3.connect(local_database(project))) as database, database:
         changed = database.execute("UPDATE tags SET value = ? WHERE key = ?", (value, key))
         assert changed.rowcount
 
 
 def package(project: Project, model: str) -> Path:
-    """The `.keras` file of a model's first version."""
+    """Return the `.keras` file of a model's first version."""
     query = "SELECT storage_location FROM model_versions WHERE name = ? AND version = 1"
     ((place,),) = rows_of(local_database(project), query, model)
     folder = place.partition("/mlruns/")[2]
@@ -38,7 +38,7 @@ def package(project: Project, model: str) -> Path:
 
 
 def written(project: Project) -> dict[str, object]:
-    """All that a command could leave behind."""
+    """Return everything that a command could leave behind."""
     database = local_database(project)
     tables = ("runs", "tags", "metrics", "model_versions", "registered_model_aliases")
     return {
@@ -52,9 +52,9 @@ def written(project: Project) -> dict[str, object]:
     }
 
 
-def test_the_same_weights_come_again_and_nothing_is_left(tiny: Project, gristmill: Run) -> None:
+def test_the_same_weights_are_trained_and_nothing_is_left(tiny: Project, gristmill: Run) -> None:
     before = written(tiny)
-    edit(tiny.experiment_file("tiny"), "units: 4", "units: 5")  # not what was trained
+    edit(tiny.experiment_file("tiny"), "units: 4", "units: 5")  # not the trained configuration
     done = gristmill("reproduce", "tiny@champion", check=True)
     assert "tiny version 1: bit for bit the same" in done.stdout
     assert "the commit and the changes that the run kept" in done.stdout
@@ -116,7 +116,7 @@ def test_the_first_difference_is_named(
     assert words in done.stdout
 
 
-def test_what_cannot_be_had_any_more_is_named(tiny: Project, gristmill: Run) -> None:
+def test_missing_data_are_named(tiny: Project, gristmill: Run) -> None:
     raw = (tiny.root / "data" / "tiny" / "tiny.csv").read_bytes()
     digest = hashlib.md5(raw).hexdigest()
     kept = tiny.root / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
@@ -142,7 +142,7 @@ def test_ctrl_c_leaves_nothing(tiny: Project, command: Start) -> None:
     assert git(tiny.root, "status", "--porcelain") == ""
 
 
-def test_after_a_kill_no_process_works_on_and_the_next_one_clears_away(
+def test_after_a_kill_no_process_continues_and_the_next_command_clears_the_leftovers(
     tiny: Project, command: Start, gristmill: Run
 ) -> None:
     run = command(tiny, "reproduce", "tiny")

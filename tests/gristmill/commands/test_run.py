@@ -39,7 +39,7 @@ def mlflow(project: Project, query: str, *values: Any) -> list[tuple[Any, ...]]:
 
 
 def runs(project: Project) -> dict[str, dict[str, str]]:
-    """The tags of MLflow's runs, by id."""
+    """Return the tags of the MLflow runs, by id."""
     made: dict[str, dict[str, str]] = {}
     for run, key, value in mlflow(project, "SELECT run_uuid, key, value FROM tags"):
         made.setdefault(run, {})[key] = value
@@ -68,7 +68,7 @@ def table(run_once: Project) -> pd.DataFrame:
     return pd.read_csv(run_once.root / "data" / "digits" / "digits.csv").head(50)
 
 
-def test_a_run_reproduces_the_pins_that_git_holds_and_leaves_nothing_half_done(
+def test_a_run_reproduces_the_pins_in_git_and_leaves_nothing_unfinished(
     finished: Project,
 ) -> None:
     assert git(finished.root, "status", "--porcelain") == ""
@@ -77,7 +77,7 @@ def test_a_run_reproduces_the_pins_that_git_holds_and_leaves_nothing_half_done(
     assert processes_of(finished) == []
 
 
-def test_the_parent_run_says_where_it_came_from(finished: Project) -> None:
+def test_the_parent_run_records_its_origin(finished: Project) -> None:
     assert mlflow(finished, "SELECT DISTINCT status FROM runs") == [("FINISHED",)]
     run = parent(finished)
     tags = runs(finished)[run]
@@ -103,7 +103,7 @@ def test_the_parent_run_says_where_it_came_from(finished: Project) -> None:
     } <= kept
 
 
-def test_every_run_names_the_data_it_read_by_role_and_digest(finished: Project) -> None:
+def test_every_run_records_its_data_by_role_and_digest(finished: Project) -> None:
     query = (
         "SELECT i.destination_id, t.value, d.digest FROM inputs i "
         "JOIN datasets d ON d.dataset_uuid = i.source_id "
@@ -120,7 +120,7 @@ def test_every_run_names_the_data_it_read_by_role_and_digest(finished: Project) 
     assert list(read.values()) == [{"training", "validation"}] * TRIALS
 
 
-def test_trials_are_children_with_a_value_for_each_epoch(finished: Project) -> None:
+def test_trials_are_child_runs_with_a_value_for_each_epoch(finished: Project) -> None:
     run = parent(finished)
     trials = {key: tags for key, tags in runs(finished).items() if key != run}
     assert len(trials) == TRIALS
@@ -146,7 +146,7 @@ def test_prefect_has_the_flow_its_twelve_tasks_and_three_artifacts(finished: Pro
     assert made == {
         "report-digits": "markdown",
         "trials-digits": "table",
-        "page-digits": "markdown",  # a link is
+        "page-digits": "markdown",  # a link artifact
     }
     ((link,),) = prefect(finished, "SELECT data FROM artifact WHERE key = 'page-digits'")
     assert f"runs/{parent(finished)}/artifacts/report.html)" in link
@@ -168,8 +168,8 @@ def test_the_page_of_a_run_is_in_the_build_folder_and_in_mlflow(finished: Projec
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")  # by importing mlflow
-def test_a_moved_package_scores_csv_and_parquet_with_and_without_the_target_alike(
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")  # in mlflow's import
+def test_a_moved_package_scores_csv_and_parquet_with_and_without_target_equally(
     finished: Project, gristmill: Run, table: pd.DataFrame
 ) -> None:
     table.to_csv("whole.csv", index=False)
@@ -216,7 +216,7 @@ def test_models_are_listed_with_versions_aliases_and_scores(
 
 @pytest.fixture(scope="module")
 def run_twice(run_once: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Any]:
-    """After a second run, with a network that is too small to be good; and how that one ended."""
+    """Run a second time with a network too small to be good; return project and result."""
     target = tmp_path_factory.mktemp("twice") / "project"
     shutil.copytree(run_once.root, target, symlinks=True)
     done = gristmill_in(target)("run", "digits", "-P", "units=1", "-P", "learning_rate=0.01")
@@ -224,7 +224,7 @@ def run_twice(run_once: Project, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 
 @pytest.mark.slow
-def test_a_candidate_that_breaks_the_gate_is_rejected_and_the_champion_stays(
+def test_a_candidate_that_fails_the_gate_is_rejected_and_the_champion_stays(
     run_twice: tuple[Project, Any],
 ) -> None:
     project, done = run_twice
@@ -246,7 +246,7 @@ def test_a_candidate_that_breaks_the_gate_is_rejected_and_the_champion_stays(
     assert processes_of(project) == []
 
 
-def test_promote_and_rollback_move_the_alias_and_say_so(
+def test_promote_and_rollback_move_the_alias_and_report_it(
     run_twice: tuple[Project, Any], tmp_path: Path
 ) -> None:
     root = tmp_path / "project"
@@ -315,7 +315,7 @@ def test_a_candidate_that_is_not_better_is_held(tiny: Project, gristmill: Run) -
     assert "version 2 was held" in again
 
 
-def test_the_time_of_a_run_is_told_by_part_and_sums_to_the_wall_clock(finished: Project) -> None:
+def test_the_time_of_a_run_is_shown_by_part_and_sums_to_the_wall_clock(finished: Project) -> None:
     query = (
         "SELECT substr(key, 13), value FROM metrics WHERE run_uuid = ? AND key LIKE 'system/time_%'"
     )

@@ -26,7 +26,7 @@ def ask(url: str, content: str, kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_a_champion_answers_the_line_that_is_shown_until_ctrl_c(
+def test_a_champion_answers_the_shown_request_until_ctrl_c(
     tiny: Project, command: Callable[..., Command], gristmill: Run
 ) -> None:
     serving = command(tiny, "serve", "tiny")
@@ -50,7 +50,7 @@ def test_a_champion_answers_the_line_that_is_shown_until_ctrl_c(
     until(lambda: not [p for p in processes_of(tiny) if "serve" in p], "the end of the server")
 
 
-def test_a_port_that_is_taken_is_refused_and_otherwise_passed_over(
+def test_a_taken_port_is_refused_if_requested_and_skipped_if_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with socket.socket() as other:
@@ -65,7 +65,7 @@ def test_a_port_that_is_taken_is_refused_and_otherwise_passed_over(
             assert listener.getsockname()[1] > taken
 
 
-def test_a_small_answer_does_not_wait_to_be_sent() -> None:
+def test_a_small_answer_is_sent_without_delay() -> None:
     import uvicorn
     from uvicorn.protocols.http.h11_impl import H11Protocol
 

@@ -1,4 +1,4 @@
-"""`gristmill data who-used`, over a project with two versions of its data."""
+"""`gristmill data who-used` in a project with two versions of its data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.conftest import git
 
 
 def run_of(project: Project, digest: str, *, registers: bool) -> str:
-    """A run of `tiny` that read a version of the data."""
+    """Record a run of `tiny` that read a version of the data; return its id."""
     with Tracker(project, "tiny") as tracker:
         tracker.log(tags={"dvc.data/tiny": digest, "gristmill.decision": "hold"})
         if registers:
@@ -32,7 +32,7 @@ def run_of(project: Project, digest: str, *, registers: bool) -> str:
 def used(
     versioned: Project, store_once: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Project, str, str]:
-    """A project, the run of the first version of its data, which is champion, and the second's."""
+    """Return a project, the run on its first data version (the champion), and the second's run."""
     shutil.copytree(store_once, versioned.store, dirs_exist_ok=True)
     monkeypatch.chdir(versioned.root)
     monkeypatch.setenv("COLUMNS", "160")
@@ -67,7 +67,7 @@ def test_a_hash_a_commit_and_a_tag_find_the_runs_and_models_of_their_data(
     assert new[:8] in said(second, capsys)
 
 
-def test_a_file_and_a_folder_find_the_runs_of_versions_that_hold_their_bytes(
+def test_a_file_and_a_folder_find_the_runs_of_versions_with_the_same_bytes(
     used: tuple[Project, str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project, old, new = used
@@ -82,12 +82,12 @@ def test_a_file_and_a_folder_find_the_runs_of_versions_that_hold_their_bytes(
     assert "nothing came from" in said(str(other), capsys)
 
 
-def test_what_is_no_data_is_named(used: tuple[Project, str, str]) -> None:
+def test_a_reference_to_no_data_is_named(used: tuple[Project, str, str]) -> None:
     with pytest.raises(ConfigError, match=r"(?s)no data 'nowhere.csv'.*gristmill data log"):
         who_used("nowhere.csv")
 
 
-def test_a_commit_of_other_data_has_nothing(
+def test_a_commit_with_unused_data_has_no_runs(
     used: tuple[Project, str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     project, *_ = used
