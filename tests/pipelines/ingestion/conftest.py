@@ -1,4 +1,4 @@
-"""A server for the sources and no waiting between attempts; projects of several versions."""
+"""A web server for sources, without pauses between retries; projects with several versions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["two_versions", "versioned", "web"]
 
 @pytest.fixture
 def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
-    """A server on this machine; whoever asks it again does so at once."""
+    """A local web server; downloads from it are retried without a pause."""
     monkeypatch.setattr("gristmill.pipelines.ingestion.sources.download.PAUSES", (0.0, 0.0, 0.0))
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)

@@ -1,4 +1,4 @@
-"""Bad input: a clear error for each, nothing lost, nothing half written, no secret shown."""
+"""Bad sources: one clear error each, nothing lost, no partial file, no secret shown."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SECRET = "hUsh-7/@x"
 
 @dataclass(frozen=True)
 class Case:
-    """A source that cannot be taken, and what is said of it."""
+    """A source that is refused, and its message."""
 
     source: str
     kind: type[GristmillError]
@@ -151,7 +151,7 @@ def packed(file: Path, *members: tuple[str | zipfile.ZipInfo, bytes]) -> None:
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Everything bad that may lie on a disk."""
+    """A folder with every kind of bad file, folder and archive."""
     here = tmp_path_factory.mktemp("bad")
     for name in ("empty", "hidden", "leak", "ring", "broken", "pipes"):
         (here / name).mkdir()
@@ -186,7 +186,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def dead() -> Iterator[str]:
-    """An address where nobody listens, and nobody else can."""
+    """An address on which nothing listens, reserved so that nothing else can."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{taken.getsockname()[1]}"
@@ -194,7 +194,7 @@ def dead() -> Iterator[str]:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Project:
-    """A project with an old file and an old folder, a text and a database."""
+    """A project with an old file, an old folder, a text file and a database."""
     place = tmp_path / "data" / "set"
     (place / "pictures" / "cat").mkdir(parents=True)
     for old in (place / "a.csv", place / "a.npz", place / "pictures" / "cat" / "1.png"):
@@ -213,7 +213,7 @@ def everything(project: Project) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_bad_input_is_refused_clearly_and_nothing_is_lost(
+def test_a_bad_source_is_refused_clearly_and_nothing_is_lost(
     home: Project, here: Path, web: Web, dead: str, name: str
 ) -> None:
     case = CASES[name]
@@ -235,7 +235,7 @@ def test_bad_input_is_refused_clearly_and_nothing_is_lost(
     assert not any(part in str(caught.value) for part in (SECRET, "hUsh", "7/@x"))
 
 
-def test_a_limit_that_cannot_be_read_is_refused(
+def test_an_invalid_download_limit_is_refused(
     home: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRISTMILL_DOWNLOAD_LIMIT", "much")
@@ -297,7 +297,7 @@ def test_a_full_disk_loses_nothing(home: Project, web: Web, source: str) -> None
         target = target.with_name("a.csv")
     before = everything(home)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # as good as no room
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # acts like a full disk
     try:
         with pytest.raises(EnvironmentFault, match=r"(?s)disk is full.*free some space"):
             fetch(home, source.format(web=web.address), target, query=query)

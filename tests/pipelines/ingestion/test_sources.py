@@ -1,4 +1,4 @@
-"""Sources: the same bytes every time, whole or not at all."""
+"""Sources: the same bytes every time, complete or nothing."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def listing(folder: Path) -> dict[str, bytes]:
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
 
 
-def test_every_kind_of_source_is_fetched_and_its_form_is_of_its_kind() -> None:
+def test_every_kind_of_source_has_a_fetcher_and_an_example_of_its_kind() -> None:
     assert [kind.name for kind in SOURCES] == [source_kind(kind.form) for kind in SOURCES]
     assert {kind.name for kind in SOURCES} == set(FETCHERS)
 
 
 @pytest.mark.parametrize("name", ["digits", "diabetes"])
-def test_a_data_set_of_scikit_learn_has_the_pinned_bytes(project: Project, name: str) -> None:
+def test_a_scikit_learn_data_set_has_the_pinned_bytes(project: Project, name: str) -> None:
     data = load_experiment(project, name).data
     pinned = data_digest(project, data.folder)
     (project.root / data.path).unlink()
@@ -56,7 +56,7 @@ def test_a_data_set_of_scikit_learn_has_the_pinned_bytes(project: Project, name:
 
 
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "digits", "diabetes"])
-def test_every_table_of_scikit_learn_has_a_header_rows_and_a_target(
+def test_every_scikit_learn_table_has_a_header_rows_and_the_same_bytes_each_time(
     tmp_path: Path, name: str
 ) -> None:
     target = tmp_path / "a.csv"
@@ -71,7 +71,7 @@ def test_every_table_of_scikit_learn_has_a_header_rows_and_a_target(
 
 
 @pytest.mark.parametrize("form", ["{}", "file:{}", "file://{}", "inside.csv"])
-def test_a_file_of_this_machine_is_copied(tmp_path: Path, form: str) -> None:
+def test_a_local_file_is_copied(tmp_path: Path, form: str) -> None:
     origin = tmp_path / "inside.csv"
     origin.write_bytes(CONTENT)
     fetch(Project(tmp_path), form.format(origin), tmp_path / "data" / "a.csv")
@@ -80,7 +80,7 @@ def test_a_file_of_this_machine_is_copied(tmp_path: Path, form: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Pictures by class, with what systems leave behind, and a link inside."""
+    """Pictures by class, with hidden system files and a symbolic link inside the folder."""
     folder = tmp_path / "from"
     for name in ("cat/1.png", "dog/2.png", "dog/.DS_Store", ".cache/3.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -103,9 +103,7 @@ def test_a_folder_is_copied_as_a_folder_of_plain_files(tmp_path: Path, folder: P
 
 
 @pytest.mark.parametrize("of", ["file", "folder"])
-def test_a_folder_may_take_the_place_of_a_file_and_the_other_way_round(
-    tmp_path: Path, folder: Path, of: str
-) -> None:
+def test_a_folder_can_replace_a_file_and_vice_versa(tmp_path: Path, folder: Path, of: str) -> None:
     (tmp_path / "a.csv").write_bytes(CONTENT)
     for source in ("a.csv", "from")[:: 1 if of == "file" else -1]:
         fetch(Project(tmp_path), source, tmp_path / "data" / "it")
@@ -115,7 +113,7 @@ def test_a_folder_may_take_the_place_of_a_file_and_the_other_way_round(
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"])
 @pytest.mark.parametrize("around", ["", "pictures-v2/"])
 @pytest.mark.parametrize("place", ["here", "web"])
-def test_an_archive_for_a_folder_is_unpacked(
+def test_an_archive_is_unpacked_if_the_target_is_a_folder(
     tmp_path: Path, folder: Path, web: Web, kind: str, around: str, place: str
 ) -> None:
     archive = tmp_path / f"a.{kind}"
@@ -135,7 +133,7 @@ def test_an_archive_for_a_folder_is_unpacked(
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["pictures"]
 
 
-def test_an_archive_for_a_file_stays_one(tmp_path: Path) -> None:
+def test_an_archive_is_kept_if_the_target_is_a_file(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a.csv", CONTENT)
     fetch(Project(tmp_path), "a.zip", tmp_path / "data" / "a.csv.zip")
@@ -144,7 +142,7 @@ def test_an_archive_for_a_file_stays_one(tmp_path: Path) -> None:
 
 @pytest.fixture
 def store() -> str:
-    """A store in memory, with a file and a folder."""
+    """An in-memory store with a file and a folder."""
     system = fsspec.filesystem("memory")
     if system.exists("/bucket"):
         system.rm("/bucket", recursive=True)
@@ -153,7 +151,7 @@ def store() -> str:
     return "memory://bucket"
 
 
-def test_a_file_of_a_store_is_copied(tmp_path: Path, store: str) -> None:
+def test_a_file_in_a_store_is_copied(tmp_path: Path, store: str) -> None:
     told: list[tuple[int, int | None]] = []
     fetch(
         Project(tmp_path),
@@ -166,7 +164,7 @@ def test_a_file_of_a_store_is_copied(tmp_path: Path, store: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["", "/"])
-def test_a_folder_of_a_store_is_copied_without_hidden_files(
+def test_a_folder_in_a_store_is_copied_without_hidden_files(
     tmp_path: Path, store: str, end: str
 ) -> None:
     fetch(Project(tmp_path), f"{store}/parts{end}", tmp_path / "data" / "parts")
@@ -174,7 +172,7 @@ def test_a_folder_of_a_store_is_copied_without_hidden_files(
     assert listing(tmp_path / "data" / "parts") == expected
 
 
-def test_a_store_is_held_to_the_limit(
+def test_the_download_limit_applies_to_a_store(
     tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRISTMILL_DOWNLOAD_LIMIT", "10")
@@ -187,7 +185,7 @@ def test_a_store_is_held_to_the_limit(
     ("text", "size"),
     [("7", 7), ("7B", 7), ("1.5 kb", 1500), ("20GB", 20 * 10**9), ("2t", 2 * 10**12), ("3m", 3e6)],
 )
-def test_a_limit_may_have_a_unit(monkeypatch: pytest.MonkeyPatch, text: str, size: int) -> None:
+def test_a_limit_can_have_a_unit(monkeypatch: pytest.MonkeyPatch, text: str, size: int) -> None:
     monkeypatch.setenv("GRISTMILL_DOWNLOAD_LIMIT", text)
     assert size_limit() == size
 
@@ -206,7 +204,7 @@ ARFF = """@relation tiny
 
 @pytest.fixture
 def openml(web: Web, monkeypatch: pytest.MonkeyPatch) -> Web:
-    """The answers of openml.org that scikit-learn reads, in the least form, for one table."""
+    """The minimal answers of openml.org that scikit-learn needs for one table."""
     found = {"did": 7, "name": "tiny", "version": 3, "status": "active"}
     about = found | {
         "id": "7",
@@ -250,7 +248,7 @@ def openml(web: Web, monkeypatch: pytest.MonkeyPatch) -> Web:
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny@3", "7"])
-def test_a_table_of_openml_is_written_with_its_target_last(
+def test_an_openml_table_is_written_with_its_target_last(
     tmp_path: Path, openml: Web, name: str
 ) -> None:
     (note,) = fetch(Project(tmp_path), f"openml:{name}", tmp_path / "a.csv")
@@ -260,14 +258,14 @@ def test_a_table_of_openml_is_written_with_its_target_last(
     )
 
 
-def test_a_table_of_openml_may_be_parquet(tmp_path: Path, openml: Web) -> None:
+def test_an_openml_table_can_be_written_as_parquet(tmp_path: Path, openml: Web) -> None:
     fetch(Project(tmp_path), "openml:7", tmp_path / "a.parquet")
     frame = pd.read_parquet(tmp_path / "a.parquet")
     assert frame["width"].tolist()[:2] == [1.0, 2.5]
     assert frame["class"].tolist() == ["yes", "no", "yes"]
 
 
-def test_bytes_that_openml_gives_another_hash_for_are_refused(tmp_path: Path, openml: Web) -> None:
+def test_bytes_that_do_not_match_the_openml_hash_are_refused(tmp_path: Path, openml: Web) -> None:
     openml.files["/data/v1/download/7"] = ARFF.replace("2.5", "2.6").encode()
     with pytest.raises(InputError, match=r"(?s)cannot be taken.*md5"):
         fetch(Project(tmp_path), "openml:7", tmp_path / "a.csv")
@@ -298,7 +296,7 @@ def idx(file: Path, array: np.ndarray) -> None:
 
 
 @pytest.mark.slow
-def test_a_data_set_of_keras_comes_from_its_cache_with_both_parts(tmp_path: Path) -> None:
+def test_a_keras_data_set_is_read_from_its_cache_with_both_parts(tmp_path: Path) -> None:
     cache = tmp_path / "home" / "datasets" / "fashion-mnist"
     cache.mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -308,7 +306,7 @@ def test_a_data_set_of_keras_comes_from_its_cache_with_both_parts(tmp_path: Path
         idx(cache / f"{name}-images-idx3-ubyte.gz", images)
         idx(cache / f"{name}-labels-idx1-ubyte.gz", np.arange(len(images), dtype=np.uint8))
     (cache.parent / "mnist.npz").write_bytes(b"other bytes than Keras knows")
-    nobody = {"https_proxy": "http://127.0.0.1:9"}  # no network, wherever this runs
+    nobody = {"https_proxy": "http://127.0.0.1:9"}  # no network on any machine
     done = subprocess.run(
         [sys.executable, "-c", KERAS, "fashion_mnist", "forget", "fashion_mnist", "mnist"],
         env=os.environ | nobody | {"KERAS_HOME": str(tmp_path / "home")},
@@ -318,7 +316,7 @@ def test_a_data_set_of_keras_comes_from_its_cache_with_both_parts(tmp_path: Path
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    assert done.stderr.count("not the files of keras:fashion_mnist") == 1  # while it is known
+    assert done.stderr.count("not the files of keras:fashion_mnist") == 1  # before "forget"
     assert "keras:mnist could not be fetched" in done.stderr
     assert "KERAS_HOME" in done.stderr
     assert [file.name for file in (tmp_path / "data").iterdir()] == ["fashion_mnist.npz"]
@@ -334,7 +332,7 @@ cells = st.none() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | 
 
 @settings(max_examples=40)
 @given(st.lists(st.tuples(cells, st.text(st.characters(exclude_categories=["C"])))), st.booleans())
-def test_how_rows_are_cut_into_chunks_changes_no_byte(
+def test_the_chunk_size_does_not_change_the_file(
     rows: list[tuple[object, str]], parquet: bool
 ) -> None:
     with TemporaryDirectory() as folder:
@@ -351,6 +349,6 @@ def test_how_rows_are_cut_into_chunks_changes_no_byte(
         assert made[0] == made[1] == made[2]
 
 
-def test_a_database_and_its_query_belong_together(tmp_path: Path) -> None:
+def test_a_database_without_a_query_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs a query"):
         fetch(Project(tmp_path), "sqlite:///a.db", tmp_path / "a.csv")

@@ -1,4 +1,4 @@
-"""Ingest: any file that is given becomes a table with settled types, or one readable error."""
+"""Ingest: any file becomes a table with fixed column types, or one readable error."""
 
 from __future__ import annotations
 
@@ -94,14 +94,14 @@ def test_a_bad_file_is_one_error_and_leaves_nothing_behind(
     assert not made.parent.exists() or not list(made.parent.iterdir())
 
 
-def test_a_bad_file_leaves_the_last_good_table(tmp_path: Path) -> None:
+def test_a_bad_file_keeps_the_last_good_table(tmp_path: Path) -> None:
     before = ingested(tmp_path, PLAIN)
     with pytest.raises(InputError, match="ragged"):
         ingested(tmp_path, b"a,b\n1\n")
     assert pq.read_table(tmp_path / "made" / "table.parquet") == before
 
 
-def test_a_file_that_is_not_there_is_an_error_of_the_configuration(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_config_error(tmp_path: Path) -> None:
     raw = tmp_path / "raw.csv"
     with pytest.raises(ConfigError, match=r"(?s)not there.*raw.csv\n  found +nothing\n.*data.path"):
         ingest_file(raw, tmp_path / "table.parquet")
@@ -127,18 +127,18 @@ def test_ragged_rows_are_found_in_every_block(
         ("a.csv", LONG.replace(b"a,b", b'"a","b"')),
     ],
 )
-def test_the_same_rows_in_another_dress_give_the_same_table(
+def test_compression_line_ends_and_quotes_do_not_change_the_table(
     tmp_path: Path, name: str, content: bytes
 ) -> None:
     assert ingested(tmp_path, content, name) == ingested(tmp_path, LONG)
 
 
-def test_quotes_may_hold_commas_and_line_breaks(tmp_path: Path) -> None:
+def test_quoted_values_can_contain_commas_and_line_breaks(tmp_path: Path) -> None:
     table = ingested(tmp_path, b'a,b\n"x\ny, z",2\n"q ""r""",3\n')
     assert table.to_pydict() == {"a": ["x\ny, z", 'q "r"'], "b": [2, 3]}
 
 
-def test_the_words_for_nothing_are_missing_values(tmp_path: Path) -> None:
+def test_null_words_are_missing_values(tmp_path: Path) -> None:
     table = ingested(tmp_path, b'a,b,c\n1,NA,\n,x,""\nNaN,null,None\n')
     assert table.to_pydict() == {"a": [1, None, None], "b": [None, "x", None], "c": [None] * 3}
 
@@ -186,7 +186,7 @@ TYPES = [
 
 
 @pytest.mark.parametrize(("early", "late", "kind"), TYPES)
-def test_a_type_is_settled_over_the_whole_file(
+def test_a_column_type_is_decided_over_the_whole_file(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     early: list[str],
@@ -211,7 +211,7 @@ cells = st.sampled_from(
 
 @settings(max_examples=40)
 @given(first=st.lists(cells, min_size=1, max_size=4), second=st.lists(cells, max_size=4))
-def test_blocks_make_no_difference(
+def test_the_block_size_does_not_change_the_table(
     tmp_path_factory: pytest.TempPathFactory, first: list[str], second: list[str]
 ) -> None:
     folder = tmp_path_factory.mktemp("blocks")
@@ -223,7 +223,7 @@ def test_blocks_make_no_difference(
         assert ingested(folder, content) == whole
 
 
-def test_parquet_is_brought_to_the_same_few_types(tmp_path: Path) -> None:
+def test_parquet_columns_are_converted_to_the_same_few_types(tmp_path: Path) -> None:
     content = parquet(
         i=pa.array([1, None], pa.int8()),
         f=pa.array([1.5, None], pa.float32()),
@@ -239,7 +239,7 @@ def test_parquet_is_brought_to_the_same_few_types(tmp_path: Path) -> None:
     assert table.to_pydict()["i"] == [1, None]
 
 
-def test_the_stage_writes_the_table_of_its_experiment(project: Project) -> None:
+def test_the_stage_writes_the_table_of_the_experiment(project: Project) -> None:
     assert str(ingest(project, "digits")) == "1,797 rows × 65 columns"
     table = pq.read_table(project.build("digits") / "table.parquet")
     assert set(table.schema.types) == {pa.int64()}
@@ -247,7 +247,7 @@ def test_the_stage_writes_the_table_of_its_experiment(project: Project) -> None:
     assert ",".join(str(table.column(i)[0]) for i in range(65)) == lines[1]
 
 
-def test_every_error_of_ingest_is_one_of_ours(tmp_path: Path) -> None:
+def test_every_error_of_ingest_is_a_gristmill_error(tmp_path: Path) -> None:
     raw = tmp_path / "raw.csv"
     for content in (b'"', b'"a,b\n1,2\n', b'a,b\n"1,2\n', b",\n", b"\n", b"a,b\n\n"):
         raw.write_bytes(content)

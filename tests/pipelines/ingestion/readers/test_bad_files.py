@@ -1,4 +1,4 @@
-"""Broken files of every format: each is one clear error, and the old table stays as it was."""
+"""Broken files of every format: one clear error, and the old table is kept."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ FOLDERS: Mapping[str, tuple[Mapping[str, bytes], str]] = {
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
-    """A good table of before."""
+    """A valid table from an earlier run."""
     raw = tmp_path / "before.csv"
     raw.write_bytes(GOOD)
     ingest_file(raw, tmp_path / "build" / "table.parquet")
@@ -196,7 +196,7 @@ def refused(raw: Path, made: Path, words: str, kind: type[GristmillError] = Inpu
 
 
 @pytest.mark.parametrize(("name", "content", "words"), FILES.values(), ids=list(FILES))
-def test_a_broken_file_is_one_clear_error_and_the_old_table_stays(
+def test_a_broken_file_is_one_clear_error_and_the_old_table_is_kept(
     made: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, words: str
 ) -> None:
     monkeypatch.setattr(wrapped, "HARMLESS", 1 << 18)
@@ -209,7 +209,7 @@ def test_a_broken_file_is_one_clear_error_and_the_old_table_stays(
 
 
 @pytest.mark.parametrize(("files", "words"), FOLDERS.values(), ids=list(FOLDERS))
-def test_a_broken_folder_is_one_clear_error_and_the_old_table_stays(
+def test_a_broken_folder_is_one_clear_error_and_the_old_table_is_kept(
     made: Path, files: Mapping[str, bytes], words: str
 ) -> None:
     raw = made.parents[1] / "parts"
@@ -241,7 +241,7 @@ PLACES: Mapping[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize(("make", "words"), PLACES.values(), ids=list(PLACES))
-def test_what_is_no_file_is_an_error_of_the_configuration(
+def test_a_path_that_is_not_a_file_is_a_config_error(
     made: Path, make: Callable[[Path], None], words: str
 ) -> None:
     raw = made.parents[1] / "a.csv"
@@ -249,7 +249,7 @@ def test_what_is_no_file_is_an_error_of_the_configuration(
     refused(raw, made, words, ConfigError)
 
 
-def test_a_pipe_among_parts_is_refused_and_not_waited_for(made: Path) -> None:
+def test_a_named_pipe_among_parts_is_refused_without_waiting(made: Path) -> None:
     raw = made.parents[1] / "parts"
     raw.mkdir()
     os.mkfifo(raw / "1.csv")
@@ -257,7 +257,7 @@ def test_a_pipe_among_parts_is_refused_and_not_waited_for(made: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_file_that_may_not_be_read_is_said_to_be_so(made: Path) -> None:
+def test_a_file_without_read_permission_is_reported(made: Path) -> None:
     raw = made.parents[1] / "a.csv"
     raw.write_bytes(GOOD)
     format_choice.read(raw)  # imports what it needs
@@ -299,7 +299,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(
         ({"delimiter": ";"}, "two column names or more"),
     ],
 )
-def test_a_declared_dialect_that_does_not_fit_is_one_clear_error(
+def test_a_declared_dialect_that_does_not_fit_the_file_is_one_clear_error(
     made: Path, csv: dict[str, str], words: str
 ) -> None:
     raw = made.parents[1] / "a.csv"

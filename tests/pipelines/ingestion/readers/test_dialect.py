@@ -1,4 +1,4 @@
-"""How a text table is written is found out; what is declared wins."""
+"""The dialect of a text table is detected; declared settings take precedence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read(raw: Path, content: str, written: str = "utf-8", **declared: Any) -> Ro
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
-def test_the_delimiter_is_the_one_that_parts_all_rows_alike(tmp_path: Path, mark: str) -> None:
+def test_the_delimiter_is_the_one_that_splits_all_rows_alike(tmp_path: Path, mark: str) -> None:
     others = [m for m in ",;\t|" if m != mark]
     lines = [f"name{mark}note{mark}size"]
     lines += [f"a{mark}x{m}y{m * i}{mark}{i}" for i, m in enumerate(others)]
@@ -52,7 +52,7 @@ def test_the_delimiter_is_the_one_that_parts_all_rows_alike(tmp_path: Path, mark
         ("euc-kr", "cp949"),
     ],
 )
-def test_korean_text_is_read_in_every_encoding_it_comes_in(
+def test_korean_text_is_read_in_every_common_encoding(
     tmp_path: Path, encoding: str, found: str
 ) -> None:
     raw = tmp_path / "a.csv"
@@ -72,13 +72,13 @@ def test_korean_text_is_read_in_every_encoding_it_comes_in(
         ["Ångström", "blåbær", "smörgås"],
     ],
 )
-def test_western_text_is_read_as_windows_writes_it(tmp_path: Path, words: list[str]) -> None:
+def test_western_text_is_read_as_windows_1252(tmp_path: Path, words: list[str]) -> None:
     lines = "".join(f"{word};{i}\n" for i, word in enumerate(words))
     assert read(tmp_path / "a.csv", "a;b\n" + lines, "cp1252")["a"] == words
     assert sniff_csv(tmp_path / "a.csv").encoding == "cp1252"
 
 
-def test_the_first_foreign_letter_may_come_late(tmp_path: Path) -> None:
+def test_the_encoding_is_found_if_the_first_non_ascii_letter_is_late(tmp_path: Path) -> None:
     content = "a,b\n" + "x,1\n" * 400_000 + "Müller,2\n"
     assert read(tmp_path / "a.csv", content, "latin-1")["a"][-1] == "Müller"
     assert sniff_csv(tmp_path / "a.csv").encoding == "cp1252"
@@ -105,32 +105,30 @@ NUMBERS = [
     ("values", "wanted"), [case[1:] for case in NUMBERS], ids=[c[0] for c in NUMBERS]
 )
 @pytest.mark.parametrize("delimiter", [";", ","])
-def test_numbers_are_read_with_the_marks_that_they_have(
+def test_numbers_are_read_with_their_decimal_and_thousands_marks(
     tmp_path: Path, values: list[str], wanted: list[Any], delimiter: str
 ) -> None:
     lines = "".join(f'"{value}"{delimiter}x\n' for value in values)
     assert read(tmp_path / "a.csv", f"a{delimiter}b\n{lines}")["a"] == wanted
 
 
-def test_marks_that_one_column_makes_clear_hold_for_all(tmp_path: Path) -> None:
+def test_marks_that_are_clear_in_one_column_apply_to_all(tmp_path: Path) -> None:
     rows = read(tmp_path / "a.csv", "a;b\n1,5;1.234\n2,75;12.345\n")
     assert rows == {"a": [1.5, 2.75], "b": [1234, 12345]}
 
 
-def test_a_late_value_of_other_marks_makes_text_and_no_wrong_number(tmp_path: Path) -> None:
+def test_a_late_value_with_another_decimal_mark_makes_the_column_text(tmp_path: Path) -> None:
     content = "a;b\n" + "1,5;1\n" * 300_000 + "1.5;1\n"
     assert read(tmp_path / "a.csv", content)["a"][-1] == "1.5"
 
 
 @pytest.mark.parametrize("word", ["?", "-", "n/a", "\\N", "#N/A", ".", " ?"])
-def test_a_word_that_keeps_a_column_from_being_numbers_is_missing(
-    tmp_path: Path, word: str
-) -> None:
+def test_a_placeholder_word_in_a_number_column_is_missing(tmp_path: Path, word: str) -> None:
     rows = read(tmp_path / "a.csv", f"a,b\n1,x\n{word},y\n3,{word}\n")
     assert rows["a"] == [1, None, 3]
 
 
-def test_labels_are_no_missing_values(tmp_path: Path) -> None:
+def test_plus_and_minus_as_labels_are_not_missing_values(tmp_path: Path) -> None:
     assert read(tmp_path / "a.csv", "a,b\n+,1\n-,2\n") == {"a": ["+", "-"], "b": [1, 2]}
 
 
@@ -138,21 +136,21 @@ def test_labels_are_no_missing_values(tmp_path: Path) -> None:
     "words",
     [["yes", "no"], ["ja", "nein"], ["예", "아니오"], ["Y", "N"], ["t", "f"], ["on", "off"]],
 )
-def test_labels_come_back_as_they_went_in(tmp_path: Path, words: list[str]) -> None:
+def test_labels_are_read_back_unchanged(tmp_path: Path, words: list[str]) -> None:
     assert read(tmp_path / "a.csv", "a,b\n" + "".join(f"{w},1\n" for w in words))["a"] == words
 
 
-def test_quotes_may_be_apostrophes(tmp_path: Path) -> None:
+def test_apostrophes_are_read_as_quotes(tmp_path: Path) -> None:
     rows = read(tmp_path / "a.csv", "'a','b'\n'x, y','1'\n'it''s','2'\n")
     assert rows == {"a": ["x, y", "it's"], "b": [1, 2]}
 
 
-def test_a_quote_inside_of_a_value_is_a_letter(tmp_path: Path) -> None:
+def test_a_quote_inside_a_value_is_an_ordinary_character(tmp_path: Path) -> None:
     rows = read(tmp_path / "a.csv", 'a,b\n5" pipe,1\n6" pipe,2\n7" pipe,"x\ny"\n')
     assert rows == {"a": ['5" pipe', '6" pipe', '7" pipe'], "b": ["1", "2", "x\ny"]}
 
 
-def test_declared_marks_win_over_what_is_found(tmp_path: Path) -> None:
+def test_declared_settings_override_detected_ones(tmp_path: Path) -> None:
     raw = tmp_path / "a.csv"
     assert read(raw, "a;b\n1,234;x\n2,345;y\n", decimal=",")["a"] == [1.234, 2.345]
     assert read(raw, "a;b\n1,234;x\n2,345;y\n", thousands=",")["a"] == [1234, 2345]
@@ -174,14 +172,14 @@ def test_declared_marks_win_over_what_is_found(tmp_path: Path) -> None:
         (("%d/%m/%Y",), ["03/04/2024", "soon"], ["03/04/2024", "soon"]),
     ],
 )  # fmt: skip
-def test_declared_dates_are_read_as_declared(
+def test_dates_are_read_in_the_declared_format(
     tmp_path: Path, layouts: tuple[str, ...], values: list[str], wanted: list[Any]
 ) -> None:
     lines = "".join(f"{value},x\n" for value in values)
     assert read(tmp_path / "a.csv", "a,b\n" + lines, dates=layouts)["a"] == wanted
 
 
-def test_moments_with_zones_become_utc_and_fractions_are_kept(tmp_path: Path) -> None:
+def test_times_with_a_zone_become_utc_and_fractions_are_kept(tmp_path: Path) -> None:
     rows = read(
         tmp_path / "a.csv",
         "a,b\n2024-01-31T09:00:00.123456789+09:00,2024-01-31 00:00:00.5\n"
@@ -203,7 +201,7 @@ letters = st.text(st.sampled_from("ab ,;|\t\"'\n가ä1"), min_size=1, max_size=6
     quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
     block=st.sampled_from([8, 40, 8 << 20]),
 )
-def test_whatever_python_writes_as_csv_comes_back_in_blocks_of_any_size(
+def test_csv_written_by_python_is_read_back_in_blocks_of_any_size(
     tmp_path_factory: pytest.TempPathFactory,
     values: list[tuple[str, str]],
     delimiter: str,
@@ -230,7 +228,7 @@ def test_whatever_python_writes_as_csv_comes_back_in_blocks_of_any_size(
     ),
     block=st.sampled_from([8, 40]),
 )
-def test_quotes_that_are_letters_do_not_move_the_ends_of_rows(
+def test_quotes_inside_values_do_not_change_where_rows_end(
     tmp_path_factory: pytest.TempPathFactory, values: list[str], block: int
 ) -> None:
     values = [value for value in values if value != '"']

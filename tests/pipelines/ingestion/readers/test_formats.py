@@ -1,4 +1,4 @@
-"""The same rows from every format give the same table."""
+"""The same rows in every format give the same table."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def ingested(raw: Path) -> pa.Table:
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("block", [None, 5000])
-def test_the_same_rows_give_the_same_table(
+def test_the_same_rows_in_every_format_give_the_same_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, block: int | None
 ) -> None:
     if block:
@@ -98,7 +98,7 @@ def test_the_same_rows_give_the_same_table(
 @pytest.mark.parametrize(
     ("suffix", "write"), [(".csv", as_csv), (".jsonl", as_json), (".parquet", as_parquet)]
 )
-def test_parts_are_read_in_the_order_of_their_names(
+def test_parts_are_read_in_name_order(
     tmp_path: Path, suffix: str, write: Callable[[pa.Table], bytes]
 ) -> None:
     raw = tmp_path / "parts"
@@ -110,7 +110,7 @@ def test_parts_are_read_in_the_order_of_their_names(
     assert ingested(raw) == ROWS
 
 
-def test_columns_of_parts_may_stand_in_another_order(tmp_path: Path) -> None:
+def test_parts_can_have_their_columns_in_another_order(tmp_path: Path) -> None:
     for suffix, write in ((".csv", as_csv), (".parquet", as_parquet)):
         raw = tmp_path / suffix[1:]
         raw.mkdir()
@@ -119,7 +119,7 @@ def test_columns_of_parts_may_stand_in_another_order(tmp_path: Path) -> None:
         assert ingested(raw) == ROWS
 
 
-def test_types_are_settled_over_all_parts(tmp_path: Path) -> None:
+def test_column_types_are_decided_over_all_parts(tmp_path: Path) -> None:
     raw = tmp_path / "parts"
     raw.mkdir()
     (raw / "1.csv").write_text("a,b\n1,1\n2,03/04/2024\n")
@@ -128,7 +128,7 @@ def test_types_are_settled_over_all_parts(tmp_path: Path) -> None:
     assert ingested(raw).to_pydict() == {"a": [1.0, 2.0, 2.5], "b": ["1", "03/04/2024", "x"]}
 
 
-def test_json_keeps_its_own_types(tmp_path: Path) -> None:
+def test_json_values_keep_their_types(tmp_path: Path) -> None:
     raw = tmp_path / "a.jsonl"
     raw.write_text(
         '{"n": 1, "text": "7", "mixed": 1, "late": null, "na": "NA", "big": 12345678901234567890}\n'
@@ -146,7 +146,7 @@ def test_json_keeps_its_own_types(tmp_path: Path) -> None:
     }
 
 
-def test_columns_that_come_late_in_json_are_columns(
+def test_keys_that_appear_late_in_json_become_columns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settle, "SAMPLE", 64)
@@ -158,7 +158,7 @@ def test_columns_that_come_late_in_json_are_columns(
     assert [table[name].null_count for name in "abc"] == [50, 100, 51]
 
 
-def test_parquet_of_every_flat_type_becomes_one_of_few(tmp_path: Path) -> None:
+def test_every_flat_parquet_type_is_converted_to_one_of_a_few(tmp_path: Path) -> None:
     moment = pa.timestamp("us")
     first, second = datetime(1970, 1, 1), datetime(1970, 1, 2)
     nanos = pa.array([1001, None], pa.timestamp("ns"))
@@ -181,7 +181,7 @@ def test_parquet_of_every_flat_type_becomes_one_of_few(tmp_path: Path) -> None:
     assert table.schema.types == [column[2] for column in columns.values()]
 
 
-def test_columns_that_are_no_numbers_stay_as_they_are_written(tmp_path: Path) -> None:
+def test_columns_declared_as_not_numbers_keep_their_text(tmp_path: Path) -> None:
     made = tmp_path / "table.parquet"
     (tmp_path / "a.csv").write_text("zip,n,day,open\n12345,1,2024-01-31,True\n")
     ingest_file(tmp_path / "a.csv", made, not_numbers=["zip", "day", "open"])
@@ -192,7 +192,7 @@ def test_columns_that_are_no_numbers_stay_as_they_are_written(tmp_path: Path) ->
     assert pq.read_table(made).to_pylist() == [{"zip": "12345", "n": 1}]
 
 
-def test_row_groups_have_one_size_however_the_blocks_fall(tmp_path: Path) -> None:
+def test_row_groups_have_one_size_whatever_the_block_size(tmp_path: Path) -> None:
     raw = tmp_path / "a.csv"
     raw.write_bytes(b"a,b\n" + b"1,2\n" * (ROW_GROUP * 2 + 5))
     ingested(raw)
@@ -200,7 +200,7 @@ def test_row_groups_have_one_size_however_the_blocks_fall(tmp_path: Path) -> Non
     assert [meta.row_group(i).num_rows for i in range(3)] == [ROW_GROUP, ROW_GROUP, 5]
 
 
-def test_every_format_and_every_compression_is_in_the_words_for_a_user() -> None:
+def test_the_description_lists_every_format_and_compression() -> None:
     words = "\n".join(describe_formats())
     for kind in FORMATS:
         assert kind.about in words

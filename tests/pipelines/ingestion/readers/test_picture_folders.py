@@ -37,7 +37,7 @@ def with_(**changes: Any) -> Data:
     return DATA.model_copy(update=changes)
 
 
-def test_a_folder_a_class_becomes_rows_of_path_pixels_and_label(tmp_path: Path) -> None:
+def test_one_folder_per_class_becomes_rows_of_path_pixels_and_label(tmp_path: Path) -> None:
     for shade, name in enumerate(["dog/b.png", "cat/a.png", "cat/c.PNG"]):
         picture(tmp_path / name, shade)
     (tmp_path / "cat" / "notes.txt").write_text("no picture")
@@ -50,7 +50,7 @@ def test_a_folder_a_class_becomes_rows_of_path_pixels_and_label(tmp_path: Path) 
     assert table.schema.field("picture").metadata == form
 
 
-def test_folders_of_parts_give_each_row_its_role(tmp_path: Path) -> None:
+def test_train_val_and_test_folders_give_each_row_its_role(tmp_path: Path) -> None:
     for name in ["Train/dog/1.png", "train/cat/2.png", "val/cat/3.png", "TEST/dog/4.png"]:
         picture(tmp_path / name)
     table = table_of(read(tmp_path, DATA))
@@ -64,7 +64,7 @@ def test_folders_of_parts_give_each_row_its_role(tmp_path: Path) -> None:
     assert set(table["kind"].to_pylist()) == {"cat", "dog"}
 
 
-def test_a_csv_beside_the_pictures_gives_the_labels_and_keeps_their_type(tmp_path: Path) -> None:
+def test_a_csv_next_to_the_pictures_gives_the_labels_with_their_type(tmp_path: Path) -> None:
     for name in ("a", "b"):
         picture(tmp_path / "files" / f"{name}.png", ord(name))
     (tmp_path / "labels.csv").write_text("kind,path\n7,files/b.png\n5,files/a.png\n")
@@ -73,7 +73,7 @@ def test_a_csv_beside_the_pictures_gives_the_labels_and_keeps_their_type(tmp_pat
     assert table["picture"].to_pylist() == [b"b" * 12, b"a" * 12]
 
 
-def test_pictures_are_brought_to_the_form_that_is_asked_for(tmp_path: Path) -> None:
+def test_pictures_are_converted_to_the_declared_size_and_channels(tmp_path: Path) -> None:
     picture(tmp_path / "x" / "1.png", 9, (8, 8))
     picture(tmp_path / "y" / "2.png", 9, (2, 5), "RGB")
     asked = with_(pictures=Pictures(height=2, width=3, channels=3))
@@ -134,7 +134,7 @@ def _csv(text: str) -> Write:
         (_csv("path,kind\n1.png\n"), InputError, r"a CSV of path and label"),
     ],
 )
-def test_a_broken_folder_of_pictures_is_refused_with_what_is_wrong(
+def test_a_broken_picture_folder_is_refused_with_the_reason(
     tmp_path: Path, broken: Write, error: type[GristmillError], message: str
 ) -> None:
     folder = tmp_path / "pictures"
@@ -169,7 +169,7 @@ def test_idx_files_become_rows_with_the_roles_of_their_parts(tmp_path: Path, end
     shape=st.sampled_from([(3,), (2, 3), (2, 3, 1), (2, 2, 3)]),
     parts=st.booleans(),
 )
-def test_arrays_of_a_npz_come_back_value_for_value(
+def test_npz_arrays_are_read_back_unchanged(
     tmp_path_factory: pytest.TempPathFactory, rows: int, shape: tuple[int, ...], parts: bool
 ) -> None:
     file = tmp_path_factory.mktemp("npz") / "a.npz"
@@ -216,7 +216,7 @@ def _npz(**arrays: Any) -> Write:
         (lambda file: file.write_bytes(b""), r"a whole \.npz"),
     ],
 )
-def test_a_broken_npz_is_refused_with_what_is_wrong(
+def test_a_broken_npz_is_refused_with_the_reason(
     tmp_path: Path, broken: Write, message: str
 ) -> None:
     file = tmp_path / "a.npz"
@@ -234,7 +234,7 @@ def test_a_broken_npz_is_refused_with_what_is_wrong(
         ("train-labels-idx1-ubyte.gz", b"no gzip", r"a whole IDX file"),
     ],
 )
-def test_a_broken_idx_file_is_refused_with_what_is_wrong(
+def test_a_broken_idx_file_is_refused_with_the_reason(
     tmp_path: Path, name: str, content: bytes | None, message: str
 ) -> None:
     write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros((2, 2, 2), np.uint8))
@@ -244,6 +244,6 @@ def test_a_broken_idx_file_is_refused_with_what_is_wrong(
         table_of(read(tmp_path, DATA))
 
 
-def test_resizing_a_picture_of_one_shade_keeps_it() -> None:
+def test_resizing_a_picture_of_one_shade_keeps_the_shade() -> None:
     form = Pictures(height=5, width=2, channels=1)
     assert fit(Image.new("L", (40, 30), 77), form) == bytes([77]) * 10

@@ -1,4 +1,4 @@
-"""Downloads: whole or not at all, resumed or started anew, and never too much."""
+"""Downloads: complete or nothing, resumed or restarted, and limited in size."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_download_has_the_bytes_of_the_file(tmp_path: Path, web: Web, path: st
         ("/cut-and-mixed-up", LONG, True),
     ],
 )
-def test_a_download_that_breaks_off_goes_on_or_begins_anew(
+def test_an_interrupted_download_is_resumed_or_restarted(
     tmp_path: Path, web: Web, path: str, content: bytes, asked_for_a_part: bool
 ) -> None:
     fetch(Project(tmp_path), web.address + path, tmp_path / "a.csv")
@@ -38,13 +38,13 @@ def test_a_download_that_breaks_off_goes_on_or_begins_anew(
     assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
 
 
-def test_what_is_there_already_is_not_fetched_again(tmp_path: Path, web: Web) -> None:
+def test_bytes_already_downloaded_are_not_fetched_again(tmp_path: Path, web: Web) -> None:
     fetch(Project(tmp_path), web.address + "/cut", tmp_path / "a.csv")
     (part,) = web.ranges
     assert 0 <= len(LONG) // 2 - int(part.removeprefix("bytes=").rstrip("-")) < 1 << 16
 
 
-def test_progress_ends_at_the_whole(tmp_path: Path, web: Web) -> None:
+def test_progress_ends_at_the_full_size(tmp_path: Path, web: Web) -> None:
     told: list[tuple[int, int | None]] = []
     fetch(
         Project(tmp_path),
@@ -56,7 +56,7 @@ def test_progress_ends_at_the_whole(tmp_path: Path, web: Web) -> None:
     assert told[-1] == (len(LONG), len(LONG))
 
 
-def test_attempts_without_anything_new_come_to_an_end(tmp_path: Path, web: Web) -> None:
+def test_retries_stop_after_four_attempts_without_progress(tmp_path: Path, web: Web) -> None:
     with pytest.raises(EnvironmentFault, match="500"):
         fetch(Project(tmp_path), web.address + "/down", tmp_path / "a.csv")
     assert web.asked["/down"] == 4
@@ -72,7 +72,7 @@ def test_a_download_stops_at_the_limit(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_login_of_netrc_is_used(
+def test_a_login_from_netrc_is_used(
     tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")

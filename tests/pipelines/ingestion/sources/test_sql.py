@@ -1,4 +1,4 @@
-"""Databases: a real SQLite and a real Postgres; read only, in chunks, without a password shown."""
+"""Databases, a real SQLite and Postgres: read-only, in chunks, passwords never shown."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def sqlite_file(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_query_of_sqlite_becomes_csv_with_the_same_bytes_each_time(
+def test_a_sqlite_query_becomes_csv_with_the_same_bytes_each_time(
     tmp_path: Path, sqlite_file: Path
 ) -> None:
     before = sqlite_file.read_bytes()
@@ -57,7 +57,7 @@ def test_a_query_of_sqlite_becomes_csv_with_the_same_bytes_each_time(
     assert sqlite_file.read_bytes() == before
 
 
-def test_a_query_of_sqlite_becomes_parquet_with_types_that_fit_all_rows(
+def test_a_sqlite_query_becomes_parquet_with_types_that_fit_all_rows(
     tmp_path: Path, sqlite_file: Path
 ) -> None:
     query = "SELECT * FROM t ORDER BY n"
@@ -68,7 +68,7 @@ def test_a_query_of_sqlite_becomes_parquet_with_types_that_fit_all_rows(
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.db", "o.parquet"]
 
 
-def test_a_sqlite_file_in_the_middle_of_a_write_is_refused_until_somebody_undoes_it(
+def test_a_sqlite_file_with_an_interrupted_write_is_refused_until_it_is_rolled_back(
     tmp_path: Path, sqlite_file: Path
 ) -> None:
     leave_hot_journal(sqlite_file)
@@ -94,11 +94,11 @@ def test_a_sqlite_file_in_the_middle_of_a_write_is_refused_until_somebody_undoes
         ("SELECT 'it''s' FROM t /* ( */ ORDER BY 1", True),
     ],
 )
-def test_a_query_whose_rows_may_come_in_any_order_is_known(query: str, ordered: bool) -> None:
+def test_a_query_without_a_defined_row_order_is_detected(query: str, ordered: bool) -> None:
     assert is_ordered(query) is ordered
 
 
-def test_a_query_without_an_order_comes_with_a_warning(tmp_path: Path, sqlite_file: Path) -> None:
+def test_a_query_without_an_order_gives_a_warning(tmp_path: Path, sqlite_file: Path) -> None:
     (note,) = fetch(
         Project(tmp_path), "sqlite:///a.db", tmp_path / "o.csv", query="SELECT n FROM t"
     )
@@ -111,7 +111,7 @@ def source(postgres: URL, monkeypatch: pytest.MonkeyPatch) -> str:
     return postgres.render_as_string()
 
 
-def test_every_common_type_of_postgres_is_written_in_one_form(
+def test_every_common_postgres_type_is_written_in_one_form(
     tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     query = """SELECT i, i * 1.5::float8 AS x, i % 2 = 0 AS even,
@@ -144,7 +144,7 @@ def test_every_common_type_of_postgres_is_written_in_one_form(
     assert table.column("day").to_pylist() == [date(2026, 2, 1), date(2026, 2, 2)]
 
 
-def test_a_large_result_comes_in_chunks_whose_types_differ(tmp_path: Path, source: str) -> None:
+def test_a_large_result_is_read_in_chunks_of_different_types(tmp_path: Path, source: str) -> None:
     query = """SELECT i, CASE WHEN i < 30000 THEN NULL ELSE i END AS late, i::numeric AS n
         FROM generate_series(1, 50000) i ORDER BY i"""
     fetch(Project(tmp_path), source, tmp_path / "o.parquet", query=query)
@@ -167,7 +167,7 @@ def test_a_large_result_comes_in_chunks_whose_types_differ(tmp_path: Path, sourc
         ("SELECT 'a'::bytea AS b", InputError, "bytes in b"),
     ],
 )
-def test_what_postgres_refuses_is_said_and_leaves_the_old_file(
+def test_a_query_refused_by_postgres_is_reported_and_the_old_file_kept(
     tmp_path: Path, source: str, query: str, kind: type[GristmillError], words: str
 ) -> None:
     (tmp_path / "o.csv").write_text("old")
@@ -177,7 +177,7 @@ def test_what_postgres_refuses_is_said_and_leaves_the_old_file(
 
 
 @pytest.mark.parametrize("password", ["wrong/word", ""])
-def test_a_wrong_password_is_a_fault_and_is_not_shown(
+def test_a_wrong_password_is_an_environment_fault_and_is_not_shown(
     tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch, password: str
 ) -> None:
     monkeypatch.setenv("GRISTMILL_SQL_PASSWORD", password)
@@ -187,7 +187,7 @@ def test_a_wrong_password_is_a_fault_and_is_not_shown(
     assert not password or password not in str(caught.value)
 
 
-def test_the_password_of_the_driver_counts_where_none_is_ours(
+def test_the_password_of_the_driver_is_used_if_ours_is_not_set(
     tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GRISTMILL_SQL_PASSWORD")
@@ -212,7 +212,7 @@ def test_a_query_cannot_change_postgres(tmp_path: Path, source: str, postgres: U
     engine.dispose()
 
 
-def test_a_connection_that_is_lost_is_a_fault_and_leaves_nothing(
+def test_a_lost_connection_is_an_environment_fault_and_leaves_no_file(
     tmp_path: Path, source: str
 ) -> None:
     query = """SELECT i, CASE WHEN i = 45000 THEN pg_terminate_backend(pg_backend_pid()) END AS x

@@ -1,4 +1,4 @@
-"""The versions of a data set: listed, found by commit or hash, and gone back to."""
+"""Versions of a data set: listed, found by commit or hash, and checked out again."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def forget(project: Project) -> None:
 
 
 def shared(project: Project, remote: Path) -> None:
-    """Adds a remote, and pushes each version to it.
+    """Add a remote and push each version to it.
 
-    `dvc push --all-commits` would not do: it asks each commit's own settings for the remote.
+    `dvc push --all-commits` does not work here: it reads the remote from each commit's settings.
     """
     dvc(project.root, "remote", "add", "-q", "-d", "here", str(remote))
     for revision in ("first", "main"):
@@ -63,13 +63,13 @@ def test_versions_are_listed_newest_first_with_what_is_on_disk(versioned: Projec
     assert found.unknown == 0
 
 
-def test_a_version_that_no_commit_has_yet_is_listed(versioned: Project) -> None:
+def test_an_uncommitted_version_is_listed(versioned: Project) -> None:
     take(versioned, "tiny", write(versioned.root / "new.csv", ROWS[:30]))
     newest = data_log(versioned, "tiny").versions[0]
     assert (newest.commit, newest.when, newest.on_disk) == ("", None, True)
 
 
-def test_going_back_and_forth_moves_the_pin_and_the_disk_of_one_data_set(
+def test_changing_the_version_moves_pin_and_files_of_one_data_set(
     versioned: Project,
 ) -> None:
     add_data_set(versioned, "other", ROWS[:30])
@@ -83,7 +83,7 @@ def test_going_back_and_forth_moves_the_pin_and_the_disk_of_one_data_set(
     assert everything(versioned) == before
 
 
-def test_a_version_that_was_never_committed_can_be_returned_to(versioned: Project) -> None:
+def test_a_version_that_was_never_committed_can_be_checked_out_again(versioned: Project) -> None:
     take(versioned, "tiny", write(versioned.root / "new.csv", ROWS[:30]))
     digest = pinned_digest(versioned, "tiny")
     assert digest
@@ -94,7 +94,7 @@ def test_a_version_that_was_never_committed_can_be_returned_to(versioned: Projec
 
 
 @pytest.mark.parametrize("asked", ["nonsense", "--all", "0", "ffffffff"])
-def test_what_is_no_version_is_an_error_that_says_what_there_is(
+def test_an_unknown_version_is_refused_with_the_list_of_versions(
     versioned: Project, asked: str
 ) -> None:
     known = data_log(versioned, "tiny").versions
@@ -104,7 +104,7 @@ def test_what_is_no_version_is_an_error_that_says_what_there_is(
         assert f"{version.digest[:8]} ({version.commit[:8]})" in str(caught.value)
 
 
-def test_bytes_that_are_nowhere_are_marked_and_an_error_that_changes_nothing(
+def test_a_version_whose_bytes_are_lost_is_marked_and_refused(
     versioned: Project,
 ) -> None:
     forget(versioned)
@@ -115,7 +115,7 @@ def test_bytes_that_are_nowhere_are_marked_and_an_error_that_changes_nothing(
     assert everything(versioned) == before
 
 
-def test_files_that_are_missing_from_the_cache_are_marked_and_refused(
+def test_a_version_with_files_missing_from_the_cache_is_marked_and_refused(
     versioned: Project,
 ) -> None:
     for file in (versioned.root / ".dvc" / "cache").rglob("*"):
@@ -128,13 +128,13 @@ def test_files_that_are_missing_from_the_cache_are_marked_and_refused(
     assert everything(versioned) == before
 
 
-def test_a_fresh_clone_pulls_lists_and_goes_back_by_a_remote(
+def test_a_fresh_clone_pulls_lists_and_checks_out_versions_from_a_remote(
     versioned: Project, tmp_path: Path
 ) -> None:
     shared(versioned, tmp_path / "remote")
     git(tmp_path, "clone", "-q", str(versioned.root), "clone")
     fresh = Project(tmp_path / "clone")
-    dvc(fresh.root, "pull", "-q", "data.dvc")  # nothing was built that a plain one would want
+    dvc(fresh.root, "pull", "-q", "data.dvc")  # a plain pull also asks for stage outputs
     assert raw(fresh).read_bytes() == raw(versioned).read_bytes()
     assert data_state(fresh, "tiny") is DataState.PINNED
     assert [v.kept for v in data_log(fresh, "tiny").versions] == [Kept.CACHE, Kept.REMOTE]
@@ -152,7 +152,7 @@ def test_a_fresh_clone_pulls_lists_and_goes_back_by_a_remote(
     assert data_state(versioned, "tiny") is DataState.PINNED
 
 
-def test_a_remote_whose_package_is_not_installed_is_named_with_what_to_type(
+def test_a_remote_without_its_package_is_an_error_with_the_install_command(
     versioned: Project,
 ) -> None:
     dvc(versioned.root, "remote", "add", "-q", "-d", "cloud", "s3://bucket/data")
@@ -162,7 +162,7 @@ def test_a_remote_whose_package_is_not_installed_is_named_with_what_to_type(
         restore(versioned, "tiny")
 
 
-def test_rows_are_known_from_a_refresh_or_from_what_dvc_lock_ever_knew(
+def test_row_counts_are_read_from_refreshes_and_the_history_of_dvc_lock(
     versioned: Project,
 ) -> None:
     second, first = (v.digest for v in data_log(versioned, "tiny").versions)

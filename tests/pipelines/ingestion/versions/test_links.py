@@ -1,4 +1,4 @@
-"""What DVC would pin is held inside `data/`."""
+"""Symbolic links in pinned data must stay inside `data/`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_link_out_of_the_data_folder_is_refused(tmp_path: Path, what: str) -> 
         check_links(Project(tmp_path), "set", lambda: tmp_path / "cache")
 
 
-def test_links_inside_data_and_to_the_cache_of_dvc_may_be(tmp_path: Path) -> None:
+def test_links_inside_data_and_into_the_dvc_cache_are_allowed(tmp_path: Path) -> None:
     cache = make(tmp_path / "cache", {"files/md5/00/11": "x"})
     data = make(tmp_path / "data", {"set/a.csv": "x"})
     (data / "set" / "b.csv").symlink_to("a.csv")
@@ -37,7 +37,7 @@ def test_links_inside_data_and_to_the_cache_of_dvc_may_be(tmp_path: Path) -> Non
     check_links(Project(tmp_path), "absent", lambda: cache)
 
 
-def test_data_may_stand_on_another_disk(tmp_path: Path) -> None:
+def test_the_data_folder_can_be_a_link_to_another_disk(tmp_path: Path) -> None:
     make(tmp_path / "disk", {"set/a.csv": "x"})
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "data").symlink_to(tmp_path / "disk")

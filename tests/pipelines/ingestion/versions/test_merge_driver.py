@@ -1,4 +1,4 @@
-"""The merge driver, as git calls it: data sets, stages and experiments merge by name."""
+"""The merge driver, called by git: data sets, stages and experiments are merged by name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROGRAM = BIN / "gristmill"
 
 
 def merge(project: Project, branch: str, folder: str = ".") -> subprocess.CompletedProcess[str]:
-    """`git merge` by somebody whose environment is not on PATH."""
+    """Run `git merge` without the virtual environment on PATH."""
     plain = clean_environment() | {"PATH": "/usr/local/bin:/usr/bin:/bin"}
     return subprocess.run(
         ["git", "merge", "-q", "--no-edit", branch],
@@ -40,7 +40,7 @@ def merge(project: Project, branch: str, folder: str = ".") -> subprocess.Comple
 
 
 def diverge(project: Project, theirs: str, ours: str) -> None:
-    """Two branches from `main`, each with a change of its own; ends on `ours`."""
+    """Create two branches of `main` with a change each, and check out `ours`."""
     register_driver(project, PROGRAM)
     for branch, name in (("theirs", theirs), ("ours", ours)):
         git(project.root, "checkout", "-q", "main")
@@ -68,25 +68,25 @@ def test_two_branches_that_each_add_a_data_set_merge(versioned: Project) -> None
         assert len(raw(versioned, name).read_text().splitlines()) == (59 if name == "tiny" else 51)
     text = (versioned.root / "data.dvc").read_text()
     subprocess.run([BIN / "dvc", "commit", "-q", "-f", "data.dvc"], cwd=versioned.root, check=True)
-    assert (versioned.root / "data.dvc").read_text() == text  # as DVC itself would have it
+    assert (versioned.root / "data.dvc").read_text() == text  # as DVC writes it
     listed = read_yaml(versioned.params_file)["experiments"]
     assert listed == {name: {"data": name} for name in ("tiny", "right", "left")}
 
 
-def test_a_refresh_on_one_branch_and_a_new_data_set_on_the_other_merge(
+def test_a_refresh_and_a_new_data_set_on_two_branches_merge(
     versioned: Project,
 ) -> None:
     diverge(versioned, "tiny", "right")
     snapshot(versioned, "tiny")
     done = merge(versioned, "theirs")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert data_state(versioned, "tiny") is DataState.OTHER  # not: edited by hand
+    assert data_state(versioned, "tiny") is DataState.OTHER  # not EDITED
     assert snapshot(versioned, "tiny").how == "restored by DVC"
     assert len(raw(versioned).read_text().splitlines()) == 41
     assert data_state(versioned, "right") is DataState.PINNED
 
 
-def test_a_data_set_that_both_changed_is_a_conflict_with_both_ways_out(
+def test_a_data_set_changed_on_both_sides_is_a_conflict_with_both_solutions(
     versioned: Project,
 ) -> None:
     diverge(versioned, "tiny", "tiny")
@@ -119,8 +119,8 @@ def test_a_data_set_that_both_changed_is_a_conflict_with_both_ways_out(
     assert len(raw(versioned).read_text().splitlines()) == 41
 
 
-def test_the_driver_goes_with_a_clone_that_is_moved(versioned: Project) -> None:
-    """As far as its environment is inside of it; else `doctor` says so and mends it."""
+def test_the_driver_works_after_the_clone_was_moved(versioned: Project) -> None:
+    """Only if the environment is inside the clone; otherwise `doctor --fix` repairs it."""
     diverge(versioned, "left", "right")
     bin_ = versioned.root / ".venv" / "bin"
     bin_.mkdir(parents=True)
@@ -136,7 +136,7 @@ def test_the_driver_goes_with_a_clone_that_is_moved(versioned: Project) -> None:
     assert (done.returncode, conflicts(moved)) == (0, []), done.stdout + done.stderr
 
 
-def test_where_the_program_is_gone_git_does_its_own_merge(versioned: Project) -> None:
+def test_without_the_program_git_falls_back_to_its_own_merge(versioned: Project) -> None:
     diverge(versioned, "left", "right")
     register_driver(versioned, Path("/nowhere/gristmill"))
     done = merge(versioned, "theirs")
@@ -152,20 +152,20 @@ def lock(**stages: str) -> str:
     return LOCK + "".join(f"  {name}:\n    cmd: {cmd}\n" for name, cmd in stages.items())
 
 
-def test_the_lock_takes_each_stage_from_the_side_that_changed_it() -> None:
+def test_each_stage_of_dvc_lock_is_from_the_side_that_changed_it() -> None:
     base = lock(a="1", b="1", c="1", d="1")
     ours = lock(a="2", b="1", c="2", e="1")
     theirs = lock(a="1", b="2", c="3", d="1", f="1")
     merged = merge_locks(base, ours, theirs)
     assert merged.conflicts == ()
-    assert merged.text == lock(a="2", b="2", e="1", f="1")  # c: both changed it, DVC does it again
+    assert merged.text == lock(a="2", b="2", e="1", f="1")  # c changed on both sides: re-run
 
 
 STAGES = st.dictionaries(st.sampled_from("abcde"), st.sampled_from(["1", "2"]), min_size=1)
 
 
 @given(base=STAGES, ours=STAGES, theirs=STAGES)
-def test_a_merged_stage_is_one_of_a_side_and_never_an_old_one(
+def test_a_merged_stage_is_never_an_outdated_one(
     base: dict[str, str], ours: dict[str, str], theirs: dict[str, str]
 ) -> None:
     expected = {
@@ -192,7 +192,7 @@ def test_parameters_merge_by_key_and_keep_comments() -> None:
     )
 
 
-def test_a_parameter_that_both_changed_is_named() -> None:
+def test_a_parameter_changed_on_both_sides_is_named() -> None:
     base, ours, theirs = (f"libraries:\n  numpy: {i}\n  pandas: 1\n" for i in (1, 2, 3))
     merged = merge_parameters(base, ours, theirs.replace("pandas: 1", "pandas: 2"))
     assert merged.text == "libraries:\n  numpy: 2\n  pandas: 2\n"
@@ -200,6 +200,6 @@ def test_a_parameter_that_both_changed_is_named() -> None:
     assert said.startswith("libraries.numpy was changed on both sides: 2 here, 3 there\n")
 
 
-def test_a_side_that_is_not_yaml_is_an_error() -> None:
+def test_a_side_that_is_not_valid_yaml_is_an_error() -> None:
     with pytest.raises(InputError, match="a side of the merge is not valid YAML"):
         merge_parameters("a: 1\n", "a: 2\n", "a: [\n")

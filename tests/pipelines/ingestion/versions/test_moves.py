@@ -1,4 +1,4 @@
-"""Versions on their way: from DVC's cache or remote, and what a remote that fails has to say."""
+"""Restoring versions from DVC's cache or remote, and remotes that fail."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from gristmill.pipelines.ingestion.versions.moves import restore_from_cache
 from gristmill.pipelines.ingestion.versions.pins import DataState, data_state
 from gristmill.pipelines.ingestion.versions.snapshot import restore, snapshot
 
-# aiohttp complains of the session that fsspec leaves open
+# aiohttp warns about the session that fsspec leaves open
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.mark.parametrize("change", [edit_digits, lambda project: remove(project, "digits")])
-def test_the_cache_brings_the_pinned_bytes_back(
+def test_the_pinned_bytes_are_restored_from_the_cache(
     project: Project, change: Callable[[Project], None]
 ) -> None:
     before = digits_csv(project).read_bytes()
@@ -40,7 +40,7 @@ def test_the_cache_brings_the_pinned_bytes_back(
     assert digits_csv(project).read_bytes() == before
 
 
-def test_a_remote_brings_the_pinned_bytes_to_a_clone_without_cache(
+def test_a_clone_without_cache_restores_the_pinned_bytes_from_a_remote(
     project: Project, tmp_path: Path
 ) -> None:
     shutil.copytree(project.root / ".dvc" / "cache", tmp_path / "remote")
@@ -52,7 +52,7 @@ def test_a_remote_brings_the_pinned_bytes_to_a_clone_without_cache(
     assert digits_csv(project).read_bytes() == before
 
 
-def test_without_a_cache_nothing_can_be_restored_from_it(project: Project) -> None:
+def test_without_a_cache_nothing_is_restored(project: Project) -> None:
     forget_bytes(project)
     remove(project, "digits")
     assert not restore_from_cache(project, "digits")
@@ -60,7 +60,7 @@ def test_without_a_cache_nothing_can_be_restored_from_it(project: Project) -> No
 
 @contextmanager
 def answering(status: int) -> Iterator[str]:
-    """A remote that answers everything with one status."""
+    """A remote that answers every request with one status."""
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
@@ -83,14 +83,14 @@ def answering(status: int) -> Iterator[str]:
 
 @pytest.fixture
 def away(project: Project) -> Project:
-    """A clone whose data are gone, and whose remote is a port on which nobody listens."""
+    """A clone with a remote on a port where nothing listens."""
     with answering(404) as url:
         with_remote(project, url)
     return project
 
 
 def lose(project: Project, what: str) -> None:
-    """Remove the data from disk, and from the cache all of them or all but the lists."""
+    """Remove the data from disk, and the whole cache or all but the lists of files."""
     remove(project, "digits")
     if what == "everything":
         forget_bytes(project)
@@ -102,7 +102,7 @@ def lose(project: Project, what: str) -> None:
 
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("lost", ["everything", "files"])
-def test_a_login_that_the_remote_refuses_is_said_and_no_source_takes_its_place(
+def test_a_login_refused_by_the_remote_is_an_error_and_the_source_is_not_used(
     project: Project, status: int, lost: str
 ) -> None:
     lose(project, lost)
@@ -116,7 +116,7 @@ def test_a_login_that_the_remote_refuses_is_said_and_no_source_takes_its_place(
 
 
 @pytest.mark.parametrize("lost", ["everything", "files"])
-def test_a_remote_that_lacks_the_bytes_leaves_it_to_the_source(project: Project, lost: str) -> None:
+def test_the_source_is_used_if_the_remote_lacks_the_bytes(project: Project, lost: str) -> None:
     lose(project, lost)
     with answering(404) as url:
         with_remote(project, url)
@@ -124,7 +124,7 @@ def test_a_remote_that_lacks_the_bytes_leaves_it_to_the_source(project: Project,
         assert restore(project, "digits") == "fetched from sklearn:digits, equal to the pin"
 
 
-def test_a_remote_that_cannot_be_reached_leaves_it_to_the_source_and_that_is_said(
+def test_the_source_is_used_with_a_note_if_the_remote_cannot_be_reached(
     away: Project,
 ) -> None:
     lose(away, "everything")
@@ -138,7 +138,7 @@ def test_a_remote_that_cannot_be_reached_leaves_it_to_the_source_and_that_is_sai
     assert data_state(away, "digits") is DataState.PINNED
 
 
-def test_without_a_source_a_remote_that_cannot_be_reached_is_the_error(away: Project) -> None:
+def test_without_a_source_an_unreachable_remote_is_an_error(away: Project) -> None:
     lose(away, "everything")
     file = away.experiment_file("digits")
     file.write_text(file.read_text().replace('source: "sklearn:digits", ', ""))

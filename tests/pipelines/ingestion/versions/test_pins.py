@@ -1,4 +1,4 @@
-"""The pin: how data on disk stand to it, and how it moves for one data set."""
+"""Pins: the state of data on disk, and pinning one data set."""
 
 from __future__ import annotations
 
@@ -36,34 +36,34 @@ def test_a_pinned_data_set_is_as_pinned_edited_or_missing(
     if cache == "without a cache":
         forget_bytes(project)
     assert data_state(project, "digits") is state
-    assert data_state(project, "digits") is state  # asking changes nothing
+    assert data_state(project, "digits") is state  # reading the state changes nothing
 
 
-def test_a_data_set_that_no_pin_knows_is_new_or_absent(project: Project) -> None:
+def test_an_unpinned_data_set_is_new_or_absent(project: Project) -> None:
     assert data_state(project, "churn") is DataState.ABSENT
     add_folder(project, "churn")
     assert data_state(project, "churn") is DataState.NEW
 
 
-def test_without_any_pin_all_data_are_new(project: Project) -> None:
+def test_without_a_pin_file_all_data_are_new(project: Project) -> None:
     (project.root / "data.dvc").unlink()
     assert data_state(project, "digits") is DataState.NEW
     assert pin_data(project, "digits")
     assert data_state(project, "digits") is DataState.PINNED
 
 
-def test_an_empty_folder_holds_no_data(project: Project) -> None:
+def test_an_empty_data_folder_counts_as_missing(project: Project) -> None:
     digits_csv(project).unlink()
     assert data_state(project, "digits") is DataState.MISSING
 
 
-def test_a_file_beside_the_pinned_ones_is_an_edit(project: Project) -> None:
+def test_an_additional_file_is_an_edit(project: Project) -> None:
     (digits_csv(project).parent / "more.csv").write_text("a,b\n1,2\n")
     assert data_state(project, "digits") is DataState.EDITED
     assert data_state(project, "diabetes") is DataState.PINNED
 
 
-def test_pinning_one_data_set_keeps_those_that_are_not_on_disk(project: Project) -> None:
+def test_pinning_one_data_set_keeps_the_pins_of_those_not_on_disk(project: Project) -> None:
     before = data_digest(project, "diabetes")
     remove(project, "diabetes")
     add_folder(project, "churn")
@@ -75,7 +75,7 @@ def test_pinning_one_data_set_keeps_those_that_are_not_on_disk(project: Project)
     assert data_digest(project, "diabetes") == before
 
 
-def test_pinning_keeps_the_edits_of_others_out_where_one_is_not_on_disk(project: Project) -> None:
+def test_pinning_does_not_include_edits_of_others_if_one_is_not_on_disk(project: Project) -> None:
     remove(project, "diabetes")
     edit_digits(project)
     add_folder(project, "churn")
@@ -83,7 +83,7 @@ def test_pinning_keeps_the_edits_of_others_out_where_one_is_not_on_disk(project:
     assert data_state(project, "digits") is DataState.EDITED
 
 
-def test_pinning_one_data_set_takes_no_edit_of_another_one(project: Project) -> None:
+def test_pinning_one_data_set_does_not_include_edits_of_others(project: Project) -> None:
     add_folder(project, "churn")
     edit_digits(project)
     pin_data(project, "churn")
@@ -91,7 +91,7 @@ def test_pinning_one_data_set_takes_no_edit_of_another_one(project: Project) -> 
     assert data_state(project, "digits") is DataState.EDITED
 
 
-def test_the_right_bytes_give_a_clone_its_cache_back(project: Project) -> None:
+def test_the_cache_is_rebuilt_from_the_pinned_bytes_on_disk(project: Project) -> None:
     pinned = (project.root / "data.dvc").read_bytes()
     forget_bytes(project)
     keep(project, "digits")
@@ -100,7 +100,7 @@ def test_the_right_bytes_give_a_clone_its_cache_back(project: Project) -> None:
     assert restore_from_cache(project, "digits")
 
 
-def test_a_clone_without_cache_pins_new_data_beside_those_that_are_not_on_disk(
+def test_a_clone_without_cache_can_pin_new_data_while_others_are_not_on_disk(
     project: Project,
 ) -> None:
     forget_bytes(project)
@@ -111,8 +111,8 @@ def test_a_clone_without_cache_pins_new_data_beside_those_that_are_not_on_disk(
     assert data_state(project, "diabetes") is DataState.PINNED
 
 
-def test_dvc_takes_the_pin_as_its_own(project: Project) -> None:
-    """Each data set is an entry, sorted, with what DVC itself would write of it."""
+def test_the_pin_file_is_written_as_dvc_writes_it(project: Project) -> None:
+    """Each data set is one entry, sorted, with the fields that DVC writes."""
     add_folder(project, "churn")
     pin_data(project, "churn")
     text = (project.root / "data.dvc").read_text()

@@ -1,4 +1,4 @@
-"""Refresh: a new version is tried aside, and the pin moves last and whole."""
+"""Refresh: a new version is checked in a separate folder before the pin moves."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def left(project: Project) -> list[Path]:
     return list((project.root / "build").glob(".*"))
 
 
-def test_a_new_version_is_taken_and_compared_with_the_pinned_one(versioned: Project) -> None:
+def test_a_new_version_is_accepted_and_compared_with_the_pinned_one(versioned: Project) -> None:
     before = pinned_digest(versioned, "tiny")
     new = write(versioned.root / "new.csv", ROWS)
     seen = []
@@ -44,7 +44,7 @@ def test_a_new_version_is_taken_and_compared_with_the_pinned_one(versioned: Proj
         seen.append((experiment.name, raw(versioned).read_bytes() == new.read_bytes()))
 
     done = refresh(versioned, "tiny", new, accept, sizes)
-    assert seen == [("tiny", False)]  # aside: the old one is in place
+    assert seen == [("tiny", False)]  # the old file is in place during the check
     assert (done.changed, done.before, done.difference) == (True, before, (58, 60))
     assert done.made is not None
     assert done.made.rows == 60
@@ -54,7 +54,7 @@ def test_a_new_version_is_taken_and_compared_with_the_pinned_one(versioned: Proj
     text = (versioned.root / "data.dvc").read_text()
     assert f"size: {new.stat().st_size}" in text
     subprocess.run(["dvc", "commit", "-q", "-f", "data.dvc"], cwd=versioned.root, check=True)
-    assert (versioned.root / "data.dvc").read_text() == text  # as DVC itself would have it
+    assert (versioned.root / "data.dvc").read_text() == text  # as DVC writes it
     assert left(versioned) == []
 
 
@@ -66,20 +66,20 @@ def test_the_same_bytes_change_nothing_and_are_not_ingested(versioned: Project) 
     assert everything(versioned) == before
 
 
-def test_a_data_set_keeps_its_other_files_and_the_pin_its_other_data_sets(
+def test_a_refresh_keeps_the_other_files_of_the_data_set(
     versioned: Project,
 ) -> None:
     beside = raw(versioned).with_name("more.txt")
     beside.write_text("more")
-    take(versioned, "tiny", raw(versioned))  # taken in with the edit
+    take(versioned, "tiny", raw(versioned))  # accepts the edit
     shutil.rmtree(raw(versioned).parent)
     done = take(versioned, "tiny", write(versioned.root / "new.csv", ROWS[:9]))
-    assert done.difference == (58, 9)  # the old one was in the cache
+    assert done.difference == (58, 9)  # the old version was in the cache
     assert beside.read_text() == "more"
     assert data_state(versioned, "tiny") is DataState.PINNED
 
 
-def test_an_edit_may_be_taken_in_and_is_refused_otherwise(versioned: Project) -> None:
+def test_an_edit_is_refused_unless_the_edited_file_is_the_new_version(versioned: Project) -> None:
     write(raw(versioned), ROWS[:20])
     new = write(versioned.root / "new.csv", ROWS[:30])
     before = everything(versioned)
@@ -101,7 +101,7 @@ def test_data_that_were_never_pinned_are_not_overwritten(versioned: Project) -> 
     assert data_state(versioned, "tiny") is DataState.PINNED
 
 
-def test_without_any_pin_a_refresh_makes_one(versioned: Project) -> None:
+def test_a_refresh_creates_a_missing_pin_file(versioned: Project) -> None:
     (versioned.root / "data.dvc").unlink()
     shutil.rmtree(versioned.root / "data")
     assert take(versioned, "tiny", write(versioned.root / "new.csv", ROWS)).before is None
@@ -115,7 +115,7 @@ def test_without_any_pin_a_refresh_makes_one(versioned: Project) -> None:
         ("1,2", InputError, "ragged row"),
     ],
 )
-def test_an_invalid_version_leaves_everything_in_place(
+def test_an_invalid_version_changes_nothing(
     versioned: Project, row: str, kind: type[GristmillError], words: str
 ) -> None:
     before = everything(versioned)
@@ -125,7 +125,7 @@ def test_an_invalid_version_leaves_everything_in_place(
     assert left(versioned) == []
 
 
-def test_all_experiments_over_a_file_must_accept_it_and_it_is_said_which_does_not(
+def test_all_experiments_on_a_file_must_accept_it_and_the_one_that_does_not_is_named(
     versioned: Project,
 ) -> None:
     strict = DOCUMENT.replace("max: 100", "max: 59")
@@ -145,7 +145,7 @@ def test_all_experiments_over_a_file_must_accept_it_and_it_is_said_which_does_no
     assert done.unread == ("experiments/broken.yaml",)
 
 
-def test_without_a_source_or_a_file_it_is_refused(versioned: Project) -> None:
+def test_a_refresh_without_a_source_or_a_file_is_refused(versioned: Project) -> None:
     with pytest.raises(ConfigError, match=r"(?s)names no source to fetch from.*--data FILE"):
         refresh(versioned, "tiny", None, fine, sizes)
 
@@ -173,7 +173,7 @@ refresh.refresh(Project(Path.cwd()), "tiny", Path("new.csv").absolute(), accept,
     ("place", "taken"),
     [("accept", False), ("_move", False), ("write_pin", False), ("finish_move", True)],
 )
-def test_a_killed_refresh_leaves_the_old_version_or_the_new_one_whole(
+def test_a_killed_refresh_leaves_the_complete_old_or_new_version(
     versioned: Project, place: str, taken: bool
 ) -> None:
     before = everything(versioned)
@@ -203,7 +203,7 @@ HALFWAY = """
 """
 
 
-def test_a_refresh_that_goes_on_is_not_swept(versioned: Project) -> None:
+def test_the_folder_of_a_running_refresh_is_not_swept(versioned: Project) -> None:
     def accept(experiment: Experiment, table: Path) -> None:
         assert sweep(versioned) == 0
 
@@ -215,11 +215,11 @@ def test_a_refresh_that_goes_on_is_not_swept(versioned: Project) -> None:
     assert sweep(versioned) == 1
 
 
-def test_a_version_of_another_branch_is_not_taken_for_an_edit(versioned: Project) -> None:
+def test_a_version_of_another_branch_is_not_an_edit(versioned: Project) -> None:
     git(versioned.root, "checkout", "-q", "first")
     assert data_state(versioned, "tiny") is DataState.OTHER
     assert snapshot(versioned, "tiny").how == "restored by DVC"
     assert len(raw(versioned).read_text().splitlines()) == 61
     shutil.rmtree(versioned.root / ".dvc" / "cache")
     git(versioned.root, "checkout", "-q", "main")
-    assert data_state(versioned, "tiny") is not DataState.OTHER  # its bytes are nowhere else
+    assert data_state(versioned, "tiny") is not DataState.OTHER  # its bytes are not in the cache

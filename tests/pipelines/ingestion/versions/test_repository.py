@@ -1,4 +1,4 @@
-"""The repository: locked, and put right after a kill."""
+"""The DVC repository: repaired after a kill, refused outside git."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gristmill.pipelines.ingestion.versions.pins import DataState, data_state
 
 
 @pytest.mark.parametrize("left", [b"", b'{"read": {'])
-def test_what_a_kill_left_of_dvcs_list_of_users_is_dropped(project: Project, left: bytes) -> None:
+def test_a_damaged_rwlock_of_dvc_is_removed(project: Project, left: bytes) -> None:
     users = project.root / ".dvc" / "tmp" / "rwlock"
     users.parent.mkdir(exist_ok=True)
     users.write_bytes(left)
@@ -23,7 +23,7 @@ def test_what_a_kill_left_of_dvcs_list_of_users_is_dropped(project: Project, lef
     assert users.exists()
 
 
-def test_outside_git_the_error_says_what_to_type(project: Project) -> None:
+def test_outside_a_git_repository_the_command_is_refused(project: Project) -> None:
     shutil.rmtree(project.root / ".git")
     with pytest.raises(ConfigError, match="not in a git repository"):
         data_state(project, "digits")

@@ -1,4 +1,4 @@
-"""Snapshot, restore, refresh: old bytes come back, new ones are only taken on purpose."""
+"""Snapshot and restore: pinned bytes are restored, new ones accepted only on request."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def write_churn(project: Project, source: str = "") -> Path:
 
 
 def everything(project: Project) -> dict[str, bytes]:
-    """The data and their pin, hidden left-overs included."""
+    """Return the bytes of the pin and of all data files, hidden ones included."""
     files = [project.root / "data.dvc", *(project.root / "data").rglob("*")]
     return {str(file): file.read_bytes() for file in files if file.is_file()}
 
 
-def test_data_as_pinned_are_left_alone(project: Project) -> None:
+def test_data_as_pinned_are_left_unchanged(project: Project) -> None:
     before = everything(project)
     taken = snapshot(project, "digits")
     assert taken.how == "as pinned"
@@ -62,16 +62,16 @@ def test_data_as_pinned_are_left_alone(project: Project) -> None:
     assert everything(project) == before
 
 
-def test_missing_data_come_from_the_cache(project: Project) -> None:
+def test_missing_data_are_restored_from_the_cache(project: Project) -> None:
     before = everything(project)
     shutil.rmtree(digits(project).parent)
-    another_source(project)  # and is not asked
+    another_source(project)  # not asked
     assert snapshot(project, "digits").how == "restored by DVC"
     assert everything(project) == before
 
 
 @pytest.mark.parametrize("lock", ["with dvc.lock", "without dvc.lock"])
-def test_on_a_clone_without_cache_missing_data_come_from_the_source(
+def test_on_a_clone_without_cache_missing_data_are_fetched_from_the_source(
     project: Project, lock: str
 ) -> None:
     before = everything(project)
@@ -89,7 +89,7 @@ def test_on_a_clone_without_cache_missing_data_come_from_the_source(
     assert everything(project) == before
 
 
-def test_a_source_with_other_bytes_is_not_taken_for_the_pinned_data(project: Project) -> None:
+def test_a_source_with_other_bytes_than_the_pin_is_refused(project: Project) -> None:
     forget_bytes(project)
     shutil.rmtree(digits(project).parent)
     another_source(project)
@@ -101,13 +101,13 @@ def test_a_source_with_other_bytes_is_not_taken_for_the_pinned_data(project: Pro
     assert everything(project) == before
 
 
-def test_missing_data_without_a_source_are_an_error_with_every_way_out(project: Project) -> None:
+def test_missing_data_without_a_source_are_refused_with_solutions(project: Project) -> None:
     write_churn(project)
     with pytest.raises(ConfigError, match=r"(?s)missing.*names no source.*put it at data/c"):
         snapshot(project, "churn")
 
 
-def test_data_edited_by_hand_are_refused_with_both_ways_out(project: Project) -> None:
+def test_data_edited_by_hand_are_refused_with_both_solutions(project: Project) -> None:
     edited = edit(project)
     for take in (snapshot, restore):
         with pytest.raises(
@@ -120,7 +120,7 @@ def test_data_edited_by_hand_are_refused_with_both_ways_out(project: Project) ->
 
 
 @pytest.mark.parametrize("cache", ["with a cache", "without a cache"])
-def test_an_edit_may_be_thrown_away(project: Project, cache: str) -> None:
+def test_an_edit_can_be_discarded(project: Project, cache: str) -> None:
     before = everything(project)
     edit(project)
     if cache == "without a cache":
@@ -129,7 +129,7 @@ def test_an_edit_may_be_thrown_away(project: Project, cache: str) -> None:
     assert everything(project) == before
 
 
-def test_an_edit_is_kept_when_the_pinned_bytes_cannot_be_had(project: Project) -> None:
+def test_an_edit_is_kept_if_the_pinned_bytes_cannot_be_restored(project: Project) -> None:
     forget_bytes(project)
     another_source(project)
     edit(project)
@@ -173,7 +173,7 @@ def test_a_folder_is_fetched_pinned_and_restored_as_a_whole(project: Project) ->
     assert everything(project) == before
 
 
-def test_what_a_query_gives_is_pinned_with_a_word_on_its_order(project: Project) -> None:
+def test_the_result_of_an_unordered_query_is_pinned_with_a_warning(project: Project) -> None:
     with sqlite3.connect(project.root / "a.db") as connection:
         connection.execute("CREATE TABLE t AS SELECT 1 AS a, 2 AS b")
     connection.close()
@@ -183,14 +183,14 @@ def test_what_a_query_gives_is_pinned_with_a_word_on_its_order(project: Project)
     assert file.read_text() == "a,b\n1,2\n"
 
 
-def test_a_source_with_a_secret_is_refused_for_dvc_would_keep_it(project: Project) -> None:
+def test_a_source_with_a_password_is_refused_and_the_password_not_shown(project: Project) -> None:
     write_churn(project, 'source: "https://me:hUsh@127.0.0.1/new.csv?token=hUsh", ')
     with pytest.raises(ConfigError, match="source has a password in it") as caught:
         snapshot(project, "churn")
     assert "hUsh" not in str(caught.value)
 
 
-def test_a_link_that_leads_out_of_the_data_is_refused_before_it_is_pinned(
+def test_a_link_out_of_the_data_folder_is_refused_before_pinning(
     project: Project, tmp_path: Path
 ) -> None:
     (tmp_path / "outside.csv").write_text("a,b\n1,2\n")
@@ -203,7 +203,7 @@ def test_a_link_that_leads_out_of_the_data_is_refused_before_it_is_pinned(
     assert (project.root / "data.dvc").read_bytes() == pinned
 
 
-def test_on_a_clone_without_data_a_new_data_set_is_pinned_beside_the_others(
+def test_a_clone_without_data_can_pin_a_new_data_set_and_keep_the_others(
     project: Project,
 ) -> None:
     forget_bytes(project)

@@ -1,4 +1,4 @@
-"""The data stages: what DVC skips or carries out, and why."""
+"""The data stages: which ones DVC runs or skips, and why."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def replace(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-def test_a_stage_runs_and_then_skips(project: Project) -> None:
+def test_a_stage_runs_once_and_is_then_skipped(project: Project) -> None:
     table = project.build("digits") / "table.parquet"
     assert run_stage(project, "ingest", "digits", force=False)
     made = table.read_bytes()
@@ -33,7 +33,7 @@ def test_a_stage_runs_and_then_skips(project: Project) -> None:
     assert table.read_bytes() == made
 
 
-def test_a_failing_stage_leaves_the_last_good_output_and_gives_its_own_error(
+def test_a_failing_stage_keeps_the_last_good_output_and_raises_its_own_error(
     project: Project,
 ) -> None:
     run_stage(project, "ingest", "digits", force=False)
@@ -41,7 +41,7 @@ def test_a_failing_stage_leaves_the_last_good_output_and_gives_its_own_error(
     with digits_csv(project).open("a") as file:
         file.write("1,2\n")
     pin_data(project, "digits")
-    for _ in range(2):  # a failure is not taken for done
+    for _ in range(2):  # a failed stage is not skipped
         with pytest.raises(InputError, match=r"(?s)1 ragged row\n  line 1799\n.*65 values"):
             run_stage(project, "ingest", "digits", force=False)
         assert (project.build("digits") / "table.parquet").read_bytes() == made
@@ -54,7 +54,7 @@ def changes(project: Project) -> dict[str, tuple[str, ...]]:
     return {stage.name: stage.changes for stage in plan.stages if stage.changes}
 
 
-def test_done_stages_have_nothing_to_do_and_known_digests(reproduced: Project) -> None:
+def test_finished_stages_have_no_changes_and_known_digests(reproduced: Project) -> None:
     assert changes(reproduced) == {}
     known = stage_digests(reproduced, "digits")
     assert known == data_plan(reproduced, "digits", "digits").digests
@@ -73,7 +73,7 @@ def test_done_stages_have_nothing_to_do_and_known_digests(reproduced: Project) -
         ("pyarrow", {"ingest", "validate", "split", "scale"}),
     ],
 )
-def test_another_version_of_a_library_re_runs_what_uses_it(
+def test_another_version_of_a_library_re_runs_the_stages_that_use_it(
     reproduced: Project, library: str, stages: set[str]
 ) -> None:
     lines = reproduced.params_file.read_text().splitlines()
@@ -96,14 +96,14 @@ def test_another_version_of_a_library_re_runs_what_uses_it(
         ("epochs: 100", "epochs: 101", set()),
     ],
 )
-def test_a_changed_line_of_the_experiment_re_runs_the_stages_that_read_it(
+def test_a_changed_setting_of_the_experiment_re_runs_the_stages_that_read_it(
     reproduced: Project, old: str, new: str, stages: set[str]
 ) -> None:
     replace(reproduced.experiment_file("digits"), old, new)
     assert set(changes(reproduced)) == stages
 
 
-def test_a_changed_schema_re_runs_validate_alone_and_data_that_break_it_change_nothing(
+def test_a_changed_schema_re_runs_only_validate_and_a_violation_changes_nothing(
     reproduced: Project,
 ) -> None:
     file = reproduced.experiment_file("digits")

@@ -1,4 +1,4 @@
-"""Pins of the old form, one hash for all of `data/`: read everywhere, and never written."""
+"""Pins in the old format, one hash for all of `data/`: always read, never written."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from tests.conftest import BIN, git
 
 @pytest.fixture
 def whole(project: Project) -> Project:
-    """A clone whose `data.dvc` has the old form."""
+    """A clone whose `data.dvc` has the old format."""
     pin_as_whole(project)
     return project
 
@@ -59,7 +59,7 @@ def test_a_data_set_is_as_pinned_edited_or_missing(whole: Project, cache: str) -
         forget_bytes(whole)
     assert data_state(whole, "digits") is DataState.PINNED
     if cache == "without a cache":
-        forget_bytes(whole)  # what was on disk was kept
+        forget_bytes(whole)  # data_state has cached the data on disk
     edit_digits(whole)
     assert data_state(whole, "digits") is DataState.EDITED
     remove(whole, "digits")
@@ -71,7 +71,7 @@ def test_a_data_set_is_as_pinned_edited_or_missing(whole: Project, cache: str) -
     assert (whole.root / "data.dvc").read_bytes() == before
 
 
-def test_whoever_moves_the_pin_of_one_data_set_gives_each_its_entry(whole: Project) -> None:
+def test_pinning_one_data_set_writes_an_entry_for_each(whole: Project) -> None:
     digests = {name: data_digest(whole, name) for name in ("digits", "diabetes")}
     remove(whole, "diabetes")
     add_folder(whole, "churn")
@@ -85,7 +85,7 @@ def test_whoever_moves_the_pin_of_one_data_set_gives_each_its_entry(whole: Proje
     assert (whole.root / "data.dvc").read_text() == text
 
 
-def test_the_list_of_files_comes_from_the_remote(whole: Project, tmp_path: Path) -> None:
+def test_the_list_of_files_is_read_from_the_remote(whole: Project, tmp_path: Path) -> None:
     shutil.copytree(whole.root / ".dvc" / "cache", tmp_path / "remote")
     with_remote(whole, tmp_path / "remote")
     forget_bytes(whole)
@@ -94,7 +94,7 @@ def test_the_list_of_files_comes_from_the_remote(whole: Project, tmp_path: Path)
     assert restore(whole, "digits") == "restored by DVC"
 
 
-def test_data_beside_the_pinned_ones_are_new_where_only_the_hash_is_known(whole: Project) -> None:
+def test_an_additional_data_set_is_new_if_only_the_hash_is_known(whole: Project) -> None:
     forget_bytes(whole)
     add_folder(whole, "churn")
     assert data_state(whole, "churn") is DataState.NEW
@@ -103,7 +103,7 @@ def test_data_beside_the_pinned_ones_are_new_where_only_the_hash_is_known(whole:
     assert sorted(read_pin(whole).sets) == ["churn", "diabetes", "digits"]
 
 
-def test_nothing_is_pinned_where_the_others_cannot_be_known(whole: Project) -> None:
+def test_nothing_is_pinned_if_the_other_data_sets_are_unknown(whole: Project) -> None:
     forget_bytes(whole)
     remove(whole, "digits")
     add_folder(whole, "churn")
@@ -120,7 +120,7 @@ def as_whole(project: Project, words: str) -> str:
     return commit(project, words)
 
 
-def test_versions_of_both_forms_are_listed_found_and_gone_back_to(
+def test_versions_in_both_formats_are_listed_found_and_checked_out(
     versioned: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second, first = (v.digest for v in data_log(versioned, "tiny").versions)
@@ -131,7 +131,7 @@ def test_versions_of_both_forms_are_listed_found_and_gone_back_to(
     take(versioned, "tiny", write(versioned.root.parent / "fourth.csv", ROWS[:10]))
     commit(versioned, "an entry for each again")
     for file in (versioned.root / ".dvc" / "cache").rglob(f"{third[2:]}"):
-        file.unlink()  # whoever pinned in the old form had no list of a data set alone
+        file.unlink()  # pins in the old format had no list per data set
     log = data_log(versioned, "tiny")
     assert [v.digest for v in log.versions][1:] == [third, second, first]
     assert [v.commit for v in log.versions][1] == old
@@ -147,7 +147,7 @@ def test_versions_of_both_forms_are_listed_found_and_gone_back_to(
         assert "nothing came from" in capsys.readouterr().out
 
 
-def test_a_pin_of_which_nothing_is_known_is_counted_and_named(versioned: Project) -> None:
+def test_a_pin_with_unknown_content_is_counted_and_named(versioned: Project) -> None:
     as_whole(versioned, "all under one hash")
     old = git(versioned.root, "rev-parse", "HEAD").strip()
     take(versioned, "tiny", write(versioned.root.parent / "third.csv", ROWS[:20]))
@@ -160,7 +160,7 @@ def test_a_pin_of_which_nothing_is_known_is_counted_and_named(versioned: Project
 
 
 @pytest.mark.parametrize("sides", ["both old", "ours old", "theirs old"])
-def test_branches_of_the_old_form_merge(versioned: Project, sides: str) -> None:
+def test_branches_with_pins_in_the_old_format_merge(versioned: Project, sides: str) -> None:
     as_whole(versioned, "all under one hash")
     for branch, name in (("theirs", "left"), ("ours", "right")):
         git(versioned.root, "checkout", "-q", "main")
@@ -179,7 +179,7 @@ def test_branches_of_the_old_form_merge(versioned: Project, sides: str) -> None:
         assert data_state(versioned, name) is DataState.PINNED
 
 
-def test_without_the_lists_of_files_git_s_own_conflict_stands_with_the_way_out(
+def test_without_the_lists_of_files_the_conflict_of_git_remains_with_a_solution(
     versioned: Project,
 ) -> None:
     as_whole(versioned, "all under one hash")
