@@ -1,4 +1,4 @@
-"""Event files as TensorBoard itself reads them."""
+"""Event files, read by TensorBoard itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOGS = [{name: values[step] for name, values in HISTORY.items()} for step in ran
 
 
 def curves(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
-    """Steps and values, by run and tag."""
+    """Return steps and values, by run and tag."""
     from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 
     read: Any = EventMultiplexer().AddRunsFromDirectory(str(folder)).Reload()
@@ -42,7 +42,7 @@ def board(folder: Path) -> Board:
     return Board(folder, "k" * 32, "units=3")
 
 
-def test_curves_are_there_while_the_trial_runs_and_whole_at_its_end(tmp_path: Path) -> None:
+def test_curves_exist_while_the_trial_runs_and_are_complete_at_its_end(tmp_path: Path) -> None:
     one = board(tmp_path)
     one.add(2, LOGS[:2], now=5.0)
     half = curves(tmp_path)["units=3 kkkkkkkk/validation"]
@@ -51,7 +51,7 @@ def test_curves_are_there_while_the_trial_runs_and_whole_at_its_end(tmp_path: Pa
     assert curves(tmp_path) == WHOLE
 
 
-def test_a_trial_that_is_resumed_or_done_again_has_each_epoch_once(tmp_path: Path) -> None:
+def test_a_resumed_or_repeated_trial_has_each_epoch_once(tmp_path: Path) -> None:
     killed = board(tmp_path)
     killed.add(1, LOGS[:1], now=5.0)
     resumed = board(tmp_path)
@@ -64,7 +64,7 @@ def test_a_trial_that_is_resumed_or_done_again_has_each_epoch_once(tmp_path: Pat
     assert curves(tmp_path) == WHOLE
 
 
-def test_what_was_not_drawn_before_it_was_resumed_is_drawn_at_the_end(tmp_path: Path) -> None:
+def test_epochs_missing_before_a_resume_are_drawn_at_the_end(tmp_path: Path) -> None:
     one = board(tmp_path)
     one.add(3, LOGS[2:], now=5.0)
     assert curves(tmp_path) == {}
@@ -73,7 +73,7 @@ def test_what_was_not_drawn_before_it_was_resumed_is_drawn_at_the_end(tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["path=a/b", "x" * 300, "..", "a:b*?"])
-def test_any_name_makes_a_folder(tmp_path: Path, name: str) -> None:
+def test_any_name_gives_a_valid_folder(tmp_path: Path, name: str) -> None:
     Board(tmp_path, "k" * 32, name).close(HISTORY, now=6.0)
     assert len(curves(tmp_path)) == 2
 

@@ -1,4 +1,4 @@
-"""The ledger: what is known is found again, without mlflow."""
+"""The ledger: known trials and runs are found without mlflow."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def register(project: Project) -> str:
     return str(connection.create_model_version("tiny", "somewhere").version)
 
 
-def test_nothing_is_known_where_there_is_no_store(tmp_path: Path) -> None:
+def test_without_a_store_nothing_is_known(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     assert known_trials(project, ["k"]) == {}
     assert known_run(project, "k") is None
@@ -86,7 +86,7 @@ Ask = Callable[[], AbstractContextManager[object]]
 
 @pytest.fixture(params=["in the local store", "of a server"])
 def asked(request: pytest.FixtureRequest, stored: Project, monkeypatch: pytest.MonkeyPatch) -> Ask:
-    """What is recorded so far is asked of the store itself, or of a real server over it."""
+    """Query what is recorded so far, in the store itself or through a real server over it."""
 
     @contextmanager
     def ask() -> Iterator[None]:
@@ -121,7 +121,7 @@ def test_deleted_trials_are_not_known(stored: Project) -> None:
     assert known_trials(stored, ["a"]) == {}
 
 
-def test_a_run_is_known_while_its_version_is_there(stored: Project) -> None:
+def test_a_run_is_known_while_its_version_exists(stored: Project) -> None:
     version = register(stored)
     run_id = record_run(stored, "r", "hold", version)
     found = known_run(stored, "r")
@@ -150,14 +150,16 @@ def test_a_deleted_run_is_not_known(stored: Project) -> None:
     assert found.run_id == older
 
 
-def test_past_trials_are_the_experiments_newest_first_and_each_key_once(stored: Project) -> None:
+def test_past_trials_are_those_of_the_experiment_newest_first_and_each_key_once(
+    stored: Project,
+) -> None:
     for key in ("a", "b", "a"):
         record_trial(stored, key)
     record_trial(stored, "c", experiment="another")
     assert [past.parts for past in past_trials(stored, "tiny")] == [{"key": "a"}, {"key": "b"}]
 
 
-def test_the_settings_of_a_trial_are_kept_where_a_tag_has_room(stored: Project) -> None:
+def test_the_settings_of_a_trial_are_stored_if_they_fit_in_a_tag(stored: Project) -> None:
     with Tracker(stored, "tiny") as tracker:
         for key, recipe in (("a", {"units": 3}), ("b", {"units": "x" * 5000})):
             tracker.trial(key, "one", {}, {"key": key}, recipe=recipe).finish(RESULT, [])
@@ -179,7 +181,7 @@ print(len(known_trials(project, ["a"])), known_run(project, "r").decision,
 """
 
 
-def test_local_answers_do_not_import_mlflow(
+def test_reading_the_local_store_does_not_import_mlflow(
     stored: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record_trial(stored, "a")
@@ -190,7 +192,7 @@ def test_local_answers_do_not_import_mlflow(
     assert done.stdout == "1 promote [{'key': 'a'}] False\n"
 
 
-def test_a_store_elsewhere_is_asked_through_mlflow(
+def test_another_store_is_queried_through_mlflow(
     stored: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial = record_trial(stored, "a")
@@ -204,7 +206,7 @@ def test_a_store_elsewhere_is_asked_through_mlflow(
     assert [past.parts for past in past_trials(guest, "tiny")] == [{"key": "a"}]
 
 
-def test_a_store_whose_tables_are_still_to_be_made_knows_nothing(tmp_path: Path) -> None:
+def test_a_store_without_tables_knows_nothing(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     project.store.mkdir()
     database = sqlite3.connect(local_database(project))
@@ -213,7 +215,7 @@ def test_a_store_whose_tables_are_still_to_be_made_knows_nothing(tmp_path: Path)
     assert known_trials(project, ["a"]) == {}
 
 
-def test_a_store_that_cannot_be_read_is_not_taken_for_one_without_runs(stored: Project) -> None:
+def test_an_unreadable_store_is_not_treated_as_an_empty_one(stored: Project) -> None:
     database = sqlite3.connect(local_database(stored))
     database.execute("ALTER TABLE runs RENAME COLUMN lifecycle_stage TO stage")
     database.close()
@@ -221,7 +223,7 @@ def test_a_store_that_cannot_be_read_is_not_taken_for_one_without_runs(stored: P
         known_trials(stored, ["a"])
 
 
-def test_the_rows_of_a_version_are_those_of_all_roles_of_a_run(stored: Project) -> None:
+def test_the_row_count_of_a_version_includes_all_roles_of_a_run(stored: Project) -> None:
     parts = {"training": 36, "validation": 12, "test": 12}
     for experiment, roles in (("tiny", parts), ("part", {"training": 36}), ("other", parts)):
         digest = f"{experiment}.dir"
@@ -231,7 +233,7 @@ def test_the_rows_of_a_version_are_those_of_all_roles_of_a_run(stored: Project) 
     assert data_rows(stored, "e", ["tiny"]) == {}
 
 
-def test_of_no_store_no_rows_are_known(tmp_path: Path) -> None:
+def test_without_a_store_no_row_counts_are_known(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     assert data_rows(project, "d", ["tiny"]) == {}
 
@@ -243,7 +245,7 @@ def test_trials_from_before_a_search_began_are_found_with_their_parameters(
     record_trial(stored, "a")
     record_trial(stored, "b", experiment="another")
     record_trial(stored, "c", status="failed", error="diverged")
-    before = time.time_ns() // 10**6  # a run that starts in the same millisecond is not later
+    before = time.time_ns() // 10**6  # a start in the same millisecond does not count as later
     while time.time_ns() // 10**6 == before:
         pass
     for _ in range(2):
@@ -261,13 +263,13 @@ def test_trials_from_before_a_search_began_are_found_with_their_parameters(
     assert every[trial.run_id].parameters == {"rate": "0.1", "deep": "True"}
 
 
-def test_reads_of_a_test_set_are_counted_by_what_was_answered(stored: Project) -> None:
+def test_reads_of_a_test_set_are_counted_by_distinct_answers(stored: Project) -> None:
     for answers in ("a", "b", "a", "c", "b"):
         reads = reads_with(stored, "rows", answers)
         tags = {"gristmill.test": "rows", "gristmill.answers": answers}
         with suppress(KeyError), Tracker(stored, "tiny") as tracker:
             tracker.log(tags=tags | {"gristmill.reads": str(reads)})
-            raise KeyError  # a run that failed after it had read them has read them
+            raise KeyError  # a run that fails after reading the rows counts
     assert reads_with(stored, "rows", "c") == 3
     assert reads_with(stored, "rows", "d") == 4
     assert reads_with(stored, "other rows", "a") == 1

@@ -1,4 +1,4 @@
-"""Where a run came from, without secrets."""
+"""Origin of a run: commit and diff, without secrets."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def home(tmp_path: Path) -> Project:
     return project
 
 
-def test_a_clean_tree_is_its_commit(home: Project) -> None:
+def test_a_clean_tree_is_recorded_as_its_commit(home: Project) -> None:
     state = git_state(home)
     assert state.commit == git(home, "rev-parse", "HEAD").strip()
     assert (state.dirty, state.diff) == (False, "")
 
 
-def test_a_change_is_in_the_diff_staged_or_not(home: Project) -> None:
+def test_staged_and_unstaged_changes_are_in_the_diff(home: Project) -> None:
     (home.experiments / "a.yaml").write_text("units: 2\n")
     (home.root / "dvc.yaml").write_text("stages: {a: 1}\n")
     git(home, "add", "dvc.yaml")
@@ -55,7 +55,7 @@ def test_a_change_is_in_the_diff_staged_or_not(home: Project) -> None:
     assert "+stages: {a: 1}" in state.diff
 
 
-def test_new_experiments_and_modules_are_in_the_diff_and_no_other_new_file(home: Project) -> None:
+def test_only_new_experiments_and_modules_are_added_to_the_diff(home: Project) -> None:
     for name in ("experiments/실험.yaml", "experiments/my_models.py", "experiments/b.split.json"):
         (home.root / name).write_text(f"in: {name}\n")
     for name in ("notes.txt", "experiments/notes.txt", "customers.csv", "experiments/rows.csv"):
@@ -67,7 +67,7 @@ def test_new_experiments_and_modules_are_in_the_diff_and_no_other_new_file(home:
     assert "private" not in state.diff
 
 
-def test_a_changed_file_that_is_no_part_of_a_run_is_not_in_the_diff(home: Project) -> None:
+def test_a_changed_file_that_a_run_does_not_use_is_not_in_the_diff(home: Project) -> None:
     (home.root / "customers.csv").write_text("first\n")
     git(home, "add", "-A")
     git(home, "commit", "-qm", "second")
@@ -76,14 +76,14 @@ def test_a_changed_file_that_is_no_part_of_a_run_is_not_in_the_diff(home: Projec
     assert (state.dirty, state.diff) == (True, "")
 
 
-def test_ignored_experiments_stay_out_of_the_diff(home: Project) -> None:
+def test_ignored_experiments_are_not_in_the_diff(home: Project) -> None:
     (home.root / ".gitignore").write_text("secret.yaml\n")
     (home.experiments / "secret.yaml").write_text("private\n")
     assert "private" not in git_state(home).diff
 
 
 def changed_project(home: Project) -> dict[str, bytes]:
-    """Edits, deletes and adds; gives what stands in the project's own files then."""
+    """Edit, delete and add files; return the content of the project's files afterwards."""
     (home.root / "pipelines").mkdir()
     (home.root / "pipelines" / "old.py").write_text("A = 1\n")
     (home.experiments / "odd.py").write_bytes(b"A = 1\r\nB = 2")
@@ -104,7 +104,7 @@ def own(root: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("setting", ["diff.noprefix", "diff.mnemonicPrefix", "color.diff"])
-def test_commit_and_diff_give_the_working_tree_again(
+def test_commit_and_diff_restore_the_working_tree(
     home: Project, tmp_path: Path, setting: str
 ) -> None:
     expected = changed_project(home)
@@ -121,9 +121,7 @@ def test_commit_and_diff_give_the_working_tree_again(
     assert git(home, "worktree", "list").count("\n") == 1
 
 
-def test_of_a_project_in_a_subfolder_the_diff_applies_as_well(
-    home: Project, tmp_path: Path
-) -> None:
+def test_the_diff_of_a_project_in_a_subfolder_applies_too(home: Project, tmp_path: Path) -> None:
     inner = make_project(home.root / "inner")
     git(home, "add", "-A")
     git(home, "commit", "-qm", "inner")
@@ -136,23 +134,21 @@ def test_of_a_project_in_a_subfolder_the_diff_applies_as_well(
         assert (tree / "dvc.yaml").read_text() == "stages: {b: 1}\n"
 
 
-def test_a_diff_that_does_not_apply_is_told(home: Project, tmp_path: Path) -> None:
+def test_a_diff_that_does_not_apply_is_reported(home: Project, tmp_path: Path) -> None:
     (home.experiments / "a.yaml").write_text("units: 2\n")
     (tmp_path / "a.diff").write_text(git_state(home).diff.replace("-units: 1", "-units: 7"))
     with worktree(home, git_state(home).commit) as tree:
         assert "patch does not apply" in apply_diff(tree, tmp_path / "a.diff")
 
 
-def test_a_working_tree_goes_whatever_happens_in_it(home: Project) -> None:
+def test_a_working_tree_is_removed_whatever_happens_in_it(home: Project) -> None:
     with pytest.raises(KeyboardInterrupt), worktree(home, git_state(home).commit) as tree:
         raise KeyboardInterrupt
     assert not tree.parent.exists()
     assert git(home, "worktree", "list").count("\n") == 1
 
 
-def test_what_a_killed_process_left_of_a_working_tree_is_cleared_away(
-    home: Project, tmp_path: Path
-) -> None:
+def test_a_working_tree_left_by_a_killed_process_is_removed(home: Project, tmp_path: Path) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
     left = tmp_path / f"gristmill-reproduce-{gone.pid}-x" / "tree"
@@ -162,12 +158,12 @@ def test_what_a_killed_process_left_of_a_working_tree_is_cleared_away(
     assert git(home, "worktree", "list").count("\n") == 1
 
 
-def test_a_commit_that_is_gone_is_named(home: Project) -> None:
+def test_a_missing_commit_is_named(home: Project) -> None:
     with pytest.raises(ConfigError, match="commit 0000"), worktree(home, "0" * 40):
         pass
 
 
-def test_a_diff_has_no_secrets_and_an_end(home: Project) -> None:
+def test_a_diff_contains_no_secrets_and_has_a_size_limit(home: Project) -> None:
     source = "source: https://me:hunter2@example.com/x.csv\n"
     (home.experiments / "a.yaml").write_text(source + "x: 1\n" * 400_000)
     state = git_state(home)
@@ -177,7 +173,7 @@ def test_a_diff_has_no_secrets_and_an_end(home: Project) -> None:
     assert len(state.diff) == MOST_BYTES
 
 
-def test_a_repository_without_a_commit_has_none(tmp_path: Path) -> None:
+def test_a_repository_without_commits_has_no_commit(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     git(project, "init", "-q")
     state = git_state(project)
@@ -199,7 +195,7 @@ def test_a_repository_without_a_commit_has_none(tmp_path: Path) -> None:
         ("units: 3", "units: 3"),
     ],
 )
-def test_secrets_are_hidden_and_nothing_else(text: str, expected: str) -> None:
+def test_only_secrets_are_hidden(text: str, expected: str) -> None:
     assert redact(text) == expected
 
 
@@ -207,7 +203,7 @@ words = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9)
 
 
 @given(words, words, words)
-def test_no_password_of_an_address_is_left(user: str, password: str, host: str) -> None:
+def test_no_password_in_an_address_remains(user: str, password: str, host: str) -> None:
     secret = f"{password}ß7"
     shown = redact(f"see sftp://{user}:{secret}@{host}/x and on")
     assert secret not in shown

@@ -1,4 +1,4 @@
-"""What is read from the tables of the local store is what MLflow's client says."""
+"""Reading the tables of the local store gives the results of MLflow's client."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RESULT: dict[str, Any] = {
 
 @pytest.fixture
 def filled(stored: Project) -> Project:
-    """A store with runs, trials, versions, aliases, a prompt, and what was deleted."""
+    """Return a store with runs, trials, versions, aliases, a prompt and deleted entries."""
     for place in range(3):
         with suppress(KeyError), Tracker(stored, f"tiny{place % 2}") as tracker:
             tracker.trial(f"key{place}", "one", {"units": place}, {"seed": "0"}).finish(RESULT, [])
@@ -66,7 +66,7 @@ ASKED: tuple[tuple[Mapping[str, Collection[str]], Mapping[str, Any]], ...] = (
 )
 
 
-def test_runs_and_each_of_them_are_those_that_the_client_finds(
+def test_runs_equal_those_that_the_client_finds(
     filled: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local = [list(map(repr, local_runs(filled, tags, **how))) for tags, how in ASKED]
@@ -81,7 +81,7 @@ def test_runs_and_each_of_them_are_those_that_the_client_finds(
         assert find_run(filled, "0" * 32) is None
 
 
-def test_models_are_those_that_the_client_finds(filled: Project) -> None:
+def test_models_equal_those_that_the_client_finds(filled: Project) -> None:
     found = local_models(filled)
     assert [model.name for model in found] == ["another", "empty", "tiny"]
     assert [version.number for version in found[2].versions] == ["4", "2", "1"]

@@ -33,7 +33,7 @@ def sql(project: Project, query: str, *values: str) -> list[tuple[str, ...]]:
     return rows
 
 
-def test_the_store_is_the_projects_own_unless_the_environment_names_one(
+def test_the_store_is_in_the_project_unless_the_environment_names_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = make_project(tmp_path)
@@ -44,22 +44,22 @@ def test_the_store_is_the_projects_own_unless_the_environment_names_one(
     assert not is_local(project)
 
 
-def test_a_project_without_a_store_is_fine_and_gets_its_folder(tmp_path: Path) -> None:
+def test_a_project_without_a_store_is_accepted_and_gets_its_folder(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     check_store(project)
     assert project.store.is_dir()
     assert schema_revision(project) is None
-    local_database(project).touch()  # empty: to be made
+    local_database(project).touch()  # empty: tables not created yet
     check_store(project)
     assert schema_revision(project) is None
 
 
-def test_a_store_of_the_installed_version_is_fine(stored: Project) -> None:
+def test_a_store_of_the_installed_version_is_accepted(stored: Project) -> None:
     check_store(stored)
     assert schema_revision(stored) in known_revisions()
 
 
-def test_a_store_that_a_killed_process_was_writing_to_can_be_used(stored: Project) -> None:
+def test_a_store_whose_writer_was_killed_can_be_used(stored: Project) -> None:
     leave_hot_journal(local_database(stored))
     check_store(stored)
     assert schema_revision(stored) in known_revisions()
@@ -67,7 +67,7 @@ def test_a_store_that_a_killed_process_was_writing_to_can_be_used(stored: Projec
 
 
 @pytest.mark.parametrize("name", ["mlruns", "mlruns/mlflow.db"])
-def test_a_read_only_store_is_named(stored: Project, name: str) -> None:
+def test_a_read_only_store_is_reported(stored: Project, name: str) -> None:
     place = stored.root / name
     mode = place.stat().st_mode
     place.chmod(0o555)
@@ -76,13 +76,13 @@ def test_a_read_only_store_is_named(stored: Project, name: str) -> None:
     place.chmod(mode)
 
 
-def test_a_store_of_a_newer_version_is_named(stored: Project) -> None:
+def test_a_store_of_a_newer_version_is_reported(stored: Project) -> None:
     sql(stored, "UPDATE alembic_version SET version_num = 'fedcba987654'")
     with pytest.raises(EnvironmentFault, match=r"(?s)newer MLflow.*schema fedcba987654 in mlruns"):
         client(stored)
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     project.store.mkdir()
     local_database(project).write_text("no database at all, whatever its name says\n" * 50)
@@ -90,18 +90,18 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
         client(project)
 
 
-def test_a_server_that_does_not_answer_is_named(
+def test_an_unreachable_server_is_reported(
     stored: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))  # bound, but not listening
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         with pytest.raises(EnvironmentFault, match=rf"(?s)does not answer.*a server at {address}"):
             client(stored)
 
 
-def test_a_password_in_the_address_of_a_server_is_not_shown(
+def test_a_password_in_a_server_address_is_not_shown(
     stored: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hunter2@nowhere.invalid:5000")

@@ -1,4 +1,4 @@
-"""Runs in MLflow: their ends, what they hold, and runs whose process is gone."""
+"""Runs in MLflow: their final states, their content, and runs whose process is gone."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_run_and_its_open_trials_end_whatever_happens(
     assert all(info.end_time for info in ended)
 
 
-def test_a_trial_holds_its_parameters_epochs_scores_and_files(
+def test_a_trial_contains_its_parameters_epochs_scores_and_files(
     stored: Project, tmp_path: Path
 ) -> None:
     file = tmp_path / "weights.npz"
@@ -119,7 +119,7 @@ def test_a_trial_holds_its_parameters_epochs_scores_and_files(
     assert fetched.read_bytes() == b"weights"
 
 
-def test_more_epochs_than_one_call_takes_are_all_kept(stored: Project) -> None:
+def test_more_epochs_than_fit_into_one_call_are_all_stored(stored: Project) -> None:
     long = {**RESULT, "history": {"loss": [float(i) for i in range(2500)]}, "scores": {}}
     with Tracker(stored, "tiny") as tracker:
         trial = tracker.trial("k", "long", {}, {})
@@ -134,13 +134,13 @@ def epochs_of(project: Project, trial: TrialRun, metric: str) -> list[tuple[int,
     return [(m.step, m.value) for m in history]
 
 
-def test_a_running_trial_shows_its_epochs_and_its_end_adds_what_is_missing(stored: Project) -> None:
+def test_a_running_trial_shows_its_epochs_and_finishing_adds_missing_ones(stored: Project) -> None:
     losses = [{"loss": value} for value in RESULT["history"]["loss"]]
     with Tracker(stored, "tiny") as tracker:
         trial = tracker.trial("k", "one", {"units": 3}, {})
         trial.add(1, losses[:1], now=1005.0)
         trial.send(older_than=1004.0)
-        assert trial.run_id == ""  # too short until now
+        assert trial.run_id == ""  # too little time has passed
         trial.send(older_than=1005.0)
         assert run_of(stored, trial.run_id).info.status == "RUNNING"
         assert run_of(stored, trial.run_id).data.params == {"units": "3"}
@@ -160,7 +160,9 @@ def test_a_resumed_trial_has_each_epoch_once(stored: Project) -> None:
     assert epochs_of(stored, trial, "val_loss") == [(1, 4.0), (2, 2.5), (3, 3.5)]
 
 
-def test_a_short_trial_takes_one_batch(stored: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_trial_is_written_in_one_batch(
+    stored: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Tracker(stored, "tiny") as tracker:
         batches: list[str] = []
         write = tracker.client.log_batch
@@ -176,7 +178,7 @@ def test_a_short_trial_takes_one_batch(stored: Project, monkeypatch: pytest.Monk
     assert batches == [trial.run_id]
 
 
-def test_a_failed_trial_says_why(stored: Project) -> None:
+def test_a_failed_trial_stores_its_error(stored: Project) -> None:
     failed = {**RESULT, "status": "failed", "history": {}, "scores": {}, "error": "diverged"}
     with Tracker(stored, "tiny") as tracker:
         trial = tracker.trial("k", "one", {}, {})
@@ -189,7 +191,7 @@ def test_a_failed_trial_says_why(stored: Project) -> None:
     assert run_of(stored, tracker.run_id).info.status == "FINISHED"
 
 
-def test_a_run_holds_what_is_logged_and_the_data_that_it_read(stored: Project) -> None:
+def test_a_run_contains_what_is_logged_and_the_data_it_read(stored: Project) -> None:
     digest = "0123456789abcdef0123456789abcdef.dir"
     with Tracker(stored, "tiny") as tracker:
         tracker.log(params={"long": "x" * 9000}, metrics={"test_accuracy": 0.5}, tags={"a": "b"})
@@ -219,7 +221,7 @@ def test_an_artifact_has_an_address_in_the_ui_of_its_store(
         monkeypatch.undo()
 
 
-def test_a_deleted_experiment_comes_back_with_its_next_run(stored: Project) -> None:
+def test_a_deleted_experiment_is_restored_by_its_next_run(stored: Project) -> None:
     with Tracker(stored, "tiny"):
         pass
     connection = client(stored)
@@ -238,16 +240,16 @@ def left_running(project: Project, tags: dict[str, str]) -> str:
 
 
 def gone() -> dict[str, str]:
-    """The tags of a process that has ended."""
+    """Return the tags of a process that has ended."""
     process = subprocess.Popen([sys.executable, "-c", "pass"])
     begun = psutil.Process(process.pid).create_time()
     process.wait()
     return {**process_tags(), PID: str(process.pid), BEGUN: f"{begun:.2f}"}
 
 
-def test_the_next_run_mends_those_whose_process_is_gone_and_no_others(stored: Project) -> None:
+def test_the_next_run_ends_runs_whose_process_is_gone_and_no_others(stored: Project) -> None:
     dead = left_running(stored, gone())
-    reused = left_running(stored, {**process_tags(), BEGUN: "12345.00"})  # another has its number
+    reused = left_running(stored, {**process_tags(), BEGUN: "12345.00"})  # another with this pid
     alive = left_running(stored, process_tags())
     far = left_running(stored, {**gone(), HOST: "another-host"})
     foreign = left_running(stored, {})
@@ -258,20 +260,20 @@ def test_the_next_run_mends_those_whose_process_is_gone_and_no_others(stored: Pr
     assert mend_dead_runs(stored) == 0
 
 
-def test_a_run_of_another_host_is_dead_when_it_has_been_silent_for_long(stored: Project) -> None:
+def test_a_run_on_another_host_counts_as_dead_after_a_long_silence(stored: Project) -> None:
     far = {**process_tags(), HOST: "another-host"}
     beats = {
         place: {"gristmill.beat": str(time.time() - ago)} for place, ago in ((0, 5), (1, 2000))
     }
     there, silent = (left_running(stored, {**far, **beats[place]}) for place in (0, 1))
     trials = [left_running(stored, {**far, "mlflow.parentRunId": run}) for run in (there, silent)]
-    old = left_running(stored, far)  # of a release that wrote no heartbeat
+    old = left_running(stored, far)  # from a release without heartbeats
     assert mend_dead_runs(stored) == 2
     states = [run_of(stored, r).info.status for r in (there, silent, *trials, old)]
     assert states == ["RUNNING", "KILLED", "RUNNING", "KILLED", "RUNNING"]
 
 
-def test_a_run_says_now_and_then_that_it_lives(stored: Project) -> None:
+def test_a_run_sends_a_heartbeat_at_intervals(stored: Project) -> None:
     with Tracker(stored, "tiny") as tracker:
         client(stored).set_tag(tracker.run_id, "gristmill.beat", "0")
         with heartbeat(stored, tracker.run_id, every=0.05):
@@ -281,7 +283,7 @@ def test_a_run_says_now_and_then_that_it_lives(stored: Project) -> None:
     assert "heartbeat" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_process_lives_by_its_number_and_its_begin() -> None:
+def test_a_process_is_identified_by_pid_and_start_time() -> None:
     mine = process_tags()
     assert process_lives(mine[HOST], mine[PID], mine[BEGUN])
     assert mine[PID] == str(os.getpid())
@@ -289,7 +291,7 @@ def test_a_process_lives_by_its_number_and_its_begin() -> None:
     assert not process_lives(mine[HOST], "no number", "0")
 
 
-def test_an_artifact_that_is_not_there_is_named(stored: Project, tmp_path: Path) -> None:
+def test_a_missing_artifact_is_named(stored: Project, tmp_path: Path) -> None:
     with Tracker(stored, "tiny") as tracker:
         pass
     words = rf"the artifact gone\.npz of run {tracker.run_id[:8]} is not in the store"
@@ -299,7 +301,7 @@ def test_an_artifact_that_is_not_there_is_named(stored: Project, tmp_path: Path)
         fetch_artifact(stored, "0" * 32, "gone.npz", tmp_path / "fetched")
 
 
-def test_what_mlflow_raises_becomes_one_readable_error(stored: Project) -> None:
+def test_an_mlflow_exception_becomes_one_readable_error(stored: Project) -> None:
     connection = client(stored)
     with (
         pytest.raises(EnvironmentFault, match=r"(?s)MLflow could not read a run.*not found"),
@@ -308,7 +310,7 @@ def test_what_mlflow_raises_becomes_one_readable_error(stored: Project) -> None:
         connection.get_run("0" * 32)
 
 
-def test_find_runs_gives_finished_runs_with_a_tag_newest_first(stored: Project) -> None:
+def test_find_runs_returns_finished_runs_with_a_tag_newest_first(stored: Project) -> None:
     made = []
     for key in ("a", "a", "b"):
         with Tracker(stored, "tiny") as tracker:
@@ -320,7 +322,7 @@ def test_find_runs_gives_finished_runs_with_a_tag_newest_first(stored: Project) 
     assert found[0].tags["gristmill.run"] == "a"
 
 
-def test_ctrl_c_waits_until_a_call_to_the_store_has_ended() -> None:
+def test_ctrl_c_waits_until_a_store_call_has_ended() -> None:
     done: list[str] = []
 
     def body() -> None:
@@ -337,7 +339,7 @@ def test_ctrl_c_waits_until_a_call_to_the_store_has_ended() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_calls_to_the_store_from_other_threads_leave_signals_alone() -> None:
+def test_store_calls_from_other_threads_do_not_touch_signal_handlers() -> None:
     seen: list[object] = []
 
     def body() -> None:
@@ -350,7 +352,7 @@ def test_calls_to_the_store_from_other_threads_leave_signals_alone() -> None:
     assert seen == [signal.default_int_handler]
 
 
-def test_mlflow_finds_out_ahead_which_package_each_module_is_of() -> None:
+def test_mlflows_list_of_modules_and_packages_is_built_ahead() -> None:
     know_packages()
     from mlflow.utils import requirements_utils
 

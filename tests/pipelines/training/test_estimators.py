@@ -1,4 +1,4 @@
-"""Trials of scikit-learn's estimators: what their arrays say, and what a trial leaves."""
+"""Trials of scikit-learn estimators: predictions from their arrays, and files of a trial."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def fitted(name: str, more: dict[str, Any], x: Any, y: Any) -> Any:
 
 
 def rows_for(name: str, seed: int, classes: int) -> tuple[Any, Any]:
-    """Three numbers and a code of four, and a target that they say something about."""
+    """Return three numbers and a code with four levels, and a target that depends on them."""
     rng = np.random.default_rng(seed)
     x = np.column_stack([rng.normal(size=(60, 3)), rng.integers(0, 4, 60)]).astype(np.float32)
     value = x[:, 0] + (x[:, 3] == 2) + rng.normal(0, 0.3, 60)
@@ -78,7 +78,7 @@ def rows_for(name: str, seed: int, classes: int) -> tuple[Any, Any]:
 @pytest.mark.parametrize(("name", "more"), CASES)
 @given(seed=st.integers(0, 10**6), classes=st.integers(2, 4))
 @settings(max_examples=3)
-def test_the_arrays_say_what_the_estimator_says(
+def test_predictions_from_the_arrays_equal_those_of_the_estimator(
     name: str, more: dict[str, Any], seed: int, classes: int, tmp_path_factory: Any
 ) -> None:
     x, y = rows_for(name, seed, classes)
@@ -99,7 +99,7 @@ def test_the_arrays_say_what_the_estimator_says(
     assert predict(load(file), others[:0]).shape == (0, ours.shape[1])
 
 
-def test_exponential_boosting_says_what_scikit_learn_says(tmp_path: Path) -> None:
+def test_exponential_boosting_predicts_as_in_scikit_learn(tmp_path: Path) -> None:
     x, y = rows_for("GradientBoostingClassifier", 3, 2)
     estimator = fitted("GradientBoostingClassifier", {"loss": "exponential"}, x, y)
     save(tmp_path / "it.npz", *arrays_of(estimator, []))
@@ -112,7 +112,7 @@ def test_exponential_boosting_says_what_scikit_learn_says(tmp_path: Path) -> Non
     seed=st.integers(0, 100),
     numbers=st.integers(0, 3),
 )
-def test_a_code_becomes_a_column_for_each_known_level(
+def test_a_code_becomes_one_column_for_each_known_level(
     codes: list[int], seed: int, numbers: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -126,7 +126,7 @@ def test_a_code_becomes_a_column_for_each_known_level(
         np.testing.assert_array_equal(one_hot, np.concatenate(wanted))
 
 
-def test_pictures_are_learnt_as_one_row_of_pixels() -> None:
+def test_pictures_are_trained_on_as_one_row_of_pixels() -> None:
     pictures = np.arange(24, dtype=np.float32).reshape(2, 2, 3, 2)
     np.testing.assert_array_equal(columns(pictures, []), pictures.reshape(2, 12))
 
@@ -158,7 +158,7 @@ def weights_of(project: Project, key: str) -> dict[str, npt.NDArray[Any]]:
         return dict(saved)
 
 
-def test_results_are_the_same_to_the_bit_whatever_the_workers_and_the_order(
+def test_results_are_identical_for_any_number_of_workers_and_any_order(
     home: Project, pool: Pool
 ) -> None:
     make_data(home, experiment_of(home, FOREST, **GRID))
@@ -175,7 +175,7 @@ def test_results_are_the_same_to_the_bit_whatever_the_workers_and_the_order(
     assert files[0] == files[1]
 
 
-def test_scores_are_those_of_scikit_learn_on_the_same_rows(home: Project, pool: Pool) -> None:
+def test_scores_equal_those_of_scikit_learn_on_the_same_rows(home: Project, pool: Pool) -> None:
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import accuracy_score, log_loss
 
@@ -193,7 +193,7 @@ def test_scores_are_those_of_scikit_learn_on_the_same_rows(home: Project, pool: 
     np.testing.assert_array_equal(kept["coefficients"], by_hand.coef_)
 
 
-def test_class_weights_are_the_sample_weights_of_the_fit(home: Project, pool: Pool) -> None:
+def test_class_weights_are_passed_to_fit_as_sample_weights(home: Project, pool: Pool) -> None:
     from sklearn.linear_model import LogisticRegression
 
     weighted = {"training": {**dict.fromkeys(["optimizer", "batch_size", "epochs"]),
@@ -222,7 +222,7 @@ def test_a_regression_learns_the_scaled_target_and_columns_of_every_kind(
     make_data(home, experiment, frame=mixed(300))
     (result,) = searched(home, experiment, pool).values()
     assert set(result.scores) == {f"{p}{m}" for p in ("", "val_") for m in METRICS}
-    assert result.scores["val_loss"] < 0.5  # of a variance of 1
+    assert result.scores["val_loss"] < 0.5  # the target has variance 1
 
 
 METRICS = ("loss", "mean_absolute_error")
@@ -236,7 +236,7 @@ def test_the_seed_of_the_file_is_the_random_state(home: Project, pool: Pool) -> 
     assert not np.array_equal(first["threshold"], second["threshold"])
 
 
-def test_what_did_not_converge_says_so(home: Project, pool: Pool) -> None:
+def test_a_fit_that_did_not_converge_is_reported(home: Project, pool: Pool) -> None:
     experiment = experiment_of(home, {"LogisticRegression": {"max_iter": 2}})
     make_data(home, experiment)
     (result,) = searched(home, experiment, pool).values()
@@ -244,14 +244,14 @@ def test_what_did_not_converge_says_so(home: Project, pool: Pool) -> None:
     assert "did not converge" in result.note
 
 
-def test_a_value_that_scikit_learn_does_not_take_is_named(home: Project, pool: Pool) -> None:
+def test_a_value_that_scikit_learn_refuses_is_named(home: Project, pool: Pool) -> None:
     experiment = experiment_of(home, {"LogisticRegression": {"solver": "sagaa"}})
     make_data(home, experiment)
     with pytest.raises(ConfigError, match=r"(?s)LogisticRegression does not take.*'sagaa'"):
         searched(home, experiment, pool)
 
 
-def test_values_that_do_not_go_together_fail_their_trial_alone(home: Project, pool: Pool) -> None:
+def test_incompatible_values_fail_only_their_trial(home: Project, pool: Pool) -> None:
     experiment = experiment_of(
         home,
         {"LogisticRegression": {"solver": "lbfgs", "l1_ratio": "$share"}},
@@ -265,7 +265,7 @@ def test_values_that_do_not_go_together_fail_their_trial_alone(home: Project, po
     assert "lbfgs" in failed.error
 
 
-def test_rows_that_cannot_be_held_are_refused_before_they_are_made() -> None:
+def test_rows_that_exceed_the_memory_are_refused_before_they_are_created() -> None:
     with pytest.raises(EnvironmentFault, match=r"no room for 1,000,000,000 training rows of 1,005"):
         require_memory((10**9, 5), [502, 502])
     require_memory((100, 4, 4, 3), [])
@@ -304,7 +304,7 @@ def test_an_estimator_is_trained_without_tensorflow(home: Project) -> None:
         ({"features": {"scale": "minmax"}}, False),
     ],
 )
-def test_the_key_holds_what_the_fit_depends_on(
+def test_the_key_contains_everything_the_fit_depends_on(
     home: Project, changes: dict[str, Any], same: bool
 ) -> None:
     (before,) = trials(experiment_of(home, "GaussianNB"), DIGEST)

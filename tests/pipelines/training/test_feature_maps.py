@@ -1,4 +1,4 @@
-"""Feature maps of the first layers, as evaluation keeps them."""
+"""Feature maps of the first layers, as the evaluation stores them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def network(**shape: Any) -> Any:
     )
 
 
-def test_the_maps_are_what_the_first_three_layers_give(tmp_path: Path) -> None:
+def test_the_maps_are_the_outputs_of_the_first_three_layers(tmp_path: Path) -> None:
     model = network()
     picture = RNG.random((1, 8, 6, 1), dtype=np.float32)
     assert write_maps(tmp_path / "maps.npz", model, picture)
@@ -49,7 +49,7 @@ def test_the_maps_are_what_the_first_three_layers_give(tmp_path: Path) -> None:
     assert (second.shape, third.shape) == ((4, 3, 16), (2, 1, 3))
 
 
-def test_channels_stand_last_whatever_the_layers_take(tmp_path: Path) -> None:
+def test_channels_are_last_whatever_the_data_format_of_the_layers(tmp_path: Path) -> None:
     model = keras.Sequential(
         [keras.Input((3, 8, 6)), keras.layers.MaxPooling2D(1, data_format="channels_first")]
     )
@@ -62,7 +62,7 @@ def test_channels_stand_last_whatever_the_layers_take(tmp_path: Path) -> None:
 
 
 class Own(keras.Model):  # type: ignore[misc]
-    """A model whose layers follow from its code."""
+    """A subclassed model, which has no graph of layers."""
 
     def __init__(self) -> None:
         super().__init__()

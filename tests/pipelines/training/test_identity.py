@@ -1,4 +1,4 @@
-"""A trial's key: what changes it, and what does not."""
+"""A trial's key: what changes it and what does not."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def trial(project: Project, digest: str = DIGEST, **changes: Any) -> Trial:
         {"data": {"target": "weight", "task": "regression"}},
     ],
 )
-def test_key_changes_with_everything_that_the_result_depends_on(
+def test_the_key_changes_with_everything_the_result_depends_on(
     home: Project, changes: dict[str, Any]
 ) -> None:
     assert trial(home, **changes).key != trial(home).key
 
 
-def test_key_changes_with_the_training_arrays(home: Project) -> None:
+def test_the_key_changes_with_the_training_arrays(home: Project) -> None:
     assert trial(home, "b" * 32).key != trial(home).key
 
 
@@ -80,7 +80,7 @@ def test_key_changes_with_the_training_arrays(home: Project) -> None:
         {"parameters": {"unused": 1}},
     ],
 )
-def test_key_does_not_change_with_what_the_weights_do_not_depend_on(
+def test_the_key_does_not_change_with_settings_that_do_not_affect_the_weights(
     home: Project, changes: dict[str, Any]
 ) -> None:
     assert trial(home, **changes).key == trial(home).key
@@ -97,7 +97,7 @@ def test_comments_and_layout_of_the_file_do_not_change_the_key(home: Project) ->
     assert after.key == before.key
 
 
-def test_place_in_the_grid_does_not_change_the_key(home: Project) -> None:
+def test_the_place_in_the_grid_does_not_change_the_key(home: Project) -> None:
     alone = trial(home)
     grid = {"search": {"grid": {"learning_rate": [0.5, 0.02], "units": [9, 6, 3]}}}
     made = trials(write_experiment(home, **grid), DIGEST)
@@ -116,7 +116,7 @@ def test_threads_are_recorded_as_a_number(home: Project) -> None:
     assert auto.key == trial(home, training={"threads": cores()}).key
 
 
-def test_parts_name_device_instructions_and_versions(home: Project) -> None:
+def test_parts_include_device_instructions_and_versions(home: Project) -> None:
     parts = trial(home).parts
     assert parts["device"] in ("cpu", "gpu")
     assert parts["instructions"]
@@ -124,14 +124,14 @@ def test_parts_name_device_instructions_and_versions(home: Project) -> None:
     assert {"pipelines/training/keras_model.py", "pipelines/training/loop.py"} < set(parts)
 
 
-def test_changed_says_what_differs(home: Project) -> None:
+def test_changed_lists_the_differences(home: Project) -> None:
     earlier, now = trial(home), trial(home, training={"seed": 3, "batch_size": 8})
     assert changed(now, earlier.parts) == ["seed: 0 → 3", "training changed"]
     assert changed(now, now.parts) == []
     assert changed(now, {**now.parts, "gone": "1"}) == ["gone 1 → none"]
 
 
-def test_changed_names_the_key_where_the_earlier_settings_were_kept(home: Project) -> None:
+def test_changed_names_the_setting_if_the_earlier_settings_were_stored(home: Project) -> None:
     earlier, now = trial(home), trial(home, training={"seed": 3, "batch_size": 8})
     lines = changed(now, earlier.parts, recipe_record(earlier.recipe))
     assert lines == ["seed: 0 → 3", "training.batch_size: 16 → 8"]
@@ -152,7 +152,7 @@ def test_changed_names_the_key_where_the_earlier_settings_were_kept(home: Projec
         ("model", "a", "b", "model changed", "settings"),
     ],
 )
-def test_every_part_has_words_and_a_kind(
+def test_every_part_has_a_description_and_a_kind(
     part: str, then: str, now: str, words: str, kind: str
 ) -> None:
     present = [{part: text} if text else {} for text in (now, then)]
@@ -172,7 +172,7 @@ def with_builder(home: Project) -> Project:
     return home
 
 
-def test_user_sources_are_the_builder_and_what_it_imports_from_beside_it(
+def test_user_sources_are_the_builder_and_the_modules_it_imports_from_its_folder(
     with_builder: Project,
 ) -> None:
     found = user_sources(with_builder.experiments, "my_models:build")
@@ -180,7 +180,9 @@ def test_user_sources_are_the_builder_and_what_it_imports_from_beside_it(
 
 
 @pytest.mark.parametrize("name", ["my_models", "my_layers", "my_maths"])
-def test_key_changes_with_the_meaning_of_a_users_module(with_builder: Project, name: str) -> None:
+def test_the_key_changes_with_the_meaning_of_a_user_module(
+    with_builder: Project, name: str
+) -> None:
     before = trial(with_builder, **BUILDER)
     file = with_builder.experiments / f"{name}.py"
     file.write_text(f'"""What it is for."""\n{file.read_text()}\n# a comment\n')
@@ -190,7 +192,7 @@ def test_key_changes_with_the_meaning_of_a_users_module(with_builder: Project, n
     assert changed(after, before.parts) == [f"experiments/{name}.py changed"]
 
 
-def test_key_does_not_change_with_a_module_that_is_not_imported(with_builder: Project) -> None:
+def test_the_key_does_not_change_with_a_module_that_is_not_imported(with_builder: Project) -> None:
     before = trial(with_builder, **BUILDER)
     (with_builder.experiments / "stranger.py").write_text("X = 2\n")
     assert trial(with_builder, **BUILDER).key == before.key
@@ -214,7 +216,7 @@ def test_packages_beside_the_builder_and_relative_imports_are_followed(home: Pro
     assert set(found) == {f"experiments/{name}" for name in files if "unused" not in name}
 
 
-def test_a_builder_that_is_not_there_is_named(home: Project) -> None:
+def test_a_missing_builder_is_named(home: Project) -> None:
     with pytest.raises(ConfigError, match=r"a Python file experiments/my_models\.py"):
         trial(home, **BUILDER)
 
@@ -236,13 +238,13 @@ print(only.key)
 
 
 def key_by(code: Path, project: Project) -> str:
-    """The key as a copy of the code computes it."""
+    """Return the key as a copy of the code computes it."""
     command = [sys.executable, "-c", SAY_KEY.format(root=str(project.root))]
     done = subprocess.run(command, cwd=code, capture_output=True, text=True, check=True)
     return done.stdout
 
 
-def test_key_changes_with_the_meaning_of_our_code_and_with_packages(
+def test_the_key_changes_with_the_meaning_of_our_code_and_with_packages(
     home: Project, tmp_path: Path
 ) -> None:
     write_experiment(home)
@@ -316,7 +318,7 @@ ONLY_WITH = {
         ),
     ],
 )
-def test_key_knows_each_module_of_ours_that_a_worker_imports_and_that_could_change_weights(
+def test_the_key_covers_every_module_of_ours_that_a_worker_imports_and_that_could_change_weights(
     home: Project, library: str, changes: dict[str, Any]
 ) -> None:
     make_data(home, write_experiment(home, **changes))

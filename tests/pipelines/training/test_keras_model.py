@@ -32,7 +32,7 @@ def layers(*entries: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"model": {"layers": list(entries), **more}}
 
 
-def test_input_and_output_follow_from_the_data_and_the_task(home: Project) -> None:
+def test_input_and_output_are_derived_from_the_data_and_the_task(home: Project) -> None:
     model = build(home)
     assert (model.input_shape, model.output_shape) == ((None, 5), (None, 3))
     assert model.layers[-1].activation.__name__ == "softmax"
@@ -49,7 +49,7 @@ def test_output_replaces_the_last_layer(home: Project) -> None:
     assert model.loss == "binary_crossentropy"
 
 
-def test_arguments_may_hold_keras_objects(home: Project) -> None:
+def test_arguments_can_contain_keras_objects(home: Project) -> None:
     dense = {
         "units": 4,
         "kernel_regularizer": {"L2": {"l2": 0.5}},
@@ -72,7 +72,7 @@ def embedded(home: Project, **changes: Any) -> Any:
     return build_model(recipe, DataTraits((5,), 3, [(4, 2), (9, 3)]), home.experiments)
 
 
-def test_codes_are_embedded_before_the_layers_and_a_saved_model_does_so_too(
+def test_codes_are_embedded_before_the_layers_also_in_a_saved_model(
     home: Project, tmp_path: Path
 ) -> None:
     model = embedded(home)
@@ -87,14 +87,14 @@ def test_codes_are_embedded_before_the_layers_and_a_saved_model_does_so_too(
     np.testing.assert_array_equal(loaded(rows), made)
 
 
-def test_a_model_of_codes_alone_is_built(home: Project) -> None:
+def test_a_model_with_only_codes_is_built(home: Project) -> None:
     experiment = write_experiment(home)
     recipe = experiment.recipe(experiment.document.parameters)
     model = build_model(recipe, DataTraits((1,), 3, [(4, 2)]), home.experiments)
     assert model.layers[0].output_shape == (None, 2)
 
 
-def test_a_builder_is_given_the_rows_with_their_codes(home: Project) -> None:
+def test_a_builder_receives_the_rows_with_their_codes(home: Project) -> None:
     (home.experiments / "my_models.py").write_text(BUILDER)
     model = embedded(home, model={"layers": None, "builder": "my_models:build"})
     assert [type(layer).__name__ for layer in model.layers] == ["Dense", "Dense"]
@@ -107,21 +107,21 @@ def weighted(home: Project, asked: Any, classes: Sequence[Any] = ("low", "top"))
     return [] if found is None else found.tolist()
 
 
-def test_balanced_classes_weigh_the_same_together_as_scikit_learn_has_them(home: Project) -> None:
+def test_balanced_classes_have_equal_total_weight_as_in_scikit_learn(home: Project) -> None:
     from sklearn.utils.class_weight import compute_sample_weight
 
     expected = compute_sample_weight("balanced", [0, 0, 0, 1])
     np.testing.assert_allclose(weighted(home, "balanced"), expected, rtol=1e-6)
 
 
-def test_classes_weigh_what_the_file_says_and_1_where_it_says_nothing(home: Project) -> None:
+def test_classes_have_the_weights_of_the_file_and_1_by_default(home: Project) -> None:
     assert weighted(home, None) == []
     assert weighted(home, {"top": 5.0}) == [1, 1, 1, 5]
     assert weighted(home, {"true": 2.0}, [False, True]) == [1, 1, 1, 2]
     assert weighted(home, {"3": 0.5, "7": 2.0}, [3, 7]) == [0.5, 0.5, 0.5, 2]
 
 
-def test_a_weight_for_an_unknown_class_is_an_error_with_the_nearest(home: Project) -> None:
+def test_a_weight_for_an_unknown_class_is_an_error_with_the_closest_name(home: Project) -> None:
     with pytest.raises(ConfigError, match=r"(?s)class_weight: there is no class 'tip'.*mean top\?"):
         weighted(home, {"tip": 2.0})
 
@@ -158,7 +158,7 @@ def test_one_seed_gives_one_model(home: Project) -> None:
         ),
     ],
 )
-def test_what_keras_does_not_take_is_named_with_its_place(
+def test_what_keras_refuses_is_named_with_its_place(
     home: Project, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -175,7 +175,7 @@ def test_what_keras_does_not_take_is_named_with_its_place(
         ("regression", "weight", 2, 1, "1 output"),
     ],
 )
-def test_a_model_with_another_number_of_outputs_than_the_data_is_refused(
+def test_a_model_whose_number_of_outputs_differs_from_the_data_is_refused(
     home: Project, task: str, target: str, units: int, outputs: int, expected: str
 ) -> None:
     output = {"output": [{"Dense": {"units": units}}]}
@@ -209,7 +209,7 @@ def by_hand(home: Project, function: str, **arguments: Any) -> Any:
     return build(home, model=changes)
 
 
-def test_a_builder_makes_the_model(home: Project) -> None:
+def test_a_builder_creates_the_model(home: Project) -> None:
     model = by_hand(home, "build", units="$units")
     assert [layer.units for layer in model.layers] == [6, 3]
     assert model.loss == "sparse_categorical_crossentropy"
@@ -225,7 +225,7 @@ def test_a_builder_makes_the_model(home: Project) -> None:
         ("gives_text", {}, r"(?s)my_models:gives_text gave no model.*str"),
     ],
 )
-def test_a_builder_that_does_not_work_is_named(
+def test_a_builder_that_fails_is_named(
     home: Project, function: str, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -240,7 +240,7 @@ def test_a_builder_that_does_not_work_is_named(
         ("SparseCategoricalCrossentropy", 3, [0, 2, 1]),
     ],
 )
-def test_target_has_the_form_that_the_loss_takes(
+def test_the_target_has_the_form_that_the_loss_expects(
     home: Project, loss: str | None, units: int, expected: list[Any]
 ) -> None:
     model = build(home, training={"loss": loss})
@@ -248,6 +248,6 @@ def test_target_has_the_form_that_the_loss_takes(
     np.testing.assert_array_equal(made, expected)
 
 
-def test_target_of_one_output_is_one_column(home: Project) -> None:
+def test_the_target_of_one_output_is_one_column(home: Project) -> None:
     model = build(home, outputs=1, data={"target": "weight", "task": "regression"})
     assert targets(np.array([0.5, 2], np.float32), model, "regression").shape == (2, 1)

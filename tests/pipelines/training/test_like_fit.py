@@ -1,4 +1,4 @@
-"""Whatever is asked for, the weights are those of Keras's `fit` on the same batches."""
+"""With every option, the weights equal those of Keras's `fit` on the same batches."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def rows(shape: tuple[int, ...], outputs: int) -> tuple[Any, Any]:
 
 
 def batches(parts: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    """What our epochs visit, one after another."""
+    """Yield the batches that our epochs visit, in order."""
     for epoch in itertools.count():
         order = row_order(5, epoch, TRAINED)
         for start in range(0, TRAINED, BATCH):
@@ -191,7 +191,7 @@ def batches(parts: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
 
 
 def fitted(model: Any, parts: tuple[Any, ...], validation: tuple[Any, ...]) -> Mapping[str, Any]:
-    """The history of Keras's own training."""
+    """Train with Keras's own `fit`; return the history."""
     done = model.fit(
         batches(parts),
         steps_per_epoch=-(-TRAINED // BATCH),
@@ -213,14 +213,14 @@ def assert_like_fit(program: Program | FitProgram, model: Any, parts: Any, valid
     for ours, theirs in zip(*optimizers, strict=False):  # an unused optimizer is never built
         np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
     assert {*logs[0]} == {*history}
-    for name, values in history.items():  # `fit` validates in smaller batches: other last bits
+    for name, values in history.items():  # `fit` validates in smaller batches: last bits differ
         assert [told[name] for told in logs] == pytest.approx(values, rel=1e-5, abs=1e-6), name
 
 
 @pytest.mark.parametrize(
     "name", [*DAILY, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)]
 )
-def test_weights_are_those_of_keras_to_the_last_bit(name: str, tmp_path: Path) -> None:
+def test_weights_equal_those_of_keras_to_the_last_bit(name: str, tmp_path: Path) -> None:
     shape, outputs, changes = CASES[name].values()
     experiment = write_experiment(make_project(tmp_path / "project"), **changes)
     recipe = experiment.recipe(experiment.document.parameters)
@@ -349,7 +349,7 @@ def test_a_model_with_its_own_training_is_trained_as_fit_does(
 
 
 @pytest.mark.parametrize(("noise", "resumable"), [("keras", True), ("tensorflow", False)])
-def test_random_numbers_from_outside_of_the_model_are_not_taken_for_its_state(
+def test_random_numbers_from_outside_the_model_are_not_part_of_its_state(
     noise: str, resumable: bool, tmp_path: Path
 ) -> None:
     recipe, folder = own(tmp_path, kind=None, noise=noise)
@@ -358,11 +358,11 @@ def test_random_numbers_from_outside_of_the_model_are_not_taken_for_its_state(
     def made() -> Program | FitProgram:
         return make_program(build(recipe, (5,), 3, folder), pytest.fail, parts, validation)
 
-    one, other = made(), made()  # as a worker does for a program that cannot be used again
+    one, other = made(), made()  # as a worker does for a program it cannot reuse
     assert (one.loop, one.reusable, one.resumable) == ("fused", False, resumable)
     kept = []
     for program in (one, other) if resumable else ():
-        keras.utils.set_random_seed(99)  # what a worker did before plays no part
+        keras.utils.set_random_seed(99)  # earlier work of a worker has no effect
         kept.append([program.epoch(5, epoch, BATCH) for epoch in range(EPOCHS)])
         values = [np.asarray(variable) for variable in program.variables]
     assert not resumable or kept[0] == kept[1]
@@ -371,7 +371,7 @@ def test_random_numbers_from_outside_of_the_model_are_not_taken_for_its_state(
             np.testing.assert_array_equal(mine, saved)
 
 
-def test_what_cannot_be_traced_is_left_to_fit_with_the_reason(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_traced_is_trained_by_fit_with_the_reason(tmp_path: Path) -> None:
     recipe, folder = own(tmp_path, kind=None)
     parts, validation = data(recipe, (5,), 3, folder)
     model = build(recipe, (5,), 3, folder)

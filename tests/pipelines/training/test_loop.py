@@ -1,4 +1,4 @@
-"""Epochs: their order, their validation, and what they leave behind."""
+"""Epochs: their order, their validation, and the files they leave."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_validation_in_parts_gives_the_mean_over_all_rows(
 
 
 @given(st.integers(0, 2**31 - 1), st.integers(0, 1000), st.integers(1, 200))
-def test_an_epoch_visits_every_row_once_in_an_order_from_seed_and_epoch_alone(
+def test_an_epoch_visits_every_row_once_in_an_order_set_by_seed_and_epoch(
     seed: int, epoch: int, rows: int
 ) -> None:
     order = row_order(seed, epoch, rows)

@@ -1,4 +1,4 @@
-"""Each option that the tutorials name has its effect when it stands in an experiment file."""
+"""Each option named in the tutorials has its effect when an experiment file sets it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def home(tmp_path: Path) -> Project:
 def build(
     project: Project, shape: Sequence[int], *entries: Any, outputs: int = 3, **more: Any
 ) -> Any:
-    """A model of these hidden layers; `more` are other sections of the file."""
+    """Build a model with these hidden layers; `more` are other sections of the file."""
     model = {"layers": list(entries), **more.pop("model", {})}
     experiment = write_experiment(project, model=model, **more)
     recipe = experiment.recipe(experiment.document.parameters)
@@ -40,7 +40,7 @@ def build(
 
 
 def answer(model: Any, rows: Any, layers: int = 1, **how: Any) -> Any:
-    """What comes out of the first layers."""
+    """Return the outputs of the first layers."""
     made = keras.ops.convert_to_tensor(np.asarray(rows, np.float32))
     for layer in model.layers[:layers]:
         made = layer(made, **how)
@@ -50,7 +50,7 @@ def answer(model: Any, rows: Any, layers: int = 1, **how: Any) -> Any:
 # layers
 
 
-def test_an_input_may_be_named_and_shaped_by_hand(home: Project) -> None:
+def test_an_input_can_be_named_and_given_a_shape(home: Project) -> None:
     given = {"input": {"Input": {"shape": [5], "name": "five"}}}
     model = build(home, [5], {"Flatten": {}}, model=given)
     assert model.inputs[0].name == "five"
@@ -61,7 +61,7 @@ def test_an_input_may_be_named_and_shaped_by_hand(home: Project) -> None:
     ("padding", "strides", "side"),
     [("valid", 1, 7), ("same", 1, 9), ("valid", 3, 3), ("same", 2, 5)],
 )
-def test_padding_and_stride_decide_the_size(
+def test_padding_and_stride_determine_the_output_size(
     home: Project, padding: str, strides: int, side: int
 ) -> None:
     layer = {"filters": 4, "kernel_size": 3, "padding": padding, "strides": strides}
@@ -69,7 +69,7 @@ def test_padding_and_stride_decide_the_size(
     assert model.layers[0].output.shape == (None, side, side, 4)
 
 
-def test_a_convolution_may_step_differently_in_height_and_width(home: Project) -> None:
+def test_a_convolution_can_have_different_strides_in_height_and_width(home: Project) -> None:
     layer = {"filters": 2, "kernel_size": [3, 5], "strides": [1, 2]}
     model = build(home, [9, 9, 1], {"Conv2D": layer}, {"Flatten": {}})
     assert model.layers[0].output.shape == (None, 7, 3, 2)
@@ -79,7 +79,7 @@ def test_a_convolution_may_step_differently_in_height_and_width(home: Project) -
 @pytest.mark.parametrize(
     ("pooling", "of"), [("MaxPooling2D", np.max), ("AveragePooling2D", np.mean)]
 )
-def test_pooling_takes_the_largest_or_the_mean_of_each_window(
+def test_pooling_returns_the_largest_value_or_the_mean_of_each_window(
     home: Project, pooling: str, of: Any
 ) -> None:
     rows = RNG.normal(size=(2, 4, 6, 3))
@@ -94,7 +94,7 @@ def test_flatten_keeps_every_value(home: Project) -> None:
     np.testing.assert_allclose(answer(model, rows), rows.reshape(2, 12), rtol=1e-6)
 
 
-def test_dropout_takes_a_share_away_in_training_alone_and_keeps_the_sum(home: Project) -> None:
+def test_dropout_removes_a_share_only_in_training_and_keeps_the_sum(home: Project) -> None:
     rows = np.ones((1, 10_000))
     model = build(home, [10_000], {"Dropout": {"rate": 0.3}})
     trained = answer(model, rows, training=True)
@@ -103,7 +103,7 @@ def test_dropout_takes_a_share_away_in_training_alone_and_keeps_the_sum(home: Pr
     np.testing.assert_array_equal(answer(model, rows, training=False), rows)
 
 
-def test_an_embedding_gives_each_code_its_vector(home: Project) -> None:
+def test_an_embedding_maps_each_code_to_its_vector(home: Project) -> None:
     model = build(home, [2], {"Embedding": {"input_dim": 7, "output_dim": 3}}, {"Flatten": {}})
     table_of = np.asarray(model.layers[0].embeddings)
     made = answer(model, [[0, 6], [2, 2]])
@@ -122,7 +122,7 @@ def test_an_embedding_gives_each_code_its_vector(home: Project) -> None:
         "BatchNormalization",
     ],
 )
-def test_any_other_layer_goes_by_its_name(home: Project, entry: Any) -> None:
+def test_any_other_layer_can_be_used_by_name(home: Project, entry: Any) -> None:
     name = entry if isinstance(entry, str) else next(iter(entry))
     model = build(home, [5], entry)
     assert type(model.layers[0]) is getattr(keras.layers, name)
@@ -144,7 +144,9 @@ ACTIVATIONS = {
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_an_activation_is_its_formula_as_a_layer_and_in_one(home: Project, name: str) -> None:
+def test_an_activation_equals_its_formula_as_a_layer_and_as_an_argument(
+    home: Project, name: str
+) -> None:
     dense = {"units": 7, "kernel_initializer": "identity", "activation": name}
     model = build(home, [7], {"Dense": dense}, {"Activation": {"activation": name}})
     rows = np.asarray([X])
@@ -188,7 +190,7 @@ def test_one_sigmoid_output_and_two_softmax_outputs_are_the_same_model(home: Pro
     assert loss_of(one, rows, y) == pytest.approx(loss_of(two, rows, y), rel=1e-5)
 
 
-def test_mean_squared_error_is_that_of_a_regression_with_its_metrics(home: Project) -> None:
+def test_a_regression_with_mean_squared_error_has_its_metrics(home: Project) -> None:
     rows, y = RNG.normal(size=(20, 5)).astype(np.float32), RNG.normal(size=20)
     model = build(
         home,
@@ -222,14 +224,14 @@ OPTIMIZERS: dict[str, tuple[dict[str, Any], float]] = {
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_optimizer_steps_as_its_formula_says(home: Project, name: str) -> None:
+def test_an_optimizer_steps_by_its_formula(home: Project, name: str) -> None:
     arguments, expected = OPTIMIZERS[name]
     kind = "SGD" if name in ("momentum", "Nesterov") else name
     entry = {kind: {"learning_rate": RATE, **arguments}}
     assert walked(home, entry) == pytest.approx(expected, rel=1e-4)
 
 
-def test_adadelta_steps_as_its_formula_says(home: Project) -> None:
+def test_adadelta_steps_by_its_formula(home: Project) -> None:
     squares = steps = walk = 0.0
     for _ in range(2):
         squares = 0.95 * squares + 0.05
@@ -240,7 +242,7 @@ def test_adadelta_steps_as_its_formula_says(home: Project) -> None:
 
 
 def walked(home: Project, optimizer: dict[str, Any]) -> float:
-    """How far two steps lead."""
+    """Return the distance after two steps."""
     model = build(home, [5], training={"optimizer": optimizer})
     place = keras.Variable(0.0)
     model.optimizer.build([place])
@@ -265,20 +267,20 @@ SPREAD = {
 
 
 @pytest.mark.parametrize("name", SPREAD)
-def test_an_initializer_spreads_the_first_weights(home: Project, name: str) -> None:
+def test_an_initializer_gives_weights_of_its_distribution(home: Project, name: str) -> None:
     dense = {"units": OUTS, "kernel_initializer": name}
     weights = np.asarray(build(home, [INS], {"Dense": dense}).layers[0].kernel).ravel()
     kind, size = SPREAD[name]
     deviation = size / 3**0.5 if kind == "uniform" else size
     assert weights.std() == pytest.approx(deviation, rel=0.03)
     assert weights.mean() == pytest.approx(0, abs=0.03 * size)
-    inside = (abs(weights) < deviation).mean()  # 58 % of a uniform one, 68 % of a normal one
+    inside = (abs(weights) < deviation).mean()  # 58 % if uniform, 68 % if normal
     assert inside == pytest.approx(0.577 if kind == "uniform" else 0.68, abs=0.03)
     if kind == "uniform":
         assert abs(weights).max() <= size
 
 
-def test_an_initializer_takes_arguments(home: Project) -> None:
+def test_an_initializer_accepts_arguments(home: Project) -> None:
     wide = {"RandomNormal": {"stddev": 3.0}}
     dense = {
         "units": OUTS,
@@ -302,9 +304,7 @@ def test_an_initializer_takes_arguments(home: Project) -> None:
         ("l2", lambda w: 0.01 * (w**2).sum()),
     ],
 )
-def test_a_penalty_on_weights_is_added_to_the_loss(
-    home: Project, penalty: Any, expected: Any
-) -> None:
+def test_a_weight_penalty_is_added_to_the_loss(home: Project, penalty: Any, expected: Any) -> None:
     rows, y = RNG.normal(size=(20, 5)).astype(np.float32), RNG.integers(0, 3, 20)
     plain = build(home, [5], {"Dense": {"units": 4}})
     model = build(home, [5], {"Dense": {"units": 4, "kernel_regularizer": penalty}})
@@ -312,7 +312,7 @@ def test_a_penalty_on_weights_is_added_to_the_loss(
     assert more == pytest.approx(float(expected(np.asarray(model.layers[0].kernel))), rel=1e-3)
 
 
-# a trial: what stops it and what it tells
+# a trial: when it stops and what it reports
 
 
 def trial(home: Project, frame: pd.DataFrame | None = None, **changes: Any) -> Any:
@@ -339,7 +339,7 @@ def test_early_stopping_ends_a_trial_and_keeps_its_best_epoch(home: Project) -> 
 
 @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
 @pytest.mark.parametrize("target", ["kind", "flag"])
-def test_precision_and_recall_are_told_each_epoch_as_scikit_learn_has_them(
+def test_precision_and_recall_of_each_epoch_equal_those_of_scikit_learn(
     home: Project, target: str, loss: str
 ) -> None:
     from sklearn.metrics import precision_score, recall_score
@@ -353,7 +353,7 @@ def test_precision_and_recall_are_told_each_epoch_as_scikit_learn_has_them(
         training={**training, "early_stopping": stopping},
     )
     again, *_ = trial(home, frame=table(150, target), data={"target": target}, training=training)
-    assert set(again.history) == set(result.history)  # a second model has the same names
+    assert set(again.history) == set(result.history)  # a second model has the same metric names
     x, y = np.load(data / "x_validation.npy"), np.load(data / "y_validation.npy")
     program = bench.programs.model(recipe, data, home.experiments)
     set_weights(program, data.parent / "trial" / "weights.npz")
@@ -365,7 +365,7 @@ def test_precision_and_recall_are_told_each_epoch_as_scikit_learn_has_them(
     assert told["val_accuracy"] == pytest.approx((guessed == y).mean(), abs=1e-6)
 
 
-def test_any_metric_can_be_watched(home: Project) -> None:
+def test_any_metric_can_be_monitored(home: Project) -> None:
     watched = "mean_absolute_percentage_error"
     result, *_ = trial(
         home,
@@ -382,7 +382,7 @@ def test_any_metric_can_be_watched(home: Project) -> None:
     assert result.best_epoch == int(np.argmin(result.history[f"val_{watched}"]))
 
 
-def test_one_sigmoid_output_tells_precision_and_recall_as_well(home: Project) -> None:
+def test_one_sigmoid_output_reports_precision_and_recall_too(home: Project) -> None:
     training = {"metrics": ["precision", "recall", "accuracy"], "epochs": 30}
     result, *_ = trial(
         home,
@@ -397,16 +397,16 @@ def test_one_sigmoid_output_tells_precision_and_recall_as_well(home: Project) ->
     assert last["val_recall"] > 0.7
 
 
-# scaling, from the training rows alone
+# scaling, fitted on the training rows only
 
 
-def test_minmax_takes_the_training_rows_to_0_and_1(home: Project) -> None:
+def test_minmax_scales_the_training_rows_to_0_and_1(home: Project) -> None:
     folder = make_data(home, write_experiment(home, features={"scale": "minmax"})) / "training"
     width = np.load(folder / "x_training.npy")[:, 0]
     assert (width.min(), width.max()) == pytest.approx((0, 1), abs=1e-6)
 
 
-def test_standard_gives_the_training_rows_mean_0_and_deviation_1(home: Project) -> None:
+def test_standard_scales_the_training_rows_to_mean_0_and_deviation_1(home: Project) -> None:
     folder = make_data(home, write_experiment(home, features={"scale": "standard"})) / "training"
     width = np.load(folder / "x_training.npy")[:, 0]
     assert (width.mean(), width.std()) == pytest.approx((0, 1), abs=1e-5)
@@ -415,7 +415,7 @@ def test_standard_gives_the_training_rows_mean_0_and_deviation_1(home: Project) 
 # hyperparameters
 
 
-def test_parameters_are_the_defaults_and_set_by_hand_searched_on_a_grid_or_drawn(
+def test_parameters_have_defaults_and_can_be_set_searched_on_a_grid_or_sampled(
     home: Project,
 ) -> None:
     plain = write_experiment(home)

@@ -1,4 +1,4 @@
-"""Pictures are stored as bytes, and trained on as if they were stored scaled."""
+"""Pictures are stored as bytes and give the same training as stored scaled arrays."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ AUGMENTED = [
 
 
 def album(folder: Path, scaling: str = "minmax", layers: Any = CONVOLUTIONS) -> Project:
-    """A project with the stored arrays of pictures that tell their class by their shade."""
+    """Return a project with stored arrays of pictures whose shade shows their class."""
     project = make_project(folder)
     write_experiment(
         project,
@@ -76,7 +76,7 @@ def recipe_of(project: Project, **training: Any) -> Recipe:
 
 
 def as_floats(project: Project) -> Path:
-    """The same arrays, scaled before they are stored, as a table's are."""
+    """Return the same arrays, scaled before they are stored, as those of a table are."""
     build, folder = project.build("tiny"), project.root / "floats"
     folder.mkdir()
     about = json.loads((build / "training" / "statistics.json").read_text())
@@ -88,7 +88,7 @@ def as_floats(project: Project) -> Path:
 
 
 def trained(recipe: Recipe, data: Path, rows: Path, folder: Path) -> tuple[Any, ...]:
-    """Weights, history, loop and outputs for some rows."""
+    """Train; return weights, history, loop and outputs for some rows."""
     bench, outputs = Bench(), folder / "outputs.npy"
     bench.train(Train("k", recipe, data, folder, folder), lambda number, logs: None)
     weights, model = folder / "weights.npz", folder / "model.keras"
@@ -130,7 +130,7 @@ def test_training_on_bytes_equals_training_on_the_scaled_array(
     np.testing.assert_array_equal(outputs, made)
 
 
-def test_augmentation_is_for_training_alone(tmp_path: Path) -> None:
+def test_augmentation_happens_only_in_training(tmp_path: Path) -> None:
     project = album(tmp_path / "project", layers=AUGMENTED)
     data, folder = project.build("tiny") / "training", tmp_path / "trial"
     _, history, _, outputs = trained(recipe_of(project), data, data / "x_validation.npy", folder)
@@ -147,7 +147,7 @@ class Crash(Exception):
     pass
 
 
-def test_an_augmented_trial_goes_on_to_the_same_end(
+def test_an_interrupted_augmented_trial_gives_the_same_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gristmill.pipelines.training.trial.SAVE_EVERY", 0.0)
@@ -166,7 +166,7 @@ def test_an_augmented_trial_goes_on_to_the_same_end(
     told: list[int] = []
     monkeypatch.setattr(
         "gristmill.pipelines.training.loop.Program.reset", pytest.fail
-    )  # another process's
+    )  # of another process
     Bench().train(
         Train("k", recipe, data, folder, folder), lambda number, logs: told.append(number)
     )
@@ -180,7 +180,7 @@ def test_an_augmented_trial_goes_on_to_the_same_end(
 
 
 @pytest.mark.parametrize("scaling", ["minmax", "standard", "none"])
-def test_layers_know_the_range_of_scaled_pixels(scaling: str, tmp_path: Path) -> None:
+def test_layers_have_the_range_of_scaled_pixels(scaling: str, tmp_path: Path) -> None:
     layers = [{"RandomBrightness": {"factor": 0.1}}, *CONVOLUTIONS]
     project = album(tmp_path / "project", scaling, layers)
     data = project.build("tiny") / "training"
@@ -190,8 +190,8 @@ def test_layers_know_the_range_of_scaled_pixels(scaling: str, tmp_path: Path) ->
     assert model.layers[0].value_range == pytest.approx([ends.min(), ends.max()])
 
 
-def test_channels_first_gives_what_channels_last_gives(tmp_path: Path) -> None:
-    """The gradient of every weight included, which TensorFlow's own is not always."""
+def test_channels_first_equals_channels_last(tmp_path: Path) -> None:
+    """This includes the gradient of every weight, in which TensorFlow's own can differ."""
     project = make_project(tmp_path / "project")
 
     def layers(**layout: str) -> list[dict[str, Any]]:
@@ -223,7 +223,7 @@ def test_channels_first_gives_what_channels_last_gives(tmp_path: Path) -> None:
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_a_users_own_permute_is_not_turned_again(tmp_path: Path) -> None:
+def test_a_permute_layer_of_the_user_is_not_permuted_again(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
     convolution = {"Conv2D": {"filters": 2, "kernel_size": 2, "data_format": "channels_first"}}
     layers = [{"Permute": {"dims": [3, 1, 2]}}, convolution, {"GlobalAveragePooling2D": {}}]

@@ -48,7 +48,7 @@ def optimizer(name: str, **arguments: Any) -> dict[str, Any]:
         {"training": {"threads": 2}},
     ],
 )
-def test_one_program_serves_what_differs_outside_of_its_graph(
+def test_trials_that_differ_outside_the_graph_share_a_program(
     home: Project, changes: dict[str, Any]
 ) -> None:
     assert known(recipe(home, **changes)) == known(recipe(home))
@@ -68,31 +68,31 @@ def test_one_program_serves_what_differs_outside_of_its_graph(
         optimizer("Adam", learning_rate=SCHEDULE),
     ],
 )
-def test_another_graph_is_another_program(home: Project, changes: dict[str, Any]) -> None:
+def test_another_graph_needs_another_program(home: Project, changes: dict[str, Any]) -> None:
     assert known(recipe(home, **changes)) != known(recipe(home))
 
 
-def test_schedules_that_differ_are_other_programs(home: Project) -> None:
+def test_different_schedules_need_different_programs(home: Project) -> None:
     slow = {"ExponentialDecay": {**SCHEDULE["ExponentialDecay"], "decay_rate": 0.9}}
     one, other = (recipe(home, **optimizer("Adam", learning_rate=s)) for s in (SCHEDULE, slow))
     assert known(one) != known(other)
 
 
-def test_rows_of_another_shape_are_another_program(home: Project) -> None:
+def test_rows_of_another_shape_need_another_program(home: Project) -> None:
     asked = recipe(home)
     assert known(asked, shape=(7,)) != known(asked)
     assert known(asked, outputs=4) != known(asked)
     assert known(asked, embedded=[(5, 3)]) != known(asked)
 
 
-def test_steps_of_an_epoch_matter_where_a_schedule_counts_epochs(home: Project) -> None:
+def test_steps_per_epoch_matter_if_a_schedule_counts_epochs(home: Project) -> None:
     by_epoch = {"CosineDecay": {"initial_learning_rate": 0.1, "decay_steps": "3 epochs"}}
     counted = recipe(home, **optimizer("Adam", learning_rate=by_epoch))
     assert known(counted, steps=5) != known(counted, steps=6)
     assert known(recipe(home), steps=5) == known(recipe(home), steps=6)
 
 
-def test_a_bench_keeps_few_programs_and_the_result_does_not_depend_on_it(
+def test_a_bench_keeps_few_programs_without_an_effect_on_the_result(
     home: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gristmill.pipelines.training.programs.KEPT", 2)
@@ -110,7 +110,7 @@ def test_a_bench_keeps_few_programs_and_the_result_does_not_depend_on_it(
     assert first.history == last.history
 
 
-def test_programs_of_large_models_do_not_wait_beside_one_another(
+def test_programs_of_large_models_are_not_kept_together(
     home: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gristmill.pipelines.training.programs.KEPT_VALUES", 100)

@@ -1,4 +1,4 @@
-"""A recipe as JSON and back, and what differs between two, in words."""
+"""A recipe as JSON and back, and the differences between two in words."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def recipe(project: Project, **changes: Any) -> Recipe:
         {"model": {"layers": None, "sklearn": "LogisticRegression"}, "training": NO_KERAS},
     ],
 )
-def test_a_recipe_comes_back_from_its_json(home: Project, changes: dict[str, Any]) -> None:
+def test_a_recipe_is_restored_from_its_json(home: Project, changes: dict[str, Any]) -> None:
     made = recipe(home, **changes)
     assert read_recipe(json.loads(json.dumps(recipe_record(made)))) == made
 
@@ -71,14 +71,14 @@ def test_a_recipe_comes_back_from_its_json(home: Project, changes: dict[str, Any
         ({"training": {"early_stopping": {}}}, ["training.early_stopping changed"]),
     ],
 )
-def test_what_differs_is_told_by_its_place_or_its_parameter(
+def test_a_difference_is_named_by_its_place_or_its_parameter(
     home: Project, changes: dict[str, Any], words: list[str]
 ) -> None:
     before, now = recipe_record(recipe(home)), recipe_record(recipe(home, **changes))
     assert recipe_changes(before, now) == words
 
 
-def test_two_places_that_follow_one_parameter_are_told_once(home: Project) -> None:
+def test_two_places_that_follow_one_parameter_are_reported_once(home: Project) -> None:
     two = {"layers": [{"Dense": {"units": "$units"}}, {"Dense": {"units": "$units"}}]}
     before = recipe_record(recipe(home, model=two))
     now = recipe_record(recipe(home, model=two, parameters={"units": 9}))

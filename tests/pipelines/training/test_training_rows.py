@@ -1,4 +1,4 @@
-"""Rows that do not fit into memory are streamed, and nothing is different for it."""
+"""Rows that do not fit into memory are streamed with the same results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gristmill.pipelines.workers.messages import Train
 
 
 def visited(rows: EpochRows, batch: int, order: Any = None) -> tuple[list[Any], list[int]]:
-    """The features in the order of the visits, and how many rows each chunk had."""
+    """Return the features in the order of the visits, and the number of rows in each chunk."""
     seen, sizes = [], []
     for places, (x, y) in rows.chunks(batch, order):
         here = np.asarray(places)
@@ -93,16 +93,16 @@ def test_a_trial_on_streamed_rows_ends_with_the_same_weights(
     assert told["val_loss"] == pytest.approx(history["val_loss"], rel=1e-6)
 
 
-def test_a_file_is_neither_copied_nor_ever_written_to(tmp_path: Path) -> None:
+def test_a_file_is_neither_copied_nor_changed(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((64, 3, 2**16), np.float32))  # 48 MiB
     np.save(tmp_path / "y.npy", np.ones(64, np.float32))
     x, y = (open_array(tmp_path / f"{name}.npy") for name in "xy")
     process = psutil.Process()
-    list(EpochRows((x[:1], y[:1])).chunks(8))  # what TensorFlow takes for itself at the start
+    list(EpochRows((x[:1], y[:1])).chunks(8))  # memory that TensorFlow allocates at the start
     before = process.memory_info().rss
     rows = EpochRows((x, y))
     (_, (tensor, _)) = next(iter(rows.chunks(8)))
     assert process.memory_info().rss - before < 16 * 2**20
-    x[0, 0, 0] = 7  # in this process alone
+    x[0, 0, 0] = 7  # only in this process
     assert float(tensor[0, 0, 0]) == 7
     assert np.load(tmp_path / "x.npy", mmap_mode="r")[0, 0, 0] == 1

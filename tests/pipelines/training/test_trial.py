@@ -34,7 +34,7 @@ STATEFUL = {
 
 
 class Lab:
-    """A tiny data set, and one bench: programs are traced once and used again."""
+    """A tiny data set and one bench, so that traced programs are used again."""
 
     def __init__(self, folder: Path) -> None:
         self.project = make_project(folder)
@@ -43,7 +43,7 @@ class Lab:
         self.runs = 0
 
     def embedded(self) -> Path:
-        """The same rows with the colour as a code, weighted by class."""
+        """Return the same rows with the colour as a code, weighted by class."""
         changes = {"features": {"embed_above": 2}, "training": {"class_weight": "balanced"}}
         experiment = write_experiment(self.project, "embedded", **changes)
         return make_data(self.project, experiment) / "training"
@@ -86,7 +86,7 @@ def weights_of(folder: Path) -> list[Any]:
 
 
 def assert_same(one: Path, other: Path) -> None:
-    """Weights, histories and choices are the same to the last bit."""
+    """Check that weights, histories and choices are the same to the last bit."""
     for a, b in zip(weights_of(one), weights_of(other), strict=True):
         np.testing.assert_array_equal(a, b)
     by_chance: dict[str, Any] = {"seconds": 0.0, "started": 0.0, "note": ""}
@@ -94,7 +94,7 @@ def assert_same(one: Path, other: Path) -> None:
 
 
 def batches(x: Any, y: Any, seed: int, size: int) -> Iterator[tuple[Any, Any]]:
-    """The batches of our epochs, for Keras's own `fit`."""
+    """Yield the batches of our epochs for Keras's own `fit`."""
     for epoch in itertools.count():
         order = row_order(seed, epoch, len(x))
         for start in range(0, len(x), size):
@@ -103,7 +103,7 @@ def batches(x: Any, y: Any, seed: int, size: int) -> Iterator[tuple[Any, Any]]:
 
 
 def fitted(lab: Lab, recipe: Recipe, callback: Any) -> tuple[Any, dict[str, list[float]]]:
-    """Keras's own training of the same batches: the model and its history."""
+    """Train with Keras's `fit` on the same batches; return the model and its history."""
     arrays = {file.stem: np.load(file) for file in lab.data.glob("*.npy")}
     model = build_model(recipe, DataTraits(arrays["x_training"].shape[1:], 3), Path())
     done = model.fit(
@@ -128,7 +128,7 @@ def fitted(lab: Lab, recipe: Recipe, callback: Any) -> tuple[Any, dict[str, list
         {"monitor": "val_loss", "patience": 2, "baseline": 0.001},
     ],
 )
-def test_early_stopping_ends_and_restores_as_keras_fit_does(
+def test_early_stopping_stops_and_restores_as_keras_fit_does(
     lab: Lab, stopping: dict[str, Any]
 ) -> None:
     rate = {"Adam": {"learning_rate": 0.3}}
@@ -150,7 +150,7 @@ def test_early_stopping_ends_and_restores_as_keras_fit_does(
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_trials_on_one_program_are_the_same_in_any_order(lab: Lab) -> None:
+def test_trials_on_one_program_give_the_same_result_in_any_order(lab: Lab) -> None:
     recipes = [
         lab.recipe(seed=0, batch_size=16),
         lab.recipe(seed=1, batch_size=7),
@@ -217,7 +217,7 @@ DAILY = ("early stopping", "a schedule")
     "name",
     [name if name in DAILY else pytest.param(name, marks=pytest.mark.slow) for name in REMEMBERED],
 )
-def test_a_trial_interrupted_after_every_epoch_goes_on_to_the_same_end(
+def test_a_trial_interrupted_after_every_epoch_gives_the_same_result(
     lab: Lab, name: str, tmp_path: Path
 ) -> None:
     recipe = lab.recipe(
@@ -225,13 +225,13 @@ def test_a_trial_interrupted_after_every_epoch_goes_on_to_the_same_end(
     )
     epochs: list[int] = []
     whole = lab.run(recipe, note=lambda number, logs: epochs.append(number))
-    for epoch in epochs:  # the state after it is not saved any more
+    for epoch in epochs:  # the state after the last epoch is not saved
         with pytest.raises(Crash):
             lab.run(recipe, tmp_path, crash_after(epoch))
         assert not (tmp_path / "result.json").exists()
     seen: list[int] = []
     lab.run(recipe, tmp_path, lambda number, logs: seen.append(number))
-    assert seen == epochs[-1:]  # none was done again
+    assert seen == epochs[-1:]  # no epoch was repeated
     assert_same(whole, tmp_path)
     assert result_of(whole).stopped_early is ("early_stopping" in REMEMBERED[name])
 
@@ -247,7 +247,7 @@ def test_a_plateau_lowers_the_learning_rate_as_in_keras_fit(lab: Lab) -> None:
     assert "learning_rate" not in result.scores
 
 
-def test_averaged_weights_take_their_place_at_the_end_as_in_keras_fit(lab: Lab) -> None:
+def test_averaged_weights_replace_the_weights_at_the_end_as_in_keras_fit(lab: Lab) -> None:
     recipe = lab.recipe(epochs=2, optimizer={"Adam": {"use_ema": True, "ema_momentum": 0.9}})
     folder = lab.run(recipe)
     model, _ = fitted(lab, recipe, keras.callbacks.Callback())
@@ -255,7 +255,7 @@ def test_averaged_weights_take_their_place_at_the_end_as_in_keras_fit(lab: Lab) 
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_without_validation_rows_a_plateau_is_one_of_the_training_rows(
+def test_without_validation_rows_the_plateau_is_measured_on_training_rows(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(lab.data, tmp_path / "data")
@@ -269,7 +269,7 @@ def test_without_validation_rows_a_plateau_is_one_of_the_training_rows(
     assert result.history["learning_rate"] == pytest.approx([0.02, 0.02, 0.002])
 
 
-def test_a_schedule_counts_in_epochs(lab: Lab) -> None:
+def test_a_schedule_can_count_in_epochs(lab: Lab) -> None:
     boundaries = {"boundaries": ["1 epoch", "2.5 epochs"], "values": [0.3, 0.2, 0.1]}
     optimizer = {"SGD": {"learning_rate": {"PiecewiseConstantDecay": boundaries}}}
     result = result_of(lab.run(lab.recipe(epochs=4, optimizer=optimizer)))
@@ -278,7 +278,7 @@ def test_a_schedule_counts_in_epochs(lab: Lab) -> None:
 
 @pytest.mark.usefixtures("every_epoch_saved")
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
-def test_a_state_that_cannot_be_read_is_left_and_the_trial_starts_again(
+def test_an_unreadable_state_is_ignored_and_the_trial_starts_again(
     lab: Lab, kept: float, tmp_path: Path
 ) -> None:
     recipe = lab.recipe(epochs=3, early_stopping={"patience": 9})
@@ -296,7 +296,7 @@ def test_a_state_that_cannot_be_read_is_left_and_the_trial_starts_again(
 
 
 @pytest.mark.usefixtures("every_epoch_saved")
-def test_a_state_of_another_model_is_left_and_the_trial_starts_again(
+def test_a_state_of_another_model_is_ignored_and_the_trial_starts_again(
     lab: Lab, tmp_path: Path
 ) -> None:
     recipe = lab.recipe(epochs=2)
@@ -310,7 +310,7 @@ def test_a_state_of_another_model_is_left_and_the_trial_starts_again(
     assert "another model" in result_of(tmp_path).note
 
 
-def test_a_flipped_byte_of_a_state_changes_no_result(lab: Lab) -> None:
+def test_a_flipped_byte_in_a_state_changes_no_result(lab: Lab) -> None:
     short, longer = lab.recipe(epochs=2), lab.recipe(epochs=3)
     folder, whole = lab.run(short), lab.run(longer)
     state = folder / "state.npz"
@@ -323,7 +323,9 @@ def test_a_flipped_byte_of_a_state_changes_no_result(lab: Lab) -> None:
         assert_same(whole, folder)
 
 
-def test_a_result_of_an_earlier_version_or_half_a_one_is_read_or_left(tmp_path: Path) -> None:
+def test_a_result_of_an_earlier_version_is_read_and_an_incomplete_one_is_ignored(
+    tmp_path: Path,
+) -> None:
     about = asdict(FINISHED)
     del about["loop"]
     (tmp_path / "result.json").write_text(json.dumps(about))
@@ -334,7 +336,7 @@ def test_a_result_of_an_earlier_version_or_half_a_one_is_read_or_left(tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("every_epoch_saved")
-def test_an_interrupted_trial_with_embeddings_and_weights_goes_on_to_the_same_end(
+def test_an_interrupted_trial_with_embeddings_and_weights_gives_the_same_result(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(lab, "data", lab.embedded())
@@ -345,7 +347,7 @@ def test_an_interrupted_trial_with_embeddings_and_weights_goes_on_to_the_same_en
         lab.run(recipe, tmp_path, crash_after(3))
     lab.run(recipe, tmp_path)
     assert_same(whole, tmp_path)
-    unweighted = lab.run(lab.recipe(epochs=4))  # on a program of its own
+    unweighted = lab.run(lab.recipe(epochs=4))  # on a separate program
     assert not np.array_equal(weights_of(unweighted)[-1], weights_of(whole)[-1])
 
 
@@ -360,14 +362,14 @@ def test_a_longer_budget_continues_a_shorter_one(lab: Lab, stopping: dict[str, A
     assert_same(lab.run(longer), folder)
 
 
-def test_a_shorter_budget_starts_anew(lab: Lab) -> None:
+def test_a_shorter_budget_starts_again(lab: Lab) -> None:
     folder = lab.run(lab.recipe(epochs=6))
     short = lab.recipe(epochs=2)
     lab.run(short, folder)
     assert_same(lab.run(short), folder)
 
 
-def test_a_trial_that_diverges_fails_with_a_reason_and_leaves_no_weights(lab: Lab) -> None:
+def test_a_diverging_trial_fails_with_a_reason_and_leaves_no_weights(lab: Lab) -> None:
     rate = {"SGD": {"learning_rate": 1e30}}
     folder = lab.run(lab.recipe(optimizer=rate, early_stopping={"patience": 3}))
     result = result_of(folder)
@@ -378,7 +380,7 @@ def test_a_trial_that_diverges_fails_with_a_reason_and_leaves_no_weights(lab: La
     assert not (folder / "weights.npz").exists()
 
 
-def test_each_epoch_is_told_with_its_logs(lab: Lab) -> None:
+def test_each_epoch_is_reported_with_its_logs(lab: Lab) -> None:
     told: list[tuple[int, Mapping[str, float]]] = []
     folder = lab.run(lab.recipe(epochs=3), note=lambda number, logs: told.append((number, logs)))
     assert [number for number, _ in told] == [1, 2, 3]
@@ -387,7 +389,7 @@ def test_each_epoch_is_told_with_its_logs(lab: Lab) -> None:
     assert [logs["val_loss"] for _, logs in told] == history["val_loss"]
 
 
-def test_no_result_is_read_from_an_empty_folder(tmp_path: Path) -> None:
+def test_an_empty_folder_has_no_result(tmp_path: Path) -> None:
     assert read_result(tmp_path) is None
 
 
@@ -395,17 +397,17 @@ FINISHED = TrialResult("k", "finished", 8, 10, False, 7, {}, {}, 1, 0.0, 0.0)
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.booleans(), st.booleans())
-def test_a_result_satisfies_budgets_that_lead_to_the_same_end(
+def test_a_result_satisfies_every_budget_with_the_same_last_epoch(
     epochs: int, asked: int, stopped: bool, finished: bool
 ) -> None:
     budget = epochs + 2 if stopped else epochs
     status = "finished" if finished else "failed"
     result = replace(FINISHED, status=status, epochs=epochs, budget=budget, stopped_early=stopped)
-    ends = min(asked, epochs) if stopped else asked  # where a run with the asked budget would end
+    ends = min(asked, epochs) if stopped else asked  # last epoch of a run with the requested budget
     assert result.satisfies(asked) == (finished and ends == epochs)
 
 
-def test_run_trial_gives_what_it_wrote(lab: Lab, tmp_path: Path) -> None:
+def test_run_trial_returns_the_result_it_wrote(lab: Lab, tmp_path: Path) -> None:
     recipe = lab.recipe(epochs=1)
     program = lab.bench.programs.program(recipe, lab.data, lab.project.experiments)
     result = run_trial("k" * 32, recipe, program, tmp_path, lambda number, logs: None)

@@ -73,9 +73,7 @@ def workers_of(pool: Pool) -> list[psutil.Process]:
     return pool.processes
 
 
-def test_results_are_the_same_to_the_bit_with_any_number_of_workers(
-    home: Project, pool: Pool
-) -> None:
+def test_results_are_identical_with_any_number_of_workers(home: Project, pool: Pool) -> None:
     ends: list[dict[str, TrialResult]] = []
     weights: list[list[Any]] = []
     for workers in (1, 2, 3):
@@ -104,7 +102,7 @@ def test_results_are_the_same_to_the_bit_with_any_number_of_workers(
             np.testing.assert_array_equal(one[name], three[name])
 
 
-def test_the_time_of_a_search_is_shared_out_among_tracing_training_and_waiting(
+def test_the_time_of_a_search_is_divided_into_tracing_training_and_waiting(
     home: Project, pool: Pool
 ) -> None:
     pool.spent.clear()
@@ -120,9 +118,7 @@ def test_the_time_of_a_search_is_shared_out_among_tracing_training_and_waiting(
     assert spent.tracing + spent.training >= in_trials / 2
 
 
-def test_a_worker_that_is_killed_fails_its_trial_and_the_others_go_on(
-    home: Project, pool: Pool
-) -> None:
+def test_a_killed_worker_fails_its_trial_and_the_others_continue(home: Project, pool: Pool) -> None:
     experiment = write_experiment(home, **GRID, **by_hand("killed"))
     asked, results, _ = searched(home, experiment, pool)
     ends = {trial.varied["units"]: results[trial.key] for trial in asked}
@@ -132,7 +128,7 @@ def test_a_worker_that_is_killed_fails_its_trial_and_the_others_go_on(
     assert sum(r.status == "failed" for r in results.values()) == 2
 
 
-def test_the_trial_of_a_worker_that_is_killed_goes_on_in_another(home: Project, pool: Pool) -> None:
+def test_the_trial_of_a_killed_worker_continues_in_another(home: Project, pool: Pool) -> None:
     experiment = write_experiment(home, **GRID, **by_hand("killed once"))
     _, results, _ = searched(home, experiment, pool)
     assert (home.experiments / "my_models.py.killed").exists()
@@ -140,14 +136,14 @@ def test_the_trial_of_a_worker_that_is_killed_goes_on_in_another(home: Project, 
     assert {result.status for result in results.values()} == {"finished"}
 
 
-def test_a_worker_that_ends_by_itself_is_reported_with_its_status(
+def test_a_worker_that_exits_by_itself_is_reported_with_its_status(
     home: Project, pool: Pool
 ) -> None:
     _, results, _ = searched(home, write_experiment(home, **by_hand("leaves")), pool)
     assert [r.error for r in results.values()] == ["its process ended twice: exit status 3"]
 
 
-def test_what_a_model_raises_fails_its_trial_alone(home: Project, pool: Pool) -> None:
+def test_an_exception_in_a_model_fails_only_its_trial(home: Project, pool: Pool) -> None:
     experiment = write_experiment(home, **GRID, **by_hand("stumbles"))
     asked, results, _ = searched(home, experiment, pool)
     for trial in asked:
@@ -155,7 +151,7 @@ def test_what_a_model_raises_fails_its_trial_alone(home: Project, pool: Pool) ->
         assert results[trial.key].error == ("RuntimeError: out of flour" if failed else "")
 
 
-def test_what_keras_does_not_take_ends_the_search(home: Project, pool: Pool) -> None:
+def test_what_keras_refuses_ends_the_search(home: Project, pool: Pool) -> None:
     experiment = write_experiment(home, model={"layers": [{"Dense": {"unit": 3}}]})
     with pytest.raises(ConfigError, match=r"(?s)model\.layers\.0.*did you mean units\?"):
         searched(home, experiment, pool)
@@ -188,7 +184,7 @@ def test_a_worker_that_died_between_two_requests_is_replaced(home: Project, pool
         np.testing.assert_array_equal(value, again[name])
 
 
-def test_an_export_works_after_the_workers_died_and_says_what_failed(
+def test_an_export_works_after_the_workers_died_and_reports_failures(
     home: Project, pool: Pool
 ) -> None:
     experiment = write_experiment(home)
@@ -214,7 +210,7 @@ def test_an_export_works_after_the_workers_died_and_says_what_failed(
         pool.export(replace(request, recipe=other.recipe), 1)
 
 
-def test_an_export_goes_on_in_another_worker_when_the_first_is_killed(
+def test_an_export_continues_in_another_worker_when_the_first_is_killed(
     home: Project, pool: Pool
 ) -> None:
     experiment = write_experiment(home, **by_hand("killed once"))
@@ -228,7 +224,7 @@ def test_an_export_goes_on_in_another_worker_when_the_first_is_killed(
     assert model.is_file()
 
 
-def test_a_worker_calls_a_function_and_gives_what_it_returns(pool: Pool, tmp_path: Path) -> None:
+def test_a_worker_calls_a_function_and_returns_its_result(pool: Pool, tmp_path: Path) -> None:
     assert pool.call(os.path.commonprefix, ["gristmill", "grist"]) == "grist"
     with pytest.raises(EnvironmentFault, match=r"(?s)a worker process failed.*TypeError"):
         pool.call(os.path.commonprefix, 3)
@@ -277,7 +273,7 @@ def test_a_closed_pool_starts_nothing_for_a_thread_that_still_asks(home: Project
 
 @pytest.mark.slow
 @pytest.mark.parametrize("then", ["sys.stdin.read()", "pool.close(); break"])
-def test_no_process_outlives_a_parent_that_is_killed_or_a_pool_that_is_closed(
+def test_no_process_outlives_a_killed_parent_or_a_closed_pool(
     home: Project, tmp_path: Path, then: str
 ) -> None:
     write_experiment(home, training={"epochs": 100_000})

@@ -106,7 +106,7 @@ def experiment_of(project: Project, epochs: int) -> Experiment:
 
 @dataclass(frozen=True)
 class Script:
-    """The script in a process of its own, and what it says."""
+    """The script in a separate process, and its messages."""
 
     process: subprocess.Popen[bytes]
     lines: Iterator[dict[str, Any]]
@@ -114,9 +114,9 @@ class Script:
 
 @contextmanager
 def started(project: Project, nodes: int) -> Iterator[Script]:
-    """Starts the script; with no nodes the pool starts its own cluster.
+    """Start the script; with 0 nodes the pool starts its own cluster.
 
-    It speaks through a pipe of its own: Ray prints to stdout when it likes.
+    It writes to a separate pipe, because Ray prints to stdout at any time.
     """
     file = project.root / "script.py"
     tests = str(Path(__file__).parents[2])
@@ -147,7 +147,7 @@ def weights_by_key(project: Project, experiment: Experiment) -> dict[str, dict[s
 
 
 @pytest.mark.slow
-def test_a_lost_node_takes_no_trial_with_it_and_the_weights_are_those_of_one_machine(
+def test_a_lost_node_loses_no_trial_and_the_weights_equal_those_of_one_machine(
     home: Project, pool: Pool
 ) -> None:
     experiment = experiment_of(home, EPOCHS)
@@ -159,7 +159,7 @@ def test_a_lost_node_takes_no_trial_with_it_and_the_weights_are_those_of_one_mac
     place = next(i for i, entry in enumerate(told) if "killed" in entry)
     assert any("goes elsewhere" in entry.get("line", "") for entry in told[place:])
     after = [entry["epoch"] for entry in told[place:] if "epoch" in entry]
-    assert min(after) > 1  # the lost trial went on from the state that was brought home
+    assert min(after) > 1  # the lost trial continued from the saved state
     ours = weights_by_key(home, experiment)
     folder = home.build("tiny") / "trials"
     for key in ours:
@@ -178,7 +178,7 @@ def test_a_lost_node_takes_no_trial_with_it_and_the_weights_are_those_of_one_mac
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_no_process_of_rays_outlives_its_parent(home: Project, number: signal.Signals) -> None:
+def test_no_ray_process_outlives_its_parent(home: Project, number: signal.Signals) -> None:
     experiment_of(home, 100_000)
     with started(home, nodes=0) as script:
         next(line for line in script.lines if "epoch" in line)
@@ -199,11 +199,11 @@ def test_no_process_of_rays_outlives_its_parent(home: Project, number: signal.Si
         ("ray://head:10001", "ray://head:10001"),
     ],
 )
-def test_where_the_cluster_is(on: str, address: str | None) -> None:
+def test_the_cluster_address_is_read(on: str, address: str | None) -> None:
     assert address_of(on) == address
 
 
 @pytest.mark.parametrize("on", ["", "dask", "rays", "ray:", "local:2"])
-def test_other_places_are_refused_with_those_that_there_are(on: str) -> None:
+def test_another_backend_is_refused_with_the_known_ones(on: str) -> None:
     with pytest.raises(InputError, match=r"(?s)cannot be trained on.*ray:ADDRESS"):
         address_of(on)

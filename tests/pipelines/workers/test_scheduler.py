@@ -1,4 +1,4 @@
-"""How requests are shared out, with workers that end and are lost when a test says so."""
+"""How requests are shared out, with workers that end or are lost on demand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def named(key: str) -> Request:
 
 
 class Numbered(Scheduler[int]):
-    """Workers are numbers; each answers at once, but is lost as often as `losses` says by key."""
+    """A scheduler of numbered workers that answer at once; `losses` counts lost workers by key."""
 
     def __init__(self, losses: dict[str, int] | None = None, slow: bool = False) -> None:
         self.lines: list[str] = []
@@ -70,14 +70,16 @@ def carried_out(scheduler: Numbered, keys: str, workers: int = 2) -> dict[str, o
 
 @pytest.mark.parametrize("slow", [False, True])
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_each_request_is_carried_out_once_by_so_many_workers(workers: int, slow: bool) -> None:
+def test_each_request_is_carried_out_once_by_the_given_number_of_workers(
+    workers: int, slow: bool
+) -> None:
     scheduler = Numbered(slow=slow)
     assert carried_out(scheduler, "abcde", workers) == dict.fromkeys("abcde")
     assert sorted(key for _, key in scheduler.sent) == list("abcde")
     assert scheduler.most == scheduler.started == workers
 
 
-def test_the_request_of_a_lost_worker_is_begun_again_before_others() -> None:
+def test_the_request_of_a_lost_worker_is_repeated_before_others_start() -> None:
     scheduler = Numbered({"a": 1})
     assert carried_out(scheduler, "abc", 1) == {"a": None, "b": None, "c": None}
     assert scheduler.sent == [(1, "a"), (2, "a"), (2, "b"), (2, "c")]
@@ -85,13 +87,13 @@ def test_the_request_of_a_lost_worker_is_begun_again_before_others() -> None:
 
 
 @pytest.mark.parametrize(("moves", "words"), [(1, "twice"), (2, "3 times")])
-def test_a_request_that_loses_too_many_workers_has_failed(moves: int, words: str) -> None:
+def test_a_request_that_loses_too_many_workers_fails(moves: int, words: str) -> None:
     scheduler = Numbered({"a": 9})
     scheduler.moves = moves
     assert carried_out(scheduler, "ab") == {"a": f"its process ended {words}: gone", "b": None}
 
 
-def test_an_idle_worker_that_died_is_given_nothing() -> None:
+def test_a_dead_idle_worker_receives_no_request() -> None:
     scheduler = Numbered()
     carried_out(scheduler, "a", 1)
     scheduler.dead.add(1)
@@ -99,7 +101,7 @@ def test_an_idle_worker_that_died_is_given_nothing() -> None:
     assert scheduler.sent == [(1, "a"), (2, "b")]
 
 
-def test_workers_end_when_a_search_is_cut_short_or_needs_other_threads() -> None:
+def test_workers_end_when_a_search_is_cut_short_or_needs_another_thread_count() -> None:
     scheduler = Numbered()
     asked = iter([named(key) for key in "abc"])
     told = scheduler.train(lambda: next(asked, None), 2, 1)

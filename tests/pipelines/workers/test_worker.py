@@ -1,4 +1,4 @@
-"""What a worker process does with its requests."""
+"""How a worker process carries out its requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def recipe(project: Project, **changes: Any) -> Recipe:
 
 
 @pytest.mark.parametrize("rows", [1, 8, 19])
-def test_outputs_do_not_depend_on_the_batch_that_a_row_is_in(
+def test_outputs_do_not_depend_on_the_batch_of_a_row(
     rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gristmill.pipelines.training.training_rows.TOGETHER", 8)
@@ -46,7 +46,7 @@ def test_outputs_do_not_depend_on_the_batch_that_a_row_is_in(
 
 
 @pytest.mark.parametrize(("pause", "messages"), [(0.0, 5), (60.0, 1)])
-def test_messages_about_fast_epochs_are_few_and_leave_none_out(
+def test_messages_about_fast_epochs_are_few_and_complete(
     home: Project, monkeypatch: pytest.MonkeyPatch, pause: float, messages: int
 ) -> None:
     monkeypatch.setattr("gristmill.pipelines.workers.worker.PAUSE", pause)
@@ -86,7 +86,7 @@ def test_only_the_first_trial_of_a_program_pays_for_its_tracing(home: Project) -
     assert first.tracing > second.tracing
 
 
-def test_an_exported_model_gives_the_outputs_that_are_written_beside_it(home: Project) -> None:
+def test_an_exported_model_gives_the_outputs_stored_beside_it(home: Project) -> None:
     import keras
 
     data = make_data(home, write_experiment(home))
