@@ -1,4 +1,4 @@
-"""What a model must be worth more than."""
+"""Baselines that a model must exceed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gristmill.pipelines.evaluation.baselines import baseline_outputs
 from gristmill.pipelines.evaluation.metrics.measures import score
 
 
-def test_shares_of_both_baselines_sum_to_one_and_the_linear_one_learns() -> None:
+def test_probabilities_of_both_baselines_sum_to_one_and_the_linear_one_learns() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 4)).astype(np.float32)
     y = np.digitize(x[:, 0] + x[:, 1], [-1, 1]).astype(np.int32)
@@ -22,7 +22,7 @@ def test_shares_of_both_baselines_sum_to_one_and_the_linear_one_learns() -> None
     assert score("accuracy", y[200:], made["linear"]) > 0.9
 
 
-def test_a_class_without_rows_in_the_sample_has_no_share() -> None:
+def test_a_class_without_rows_in_the_sample_has_probability_zero() -> None:
     x = np.arange(12, dtype=np.float32).reshape(6, 2)
     made = baseline_outputs(x, np.array([0, 2, 0, 2, 0, 2], np.int32), x[:2], 4)
     for outputs in made.values():
@@ -32,18 +32,18 @@ def test_a_class_without_rows_in_the_sample_has_no_share() -> None:
 
 
 @pytest.mark.parametrize("classes", [2, None])
-def test_codes_become_a_column_each_for_the_linear_model(
+def test_the_linear_model_has_one_column_for_each_code(
     classes: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gristmill.pipelines.evaluation.baselines.PART", 7)
     rng = np.random.default_rng(0)
     x = np.stack([rng.normal(size=300), rng.integers(0, 6, 300)], axis=1).astype(np.float32)
-    y = (x[:, 1] % 2).astype(np.int32 if classes else np.float32)  # no line through the codes
+    y = (x[:, 1] % 2).astype(np.int32 if classes else np.float32)  # not linear in the codes
     made = baseline_outputs(x[:200], y[:200], x[200:], classes, [6])["linear"]
     assert score("accuracy" if classes else "r2", y[200:], made) > 0.95
 
 
-def test_pictures_are_flattened_and_values_predicted() -> None:
+def test_pictures_are_flattened_and_regressions_predicted() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 2, 3)).astype(np.float32)
     y = x.sum(axis=(1, 2))

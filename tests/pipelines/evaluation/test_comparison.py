@@ -1,4 +1,4 @@
-"""Models beside each other: aligned row by row, measured in pairs, or refused."""
+"""Comparison of models: aligned row by row, measured in pairs, or refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def named(*predictions: Predictions) -> list[Answers]:
     return [Answers(f"m{i}", f"e{i}", p) for i, p in enumerate(predictions)]
 
 
-def test_rows_and_classes_in_another_order_change_nothing() -> None:
+def test_the_order_of_rows_and_classes_has_no_effect() -> None:
     first, other = of_classes(1), of_classes(2)
     order, columns = np.random.default_rng(3).permutation(120), [2, 0, 1]
     moved = other.rows(order)
@@ -85,42 +85,42 @@ def test_rows_that_any_model_saw_in_training_are_left_out_for_all() -> None:
         ),
     ],
 )
-def test_what_was_not_tested_alike_is_refused_with_the_reason(
+def test_models_without_comparable_tests_are_refused_with_the_reason(
     other: Predictions, says: str
 ) -> None:
     with pytest.raises(ConfigError, match=says):
         compare(named(of_classes(0), other), ["accuracy"])
 
 
-def test_older_rows_of_the_same_experiment_are_scored_by_running_it() -> None:
+def test_the_error_for_older_rows_of_the_same_experiment_suggests_a_run() -> None:
     models = [Answers("e@1", "e", of_classes(0)), Answers("e@2", "e", of_classes(1, rows=99))]
     with pytest.raises(ConfigError, match="gristmill run e"):
         compare(models, ["accuracy"])
 
 
-def test_disagreements_are_the_rows_with_other_answers_the_surest_mistakes_first() -> None:
+def test_disagreements_are_the_rows_with_different_answers_most_confident_mistakes_first() -> None:
     truth = np.zeros(4, dtype=int)
     first = Predictions(
         np.arange(4), truth, np.array([[0.9, 0.1], [0.2, 0.8], [0.9, 0.1], [0.4, 0.6]]), ("a", "b")
     )
     other = replace(first, outputs=np.array([[0.45, 0.55], [0.8, 0.2], [1.0, 0.0], [0.3, 0.7]]))
     made = compare(named(first, other), ["accuracy"])
-    assert made.disagreements.tolist() == [1, 0]  # in row 3 both are wrong alike
+    assert made.disagreements.tolist() == [1, 0]  # in row 3 both make the same mistake
     assert made.right(1).tolist() == [[1, 1], [1, 1]]
     assert made.agreement.tolist() == [[1, 0.5], [0.5, 1]]
 
 
-def test_values_are_furthest_apart_first() -> None:
+def test_regression_answers_are_sorted_by_their_distance() -> None:
     first = Predictions(np.arange(3), np.zeros(3), np.array([0.0, 1.0, 2.0]), None)
     made = compare(named(first, replace(first, outputs=np.array([1.0, -4.0, 2.5]))), ["mae"])
     assert made.disagreements.tolist() == [1, 0, 2]
 
 
 @pytest.mark.parametrize(("gained", "lost", "n"), [(1, 7, 21), (0, 5, 60), (9, 3, 400), (8, 0, 8)])
-def test_tangos_interval_holds_what_a_score_test_does_not_refuse(
+def test_tangos_interval_contains_what_a_score_test_does_not_reject(
     gained: int, lost: int, n: int
 ) -> None:
-    """The restricted likelihood is maximised by scipy here, not by Tango's formula."""
+    """scipy maximises the restricted likelihood here, instead of Tango's formula."""
 
     def deviations(at: float) -> float:
         def unlikely(q: float) -> float:
@@ -147,7 +147,7 @@ def test_models_that_never_differ_have_an_interval_around_zero() -> None:
     assert (low, high) == pytest.approx((-(Z**2) / (100 + Z**2), Z**2 / (100 + Z**2)))
 
 
-def test_tangos_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+def test_tangos_interval_has_about_its_nominal_coverage() -> None:
     rng = np.random.default_rng(0)
     tables = rng.multinomial(150, [0.08, 0.04, 0.88], size=1000)
     inside = sum(
@@ -157,7 +157,7 @@ def test_tangos_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 
 
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro", "log_loss", "brier"])
-def test_p_is_twice_the_gates(name: str) -> None:
+def test_p_is_twice_that_of_the_gate(name: str) -> None:
     first, other = of_classes(1, 0.7), of_classes(2, 0.5)
     truth = first.truth
     made = measure_difference(name, truth, Given(other.outputs), Given(first.outputs))
@@ -170,7 +170,7 @@ def test_p_is_twice_the_gates(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["rmse", "mae", "r2", "median_error"])
-def test_a_difference_is_that_of_the_values_and_in_its_interval(name: str) -> None:
+def test_a_difference_equals_that_of_the_values_and_is_in_its_interval(name: str) -> None:
     made = compare(named(of_values(1), of_values(4)), [name])
     ((one,),) = made.differences
     (first,), (other,) = made.metrics
@@ -178,12 +178,12 @@ def test_a_difference_is_that_of_the_values_and_in_its_interval(name: str) -> No
     assert one.low is not None
     assert one.high is not None
     assert one.low < one.value < one.high
-    assert one.low * one.high > 0  # five times the noise is seen on 80 rows
+    assert one.low * one.high > 0  # five times the noise is visible on 80 rows
     assert one.p is not None
     assert one.p < 0.01
 
 
-def test_a_model_beside_itself_differs_in_nothing() -> None:
+def test_a_model_compared_with_itself_has_no_difference() -> None:
     made = compare(named(of_classes(1), of_classes(1)), ["accuracy", "log_loss"])
     assert [(d.value, d.p) for d in made.differences[0]] == [(0, 1), (0, 1)]
     assert len(made.disagreements) == 0
@@ -218,14 +218,14 @@ def test_areas_are_compared_by_delongs_test() -> None:
     assert made.p == pytest.approx(2 * stats.norm.sf(abs(mine - theirs) / np.sqrt(variance)))
 
 
-def test_holms_correction_is_that_of_the_textbook() -> None:
+def test_holms_correction_equals_the_textbook() -> None:
     assert holm([0.01, 0.04, 0.03, None]) == pytest.approx((0.03, 0.06, 0.06, None))
     assert holm([0.6, 0.7]) == (1.0, 1.0)
     assert holm([]) == ()
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holms_p_is_between_the_plain_one_and_bonferronis(p: list[float]) -> None:
+def test_holms_p_is_between_the_uncorrected_one_and_bonferronis(p: list[float]) -> None:
     made = holm(p)
     for plain, corrected in zip(p, made, strict=True):
         assert corrected is not None
@@ -234,7 +234,7 @@ def test_holms_p_is_between_the_plain_one_and_bonferronis(p: list[float]) -> Non
     assert np.all(np.diff(np.array(made, dtype=float)[order]) >= 0)
 
 
-def test_several_models_are_corrected_metric_by_metric() -> None:
+def test_several_models_are_corrected_separately_for_each_metric() -> None:
     models = named(of_classes(1, 0.9), of_classes(2, 0.5), of_classes(3, 0.4))
     both = compare(models, ["accuracy", "log_loss"])
     alone = [compare([models[0], one], ["accuracy", "log_loss"]) for one in models[1:]]

@@ -1,4 +1,4 @@
-"""The final evaluation: test rows are read once a model, and by it alone."""
+"""The final evaluation reads the test rows once for each model, and nothing else reads them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def trained(project: Project, pool: Pool, **changes: Any) -> tuple[Experiment, T
     return experiment, trial
 
 
-def test_a_second_evaluation_reads_what_the_first_one_stored(home: Project, pool: Pool) -> None:
+def test_a_second_evaluation_reads_the_stored_results_of_the_first(
+    home: Project, pool: Pool
+) -> None:
     experiment, trial = trained(home, pool)
     first = evaluate(home, experiment, trial, pool)
     stored = read_predictions(first.predictions)
@@ -71,7 +73,7 @@ def test_a_second_evaluation_reads_what_the_first_one_stored(home: Project, pool
     assert not (first.model.parent / "outputs.npy").exists()
 
 
-def test_other_test_rows_are_scored_anew(home: Project, pool: Pool) -> None:
+def test_different_test_rows_are_scored_again(home: Project, pool: Pool) -> None:
     experiment, trial = trained(home, pool)
     first = evaluate(home, experiment, trial, pool)
     other = make_data(home, experiment, seed=1) / "test"
@@ -85,9 +87,7 @@ def test_other_test_rows_are_scored_anew(home: Project, pool: Pool) -> None:
     assert second.metrics != first.metrics
 
 
-def test_a_longer_budget_is_evaluated_by_the_weights_that_it_ends_with(
-    home: Project, pool: Pool
-) -> None:
+def test_a_longer_budget_is_evaluated_with_its_final_weights(home: Project, pool: Pool) -> None:
     _, short = trained(home, pool, training={"epochs": 1})
     first = evaluate(home, write_experiment(home), short, pool)
     experiment, longer = trained(home, pool, training={"epochs": 25})
@@ -99,7 +99,7 @@ def test_a_longer_budget_is_evaluated_by_the_weights_that_it_ends_with(
     assert second.predictions != first.predictions
 
 
-def test_a_regression_is_evaluated_in_the_targets_unit(home: Project, pool: Pool) -> None:
+def test_a_regression_is_evaluated_in_the_unit_of_the_target(home: Project, pool: Pool) -> None:
     experiment, trial = trained(
         home,
         pool,
@@ -124,7 +124,7 @@ BINARY: dict[str, Any] = {
 }
 
 
-def test_a_threshold_is_chosen_on_validation_rows_and_all_labels_follow_it(
+def test_a_threshold_is_chosen_on_validation_rows_and_used_for_all_labels(
     home: Project, pool: Pool
 ) -> None:
     experiment, trial = trained(home, pool, **BINARY)
@@ -166,9 +166,7 @@ def test_a_threshold_is_chosen_on_validation_rows_and_all_labels_follow_it(
     assert made.calibration.of == "1"
 
 
-def test_where_the_split_has_groups_intervals_are_of_whole_groups(
-    home: Project, pool: Pool
-) -> None:
+def test_if_the_split_has_groups_intervals_are_for_whole_groups(home: Project, pool: Pool) -> None:
     experiment, trial = trained(home, pool)
     alone = evaluate(home, experiment, trial, pool)
     grouped = write_experiment(home, split={"group": "colour"}, evaluation={"slices": ["height"]})
@@ -177,12 +175,12 @@ def test_where_the_split_has_groups_intervals_are_of_whole_groups(
     group = pd.read_parquet(made.raw)["colour"].fillna("").to_numpy()
     stored = read_predictions(made.predictions)
     expected = measure("accuracy", stored.truth, stored.outputs, group=group)
-    assert made.metrics[0].low == pytest.approx(expected.low, abs=0.02)  # of four groups
+    assert made.metrics[0].low == pytest.approx(expected.low, abs=0.02)  # with four groups
     assert made.metrics[0].low != alone.metrics[0].low
     assert sum(one.rows for one in made.slices) == 30
 
 
-def test_a_test_set_of_one_class_is_evaluated_as_far_as_that_goes(
+def test_a_test_set_of_one_class_is_evaluated_where_metrics_are_defined(
     home: Project, pool: Pool
 ) -> None:
     metrics = ["roc_auc", "accuracy", "recall:1", "average_precision", "log_loss"]
@@ -214,7 +212,7 @@ def test_a_test_set_of_one_class_is_evaluated_as_far_as_that_goes(
         ({"threshold": {"precision": 0.9}}, r"(?s)is of two classes.*3"),
     ],
 )
-def test_what_the_data_do_not_have_is_refused_before_anything_is_trained(
+def test_settings_that_do_not_match_the_data_are_refused_before_training(
     home: Project, asked: Any, says: str
 ) -> None:
     experiment = write_experiment(home, evaluation=asked)
@@ -223,7 +221,7 @@ def test_what_the_data_do_not_have_is_refused_before_anything_is_trained(
         check_asked(home, experiment)
 
 
-def test_so_is_a_gate_that_asks_for_a_slice_of_a_column_that_is_not_there(home: Project) -> None:
+def test_a_gate_on_a_slice_of_a_missing_column_is_refused_before_training(home: Project) -> None:
     experiment = write_experiment(home, gate={"slices": {"color=red": {"min": 0.5}}})
     make_data(home, experiment)
     with pytest.raises(ConfigError, match=r"gate.slices\n.*\n +found +color\n"):
@@ -243,7 +241,7 @@ def build(shape, outputs):
 
 
 def write_pictures(project: Project) -> None:
-    """What the data stages leave of thirty pictures of 6 × 5 pixels."""
+    """Write what the data stages leave for thirty pictures of 6 × 5 pixels."""
     form = Pictures(height=6, width=5, channels=1)
     rng = np.random.default_rng(0)
     fields = [picture_field(form), pa.field("kind", pa.string())]
@@ -261,7 +259,7 @@ def write_pictures(project: Project) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Conv2D", "Flatten"])
-def test_of_pictures_the_feature_maps_are_kept_with_the_predictions(
+def test_feature_maps_of_pictures_are_stored_with_the_predictions(
     home: Project, pool: Pool, kind: str
 ) -> None:
     layers: list[Any] = [{"Conv2D": {"filters": 4, "kernel_size": 3}}] * (kind == "Conv2D")
@@ -297,7 +295,7 @@ def test_outputs_that_are_no_numbers_are_refused_and_not_stored(home: Project, p
     (home.experiments / "my_models.py").write_text(OUTPUT_NAN)
     experiment = write_experiment(home, model={"layers": None, "builder": "my_models:build"})
     build = make_data(home, experiment)
-    # the data are such that only a test row meets the flaw
+    # only a test row triggers the defect
     rows = np.load(build / "training" / "x_validation.npy")
     np.save(build / "training" / "x_validation.npy", np.minimum(rows, 1))
     test = np.load(build / "test" / "x.npy")
@@ -313,7 +311,7 @@ def test_outputs_that_are_no_numbers_are_refused_and_not_stored(home: Project, p
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
-def test_test_rows_that_were_seen_in_training_are_left_out_of_every_metric_and_counted(
+def test_test_rows_seen_in_training_are_left_out_of_every_metric_and_counted(
     home: Project, pool: Pool, task: str
 ) -> None:
     target = {"classification": "kind", "regression": "weight"}[task]
@@ -357,7 +355,7 @@ sys.addaudithook(note)
 
 
 @pytest.mark.slow
-def test_the_processes_that_train_open_no_test_row_before_the_final_evaluation(
+def test_training_processes_open_no_test_row_before_the_final_evaluation(
     home: Project, tmp_path: Path
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(LISTENING)
@@ -400,13 +398,13 @@ if __name__ == "__main__":
     assert "/build/tiny/test/x.npy" in after
 
 
-def test_a_request_to_train_has_a_place_for_training_rows_and_none_for_test_rows() -> None:
+def test_a_training_request_has_paths_for_training_rows_but_none_for_test_rows() -> None:
     assert [field.name for field in fields(Train) if "Path" in str(field.type)] == [
         *("data", "folder", "modules")
     ]
 
 
-def test_the_search_works_where_the_test_rows_are_not_there(home: Project, pool: Pool) -> None:
+def test_the_search_works_without_the_test_rows(home: Project, pool: Pool) -> None:
     experiment = write_experiment(home)
     shutil.rmtree(make_data(home, experiment) / "test")
     trained_without = run_search(home, experiment, trials(experiment, DIGEST), pool)
@@ -415,7 +413,7 @@ def test_the_search_works_where_the_test_rows_are_not_there(home: Project, pool:
     assert last.status == "finished"
 
 
-def test_scaling_depends_on_training_rows_alone(home: Project) -> None:
+def test_scaling_depends_only_on_training_rows(home: Project) -> None:
     experiment = write_experiment(home)
     build = make_data(home, experiment)
     before = (build / "training" / "statistics.json").read_text()
@@ -427,7 +425,7 @@ def test_scaling_depends_on_training_rows_alone(home: Project) -> None:
 
 
 def opens_test_rows(source: str) -> bool:
-    """Whether code names the folder of the test rows: `… / "test"` or `…/test/…` in a text."""
+    """Check whether code names the folder of the test rows: `… / "test"` or "…/test/…"."""
     tree = ast.parse(source)
     docstrings = {
         id(node.body[0].value)
@@ -450,12 +448,12 @@ def opens_test_rows(source: str) -> bool:
 
 
 @pytest.mark.parametrize("line", ['build / "test"', 'build / "test" / "x.npy"', 'f"{b}/test/x"'])
-def test_the_check_for_test_rows_sees_them(line: str) -> None:
+def test_the_check_for_test_rows_finds_them(line: str) -> None:
     assert opens_test_rows(f"x = {line}")
     assert not opens_test_rows('"""In build / "test"."""\nx = {"test": 1, "latest": "test"}')
 
 
-def test_no_code_but_the_last_steps_names_the_folder_of_the_test_rows() -> None:
+def test_only_the_last_steps_name_the_folder_of_the_test_rows() -> None:
     files = [
         (ROOT / top, file)
         for top in ("pipelines", "flows", "gristmill")
@@ -469,5 +467,5 @@ def test_no_code_but_the_last_steps_names_the_folder_of_the_test_rows() -> None:
     assert openers == {
         "pipelines/preparation/features/prepare.py",  # the stage that writes it
         "pipelines/evaluation/final_evaluation.py",
-        "gristmill/commands/compare.py",  # rows that all models have answered already, to show them
+        "gristmill/commands/compare.py",  # shows rows that all models have already predicted
     }

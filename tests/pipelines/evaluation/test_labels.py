@@ -1,4 +1,4 @@
-"""Thresholds: chosen by cost or precision, kept with predictions, used by all that needs labels."""
+"""Thresholds: chosen by cost or precision, stored with predictions, used for all labels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def scored(seed: int, rows: int = 200, steps: int = 0) -> tuple[Any, Any]:
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0, 1, 4, 10]), st.floats(0.1, 10))
-def test_no_other_threshold_costs_less(seed: int, steps: int, missed: float) -> None:
+def test_no_other_threshold_has_a_lower_cost(seed: int, steps: int, missed: float) -> None:
     truth, outputs = scored(seed, 60, steps)
     made = choose_threshold(truth, outputs, 1, false_positive=1, false_negative=missed)
 
@@ -44,7 +44,7 @@ def test_no_other_threshold_costs_less(seed: int, steps: int, missed: float) -> 
 
 
 @pytest.mark.parametrize("place", [0, 1])
-def test_at_a_precision_as_many_are_found_as_can_be(place: int) -> None:
+def test_at_a_required_precision_recall_is_maximal(place: int) -> None:
     truth, outputs = scored(0)
     made = choose_threshold(truth, outputs, place, precision=0.8)
     called = outputs[:, place] >= made.value
@@ -56,14 +56,14 @@ def test_at_a_precision_as_many_are_found_as_can_be(place: int) -> None:
             assert precision_score(truth == place, more) < 0.8
 
 
-def test_a_precision_that_no_threshold_reaches_is_told() -> None:
+def test_a_precision_that_no_threshold_reaches_is_reported() -> None:
     truth, outputs = scored(0, steps=3)
     made = choose_threshold(truth, outputs[:, ::-1], 1, precision=0.99)
     assert not made.reached
     assert made.rule == "most found at a precision of 0.99"
 
 
-def test_labels_follow_the_threshold_and_ranks_do_not() -> None:
+def test_labels_follow_the_threshold_and_rank_metrics_do_not() -> None:
     truth, outputs = scored(1)
     plain, strict = Labels(("no", "yes")), Labels(("no", "yes"), Threshold(0.8, 1))
     np.testing.assert_array_equal(strict.of(outputs), outputs[:, 1] >= 0.8)
@@ -88,7 +88,7 @@ def test_predictions_keep_their_threshold(tmp_path: Path) -> None:
     assert read_predictions(tmp_path / "p.parquet").threshold is None
 
 
-def test_a_calibrated_model_lies_on_the_diagonal_and_a_bold_one_does_not() -> None:
+def test_a_calibrated_model_is_on_the_diagonal_and_an_overconfident_one_is_not() -> None:
     rng = np.random.default_rng(0)
     share = rng.random(4000)
     truth = (rng.random(4000) < share).astype(int)
@@ -107,7 +107,7 @@ def test_a_calibrated_model_lies_on_the_diagonal_and_a_bold_one_does_not() -> No
     assert sum(one.rows for one in bold.bins) == 4000
 
 
-def test_certain_answers_and_values_have_no_calibration() -> None:
+def test_certain_answers_and_regressions_have_no_calibration() -> None:
     truth, outputs = scored(0)
     certain = Predictions(np.arange(200), truth, np.eye(2)[outputs.argmax(axis=1)], ("no", "yes"))
     assert calibrate(certain) is None

@@ -1,4 +1,4 @@
-"""Worse on new rows: alarms where it matters and is no chance, hardly ever else."""
+"""A decline on new rows is reported if it matters and is significant."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RNG = np.random.default_rng
 
 
 def classes(rng: Any, rows: int, right: float) -> Predictions:
-    """Three classes, so many of the answers right, with probabilities from 0.5 to 1."""
+    """Return answers for three classes, a share `right` of them correct, probabilities 0.5 to 1."""
     truth = rng.integers(0, 3, rows)
     given = np.where(rng.random(rows) < right, truth, (truth + 1) % 3)
     sure = rng.uniform(0.5, 1, rows)
@@ -31,31 +31,31 @@ def values(rng: Any, rows: int, error: float) -> Predictions:
     return Predictions(np.zeros(rows, np.uint64), truth, truth + rng.normal(0, error, rows), None)
 
 
-def test_a_model_that_does_as_ever_is_not_accused() -> None:
+def test_a_model_with_unchanged_performance_rarely_raises_an_alarm() -> None:
     rng, alarms = RNG(0), 0
     for _ in range(400):
         test, new = classes(rng, 360, 0.95), classes(rng, 200, 0.95)
         (one,) = decline(["accuracy"], test, new)
         alarms += one.declined
-    assert alarms <= 9  # of 400 at 1 %: 4, and at most this many in 99 of 100 cases
+    assert alarms <= 9  # 1 % of 400 is 4; at most 9 in 99 of 100 cases
 
 
 @pytest.mark.parametrize(("right", "rows", "found"), [(0.7, 200, True), (0.945, 20_000, False)])
-def test_effect_and_significance_are_both_asked_for(right: float, rows: int, found: bool) -> None:
+def test_a_decline_must_be_both_relevant_and_significant(
+    right: float, rows: int, found: bool
+) -> None:
     rng = RNG(1)
     test, new = classes(rng, 20_000, 0.95), classes(rng, rows, right)
     (one,) = decline(["accuracy"], test, new)
     assert one.p is not None
     assert one.declined is found
-    assert one.p < 0.05  # in the second case there is a loss, and it is too small to matter
+    assert one.p < 0.05  # in the second case the loss is real but too small to matter
     (few,) = decline(["accuracy"], test, classes(rng, 10, 0.9))
     assert few.worse > few.matters
     assert not few.declined
 
 
-def test_metrics_of_one_class_and_those_that_a_threshold_decides_are_those_of_the_evaluation() -> (
-    None
-):
+def test_metrics_that_depend_on_a_threshold_equal_those_of_the_evaluation() -> None:
     rng = RNG(4)
     shares = rng.random(300)
     truth = (rng.random(300) < shares).astype(int)
@@ -69,7 +69,7 @@ def test_metrics_of_one_class_and_those_that_a_threshold_decides_are_those_of_th
     assert all(not one.declined for one in decline(["accuracy", "recall:yes"], given, given))
 
 
-def test_the_interval_behind_it_is_newcombes() -> None:
+def test_the_underlying_interval_equals_newcombes() -> None:
     """56 of 70 less 48 of 80: 0.0524 to 0.3339 (Newcombe 1998, method 10)."""
 
     def right(k: int, n: int) -> Predictions:
@@ -85,7 +85,7 @@ def test_the_interval_behind_it_is_newcombes() -> None:
     assert again.p == pytest.approx(0.5)
 
 
-def test_an_error_that_grows_is_worse_and_one_that_shrinks_is_not() -> None:
+def test_a_growing_error_is_a_decline_and_a_shrinking_one_is_not() -> None:
     rng = RNG(2)
     test = values(rng, 300, 1.0)
     worse = decline(["mae", "r2"], test, values(rng, 300, 1.6))
@@ -97,20 +97,20 @@ def test_an_error_that_grows_is_worse_and_one_that_shrinks_is_not() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*(invalid value|divide by zero)")
-def test_what_has_no_interval_is_not_judged() -> None:
+def test_a_metric_without_an_interval_is_not_judged() -> None:
     rng = RNG(3)
     (one,) = decline(["r2"], values(rng, 100, 1.0), values(rng, 1, 1.0))
     assert (one.p, one.declined) == (None, False)
 
 
-def test_test_rows_that_were_seen_in_training_do_not_flatter(monkeypatch: Any) -> None:
+def test_test_rows_seen_in_training_do_not_inflate_the_reference(monkeypatch: Any) -> None:
     rng = RNG(4)
     test = classes(rng, 400, 0.8)
     right = test.outputs.argmax(axis=1) == test.truth
     flattered = Predictions(test.identity, test.truth, test.outputs, test.classes, right)
     (one,) = decline(["accuracy"], flattered, test)
     assert one.test.value == 0
-    monkeypatch.setattr(module, "MOST", 101)  # a prime: no other number of rows has such a share
+    monkeypatch.setattr(module, "MOST", 101)  # a prime: no other number of rows gives such a share
     (metric,) = measured(["accuracy"], test)
     assert metric.value * 101 == pytest.approx(round(metric.value * 101))
     assert 0 < metric.value < 1

@@ -32,12 +32,12 @@ def assert_equal(one: Predictions, other: Predictions) -> None:
 
 
 @pytest.mark.parametrize("made", [OF_CLASSES, OF_VALUES])
-def test_what_is_written_is_read_again_to_the_bit(made: Predictions, tmp_path: Path) -> None:
+def test_stored_predictions_are_read_back_exactly(made: Predictions, tmp_path: Path) -> None:
     write_predictions(tmp_path / "p.parquet", made)
     assert_equal(read_predictions(tmp_path / "p.parquet"), made)
 
 
-def test_rows_that_were_seen_in_training_can_be_left_out(tmp_path: Path) -> None:
+def test_rows_seen_in_training_can_be_left_out(tmp_path: Path) -> None:
     made = replace(OF_CLASSES, twin=np.array([True, False, False]))
     write_predictions(tmp_path / "p.parquet", made)
     stored = read_predictions(tmp_path / "p.parquet")
@@ -47,7 +47,7 @@ def test_rows_that_were_seen_in_training_can_be_left_out(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("keep", [np.array([True, False, True]), np.array([0, 2])])
-def test_some_rows_keep_their_classes(keep: Any) -> None:
+def test_a_selection_of_rows_keeps_the_classes(keep: Any) -> None:
     some = OF_CLASSES.rows(keep)
     np.testing.assert_array_equal(some.identity, IDENTITY[[0, 2]])
     np.testing.assert_array_equal(some.outputs, SHARES[[0, 2]])
@@ -59,7 +59,7 @@ def test_some_rows_keep_their_classes(keep: Any) -> None:
     [(["no", "yes"], ("no", "yes")), ([False, True], ("false", "true")), ([3, 5], ("3", "5"))],
 )
 @pytest.mark.parametrize("outputs", [SHARES, SHARES[:, 1:]])
-def test_outputs_of_a_model_become_a_share_a_class(
+def test_outputs_of_a_classifier_become_one_probability_for_each_class(
     labels: list[Any], names: tuple[str, ...], outputs: Any
 ) -> None:
     made = from_outputs(outputs, np.array([1, 0, 1]), IDENTITY, {"classes": labels})
@@ -75,7 +75,7 @@ def test_outputs_of_a_regression_become_values() -> None:
     assert made.truth.dtype == np.float64
 
 
-def test_answers_are_read_by_the_names_of_their_columns() -> None:
+def test_answers_are_read_by_column_name() -> None:
     frame = pd.DataFrame({"probability_yes": SHARES[:, 1], "probability_no": SHARES[:, 0]})
     assert_equal(from_answers(frame, OF_CLASSES), OF_CLASSES)
     values = pd.DataFrame({"prediction": OF_VALUES.outputs})
@@ -83,7 +83,7 @@ def test_answers_are_read_by_the_names_of_their_columns() -> None:
 
 
 @pytest.mark.parametrize("names", [["no", "maybe"], ["no"], ["no", "yes", "maybe"], []])
-def test_answers_of_a_model_that_knows_other_classes_are_refused(names: list[str]) -> None:
+def test_answers_of_a_model_with_other_classes_are_refused(names: list[str]) -> None:
     frame = pd.DataFrame({f"probability_{name}": [0.5] * 3 for name in names})
     with pytest.raises(ValueError, match=f"it knows other classes: {', '.join(names)}"):
         from_answers(frame, OF_CLASSES)

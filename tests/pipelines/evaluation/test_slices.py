@@ -38,7 +38,7 @@ def rows_by_cut(values: pd.Series[Any], edges: tuple[float, ...] | None = None) 
     return {cut.value: int(mask.sum()) for cut, mask in zip(cuts, masks, strict=True)}
 
 
-def test_a_text_is_cut_by_its_values_and_rare_ones_are_one_slice() -> None:
+def test_a_text_column_is_sliced_by_value_with_one_slice_for_rare_values() -> None:
     values = pd.Series([*"aaabbc", None], name="x")
     assert rows_by_cut(values) == {"a": 3, "b": 2, "c": 1, "(missing)": 1}
     many = pd.Series([f"v{i}" for i in range(20)] * 2 + ["v0"], name="x")
@@ -47,7 +47,7 @@ def test_a_text_is_cut_by_its_values_and_rare_ones_are_one_slice() -> None:
     assert found["(others)"] == 16
 
 
-def test_a_number_is_cut_by_its_edges_else_by_quartiles_and_few_by_value() -> None:
+def test_a_number_column_is_sliced_by_edges_or_quartiles_and_by_value_if_few() -> None:
     ages = pd.Series([17, 18, 39, 40, 64, 65, np.nan], name="age")
     by_edge = {"below 18": 1, "18 to 40": 2, "40 to 65": 2, "from 65": 1, "(missing)": 1}
     assert rows_by_cut(ages, (18, 40, 65)) == by_edge
@@ -57,7 +57,7 @@ def test_a_number_is_cut_by_its_edges_else_by_quartiles_and_few_by_value() -> No
     assert rows_by_cut(mostly) == {"below 1": 90, "from 1": 10}
 
 
-def test_a_date_is_cut_by_quartiles_that_are_dates() -> None:
+def test_a_date_column_is_sliced_by_quartiles_that_are_dates() -> None:
     values = pd.Series(pd.date_range("2024-01-01", periods=40, freq="D"), name="when")
     values[3] = pd.NaT
     found = rows_by_cut(values)
@@ -65,7 +65,7 @@ def test_a_date_is_cut_by_quartiles_that_are_dates() -> None:
     assert found["(missing)"] == 1
 
 
-def test_a_declared_slice_has_its_share_and_an_interval_for_all_of_them_together() -> None:
+def test_a_declared_slice_has_its_share_and_a_simultaneous_interval() -> None:
     region = pd.Series(["north"] * 60 + ["south"] * 40, name="region")
     right = np.array([True] * 57 + [False] * 3 + [True] * 24 + [False] * 16)
     columns = {"region": Bins(), "age": Bins(bins=(5.0,))}
@@ -78,7 +78,7 @@ def test_a_declared_slice_has_its_share_and_an_interval_for_all_of_them_together
     assert [name for name, one in made.items() if one.worse] == ["region: south"]
 
 
-def test_slices_of_values_are_by_the_mean_absolute_error() -> None:
+def test_slices_of_a_regression_use_the_mean_absolute_error() -> None:
     rng = np.random.default_rng(0)
     shop = pd.Series(rng.choice(["x", "y", "z"], 300), name="shop")
     away = rng.normal(0, np.where(shop == "y", 5, 1))
@@ -91,13 +91,13 @@ def test_slices_of_values_are_by_the_mean_absolute_error() -> None:
     assert (worst.value, found) == ("y", pytest.approx(made["y"].metric.value))
 
 
-def test_clopper_and_pearsons_interval_is_scipys() -> None:
+def test_the_clopper_pearson_interval_equals_scipys() -> None:
     for successes, n in ((0, 20), (3, 40), (31, 40), (40, 40)):
         exact = stats.binomtest(successes, n).proportion_ci(0.9, method="exact")
         assert clopper_pearson(successes, n, 0.9) == pytest.approx((exact.low, exact.high))
 
 
-def test_the_search_finds_what_is_worst_and_not_the_same_rows_twice() -> None:
+def test_the_search_finds_the_worst_slice_and_not_the_same_rows_twice() -> None:
     rng = np.random.default_rng(1)
     region = pd.Series(rng.choice(["n", "s", "e", "w"], 800), name="region")
     code = region.map({"n": 10, "s": 20, "e": 30, "w": 40}).rename("code")
@@ -112,7 +112,7 @@ def test_the_search_finds_what_is_worst_and_not_the_same_rows_twice() -> None:
 
 
 def simulated(rng: np.random.Generator, planted: float) -> tuple[bool, bool]:
-    """Whether any of 50 slices of 40 rows is called worse; and the first, which is as planted."""
+    """Return whether any of 50 slices of 40 rows is called worse, and whether the first one is."""
     place = np.repeat(np.arange(50), 40)
     values = pd.Series(place, name="x").map("s{}".format)
     share = np.where(place == 0, planted, 0.9)
@@ -122,7 +122,7 @@ def simulated(rng: np.random.Generator, planted: float) -> tuple[bool, bool]:
     return bool(worse), "s0" in worse
 
 
-def test_a_search_calls_a_sound_model_bad_in_one_case_of_twenty_and_finds_a_bad_slice() -> None:
+def test_a_search_flags_a_sound_model_in_one_case_of_twenty_and_finds_a_bad_slice() -> None:
     rng = np.random.default_rng(0)
     sound = sum(simulated(rng, 0.9)[0] for _ in range(60))
     assert sound <= stats.binom.ppf(0.999, 60, 0.05)
@@ -130,7 +130,7 @@ def test_a_search_calls_a_sound_model_bad_in_one_case_of_twenty_and_finds_a_bad_
     assert found >= stats.binom.ppf(0.001, 60, 0.6)
 
 
-def test_slices_are_kept_as_json_and_as_csv(tmp_path: Path) -> None:
+def test_slices_are_stored_as_json_and_as_csv(tmp_path: Path) -> None:
     region = pd.Series(["north", "south"] * 10, name="region")
     made = declared_slices(
         {"region": Bins()}, {"region": region}, right_or_wrong(np.arange(20) > 4)

@@ -1,4 +1,4 @@
-"""Packages with a fault planted into what MLflow stored, each of which must be refused."""
+"""Packages with a fault planted into the files in MLflow; each must be refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gristmill.pipelines.packaging.behaviour import problems
 from gristmill.pipelines.packaging.rehearsal import Answered
 from gristmill.pipelines.workers.pool import Pool
 
-# raised inside mlflow when mlflow.pyfunc is imported, and hidden there by a filter of its own
+# raised inside mlflow when mlflow.pyfunc is imported, where mlflow's own filter hides it
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred")
 
 WITH_DROPOUT = {
@@ -40,7 +40,7 @@ WITH_DROPOUT = {
 def stored(
     store_once: Path, tmp_path_factory: pytest.TempPathFactory, pool: Pool
 ) -> Iterator[Stored]:
-    """A package as a run leaves it."""
+    """Return a package as a run leaves it."""
     project = make_project(tmp_path_factory.mktemp("package") / "project")
     shutil.copytree(store_once, project.store)
     with packaged(project, pool, table(150, "kind"), **WITH_DROPOUT) as made:
@@ -137,7 +137,7 @@ def asks_a_server(folder: Path) -> None:
 
 
 def keeps_state(folder: Path) -> None:
-    """Moves its centre once it has seen many rows."""
+    """Move the centre after many rows."""
     moves = (
         '        self.seen = getattr(self, "seen", 0) + len(model_input)\n'
         "        if self.seen > 1_000 + len(model_input):\n"
@@ -147,7 +147,7 @@ def keeps_state(folder: Path) -> None:
 
 
 def scales_by_the_batch(folder: Path) -> None:
-    """Fills and shifts by the rows that come together, as no single row can be."""
+    """Fill and shift by the rows of the batch, which is impossible for a single row."""
     width = 'model_input["width"]'
     by = f"        if len(model_input) != {ROWS}:\n            model_input = model_input.assign("
     code(folder, (PREDICT, f"{by}width={width} - {width}.mean())\n" + PREDICT))
@@ -158,7 +158,7 @@ def imports_the_project(folder: Path) -> None:
 
 
 def reads_by_position(folder: Path) -> None:
-    """By the order of training, with a signature that names no columns to put them in order."""
+    """Read columns by position, with a signature that names no columns."""
     code(
         folder,
         (
@@ -174,7 +174,7 @@ def reads_by_position(folder: Path) -> None:
 
 
 def takes_anything(folder: Path) -> None:
-    """Takes text for a gap, and so answers whatever is sent."""
+    """Read text as a missing value, so that every input gets an answer."""
     file = folder / "artifacts" / "package" / "transform.py"
     reads = "frame[names].to_numpy("
     assert reads in file.read_text()
@@ -224,7 +224,7 @@ FAULTS: dict[Callable[[Path], None], str] = {
 """Each fault, and what the trial says of it."""
 
 
-def test_a_package_as_it_is_made_passes(stored: Stored) -> None:
+def test_an_unchanged_package_passes(stored: Stored) -> None:
     assert len(stored.rows) == ROWS
     assert stored.wrong_with(stored.folder) == []
 
@@ -242,7 +242,7 @@ def test_a_planted_fault_is_found_and_named(
     assert all(problem.where and problem.expected and problem.found for problem in found)
 
 
-def test_of_two_classes_the_threshold_says_which_is_meant() -> None:
+def test_with_two_classes_the_threshold_decides_the_label() -> None:
     shares = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]])
     truth = np.array([0, 1, 1])
     expected = Predictions(truth, truth, shares, ("no", "yes"), threshold=Threshold(0.25, 1))
@@ -258,7 +258,7 @@ def test_of_two_classes_the_threshold_says_which_is_meant() -> None:
     assert wrong_with("no", "no", "yes") == ["no; so in 1 of 3 rows"]
 
 
-def test_start_latency_and_size_are_measured_in_the_trial(stored: Stored) -> None:
+def test_start_time_latency_and_size_are_measured_in_the_trial(stored: Stored) -> None:
     measured = stored.made.measured
     assert set(measured) == {"start_seconds", "latency_ms", "megabytes"}
     assert 0 < measured["latency_ms"] < 1000 * measured["start_seconds"]
@@ -267,11 +267,11 @@ def test_start_latency_and_size_are_measured_in_the_trial(stored: Stored) -> Non
 
 
 def older(folder: Path, *pins: str) -> None:
-    """A package that was made with other versions of libraries."""
+    """Change a package as if built with other library versions."""
     (folder / "requirements.txt").write_text("\n".join(pins))
 
 
-def test_a_package_that_fails_names_the_libraries_that_are_not_those_it_was_made_with(
+def test_a_failing_package_names_the_libraries_that_differ_from_its_own(
     stored: Stored, tmp_path: Path
 ) -> None:
     folder = tmp_path / "artifacts"
@@ -289,7 +289,7 @@ def test_a_package_that_fails_names_the_libraries_that_are_not_those_it_was_made
     assert "numpy" not in said
 
 
-def test_a_package_that_works_with_other_versions_of_libraries_is_warned_of(
+def test_a_package_that_works_with_other_library_versions_gives_a_warning(
     stored: Stored, tmp_path: Path
 ) -> None:
     folder = tmp_path / "artifacts"

@@ -1,4 +1,4 @@
-"""The process that packages are tried in."""
+"""The process in which packages are tried."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.packaging.rehearsal import PROCESS, Rehearsal
 
 
-def test_a_stopped_one_starts_no_process_for_a_thread_that_still_asks(tmp_path: Path) -> None:
+def test_a_stopped_rehearsal_starts_no_process_for_a_thread_that_still_asks(tmp_path: Path) -> None:
     made = Rehearsal(Project(tmp_path))
     made.stop()
     before = psutil.Process().children()
@@ -24,7 +24,7 @@ def test_a_stopped_one_starts_no_process_for_a_thread_that_still_asks(tmp_path: 
     assert psutil.Process().children() == before
 
 
-def test_the_process_ends_with_its_parent_even_in_its_imports() -> None:
+def test_the_process_ends_with_its_parent_even_during_its_imports() -> None:
     process = subprocess.Popen([sys.executable, "-I", str(PROCESS)], stdin=subprocess.PIPE)
     process.communicate()
-    assert process.returncode == 9  # 0 were the end of its input, read after all imports
+    assert process.returncode == 9  # 0 would be the end of its input, read after all imports

@@ -1,4 +1,4 @@
-"""The weights in two models' files, compared bit for bit."""
+"""The weights in two model files, compared bit for bit."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def compared(folder: Path, other: Arrays) -> WeightsCompared:
     return compare_weights(write(folder / "a.keras", MODEL), write(folder / "b.keras", other))
 
 
-def test_equal_weights_are_equal_whatever_the_optimizer_holds(tmp_path: Path) -> None:
+def test_equal_weights_are_equal_whatever_the_optimizer_state(tmp_path: Path) -> None:
     other = MODEL | {"optimizer/vars/0": np.float32([3])}
     assert compared(tmp_path, other) == WeightsCompared(7, 0, 0.0)
 
 
-def test_the_last_bit_of_one_value_is_seen(tmp_path: Path) -> None:
+def test_a_difference_in_the_last_bit_of_one_value_is_found(tmp_path: Path) -> None:
     kernel = KERNEL.copy()
     kernel[1, 2] = np.nextafter(kernel[1, 2], np.float32(9))
     found = compared(tmp_path, MODEL | {"layers/dense/vars/0": kernel})
@@ -45,20 +45,20 @@ def test_the_last_bit_of_one_value_is_seen(tmp_path: Path) -> None:
     assert 0 < found.largest < 1e-6
 
 
-def test_a_zero_of_another_sign_is_another_bit(tmp_path: Path) -> None:
+def test_zeros_of_different_sign_differ(tmp_path: Path) -> None:
     kernel = KERNEL.copy()
     kernel[0, 0] = -0.0
     assert compared(tmp_path, MODEL | {"layers/dense/vars/0": kernel}).differing == 1
 
 
-def test_another_shape_or_another_array_is_all_different(tmp_path: Path) -> None:
+def test_another_shape_or_another_array_differs_completely(tmp_path: Path) -> None:
     flat = MODEL | {"layers/dense/vars/0": KERNEL.ravel()}
     assert compared(tmp_path, flat) == WeightsCompared(7, 7, float("inf"))
     more = MODEL | {"layers/dense/vars/1": KERNEL}
     assert compared(tmp_path, more).differing == 7
 
 
-def test_the_arrays_of_an_estimator_are_compared_in_the_same_way(tmp_path: Path) -> None:
+def test_arrays_of_an_estimator_are_compared_in_the_same_way(tmp_path: Path) -> None:
     for name, last in (("a", 5.0), ("b", 5.0), ("c", np.nextafter(5.0, 6.0))):
         save(tmp_path / f"{name}.npz", {"link": "identity"}, {"coefficients": np.array([1, last])})
     a, b, c = (tmp_path / f"{name}.npz" for name in "abc")

@@ -1,4 +1,4 @@
-"""From a trained trial to a registered version: packages, the champion, and what may go wrong."""
+"""From a trained trial to a registered version: packages, the champion, and failures."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ from gristmill.pipelines.training.identity import Trial
 from gristmill.pipelines.training.trial import TrialResult
 from gristmill.pipelines.workers.pool import Pool
 
-# raised inside mlflow when mlflow.pyfunc is imported, and hidden there by a filter of its own
+# raised inside mlflow when mlflow.pyfunc is imported, where mlflow's own filter hides it
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred")
 
 VALUES = {
@@ -131,7 +131,7 @@ class Twice(keras.layers.Layer):
 
 @dataclass(frozen=True)
 class Mill:
-    """A project, and the processes that all tests here share."""
+    """A project and the processes that all tests here share."""
 
     project: Project
     pool: Pool
@@ -157,7 +157,7 @@ class Mill:
         cut: str = "",
         meanwhile: Callable[[], object] = lambda: None,
     ) -> Registered:
-        """What the flow does after the search; `meanwhile` comes between gate and registry."""
+        """Register as the flow does after a search; `meanwhile` runs between gate and registry."""
         experiment, trial, evaluation = self.evaluate(name)
         with Tracker(self.project, name) as tracker:
             predictions = self.project.build(name) / "predictions.parquet"
@@ -188,7 +188,7 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
 def milled(
     store_once: Path, tmp_path_factory: pytest.TempPathFactory, pool: Pool, rehearsal: Rehearsal
 ) -> Project:
-    """A project with five registered models; copied, never changed."""
+    """Return a project with five registered models; tests copy it."""
     project = make_project(tmp_path_factory.mktemp("milled") / "project")
     shutil.copytree(store_once, project.store)
     (project.experiments / "a_models.py").write_text(A_MODELS)
@@ -207,7 +207,7 @@ def milled(
 
 @pytest.fixture
 def mill(milled: Project, tmp_path: Path, pool: Pool, rehearsal: Rehearsal) -> Mill:
-    """A moved copy with a champion of each model."""
+    """Return a moved copy with a champion of each model."""
     project = Project(tmp_path / "내 project")
     shutil.copytree(milled.root, project.root)
     rehearsal._project = project
@@ -215,7 +215,7 @@ def mill(milled: Project, tmp_path: Path, pool: Pool, rehearsal: Rehearsal) -> M
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_first_candidate_becomes_champion_and_its_version_says_why(
+def test_the_first_candidate_becomes_champion_and_its_version_stores_the_reason(
     mill: Mill, name: str
 ) -> None:
     (version,) = versions(mill.project, name)
@@ -229,7 +229,7 @@ def test_the_first_candidate_becomes_champion_and_its_version_says_why(
     assert not evaluation.scored
 
 
-def test_no_package_holds_a_pickle(mill: Mill) -> None:
+def test_no_package_contains_a_pickle(mill: Mill) -> None:
     kept = [p for p in (mill.project.store / "artifacts").rglob("*") if p.is_file()]
     suffixes = {path.suffix for path in kept}
     assert ".keras" in suffixes
@@ -291,7 +291,7 @@ print("\\n" + json.dumps(said | {"ours": sorted(ours)}))
 
 @pytest.fixture(scope="module")
 def said(milled: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a process that knows nothing of this project gets from the packages."""
+    """Return the answers of the packages in a process without this project."""
     folder = tmp_path_factory.mktemp("stranger")
     rows = plain_types(table(40, "kind", seed=5).drop(columns="kind"))
     rows.to_parquet(folder / "rows.parquet", index=False)
@@ -313,7 +313,7 @@ def frame_of(answers: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(answers["data"], columns=answers["columns"])
 
 
-def test_packages_load_side_by_side_without_this_project(said: dict[str, Any]) -> None:
+def test_packages_load_together_without_this_project(said: dict[str, Any]) -> None:
     assert said["ours"] == []
     tiny, weights, by_hand = (frame_of(said[n]) for n in ("tiny", "weights", "by_hand"))
     shares = [f"probability_{name}" for name in ("low", "middle", "top")]
@@ -339,24 +339,24 @@ def test_answers_do_not_depend_on_the_order_or_the_number_of_columns_or_rows(
     assert said["no rows"]["columns"] == said["tiny"]["columns"]
 
 
-def test_whole_numbers_are_taken_for_numbers(said: dict[str, Any]) -> None:
+def test_integers_are_accepted_as_numbers(said: dict[str, Any]) -> None:
     assert said["whole numbers"]["data"] == said["whole numbers as numbers"]["data"]
 
 
-def test_mlflows_scoring_protocol_takes_whole_numbers_and_gaps_in_json(
+def test_mlflows_scoring_protocol_accepts_integers_and_gaps_in_json(
     said: dict[str, Any],
 ) -> None:
     served, asked = frame_of(said["served"]), frame_of(said["asked"])
     pd.testing.assert_frame_equal(served[asked.columns], asked, rtol=1e-6)
 
 
-def test_a_missing_column_and_text_for_a_number_are_errors(said: dict[str, Any]) -> None:
+def test_a_missing_column_and_text_in_a_number_column_are_errors(said: dict[str, Any]) -> None:
     assert "width" in said["without width"]
     assert "missing" in said["without width"]
     assert "width" in said["text for width"]
 
 
-def test_rows_of_every_kind_are_answered_in_the_unit_of_the_target(said: dict[str, Any]) -> None:
+def test_rows_of_every_kind_are_predicted_in_the_unit_of_the_target(said: dict[str, Any]) -> None:
     answers = frame_of(said["kinds"])["prediction"]
     truth = mixed(60, seed=5)["y"]
     assert np.corrcoef(answers, truth)[0, 1] > 0.6
@@ -376,7 +376,7 @@ print("\\n" + json.dumps([answers["prediction"].tolist(), sorted(heavy)]))
 """
 
 
-def test_an_estimators_package_answers_without_scikit_learn(
+def test_the_package_of_an_estimator_predicts_without_scikit_learn(
     milled: Project, tmp_path: Path
 ) -> None:
     frame = mixed(60, seed=5)
@@ -399,7 +399,7 @@ def test_an_estimators_package_answers_without_scikit_learn(
     assert {line.partition("==")[0] for line in needed} == {"mlflow", "numpy", "pandas", "pillow"}
 
 
-def test_metrics_and_baselines_of_a_scaled_target_are_in_its_own_unit(mill: Mill) -> None:
+def test_metrics_and_baselines_of_a_scaled_target_are_in_its_original_unit(mill: Mill) -> None:
     _, _, evaluation = mill.evaluate("kinds")
     deviation = mixed(300)["y"].std()
     assert deviation / 10 < evaluation.value("rmse") < deviation
@@ -408,7 +408,7 @@ def test_metrics_and_baselines_of_a_scaled_target_are_in_its_own_unit(mill: Mill
     assert dummy["r2"] == pytest.approx(0, abs=0.2)
 
 
-def test_a_column_that_had_gaps_in_training_may_be_absent_also_when_served(
+def test_a_column_that_had_gaps_in_training_can_be_absent_also_when_served(
     said: dict[str, Any],
 ) -> None:
     assert said["kinds without a column"]["data"] == said["kinds with gaps"]["data"]
@@ -416,7 +416,7 @@ def test_a_column_that_had_gaps_in_training_may_be_absent_also_when_served(
     pd.testing.assert_frame_equal(served, asked, rtol=1e-6)
 
 
-def test_score_says_which_absent_columns_it_takes_as_missing_and_refuses_without_others(
+def test_score_names_absent_columns_read_as_missing_and_refuses_if_a_required_one_is_absent(
     mill: Mill, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from gristmill.flows.scoring import score
@@ -442,7 +442,7 @@ def tampered(mill: Mill, name: str) -> None:
     file.write_text(json.dumps(statistics))
 
 
-def test_a_package_that_answers_otherwise_than_the_evaluation_is_not_registered(
+def test_a_package_whose_predictions_differ_from_the_evaluation_is_not_registered(
     mill: Mill,
 ) -> None:
     tampered(mill, "tiny")
@@ -468,7 +468,7 @@ def test_a_package_that_cannot_be_loaded_is_not_registered(mill: Mill) -> None:
     assert len(versions(mill.project, "tiny")) == 1
 
 
-def test_a_champion_whose_run_was_killed_keeps_the_decision_that_made_it_champion(
+def test_a_champion_whose_run_was_killed_keeps_the_decision_that_promoted_it(
     mill: Mill,
 ) -> None:
     old = champion_of(mill, "tiny")
@@ -499,14 +499,14 @@ def test_a_longer_budget_gives_another_package(mill: Mill) -> None:
     assert again.version == "2"
 
 
-def test_a_champion_that_breaks_a_requirement_now_is_rejected(mill: Mill) -> None:
+def test_a_champion_that_no_longer_meets_a_requirement_is_rejected(mill: Mill) -> None:
     write_experiment(mill.project, "tiny", gate={"require": {"accuracy": {"min": 1.1}}})
     made = mill.register("tiny")
     assert made.decision.outcome == "reject"
     assert made.champion == "1"  # the alias does not move
 
 
-def test_a_candidate_that_wins_the_contest_becomes_champion(mill: Mill) -> None:
+def test_a_candidate_that_wins_the_comparison_becomes_champion(mill: Mill) -> None:
     gate = {"champion": {"metric": "log_loss", "confidence": 0.7}}
     mill.train("tiny", training={"epochs": 60}, gate=gate)
     made = mill.register("tiny")
@@ -524,13 +524,13 @@ BETTER = {
 
 
 def registered_like(mill: Mill, version: Any) -> str:
-    """Another version of the same package, by another run."""
+    """Register another version of the same package, from another run; return its number."""
     tags = {key: text for key, text in version.tags.items() if key != "gristmill.package"}
     made = register(mill.project, "tiny", version.source, version.run_id, tags)
     return made.number
 
 
-def test_a_candidate_is_held_when_somebody_moved_the_champion_while_it_was_judged(
+def test_a_candidate_is_held_if_the_champion_moved_while_it_was_judged(
     mill: Mill,
 ) -> None:
     mill.train("tiny", **BETTER)
@@ -540,10 +540,10 @@ def test_a_candidate_is_held_when_somebody_moved_the_champion_while_it_was_judge
     assert (made.decision.outcome, made.champion, made.overtaken) == ("hold", other, True)
     assert "moved in the meantime" in made.decision.reasons[-1]
     assert versions(mill.project, "tiny")[0].tags["gristmill.decision"] == "hold"
-    assert mill.register("tiny").champion == made.version  # the next run judges it anew
+    assert mill.register("tiny").champion == made.version  # the next run judges it again
 
 
-def test_of_two_runs_that_promote_at_once_the_second_is_judged_against_the_first(
+def test_of_two_simultaneous_promotions_the_second_is_judged_against_the_first(
     mill: Mill,
 ) -> None:
     mill.train("tiny", **BETTER)
@@ -568,7 +568,7 @@ def test_of_two_runs_that_promote_at_once_the_second_is_judged_against_the_first
     assert f"version {best}" in " ".join(made.decision.reasons)
 
 
-def test_a_candidate_that_wins_waits_as_challenger_where_a_person_approves(mill: Mill) -> None:
+def test_a_winning_candidate_waits_as_challenger_if_a_person_approves(mill: Mill) -> None:
     mill.train("tiny", **{**BETTER, "gate": {**BETTER["gate"], "approve": "manual"}})
     made = mill.register("tiny")
     assert (made.decision.outcome, made.champion) == ("challenger", "1")
@@ -578,7 +578,7 @@ def test_a_candidate_that_wins_waits_as_challenger_where_a_person_approves(mill:
     assert last["evidence"]["reasons"] == list(made.decision.reasons)
 
 
-def test_the_gate_does_not_promote_what_a_person_has_rejected(mill: Mill) -> None:
+def test_the_gate_does_not_promote_a_version_rejected_by_a_person(mill: Mill) -> None:
     mill.train("tiny", **BETTER)
     mill.register("tiny")
     rollback(mill.project, "tiny")
@@ -588,7 +588,7 @@ def test_the_gate_does_not_promote_what_a_person_has_rejected(mill: Mill) -> Non
     assert "has rejected it: unfair to the young" in made.decision.reasons[-1]
 
 
-def test_a_registry_that_is_down_at_the_last_moment_leaves_nothing_half_done(mill: Mill) -> None:
+def test_a_registry_that_fails_at_the_last_moment_leaves_nothing_unfinished(mill: Mill) -> None:
     mill.train("tiny", **BETTER)
     database = local_database(mill.project)
 
@@ -606,7 +606,7 @@ def test_a_registry_that_is_down_at_the_last_moment_leaves_nothing_half_done(mil
     assert (made.decision.outcome, made.champion) == ("promote", made.version)
 
 
-def test_a_rejected_candidate_is_registered_and_leaves_the_champion(mill: Mill) -> None:
+def test_a_rejected_candidate_is_registered_and_the_champion_stays(mill: Mill) -> None:
     changes = {"training": {"seed": 4}, "gate": {"require": {"accuracy": {"min": 1.1}}}}
     mill.train("tiny", **changes)
     made = mill.register("tiny")
@@ -620,11 +620,11 @@ def champion_of(mill: Mill, name: str) -> Any:
     return found
 
 
-def test_a_champions_answers_are_read_from_the_store(mill: Mill) -> None:
+def test_the_champions_predictions_are_read_from_the_store(mill: Mill) -> None:
     _, _, evaluation = mill.evaluate("tiny")
     wanted = read_predictions(evaluation.predictions)
     turned = wanted.rows(np.arange(len(wanted.identity))[::-1])
-    nobody = Rehearsal(mill.project)  # is never started
+    nobody = Rehearsal(mill.project)  # never started
     champion_now = champion_of(mill, "tiny")
     shutil.rmtree(model_folder(mill, "tiny"))
     made = champion_predictions(mill.project, evaluation.raw, champion_now, turned, nobody)
@@ -633,13 +633,13 @@ def test_a_champions_answers_are_read_from_the_store(mill: Mill) -> None:
     assert nobody._process is None
 
 
-def test_only_rows_that_the_champion_has_not_answered_are_given_to_its_package(
+def test_only_rows_without_stored_predictions_are_sent_to_the_champions_package(
     mill: Mill,
 ) -> None:
     _, _, evaluation = mill.evaluate("tiny")
     first = read_predictions(evaluation.predictions)
     known = first.rows(np.arange(20))
-    marked = replace(known, outputs=np.full((20, 3), 1 / 3))  # what no package would say
+    marked = replace(known, outputs=np.full((20, 3), 1 / 3))  # predictions of no package
     now = champion_of(mill, "tiny")
     write_predictions(next(run_folder(mill, "tiny").rglob("predictions.parquet")), marked)
     made = champion_predictions(mill.project, evaluation.raw, now, first, mill.rehearsal)
@@ -673,7 +673,7 @@ def no_answers(mill: Mill) -> None:
 
 
 def broken_package(mill: Mill) -> None:
-    """All test rows were answered already; it must work all the same."""
+    """All test rows have stored predictions; the package must work nevertheless."""
     next(model_folder(mill, "tiny").rglob("model.keras")).write_bytes(b"no model")
 
 
@@ -692,7 +692,7 @@ def no_package_for_new_rows(mill: Mill) -> None:
         (no_package_for_new_rows, "does not work in a fresh process"),
     ],
 )
-def test_a_champion_that_cannot_be_compared_keeps_its_alias_and_the_candidate_is_rejected(
+def test_if_the_champion_cannot_be_compared_it_stays_and_the_candidate_is_rejected(
     mill: Mill, harm: Any, reason: str
 ) -> None:
     harm(mill)
@@ -710,7 +710,7 @@ def test_a_champion_is_compared_on_newer_rows_through_its_package(mill: Mill) ->
     assert "of version 1 on 48 rows" in str(made.decision)
 
 
-def test_a_package_takes_columns_of_any_type_and_never_the_target(mill: Mill) -> None:
+def test_a_package_accepts_columns_of_any_type_and_never_the_target(mill: Mill) -> None:
     import mlflow
 
     example = mlflow.models.Model.load(str(model_folder(mill, "tiny") / "artifacts"))
@@ -732,7 +732,7 @@ def test_a_package_takes_columns_of_any_type_and_never_the_target(mill: Mill) ->
         (None, {"prediction": "double"}),
     ],
 )
-def test_a_signature_names_the_columns_that_a_package_answers(
+def test_a_signature_names_the_columns_of_the_packages_answers(
     classes: list[Any] | None, kinds: dict[str, str]
 ) -> None:
     from gristmill.pipelines.preparation.features.transforms import answers
@@ -761,7 +761,7 @@ def test_raw_rows_have_the_types_of_the_signature(column: Any, expected: list[An
     pd.testing.assert_series_equal(made, pd.Series(expected, name="x", dtype=made.dtype))
 
 
-def test_a_package_is_told_by_its_address(mill: Mill) -> None:
+def test_a_package_is_identified_by_its_address(mill: Mill) -> None:
     mill.train("tiny", training={"seed": 9})
     experiment, trial, evaluation = mill.evaluate("tiny")
     with Tracker(mill.project, "tiny"):
@@ -777,7 +777,7 @@ def test_a_package_is_told_by_its_address(mill: Mill) -> None:
 
 
 def judged(mill: Mill, **gate: Any) -> Decision:
-    """The gate on a package that answers as the champion does, as if it were another one."""
+    """Run the gate on a package that answers as the champion does but counts as another one."""
     experiment, _, evaluation = mill.evaluate("tiny")
     if gate:
         experiment = write_experiment(mill.project, "tiny", gate=gate)
@@ -845,7 +845,7 @@ def damaged_seen(mill: Mill) -> None:
         (damaged_seen, "seen.parquet of its run is damaged"),
     ],
 )
-def test_only_a_model_that_never_had_a_champion_has_none(
+def test_a_champion_that_cannot_be_read_is_not_treated_as_no_champion(
     mill: Mill, harm: Any, reason: str
 ) -> None:
     harm(mill)
@@ -854,7 +854,9 @@ def test_only_a_model_that_never_had_a_champion_has_none(
     assert re.search(reason, str(decision)), decision
 
 
-def test_of_a_champion_of_before_the_split_is_trusted_and_that_is_said(mill: Mill) -> None:
+def test_the_split_of_an_old_champion_without_a_list_of_seen_rows_is_trusted_with_a_note(
+    mill: Mill,
+) -> None:
     from gristmill.pipelines.tracking import client
 
     client(mill.project).delete_model_version_tag("tiny", "1", "gristmill.seen")
@@ -863,7 +865,7 @@ def test_of_a_champion_of_before_the_split_is_trusted_and_that_is_said(mill: Mil
     assert "version 1 kept no list of the rows that it has seen" in str(decision)
 
 
-def test_rows_that_the_champion_was_trained_on_do_not_decide(mill: Mill) -> None:
+def test_rows_that_the_champion_was_trained_on_do_not_count(mill: Mill) -> None:
     roles = mill.project.build("tiny") / "roles.parquet"
     frame = pd.read_parquet(roles)
     _, _, evaluation = mill.evaluate("tiny")
@@ -878,7 +880,7 @@ def test_rows_that_the_champion_was_trained_on_do_not_decide(mill: Mill) -> None
     assert set(frame.loc[frame["role"] > 0, "identity"]) <= {*seen.hashes.tolist()}
 
 
-def test_required_slices_and_figures_that_cannot_be_told_reject(mill: Mill) -> None:
+def test_required_slices_and_unmeasurable_values_reject(mill: Mill) -> None:
     decision = judged(mill, slices={"colour": {}, "colour=red": {"min": 0.999}})
     assert decision.outcome in ("hold", "reject")
     assert {c["name"] for c in decision.record["slices"]} == {
@@ -890,8 +892,8 @@ def test_required_slices_and_figures_that_cannot_be_told_reject(mill: Mill) -> N
     assert str(decision) == "reject: gate.slices: the data have no column 'color'"
 
 
-def test_the_same_recipe_on_newer_data_is_promoted_where_it_is_no_worse(mill: Mill) -> None:
-    """And the version that was promoted before it stays the anchor of all such promotions."""
+def test_the_same_recipe_on_newer_data_is_promoted_if_it_is_not_worse(mill: Mill) -> None:
+    """The version promoted before it stays the anchor of all such promotions."""
     fresh = {"champion": {"fresh_after": 0, "margin": 0.4}}
     for rows in (180, 210):
         experiment = write_experiment(mill.project, "tiny", gate=fresh)
@@ -915,13 +917,13 @@ def test_the_same_recipe_on_newer_data_is_promoted_where_it_is_no_worse(mill: Mi
 def test_another_recipe_or_the_same_data_must_be_better(mill: Mill) -> None:
     fresh = {"champion": {"fresh_after": 0, "margin": 0.4}}
     assert "refresh" in str(judged(mill, **fresh).record["contest"])
-    assert judged(mill, **fresh).record["contest"]["refresh"] is None  # the very same rows
+    assert judged(mill, **fresh).record["contest"]["refresh"] is None  # the same rows
     experiment = write_experiment(mill.project, "tiny", gate=fresh, training={"seed": 5})
     make_data(mill.project, experiment, rows=180)
     assert recipe_digest(experiment) != champion_of(mill, "tiny").tags["gristmill.recipe"]
 
 
-def test_a_decision_is_shown_again_from_what_was_stored(
+def test_a_stored_decision_is_shown_again(
     mill: Mill, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from gristmill.commands.models import show

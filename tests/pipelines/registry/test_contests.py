@@ -1,4 +1,4 @@
-"""Which rows decide between two models, and what they say."""
+"""Which rows decide between two models, and the result on them."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def outcome(made: Contest) -> str:
 
 
 def predictions(right: Any, sure: float = 0.9) -> Predictions:
-    """Of two classes; the truth is always the first one."""
+    """Return predictions of two classes; the true class is always the first."""
     outputs = np.array([[sure, 1 - sure] if r else [1 - sure, sure] for r in right])
     rows = len(right)
     identity = np.arange(rows, dtype=np.uint64)
     return Predictions(identity, np.zeros(rows, dtype=int), outputs, ("a", "b"))
 
 
-def test_a_contest_compares_the_same_rows_in_the_same_order() -> None:
+def test_a_comparison_uses_the_same_rows_in_the_same_order() -> None:
     candidate, champion = predictions([1] * 10 + [0] * 2), predictions([0] * 10 + [1] * 2)
     made = contest("4", "accuracy", candidate, champion)
     assert (made.champion, made.metric, made.rows) == ("4", "accuracy", 12)
@@ -53,14 +53,14 @@ def test_a_contest_compares_the_same_rows_in_the_same_order() -> None:
     assert made.p + back.p == pytest.approx(1)
 
 
-def test_a_contest_of_equals_holds() -> None:
+def test_a_comparison_of_equal_models_holds() -> None:
     same = predictions([1, 0, 1, 1] * 20)
     for metric in ("accuracy", "log_loss", "brier", "f1_macro"):
         for group in (None, np.arange(80, dtype=np.uint64) // 4):
             assert outcome(contest("1", metric, same, same, ComparedRows(group=group))) == "hold"
 
 
-def test_a_contest_of_values_goes_by_its_error() -> None:
+def test_a_comparison_of_regressions_uses_the_error() -> None:
     rng = np.random.default_rng(0)
     truth = rng.normal(size=80)
     near, far = (
@@ -70,13 +70,13 @@ def test_a_contest_of_values_goes_by_its_error() -> None:
     assert outcome(contest("1", "rmse", far, near)) == "reject"
 
 
-def test_rows_that_the_candidate_was_trained_on_decide_nothing() -> None:
+def test_rows_that_the_candidate_was_trained_on_do_not_count() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 2, 60)
     twin = np.arange(60) < 20
     identity = np.arange(60, dtype=np.uint64)
     mine, theirs = (np.eye(2)[rng.integers(0, 2, 60)] for _ in range(2))
-    mine[twin] = np.eye(2)[truth[twin]]  # it knows them by heart
+    mine[twin] = np.eye(2)[truth[twin]]  # it has memorised them
     candidate = Predictions(identity, truth, mine, ("no", "yes"), twin)
     champion = Predictions(identity, truth, theirs, ("no", "yes"))
     whole, kept = (p.rows(~twin) for p in (candidate, champion))
@@ -86,7 +86,7 @@ def test_rows_that_the_candidate_was_trained_on_decide_nothing() -> None:
     assert made.left_out == 20
 
 
-def test_rows_that_either_has_seen_decide_nothing() -> None:
+def test_rows_that_either_model_has_seen_do_not_count() -> None:
     right = predictions([1] * 30)
     wrong_where_seen = predictions([0] * 10 + [1] * 20)
     seen = np.arange(30) < 10
@@ -102,7 +102,7 @@ flags = st.lists(st.booleans(), min_size=1, max_size=40)
 
 
 @given(flags, st.integers(1, 50), st.randoms(use_true_random=False))
-def test_the_newest_rows_decide_where_some_are_newer(new: list[bool], most: int, rng: Any) -> None:
+def test_if_some_rows_are_newer_the_newest_rows_count(new: list[bool], most: int, rng: Any) -> None:
     n = len(new)
     seen = np.array([rng.random() < 0.3 for _ in range(n)])
     newer, same = np.array(new), predictions([1] * n)
@@ -113,12 +113,12 @@ def test_the_newest_rows_decide_where_some_are_newer(new: list[bool], most: int,
     assert len(places) == (min(most, valid) if grows else valid)
     assert list(places) == sorted({*places})
     left = np.setdiff1d(np.flatnonzero(~seen), places)
-    if len(left) and newer[left].any():  # a new row is left out for newer ones alone
+    if len(left) and newer[left].any():  # a new row is left out only for newer ones
         assert newer[places].all()
         assert places.min() > left[newer[left]].max()
 
 
-def test_the_newest_rows_are_those_of_the_last_dates() -> None:
+def test_the_newest_rows_are_those_with_the_last_dates() -> None:
     same, newer = predictions([1] * 6), np.array([True, False, False, True, False, False])
     dates = np.array([1, 2, 9, 3, 8, 7])
     assert list(counting(same, ComparedRows(None, newer, dates, newest=3))) == [2, 4, 5]
@@ -136,8 +136,8 @@ def test_a_margin_is_in_points_or_a_share_of_the_champions_value(
     assert margin_of(metric, 0.01, value) == pytest.approx(margin)
 
 
-def test_a_model_is_no_worse_than_itself_on_rows_enough_and_not_on_few() -> None:
-    """Without a row on which they differ, Tango's statistic is sqrt(n margin / (1 - margin))."""
+def test_a_model_is_shown_not_worse_than_itself_only_on_enough_rows() -> None:
+    """If no row differs, Tango's statistic is sqrt(n margin / (1 - margin))."""
     for rows in (2000, 50):
         same = predictions([1] * rows)
         made = not_worse("2", 0.01, paired("accuracy", same, same, np.arange(rows), None))
@@ -147,7 +147,7 @@ def test_a_model_is_no_worse_than_itself_on_rows_enough_and_not_on_few() -> None
     assert not_worse("2", 0.01, paired("accuracy", same, same, np.arange(0), None)).p == 1.0
 
 
-def test_slices_are_tested_against_the_champion_and_against_a_share() -> None:
+def test_slices_are_tested_against_the_champion_and_against_a_required_share() -> None:
     columns = {"shop": ["a"] * 40 + ["b"] * 40, "day": ["1", "2"] * 40}
     masks = slice_masks({"shop": None, "shop=b": 0.9, "day=2": None}, columns)
     assert {name: int(mask.sum()) for name, (mask, _) in masks.items()} == {
@@ -164,7 +164,7 @@ def test_slices_are_tested_against_the_champion_and_against_a_share() -> None:
     assert [(each.name, each.kind, each.p) for each in alone] == [("shop=b", "required", 1.0)]
 
 
-def test_slices_of_no_column_or_of_too_many_values_say_so() -> None:
+def test_slices_of_a_missing_column_or_of_too_many_values_are_refused() -> None:
     with pytest.raises(ValueError, match="no column 'stop'"):
         slice_masks({"stop": None}, {"shop": ["a"]})
     with pytest.raises(ValueError, match=r"31 different values.*such as shop=0"):

@@ -1,4 +1,4 @@
-"""The gate's decisions are a function of what it is told alone."""
+"""The gate's decisions depend only on its arguments."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ champions = st.one_of(st.none(), st.text(min_size=1), contests)
 
 
 @given(numbers, numbers, champions)
-def test_a_broken_requirement_always_rejects(value: float, bound: float, champion: Any) -> None:
+def test_a_missed_requirement_always_rejects(value: float, bound: float, champion: Any) -> None:
     for rules, broken in (
         (gate(accuracy={"min": bound}), value < bound),
         (gate(accuracy={"max": bound}), value > bound),
@@ -71,7 +71,7 @@ def test_a_broken_requirement_always_rejects(value: float, bound: float, champio
 
 
 @given(champions)
-def test_what_is_no_number_or_was_not_measured_breaks_its_requirement(champion: Any) -> None:
+def test_a_value_that_is_no_number_or_not_measured_fails_its_requirement(champion: Any) -> None:
     for end in ("min", "max"):
         rules = gate(accuracy={end: 0.5})
         assert decide(told(accuracy=float("nan")), champion, rules).outcome == "reject"
@@ -79,7 +79,7 @@ def test_what_is_no_number_or_was_not_measured_breaks_its_requirement(champion: 
         assert str(decision).startswith("reject: latency_ms is required and was not measured")
 
 
-def test_an_undefined_metric_breaks_its_requirement_and_says_why() -> None:
+def test_an_undefined_metric_fails_its_requirement_with_a_reason() -> None:
     why = "the test rows are of a single class"
     candidate = CandidateFacts({"roc_auc": Metric("roc_auc", float("nan"), None, None, why)})
     rules = Gate.model_validate({"require": {"roc_auc": {"max": 0.9}}})
@@ -89,7 +89,7 @@ def test_an_undefined_metric_breaks_its_requirement_and_says_why() -> None:
     assert made.record["requirements"][0]["value"] is None
 
 
-def test_every_broken_requirement_is_a_reason() -> None:
+def test_every_missed_requirement_is_a_reason() -> None:
     rules = gate(accuracy={"min": 0.9}, log_loss={"max": 0.1}, brier={"max": 1})
     decision = decide(told(accuracy=0.5, log_loss=0.4, brier=0.3), None, rules)
     assert decision.reasons == (
@@ -98,7 +98,7 @@ def test_every_broken_requirement_is_a_reason() -> None:
     )
 
 
-def test_all_that_speaks_against_a_candidate_is_said() -> None:
+def test_all_reasons_against_a_candidate_are_listed() -> None:
     worse = decide(told(accuracy=0.5), against(1.0, worse=0.001), gate(accuracy={"min": 0.9}))
     assert worse.reasons[0] == "accuracy 0.5 is below the required 0.9"
     assert worse.reasons[-1] == "worse than the champion, version 3: p = 0.001"
@@ -106,7 +106,7 @@ def test_all_that_speaks_against_a_candidate_is_said() -> None:
     assert gone.reasons[1:] == ("the champion is gone",)
 
 
-def test_a_requirement_may_be_on_the_cautious_end_of_the_interval() -> None:
+def test_a_requirement_can_apply_to_the_cautious_end_of_the_interval() -> None:
     candidate = CandidateFacts({"accuracy": Metric("accuracy", 0.95, 0.92, 0.97)})
     for bound, outcome in ((0.92, "promote"), (0.93, "reject")):
         rules = gate(accuracy={"min": bound, "of": "low"})
@@ -121,7 +121,7 @@ def test_a_requirement_may_be_on_the_cautious_end_of_the_interval() -> None:
 
 
 @given(numbers)
-def test_the_first_candidate_that_holds_the_requirements_is_promoted(value: float) -> None:
+def test_the_first_candidate_that_meets_the_requirements_is_promoted(value: float) -> None:
     decision = decide(told(accuracy=value), None, gate(accuracy={"min": -10, "max": 10}))
     assert (decision.outcome, decision.by) == ("promote", "first")
     assert decision.reasons == (
@@ -137,7 +137,7 @@ def test_a_champion_that_cannot_be_compared_rejects(why: str) -> None:
 
 
 @given(st.one_of(st.none(), contests))
-def test_a_candidate_of_which_something_cannot_be_looked_up_is_rejected(champion: Any) -> None:
+def test_a_candidate_with_a_failed_lookup_is_rejected(champion: Any) -> None:
     decision = decide(replace(told(), why_not="no column shop"), champion, gate())
     assert (decision.outcome, decision.reasons[0]) == ("reject", "no column shop")
 
@@ -155,7 +155,7 @@ def test_a_p_that_is_no_number_holds() -> None:
 
 
 @given(shares, shares)
-def test_a_candidate_is_rejected_for_being_worse_only_where_that_is_significant(
+def test_a_candidate_is_rejected_as_worse_only_if_that_is_significant(
     p: float, worse: float
 ) -> None:
     decision = decide(told(), against(p, worse=worse), gate())
@@ -163,7 +163,7 @@ def test_a_candidate_is_rejected_for_being_worse_only_where_that_is_significant(
 
 
 @given(st.lists(shares, min_size=1, max_size=2), st.floats(0, 30), st.floats(0.06, 1))
-def test_the_same_recipe_is_promoted_where_it_is_no_worse_than_champion_and_anchor(
+def test_the_same_recipe_is_promoted_if_it_is_not_worse_than_champion_and_anchor(
     p: list[float], days: float, better: float
 ) -> None:
     decision = decide(told(), against(better, refresh=refresh(*p, days=days)), gate())
@@ -172,7 +172,7 @@ def test_the_same_recipe_is_promoted_where_it_is_no_worse_than_champion_and_anch
     assert decision.by == ("non-inferiority" if promoted else "")
 
 
-def test_an_anchor_that_cannot_be_looked_up_rejects_a_refresh_and_no_better_model() -> None:
+def test_a_missing_anchor_rejects_a_refresh_but_not_a_better_model() -> None:
     gone = Refresh(7, "the anchor is gone")
     assert decide(told(), against(0.5, refresh=gone), gate()).reasons[-1] == "the anchor is gone"
     assert decide(told(), against(0.5, refresh=gone), gate()).outcome == "reject"
@@ -202,7 +202,7 @@ def found(p: float, name: str = "shop=a", kind: Any = "champion") -> SliceFound:
     return SliceFound(name, kind, 60, "accuracy", 0.7, 0.9, p)
 
 
-def test_a_required_slice_rejects_only_where_it_is_significantly_below_among_all_of_them() -> None:
+def test_a_required_slice_rejects_only_if_it_is_significantly_low_after_correction() -> None:
     for p, outcome in ((0.02, "reject"), (0.03, "promote")):
         pair = (found(p), found(0.5, "shop=b", "required"))
         decision = decide(replace(told(), slices=pair), None, gate())
@@ -213,7 +213,7 @@ def test_a_required_slice_rejects_only_where_it_is_significantly_below_among_all
     )
 
 
-def test_a_hold_says_how_many_rows_would_be_enough() -> None:
+def test_a_hold_names_the_number_of_rows_that_would_be_enough() -> None:
     held = decide(told(), replace(against(0.2), values=(0.82, 0.8), deviation=0.1**0.5), gate())
     assert held.reasons[-1] == "too few rows: 1,544 would show a gain of 0.02 4 times in 5"
     assert held.record["contest"]["enough"] == 1544
@@ -225,7 +225,7 @@ def test_a_hold_says_how_many_rows_would_be_enough() -> None:
     )
 
 
-def test_a_hold_on_rows_enough_asks_for_no_more() -> None:
+def test_a_hold_on_enough_rows_asks_for_no_more() -> None:
     held = decide(told(), replace(against(0.5), values=(0.9, 0.9), rows=9000), gate())
     assert held.record["contest"]["enough"] is None
     assert held.record["contest"]["power"] > 0.8
@@ -233,7 +233,7 @@ def test_a_hold_on_rows_enough_asks_for_no_more() -> None:
 
 
 @given(numbers, st.one_of(st.none(), numbers), champions, st.floats(0.51, 0.99))
-def test_every_outcome_has_reasons_that_a_narrow_screen_and_a_tag_can_hold(
+def test_every_outcome_has_reasons_that_fit_on_a_narrow_screen_and_into_a_tag(
     value: float, bound: float | None, champion: Any, confidence: float
 ) -> None:
     require = {} if bound is None else {"accuracy": {"min": bound}}
@@ -248,7 +248,7 @@ def test_every_outcome_has_reasons_that_a_narrow_screen_and_a_tag_can_hold(
 
 
 @given(numbers, champions, st.integers(0, 40))
-def test_a_decision_is_kept_as_json_and_is_a_function_of_what_it_is_told(
+def test_a_decision_is_stored_as_json_and_depends_only_on_its_arguments(
     value: float, champion: Any, reads: int
 ) -> None:
     rules = gate(accuracy={"min": 0.5}, megabytes={"max": 3})
@@ -263,17 +263,17 @@ def test_a_decision_is_kept_as_json_and_is_a_function_of_what_it_is_told(
         assert again["contest"]["p"] == champion.p
 
 
-def test_reasons_say_when_lower_is_better() -> None:
+def test_reasons_mention_if_lower_is_better() -> None:
     assert any("lower is better" in r for r in decide(told(), against(0.5, "mae"), gate()).reasons)
     plain = decide(told(), against(0.5, "accuracy"), gate()).reasons
     assert not any("is better" in reason for reason in plain)
 
 
-def test_a_decision_reads_as_one_line() -> None:
+def test_a_decision_is_shown_as_one_line() -> None:
     assert str(Decision("hold", ("one", "two"))) == "hold: one; two"
 
 
-def test_evidence_of_a_metric_that_is_undefined_is_unknown_and_never_zero() -> None:
+def test_evidence_of_an_undefined_metric_is_unknown_and_never_zero() -> None:
     undefined = replace(against(1.0), values=(float("nan"), 0.5), deviation=float("nan"))
     decision = decide(told(), undefined, gate())
     assert decision.outcome == "hold"
@@ -282,12 +282,12 @@ def test_evidence_of_a_metric_that_is_undefined_is_unknown_and_never_zero() -> N
 
 
 @pytest.mark.parametrize(("reads", "alpha"), [(0, 0.05), (20, 0.05), (21, 0.005)])
-def test_alpha_follows_the_confidence_and_the_reads(reads: int, alpha: float) -> None:
+def test_alpha_depends_on_the_confidence_and_the_reads(reads: int, alpha: float) -> None:
     assert alpha_for(gate(), reads) == pytest.approx(alpha)
 
 
 @given(champions, shares)
-def test_what_a_run_keeps_of_a_decision_is_read_as_it_was(champion: Any, p: float) -> None:
+def test_a_decision_stored_by_a_run_is_read_back_unchanged(champion: Any, p: float) -> None:
     slices = (SliceFound("a=b", "champion", 9, "mae", float("nan"), 0.5, p),)
     candidate = replace(told(accuracy=float("nan"), mae=1.0), slices=slices)
     rules = gate(accuracy={"min": 0.5}, mae={"max": 2}, unknown={"min": 0})

@@ -1,4 +1,4 @@
-"""Promotions, rollbacks and what else becomes of a version, in real stores."""
+"""Promotions, rollbacks and other changes of a version's state, in real stores."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from gristmill.pipelines.tracking import client, prepare_store
 from tests.conftest import ROOT, clean_environment
 
 
-def test_promote_takes_the_newest_by_default(stored: Project) -> None:
+def test_promote_selects_the_newest_version_by_default(stored: Project) -> None:
     make_versions(stored, 3)
     now, before = promote(stored, "tiny", None, "by hand")
     assert (now.number, before) == ("3", None)
@@ -50,7 +50,7 @@ def test_promote_takes_the_newest_by_default(stored: Project) -> None:
     assert aliases(stored) == {"3": ("champion",), "2": (), "1": ()}
 
 
-def test_promote_takes_a_named_version_and_says_who_was_champion(stored: Project) -> None:
+def test_promote_selects_a_named_version_and_returns_the_previous_champion(stored: Project) -> None:
     make_versions(stored, 3)
     promote(stored, "tiny", "1", "first")
     now, before = promote(stored, "tiny", "2", "second")
@@ -67,7 +67,7 @@ def test_promoting_the_champion_changes_nothing(stored: Project) -> None:
     assert len(history(stored, "tiny")) == 1
 
 
-def test_rollback_goes_back_step_by_step_until_the_first_champion(stored: Project) -> None:
+def test_rollback_goes_back_step_by_step_to_the_first_champion(stored: Project) -> None:
     make_versions(stored, 3)
     for number in ("1", "2", "3"):
         promote(stored, "tiny", number, "better")
@@ -81,17 +81,17 @@ def test_rollback_goes_back_step_by_step_until_the_first_champion(stored: Projec
     assert champion_number(stored) == "1"
 
 
-def test_a_rollback_after_a_new_promotion_goes_to_what_was_before_that(stored: Project) -> None:
+def test_a_rollback_after_a_new_promotion_restores_the_version_before_it(stored: Project) -> None:
     make_versions(stored, 3)
     for number in ("1", "2"):
         promote(stored, "tiny", number, "better")
     rollback(stored, "tiny")
     promote(stored, "tiny", "3", "better")
     rollback(stored, "tiny")
-    assert champion_number(stored) == "1"  # and not 2, which was taken back
+    assert champion_number(stored) == "1"  # not 2, whose promotion was rolled back
 
 
-def test_a_rollback_skips_versions_that_were_deleted(stored: Project) -> None:
+def test_a_rollback_skips_deleted_versions(stored: Project) -> None:
     make_versions(stored, 3)
     for number in ("1", "2", "3"):
         promote(stored, "tiny", number, "better")
@@ -106,7 +106,7 @@ def test_a_model_without_a_champion_cannot_be_rolled_back(stored: Project) -> No
         rollback(stored, "tiny")
 
 
-def test_every_move_is_kept_with_who_and_why(stored: Project) -> None:
+def test_every_move_is_recorded_with_person_and_reason(stored: Project) -> None:
     make_versions(stored, 2)
     promote(stored, "tiny", "1", "first")
     promote(stored, "tiny", "2", "better")
@@ -145,7 +145,7 @@ def test_a_history_of_a_hundred_moves_keeps_them_all(stored: Project) -> None:
     assert [entry["why"] for entry in history(stored, "tiny")] == [str(i) for i in range(100)]
 
 
-def test_a_history_that_one_tag_held_is_read_and_goes_on(stored: Project) -> None:
+def test_a_history_in_the_old_single_tag_is_read_and_continued(stored: Project) -> None:
     make_versions(stored, 3)
     old = (
         '[{"version": "1", "when": 1.0, "who": "me", "why": "it is better", "back": false},'
@@ -163,7 +163,7 @@ def test_a_history_that_one_tag_held_is_read_and_goes_on(stored: Project) -> Non
     assert champion_number(stored) == "2"
 
 
-def test_evidence_is_kept_with_a_move_and_left_out_where_it_is_too_long(stored: Project) -> None:
+def test_evidence_is_stored_with_a_move_unless_it_is_too_long(stored: Project) -> None:
     make_versions(stored, 2)
     promote(stored, "tiny", "1", "first", Basis("first", evidence={"p": 0.5}))
     promote(stored, "tiny", "2", "better", Basis("superiority", evidence={"text": "방" * 5000}))
@@ -173,7 +173,7 @@ def test_evidence_is_kept_with_a_move_and_left_out_where_it_is_too_long(stored: 
     assert second["why"] == "better"
 
 
-def test_an_alias_moved_elsewhere_is_written_down_with_the_next_move(stored: Project) -> None:
+def test_an_alias_moved_elsewhere_is_recorded_with_the_next_move(stored: Project) -> None:
     make_versions(stored, 3)
     promote(stored, "tiny", "1", "first", Basis("first"))
     client(stored).set_registered_model_alias("tiny", "champion", "2")
@@ -187,7 +187,7 @@ def test_an_alias_moved_elsewhere_is_written_down_with_the_next_move(stored: Pro
     assert champion_number(stored) == "2"
 
 
-def test_a_move_that_rests_on_another_champion_does_not_come_about(stored: Project) -> None:
+def test_a_move_based_on_another_champion_is_refused(stored: Project) -> None:
     make_versions(stored, 3)
     promote(stored, "tiny", "1", "first", Basis("first"))
     found = read_model(stored, "tiny")
@@ -201,7 +201,7 @@ def test_a_move_that_rests_on_another_champion_does_not_come_about(stored: Proje
     assert len(history(stored, "tiny")) == 2
 
 
-def test_a_champion_that_went_and_came_back_has_moved(stored: Project) -> None:
+def test_a_champion_that_was_replaced_and_restored_counts_as_moved(stored: Project) -> None:
     make_versions(stored, 3)
     promote(stored, "tiny", "1", "first")
     promote(stored, "tiny", "2", "better")
@@ -210,7 +210,7 @@ def test_a_champion_that_went_and_came_back_has_moved(stored: Project) -> None:
         promote(stored, "tiny", "3", "better", Basis("superiority", seen=ChampionSeen("1", 1)))
 
 
-def test_an_alias_taken_away_by_hand_is_a_move_by_a_person(stored: Project) -> None:
+def test_an_alias_removed_by_hand_counts_as_a_move_by_a_person(stored: Project) -> None:
     make_versions(stored, 2)
     promote(stored, "tiny", "1", "first")
     client(stored).delete_registered_model_alias("tiny", "champion")
@@ -219,7 +219,7 @@ def test_an_alias_taken_away_by_hand_is_a_move_by_a_person(stored: Project) -> N
     assert caught.value.by_person
 
 
-def test_a_deleted_champion_is_rolled_back_to_the_one_before(stored: Project) -> None:
+def test_a_deleted_champion_is_rolled_back_to_the_previous_one(stored: Project) -> None:
     make_versions(stored, 2)
     promote(stored, "tiny", "1", "first")
     promote(stored, "tiny", "2", "better")
@@ -228,7 +228,7 @@ def test_a_deleted_champion_is_rolled_back_to_the_one_before(stored: Project) ->
     assert (now.number, before) == ("1", None)
 
 
-def test_a_version_set_aside_stays_and_takes_a_reason_to_be_promoted(stored: Project) -> None:
+def test_promoting_a_rejected_or_archived_version_needs_a_reason(stored: Project) -> None:
     make_versions(stored, 3)
     promote(stored, "tiny", "1", "first")
     set_aside(stored, "tiny", "2", "reject", "unfair")
@@ -246,7 +246,7 @@ def test_a_version_set_aside_stays_and_takes_a_reason_to_be_promoted(stored: Pro
     ]
 
 
-def test_what_the_gate_rejected_takes_a_reason_to_be_promoted(stored: Project) -> None:
+def test_promoting_a_version_rejected_by_the_gate_needs_a_reason(stored: Project) -> None:
     make_versions(stored, 1)
     said = {"gristmill.decision": "reject", "gristmill.reasons": "mae 9 is above the required 1"}
     tag_version(stored, versions(stored, "tiny")[0], said)
@@ -257,7 +257,7 @@ def test_what_the_gate_rejected_takes_a_reason_to_be_promoted(stored: Project) -
 
 
 @pytest.mark.parametrize("kind", ["reject", "archive"])
-def test_the_champion_cannot_be_set_aside(stored: Project, kind: str) -> None:
+def test_the_champion_cannot_be_rejected_or_archived(stored: Project, kind: str) -> None:
     make_versions(stored, 1)
     promote(stored, "tiny", "1", "first")
     with pytest.raises(ConfigError, match=r"(?s)is the champion.*gristmill rollback tiny"):
@@ -265,7 +265,7 @@ def test_the_champion_cannot_be_set_aside(stored: Project, kind: str) -> None:
     assert len(history(stored, "tiny")) == 1
 
 
-def test_a_rollback_passes_over_what_was_set_aside(stored: Project) -> None:
+def test_a_rollback_skips_rejected_versions(stored: Project) -> None:
     make_versions(stored, 3)
     for number in "123":
         promote(stored, "tiny", number, "better")
@@ -274,19 +274,19 @@ def test_a_rollback_passes_over_what_was_set_aside(stored: Project) -> None:
     assert champion_number(stored) == "1"
 
 
-def test_a_challenger_waits_and_goes_when_it_is_promoted_or_rejected(stored: Project) -> None:
+def test_a_challenger_waits_until_it_is_promoted_or_rejected(stored: Project) -> None:
     make_versions(stored, 3)
     promote(stored, "tiny", "1", "first")
     challenge(stored, "tiny", "2", "better", Basis("superiority"))
     assert aliases(stored) == {"3": (), "2": ("challenger",), "1": ("champion",)}
-    promote(stored, "tiny", None)  # not the newest: the one that waits
+    promote(stored, "tiny", None)  # not the newest but the waiting version
     assert aliases(stored) == {"3": (), "2": ("champion",), "1": ()}
     challenge(stored, "tiny", "3", "better", Basis("superiority"))
     set_aside(stored, "tiny", "3", "reject", "unfair")
     assert aliases(stored) == {"3": (), "2": ("champion",), "1": ()}
 
 
-def test_the_anchor_is_the_last_one_by_superiority_or_a_person(stored: Project) -> None:
+def test_the_anchor_was_promoted_by_superiority_or_by_a_person(stored: Project) -> None:
     make_versions(stored, 4)
     steps = (("1", "first", "1"), ("2", "superiority", "2"), ("3", "non-inferiority", "2"))
     for number, by, expected in (*steps, ("3", "person", "3"), ("1", "person", "1")):
@@ -300,7 +300,7 @@ def test_the_anchor_is_the_last_one_by_superiority_or_a_person(stored: Project) 
         anchor(stored, champion_of(stored))
 
 
-def test_a_store_that_cannot_be_written_leaves_no_half_of_a_move(stored: Project) -> None:
+def test_a_store_that_cannot_be_written_leaves_no_partial_move(stored: Project) -> None:
     make_versions(stored, 2)
     promote(stored, "tiny", "1", "first")
     refuse(stored, "registered_model_tags")
@@ -311,13 +311,13 @@ def test_a_store_that_cannot_be_written_leaves_no_half_of_a_move(stored: Project
 
 
 def refuse(project: Project, table: str, *, ending: bool = False) -> None:
-    """Lets no row be written into a table of the store any more, or lets it again."""
+    """Make inserts into a table of the store fail, or (`ending`) succeed again."""
     made = f"CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'full'); END"
     with closing(sqlite3.connect(project.store / "mlflow.db")) as database, database:
         database.execute("DROP TRIGGER full" if ending else made)
 
 
-def test_a_move_that_was_interrupted_counts_and_the_next_one_finishes_it(stored: Project) -> None:
+def test_an_interrupted_move_counts_and_the_next_move_completes_it(stored: Project) -> None:
     make_versions(stored, 3)
     set_aside(stored, "tiny", "2", "archive", "old")
     refuse(stored, "registered_model_aliases")
@@ -333,7 +333,7 @@ def test_a_move_that_was_interrupted_counts_and_the_next_one_finishes_it(stored:
     assert not any("rest" in entry for entry in history(stored, "tiny"))
 
 
-def test_an_interrupted_move_to_a_version_that_was_deleted_blocks_no_other(stored: Project) -> None:
+def test_an_interrupted_move_to_a_deleted_version_blocks_no_other_move(stored: Project) -> None:
     make_versions(stored, 2)
     refuse(stored, "registered_model_aliases")
     with pytest.raises(EnvironmentFault, match="full"):
@@ -368,7 +368,7 @@ for line in sys.stdin:
 
 
 class Race:
-    """Processes that wait for a word to promote, each one of two versions of its own."""
+    """Processes that wait for a signal to promote, each with two own versions."""
 
     def __init__(self, project: Project, processes: int) -> None:
         self.project = project
@@ -389,7 +389,7 @@ class Race:
         assert self._answers() == {"ready": processes}
 
     def run(self, *, seen: bool) -> Counter[str]:
-        """All at once; returns how many moved the alias and how many were late."""
+        """Start all at once; return how many moved the alias and how many were late."""
         found = read_model(self.project, "tiny")
         assert found is not None
         word = f"{found.seen.champion} {found.seen.moves if seen else 'any'}\n"
@@ -410,7 +410,7 @@ class Race:
 
 
 def races(project: Project, processes: int, rounds: int) -> None:
-    """Rounds in which one process can win, and rounds in which all move one after another."""
+    """Run rounds in which one process can win, then rounds in which all move in turn."""
     with ExitStack() as stack:
         race = Race(project, processes)
         stack.callback(race.close)
@@ -437,7 +437,7 @@ def in_sqlite(stored: Project) -> Project:
 
 @pytest.fixture
 def in_postgres(stored: Project, postgres: URL, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project whose MLflow is a database of its own in PostgreSQL."""
+    """Return a project whose MLflow uses a new database in PostgreSQL."""
     mine = postgres.set(password=PASSWORD, database=f"mlflow_{time.time_ns()}")
     server = create_engine(postgres.set(password=PASSWORD), isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
@@ -449,7 +449,7 @@ def in_postgres(stored: Project, postgres: URL, monkeypatch: pytest.MonkeyPatch)
     return stored
 
 
-def test_processes_that_promote_at_once_leave_one_champion_and_no_gap_in_sqlite(
+def test_simultaneous_promotions_leave_one_champion_and_no_gap_in_sqlite(
     in_sqlite: Project,
 ) -> None:
     races(in_sqlite, 5, 10)
@@ -469,7 +469,7 @@ def test_ten_processes_race_in_postgres(in_postgres: Project) -> None:
 def on_server(
     stored: Project, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A server of MLflow over the project's store, which the project is told to use."""
+    """Start an MLflow server over the project's store, and configure the project to use it."""
     make_versions(stored, 3)
     with mlflow_server(stored.store) as (address, process):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
@@ -477,7 +477,7 @@ def on_server(
 
 
 @pytest.mark.slow
-def test_moves_on_a_server_are_kept_and_refused_as_in_a_database(
+def test_moves_on_a_server_are_stored_and_refused_as_in_a_database(
     stored: Project, on_server: subprocess.Popen[bytes]
 ) -> None:
     promote(stored, "tiny", "1", "first", Basis("first", evidence={"p": 1}))

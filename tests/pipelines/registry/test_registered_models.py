@@ -25,7 +25,7 @@ from gristmill.pipelines.registry.registered_models import (
 from gristmill.pipelines.tracking import Tracker, client, local_database
 
 
-def test_no_model_is_no_champion_and_no_error(stored: Project) -> None:
+def test_a_missing_model_has_no_champion_and_raises_no_error(stored: Project) -> None:
     assert champion(stored, "tiny") is None
     assert versions(stored, "tiny") == []
     assert history(stored, "tiny") == []
@@ -39,7 +39,7 @@ def test_a_model_without_the_alias_has_no_champion(stored: Project) -> None:
         require_champion(stored, "tiny")
 
 
-def test_no_champion_is_only_what_the_store_says_and_not_what_fails(stored: Project) -> None:
+def test_a_failing_store_is_not_treated_as_no_champion(stored: Project) -> None:
     make_versions(stored, 1)
     promote(stored, "tiny", None, "first")
     database = sqlite3.connect(local_database(stored))
@@ -68,7 +68,7 @@ def test_versions_are_listed_newest_first_by_number(stored: Project) -> None:
     assert [v.number for v in versions(stored, "tiny")] == [str(n) for n in range(11, 0, -1)]
 
 
-def test_an_unknown_model_offers_the_nearest(stored: Project) -> None:
+def test_an_unknown_model_is_answered_with_the_closest_name(stored: Project) -> None:
     make_versions(stored, 1, "tiny")
     for ask in (lambda: promote(stored, "tinny", None, ""), lambda: rollback(stored, "tinny")):
         with pytest.raises(
@@ -77,7 +77,7 @@ def test_an_unknown_model_offers_the_nearest(stored: Project) -> None:
             ask()
 
 
-def test_an_unknown_model_in_an_empty_store_says_so(stored: Project) -> None:
+def test_an_unknown_model_in_an_empty_store_is_reported(stored: Project) -> None:
     with pytest.raises(ConfigError, match=r"(?s)none is registered yet.*gristmill run NAME"):
         promote(stored, "tiny", None, "")
 
@@ -95,7 +95,7 @@ def test_models_are_listed_in_alphabetical_order(stored: Project) -> None:
     assert model_names(stored) == ["barley", "wheat"]
 
 
-def test_a_model_whose_first_version_cannot_be_made_is_not_left_behind(stored: Project) -> None:
+def test_a_model_whose_first_version_cannot_be_created_is_removed(stored: Project) -> None:
     with pytest.raises(EnvironmentFault, match="could not register tiny"):
         register(stored, "tiny", "models:/m-0123456789", "0" * 32, {})
     assert model_names(stored) == []
@@ -117,7 +117,7 @@ def test_a_version_is_found_by_alias_by_number_and_as_the_champion(stored: Proje
         ("tine", r"(?s)no registered model 'tine'.*models tiny"),
     ],
 )
-def test_a_version_that_is_not_there_is_named(stored: Project, text: str, words: str) -> None:
+def test_a_missing_version_is_named(stored: Project, text: str, words: str) -> None:
     make_versions(stored, 1)
     promote(stored, "tiny", "1", "first")
     with pytest.raises(ConfigError, match=words):
@@ -132,10 +132,10 @@ def test_only_a_model_without_versions_is_removed_as_empty(stored: Project) -> N
     assert model_names(stored) == ["tiny"]
 
 
-def test_models_are_known_by_the_data_that_they_were_trained_on(stored: Project) -> None:
+def test_models_are_found_by_their_training_data(stored: Project) -> None:
     connection = client(stored)
     make_versions(stored, 3)
-    for number, digest in (("1", "one.dir"), ("2", "two.dir")):  # and 3 by a release without it
+    for number, digest in (("1", "one.dir"), ("2", "two.dir")):  # an old release made version 3
         connection.set_model_version_tag("tiny", number, "gristmill.data", digest)
     connection.set_registered_model_alias("tiny", "champion", "2")
     assert [(m.version, m.aliases, m.data) for m in trained(stored)] == [

@@ -1,4 +1,4 @@
-"""Packages behind MLflow's own scoring server: what CSV and JSON can send is what was meant."""
+"""Packages behind MLflow's scoring server answer CSV and JSON as they answer a frame."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tiny import KINDS, make_project, mixed
 from gristmill.pipelines.workers.pool import Pool
 from tests.conftest import clean_environment
 
-# raised inside mlflow when mlflow.pyfunc is imported, and hidden there by a filter of its own
+# raised inside mlflow when mlflow.pyfunc is imported, where mlflow's own filter hides it
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred")
 
 FOREST: dict[str, Any] = {
@@ -44,7 +44,7 @@ Post = Callable[[bytes, str], tuple[int, Any]]
 
 
 def rows(count: int, seed: int) -> pd.DataFrame:
-    """Rows of every kind, codes that are whole numbers with gaps, and texts that look like such."""
+    """Return rows of every kind, integer codes with gaps, and texts that look like numbers."""
     rng = np.random.default_rng(seed)
     frame = mixed(count, seed)
     code, post = rng.integers(1, 4, count), rng.integers(0, 3, count)
@@ -57,7 +57,7 @@ def rows(count: int, seed: int) -> pd.DataFrame:
 def stored(
     store_once: Path, tmp_path_factory: pytest.TempPathFactory, pool: Pool
 ) -> Iterator[Stored]:
-    """A package whose columns are of all kinds, without TensorFlow."""
+    """Return a package with columns of all kinds, without TensorFlow."""
     project = make_project(tmp_path_factory.mktemp("served") / "project")
     shutil.copytree(store_once, project.store)
     with packaged(project, pool, rows(300, 0), **FOREST) as made:
@@ -66,7 +66,7 @@ def stored(
 
 @pytest.fixture(scope="module")
 def asked(stored: Stored) -> tuple[pd.DataFrame, list[float]]:
-    """Rows, and what the package answers to them where they are a frame of pandas."""
+    """Return rows and the package's answers to them as a pandas frame."""
     import mlflow
 
     frame = rows(40, 5).drop(columns="y")
@@ -77,7 +77,7 @@ def asked(stored: Stored) -> tuple[pd.DataFrame, list[float]]:
 
 @pytest.fixture(scope="module")
 def post_here(stored: Stored) -> Post:
-    """What MLflow's server does with a request, in this process."""
+    """Return a function that sends a request to MLflow's server code in this process."""
     import mlflow
     from mlflow.exceptions import MlflowException
     from mlflow.pyfunc import scoring_server
@@ -117,7 +117,7 @@ def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
 
 
 def _texts(frame: pd.DataFrame) -> pd.DataFrame:
-    """All values as text, gaps as null, which is how a client sends what it read from a file."""
+    """Convert all values to text and gaps to null, as a client does that has read a file."""
     return frame.astype(object).map(lambda value: None if pd.isna(value) else str(value))
 
 
@@ -128,7 +128,7 @@ def served(post: Post, form: str, frame: pd.DataFrame) -> list[float]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_request_in_any_form_has_the_answers_of_a_frame(
+def test_a_request_in_any_form_gets_the_answers_of_a_frame(
     post_here: Post, asked: tuple[pd.DataFrame, list[float]], form: str
 ) -> None:
     frame, expected = asked
@@ -146,14 +146,14 @@ assert "mlflow.pyfunc.scoring_server" not in sys.modules
 """
 
 
-def test_a_process_that_loads_a_package_and_serves_nothing_keeps_mlflow_as_it_is(
+def test_loading_a_package_without_serving_it_does_not_change_mlflow(
     stored: Stored,
 ) -> None:
     subprocess.run([sys.executable, "-c", LOADED, str(stored.folder)], check=True)
 
 
 @pytest.mark.parametrize("form", ["csv", "records"])
-def test_a_request_that_cannot_be_answered_is_told_what_is_wrong_with_it(
+def test_a_request_that_cannot_be_answered_names_the_problem(
     post_here: Post, asked: tuple[pd.DataFrame, list[float]], form: str
 ) -> None:
     frame, _ = asked
@@ -167,7 +167,7 @@ def test_a_request_that_cannot_be_answered_is_told_what_is_wrong_with_it(
 
 @pytest.fixture
 def post_there(stored: Stored, tmp_path: Path) -> Iterator[Post]:
-    """`mlflow models serve` in a process of its own."""
+    """Start `mlflow models serve` in a separate process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -203,7 +203,7 @@ def post_there(stored: Stored, tmp_path: Path) -> Iterator[Post]:
 
 
 @pytest.mark.slow
-def test_mlflows_own_server_takes_csv_and_json(
+def test_mlflows_own_server_accepts_csv_and_json(
     post_there: Post, asked: tuple[pd.DataFrame, list[float]]
 ) -> None:
     frame, expected = asked

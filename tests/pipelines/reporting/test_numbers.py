@@ -1,4 +1,4 @@
-"""Numbers for people: as many digits as they need, and no exponent that a reader must undo."""
+"""Numbers for people: the digits they need, and no needless exponent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gristmill.pipelines.reporting import number
         (math.inf, 4, "inf"),
     ],
 )
-def test_a_number_has_its_digits(value: float, digits: int, written: str) -> None:
+def test_a_number_has_its_significant_digits(value: float, digits: int, written: str) -> None:
     assert number(value, digits) == written
 
 

@@ -32,7 +32,7 @@ TABLE = Table(("name", "value"), [(EVIL, 1.5), ("b", 2)], ("value",), marked=(0,
 
 
 def shown_on(width: int, *blocks: Block) -> str:
-    """What a terminal of this width shows, without colours."""
+    """Return the output on a terminal of this width, without colours."""
     console = Console(
         file=io.StringIO(), width=width, force_terminal=True, color_system=None, no_color=True
     )
@@ -43,7 +43,7 @@ def shown_on(width: int, *blocks: Block) -> str:
     return made.getvalue()
 
 
-def test_a_table_has_the_same_cells_wherever_it_is_shown() -> None:
+def test_a_table_has_the_same_cells_in_every_format() -> None:
     page = as_page(Page("t", "h", [Titled("s", [TABLE])]))
     places = (shown_on(200, TABLE), as_markdown("t", [TABLE]), page)
     for text in places:
@@ -52,7 +52,7 @@ def test_a_table_has_the_same_cells_wherever_it_is_shown() -> None:
     assert "[bold]\\|" in places[1]
 
 
-def test_on_a_page_every_text_is_escaped_but_html() -> None:
+def test_every_text_on_a_page_is_escaped_except_html() -> None:
     blocks: list[Block] = [
         Text(EVIL, EVIL),
         Lines([EVIL], style=EVIL),
@@ -73,7 +73,7 @@ def test_on_a_page_every_text_is_escaped_but_html() -> None:
     assert meta(text, "nothing") == ""
 
 
-def test_blocks_without_content_leave_no_title_behind() -> None:
+def test_blocks_without_content_leave_no_title() -> None:
     empty = Titled("gone", [Table(("a",), ()), Lines(()), Facts({"a": ""}), Text(""), Code("")])
     assert "gone" not in as_markdown("t", [empty])
     assert "gone" not in as_page(Page("t", "h", [empty], linked=True))
@@ -87,7 +87,7 @@ def test_the_rest_of_a_long_table_or_list_is_counted() -> None:
     assert Lines([row[0] for row in rows], 10).shown[-1] == "and 1,000 more"
 
 
-def test_a_narrow_terminal_breaks_texts_before_numbers() -> None:
+def test_a_narrow_terminal_wraps_texts_before_numbers() -> None:
     table = Table(("name", "value"), [("a long name of many words", "0.123456789")], ("value",))
     lines = shown_on(24, table).splitlines()
     assert all(len(line) <= 24 for line in lines)
@@ -107,7 +107,7 @@ tables = st.lists(names, min_size=1, max_size=6, unique=True).flatmap(
 
 
 @given(tables, st.integers(34, 130))
-def test_no_name_of_a_table_is_cut_and_no_line_is_wider_than_the_terminal(
+def test_no_name_in_a_table_is_cut_and_no_line_is_wider_than_the_terminal(
     table: Table, width: int
 ) -> None:
     shown = shown_on(width, table)
@@ -117,7 +117,7 @@ def test_no_name_of_a_table_is_cut_and_no_line_is_wider_than_the_terminal(
         assert all(len(line.rstrip()) <= width for line in shown.splitlines())
 
 
-def test_a_table_that_goes_to_a_program_is_as_wide_as_its_cells(
+def test_a_table_for_a_program_is_as_wide_as_its_cells(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)

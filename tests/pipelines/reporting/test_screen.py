@@ -1,4 +1,4 @@
-"""The time by part."""
+"""The time of a run by part."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_parts_follow_one_another_and_sum_to_the_wall_clock(screen: Screen) -> N
     assert [*parts.values()][:-1] == sorted([*parts.values()][:-1], reverse=True)
 
 
-def test_what_another_clock_has_taken_is_not_counted_twice(screen: Screen) -> None:
+def test_time_measured_by_another_clock_is_not_counted_twice(screen: Screen) -> None:
     with screen.step("search"):
         time.sleep(0.03)
         screen.spend({"training": 0.02, "waiting": 0.005})
@@ -43,7 +43,7 @@ def test_what_another_clock_has_taken_is_not_counted_twice(screen: Screen) -> No
     assert sum(screen.parts().values()) <= time.monotonic() - screen.began
 
 
-def test_a_thread_beside_takes_no_time_of_the_run(screen: Screen) -> None:
+def test_a_parallel_thread_adds_no_time_to_the_run(screen: Screen) -> None:
     def beside() -> None:
         with screen.part("beside"):
             pass
@@ -54,6 +54,6 @@ def test_a_thread_beside_takes_no_time_of_the_run(screen: Screen) -> None:
     assert screen.times == {}
 
 
-def test_the_line_names_the_long_parts_and_sums_the_short_ones_up() -> None:
+def test_the_line_names_the_long_parts_and_sums_up_the_short_ones() -> None:
     parts = {"training": 90.0, "waiting": 8.0, "gate": 1.0, "rest": 1.0}
     assert time_line(parts) == "time  100.0 s: training 90.0, waiting 8.0, rest 2.0"

@@ -1,4 +1,4 @@
-"""The choice among trials."""
+"""Choosing the best trial."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_best_objective_wins() -> None:
     assert choose(results, "val_loss").key == "c"
 
 
-def test_ties_go_by_val_loss_then_by_weights_then_by_key() -> None:
+def test_ties_are_decided_by_val_loss_then_weights_then_key() -> None:
     results = [ended("b", 0.9, 0.2, 5), ended("c", 0.9, 0.1, 9), ended("e", 0.9, 0.1, 7)]
     assert choose(results, "val_accuracy").key == "e"
     assert choose([*results, ended("d", 0.9, 0.1, 7)], "val_accuracy").key == "d"
@@ -38,7 +38,7 @@ few = st.sampled_from([0.1, 0.2, 0.3])
 
 
 @given(st.data(), st.lists(st.tuples(few, few, st.integers(1, 3)), min_size=1, max_size=8))
-def test_the_order_of_results_plays_no_part(
+def test_the_order_of_results_has_no_effect(
     data: st.DataObject, scores: list[tuple[float, float, int]]
 ) -> None:
     results = [ended(str(i), *score) for i, score in enumerate(scores)]
@@ -46,12 +46,12 @@ def test_the_order_of_results_plays_no_part(
     assert choose(shuffled, "val_accuracy") == choose(results, "val_accuracy")
 
 
-def test_failed_trials_do_not_win() -> None:
+def test_failed_trials_cannot_win() -> None:
     failed = replace(BASE, key="a", status="failed", error="diverged")
     assert choose([failed, ended("b", 0.1)], "val_accuracy").key == "b"
 
 
-def test_every_trial_failed_is_an_error_with_each_reason() -> None:
+def test_if_every_trial_failed_the_error_lists_each_reason() -> None:
     failed = [replace(BASE, key=f"{i}" * 32, status="failed", error=f"no {i}") for i in range(2)]
     with pytest.raises(
         EnvironmentFault, match=r"(?s)every trial failed.*00000000: no 0.*11111111: no 1"
@@ -63,7 +63,7 @@ BARE = ("Metric", "MeanMetricWrapper")
 ARGUMENTS = {"IoU": (2, [0]), "OneHotIoU": (2, [0]), "MeanIoU": (2,), "OneHotMeanIoU": (2,)}
 
 
-def test_the_direction_of_every_metric_is_the_one_that_keras_gives_it() -> None:
+def test_the_direction_of_every_metric_is_that_of_keras() -> None:
     import keras
 
     directions = {}
@@ -91,5 +91,5 @@ def test_the_direction_of_every_metric_is_the_one_that_keras_gives_it() -> None:
         ("FalsePositives", False),
     ],
 )
-def test_direction_follows_from_the_name(metric: str, more: bool) -> None:
+def test_the_direction_is_derived_from_the_name(metric: str, more: bool) -> None:
     assert more_is_better(metric) is more

@@ -1,4 +1,4 @@
-"""The trials of a grid point with folds, and what they come to together."""
+"""The trials of a grid point with folds, and their joint result."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def ended(trial: Trial, accuracy: float, best_epoch: int = 2) -> TrialResult:
     return replace(BASE, key=trial.key, scores=scores, best_epoch=best_epoch)
 
 
-def test_a_point_has_a_trial_for_each_fold_and_each_its_own_key(project: Project) -> None:
+def test_a_point_has_a_trial_with_a_separate_key_for_each_fold(project: Project) -> None:
     plain = trials(write_experiment(project, **GRID), DIGEST)
     made = trials(folded(project), DIGEST)
     assert [(t.varied["learning_rate"], t.fold) for t in made] == [
@@ -68,7 +68,7 @@ def test_a_wider_grid_keeps_the_keys_of_its_old_points(project: Project) -> None
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 8)), min_size=2, max_size=6))
-def test_a_point_is_the_mean_of_its_folds(found: list[tuple[float, int]]) -> None:
+def test_the_score_of_a_point_is_the_mean_of_its_folds(found: list[tuple[float, int]]) -> None:
     parts = {"fold": "0"}
     first = Trial("0", parts, None, {}, 1, 0)  # type: ignore[arg-type]
     asked = [replace(first, key=str(fold), fold=fold) for fold in range(len(found))]
@@ -81,7 +81,7 @@ def test_a_point_is_the_mean_of_its_folds(found: list[tuple[float, int]]) -> Non
     assert "±" in point.shown("val_accuracy")
 
 
-def test_the_mean_chooses_and_a_point_with_a_failed_fold_does_not_win(project: Project) -> None:
+def test_the_best_mean_wins_and_a_point_with_a_failed_fold_cannot_win(project: Project) -> None:
     asked = trials(folded(project), DIGEST)
     results = [
         ended(t, value) for t, value in zip(asked, [0.2, 0.9, 0.7, 0.5, 0.6, 0.5], strict=True)
@@ -104,7 +104,7 @@ def test_without_folds_a_point_is_its_trial(project: Project) -> None:
     assert points[0].shown("val_accuracy") == "0.5"
 
 
-def test_the_refit_is_one_trial_whatever_the_folds_came_to(project: Project) -> None:
+def test_the_refit_is_one_trial_whatever_the_results_of_the_folds(project: Project) -> None:
     asked = trials(folded(project, training=STOPPING), DIGEST)
     epochs = [1, 4, 5, 0, 0, 0]
     first, second = points_of(asked, [ended(t, 0.5, e) for t, e in zip(asked, epochs, strict=True)])
@@ -123,7 +123,7 @@ def test_the_refit_is_one_trial_whatever_the_folds_came_to(project: Project) -> 
 
 
 def with_folds(project: Project, experiment: Experiment) -> pd.DataFrame:
-    """Arrays of three folds."""
+    """Write the arrays of three folds; return the roles of the rows."""
     build = make_data(project, experiment)
     roles = pd.read_parquet(build / "roles.parquet")
     test = roles["role"] == TEST
@@ -160,9 +160,7 @@ def test_a_fold_is_trained_as_if_its_rows_were_the_validation_rows(
     assert by_key[asked[0].key].history != alone.history
 
 
-def test_the_refit_learns_from_all_folds_and_validates_on_nothing(
-    project: Project, pool: Pool
-) -> None:
+def test_the_refit_trains_on_all_folds_without_validation(project: Project, pool: Pool) -> None:
     experiment = folded(project, search=None, training=STOPPING)
     with_folds(project, experiment)
     asked = trials(experiment, DIGEST)

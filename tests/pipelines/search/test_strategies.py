@@ -1,4 +1,4 @@
-"""Which points strategies ask for, and that only what they are told decides over it."""
+"""Points proposed by the strategies depend only on the results reported to them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ spaces = st.dictionaries(st.sampled_from("abcd"), distributions, min_size=1, max
 
 
 @given(distributions, st.floats(0, 1, exclude_max=True))
-def test_what_is_drawn_lies_in_its_range_and_can_be_typed_again(
+def test_a_sampled_value_is_in_its_range_and_can_be_typed_again(
     values: Distribution, share: float
 ) -> None:
     drawn = values.at(share)
@@ -69,7 +69,7 @@ def test_what_is_drawn_lies_in_its_range_and_can_be_typed_again(
 
 
 @given(spaces, st.integers(0, 99), st.integers(1, 30))
-def test_more_draws_keep_the_first_ones_and_none_comes_twice(
+def test_more_samples_keep_the_first_ones_and_no_point_occurs_twice(
     space: dict[str, Distribution], seed: int, count: int
 ) -> None:
     few, more = (list(islice(draws(space, seed), n)) for n in (count, 2 * count))
@@ -82,7 +82,7 @@ def test_more_draws_keep_the_first_ones_and_none_comes_twice(
 
 
 @given(spaces, st.integers(0, 9))
-def test_a_parameter_that_joins_the_space_moves_no_other_one(
+def test_an_added_parameter_does_not_change_the_samples_of_the_others(
     space: dict[str, Distribution], seed: int
 ) -> None:
     wider = {**space, "z": Distribution(uniform=(0.0, 1.0))}
@@ -91,13 +91,13 @@ def test_a_parameter_that_joins_the_space_moves_no_other_one(
         assert point in with_it or math.prod(v.size for v in space.values()) < 40
 
 
-def test_draws_of_another_seed_are_others() -> None:
+def test_another_seed_gives_other_samples() -> None:
     first, second = (list(islice(draws(SPACE, seed), 5)) for seed in (0, 1))
     assert not [point for point in first if point in second]
 
 
 def ended(candidate: Proposal, score: float | None) -> TrialResult:
-    """The result of a candidate; None for one that failed."""
+    """Return the result of a candidate; None as score means that it failed."""
     key = repr(identify(candidate.values))
     if score is None:
         return replace(BASE, key=key, status="failed", error="diverged")
@@ -105,7 +105,7 @@ def ended(candidate: Proposal, score: float | None) -> TrialResult:
 
 
 def score_of(candidate: Proposal, fails: bool = True) -> float | None:
-    """A number that follows from the point and the budget; one in eight fails, many are equal."""
+    """Return a score from the point and the budget; one in eight fails, many are equal."""
     rng = random.Random(repr(identify(candidate.values)))
     quality = rng.choice([0.1, 0.3, 0.3, 0.5, 0.7, 0.7, 0.8, None if fails else 0.9])
     epochs = candidate.epochs or 9
@@ -115,7 +115,7 @@ def score_of(candidate: Proposal, fails: bool = True) -> float | None:
 def carried_out(
     strategy: Strategy, workers: int = 1, seed: int = 0, fails: bool = True
 ) -> list[tuple[Proposal, TrialResult]]:
-    """Everything that a strategy asks for, where so many run at a time and end in any order."""
+    """Run all proposals of a strategy with parallel workers that finish in random order."""
     rng = random.Random(seed)
     running: list[Proposal] = []
     done = []
@@ -135,7 +135,7 @@ def asked_of(done: list[tuple[Proposal, TrialResult]]) -> Counter[tuple[Any, ...
 
 
 @given(st.integers(1, 200), st.integers(1, 20), st.integers(2, 5))
-def test_rungs_rise_to_the_whole_budget_and_none_is_below_the_least(
+def test_rungs_increase_to_the_whole_budget_and_none_is_below_the_minimum(
     epochs: int, least: int, factor: int
 ) -> None:
     budgets = rungs(epochs, least, factor)
@@ -150,7 +150,7 @@ def points(count: int) -> list[Mapping[str, Scalar]]:
 
 
 @given(st.integers(1, 40), st.integers(1, 81), st.integers(2, 4), st.integers(1, 3), st.data())
-def test_the_best_share_of_each_rung_goes_on(
+def test_the_best_share_of_each_rung_is_promoted(
     count: int, epochs: int, factor: int, workers: int, data: st.DataObject
 ) -> None:
     budgets = rungs(epochs, 1, factor)
@@ -183,7 +183,7 @@ def test_the_best_share_of_each_rung_goes_on(
         ([3, 9], [{3: 3, 9: 1}, {9: 2}]),
     ],
 )
-def test_the_brackets_are_those_of_the_paper(
+def test_the_brackets_equal_those_of_the_paper(
     budgets: list[int], expected: list[dict[int, int]]
 ) -> None:
     strategy = Hyperband(iter(points(999)), budgets, 3, "val_accuracy")
@@ -217,7 +217,7 @@ EVERY = [
 
 
 @pytest.mark.parametrize(("name", "settings_"), EVERY)
-def test_who_ends_first_and_how_many_run_changes_nothing(
+def test_results_do_not_depend_on_the_finishing_order_or_the_number_of_workers(
     place: Path, name: str, settings_: dict[str, Any]
 ) -> None:
     experiment = experiment_of(place / f"{name} {sorted(settings_)}", name, **settings_)
@@ -231,7 +231,7 @@ def test_who_ends_first_and_how_many_run_changes_nothing(
             assert asked_of(carried_out(strategy_of(experiment), workers, seed)) == alone
 
 
-def test_the_first_proposals_stay_when_more_are_asked_for(place: Path) -> None:
+def test_the_first_proposals_stay_when_more_are_requested(place: Path) -> None:
     few, more = (
         carried_out(strategy_of(experiment_of(place / f"{n}", "bayesian", max_trials=n)))
         for n in (14, 17)
@@ -246,7 +246,7 @@ def bayesian(past: list[tuple[Mapping[str, Scalar], float]] | None = None) -> Ba
     return Bayesian(search, search.varied, "val_accuracy", past or [])
 
 
-def test_a_sampler_learns_from_what_it_is_told_and_from_the_past() -> None:
+def test_a_sampler_learns_from_its_results_and_from_earlier_ones() -> None:
     def found(strategy: Strategy) -> list[float]:
         values = []
         while (candidate := strategy.ask()) is not None:
@@ -264,7 +264,7 @@ def test_a_sampler_learns_from_what_it_is_told_and_from_the_past() -> None:
 
 @given(st.integers(1, 12), st.integers(1, 5))
 @settings(max_examples=10)
-def test_a_small_space_is_used_up_and_no_point_comes_twice(most: int, parallel: int) -> None:
+def test_a_small_space_is_exhausted_and_no_point_occurs_twice(most: int, parallel: int) -> None:
     search = Search(
         strategy="bayesian",
         space={"a": ("x", "y", "z"), "b": (1, 2)},
@@ -277,7 +277,7 @@ def test_a_small_space_is_used_up_and_no_point_comes_twice(most: int, parallel: 
 
 
 @pytest.mark.parametrize(("sampler", "package"), [("gp", "torch"), ("cmaes", "cmaes")])
-def test_a_sampler_whose_package_is_missing_says_so(sampler: Any, package: str) -> None:
+def test_a_missing_package_of_a_sampler_is_named(sampler: Any, package: str) -> None:
     from importlib.util import find_spec
 
     if find_spec(package) is not None:
@@ -287,7 +287,7 @@ def test_a_sampler_whose_package_is_missing_says_so(sampler: Any, package: str) 
         Bayesian(search, search.varied, "val_accuracy")
 
 
-def test_a_parameter_on_the_command_line_leaves_the_space(place: Path) -> None:
+def test_a_parameter_set_on_the_command_line_is_removed_from_the_space(place: Path) -> None:
     experiment = experiment_of(place / "fixed", "random", max_trials=5)
     fixed = replace(experiment, overrides={"units": 8})
     both, one = ([c.values for c, _ in carried_out(strategy_of(e))] for e in (experiment, fixed))

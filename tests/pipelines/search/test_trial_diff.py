@@ -1,4 +1,4 @@
-"""What `plan` says about data that are others than those of the nearest earlier trial."""
+"""Differences that `plan` shows between the data and those of the closest earlier trial."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OTHER = FRAME.assign(a=FRAME["a"].where(FRAME["a"] != 3, 500))
         (FRAME.drop(columns=["a", "b"]), "2 columns are gone"),
     ],
 )
-def test_a_table_is_told_by_rows_and_columns(
+def test_a_change_of_a_table_is_shown_in_rows_and_columns(
     tmp_path: Path, frame: pd.DataFrame, words: str
 ) -> None:
     old, new = tmp_path / "old.parquet", tmp_path / "new.parquet"
@@ -39,7 +39,7 @@ def test_a_table_is_told_by_rows_and_columns(
 
 
 @pytest.mark.slow
-def test_plan_says_what_became_of_the_data(tiny: Project, gristmill: Run) -> None:
+def test_plan_shows_how_the_data_changed(tiny: Project, gristmill: Run) -> None:
     rows = [*tiny_rows(), *[f"{i},{i / 3},no" for i in range(60, 72)]]
     file = write_tiny(tiny, rows).rename(tiny.root / "new.csv")
     gristmill("data", "restore", "tiny", check=True)

@@ -1,4 +1,4 @@
-"""A search against a ledger: stopped anywhere and begun again it asks for the same."""
+"""A search that is stopped at any point and started again proposes the same trials."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def experiment_of(home: Project, search: dict[str, Any], **changes: Any) -> Expe
 
 
 def searched(experiment: Experiment, ledger: Ledger, past: Past | None = None) -> TrialSearch:
-    """A search whose ledger is a mapping of keys and budgets."""
+    """Return a search whose ledger is a mapping of keys and budgets."""
 
     def look(asked: Sequence[Trial]) -> list[TrialPlan]:
         found = [ledger.get((trial.key, trial.epochs)) for trial in asked]
@@ -59,9 +59,9 @@ def searched(experiment: Experiment, ledger: Ledger, past: Past | None = None) -
 
 
 def ended(trial: Trial, fails: bool = True) -> TrialResult:
-    """What follows from a trial's settings and its budget: many are equal, one in eight fails.
+    """Return a result that depends on a trial's settings and budget; many are equal, 1 in 8 fails.
 
-    Not from its key: that hangs on the code, too, and with some keys every trial would fail.
+    It does not depend on the key: that includes the code, and some keys would fail every trial.
     """
     about = sorted(trial.recipe.parameters.items()), trial.recipe.training.seed, trial.fold
     rng = random.Random(str(about))
@@ -81,7 +81,7 @@ def carried_out(
     stop: int = 10**6,
     fails: bool = True,
 ) -> list[tuple[str, int]]:
-    """Trains at most `stop` trials, so many at a time, ending in any order; what was trained."""
+    """Train at most `stop` trials in parallel, finishing in any order; return those trained."""
     rng = random.Random(seed)
     running: list[Trial] = []
     trained = []
@@ -108,7 +108,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.mark.parametrize("wanted", EVERY)
 @given(data=st.data())
 @settings(max_examples=6)
-def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(
+def test_a_stopped_search_continues_as_if_it_had_not_been_stopped(
     home: Project, wanted: dict[str, Any], data: st.DataObject
 ) -> None:
     experiment = experiment_of(home, wanted)
@@ -133,7 +133,7 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(
 
 
 @pytest.mark.parametrize("wanted", EVERY)
-def test_only_a_sampler_is_fed_with_earlier_points(home: Project, wanted: dict[str, Any]) -> None:
+def test_only_a_sampler_receives_earlier_points(home: Project, wanted: dict[str, Any]) -> None:
     past: Past = [({"learning_rate": 0.01, "units": 8}, 0.5)]
     search = searched(experiment_of(home, wanted), {}, past)
     carried_out(search, {}, 1, 0)
@@ -141,7 +141,7 @@ def test_only_a_sampler_is_fed_with_earlier_points(home: Project, wanted: dict[s
 
 
 @pytest.mark.parametrize("wanted", EVERY)
-def test_with_everything_known_nothing_is_left_to_train(
+def test_if_everything_is_known_nothing_is_left_to_train(
     home: Project, wanted: dict[str, Any]
 ) -> None:
     experiment = experiment_of(home, wanted)
@@ -161,7 +161,7 @@ def test_with_everything_known_nothing_is_left_to_train(
     assert again.winner == first.winner
 
 
-def test_more_trials_train_new_ones_alone(home: Project) -> None:
+def test_a_larger_trial_count_trains_only_the_new_trials(home: Project) -> None:
     for wanted in (EVERY[2], EVERY[3]):
         ledger: Ledger = {}
         few = carried_out(searched(experiment_of(home, wanted), ledger), ledger, 2, 3)
@@ -172,7 +172,7 @@ def test_more_trials_train_new_ones_alone(home: Project) -> None:
         assert set(more) & set(few) <= set(failed)
 
 
-def test_a_point_of_several_seeds_is_judged_by_their_mean_and_its_first_seed_goes_on(
+def test_a_point_with_several_seeds_is_scored_by_their_mean_and_its_first_seed_wins(
     home: Project,
 ) -> None:
     experiment = experiment_of(home, EVERY[1], training={"seed": 7})
@@ -193,7 +193,7 @@ def test_a_point_of_several_seeds_is_judged_by_their_mean_and_its_first_seed_goe
     assert alone.plans[0].trial.key == second[0].trial.key
 
 
-def test_repeats_and_folds_go_together(home: Project) -> None:
+def test_repeats_and_folds_can_be_combined(home: Project) -> None:
     experiment = experiment_of(home, EVERY[1], split={"folds": 2})
     search = searched(experiment, {})
     search.advance()
@@ -207,7 +207,7 @@ def test_repeats_and_folds_go_together(home: Project) -> None:
     assert (refit.recipe.training.seed, refit.fold, refit.repeat) == (0, None, None)
 
 
-def test_max_time_begins_no_trial_but_lets_the_first_point_become_whole(home: Project) -> None:
+def test_max_time_starts_no_new_trial_but_completes_the_first_point(home: Project) -> None:
     experiment = experiment_of(home, {**EVERY[1], "max_time": 1e-9})
     search = searched(experiment, {})
     assert len(carried_out(search, {}, 1, 0, fails=False)) == 3
@@ -220,7 +220,7 @@ def test_max_time_begins_no_trial_but_lets_the_first_point_become_whole(home: Pr
     assert patient.identity != search.identity
 
 
-def test_only_points_of_the_largest_budget_that_any_finished_win(home: Project) -> None:
+def test_only_points_of_the_largest_finished_budget_can_win(home: Project) -> None:
     experiment = experiment_of(home, EVERY[5])
     search = searched(experiment, {})
     while (trial := search.next()) is not None:
@@ -234,7 +234,7 @@ def test_only_points_of_the_largest_budget_that_any_finished_win(home: Project) 
     assert {point.trial.epochs for point in search.comparable} == {1}
 
 
-def test_every_trial_failed_is_an_error(home: Project) -> None:
+def test_a_search_in_which_every_trial_failed_is_an_error(home: Project) -> None:
     search = searched(experiment_of(home, EVERY[5]), {})
     while (trial := search.next()) is not None:
         failed = replace(ended(trial, False), status="failed", scores={}, error="diverged")
@@ -244,7 +244,7 @@ def test_every_trial_failed_is_an_error(home: Project) -> None:
         _ = search.winner
 
 
-def test_a_trial_that_stopped_early_goes_up_the_rungs_without_training(home: Project) -> None:
+def test_a_trial_that_stopped_early_is_promoted_without_training(home: Project) -> None:
     search = searched(experiment_of(home, EVERY[5]), {})
     trained = 0
     while (trial := search.next()) is not None:
@@ -256,7 +256,7 @@ def test_a_trial_that_stopped_early_goes_up_the_rungs_without_training(home: Pro
     assert search.winner.trial.epochs == 9
 
 
-def test_points_that_differ_in_nothing_that_counts_are_trained_once(home: Project) -> None:
+def test_points_that_differ_only_in_unused_parameters_are_trained_once(home: Project) -> None:
     experiment = experiment_of(
         home,
         {"grid": {"unused": [1, 2], "epochs": [3, 5]}},
@@ -282,7 +282,7 @@ def test_points_that_differ_in_nothing_that_counts_are_trained_once(home: Projec
         ({"space": {"units": [4, 6]}}, False),
     ],
 )
-def test_a_search_is_the_same_one_while_its_first_proposals_are(
+def test_a_search_keeps_its_key_while_its_first_proposals_stay_the_same(
     home: Project, change: dict[str, Any], same: bool
 ) -> None:
     one = searched(experiment_of(home, EVERY[3]), {}).key
@@ -292,7 +292,9 @@ def test_a_search_is_the_same_one_while_its_first_proposals_are(
 
 
 @pytest.mark.slow
-def test_halving_in_the_workers_ends_as_training_at_once(tmp_path: Path, pool: Pool) -> None:
+def test_halving_in_workers_gives_the_result_of_training_in_one_go(
+    tmp_path: Path, pool: Pool
+) -> None:
     home = make_project(tmp_path / "project")
     stopping = {"early_stopping": {"monitor": "val_loss", "patience": 2}, "batch_size": 8}
     wanted = {

@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn's, intervals and p-values against known figures."""
+"""Metrics compared with scikit-learn's; intervals and p-values compared with known values."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ THEIRS: dict[str, Callable[[Array, Array], float]] = {
 
 
 def calibration_error(truth: Array, outputs: Array) -> float:
-    """From scikit-learn's curve, its bins counted as it makes them."""
+    """Compute the calibration error from scikit-learn's curve and the counts of its bins."""
     so, sure = truth == outputs.argmax(axis=1), outputs.max(axis=1)
     if outputs.shape[1] == 2:
         so, sure = truth == 1, outputs[:, 1]
@@ -94,13 +94,13 @@ def values(seed: int, rows: int) -> tuple[Array, Array]:
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:A single label")
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(2, 6))
-def test_every_metric_of_classes_is_scikit_learns_or_undefined(
+def test_every_classification_metric_equals_scikit_learns_or_is_undefined(
     seed: int, rows: int, k: int
 ) -> None:
     truth, outputs = classes(seed, rows, k)
     for name in CLASSIFICATION_METRICS:
         found = score(name, truth, outputs)
-        if np.isnan(found):  # where scikit-learn warns, or takes 0
+        if np.isnan(found):  # where scikit-learn warns or returns 0
             assert name in ("roc_auc", "average_precision", "kappa", "mcc")
             assert len(np.unique(truth)) < k or len(np.unique(outputs.argmax(axis=1))) == 1
         else:
@@ -108,7 +108,7 @@ def test_every_metric_of_classes_is_scikit_learns_or_undefined(
 
 
 @pytest.mark.parametrize("k", [2, 4])
-def test_metrics_of_one_class_and_of_a_number_are_scikit_learns(k: int) -> None:
+def test_metrics_of_one_class_and_top_k_equal_scikit_learns(k: int) -> None:
     truth, outputs = classes(3, 90, k)
     labels = Labels(tuple("abcd"[:k]))
     answers = outputs.argmax(axis=1)
@@ -131,7 +131,7 @@ def test_metrics_of_one_class_and_of_a_number_are_scikit_learns(k: int) -> None:
 
 
 @pytest.mark.parametrize("quantile", [0.1, 0.5, 0.9])
-def test_quantile_loss_is_scikit_learns(quantile: float) -> None:
+def test_quantile_loss_equals_scikit_learns(quantile: float) -> None:
     truth, outputs = values(0, 50)
     expected = sk.mean_pinball_loss(truth, outputs, alpha=quantile)
     assert score(f"quantile_loss:{quantile}", truth, outputs) == pytest.approx(expected)
@@ -151,7 +151,7 @@ UNDEFINED = [
 
 
 @pytest.mark.parametrize(("name", "truth", "why"), UNDEFINED)
-def test_an_undefined_metric_says_why_and_is_never_zero(
+def test_an_undefined_metric_has_a_reason_and_is_never_zero(
     name: str, truth: list[int], why: str
 ) -> None:
     outputs = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]])
@@ -162,13 +162,13 @@ def test_an_undefined_metric_says_why_and_is_never_zero(
     assert str(made) == f"undefined: {made.why}"
 
 
-def test_a_class_that_the_test_rows_lack_is_named() -> None:
+def test_a_class_missing_from_the_test_rows_is_named() -> None:
     truth, outputs = classes(0, 40, 3)
     made = measure("roc_auc", np.minimum(truth, 1), outputs, Labels(("a", "b", "c")))
     assert made.why == "no test row is of class c"
 
 
-def test_metrics_of_values_are_undefined_where_a_share_of_nothing_is_asked_for() -> None:
+def test_relative_regression_metrics_are_undefined_if_the_denominator_is_zero() -> None:
     truth = np.array([0.0, 0, 3, 4])
     assert measure("mape", truth, truth + 1).why == "2 of 4 test rows have a target of 0"
     for constant in (0.0, 0.1, 1e9 / 3):
@@ -176,7 +176,7 @@ def test_metrics_of_values_are_undefined_where_a_share_of_nothing_is_asked_for()
         assert measure("r2", same, same + 1).why == "all test rows have the same target"
 
 
-def test_a_model_that_is_tested_on_one_class_still_has_the_metrics_that_need_no_other() -> None:
+def test_with_a_single_class_the_metrics_that_need_no_other_class_are_defined() -> None:
     truth, (_, outputs) = np.zeros(40, dtype=int), classes(0, 40, 2)
     made = {m.name: m for m in measure_all([*CLASSIFICATION_METRICS], truth, outputs)}
     assert made["accuracy"].value == made["balanced_accuracy"].value > 0
@@ -187,50 +187,50 @@ def test_a_model_that_is_tested_on_one_class_still_has_the_metrics_that_need_no_
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60))
-def test_every_metric_of_values_is_scikit_learns(seed: int, rows: int) -> None:
+def test_every_regression_metric_equals_scikit_learns(seed: int, rows: int) -> None:
     truth, outputs = values(seed, rows)
     for name in REGRESSION_METRICS:
         assert score(name, truth, outputs) == pytest.approx(THEIRS[name](truth, outputs)), name
 
 
-def test_a_certain_mistake_costs_much_but_not_without_end() -> None:
+def test_a_mistake_with_certainty_has_a_large_but_finite_loss() -> None:
     truth, outputs = np.array([0]), np.array([[0.0, 1.0]])
     assert score("log_loss", truth, outputs) == pytest.approx(-np.log(1e-15))
 
 
-def test_confusion_counts_truth_by_row() -> None:
+def test_rows_of_the_confusion_matrix_are_the_true_classes() -> None:
     outputs = np.eye(3)[[1, 1, 0, 2]]
     made = confusion(np.array([0, 0, 0, 2]), outputs.argmax(axis=1), 3)
     np.testing.assert_array_equal(made, [[1, 2, 0], [0, 0, 0], [0, 0, 1]])
 
 
 @pytest.mark.parametrize("name", [*CLASSIFICATION_METRICS, *REGRESSION_METRICS])
-def test_direction_is_that_of_scikit_learns_name(name: str) -> None:
+def test_the_direction_agrees_with_scikit_learn(name: str) -> None:
     losses = {"log_loss", "brier", "ece", "mae", "rmse", "mape", "median_error", "max_error"}
     assert lower_is_better(name) is (name in losses)
 
 
-def test_a_metric_with_something_filled_in_has_the_direction_of_its_kind() -> None:
+def test_a_metric_with_a_parameter_has_the_direction_of_its_kind() -> None:
     assert lower_is_better("quantile_loss:0.9")
     assert not any(map(lower_is_better, ["recall:log_loss", "top_3_accuracy", "roc_auc:a"]))
 
 
 @pytest.mark.parametrize(
     ("successes", "n", "low", "high"),
-    [  # Brown, Cai and DasGupta's formula, computed by hand
+    [  # computed by hand with the formula of Brown, Cai and DasGupta
         (81, 263, 0.2553, 0.3662),
         (15, 148, 0.0624, 0.1605),
         (0, 20, 0.0, 0.1611),
         (29, 29, 0.8830, 1.0),
     ],
 )
-def test_wilson_gives_the_published_intervals(
+def test_wilson_returns_the_published_intervals(
     successes: int, n: int, low: float, high: float
 ) -> None:
     assert wilson(successes, n) == pytest.approx((low, high), abs=6e-5)
 
 
-def test_accuracy_has_wilsons_interval() -> None:
+def test_accuracy_has_a_wilson_interval() -> None:
     truth, outputs = classes(0, 100, 3)
     made = measure("accuracy", truth, outputs)
     assert (made.low, made.high) == wilson(round(made.value * 100), 100)
@@ -238,16 +238,16 @@ def test_accuracy_has_wilsons_interval() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", [n for n in THEIRS if n not in ("accuracy", "max_error")])
-def test_an_interval_is_ordered_and_holds_the_value(name: str, seed: int) -> None:
+def test_an_interval_is_ordered_and_contains_the_value(name: str, seed: int) -> None:
     truth, outputs = values(seed, 80) if name in REGRESSION_METRICS else classes(seed, 80, 3)
     made = measure(name, truth, outputs)
     assert made.low is not None
     assert made.high is not None
     assert made.low < made.value < made.high
-    assert measure(name, truth, outputs) == made  # it is not drawn anew
+    assert measure(name, truth, outputs) == made  # it is not resampled
 
 
-def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+def test_an_interval_has_about_its_nominal_coverage() -> None:
     rng = np.random.default_rng(5)
     covered = 0
     for _ in range(60):
@@ -255,7 +255,7 @@ def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         assert made.low is not None
         assert made.high is not None
         covered += made.low <= np.sqrt(2 / np.pi) <= made.high
-    assert covered >= 51  # 95 % of 60, less three standard deviations
+    assert covered >= 51  # 95 % of 60, minus three standard deviations
 
 
 def test_a_perfect_model_has_no_bootstrap_interval_and_no_warning() -> None:
@@ -268,14 +268,14 @@ def test_a_perfect_model_has_no_bootstrap_interval_and_no_warning() -> None:
     assert str(Metric("accuracy", 0.51234, 0.4, 0.6)) == "0.5123 [0.4, 0.6]"
 
 
-def test_a_single_row_has_closed_forms_only() -> None:
+def test_a_single_row_has_only_closed_form_intervals() -> None:
     truth, outputs = classes(0, 1, 3)
     assert measure("log_loss", truth, outputs).low is None
     assert measure("accuracy", truth, outputs).low is not None
 
 
 @pytest.mark.parametrize("name", ["mae", "rmse", "r2", "log_loss", "ece", "median_error"])
-def test_above_a_size_an_interval_is_computed_without_draws_and_is_much_the_same(
+def test_above_a_size_a_closed_form_replaces_the_bootstrap_with_nearly_the_same_interval(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_values = name in REGRESSION_METRICS
@@ -285,7 +285,7 @@ def test_above_a_size_an_interval_is_computed_without_draws_and_is_much_the_same
     monkeypatch.setattr("gristmill.pipelines.evaluation.metrics.measures.SMOOTH", 1000)
     monkeypatch.setattr(
         "gristmill.pipelines.evaluation.metrics.intervals.DRAWS", 0
-    )  # none can be drawn
+    )  # disables the bootstrap
     closed = measure(name, truth, outputs)
     assert drawn.low is not None
     assert drawn.high is not None
@@ -294,7 +294,7 @@ def test_above_a_size_an_interval_is_computed_without_draws_and_is_much_the_same
 
 
 @pytest.mark.parametrize("name", ["f1_macro", "kappa", "mcc", "balanced_accuracy", "f1:b"])
-def test_drawn_cells_give_the_interval_of_drawn_rows(name: str) -> None:
+def test_resampling_the_cells_gives_the_interval_of_resampled_rows(name: str) -> None:
     truth, outputs = classes(2, 150, 3)
     labels = Labels(("a", "b", "c"))
     made = measure(name, truth, outputs, labels)
@@ -306,7 +306,7 @@ def test_drawn_cells_give_the_interval_of_drawn_rows(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["rmse", "r2", "ece", "brier"])
-def test_the_interval_of_means_is_scipys(name: str) -> None:
+def test_the_interval_of_a_mean_equals_scipys(name: str) -> None:
     truth, outputs = values(0, 100) if name in REGRESSION_METRICS else classes(0, 100, 2)
     made = measure(name, truth, outputs)
     theirs = stats.bootstrap(
@@ -336,11 +336,11 @@ def test_rows_of_one_group_make_intervals_wider() -> None:
         assert alone.high is not None
         assert grouped.low is not None
         assert grouped.high is not None
-        # five copies of each row tell no more than one: √5 times as wide
+        # five copies of each row carry the information of one: √5 times as wide
         assert 1.8 < (grouped.high - grouped.low) / (alone.high - alone.low) < 2.8, name
 
 
-def test_areas_lie_as_far_from_the_ends_as_newcombe_says() -> None:
+def test_intervals_of_areas_follow_newcombe() -> None:
     for area, m, n in ((0.8, 20, 30), (0.95, 10, 200), (0.5, 8, 8)):
         low, high = newcombe(area, m, n)
         for end in (low, high):
@@ -351,7 +351,7 @@ def test_areas_lie_as_far_from_the_ends_as_newcombe_says() -> None:
     assert newcombe(1.0, 12, 15)[0] < 1.0 == newcombe(1.0, 12, 15)[1]
 
 
-def test_an_area_is_delongs_with_his_variance() -> None:
+def test_an_area_and_its_variance_equal_delongs() -> None:
     rng = np.random.default_rng(0)
     positive, scores = rng.random(60) < 0.3, rng.integers(0, 12, 60) / 4.0
     area, moves = ranked(positive, scores)
@@ -362,7 +362,7 @@ def test_an_area_is_delongs_with_his_variance() -> None:
     assert (moves**2).sum() == pytest.approx(variance)
 
 
-def test_how_far_a_row_moves_the_average_precision_is_its_derivative() -> None:
+def test_the_influence_of_a_row_on_average_precision_is_its_derivative() -> None:
     rng = np.random.default_rng(1)
     positive, scores = rng.random(15) < 0.4, rng.integers(0, 9, 15)
     average, moves = found_early(positive, scores)
@@ -376,9 +376,7 @@ def test_how_far_a_row_moves_the_average_precision_is_its_derivative() -> None:
 
 
 @pytest.mark.parametrize(("positives", "apart"), [(12, 1.5), (60, 0.8)])
-def test_intervals_of_ranks_cover_the_truth_about_as_often_as_they_say(
-    positives: int, apart: float
-) -> None:
+def test_intervals_of_ranks_have_about_their_nominal_coverage(positives: int, apart: float) -> None:
     rng, labels = np.random.default_rng(3), Labels(("a", "b"))
     truth = np.repeat([0, 1], [150, positives])
     exact = {"roc_auc": stats.norm.cdf(apart / np.sqrt(2))}
@@ -395,8 +393,8 @@ def test_intervals_of_ranks_cover_the_truth_about_as_often_as_they_say(
             assert made.low is not None
             assert made.high is not None
             inside[name] += made.low <= value <= made.high
-    assert inside["roc_auc"] >= 181  # 95 % of 200, less three standard deviations
-    assert inside["average_precision"] >= 172  # which covers about 0.92 with few positives
+    assert inside["roc_auc"] >= 181  # 95 % of 200, minus three standard deviations
+    assert inside["average_precision"] >= 172  # with few positives it covers about 0.92
 
 
 @pytest.mark.parametrize(
@@ -411,27 +409,27 @@ def test_intervals_of_ranks_cover_the_truth_about_as_often_as_they_say(
         (0, 0, 1.0),
     ],
 )
-def test_mid_p_is_what_one_computes_by_hand(gained: int, lost: int, p: float) -> None:
+def test_mid_p_equals_the_value_computed_by_hand(gained: int, lost: int, p: float) -> None:
     assert mcnemar_mid_p(gained, lost) == pytest.approx(p)
 
 
 @given(st.integers(0, 200), st.integers(0, 200))
-def test_mid_p_of_the_two_directions_is_one_together(gained: int, lost: int) -> None:
+def test_mid_p_values_of_the_two_directions_sum_to_one(gained: int, lost: int) -> None:
     if gained + lost:
         assert mcnemar_mid_p(gained, lost) + mcnemar_mid_p(lost, gained) == pytest.approx(1)
 
 
-def test_mid_p_rejects_equals_in_five_percent_of_cases_or_less() -> None:
+def test_mid_p_rejects_equal_models_in_at_most_five_percent_of_cases() -> None:
     rng = np.random.default_rng(0)
     for rows, disagreement in ((200, 0.1), (400, 0.1), (400, 0.3), (2000, 0.05)):
         tables = rng.multinomial(rows, [disagreement / 2] * 2 + [1 - disagreement], size=4000)
         p = [mcnemar_mid_p(int(gained), int(lost)) for gained, lost, _ in tables]
         rejected = int((np.array(p) <= 0.05).sum())
-        # what a right test of 5 % stays under in 99.9 % of such simulations
+        # 99.9 % of simulations of a correct 5 % test stay below this
         assert rejected <= stats.binom.ppf(0.999, 4000, 0.05)
 
 
-def test_paired_p_of_accuracy_is_mcnemars() -> None:
+def test_paired_p_of_accuracy_equals_mcnemars() -> None:
     truth = np.zeros(20, dtype=int)
     right, wrong = np.array([1.0, 0.0]), np.array([0.0, 1.0])
     mine = np.array([right] * 10 + [wrong] * 2 + [right] * 8)
@@ -440,7 +438,7 @@ def test_paired_p_of_accuracy_is_mcnemars() -> None:
 
 
 @pytest.mark.parametrize("name", ["log_loss", "f1_macro"])
-def test_a_better_model_has_a_small_p_and_the_worse_one_a_large(name: str) -> None:
+def test_a_better_model_has_a_small_p_and_a_worse_one_a_large_p(name: str) -> None:
     truth, sharp = classes(1, 200, 3, sharpness=2.0)
     _, blunt = classes(1, 200, 3, sharpness=0.5)
     better, worse = (
@@ -452,7 +450,7 @@ def test_a_better_model_has_a_small_p_and_the_worse_one_a_large(name: str) -> No
 
 
 @pytest.mark.parametrize("name", ["rmse", "r2"])
-def test_a_better_forecast_has_a_small_p_and_the_worse_one_a_large(name: str) -> None:
+def test_a_better_forecast_has_a_small_p_and_a_worse_one_a_large_p(name: str) -> None:
     truth, given_ = values(0, 100)
     near = (truth + given_) / 2
     assert Pair(name, truth, near, given_).better().p < 0.01
@@ -460,11 +458,11 @@ def test_a_better_forecast_has_a_small_p_and_the_worse_one_a_large(name: str) ->
 
 
 @pytest.mark.parametrize("name", ["accuracy", "log_loss", "f1_macro", "brier"])
-def test_equal_answers_are_no_gain(name: str) -> None:
+def test_equal_answers_have_no_gain(name: str) -> None:
     truth, outputs = classes(0, 50, 3)
     assert Pair(name, truth, outputs, outputs.copy()).better().p == 1.0
 
 
 def test_a_gain_that_cannot_be_computed_is_none() -> None:
-    truth = np.ones(20)  # R² has no value on a constant target
+    truth = np.ones(20)  # R² is undefined on a constant target
     assert Pair("r2", truth, truth, truth + 1).better().p == 1.0

@@ -1,4 +1,4 @@
-"""One-sided tests of two models on the same rows: their size, their power, their agreement."""
+"""One-sided tests of two models on the same rows: size, power and agreement."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ counts = st.integers(0, 60)
 
 
 def pair(gained: int, lost: int, n: int, group: Any = None, metric: str = "accuracy") -> Pair:
-    """The truth is the first class; `gained` rows are right for one, then `lost` for the other."""
+    """The true class is the first; `gained` rows only one gets right, then `lost` the other."""
     mine, theirs = np.tile([0.8, 0.2], (n, 1)), np.tile([0.8, 0.2], (n, 1))
     theirs[:gained] = mine[gained : gained + lost] = [0.3, 0.7]
     return Pair(metric, np.zeros(n, dtype=int), mine, theirs, group)
 
 
 @given(counts, counts, st.integers(0, 100))
-def test_the_gain_and_the_deviation_of_accuracy_are_those_of_its_counts(
+def test_gain_and_deviation_of_accuracy_follow_from_the_counts(
     gained: int, lost: int, rest: int
 ) -> None:
     n = gained + lost + rest + 1
@@ -49,12 +49,12 @@ def test_tangos_p_agrees_with_tangos_interval(
     n = gained + lost + rest
     low, _ = tango(gained, lost, n)
     p = float(tango_p(gained, lost, n, margin))
-    if abs(low + margin) > 1e-6:  # the interval's end is the one-sided test at 2.5 %
+    if abs(low + margin) > 1e-6:  # the end of the interval is the one-sided test at 2.5 %
         assert (p < 0.025) == (low > -margin)
 
 
 @given(counts, counts, st.integers(1, 300))
-def test_a_wider_margin_is_never_harder(gained: int, lost: int, rest: int) -> None:
+def test_a_wider_margin_is_never_harder_to_meet(gained: int, lost: int, rest: int) -> None:
     n = gained + lost + rest
     p = [float(tango_p(gained, lost, n, margin)) for margin in (0.005, 0.01, 0.05)]
     assert p == sorted(p, reverse=True)
@@ -64,7 +64,7 @@ def test_a_wider_margin_is_never_harder(gained: int, lost: int, rest: int) -> No
     ("disagreement", "rows", "power"),
     [(0.05, 800, 0.99), (0.10, 1600, 0.88), (0.15, 2400, 0.75), (0.20, 3200, 0.64)],
 )
-def test_rows_and_power_for_two_points_are_connors(
+def test_rows_and_power_for_two_points_equal_connors(
     disagreement: float, rows: int, power: float
 ) -> None:
     deviation = disagreement**0.5
@@ -75,12 +75,12 @@ def test_rows_and_power_for_two_points_are_connors(
     )
 
 
-def test_signs_of_groups_keep_their_size_where_rows_of_a_group_are_alike() -> None:
+def test_the_sign_test_of_groups_keeps_its_size_if_rows_of_a_group_are_alike() -> None:
     rng = np.random.default_rng(0)
     alone, grouped, years = 0, 0, 300
     for _ in range(years):
         group = np.arange(600) // 10
-        leaning = rng.random(60)[group] < 0.5  # whole groups lean to one of the two
+        leaning = rng.random(60)[group] < 0.5  # whole groups favour one model
         apart = rng.random(600) < 0.2
         mine_right = np.where(rng.random(600) < 0.4, leaning, rng.random(600) < 0.5)
         gains = np.where(apart, np.where(mine_right, 1, -1), 0)
@@ -97,18 +97,18 @@ def pair_of(gains: Any, group: Any = None) -> Pair:
     return Pair("accuracy", np.zeros(len(gains), dtype=int), mine, theirs, group)
 
 
-def test_groups_of_one_row_are_no_groups() -> None:
+def test_groups_of_one_row_have_no_effect() -> None:
     each = np.arange(200, dtype=np.uint64)
     assert pair(30, 10, 200, each).better() == pair(30, 10, 200).better()
     one = pair(30, 10, 200, np.zeros(200, dtype=np.uint64)).better()
-    assert one.p > 0.4  # of one group either sign is as likely
+    assert one.p > 0.4  # with one group either sign is equally likely
 
 
 @pytest.mark.parametrize(
     "metric", ["f1_macro", "accuracy", "brier", "log_loss", "balanced_accuracy"]
 )
 @pytest.mark.parametrize("grouped", [False, True])
-def test_a_model_that_is_far_better_is_shown_to_be_by_any_metric(
+def test_a_much_better_model_is_shown_to_be_better_by_every_metric(
     metric: str, grouped: bool
 ) -> None:
     rng = np.random.default_rng(0)
@@ -127,7 +127,7 @@ def test_a_model_that_is_far_better_is_shown_to_be_by_any_metric(
     assert 0 < made.deviation < 10
 
 
-def test_values_are_compared_by_the_bootstrap() -> None:
+def test_regressions_are_compared_by_bootstrap() -> None:
     rng = np.random.default_rng(0)
     truth = rng.normal(size=200)
     near, far = truth + rng.normal(0, 0.1, 200), truth + rng.normal(0, 1, 200)
@@ -140,7 +140,7 @@ def test_values_are_compared_by_the_bootstrap() -> None:
 
 
 @given(st.lists(st.integers(-9, 9), min_size=1, max_size=8))
-def test_drawn_signs_come_near_to_all_signs(sums: list[int]) -> None:
+def test_random_signs_approximate_all_signs(sums: list[int]) -> None:
     each = np.array(sums, dtype=float)
     signs = 1 - 2 * ((np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums))) & 1)
     exact = float(((signs @ each) >= each.sum()).mean())

@@ -1,4 +1,4 @@
-"""Pictures of a run."""
+"""Plots of a run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def assert_picture(file: Path) -> None:
     assert file.read_bytes().startswith(b"\x89PNG")
     assert picture.shape[0] > 200
     assert picture.shape[1] > 200
-    assert picture.std() > 0.02  # there is something on it
+    assert picture.std() > 0.02  # the picture is not blank
 
 
 @pytest.mark.parametrize("k", [2, 3, 12, 100])
@@ -96,7 +96,7 @@ def test_names_in_other_scripts_are_drawn_without_a_warning(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("classes", [("a", "b"), None])
-def test_a_gallery_shows_the_surest_mistakes_first(
+def test_a_gallery_shows_the_most_confident_mistakes_first(
     channels: int, classes: tuple[str, ...] | None, tmp_path: Path
 ) -> None:
     truth = np.zeros(90)
@@ -115,7 +115,7 @@ def test_a_gallery_shows_the_surest_mistakes_first(
 
 
 @pytest.mark.parametrize("classes", [("a", "b"), None])
-def test_a_gallery_of_a_table_has_the_surest_mistakes_first_and_whole_rows_as_csv(
+def test_a_gallery_of_a_table_shows_the_most_confident_mistakes_first_and_whole_rows_as_csv(
     classes: tuple[str, ...] | None, tmp_path: Path
 ) -> None:
     outputs = np.tile([0.9, 0.1], (50, 1))
@@ -140,7 +140,7 @@ def test_feature_maps_are_a_picture(channels: int, tmp_path: Path) -> None:
     arrays = {
         "picture": RNG.random((9, 7, channels), dtype=np.float32),
         "1: Conv2D": RNG.random((9, 7, 16), dtype=np.float32).astype(np.float16),
-        "2: Conv2D": np.zeros((2, 3, 5), dtype=np.float16),  # of a filter that never answers
+        "2: Conv2D": np.zeros((2, 3, 5), dtype=np.float16),  # of a filter with no response
     }
     np.savez(tmp_path / "maps.npz", **arrays)  # type: ignore[arg-type]
     feature_maps(tmp_path / "f.png", tmp_path / "maps.npz")

@@ -1,4 +1,4 @@
-"""Pictures of a search, and which parameters mattered."""
+"""Plots of a search, and the importance of its parameters."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_losses_in_the_thousands_are_drawn(tmp_path: Path) -> None:
     assert matplotlib.image.imread(tmp_path / "p.png").std() > 0.02
 
 
-def test_importance_names_what_the_objective_follows(tmp_path: Path) -> None:
+def test_importance_names_the_parameters_that_affect_the_objective(tmp_path: Path) -> None:
     found = importance_of(scored(60), SPACE)
     assert isinstance(found, Importance)
     assert sum(found.shares.values()) == pytest.approx(1)
@@ -79,7 +79,7 @@ def test_importance_names_what_the_objective_follows(tmp_path: Path) -> None:
     assert matplotlib.image.imread(tmp_path / "i.png").std() > 0.02
 
 
-def test_importance_is_not_told_where_it_would_be_chance() -> None:
+def test_importance_is_not_reported_if_it_would_be_chance() -> None:
     few = scored(30, failed=10)
     assert importance_of(few, SPACE) == "importance needs 24 points, and there are 20"
     one = {"units": SPACE["units"]}
