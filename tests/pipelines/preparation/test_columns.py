@@ -15,13 +15,13 @@ PRESENT = ["b", "y", "a1", "a2"]
     ("exclude", "left"),
     [((), ["b", "a1", "a2"]), (("a*",), ["b"]), (("a1", "b"), ["a2"]), (("y",), ["b", "a1", "a2"])],
 )
-def test_features_are_all_columns_but_the_target_and_what_is_excluded(
+def test_features_are_all_columns_except_the_target_and_excluded_ones(
     exclude: tuple[str, ...], left: list[str]
 ) -> None:
     assert feature_columns(PRESENT, Features(exclude=exclude), "y") == left
 
 
-def test_an_entry_that_excludes_nothing_is_refused() -> None:
+def test_an_excluded_name_that_matches_no_column_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"(?s)columns that the data do not have.*found +c, d\*"):
         feature_columns(PRESENT, Features(exclude=("a1", "c", "d*")), "y")
 

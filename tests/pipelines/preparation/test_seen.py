@@ -1,4 +1,4 @@
-"""The rows that a model has seen are told again in other data, by row, by twin and by group."""
+"""Rows that a model has seen are recognised in other data by identity, twin or group."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from gristmill.pipelines.tables.table_rows import TableRows
 
 
 def seen_in(tmp_path: Path, frame: pd.DataFrame, **split: Any) -> tuple[Any, Any, SeenRows]:
-    """A project, its experiment, and what a model of it would have seen."""
+    """A project, its experiment, and the rows seen by a model of it."""
     project = make_project(tmp_path / "project")
     experiment = write_experiment(project, split=split)
     make_data(project, experiment, frame=frame)
     return project, experiment, seen_rows(project, "tiny", experiment.document)
 
 
-def test_rows_twins_and_groups_of_training_and_validation_are_seen_and_no_others(
+def test_only_rows_twins_and_groups_of_training_and_validation_are_seen(
     tmp_path: Path,
 ) -> None:
     frame = table(150, "kind").assign(shop=[f"shop {i // 3}" for i in range(150)])
@@ -45,7 +45,7 @@ def test_rows_twins_and_groups_of_training_and_validation_are_seen_and_no_others
     trained_shops = set(frame["shop"][~test])
     expected = ~test | frame["shop"].isin(trained_shops).to_numpy()
     np.testing.assert_array_equal(seen.marks(whole, identity), expected)
-    strange = np.arange(10**6, 10**6 + 150, dtype=np.uint64)  # the same rows under other names
+    strange = np.arange(10**6, 10**6 + 150, dtype=np.uint64)  # other identities
     np.testing.assert_array_equal(seen.marks(whole, strange), expected)
     moved = TableRows(pa.Table.from_pandas(frame.assign(shop="another"), preserve_index=False))
     np.testing.assert_array_equal(seen.marks(moved, strange), ~test)
@@ -53,7 +53,7 @@ def test_rows_twins_and_groups_of_training_and_validation_are_seen_and_no_others
     assert "shop" not in seen.features
 
 
-def test_equal_rows_of_a_table_of_few_categories_are_no_twins(tmp_path: Path) -> None:
+def test_equal_rows_of_a_table_with_few_categories_are_not_twins(tmp_path: Path) -> None:
     frame = table(150, "kind").assign(width=1.0, height=2.0)
     project, _, seen = seen_in(tmp_path, frame)
     assert seen.features == ()
@@ -61,7 +61,7 @@ def test_equal_rows_of_a_table_of_few_categories_are_no_twins(tmp_path: Path) ->
     assert not seen.marks(TableRows(project.build("tiny") / "table.parquet"), strange).any()
 
 
-def test_columns_that_are_gone_are_said_and_the_rest_still_tells(tmp_path: Path) -> None:
+def test_missing_columns_are_reported_and_rows_recognised_by_identity(tmp_path: Path) -> None:
     frame = table(150, "kind")
     project, _, seen = seen_in(tmp_path, frame)
     roles = pd.read_parquet(project.build("tiny") / "roles.parquet")
@@ -72,14 +72,14 @@ def test_columns_that_are_gone_are_said_and_the_rest_still_tells(tmp_path: Path)
 
 
 @given(st.sets(st.integers(0, 2**64 - 1), max_size=50), st.lists(st.integers(0, 2**64 - 1)))
-def test_a_hash_is_known_if_it_is_among_those_seen(known: set[int], asked: list[int]) -> None:
+def test_a_hash_is_found_only_if_it_was_seen(known: set[int], asked: list[int]) -> None:
     seen = SeenRows(np.array(sorted(known), dtype=np.uint64), (), None)
     asked += sorted(known)[:3]
     found = seen.has(np.array(asked, dtype=np.uint64))
     assert list(found) == [each in known for each in asked]
 
 
-def test_what_was_seen_is_kept_in_eight_bytes_a_row(tmp_path: Path) -> None:
+def test_seen_rows_are_stored_in_eight_bytes_each(tmp_path: Path) -> None:
     hashes = np.unique(np.random.default_rng(0).integers(0, 2**63, 50_000).astype(np.uint64))
     write_seen(tmp_path / "seen.parquet", SeenRows(hashes, ("a", "b"), "g"))
     again = read_seen(tmp_path / "seen.parquet")
@@ -92,7 +92,7 @@ def test_what_was_seen_is_kept_in_eight_bytes_a_row(tmp_path: Path) -> None:
             read_seen(tmp_path / "seen.parquet")
 
 
-def test_groups_and_dates_are_those_of_the_split(tmp_path: Path) -> None:
+def test_the_dates_of_a_split_by_time_are_read_without_a_group(tmp_path: Path) -> None:
     frame = table(150, "kind").assign(when=pd.date_range("2024-01-01", periods=150))
     project, experiment, _ = seen_in(tmp_path, frame, time={"column": "when"})
     whole = TableRows(project.build("tiny") / "table.parquet")

@@ -1,4 +1,4 @@
-"""Split: exact when the cuts are made, and from then on nothing moves a row but itself."""
+"""Split: exact shares at first, and afterwards no row changes its role."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ shares = st.floats(0.15, 0.4).map(lambda share: round(share, 3))
 
 
 def rows(n: int, seed: int, classes: int = 3) -> pd.DataFrame:
-    """Distinct rows with a class each; `x` tells them apart."""
+    """Return distinct rows, each with a class; `x` identifies them."""
     rng = np.random.default_rng(seed)
     return pd.DataFrame(
         {"x": rng.normal(size=n), "z": rng.integers(0, 5, n), "y": np.arange(n) % classes}
@@ -47,7 +47,7 @@ def rows(n: int, seed: int, classes: int = 3) -> pd.DataFrame:
 
 
 def table_of_few(n: int, seed: int) -> pd.DataFrame:
-    """Rows of which most stand more than once."""
+    """Return rows of which most are repeated."""
     rng = np.random.default_rng(seed)
     return pd.DataFrame(
         {"x": rng.integers(0, 4, n), "z": rng.integers(0, 3, n), "y": ["a", "b"] * (n // 2)}
@@ -80,7 +80,7 @@ def by_x(frame: pd.DataFrame, roles: Roles) -> dict[float, int]:
 
 
 def assert_exact(labels: Any, roles: Roles, rule: Split) -> None:
-    """The shares of each class, to one row."""
+    """Check the shares of each class to one row."""
     for label in np.unique(labels):
         mine = roles[labels == label]
         assert abs(np.sum(mine == TEST) - rule.test * len(mine)) <= 0.5
@@ -105,7 +105,7 @@ def test_without_stratification_the_shares_are_exact_over_all_rows(n: int, seed:
 
 
 @given(seed=seeds, data=st.data())
-def test_appending_deleting_and_re_ordering_move_no_row(seed: int, data: st.DataObject) -> None:
+def test_appending_deleting_and_reordering_moves_no_row(seed: int, data: st.DataObject) -> None:
     frame, rule = rows(240, seed), Split(seed=data.draw(st.integers(0, 9)))
     cuts, roles = roles_of(frame, rule)
     before = by_x(frame, roles)
@@ -120,7 +120,7 @@ def test_appending_deleting_and_re_ordering_move_no_row(seed: int, data: st.Data
 
 
 @given(seed=seeds)
-def test_the_order_and_the_number_types_of_columns_play_no_part(seed: int) -> None:
+def test_column_order_and_number_types_do_not_matter(seed: int) -> None:
     frame = rows(120, seed)
     other = frame[["y", "z", "x"]].astype({"z": "float64", "y": "int16"})
     cuts, roles = roles_of(frame, Split())
@@ -130,9 +130,7 @@ def test_the_order_and_the_number_types_of_columns_play_no_part(seed: int) -> No
 
 
 @given(seed=seeds, copies=st.integers(1, 9))
-def test_identical_rows_have_one_role_where_nine_in_ten_are_distinct(
-    seed: int, copies: int
-) -> None:
+def test_identical_rows_have_one_role_if_nine_in_ten_are_distinct(seed: int, copies: int) -> None:
     frame = rows(100, seed, classes=2)
     doubled = pd.concat([frame, frame.head(copies)], ignore_index=True)
     cuts, roles = roles_of(doubled, Split())
@@ -141,7 +139,7 @@ def test_identical_rows_have_one_role_where_nine_in_ten_are_distinct(
     assert (roles[100:] == roles[:copies]).all()
 
 
-def test_the_target_is_no_part_of_a_rows_identity() -> None:
+def test_the_identity_of_a_row_does_not_include_the_target() -> None:
     frame = rows(100, 0, classes=2)
     cuts, roles = roles_of(frame, Split(stratify=False))
     _, others = roles_of(frame.assign(y=1 - frame["y"]), Split(stratify=False), cuts)
@@ -149,7 +147,7 @@ def test_the_target_is_no_part_of_a_rows_identity() -> None:
 
 
 @given(n=st.integers(50, 150).map(lambda half: 2 * half), seed=seeds)
-def test_in_a_table_of_few_categories_equal_rows_are_told_apart_and_shares_stay_exact(
+def test_equal_rows_in_a_table_of_few_categories_are_split_with_exact_shares(
     n: int, seed: int
 ) -> None:
     frame, rule = table_of_few(n, seed), Split(seed=seed % 7)
@@ -159,14 +157,14 @@ def test_in_a_table_of_few_categories_equal_rows_are_told_apart_and_shares_stay_
     shuffled = frame.sample(frac=1, random_state=seed % 2**32)
     again, others = roles_of(shuffled, rule, cuts)
     assert again == cuts
-    pd.testing.assert_frame_equal(  # as many of each kind of row in each role as before
+    pd.testing.assert_frame_equal(  # equal counts of each row per role
         frame.assign(role=roles).value_counts(sort=False).sort_index().reset_index(),
         shuffled.assign(role=others).value_counts(sort=False).sort_index().reset_index(),
     )
 
 
 @given(seed=seeds)
-def test_a_key_makes_the_row_whatever_stands_in_it(seed: int) -> None:
+def test_a_key_identifies_a_row_whatever_its_values(seed: int) -> None:
     frame = rows(100, seed, classes=2).assign(id=np.arange(100))
     rule = Split(key="id")
     cuts, roles = roles_of(frame, rule)
@@ -181,11 +179,11 @@ def test_another_seed_gives_other_roles() -> None:
     _, first = roles_of(frame, Split(seed=0))
     _, second = roles_of(frame, Split(seed=1))
     both = np.mean((first == TEST) & (second == TEST))
-    assert 0.01 < both < 0.08  # 0.2 × 0.2 when unrelated
+    assert 0.01 < both < 0.08  # 0.2 × 0.2 if independent
 
 
 @given(seed=seeds)
-def test_a_new_class_gets_cuts_of_its_own_and_touches_no_other(seed: int) -> None:
+def test_a_new_class_gets_its_own_cuts_and_changes_no_other(seed: int) -> None:
     frame, rule = rows(120, seed), Split()
     cuts, roles = roles_of(frame, rule)
     new = rows(40, seed + 1).assign(y=9)
@@ -195,7 +193,7 @@ def test_a_new_class_gets_cuts_of_its_own_and_touches_no_other(seed: int) -> Non
     assert {k: v for k, v in again.cuts.items() if k != "9"} == cuts.cuts
 
 
-def test_a_class_that_went_away_keeps_its_cuts() -> None:
+def test_a_removed_class_keeps_its_cuts() -> None:
     frame = rows(120, 0)
     cuts, _ = roles_of(frame, Split())
     again, _ = roles_of(frame[frame["y"] != 0], Split(), cuts)
@@ -207,7 +205,7 @@ def checked(frame: pd.DataFrame, roles: Roles) -> list[str]:
 
 
 @given(seed=seeds, sizes=st.lists(st.integers(1, 60), min_size=2, max_size=5))
-def test_a_class_of_20_rows_is_in_every_role_and_smaller_ones_that_are_not_are_named(
+def test_a_class_of_20_rows_is_in_every_role_and_incomplete_ones_are_named(
     seed: int, sizes: list[int]
 ) -> None:
     frame = rows(sum(sizes), seed).assign(y=np.repeat(np.arange(len(sizes)), sizes))
@@ -221,7 +219,7 @@ def test_a_class_of_20_rows_is_in_every_role_and_smaller_ones_that_are_not_are_n
         assert TRAINING not in lacking
 
 
-def test_rare_classes_are_named_with_what_they_lack_and_the_way_out() -> None:
+def test_rare_classes_are_named_with_the_missing_roles_and_a_solution() -> None:
     frame = pd.concat([rows(60, 0, classes=2), rows(2, 1).assign(y=7), rows(1, 2).assign(y=8)])
     _, roles = roles_of(frame, Split())
     (note,) = checked(frame, roles)
@@ -229,7 +227,7 @@ def test_rare_classes_are_named_with_what_they_lack_and_the_way_out() -> None:
     assert "bring 20 rows or more" in note
 
 
-def test_classes_that_nothing_can_be_learnt_of_are_all_refused() -> None:
+def test_all_classes_without_training_rows_are_refused() -> None:
     frame = rows(60, 0, classes=4)
     roles = np.where(frame["y"] < 2, TEST, TRAINING).astype(np.int8)
     with pytest.raises(
@@ -267,7 +265,7 @@ def test_a_regression_target_is_stratified_by_bins_of_equal_count(n: int, seed: 
     "rule",
     [Split(test=0.3), Split(validation=0.1), Split(seed=1), Split(stratify=False), Split(key="z2")],
 )
-def test_a_changed_rule_makes_the_cuts_anew(rule: Split) -> None:
+def test_a_changed_rule_gives_new_cuts(rule: Split) -> None:
     frame = rows(200, 0).assign(z2=np.arange(200))
     old, _ = roles_of(frame, Split())
     new, roles = roles_of(frame, rule, old)
@@ -284,7 +282,7 @@ def test_a_new_column_moves_no_row() -> None:
     assert (roles == others).all()
 
 
-def test_a_column_that_went_away_is_an_error_with_the_way_out() -> None:
+def test_a_removed_identity_column_is_an_error_with_a_solution() -> None:
     frame = rows(120, 0)
     cuts, _ = roles_of(frame, Split())
     with pytest.raises(
@@ -298,7 +296,7 @@ def test_a_column_that_went_away_is_an_error_with_the_way_out() -> None:
     test=shares,
     validation=shares,
 )
-def test_cuts_are_ordered_and_as_near_to_the_shares_as_ties_allow(
+def test_cuts_are_ordered_and_as_close_to_the_shares_as_ties_allow(
     values: list[float], test: float, validation: float
 ) -> None:
     u = np.array(values)
@@ -310,7 +308,7 @@ def test_cuts_are_ordered_and_as_near_to_the_shares_as_ties_allow(
         assert np.sum(u < first) == min(round(len(u) * test), len(u) - 1)
 
 
-def test_cuts_survive_their_file(tmp_path: Path) -> None:
+def test_cuts_are_read_back_unchanged(tmp_path: Path) -> None:
     cuts, _ = roles_of(rows(120, 0).assign(y=lambda f: f["x"]), Split(), task="regression")
     write_cuts(tmp_path / "a.split.json", cuts)
     assert read_cuts(tmp_path / "a.split.json") == cuts
@@ -330,14 +328,14 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize("text", DAMAGED)
-def test_a_damaged_split_file_is_an_error_with_the_way_out(tmp_path: Path, text: str) -> None:
+def test_a_damaged_split_file_is_an_error_with_a_solution(tmp_path: Path, text: str) -> None:
     file = tmp_path / "a.split.json"
     file.write_text(text)
     with pytest.raises(ConfigError, match=r"(?s)a\.split\.json cannot be read.*git checkout"):
         read_cuts(file)
 
 
-def test_the_stage_keeps_the_cuts_that_are_there(project: Project) -> None:
+def test_the_stage_keeps_existing_cuts(project: Project) -> None:
     ingest(project, "digits")
     file = project.cuts_file("digits")
     before = file.read_bytes()

@@ -1,4 +1,4 @@
-"""Splits by group, by time, by given roles and by the cuts of another experiment; and twins."""
+"""Splits by group, time, given roles or the cuts of another experiment; twins."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def assigned(
 
 
 def rows(n: int, seed: int) -> pd.DataFrame:
-    """Distinct rows in groups of unequal size, each with a date of its own day or a shared one."""
+    """Return distinct rows in groups of unequal size, with dates that may repeat."""
     rng = np.random.default_rng(seed)
     groups = rng.choice(40, n, p=rng.dirichlet(np.full(40, 2)))
     days = rng.integers(0, max(n // 3, 20), n)
@@ -70,7 +70,7 @@ def rows(n: int, seed: int) -> pd.DataFrame:
 
 
 def changed(frame: pd.DataFrame, more: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """With rows appended, some deleted, and all in another order."""
+    """Append rows, delete some and shuffle all."""
     return pd.concat([frame, more]).sample(frac=0.9, random_state=seed % 2**32)
 
 
@@ -88,9 +88,9 @@ WAYS = [Split(group="g"), Split(time=TimeSplit(column="when")), Split(test="give
 
 
 @pytest.mark.parametrize("rule", WAYS, ids=["group", "time", "given"])
-@settings(max_examples=20)  # a thousand seeds each
+@settings(max_examples=20)  # each example tries a thousand seeds
 @given(seed=seeds)
-def test_appending_deleting_and_re_ordering_move_nothing(rule: Split, seed: int) -> None:
+def test_appending_deleting_and_reordering_rows_moves_nothing(rule: Split, seed: int) -> None:
     frame, more = (
         rows(120, s).assign(part=lambda f: np.where(f["x"] > 0.8, "test", "train"))
         for s in (seed, seed + 1)
@@ -105,7 +105,7 @@ def test_appending_deleting_and_re_ordering_move_nothing(rule: Split, seed: int)
 
 @settings(max_examples=20)
 @given(seed=seeds)
-def test_a_group_is_whole_in_one_role_and_rows_stay_told_apart(seed: int) -> None:
+def test_a_group_has_one_role_and_its_rows_keep_distinct_identities(seed: int) -> None:
     frame = rows(200, seed)
     made = assigned(frame, Split(group="g"))
     assert frame.assign(role=made.roles).groupby("g")["role"].nunique().max() == 1
@@ -115,7 +115,7 @@ def test_a_group_is_whole_in_one_role_and_rows_stay_told_apart(seed: int) -> Non
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_best_of_a_thousand_seeds_comes_near_to_the_shares_over_all_and_by_class(
+def test_the_best_of_a_thousand_seeds_is_close_to_the_shares_overall_and_by_class(
     seed: int,
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -133,7 +133,7 @@ def test_the_best_of_a_thousand_seeds_comes_near_to_the_shares_over_all_and_by_c
     assert made.cuts.seed == assigned(frame, Split(group="g", seed=seed)).cuts.seed
 
 
-def test_a_group_that_is_too_big_for_the_shares_is_named_with_what_was_achieved() -> None:
+def test_a_group_too_big_for_the_shares_is_named_with_its_role() -> None:
     frame = rows(400, 0).assign(g=lambda f: np.where(f["x"] < 1, "the giant", f["g"]))
     made = assigned(frame, Split(group="g"))
     giant = (frame["g"] == "the giant").sum()
@@ -145,7 +145,7 @@ def test_a_group_that_is_too_big_for_the_shares_is_named_with_what_was_achieved(
     assert len(set(made.roles.tolist())) == 3
 
 
-def test_a_later_group_gets_its_role_by_hash_alone() -> None:
+def test_a_later_group_gets_its_role_from_its_hash() -> None:
     frame = rows(300, 0)
     cuts = assigned(frame, Split(group="g")).cuts
     new = pd.DataFrame({"x": np.arange(5000.0), "g": np.arange(5000), "y": "a"})
@@ -163,7 +163,7 @@ def test_rows_without_a_group_are_named() -> None:
 
 
 @given(n=st.integers(40, 300), seed=seeds)
-def test_order_in_time_is_kept_and_ties_stay_together_in_the_later_role(n: int, seed: int) -> None:
+def test_roles_are_in_time_order_and_ties_share_the_later_role(n: int, seed: int) -> None:
     frame = rows(n, seed)
     made = assigned(frame, Split(time=TimeSplit(column="when")))
     spans = frame.assign(role=made.roles).groupby("role")["when"].agg(["min", "max"])
@@ -175,7 +175,7 @@ def test_order_in_time_is_kept_and_ties_stay_together_in_the_later_role(n: int, 
 
 
 @given(seed=seeds, days=st.integers(0, 30), gap=st.sampled_from([None, "3d", "36h"]))
-def test_dates_that_move_forward_move_rows_from_test_over_validation_to_training_alone(
+def test_moving_the_dates_forward_moves_rows_only_towards_training(
     seed: int, days: int, gap: str | None
 ) -> None:
     frame = rows(150, seed)
@@ -192,7 +192,7 @@ def test_dates_that_move_forward_move_rows_from_test_over_validation_to_training
     assert all(b <= a for b, a in zip(before, after, strict=True))
 
 
-def test_a_date_that_moves_backward_is_refused() -> None:
+def test_moving_a_date_backward_is_refused() -> None:
     frame = rows(150, 0)
     cuts = assigned(frame, Split(time=TimeSplit(column="when"))).cuts
     early = Split(time=TimeSplit(column="when", test_from="2025-01-03"))
@@ -201,7 +201,7 @@ def test_a_date_that_moves_backward_is_refused() -> None:
 
 
 @given(seed=seeds)
-def test_rows_in_the_gap_before_a_date_have_no_role(seed: int) -> None:
+def test_rows_in_the_gap_before_a_date_are_unused(seed: int) -> None:
     frame = rows(150, seed)
     rule = TimeSplit(column="when", validation_from="2025-01-20", test_from="2025-02-10", gap="5d")
     roles = assigned(frame, Split(time=rule)).roles
@@ -221,14 +221,14 @@ def test_rows_in_the_gap_before_a_date_have_no_role(seed: int) -> None:
         lambda when: when.dt.as_unit("ns"),
     ],
 )
-def test_dates_of_every_form_give_the_same_roles(form: Any) -> None:
+def test_dates_of_every_type_give_the_same_roles(form: Any) -> None:
     frame, rule = rows(150, 0), Split(time=TimeSplit(column="when"))
     made, other = assigned(frame, rule), assigned(frame.assign(when=form(frame["when"])), rule)
     assert (made.roles == other.roles).all()
     assert made.cuts == other.cuts
 
 
-def test_dates_in_a_column_of_texts_are_read_by_the_stage(home: Project) -> None:
+def test_the_stage_reads_dates_from_a_text_column(home: Project) -> None:
     frame, rule = rows(150, 0), {"time": {"column": "when"}}
     texts = frame.assign(when=frame["when"].dt.strftime("%Y-%m-%d"))
     for name, table in (("dates", frame), ("texts", texts)):
@@ -247,7 +247,7 @@ def test_rows_without_a_date_and_columns_without_dates_are_named() -> None:
             assigned(frame.assign(when=strange), rule)
 
 
-def test_given_roles_stay_whatever_they_are_called() -> None:
+def test_given_roles_are_kept_in_every_known_spelling() -> None:
     words = [*WORDS, *map(str.upper, WORDS), " Train "]
     frame = pd.DataFrame({"x": range(len(words)), "given_role": words, "y": "a"})
     roles = assigned(frame, Split(test="given", stratify=False)).roles
@@ -255,7 +255,7 @@ def test_given_roles_stay_whatever_they_are_called() -> None:
 
 
 @given(seed=seeds, n=st.integers(60, 200))
-def test_validation_rows_are_cut_from_given_training_rows_exactly_by_class(
+def test_validation_rows_are_an_exact_share_of_the_given_training_rows_by_class(
     seed: int, n: int
 ) -> None:
     frame = rows(n, seed).assign(y=lambda f: np.arange(len(f)) % 2)
@@ -267,7 +267,7 @@ def test_validation_rows_are_cut_from_given_training_rows_exactly_by_class(
         assert abs(np.sum(mine == VALIDATION) - 0.25 * len(mine)) <= 0.5
 
 
-def test_values_that_name_no_role_are_all_named() -> None:
+def test_all_values_that_are_not_a_role_are_named() -> None:
     frame = rows(60, 0).assign(given_role=["train", "test", "tset"] * 20)
     frame.loc[:3, "given_role"] = None
     with pytest.raises(
@@ -287,13 +287,13 @@ def test_values_that_name_no_role_are_all_named() -> None:
         (Split(test="given"), r"split\.given: the data have no column 'given_role'"),
     ],
 )
-def test_a_column_that_is_not_there_is_named_with_the_nearest(rule: Split, words: str) -> None:
+def test_a_missing_column_is_refused_with_the_nearest_name(rule: Split, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         assigned(rows(60, 0), rule)
 
 
 @pytest.mark.parametrize("rule", WAYS, ids=["group", "time", "given"])
-def test_cuts_of_every_way_survive_their_file(tmp_path: Path, rule: Split) -> None:
+def test_cuts_of_every_kind_of_split_are_read_back_unchanged(tmp_path: Path, rule: Split) -> None:
     frame = rows(150, 0).assign(part=["train", "train", "test"] * 50)
     made = assigned(frame, rule)
     write_cuts(tmp_path / "a.split.json", made.cuts)
@@ -303,7 +303,7 @@ def test_cuts_of_every_way_survive_their_file(tmp_path: Path, rule: Split) -> No
 
 
 @pytest.mark.parametrize("dates", [{}, {"test_from": "2025-01-01"}, ["a"], "2025"])
-def test_damaged_dates_are_an_error_with_the_way_out(tmp_path: Path, dates: Any) -> None:
+def test_damaged_dates_in_a_split_file_are_an_error(tmp_path: Path, dates: Any) -> None:
     bare = {"rule": {}, "identity": "content", "columns": [], "edges": [], "cuts": {}}
     write_json(tmp_path / "a.split.json", bare | {"dates": dates})
     with pytest.raises(ConfigError, match=r"(?s)cannot be read.*dates of a split by time"):
@@ -341,7 +341,7 @@ def test_cuts_of_another_experiment_give_the_same_roles(home: Project) -> None:
     assert home.cuts_file("other").read_bytes() == before
 
 
-def test_cuts_that_cannot_be_shared_are_refused_with_the_way_out(home: Project) -> None:
+def test_cuts_that_cannot_be_shared_are_refused_with_the_reason(home: Project) -> None:
     frame = rows(100, 0)
     with_table(home, "other", frame, split={"as": "owner"})
     with pytest.raises(ConfigError, match="there is no experiment 'owner'"):
@@ -368,7 +368,7 @@ def test_cuts_that_cannot_be_shared_are_refused_with_the_way_out(home: Project) 
         split_table(home, "other")
 
 
-def test_the_key_the_group_and_given_roles_are_no_features(home: Project) -> None:
+def test_the_column_of_given_roles_is_not_a_feature(home: Project) -> None:
     frame = rows(100, 0).drop(columns=["g", "when"]).assign(given_role="test")
     frame.loc[:70, "given_role"] = "train"
     with_table(home, "tiny", frame, split={"test": "given"})
@@ -377,7 +377,7 @@ def test_the_key_the_group_and_given_roles_are_no_features(home: Project) -> Non
 
 
 @given(seed=seeds, copies=st.integers(0, 8))
-def test_a_test_row_whose_twin_is_trained_on_is_marked_and_keeps_its_role(
+def test_a_test_row_with_a_twin_in_training_is_marked_and_keeps_its_role(
     seed: int, copies: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -391,7 +391,7 @@ def test_a_test_row_whose_twin_is_trained_on_is_marked_and_keeps_its_role(
     assert notes == said
 
 
-def test_in_a_table_of_few_categories_equal_rows_are_no_twins() -> None:
+def test_equal_rows_in_a_table_of_few_categories_are_not_twins() -> None:
     content = np.arange(100, dtype=np.uint64) % 80
     roles = np.array([TEST, TRAINING] * 50, dtype=np.int8)
     marked, (note,) = twins(content, roles)
@@ -399,14 +399,14 @@ def test_in_a_table_of_few_categories_equal_rows_are_no_twins() -> None:
     assert "80 % of the rows are distinct" in note
 
 
-def test_test_rows_that_were_all_seen_in_training_are_refused() -> None:
+def test_a_split_is_refused_if_every_test_row_was_seen_in_training() -> None:
     content = np.array([*range(95), 0, 1, 2, 3, 4], dtype=np.uint64)
     roles = np.array([TRAINING] * 95 + [TEST] * 5, dtype=np.int8)
     with pytest.raises(DataInvalid, match=r"(?s)every test row was seen.*5 of 5 test rows equal"):
         twins(content, roles)
 
 
-def test_the_stage_marks_twins_of_given_test_rows_and_says_how_many(home: Project) -> None:
+def test_the_stage_marks_twins_of_given_test_rows_and_reports_their_number(home: Project) -> None:
     frame = rows(100, 0).drop(columns=["g", "when"])
     frame = pd.concat([frame, frame.head(4)], ignore_index=True)
     frame["given_role"] = ["train"] * 80 + ["test"] * 24
@@ -419,7 +419,7 @@ def test_the_stage_marks_twins_of_given_test_rows_and_says_how_many(home: Projec
     assert f"{expected.sum()} of 24 test rows left out: seen in training" in str(made)
 
 
-def test_notes_name_the_group_by_its_value() -> None:
+def test_notes_show_the_value_of_a_group() -> None:
     table = pa.table({"g": ["a"] * 8 + ["b", "c"]})
     hashes = np.array([1] * 8 + [2, 3], dtype=np.uint64)
     roles = np.array([TRAINING] * 8 + [TEST, VALIDATION], dtype=np.int8)
@@ -434,7 +434,7 @@ def test_notes_name_the_group_by_its_value() -> None:
         ({"group": "g"}, r"without a group.*row 4, 8"),
     ],
 )
-def test_a_column_of_texts_with_gaps_names_its_rows_without_a_value(
+def test_rows_without_a_value_in_a_text_column_are_named(
     home: Project, rule: dict[str, Any], words: str
 ) -> None:
     frame = rows(60, 0).assign(g=["train", "train", "test"] * 20)
@@ -444,7 +444,7 @@ def test_a_column_of_texts_with_gaps_names_its_rows_without_a_value(
         split_table(home, "tiny")
 
 
-def test_a_missing_value_is_a_label_of_its_own(
+def test_a_missing_value_is_a_separate_label(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = ["b", None, "a", "b", None, "c"]
@@ -473,14 +473,14 @@ def test_a_missing_value_is_a_label_of_its_own(
                 assert len(set(labels)) == len(labels) == len(set(expected))
 
 
-def test_a_dictionary_as_long_as_its_codes_allow_may_have_gaps() -> None:
+def test_a_dictionary_of_maximum_size_can_have_missing_values() -> None:
     kind = pa.dictionary(pa.int8(), pa.string())
     texts = [f"level {i}" for i in range(128)]
     codes, labels = TableRows(pa.table({"a": pa.array([*texts, None], kind)})).labels("a")
     assert [labels[code] for code in codes] == [*texts, "<NA>"]
 
 
-def test_a_stage_without_test_rows_says_so(home: Project) -> None:
+def test_a_split_without_test_rows_is_refused_and_no_cuts_are_written(home: Project) -> None:
     late = {"column": "when", "validation_from": "2025-01-03", "test_from": "2030-01-01"}
     with_table(home, "tiny", rows(100, 0), split={"time": late})
     with pytest.raises(DataInvalid, match="a role has no rows"):
@@ -489,7 +489,7 @@ def test_a_stage_without_test_rows_says_so(home: Project) -> None:
     assert json.loads(home.experiment_file("tiny").read_text())["split"]["time"] == late
 
 
-def test_rows_are_read_in_batches_of_some_bytes_however_wide_a_column_is(tmp_path: Path) -> None:
+def test_batches_of_rows_are_limited_in_bytes_for_wide_columns(tmp_path: Path) -> None:
     pictures = pa.array([bytes(200_000)] * 130, pa.binary(200_000))
     pa.parquet.write_table(pa.table({"picture": pictures, "n": range(130)}), tmp_path / "t.parquet")
     table = TableRows(tmp_path / "t.parquet")

@@ -1,4 +1,4 @@
-"""What columns are taken for."""
+"""Assumptions about columns: kind, role, task and target."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROWS = 1000
 
 
 def column(name: str, type: str = "text", distinct: int = 3, **more: Any) -> ColumnProfile:
-    """A column of `ROWS` rows; levels are given as a list, equally frequent."""
+    """Return a column profile of `ROWS` rows; the `levels` listed are equally frequent."""
     levels = more.pop("levels", None)
     if levels is not None:
         distinct = len(levels)
@@ -58,13 +58,13 @@ CASES = [
 
 
 @pytest.mark.parametrize(("profile", "kind", "used"), CASES, ids=lambda v: getattr(v, "name", ""))
-def test_a_column_is_taken_for_what_it_is(profile: ColumnProfile, kind: str, used: bool) -> None:
+def test_the_kind_of_a_column_is_recognised(profile: ColumnProfile, kind: str, used: bool) -> None:
     found = assume_column(profile)
     assert (found.kind, found.used) == (kind, used)
     assert used or found.why
 
 
-def test_the_order_of_a_scale_is_in_the_words_of_the_data() -> None:
+def test_the_levels_of_a_scale_are_ordered_and_spelt_as_in_the_data() -> None:
     assert assume_column(column("g", levels=["HIGH", "low", "Medium"])).levels == (
         "low",
         "Medium",
@@ -77,20 +77,20 @@ def roles(*columns: ColumnProfile) -> dict[str, str]:
     return {a.name: a.role for a in found if a.role}
 
 
-def test_an_identifier_of_every_row_is_the_key() -> None:
+def test_an_identifier_with_a_value_per_row_is_the_key() -> None:
     assert roles(column("customer_id", distinct=ROWS)) == {"customer_id": "key", "y": "target"}
 
 
-def test_a_number_that_counts_the_rows_is_no_key() -> None:
+def test_a_running_row_number_is_not_a_key() -> None:
     assert roles(column("id", "integer", ROWS, numbered=True)) == {"y": "target"}
 
 
-def test_a_repeated_identifier_makes_groups_and_these_matter_more_than_a_key() -> None:
+def test_a_repeated_identifier_is_the_group_and_takes_precedence_over_a_key() -> None:
     found = roles(column("visit_id", distinct=ROWS), column("customer_id", distinct=200))
     assert found == {"customer_id": "group", "y": "target"}
 
 
-def test_an_identifier_with_gaps_makes_no_groups() -> None:
+def test_an_identifier_with_missing_values_is_not_a_group() -> None:
     assert roles(column("customer_id", distinct=200, missing=10)) == {"y": "target"}
 
 
@@ -106,13 +106,13 @@ def test_an_identifier_with_gaps_makes_no_groups() -> None:
         (ColumnProfile("y", "integer", 15, 0, 15), "regression"),
     ],
 )
-def test_the_task_follows_from_the_target_and_says_why(target: ColumnProfile, task: str) -> None:
+def test_the_task_is_chosen_from_the_target_with_a_reason(target: ColumnProfile, task: str) -> None:
     chosen = choose_task(target)
     assert chosen.task == task
     assert str(target.distinct) in chosen.why
 
 
-def test_columns_that_look_like_targets_are_those_of_such_a_name_and_the_last() -> None:
+def test_likely_targets_are_columns_with_a_target_name_and_the_last_one() -> None:
     columns = (
         column("customer_id", distinct=200),
         column("churned", levels=["yes", "no"]),

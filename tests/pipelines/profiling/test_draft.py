@@ -1,4 +1,4 @@
-"""The experiment file that is drafted from a table."""
+"""The draft of an experiment file from a table."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from gristmill.pipelines.validation.schema.scan import scan
 def draft(
     project: Project, columns: dict[str, Any], target: str, task: Task | None = None, **more: Any
 ) -> tuple[str, Document]:
-    """The text of a draft, and what is read of it."""
+    """Return the text of a draft and the document loaded from it."""
     table = project.root / "table.parquet"
     pq.write_table(pa.table(columns), table)
     chosen = require_task(profile_table(table, only=[target]).column(target), task)
@@ -73,7 +73,7 @@ def customers(rows: int = 400) -> dict[str, Any]:
     }
 
 
-def test_a_table_of_customers_is_drafted_as_a_person_would(empty: Project) -> None:
+def test_the_draft_for_a_table_of_customers_has_sensible_settings(empty: Project) -> None:
     csv = Csv(delimiter=";", decimal=",", encoding="cp949")
     text, made = draft(empty, customers(), "churned", csv=csv)
     assert made.data.csv == csv
@@ -96,7 +96,7 @@ def test_a_table_of_customers_is_drafted_as_a_person_would(empty: Project) -> No
     assert max(map(len, text.splitlines())) <= WIDTH
 
 
-def test_what_the_comments_suggest_can_be_taken_as_it_stands(empty: Project) -> None:
+def test_the_settings_suggested_in_comments_can_be_used_unchanged(empty: Project) -> None:
     text, _ = draft(empty, customers(), "churned")
     text = text.replace("  # class_weight: balanced", "  class_weight: balanced")
     text = text.replace("    # note: text", "    note: text").replace("    - note", "    # - note")
@@ -110,7 +110,7 @@ def test_what_the_comments_suggest_can_be_taken_as_it_stands(empty: Project) -> 
     assert made.schedule is not None
 
 
-def test_a_regression_learns_a_scaled_target(empty: Project) -> None:
+def test_a_regression_has_a_scaled_target(empty: Project) -> None:
     rng = np.random.default_rng(0)
     _, made = draft(empty, {"x": rng.normal(size=90), "price": rng.normal(size=90) * 1e5}, "price")
     assert made.data.task == "regression"
@@ -118,7 +118,7 @@ def test_a_regression_learns_a_scaled_target(empty: Project) -> None:
     assert made.test_metrics[0] == "rmse"
 
 
-def test_hundreds_of_numbered_columns_are_one_entry(empty: Project) -> None:
+def test_hundreds_of_numbered_columns_share_one_entry(empty: Project) -> None:
     rng = np.random.default_rng(0)
     columns = {f"pixel{i}": rng.integers(0, 256, 60) * (i > 9) for i in range(300)}
     text, made = draft(empty, {**columns, "label": [0, 1] * 30}, "label")
@@ -127,7 +127,7 @@ def test_hundreds_of_numbered_columns_are_one_entry(empty: Project) -> None:
     assert len(text.splitlines()) < 60
 
 
-def test_repeated_identifiers_become_groups(empty: Project) -> None:
+def test_a_repeated_identifier_becomes_the_group(empty: Project) -> None:
     rng = np.random.default_rng(0)
     columns = {"customer_id": rng.integers(0, 50, 300), "x": rng.normal(size=300)}
     text, made = draft(empty, {**columns, "y": rng.choice(["a", "b"], 300)}, "y")
@@ -150,7 +150,7 @@ WORDS = st.sampled_from(["$5", "no", "null", "1.0", "a: b", "#", "예", "{x}", "
 
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
-    """Columns of any names and kinds, and one of them."""
+    """Columns with any names and kinds, and the name of one of them."""
     names = draw(st.lists(NAMES, min_size=2, max_size=5, unique=True))
     rows = draw(st.integers(10, 40))
     seed = np.random.default_rng(draw(st.integers(0, 99)))
@@ -169,13 +169,13 @@ def tables(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tables())
-def test_any_small_table_gives_a_draft_that_loads_and_that_its_own_data_keep(
+def test_the_draft_of_any_small_table_loads_and_its_data_pass_the_schema(
     empty: Project, made: tuple[dict[str, Any], str]
 ) -> None:
     columns, target = made
     try:
         _, document = draft(empty, columns, target)
-    except GristmillError:  # a target that nobody can learn
+    except GristmillError:  # an unusable target
         assume(False)
     assert document.data.target == target
     assert not unmatched(document.schema_.columns, list(columns))

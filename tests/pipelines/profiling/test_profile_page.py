@@ -1,4 +1,4 @@
-"""The profile as a page."""
+"""The HTML page of a profile."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def page_of(tmp_path: Path, columns: dict[str, Any], task: Task) -> tuple[str, R
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
-def test_names_and_values_of_the_data_are_text_and_nothing_is_fetched(
+def test_names_and_values_are_escaped_and_the_page_loads_nothing(
     tmp_path: Path, task: Task
 ) -> None:
     evil = '<script>alert("1")</script>'
@@ -56,7 +56,7 @@ def test_names_and_values_of_the_data_are_text_and_nothing_is_fetched(
     assert "&lt;script&gt;" in text
 
 
-def test_hundreds_of_columns_make_a_small_page_with_the_telling_ones_drawn(tmp_path: Path) -> None:
+def test_a_page_of_hundreds_of_columns_is_small_and_draws_the_most_related(tmp_path: Path) -> None:
     y = RNG.choice(["a", "b", "c"], 300)
     columns = {f"x{i}": RNG.normal(size=300) for i in range(300)}
     text, reader = page_of(tmp_path, {**columns, "best": y, "y": y}, "classification")
@@ -66,13 +66,13 @@ def test_hundreds_of_columns_make_a_small_page_with_the_telling_ones_drawn(tmp_p
     assert text.index("<h3>best") < text.index("<h3>x")
 
 
-def test_there_is_no_digest_without_a_page(tmp_path: Path) -> None:
+def test_without_a_page_the_digest_is_empty(tmp_path: Path) -> None:
     assert page_digest(tmp_path / "profile.html") == ""
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_pictures_are_shown_by_class_inside_the_page(
+def test_pictures_are_embedded_in_the_page_by_class(
     tmp_path: Path, task: Task, channels: int
 ) -> None:
     size = 200 * 300 * channels

@@ -1,4 +1,4 @@
-"""What is found out about the columns of a table."""
+"""The profile of a table."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gristmill.pipelines.profiling.table_profile import SAMPLE, TableProfile, pr
 
 
 def profile_of(tmp_path: Path, **columns: object) -> TableProfile:
-    """The profile of a table of these columns; a column `y` is the target."""
+    """Return the profile of a table with these columns; a column `y` is the target."""
     table = tmp_path / "table.parquet"
     pq.write_table(pa.table(columns), table)
     return profile_table(table, *(("y", "classification") if "y" in columns else ()))
 
 
-def test_counts_gaps_and_different_values(tmp_path: Path) -> None:
+def test_missing_and_distinct_values_are_counted(tmp_path: Path) -> None:
     found = profile_of(tmp_path, a=[1, None, 3, 3], b=["x", "y", None, None], c=[1.5, 2, 2, np.nan])
     assert [(c.type, c.missing, c.distinct) for c in found.columns] == [
         ("integer", 1, 2),
@@ -39,7 +39,7 @@ def test_dates_are_measured_in_seconds(tmp_path: Path) -> None:
     assert found.column("at").quantiles[0] == 86400
 
 
-def test_a_name_with_a_dot_is_a_column_of_its_own(tmp_path: Path) -> None:
+def test_a_name_with_a_dot_is_a_separate_column(tmp_path: Path) -> None:
     found = profile_of(tmp_path, **{"a": [1, 2], "a.b": ["x", "x"]})
     assert [(c.name, c.type, c.distinct) for c in found.columns] == [
         ("a", "integer", 2),
@@ -50,11 +50,11 @@ def test_a_name_with_a_dot_is_a_column_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "numbered"), [([0, 1, 2], True), ([1, 2, 3], True), ([2, 3, 4], False)]
 )
-def test_running_numbers_are_known(tmp_path: Path, values: list[int], numbered: bool) -> None:
+def test_running_numbers_are_recognised(tmp_path: Path, values: list[int], numbered: bool) -> None:
     assert profile_of(tmp_path, n=values).column("n").numbered is numbered
 
 
-def test_infinite_values_and_empty_columns_do_no_harm(tmp_path: Path) -> None:
+def test_infinite_values_and_empty_columns_are_handled(tmp_path: Path) -> None:
     nothing = pa.array([None] * 4, pa.string())
     found = profile_of(tmp_path, x=[1.0, np.inf, -np.inf, 2.0], e=nothing, y=["a", "b", "a", "b"])
     assert found.column("x").ends == (1.0, 2.0)
@@ -62,7 +62,7 @@ def test_infinite_values_and_empty_columns_do_no_harm(tmp_path: Path) -> None:
     assert found.column("e").relation == 0
 
 
-def test_counts_are_of_all_rows_where_relations_are_of_a_sample(tmp_path: Path) -> None:
+def test_counts_use_all_rows_and_relations_a_sample(tmp_path: Path) -> None:
     rows = SAMPLE + 5000
     x = np.arange(rows)
     found = profile_of(tmp_path, x=x, y=np.where(x < rows // 2, "low", "high"))

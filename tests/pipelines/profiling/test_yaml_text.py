@@ -1,4 +1,4 @@
-"""Values, names and bounds in an experiment file."""
+"""Values, names, bounds and comments in a drafted experiment file."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def test_any_number_is_read_back(value: float) -> None:
     assert read(number(value)) == value
 
 
-def test_a_dollar_is_no_reference() -> None:
+def test_a_dollar_sign_in_a_value_is_escaped() -> None:
     assert scalar("$5") == '"$$5"'
 
 
 @given(TEXTS)
-def test_a_comment_is_one_line_that_yaml_reads(text: str) -> None:
+def test_a_comment_is_one_line_of_valid_yaml(text: str) -> None:
     assert read(f"a: 1  # {comment(text)}\n") == {"a": 1}
 
 
 @given(st.floats(-1e12, 1e12), st.floats(-1e12, 1e12))
-def test_bounds_hold_the_range_and_keep_its_sign(one: float, two: float) -> None:
+def test_bounds_contain_the_range_and_keep_its_sign(one: float, two: float) -> None:
     low, high = sorted((one, two))
     least, most = outward(low, high)
     assert least <= low <= high <= most
@@ -59,27 +59,27 @@ def test_bounds_hold_the_range_and_keep_its_sign(one: float, two: float) -> None
     assert most <= 0 or high > 0
 
 
-def test_bounds_are_round_and_a_width_away() -> None:
+def test_bounds_are_round_and_one_range_width_away() -> None:
     assert outward(18, 89) == (0, 160)
     assert outward(-3.2, 2.8) == (-9.2, 8.8)
     assert outward(7, 7) == (0, 14)
 
 
 @given(st.lists(st.from_regex(r"[ab\[*]{1,2}[0-9]{0,3}", fullmatch=True), unique=True))
-def test_a_pattern_names_its_group_and_no_other_column(names: list[str]) -> None:
+def test_a_pattern_matches_its_group_and_no_other_column(names: list[str]) -> None:
     for pattern, members in stems(names[: len(names) // 2 + 3], names).items():
         assert fnmatch.filter(names, pattern) == members
     assert all(fnmatch.filter(names, pattern_of(name)) == [name] for name in names)
 
 
-def test_numbered_columns_are_one_pattern_even_beside_a_like_name() -> None:
+def test_numbered_columns_are_one_pattern_even_next_to_a_similar_name() -> None:
     pixels = [f"pixel{i}" for i in range(9)]
     assert stems(pixels, pixels) == {"pixel*": pixels}
     assert stems(pixels, [*pixels, "pixels"]) == {"pixel[0-9]*": pixels}
     assert stems(pixels[:4], pixels[:4]) == {}
 
 
-def test_comments_stand_in_one_column_or_above() -> None:
+def test_comments_are_aligned_or_on_the_line_above() -> None:
     lines = aligned([("a: 1", "one"), ("만족도: 2", "two"), ("b" * 90, "three " * 5)], "  ")
     assert {broad(line[: line.index("#")]) for line in lines[:2]} == {13}
     assert lines[2].startswith("  # three")
@@ -87,13 +87,13 @@ def test_comments_stand_in_one_column_or_above() -> None:
 
 
 @given(st.lists(st.from_regex(r"[a-z]{1,30}", fullmatch=True), min_size=1))
-def test_a_list_is_broken_where_a_line_is_full(entries: list[str]) -> None:
+def test_a_list_is_wrapped_at_the_line_width(entries: list[str]) -> None:
     entries = [quoted(entry) for entry in entries]
     lines = listed(entries, "exclude: ", "  ")
     assert all(len(line) <= WIDTH for line in lines)
     assert read("\n".join(lines)) == {"exclude": [entry.strip('"') for entry in entries]}
 
 
-def test_numbers_for_people_are_short() -> None:
+def test_numbers_are_displayed_briefly() -> None:
     shown = [short(value) for value in (0, 1984, 25_000, 0.123456, 1234.5, 1.5e12, 2e-7)]
     assert shown == ["0", "1984", "25,000", "0.1235", "1,234", "1.50e+12", "2.00e-07"]

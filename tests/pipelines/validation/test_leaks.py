@@ -1,4 +1,4 @@
-"""The leak firewall: proofs stop, strength warns, clean data pass."""
+"""The leak check: proven leaks stop, strong columns warn, clean data pass."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def make(
 
 
 def clean(task: str = "classification", rows: int = ROWS, seed: int = 0) -> pd.DataFrame:
-    """Numbers, a category and a target that they tell in part."""
+    """Return numbers, a category and a target that they predict in part."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(
         {
@@ -96,14 +96,14 @@ def test_clean_data_have_no_leak(tmp_path: Path, task: str) -> None:
 
 
 @pytest.mark.parametrize("exceptions", [0, 3])
-def test_the_target_in_other_words_is_an_error(tmp_path: Path, exceptions: int) -> None:
+def test_a_recoded_target_is_an_error(tmp_path: Path, exceptions: int) -> None:
     frame = clean()
     frame["told"] = frame.y.map({"yes": 7, "no": 3})
     frame.loc[: exceptions - 1, "told"] = 10 - frame.told
     assert only(found(tmp_path, frame, make())) == ("recoding", "told", "error")
 
 
-def test_a_recoding_with_gaps_is_an_error_by_the_rows_that_have_it(tmp_path: Path) -> None:
+def test_a_recoding_with_gaps_is_an_error_on_the_rows_with_a_value(tmp_path: Path) -> None:
     frame = clean(rows=1200)
     frame["told"] = frame.y.str.upper().mask(np.arange(1200) % 2 == 0)
     (leak,) = found(tmp_path, frame, make())
@@ -112,26 +112,26 @@ def test_a_recoding_with_gaps_is_an_error_by_the_rows_that_have_it(tmp_path: Pat
 
 
 @pytest.mark.parametrize("rows", [100, 400])
-def test_few_rows_of_two_classes_only_warn(tmp_path: Path, rows: int) -> None:
+def test_a_recoding_on_few_rows_of_two_classes_is_a_warning(tmp_path: Path, rows: int) -> None:
     frame = clean(rows=rows)
     frame["told"] = frame.y == "yes"
     assert only(found(tmp_path, frame, make())) == ("recoding", "told", "warning")
 
 
-def test_more_exceptions_than_a_proof_may_have_only_warn(tmp_path: Path) -> None:
+def test_a_recoding_with_too_many_exceptions_is_a_warning(tmp_path: Path) -> None:
     frame = clean()
     frame["told"] = frame.y.where(np.arange(ROWS) >= 9, "yes")
     assert only(found(tmp_path, frame, make())) == ("recoding", "told", "warning")
 
 
-def test_a_rare_class_is_not_told_by_a_column_that_hardly_varies(tmp_path: Path) -> None:
+def test_a_nearly_constant_column_is_not_a_leak_of_a_rare_class(tmp_path: Path) -> None:
     frame = clean(rows=5000)
     frame["y"] = np.where(np.arange(5000) % 250 == 0, "rare", "often")
     frame["flag"] = np.arange(5000) % 251 == 0
     assert [leak for leak in found(tmp_path, frame, make()) if leak.severity == "error"] == []
 
 
-def test_a_value_that_is_missing_by_class_is_an_error(tmp_path: Path) -> None:
+def test_a_column_missing_exactly_for_one_class_is_an_error(tmp_path: Path) -> None:
     frame = clean()
     frame["told"] = pd.Series(np.arange(ROWS) % 50 / 7).mask(frame.y == "no")
     (leak,) = found(tmp_path, frame, make())
@@ -142,14 +142,14 @@ def test_a_value_that_is_missing_by_class_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "form", [lambda y: 3 * y - 8, lambda y: -np.exp(y), lambda y: y.round(1), np.sign]
 )
-def test_what_rises_or_falls_with_a_number_is_an_error(tmp_path: Path, form: Any) -> None:
+def test_a_monotone_function_of_a_numeric_target_is_an_error(tmp_path: Path, form: Any) -> None:
     frame = clean("regression")
     leaks = found(tmp_path, frame.assign(told=form(frame.y)), make("regression"))
     expected = [] if form is np.sign else [("copy", "told", "error")]
     assert [(leak.kind, leak.column, leak.severity) for leak in leaks] == expected
 
 
-def test_a_target_of_few_numbers_is_no_copy_of_a_column_of_few_numbers(tmp_path: Path) -> None:
+def test_columns_and_targets_of_few_distinct_numbers_are_not_copies(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     frame = clean("regression").assign(y=rng.integers(0, 6, ROWS).astype(float))
     frame["near"] = (frame.y > 2).astype(int)
@@ -159,7 +159,7 @@ def test_a_target_of_few_numbers_is_no_copy_of_a_column_of_few_numbers(tmp_path:
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
 @pytest.mark.parametrize("form", ["mean", "rounded", "drawn"])
-def test_the_targets_mean_by_level_is_an_error(tmp_path: Path, task: str, form: str) -> None:
+def test_the_target_mean_by_level_is_an_error(tmp_path: Path, task: str, form: str) -> None:
     frame = clean(task)
     y = frame.y if task == "regression" else (frame.y == "yes").astype(float)
     mean, n = y.groupby(frame.b).transform("mean"), y.groupby(frame.b).transform("size")
@@ -169,7 +169,7 @@ def test_the_targets_mean_by_level_is_an_error(tmp_path: Path, task: str, form: 
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
-def test_the_mean_of_the_other_rows_is_an_error(tmp_path: Path, task: str) -> None:
+def test_the_target_mean_of_the_other_rows_is_an_error(tmp_path: Path, task: str) -> None:
     frame = clean(task)
     y = frame.y if task == "regression" else (frame.y == "yes").astype(float)
     by_level = y.groupby(frame.c)
@@ -194,7 +194,7 @@ def test_an_identifier_in_the_order_of_the_classes_is_an_error(tmp_path: Path, t
     assert only(leaks) == ("identifier", "id", "error")
 
 
-def test_an_identifier_by_chance_and_a_measurement_in_order_are_clean(tmp_path: Path) -> None:
+def test_a_random_identifier_and_an_ordered_measurement_are_not_errors(tmp_path: Path) -> None:
     frame = clean().assign(id=np.random.default_rng(3).permutation(ROWS))
     frame["size"] = np.where(frame.y == "yes", 3.0, 1.0) + frame.a.rank() / ROWS
     leaks = found(tmp_path, frame, make())
@@ -226,7 +226,7 @@ def test_rows_from_the_future_are_an_error(tmp_path: Path, form: str) -> None:
     assert leak.rows == (551,)
 
 
-def test_rows_that_are_left_out_are_in_no_role(tmp_path: Path) -> None:
+def test_unused_rows_do_not_count_as_a_role(tmp_path: Path) -> None:
     frame = clean().assign(who=np.arange(ROWS) // 2)
     role = np.where(np.arange(ROWS) % 2, by_chance(ROWS), 3).astype(np.int8)
     assert found(tmp_path, frame, make(split={"group": "who"}), role) == []
@@ -240,7 +240,7 @@ def test_a_column_that_is_too_good_warns(tmp_path: Path, task: str) -> None:
     assert only(found(tmp_path, frame, make(task))) == ("strength", "told", "warning")
 
 
-def test_levels_that_are_each_of_one_class_warn(tmp_path: Path) -> None:
+def test_levels_with_one_class_each_warn(tmp_path: Path) -> None:
     frame = clean()
     frame["told"] = frame.y + frame.b.mod(3).astype(str)
     assert only(found(tmp_path, frame, make())) == ("strength", "told", "warning")
@@ -269,7 +269,7 @@ def test_a_sorted_file_warns(tmp_path: Path, task: str) -> None:
     assert only(leaks) == ("row order", "", "warning")
 
 
-def test_a_large_table_is_looked_at_in_part_and_counted_whole(
+def test_a_large_table_is_sampled_and_findings_counted_on_all_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "MOST_ROWS", 1600)
@@ -293,7 +293,7 @@ def test_a_large_table_is_looked_at_in_part_and_counted_whole(
     assert leaks == found(tmp_path, frame, make())
 
 
-def test_all_errors_stop_together_and_say_what_allows_them(tmp_path: Path) -> None:
+def test_all_errors_are_raised_together_with_the_setting_that_allows_them(tmp_path: Path) -> None:
     frame = clean().assign(told=lambda f: f.y.str.upper())
     frame["gone"] = frame.a.mask(frame.y == "no")
     file, report = tmp_path / "table.parquet", tmp_path / "leaks.json"
@@ -311,12 +311,12 @@ def test_all_errors_stop_together_and_say_what_allows_them(tmp_path: Path) -> No
     assert read_json(report) == {"leaks": []}
 
 
-def test_what_allows_nothing_is_refused(tmp_path: Path) -> None:
+def test_an_allowed_leak_that_names_no_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean a"):
         found(tmp_path, clean(), make(features={"allow_leaks": ["aa"]}))
 
 
-def test_a_column_that_is_no_feature_may_tell_the_target(tmp_path: Path) -> None:
+def test_a_column_that_is_not_a_feature_is_not_checked(tmp_path: Path) -> None:
     file = tmp_path / "table.parquet"
     clean().assign(told=lambda f: f.y).to_parquet(file, index=False)
     assert find_leaks(file, by_chance(ROWS), make(), ["a", "b"]) == []
@@ -349,11 +349,11 @@ def test_warnings_are_read_back_from_the_report(tmp_path: Path) -> None:
     assert read_warnings(tmp_path / "none.json") == []
 
 
-def test_roles_are_numbered_as_the_split_numbers_them() -> None:
+def test_role_codes_are_those_of_the_split() -> None:
     assert (roles.TEST, roles.VALIDATION, roles.TRAINING) == (TEST, VALIDATION, TRAINING)
 
 
-def test_every_kind_says_what_it_is() -> None:
+def test_every_kind_of_leak_is_an_error_or_a_warning() -> None:
     assert {severity for severity, _ in KINDS.values()} == {"error", "warning"}
 
 
@@ -362,7 +362,7 @@ numbers = st.lists(st.integers(0, 6), min_size=1, max_size=9)
 
 @given(numbers, st.data())
 @settings(max_examples=60, deadline=None)
-def test_rows_out_of_order_are_the_fewest_to_leave_out(first: list[int], data: Any) -> None:
+def test_out_of_order_counts_the_fewest_rows_to_remove(first: list[int], data: Any) -> None:
     second = data.draw(st.lists(st.integers(0, 6), min_size=len(first), max_size=len(first)))
     pairs = list(zip(first, second, strict=True))
     best = 0
@@ -380,7 +380,7 @@ def test_rows_out_of_order_are_the_fewest_to_leave_out(first: list[int], data: A
 
 @given(st.lists(st.tuples(st.integers(-1, 5), st.integers(0, 1)), min_size=2, max_size=30))
 @settings(max_examples=60, deadline=None)
-def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(
+def test_auc_is_the_share_of_ordered_pairs(
     rows: list[tuple[int, int]],
 ) -> None:
     ones, zeros = ([x for x, y in rows if y == of] for of in (1, 0))
@@ -390,5 +390,5 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(
     assert auc(x, y) == pytest.approx(expected)
 
 
-def test_a_project_of_a_person_has_the_report_beside_the_roles(reproduced: Project) -> None:
+def test_the_report_is_written_next_to_the_roles(reproduced: Project) -> None:
     assert read_json(reproduced.build("digits") / "leaks.json")["leaks"] == []

@@ -32,7 +32,7 @@ SHAPE = (3, 4, 3)
 
 
 def stored(tmp_path: Path, scaling: str = "minmax", **extra: Any) -> tuple[Project, Any]:
-    """A project whose table holds twelve pictures."""
+    """A project with a table of twelve pictures."""
     project = make_project(tmp_path / "project")
     features = {"scale": scaling, "exclude": ["path"], **extra}
     write_experiment(project, features=features)
@@ -53,7 +53,7 @@ def stored(tmp_path: Path, scaling: str = "minmax", **extra: Any) -> tuple[Proje
     return project, shades
 
 
-def test_pictures_are_stored_as_bytes_and_become_0_to_1(tmp_path: Path) -> None:
+def test_pictures_are_stored_as_bytes_and_scaled_to_0_to_1(tmp_path: Path) -> None:
     project, shades = stored(tmp_path)
     assert str(scale(project, "tiny")) == "3×4×3 features, 2 classes"
     build = project.build("tiny")
@@ -69,7 +69,7 @@ def test_pictures_are_stored_as_bytes_and_become_0_to_1(tmp_path: Path) -> None:
         np.testing.assert_allclose(scaled(found, statistics), shades[rows] / 255, rtol=1e-6)
 
 
-def test_standard_scaling_has_each_channel_s_moments_from_training_rows_alone(
+def test_standard_scaling_uses_channel_moments_of_training_rows_only(
     tmp_path: Path,
 ) -> None:
     project, shades = stored(tmp_path, "standard")
@@ -84,7 +84,7 @@ def test_standard_scaling_has_each_channel_s_moments_from_training_rows_alone(
 
 
 @pytest.mark.parametrize("scaling", ["minmax", "standard"])
-def test_however_few_pictures_are_in_memory_the_arrays_are_the_same(
+def test_the_arrays_do_not_depend_on_the_number_of_pictures_in_memory(
     scaling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def made(name: str) -> tuple[Path, list[bytes]]:
@@ -105,7 +105,7 @@ def test_however_few_pictures_are_in_memory_the_arrays_are_the_same(
     assert pa.parquet.read_metadata(parts).num_row_groups > 1
 
 
-def test_a_picture_is_learnt_from_alone(tmp_path: Path) -> None:
+def test_other_features_next_to_a_picture_are_refused(tmp_path: Path) -> None:
     project, _ = stored(tmp_path, exclude=[])
     with pytest.raises(ConfigError, match=r"(?s)learnt from alone.*path.*exclude: \[path\]"):
         scale(project, "tiny")
@@ -117,7 +117,7 @@ def png(image: Any) -> bytes:
     return out.getvalue()
 
 
-def test_a_caller_may_send_pixels_lists_or_a_file_of_any_size(tmp_path: Path) -> None:
+def test_pixels_lists_and_image_files_of_any_size_are_accepted(tmp_path: Path) -> None:
     shades = np.random.default_rng(1).integers(0, 256, SHAPE).astype(np.uint8)
     plain = np.full((9, 9), 7, np.uint8)
     for value in (
@@ -134,7 +134,7 @@ def test_a_caller_may_send_pixels_lists_or_a_file_of_any_size(tmp_path: Path) ->
             pixels(wrong, SHAPE)
 
 
-def test_transform_gives_one_array_a_picture() -> None:
+def test_transform_returns_one_array_per_picture() -> None:
     import pandas as pd
 
     picture = {"name": "p", "height": 3, "width": 4, "channels": 3}

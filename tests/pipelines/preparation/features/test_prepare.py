@@ -1,4 +1,4 @@
-"""Scale: statistics come from training rows and from nowhere else."""
+"""Scaling: statistics are computed from training rows only."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def rows(seed: int = 0) -> pd.DataFrame:
 
 
 def scaled(folder: Path, frame: pd.DataFrame, roles: Any = ROLES, **sections: object) -> Path:
-    """The build folder after the stage."""
+    """Run the stage and return its build folder."""
     project = Project(folder)
     project.experiments.mkdir(parents=True)
     project.experiment_file("e").write_text(json.dumps(SECTIONS | sections))
@@ -69,7 +69,7 @@ def scaled(folder: Path, frame: pd.DataFrame, roles: Any = ROLES, **sections: ob
     return build
 
 
-def test_other_validation_and_test_rows_change_nothing_of_what_training_sees(
+def test_validation_and_test_rows_do_not_influence_the_training_files(
     tmp_path: Path,
 ) -> None:
     frame = rows()
@@ -84,7 +84,7 @@ def test_other_validation_and_test_rows_change_nothing_of_what_training_sees(
     assert (first / "test" / "x.npy").read_bytes() != (second / "test" / "x.npy").read_bytes()
 
 
-def test_the_arrays_hold_the_rows_of_their_role_in_their_order(tmp_path: Path) -> None:
+def test_the_arrays_contain_the_rows_of_their_role_in_order(tmp_path: Path) -> None:
     frame = rows()
     build = scaled(tmp_path, frame)
     statistics = read_json(build / "training" / "statistics.json")
@@ -106,7 +106,7 @@ def test_the_arrays_hold_the_rows_of_their_role_in_their_order(tmp_path: Path) -
     ]
 
 
-def test_what_training_may_read_holds_no_test_row(tmp_path: Path) -> None:
+def test_the_training_folder_contains_no_test_rows(tmp_path: Path) -> None:
     build = scaled(tmp_path, rows())
     assert {path.name for path in (build / "training").iterdir()} == {
         "statistics.json",
@@ -135,21 +135,21 @@ def fitted(values: list[float], scale: str) -> tuple[dict[str, Any], Any]:
 
 
 @given(values=numbers)
-def test_minmax_brings_the_training_rows_to_0_to_1(values: list[float]) -> None:
+def test_minmax_scales_the_training_rows_to_0_to_1(values: list[float]) -> None:
     _, x = fitted(values, "minmax")
     assert x.min() == 0
     assert x.max() == (pytest.approx(1, abs=1e-6) if len(set(values)) > 1 else 0)
 
 
 @given(values=numbers.filter(lambda values: np.ptp(values) > 1))
-def test_standard_brings_the_training_rows_to_mean_0_and_deviation_1(values: list[float]) -> None:
+def test_standard_scales_the_training_rows_to_mean_0_and_deviation_1(values: list[float]) -> None:
     _, x = fitted(values, "standard")
     assert x.mean(dtype="float64") == pytest.approx(0, abs=1e-4)
     assert x.std(dtype="float64") == pytest.approx(1, abs=1e-4)
 
 
 @given(values=numbers)
-def test_none_leaves_numbers_as_they_are(values: list[float]) -> None:
+def test_scale_none_leaves_numbers_unchanged(values: list[float]) -> None:
     statistics, x = fitted(values, "none")
     assert x.tolist() == np.float32(values).tolist()
     (column,) = statistics["numbers"]
@@ -162,20 +162,20 @@ def test_a_column_of_one_value_stays_finite(kind: str) -> None:
     assert np.isfinite(x).all()
 
 
-def test_missing_numbers_become_the_median_of_the_training_rows_and_are_marked() -> None:
+def test_missing_numbers_are_filled_with_the_training_median_and_marked() -> None:
     training = pd.DataFrame({"n": pd.array([1, None, 5, 9], dtype="Int64"), "y": [1.0, 2, 3, 4]})
     statistics = fit_statistics(training, document("regression", scale="none"))
     assert feature_names(statistics) == ["n", "n is missing"]
     assert transform(training, statistics).tolist() == [[1, 0], [5, 1], [5, 0], [9, 0]]
 
 
-def test_a_missing_number_that_training_never_saw_is_filled_without_a_mark() -> None:
+def test_missing_numbers_are_not_marked_if_training_rows_have_none() -> None:
     training = pd.DataFrame({"n": [1.0, 3.0], "y": [1.0, 2.0]})
     statistics = fit_statistics(training, document("regression", scale="none"))
     assert transform(pd.DataFrame({"n": [None, 7.0]}), statistics).tolist() == [[2], [7]]
 
 
-def test_texts_become_a_column_a_level_and_missing_is_a_level() -> None:
+def test_texts_become_one_column_per_level_and_missing_is_a_level() -> None:
     statistics = fit_statistics(rows(), document(exclude=["n", "m", "same"]))
     assert statistics["numbers"] == []
     assert feature_names(statistics) == ["t=(missing)", "t=blue", "t=red", "f"]
@@ -191,7 +191,7 @@ def test_texts_become_a_column_a_level_and_missing_is_a_level() -> None:
         ([1.5, 0.5], [0.5, 1.5]),
     ],
 )
-def test_classes_keep_their_own_type_and_are_in_order(
+def test_classes_keep_their_type_and_are_sorted(
     labels: list[object], classes: list[object]
 ) -> None:
     frame = pd.DataFrame({"n": [1.0, 2.0, 3.0], "y": [*labels, labels[0]]}).convert_dtypes(

@@ -1,4 +1,4 @@
-"""Every kind of column: what is found in training rows, and what becomes of all rows by it."""
+"""Every kind of column: its statistics from training rows, and its features."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def document(task: str = "regression", **features: object) -> Document:
 
 
 def fitted(values: Any, kind: object = None, **features: object) -> dict[str, Any]:
-    """The statistics of one column `c`."""
+    """Return the statistics of one column `c`."""
     frame = pd.DataFrame({"c": values})
     frame["y"] = np.arange(float(len(frame)))
     columns = {} if kind is None else {"c": kind}
     found = fit_statistics(frame, document(columns=columns, **{"scale": "none", **features}))
-    return dict(json.loads(json.dumps(found)))  # as it is kept
+    return dict(json.loads(json.dumps(found)))  # as stored
 
 
 def encoded(values: Any, statistics: Mapping[str, Any]) -> Any:
@@ -60,7 +60,7 @@ def encoded(values: Any, statistics: Mapping[str, Any]) -> Any:
 MIXED = document(**KINDS)
 
 
-def test_every_kind_has_its_columns_and_codes_come_last() -> None:
+def test_every_kind_has_its_feature_columns_and_codes_are_last() -> None:
     statistics = fit_statistics(mixed(200), MIXED)
     names = feature_names(statistics)
     assert names[:3] == ["number", "whole", "number is missing"]
@@ -82,7 +82,7 @@ def test_every_kind_has_its_columns_and_codes_come_last() -> None:
 
 @settings(max_examples=20)
 @given(st.integers(0, 2**20), st.integers(0, 60), st.permutations(list(mixed(1).columns)))
-def test_a_frame_is_transformed_as_its_parts_are_whatever_the_order_of_columns(
+def test_a_frame_gives_the_same_features_in_parts_and_in_any_column_order(
     seed: int, cut: int, order: list[str]
 ) -> None:
     statistics = fit_statistics(mixed(80), MIXED)
@@ -104,7 +104,7 @@ def test_statistics_do_not_depend_on_the_order_of_rows_or_columns(
     first = by_name(fit_statistics(mixed(80), MIXED))
     other = by_name(fit_statistics(mixed(80).iloc[rows][order].reset_index(drop=True), MIXED))
     assert first.keys() == other.keys()
-    for name, column in first.items():  # sums in another order have other last bits
+    for name, column in first.items():  # the order of summation changes the last bits
         for key in ("parts", "weights"):
             values = [pytest.approx(value) for value in column.pop(key, [])]
             assert other[name].pop(key, []) == values
@@ -113,7 +113,7 @@ def test_statistics_do_not_depend_on_the_order_of_rows_or_columns(
             assert other[name][key] == expected
 
 
-def test_rows_as_a_served_model_gets_them_give_the_same_features() -> None:
+def test_rows_sent_to_a_served_model_give_the_same_features() -> None:
     statistics = fit_statistics(mixed(200), MIXED)
     frame = mixed(30, seed=4)
     served = pd.DataFrame(json.loads(frame.to_json(orient="records", date_format="iso")))
@@ -122,7 +122,7 @@ def test_rows_as_a_served_model_gets_them_give_the_same_features() -> None:
 
 @pytest.fixture
 def scaled(tmp_path: Path) -> tuple[pd.DataFrame, Any, Path]:
-    """A table of several row groups that has gone through the stage."""
+    """A table with several row groups after the stage."""
     project = Project(tmp_path)
     project.experiments.mkdir(parents=True)
     project.experiment_file("e").write_text(json.dumps(SECTIONS | {"features": KINDS}))
@@ -138,7 +138,7 @@ def scaled(tmp_path: Path) -> tuple[pd.DataFrame, Any, Path]:
     return frame, role, build
 
 
-def test_what_is_scaled_piece_by_piece_is_what_is_scaled_at_once(
+def test_scaling_in_pieces_equals_scaling_at_once(
     scaled: tuple[pd.DataFrame, Any, Path],
 ) -> None:
     frame, role, build = scaled
@@ -167,13 +167,13 @@ def test_many_levels_are_codes_from_1_and_unseen_ones_are_0() -> None:
     assert encoded(["l0000", "l2999", "new", None], statistics).tolist() == [[1], [3000], [0], [0]]
 
 
-def test_an_embedding_can_be_asked_for_with_its_length() -> None:
+def test_an_embedding_can_be_declared_with_its_size() -> None:
     statistics = fitted(["a", None, "b"], {"kind": "category", "size": 2})
     assert statistics["embedded"] == [[4, 2]]
     assert encoded(["a", None, "c"], statistics).tolist() == [[2], [1], [0]]
 
 
-def test_whole_numbers_are_levels_whatever_type_they_come_in() -> None:
+def test_integers_of_any_type_are_the_same_levels() -> None:
     statistics = fitted(pd.array([3, 1, None, 3], dtype="Int64"), "category")
     assert feature_names(statistics) == ["c=(missing)", "c=1", "c=3"]
     expected = [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
@@ -181,7 +181,7 @@ def test_whole_numbers_are_levels_whatever_type_they_come_in() -> None:
         assert encoded(values, statistics).tolist() == expected
 
 
-def test_an_ordered_category_is_its_place_between_0_and_1() -> None:
+def test_an_ordered_category_becomes_its_position_between_0_and_1() -> None:
     statistics = fitted(["large", None, "small", "small"], KINDS["columns"]["size"])
     assert feature_names(statistics) == ["c", "c is missing"]
     made = encoded(["small", "middle", "large", None, "huge"], statistics)
@@ -200,20 +200,20 @@ def test_an_ordered_category_is_its_place_between_0_and_1() -> None:
         (["cat", "dog", "cat"], "boolean"),
     ],
 )
-def test_a_boolean_is_0_or_1(values: list[Any], kind: str | None) -> None:
+def test_a_boolean_becomes_0_or_1(values: list[Any], kind: str | None) -> None:
     statistics = fitted(values, kind)
     assert feature_names(statistics) == ["c"]
     assert encoded(values, statistics).tolist() == [[0], [1], [0]]
     assert encoded([True, False, 1, 0], statistics).tolist() == [[1], [0], [1], [0]]
-    assert encoded([None, "what"], statistics).tolist() == [[0], [0]]  # as most of training
+    assert encoded([None, "what"], statistics).tolist() == [[0], [0]]  # training majority
 
 
-def test_a_boolean_with_gaps_marks_them() -> None:
+def test_missing_values_of_a_boolean_are_marked() -> None:
     statistics = fitted(pd.array([True, None, True, False], dtype="boolean"))
     assert encoded([True, None, False], statistics).tolist() == [[1, 0], [1, 1], [0, 0]]
 
 
-def test_a_date_becomes_days_and_its_place_on_the_circles_of_the_calendar() -> None:
+def test_a_date_becomes_days_and_cyclic_calendar_features() -> None:
     days = pd.to_datetime(["2024-01-01T00:00", "2024-04-01T12:00", "2025-07-06T18:00"])
     statistics = fitted(days)
     made = encoded(["2024-04-01 12:00:00", "2024-04-01T14:00:00+02:00"], statistics)
@@ -222,7 +222,7 @@ def test_a_date_becomes_days_and_its_place_on_the_circles_of_the_calendar() -> N
         {
             "c: days": 19814.5,
             "c: year": 2024,
-            "c: month, sine": 1,  # April is a quarter of the year
+            "c: month, sine": 1,  # April begins after a quarter of the year
             "c: month, cosine": 0,
             "c: weekday, sine": 0,  # Monday
             "c: weekday, cosine": 1,
@@ -231,10 +231,10 @@ def test_a_date_becomes_days_and_its_place_on_the_circles_of_the_calendar() -> N
         },
         abs=1e-6,
     )
-    np.testing.assert_array_equal(made[0], made[1])  # the same moment in another zone
+    np.testing.assert_array_equal(made[0], made[1])  # the same instant in another time zone
 
 
-def test_parts_of_a_date_that_never_change_are_left_out_and_gaps_are_marked() -> None:
+def test_constant_parts_of_a_date_are_omitted_and_missing_dates_marked() -> None:
     statistics = fitted(["2024-05-01", None, "2024-05-03"], "date")
     assert feature_names(statistics) == [
         *("c: days", "c: weekday, sine", "c: weekday, cosine", "c is missing"),
@@ -242,7 +242,7 @@ def test_parts_of_a_date_that_never_change_are_left_out_and_gaps_are_marked() ->
     assert encoded([None], statistics).tolist() == [[19845, 0, 0, 1]]
 
 
-def test_a_text_becomes_the_weights_of_its_most_frequent_words_as_scikit_learn_has_them() -> None:
+def test_a_text_becomes_the_tfidf_weights_of_scikit_learn_for_its_frequent_words() -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     texts = ["Gute Mühle, gute Arbeit", "방앗간 mühle 2024", "die Mühle mahlt", "", "Arbeit Mühle"]
@@ -268,14 +268,14 @@ def test_a_text_becomes_the_weights_of_its_most_frequent_words_as_scikit_learn_h
         (["..", "--"], "text", r"not a single value"),
     ],
 )
-def test_a_column_that_is_not_of_its_declared_kind_is_an_error(
+def test_a_column_that_does_not_fit_its_declared_kind_is_an_error(
     values: list[Any], kind: Any, words: str
 ) -> None:
     with pytest.raises(DataInvalid, match=f"(?s){words}"):
         fitted(values, kind)
 
 
-def test_all_columns_that_cannot_become_features_are_named_together() -> None:
+def test_all_unusable_columns_are_named_together() -> None:
     ids = [f"id {i}" for i in range(99)]
     frame = pd.DataFrame({"a": ids, "b": ids, "n": np.full(99, np.nan), "y": np.arange(99.0)})
     with pytest.raises(DataInvalid, match="3 columns cannot") as caught:
@@ -283,18 +283,18 @@ def test_all_columns_that_cannot_become_features_are_named_together() -> None:
     assert [p.where.split()[1] for p in caught.value.problems] == ["n", "a", "b"]
 
 
-def test_a_date_is_no_number_and_a_boolean_is_one_already() -> None:
+def test_a_date_declared_a_number_is_refused_and_a_boolean_is_accepted() -> None:
     with pytest.raises(ConfigError, match="c is declared a number, and holds dates"):
         fitted(pd.to_datetime(["2024-01-01", "2024-01-02"]), "number")
     assert encoded(["true", False], fitted([True, False], "number")).tolist() == [[1], [0]]
 
 
-def test_numbers_written_as_text_are_taken_where_they_are_declared() -> None:
+def test_numbers_written_as_text_are_read_if_declared() -> None:
     statistics = fitted(["1", "2.5", None], "number")
     assert encoded(["4", 5, None], statistics)[:, 0].tolist() == [4, 5, 1.75]
 
 
-def test_a_scaled_target_is_standardised_by_training_rows_and_comes_back() -> None:
+def test_a_scaled_target_is_standardised_by_training_rows_and_converted_back() -> None:
     from gristmill.pipelines.preparation.features.transforms import answers, encode_target
 
     frame = pd.DataFrame({"c": [1.0, 2, 3, 4], "y": [100.0, 300, 500, 900]})
@@ -305,7 +305,7 @@ def test_a_scaled_target_is_standardised_by_training_rows_and_comes_back() -> No
     assert back.tolist() == pytest.approx(frame["y"].tolist(), rel=1e-6)
 
 
-def test_dates_as_classes_come_back_as_text() -> None:
+def test_dates_as_classes_are_predicted_as_text() -> None:
     from gristmill.pipelines.preparation.features.transforms import answers, encode_target
 
     frame = pd.DataFrame({"c": [1.0, 2], "y": pd.to_datetime(["2025-01-02", "2024-01-02"])})
@@ -316,7 +316,7 @@ def test_dates_as_classes_come_back_as_text() -> None:
 
 
 @pytest.mark.parametrize("entry", ["colours", "size*", "y"])
-def test_an_entry_for_a_column_that_is_no_feature_is_refused(entry: str) -> None:
+def test_an_entry_for_a_column_that_is_not_a_feature_is_refused(entry: str) -> None:
     with pytest.raises(ConfigError, match=rf"(?s)no feature.*features\.columns\.{entry[:4]}"):
         fit_statistics(
             pd.DataFrame({"colour": ["a", "b"], "y": [1.0, 2]}),
@@ -324,7 +324,7 @@ def test_an_entry_for_a_column_that_is_no_feature_is_refused(entry: str) -> None
         )
 
 
-def test_a_name_goes_before_a_pattern_and_the_first_pattern_before_the_next() -> None:
+def test_a_name_overrides_patterns_and_the_first_pattern_the_next() -> None:
     frame = pd.DataFrame({"a1": ["1", "2"], "a2": [1, 2], "b2": [3, 4], "y": [1.0, 2]})
     columns = {"a*": "category", "a1": "number", "*2": "boolean"}
     statistics = fit_statistics(frame, document(columns=columns))
@@ -333,5 +333,5 @@ def test_a_name_goes_before_a_pattern_and_the_first_pattern_before_the_next() ->
     assert kinds == {"a2": "category", "b2": "boolean"}
 
 
-def test_the_length_of_an_embedding_grows_slowly_with_its_levels() -> None:
+def test_the_size_of_an_embedding_grows_slowly_with_its_levels() -> None:
     assert [embedding_size(n) for n in (51, 500, 5000)] == [14, 50, 50]

@@ -1,4 +1,4 @@
-"""Transform: raw rows to numbers and answers back, as every package does it."""
+"""Transforms, as in every package: raw rows to numbers, and outputs to predictions."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def test_numbers_are_filled_shifted_and_scaled_and_levels_become_columns() -> No
     assert x.tolist() == [[0, 2, 0, 0, 1, 0], [1, 4, 1, 0, 0, 0], [2, 6, 0, 1, 0, 0]]
 
 
-def test_a_category_that_training_has_not_seen_is_all_zeros() -> None:
+def test_an_unseen_category_is_all_zeros() -> None:
     assert not transform(FRAME, STATISTICS)[1, 3:].any()
 
 
 @given(order=st.permutations(["a", "b", "c", "t", "more"]), rows=st.permutations(range(3)))
-def test_the_order_of_columns_and_columns_that_are_not_needed_play_no_part(
+def test_column_order_and_additional_columns_do_not_matter(
     order: list[str], rows: list[int]
 ) -> None:
     wider = FRAME.assign(t="yes", more=[object()] * 3)[order].iloc[rows]
@@ -57,11 +57,11 @@ def test_the_order_of_columns_and_columns_that_are_not_needed_play_no_part(
 
 
 @pytest.mark.parametrize("dtypes", [{"a": "Float64", "b": "Int64"}, {"a": "object"}, {"b": "int8"}])
-def test_the_type_of_a_number_column_plays_no_part(dtypes: dict[str, str]) -> None:
+def test_the_type_of_a_number_column_does_not_matter(dtypes: dict[str, str]) -> None:
     assert (transform(FRAME.astype(dtypes), STATISTICS) == transform(FRAME, STATISTICS)).all()
 
 
-def test_each_row_is_transformed_by_itself() -> None:
+def test_each_row_is_transformed_independently() -> None:
     whole = transform(FRAME, STATISTICS)
     alone = [transform(FRAME.iloc[[place]], STATISTICS)[0] for place in range(3)]
     assert (whole == np.stack(alone)).all()
@@ -69,16 +69,16 @@ def test_each_row_is_transformed_by_itself() -> None:
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300])
-def test_what_is_not_finite_as_a_feature_is_an_error_and_no_prediction(value: float) -> None:
+def test_a_feature_that_is_not_finite_is_an_error(value: float) -> None:
     with pytest.raises(ValueError, match="column b must hold finite numbers, found"):
         transform(FRAME.assign(b=value), STATISTICS)
 
 
-def test_words_are_also_taken_from_numbers() -> None:
+def test_words_are_also_extracted_from_numbers() -> None:
     assert words_of(pd.Series(["Tea 3", 3, None, 2.5]))[1] == ["tea", "3", "3", "2", "5"]
 
 
-def test_text_where_numbers_belong_is_an_error_with_the_column_and_the_value() -> None:
+def test_text_in_a_number_column_is_an_error_with_column_and_value() -> None:
     with pytest.raises(ValueError, match="column b must hold numbers, found 'many'"):
         transform(FRAME.assign(b=["1", "many", "3"]), STATISTICS)
 
@@ -88,7 +88,7 @@ def test_missing_columns_are_named() -> None:
         transform(FRAME[["a"]], STATISTICS)
 
 
-def test_a_column_with_gaps_in_training_may_be_absent_and_counts_as_missing() -> None:
+def test_a_column_with_gaps_in_training_is_optional() -> None:
     assert optional_names(STATISTICS) == ["a", "c"]
     expected = transform(FRAME.assign(a=None, c=None), STATISTICS)
     assert (transform(FRAME[["b"]], STATISTICS) == expected).all()
@@ -99,7 +99,7 @@ DTYPES = ["object", "int64", "bool", "float64"]
 
 
 @pytest.mark.parametrize(("classes", "dtype"), zip(LABELS, DTYPES, strict=True))
-def test_answers_are_labels_of_the_targets_own_type(classes: list[Any], dtype: str) -> None:
+def test_predictions_are_labels_of_the_type_of_the_target(classes: list[Any], dtype: str) -> None:
     outputs = np.array([[0.9, 0.1], [0.2, 0.8]], dtype=np.float32)
     table = answers(outputs, STATISTICS | {"classes": classes})
     assert table["prediction"].tolist() == classes
@@ -110,7 +110,7 @@ def test_answers_are_labels_of_the_targets_own_type(classes: list[Any], dtype: s
 
 
 @pytest.mark.parametrize("classes", LABELS)
-def test_a_target_is_encoded_by_the_place_of_its_class(classes: list[Any]) -> None:
+def test_a_target_is_encoded_by_the_index_of_its_class(classes: list[Any]) -> None:
     column = pd.Series([classes[1], classes[0]])
     statistics = STATISTICS | {"classes": classes}
     assert encode_target(column, statistics).tolist() == [1, 0]
@@ -118,16 +118,16 @@ def test_a_target_is_encoded_by_the_place_of_its_class(classes: list[Any]) -> No
     assert encode_target(column, statistics).dtype == np.int32
 
 
-def test_an_unknown_class_is_minus_one() -> None:
+def test_an_unknown_class_is_encoded_as_minus_one() -> None:
     assert encode_target(pd.Series(["yes", "maybe", None]), STATISTICS).tolist() == [1, -1, -1]
 
 
-def test_the_one_output_of_two_classes_is_the_probability_of_the_second() -> None:
+def test_a_single_output_is_the_probability_of_the_second_class() -> None:
     assert probabilities(np.array([[0.25], [1.0]])).tolist() == [[0.75, 0.25], [0.0, 1.0]]
     assert answers(np.array([[0.25], [1.0]]), STATISTICS)["prediction"].tolist() == ["no", "yes"]
 
 
-def test_answers_of_a_regression_are_numbers() -> None:
+def test_predictions_of_a_regression_are_numbers() -> None:
     statistics = STATISTICS | {"classes": None}
     table = answers(np.array([[1.5], [2.5]], dtype=np.float32), statistics)
     assert table.to_dict("list") == {"prediction": [1.5, 2.5]}
@@ -135,12 +135,12 @@ def test_answers_of_a_regression_are_numbers() -> None:
     assert (y.tolist(), y.dtype) == ([1.0, 2.0], np.float32)
 
 
-def test_no_rows_give_no_answers() -> None:
+def test_no_rows_give_no_predictions() -> None:
     assert len(answers(np.empty((0, 2)), STATISTICS)) == 0
     assert len(answers(np.empty((0, 1)), STATISTICS | {"classes": None})) == 0
 
 
-def test_the_file_works_alone_beside_a_model(tmp_path: Path) -> None:
+def test_the_file_works_alone_next_to_a_model(tmp_path: Path) -> None:
     source = Path(transforms.__file__)
     copy = tmp_path / "gristmill_transform.py"
     copy.write_bytes(source.read_bytes())

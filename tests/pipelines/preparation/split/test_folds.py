@@ -1,4 +1,4 @@
-"""Folds: who is in which, what they are scaled by, and what cannot be."""
+"""Folds: assignment of rows, scaling, and refused settings."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def folds_in(made: Assigned) -> npt.NDArray[np.int8]:
 
 
 @given(st.integers(0, 300), counts, st.floats(0.01, 0.9), seeds)
-def test_the_folds_of_a_stratum_are_of_equal_size_to_one_row(
+def test_the_fold_sizes_of_a_stratum_differ_by_at_most_one_row(
     n: int, folds: int, test: float, seed: int
 ) -> None:
     u = np.random.default_rng(seed).random(n)
@@ -75,7 +75,7 @@ def test_the_folds_of_a_stratum_are_of_equal_size_to_one_row(
 
 
 @given(seed=seeds, folds=counts, stratify=st.booleans())
-def test_each_row_is_in_one_fold_or_for_testing_as_it_was_without_folds(
+def test_each_row_is_in_one_fold_or_in_the_same_test_set_as_without_folds(
     seed: int, folds: int, stratify: bool
 ) -> None:
     frame = rows(250, seed)
@@ -95,9 +95,9 @@ WAYS = [Split(folds=4), Split(folds=4, group="g"), Split(folds=4, test="given", 
 
 
 @pytest.mark.parametrize("rule", WAYS, ids=["hash", "group", "given"])
-@settings(max_examples=15)  # a thousand seeds each
+@settings(max_examples=15)  # each example tries a thousand seeds
 @given(seed=seeds)
-def test_appending_deleting_and_re_ordering_move_no_row_to_another_fold(
+def test_appending_deleting_and_reordering_rows_moves_no_row_to_another_fold(
     rule: Split, seed: int
 ) -> None:
     frame, more = rows(120, seed), rows(60, seed + 1)
@@ -114,7 +114,7 @@ def test_appending_deleting_and_re_ordering_move_no_row_to_another_fold(
 
 @settings(max_examples=15)
 @given(seed=seeds)
-def test_a_group_is_whole_in_one_fold(seed: int) -> None:
+def test_all_rows_of_a_group_are_in_one_fold(seed: int) -> None:
     frame = rows(200, seed)
     made = assigned(frame, Split(folds=3, group="g"))
     assert frame.assign(fold=made.folds).groupby("g")["fold"].nunique().max() == 1
@@ -122,14 +122,14 @@ def test_a_group_is_whole_in_one_fold(seed: int) -> None:
     assert made.notes[0].startswith(f"{frame['g'].nunique()} groups, each whole in one fold: ")
 
 
-def test_test_rows_that_are_given_stay_and_all_others_are_in_folds() -> None:
+def test_given_test_rows_are_kept_and_all_others_are_in_folds() -> None:
     frame = rows(200, 1)
     made = assigned(frame, Split(folds=5, test="given", given="part"))
     assert ((made.roles == TEST) == (frame["part"] == "test")).all()
     assert np.bincount(folds_in(made)[made.roles != TEST]).min() > 20
 
 
-def test_the_cuts_of_folds_are_read_as_they_were_written(tmp_path: Path) -> None:
+def test_the_cuts_of_folds_are_read_back_unchanged(tmp_path: Path) -> None:
     made = assigned(rows(100, 2), Split(folds=7))
     file = tmp_path / "tiny.split.json"
     write_cuts(file, made.cuts)
@@ -142,7 +142,7 @@ def test_the_cuts_of_folds_are_read_as_they_were_written(tmp_path: Path) -> None
         read_cuts(file)
 
 
-def test_other_folds_are_cut_anew() -> None:
+def test_another_number_of_folds_gives_new_cuts() -> None:
     frame = rows(100, 2)
     made = assigned(frame, Split(folds=3))
     again = assigned(frame, Split(folds=5), made.cuts)
@@ -158,7 +158,7 @@ def test_other_folds_are_cut_anew() -> None:
         ({"folds": 21}, "split.folds"),
     ],
 )
-def test_folds_that_cannot_be_are_refused(
+def test_invalid_fold_settings_are_refused(
     tmp_path: Path, section: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -170,7 +170,7 @@ def test_a_fold_without_rows_is_refused() -> None:
         require_folds(np.array([-1, 0, 2], np.int8), 3)
 
 
-def test_a_class_of_one_fold_is_refused_and_one_that_a_fold_lacks_is_named() -> None:
+def test_a_class_in_only_one_fold_is_refused_and_one_missing_in_a_fold_is_named() -> None:
     folds = np.array([-1, 0, 1, -1, 0, 1, 2, 0, 2, 2], np.int8)
     codes = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 2], np.int32)
     assert fold_notes(codes, ("a", "b", "c"), folds, 3) == [
@@ -187,7 +187,7 @@ def home(tmp_path: Path) -> Project:
 
 
 def laid(home: Project, name: str, **changes: Any) -> Path:
-    """The table of an experiment."""
+    """Write the table of an experiment and return its build folder."""
     experiment = write_experiment(home, name, **changes)
     build = home.build(name)
     build.mkdir(parents=True, exist_ok=True)
@@ -195,7 +195,7 @@ def laid(home: Project, name: str, **changes: Any) -> Path:
     return build
 
 
-def test_cuts_are_shared_with_an_experiment_of_the_same_folds_alone(home: Project) -> None:
+def test_cuts_are_shared_only_with_an_experiment_of_the_same_folds(home: Project) -> None:
     builds = [laid(home, "owner", split={"folds": 3})]
     builds.append(laid(home, "other", split={"folds": 3, "as": "owner"}))
     said = [str(split_table(home, name)) for name in ("owner", "other")]
@@ -207,7 +207,7 @@ def test_cuts_are_shared_with_an_experiment_of_the_same_folds_alone(home: Projec
         split_table(home, "other")
 
 
-def test_a_fold_is_scaled_by_the_rows_of_the_others_alone(home: Project) -> None:
+def test_a_fold_is_scaled_by_the_rows_of_the_other_folds_only(home: Project) -> None:
     build = laid(home, "tiny", split={"folds": 3})
     split_table(home, "tiny")
     scale(home, "tiny")

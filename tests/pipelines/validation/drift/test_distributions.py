@@ -1,4 +1,4 @@
-"""Drift: alarms where a shift matters, and hardly ever without one."""
+"""Drift: alarms for shifts that matter, and very few false alarms."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def stored(folder: Path, name: str, columns: Any) -> Path:
     return file
 
 
-def test_without_drift_the_index_is_what_chance_makes_of_it() -> None:
+def test_without_drift_the_index_follows_its_chance_distribution() -> None:
     n, m = 4_000, 1_000
     rng = RNG(0)
     draws = [
@@ -46,7 +46,7 @@ def test_without_drift_the_index_is_what_chance_makes_of_it() -> None:
 
 
 @pytest.mark.parametrize("delta", [0.2, 0.4, 0.6])
-def test_a_shift_of_so_many_deviations_has_about_its_square(tmp_path: Path, delta: float) -> None:
+def test_the_index_of_a_shift_is_about_its_square(tmp_path: Path, delta: float) -> None:
     rng = RNG(1)
     old = stored(tmp_path, "old", {"a": rng.normal(size=40_000)})
     new = stored(tmp_path, "new", {"a": rng.normal(size=40_000) + delta})
@@ -59,7 +59,7 @@ def test_a_shift_of_so_many_deviations_has_about_its_square(tmp_path: Path, delt
     assert [d.column for d in drifted(reference, current)] == (["a"] if delta > 0.35 else [])
 
 
-def test_few_rows_give_no_false_alarms_where_a_bare_tenth_would(tmp_path: Path) -> None:
+def test_few_rows_give_fewer_false_alarms_than_a_fixed_threshold(tmp_path: Path) -> None:
     rng = RNG(2)
     bare = alarms = 0
     for number in range(40):
@@ -92,7 +92,7 @@ def test_few_rows_give_no_false_alarms_where_a_bare_tenth_would(tmp_path: Path) 
         ([1.5] * 500, ["1.5"] * 500, "was number, is text"),
     ],
 )
-def test_what_changed_is_found_in_a_column_of_any_kind_and_said(
+def test_the_change_in_a_column_of_any_kind_is_found_and_described(
     tmp_path: Path, old: list[Any], new: list[Any], words: str
 ) -> None:
     tables = stored(tmp_path, "old", {"a": old}), stored(tmp_path, "new", {"a": new})
@@ -102,7 +102,7 @@ def test_what_changed_is_found_in_a_column_of_any_kind_and_said(
     assert compare_tables(*tables, exclude=["a*"]).drifted == ()
 
 
-def test_two_versions_are_told_apart_by_rows_and_columns_too(tmp_path: Path) -> None:
+def test_a_comparison_reports_rows_and_added_removed_and_retyped_columns(tmp_path: Path) -> None:
     old = stored(tmp_path, "old", {"a": [1, 2], "b": [1, 2], "c": ["x", "y"]})
     new = stored(tmp_path, "new", {"a": [1, 2, 3], "c": [1, 2, 3], "d": [1, 2, 3]})
     found = compare_tables(old, new)
@@ -110,7 +110,7 @@ def test_two_versions_are_told_apart_by_rows_and_columns_too(tmp_path: Path) -> 
     assert found.retyped == (("c", "text", "number"),)
 
 
-def test_a_summary_survives_json_and_is_the_same_for_the_same_table(tmp_path: Path) -> None:
+def test_a_summary_survives_json_and_is_deterministic(tmp_path: Path) -> None:
     rng = RNG(3)
     columns = {
         "number": np.where(rng.random(300) < 0.1, np.nan, rng.normal(size=300)),
@@ -129,7 +129,7 @@ def test_a_summary_survives_json_and_is_the_same_for_the_same_table(tmp_path: Pa
         assert sum(column["counts"]) + column["missing"] == made["sampled"] == 300
 
 
-def test_a_sample_of_a_long_table_follows_no_rhythm_of_its_rows(tmp_path: Path) -> None:
+def test_the_sample_of_a_long_table_is_not_biased_by_periodic_rows(tmp_path: Path) -> None:
     rows = 400_000
     days = np.arange(rows) % 8
     table = stored(tmp_path, "long", {"day": days, "order": np.arange(rows), "x": days * 1.5})
@@ -141,7 +141,7 @@ def test_a_sample_of_a_long_table_follows_no_rhythm_of_its_rows(tmp_path: Path) 
     assert made["columns"]["order"]["cuts"] == pytest.approx(np.arange(1, 10) * rows / 10, rel=0.02)
 
 
-def test_a_column_without_a_value_has_lost_its_values_not_its_type(tmp_path: Path) -> None:
+def test_an_empty_column_is_reported_as_missing_values_not_as_another_type(tmp_path: Path) -> None:
     for values in ([1.5, 2.5, 9] * 100, ["a", "b", "c"] * 100, [*range(300)]):
         old = summarise(stored(tmp_path, "old", {"a": values}))
         nothing = pd.array([None] * 300, dtype="Int64")
@@ -151,7 +151,7 @@ def test_a_column_without_a_value_has_lost_its_values_not_its_type(tmp_path: Pat
         assert found.change == "missing: 0.0% of the rows before, 100.0% now"
 
 
-def test_so_many_rows_are_needed_that_no_index_that_matters_can_be_chance(tmp_path: Path) -> None:
+def test_with_the_needed_rows_an_index_that_matters_cannot_be_chance(tmp_path: Path) -> None:
     rng = RNG(4)
     old = stored(tmp_path, "old", {name: rng.normal(size=5_000) for name in "ab"})
     reference = summarise(old)
@@ -165,7 +165,7 @@ def test_so_many_rows_are_needed_that_no_index_that_matters_can_be_chance(tmp_pa
     assert rows_needed(few, ["a"]) is None
 
 
-def test_every_column_is_measured_with_the_bins_that_tell_why(tmp_path: Path) -> None:
+def test_every_column_is_reported_with_its_bins(tmp_path: Path) -> None:
     old = summarise(stored(tmp_path, "old", {"a": [0.99991, 0.99992, *range(98)], "b": [1] * 100}))
     new = summarise(stored(tmp_path, "new", {"a": [5.0] * 100, "b": [1] * 100}), like=old)
     first, second = shifts(old, new)

@@ -1,4 +1,4 @@
-"""Great Expectations: checks fail closed, whatever goes wrong inside them."""
+"""Great Expectations: checks fail closed on any error inside them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def kept(folder: Path) -> list[dict[str, Any]]:
     return [detail for result in results for detail in result["result"].get("details", [])]
 
 
-def test_what_great_expectations_keeps_is_what_is_found(tmp_path: Path) -> None:
+def test_the_report_of_great_expectations_contains_the_findings(tmp_path: Path) -> None:
     rules = (Rule(check="a < 20 or b == 'x'"),)
     schema = Schema(columns={"a": Column(max=10), "b": Column(matches="[x-y]")}, rules=rules)
     assert [(f.column, f.rows, f.values) for f in findings(schema, tmp_path)] == [
@@ -56,7 +56,7 @@ def test_what_great_expectations_keeps_is_what_is_found(tmp_path: Path) -> None:
     ]
 
 
-def test_the_report_of_many_bad_rows_is_small_and_says_how_many_there_are(tmp_path: Path) -> None:
+def test_the_report_of_many_bad_rows_is_small_and_shows_their_number(tmp_path: Path) -> None:
     frame = pd.DataFrame({"a": range(200_000), "b": "x" * 100})
     schema = Schema(columns={"a": Column(max=-1), "b": Column(one_of=("y",), unique=True)})
     found = findings(schema, tmp_path, frame)
@@ -69,7 +69,7 @@ def test_the_report_of_many_bad_rows_is_small_and_says_how_many_there_are(tmp_pa
     assert str(tmp_path) not in text + (tmp_path / "result.json").read_text()
 
 
-def test_entries_that_say_the_same_are_one_expectation(tmp_path: Path) -> None:
+def test_entries_with_equal_rules_are_one_expectation(tmp_path: Path) -> None:
     schema = Schema(columns={"a": Column(missing="never"), "b": Column(missing="never")})
     assert findings(schema, tmp_path) == []
     results = json.loads((tmp_path / "result.json").read_text())["results"]
@@ -77,7 +77,7 @@ def test_entries_that_say_the_same_are_one_expectation(tmp_path: Path) -> None:
     assert columns == [["a", "b"], None]
 
 
-def test_a_check_that_breaks_down_is_a_finding(tmp_path: Path) -> None:
+def test_a_check_that_raises_is_a_finding(tmp_path: Path) -> None:
     def broken() -> Scanned:
         raise RuntimeError("out of luck")
 
@@ -89,7 +89,7 @@ def test_a_check_that_breaks_down_is_a_finding(tmp_path: Path) -> None:
     assert "out of luck" in found[0].rule
 
 
-def test_no_unnamed_column_may_hide_behind_a_pattern(tmp_path: Path) -> None:
+def test_an_unnamed_column_is_a_finding_even_next_to_a_pattern(tmp_path: Path) -> None:
     schema = Schema(columns={"a*": Column()}, extra="forbid")
     (finding,) = findings(schema, tmp_path)
     assert (finding.column, finding.rule) == ("b", "a column that the schema names")

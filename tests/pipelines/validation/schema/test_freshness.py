@@ -1,4 +1,4 @@
-"""Fresh data: asked by the clock when a run begins, never by the stage that DVC keeps."""
+"""Freshness of data: checked at the start of a run, never in the cached DVC stage."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def validated(folder: Path, newest: str | None, severity: str) -> tuple[Project,
         (None, False),
     ],
 )
-def test_data_are_fresh_up_to_the_age_that_is_allowed(
+def test_data_are_fresh_up_to_the_allowed_age(
     tmp_path: Path, newest: str | None, fresh: bool
 ) -> None:
     project, experiment = validated(tmp_path, newest, "warning")
@@ -54,5 +54,5 @@ def test_data_are_fresh_up_to_the_age_that_is_allowed(
     ("text", "length"),
     [("90s", timedelta(seconds=90)), ("36h", timedelta(hours=36)), ("1.5w", timedelta(days=10.5))],
 )
-def test_a_length_of_time_is_a_number_and_a_letter(text: str, length: timedelta) -> None:
+def test_a_duration_is_a_number_and_a_letter(text: str, length: timedelta) -> None:
     assert timedelta(seconds=read_duration(text)) == length

@@ -1,4 +1,4 @@
-"""The footer proves what it can, and never what does not hold."""
+"""Parquet footers: a rule counts as proven only if it holds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RULES = [
     kind=st.sampled_from([pa.int64(), pa.float64(), pa.string()]),
     size=st.integers(1, 9),
 )
-def test_what_the_footer_proves_holds_and_without_one_all_is_read(
+def test_rules_proven_by_the_footer_hold_and_without_statistics_all_columns_are_read(
     tmp_path_factory: pytest.TempPathFactory,
     statistics: bool,
     values: list[int | None],
@@ -50,7 +50,7 @@ def test_what_the_footer_proves_holds_and_without_one_all_is_read(
         assert read[Column(type="integer", min=0)] == []
 
 
-def test_a_rule_about_more_than_the_range_is_never_proven(tmp_path: Any) -> None:
+def test_a_rule_beyond_type_and_range_is_never_proven(tmp_path: Any) -> None:
     file = tmp_path / "table.parquet"
     pa.parquet.write_table(pa.table({"a": [1, 2]}), file)
     for rule in (Column(one_of=(1, 2)), Column(matches="[12]"), Column(type="text")):

@@ -1,4 +1,4 @@
-"""Cross-column rules: what Python says of a row is what the block says."""
+"""Cross-column rules: a block gives the same result as Python for each row."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def rows_that_break(check: str, table: dict[str, Any]) -> tuple[int, ...]:
 
 
 def says(check: str, row: dict[str, Any]) -> bool | None:
-    """Python's own answer, with SQL's three values of logic."""
+    """Evaluate a check with Python and the three-valued logic of SQL."""
     import ast
 
     def value(node: ast.expr) -> Any:
@@ -89,7 +89,7 @@ def says(check: str, row: dict[str, Any]) -> bool | None:
 
 @pytest.mark.parametrize("check", CHECKS)
 @given(rows=ROWS)
-def test_a_row_breaks_a_rule_where_python_says_so_and_passes_where_it_cannot_be_told(
+def test_a_row_breaks_a_rule_if_it_is_false_in_python_and_passes_if_it_is_unknown(
     check: str, rows: list[tuple[Any, ...]]
 ) -> None:
     named = [dict(zip(("a", "b", "text"), row, strict=True)) for row in rows]
@@ -102,7 +102,7 @@ def test_a_row_breaks_a_rule_where_python_says_so_and_passes_where_it_cannot_be_
     assert rows_that_break(check, table) == tuple(broken[:20])
 
 
-def test_dates_are_compared_with_each_other_and_with_texts_and_differ_by_days() -> None:
+def test_dates_are_compared_with_dates_and_texts_and_subtracted_in_days() -> None:
     table = {
         "start": pa.array([date(2020, 1, 1), date(2020, 1, 1), date(2020, 3, 1), None]),
         "the end": pa.array(
@@ -115,7 +115,7 @@ def test_dates_are_compared_with_each_other_and_with_texts_and_differ_by_days() 
     assert rows_that_break("start > '2020-01-01' or `the end` < '2020-01-05'", table) == (2,)
 
 
-def test_whole_numbers_are_exact_and_leave_64_bits_as_fractions() -> None:
+def test_integers_are_exact_and_become_floats_beyond_64_bits() -> None:
     table = {"a": pa.array([2**53 + 1, 2**62]), "b": pa.array([2**53, 2**62])}
     assert rows_that_break("a - b == 1", table) == (2,)
     assert rows_that_break("a + b > 0", table) == ()
@@ -129,7 +129,7 @@ def test_a_finding_names_the_columns_and_shows_their_values() -> None:
     assert found.severity == "warning"
 
 
-def test_columns_of_types_that_do_not_go_together_are_a_finding_of_the_whole_table() -> None:
+def test_incompatible_column_types_are_a_finding_for_the_whole_table() -> None:
     block = pa.record_batch({"a": ["1", "many"], "b": [1, 2]})
     for check in ("a > b", "a and b > 1", "a + b > 1", "b > 'x'", "b"):
         (found,) = check_rule(block, Rule(check=check))
@@ -161,12 +161,12 @@ def test_columns_of_types_that_do_not_go_together_are_a_finding_of_the_whole_tab
         ("-" * 900 + "a > 1", "nested more than 50"),
     ],
 )
-def test_what_is_no_rule_is_refused_with_the_part_that_is_not(check: str, words: str) -> None:
+def test_an_invalid_rule_is_refused_with_the_invalid_part(check: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         read_condition(check)
 
 
-def test_any_name_may_stand_in_backticks() -> None:
+def test_any_column_name_can_be_written_in_backticks() -> None:
     assert read_condition("`first name` == '`x`' and 나이 > 1 and `class` > 0").columns == {
         "_quoted_0": "first name",
         "나이": "나이",

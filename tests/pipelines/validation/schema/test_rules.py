@@ -1,4 +1,4 @@
-"""Rules: a violation is always found with its row, and what is clean gives nothing."""
+"""Rules: every violation is found with its row, and clean rows have no finding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gristmill.pipelines.validation.schema.rules import SHOWN, Finding, expand, 
 
 
 def check_block(frame: pd.DataFrame, names: list[str], rule: Column) -> list[Finding]:
-    """The rules take Arrow's blocks; frames are easier to write down."""
+    """Check a frame; the rules themselves check Arrow record batches."""
     return rules.check_block(pa.RecordBatch.from_pandas(frame, preserve_index=False), names, rule)
 
 
@@ -59,7 +59,7 @@ RULES: dict[str, tuple[dict[str, Any], str, list[Any], Any, str]] = {
 
 @pytest.mark.parametrize("case", RULES)
 @given(data=st.data())
-def test_a_planted_violation_is_found_with_its_row_and_clean_rows_give_nothing(
+def test_a_planted_violation_is_found_with_its_row_and_clean_rows_have_none(
     case: str, data: st.DataObject
 ) -> None:
     keys, kind, clean, bad, words = RULES[case]
@@ -96,7 +96,7 @@ WRONG_TYPES = [
 
 
 @pytest.mark.parametrize(("keys", "column", "words"), WRONG_TYPES)
-def test_a_column_of_another_type_breaks_the_rule_in_every_row_that_holds_something(
+def test_a_column_of_the_wrong_type_breaks_the_rule_in_every_row_with_a_value(
     keys: dict[str, Any], column: Any, words: str
 ) -> None:
     (finding,) = check_block(pd.DataFrame({"a": column}), ["a"], Column(**keys))
@@ -114,12 +114,12 @@ def test_a_column_of_another_type_breaks_the_rule_in_every_row_that_holds_someth
         ("date", "datetime64[us, Asia/Seoul]", pd.Timestamp("2020-02-29", tz="Asia/Seoul")),
     ],
 )
-def test_a_column_of_the_right_type_is_clean(kind: Any, dtype: str, value: Any) -> None:
+def test_a_column_of_the_right_type_has_no_finding(kind: Any, dtype: str, value: Any) -> None:
     frame = pd.DataFrame({"a": pd.array([value, None], dtype=dtype)})
     assert check_block(frame, ["a"], Column(type=kind)) == []
 
 
-def test_text_in_a_number_column_is_reported_once_and_not_as_out_of_range() -> None:
+def test_text_in_a_number_column_is_not_reported_as_out_of_range_too() -> None:
     frame = pd.DataFrame({"a": ["5", "many", "-1"], "b": [1, 2, 3]})
     findings = check_block(frame, ["a", "b"], Column(type="number", min=0))
     assert [(f.column, f.rule, f.values) for f in findings] == [
@@ -151,7 +151,7 @@ def test_a_finding_keeps_the_first_rows_and_counts_all() -> None:
 
 
 @given(values=st.lists(st.sampled_from([1, None]), min_size=1, max_size=40))
-def test_a_share_of_missing_values_is_a_finding_only_above_what_is_allowed(
+def test_missing_values_are_a_finding_only_above_the_allowed_share(
     values: list[int | None],
 ) -> None:
     frame = pd.DataFrame({"a": pd.array(values, dtype="Int64")})
@@ -165,20 +165,20 @@ def test_a_share_of_missing_values_is_a_finding_only_above_what_is_allowed(
     )
 
 
-def test_a_finding_is_as_grave_as_its_rule_says() -> None:
+def test_a_finding_has_the_severity_of_its_rule() -> None:
     frame = pd.DataFrame({"a": [1, 2]})
     (found,) = check_block(frame, ["a"], Column(max=1, severity="warning"))
     assert found.severity == "warning"
 
 
-def test_a_finding_without_rows_speaks_of_the_whole_table() -> None:
+def test_a_finding_without_rows_is_about_the_whole_table() -> None:
     assert str(Finding("the table", "more", 1234, 1.0, (), ())) == "1,234 rows"
 
 
 COLUMNS = {"pixel*": Column(), "pixel3": Column(), "label": Column()}
 
 
-def test_a_pattern_names_all_columns_that_no_entry_names_itself() -> None:
+def test_a_pattern_matches_all_columns_without_their_own_entry() -> None:
     present = ["pixel1", "label", "pixel3", "pixel2", "other"]
     assert expand(COLUMNS, present) == {
         "pixel*": ["pixel1", "pixel2"],
@@ -187,12 +187,12 @@ def test_a_pattern_names_all_columns_that_no_entry_names_itself() -> None:
     }
 
 
-def test_a_name_with_the_signs_of_a_pattern_is_a_name_where_the_column_is_there() -> None:
+def test_a_name_with_wildcard_characters_is_a_name_if_the_column_exists() -> None:
     assert expand({"s[1]": Column()}, ["s[1]", "s1"]) == {"s[1]": ["s[1]"]}
     assert expand({"s[1-2]": Column()}, ["s1", "s2", "s3"]) == {"s[1-2]": ["s1", "s2"]}
 
 
-def test_entries_that_name_no_column_come_with_the_nearest() -> None:
+def test_entries_that_match_no_column_are_reported_with_the_nearest_name() -> None:
     hints = {"pixel3": "did you mean pixel1?", "label": "did you mean labels?"}
     assert unmatched(COLUMNS, ["pixel1", "labels"]) == hints
     assert unmatched({"Pixel*": Column()}, ["pixel1"]) == {"Pixel*": "did you mean pixel1?"}

@@ -1,4 +1,4 @@
-"""The scan: blocks of any size find what the whole table holds."""
+"""The scan: blocks of any size give the findings of the whole table."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def document(schema: Any, target: str = "kind", task: str = "classification") ->
     size=st.integers(1, 31),
     group=st.integers(1, 31),
 )
-def test_blocks_of_any_size_find_the_same(
+def test_blocks_of_any_size_give_the_same_findings(
     tmp_path_factory: pytest.TempPathFactory,
     target: str,
     task: str,
@@ -83,12 +83,12 @@ def test_a_block_of_a_wide_table_has_fewer_rows(tmp_path: Path) -> None:
     assert [len(block) for block in blocks(file, ["c3"])] == [9000]
 
 
-def test_entries_of_equal_content_are_one_and_a_name_beats_a_pattern() -> None:
+def test_equal_entries_are_merged_and_a_name_overrides_a_pattern() -> None:
     schema = document({"columns": {"b*": {"min": 0}, "b1": {"min": 1}, "a": {"min": 0}}}).schema_
     assert entries(schema, NAMES) == {Column(min=0): ["b2", "a"], Column(min=1): ["b1"]}
 
 
-def test_rows_of_another_file_are_held_to_what_the_schema_says_of_their_columns(
+def test_rows_of_another_file_are_checked_by_the_rules_of_their_columns(
     tmp_path: Path,
 ) -> None:
     table = tmp_path / "new.parquet"

@@ -1,4 +1,4 @@
-"""Unique: every row of a value that stands twice, whatever the blocks."""
+"""Uniqueness: every row of a repeated value is found, for blocks of any size."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def found_in(values: Any, size: int) -> list[tuple[int, tuple[int, ...]]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-def test_every_row_of_a_value_that_stands_twice_is_found(kind: str, data: st.DataObject) -> None:
+def test_every_row_of_a_repeated_value_is_found(kind: str, data: st.DataObject) -> None:
     arrow, some = KINDS[kind]
     values = data.draw(st.lists(some | st.none(), min_size=1, max_size=14))
     twice = [i + 1 for i, v in enumerate(values) if v is not None and values.count(v) > 1]
@@ -46,7 +46,7 @@ def test_every_row_of_a_value_that_stands_twice_is_found(kind: str, data: st.Dat
     assert found == ([(len(twice), tuple(twice[:SHOWN]))] if twice else [])
 
 
-def test_texts_that_share_a_hash_are_told_apart_by_the_second(monkeypatch: Any) -> None:
+def test_texts_with_the_same_first_hash_are_separated_by_the_second(monkeypatch: Any) -> None:
     whole = unique.text_keys
 
     def weak(column: Any, key: str) -> Any:
@@ -60,7 +60,7 @@ def test_texts_that_share_a_hash_are_told_apart_by_the_second(monkeypatch: Any) 
     assert found_in(pa.array(values), 64) == [(2, (4, 151))]
 
 
-def test_a_hash_hangs_on_the_text_alone_and_hardly_ever_meets_another() -> None:
+def test_a_hash_depends_only_on_the_text_and_collisions_are_rare() -> None:
     texts = [f"{number:x}" for number in range(200_000)] + ["", "\0", "\0\0", "a\0", "\0a"]
     keys = text_keys(pa.array(texts), unique.KEYS[0])
     assert len(np.unique(keys)) == len(texts)

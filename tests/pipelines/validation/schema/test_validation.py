@@ -1,4 +1,4 @@
-"""Validate: fails closed, with everything that is wrong and the full report."""
+"""Validation: fails closed, with every finding and the full report."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_clean_data_pass_and_the_report_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "report" / "docs" / "index.html").stat().st_size > 1000
 
 
-def test_every_failure_is_collected_before_anything_is_raised(tmp_path: Path) -> None:
+def test_all_findings_are_collected_before_the_error_is_raised(tmp_path: Path) -> None:
     bad = GOOD | {"id": [1, 2, 2, 4], "pixel1": [0, 10, 9, 3], "pixel2": [1.0, None, 3.5, 2.0]}
     bad |= {"y": ["no", "yes", None, "maybe"]}
     schema = SCHEMA | {"rows": {"min": 5}, "extra": "forbid"}
@@ -88,7 +88,7 @@ def test_every_failure_is_collected_before_anything_is_raised(tmp_path: Path) ->
     assert (tmp_path / "report" / "docs" / "index.html").is_file()
 
 
-def test_an_empty_schema_asks_for_nothing(tmp_path: Path) -> None:
+def test_an_empty_schema_has_no_rules(tmp_path: Path) -> None:
     assert checked(tmp_path, GOOD, make({})) == ValidationResult(rows=4, columns=5, rules=0)
 
 
@@ -107,14 +107,14 @@ def test_too_many_rows_are_a_finding(tmp_path: Path) -> None:
         ([1.0, None, 2.0, 3.0], "regression", "a target in each row\n.*row 2"),
     ],
 )
-def test_a_target_that_cannot_be_learnt_is_a_finding(
+def test_an_unusable_target_is_a_finding(
     tmp_path: Path, y: list[object], task: str, words: str
 ) -> None:
     with pytest.raises(DataInvalid, match=f"(?s)1 finding\n  y\n.*{words}"):
         checked(tmp_path, GOOD | {"y": y}, make({}, task=task))
 
 
-def test_names_that_the_data_do_not_have_are_all_listed_with_the_nearest(tmp_path: Path) -> None:
+def test_all_names_missing_from_the_data_are_listed_with_the_nearest(tmp_path: Path) -> None:
     document = make({"columns": {"pixle*": {}, "naem": {}, "id": {}}}, target="yy")
     with pytest.raises(
         ConfigError,
@@ -125,7 +125,7 @@ def test_names_that_the_data_do_not_have_are_all_listed_with_the_nearest(tmp_pat
     assert not (tmp_path / "report").exists()
 
 
-def test_the_names_in_rules_and_in_fresh_must_be_there_as_well(tmp_path: Path) -> None:
+def test_missing_column_names_in_rules_and_fresh_are_listed_too(tmp_path: Path) -> None:
     schema = {"rules": [{"check": "id < nmae"}], "fresh": {"column": "when", "within": "7d"}}
     with pytest.raises(
         ConfigError,
@@ -135,7 +135,7 @@ def test_the_names_in_rules_and_in_fresh_must_be_there_as_well(tmp_path: Path) -
         checked(tmp_path, GOOD, make(schema))
 
 
-def test_warnings_are_kept_and_stop_nothing(tmp_path: Path) -> None:
+def test_warnings_are_recorded_and_do_not_stop_the_run(tmp_path: Path) -> None:
     columns = {"name": {"missing": 0.1, "severity": "warning"}}
     rules = [{"check": "pixel1 < 9", "severity": "warning"}]
     made = checked(tmp_path, GOOD, make({"columns": columns, "rules": rules}))
@@ -146,7 +146,7 @@ def test_warnings_are_kept_and_stop_nothing(tmp_path: Path) -> None:
     ]
 
 
-def test_errors_stop_beside_warnings_and_are_counted_alone(tmp_path: Path) -> None:
+def test_errors_stop_the_run_and_are_counted_without_the_warnings(tmp_path: Path) -> None:
     columns = {"name": {"missing": "never", "severity": "warning"}, "id": {"max": 3}}
     with pytest.raises(DataInvalid, match=r"1 finding\n  id\n") as caught:
         checked(tmp_path, GOOD, make({"columns": columns}))
@@ -160,17 +160,17 @@ def test_errors_stop_beside_warnings_and_are_counted_alone(tmp_path: Path) -> No
         list(pd.to_datetime(["2026-01-01", "2026-03-01", None, "2025-12-31"])),
     ],
 )
-def test_the_newest_date_is_kept_and_no_clock_is_asked(tmp_path: Path, when: list[Any]) -> None:
+def test_the_newest_date_is_recorded_without_a_clock(tmp_path: Path, when: list[Any]) -> None:
     schema = {"fresh": {"column": "when", "within": "1s"}}
     assert checked(tmp_path, GOOD | {"when": when}, make(schema)).newest == "2026-03-01"
 
 
-def test_a_column_without_a_date_cannot_be_fresh(tmp_path: Path) -> None:
+def test_a_freshness_column_without_dates_is_a_finding(tmp_path: Path) -> None:
     with pytest.raises(DataInvalid, match=r"name\n +expected +a date, to be fresh"):
         checked(tmp_path, GOOD, make({"fresh": {"column": "name", "within": "1d"}}))
 
 
-def test_the_stage_keeps_what_passed(project: Project) -> None:
+def test_the_stage_writes_the_result_and_the_report(project: Project) -> None:
     ingest(project, "diabetes")
     assert str(validate(project, "diabetes")) == "6 rules hold for 11 columns"
     made = json.loads((project.build("diabetes") / "validation.json").read_text())
