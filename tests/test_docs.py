@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
 README_LINES = 200
-"""What a newcomer reads in ten minutes; everything else is in docs/."""
+"""Length that a newcomer reads in ten minutes; everything else is in docs/."""
 TOPS = ("gristmill/", "flows/", "pipelines/", "tests/", "benchmarks/", "docs/", "examples/")
 
 

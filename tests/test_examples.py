@@ -29,7 +29,7 @@ SHAPES = {
     "mnist_mlp": ((784,), 10),
     "mnist_softmax": ((784,), 10),
 }
-"""A row's features, and how many outputs, of those that Keras trains."""
+"""Input shape and number of outputs of the examples that Keras trains."""
 
 LAYERS: dict[str, list[tuple[str, tuple[int, ...], int]]] = {
     "fashion_cnn": [
@@ -77,10 +77,10 @@ LAYERS: dict[str, list[tuple[str, tuple[int, ...], int]]] = {
         ("Dense", (10,), 1_290),
     ],
 }
-"""Kind, output and number of weights of each layer of the originals."""
+"""Kind, output shape and number of weights of each layer of the originals."""
 
 ADDED = {"alexnet": ("RandomFlip", "RandomTranslation", "BatchNormalization")}
-"""What the example has beside them, and says so."""
+"""Layers that the example adds, as its file says."""
 
 OPTIMIZERS = {
     "alexnet": ("Adam", 0.001),

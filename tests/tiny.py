@@ -22,7 +22,7 @@ from gristmill.pipelines.training import Trial, TrialResult, shared_parts, trial
 from gristmill.pipelines.workers import Epoch, Scheduler
 
 DIGEST = "a" * 32
-"""Stands for DVC's hash of the training arrays."""
+"""Replaces DVC's hash of the training arrays."""
 
 DOCUMENT: dict[str, Any] = {
     "data": {"path": "data/tiny/tiny.csv", "target": "kind", "task": "classification"},

@@ -72,7 +72,7 @@ REDUCED: dict[str, tuple[Callable[[Project, dict[str, Any]], None], tuple[str, .
     "mnist_fcl": (arrays, ("epochs=2",)),
     "diabetes": (as_it_is, ("epochs=2",)),
 }
-"""Who makes the data, and what is set by hand; those who share data or cuts after their first."""
+"""Function that writes the data, and parameters set; examples that share data come later."""
 
 
 def write(project: Project, example: str) -> str:

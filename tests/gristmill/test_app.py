@@ -27,7 +27,7 @@ from tests.conftest import BIN, Run, clean_environment, gristmill_in
 Prepare = Callable[[Project], object]
 ROWS = tiny_rows()
 NOWHERE = "http://127.0.0.1:9"
-"""A port that nothing answers at."""
+"""An address at which nothing answers."""
 
 
 def in_file(old: str, new: str) -> Prepare:

@@ -221,7 +221,7 @@ FAULTS: dict[Callable[[Path], None], str] = {
     fails_for_unseen_levels: "(?s)level that training has not seen.*unknown level",
     breaks_on_gaps: "a missing value has no answer",
 }
-"""Each fault, and what the trial says of it."""
+"""Each fault, and the message of the trial."""
 
 
 def test_an_unchanged_package_passes(stored: Stored) -> None:

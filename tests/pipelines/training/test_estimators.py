@@ -29,7 +29,7 @@ from tests.conftest import said_by
 
 PLAIN: dict[str, Any] = {"training": None, "parameters": None}
 SMALL = {"n_estimators": 7, "max_iter": 60, "max_subpopulation": 50}
-"""Arguments that keep the fits short, for the estimators that have them."""
+"""Arguments that keep the fits short, for estimators that accept them."""
 
 OTHERS: dict[str, list[dict[str, Any]]] = {
     "LogisticRegression": [{"solver": "saga", "l1_ratio": 1}, {"fit_intercept": False}],
@@ -45,7 +45,7 @@ OTHERS: dict[str, list[dict[str, Any]]] = {
 }
 
 SELECTS = {"OrthogonalMatchingPursuitCV": {"max_iter": 3}}
-"""`max_iter` is the number of columns there."""
+"""Here `max_iter` is the number of columns."""
 
 CASES = [
     (name, SELECTS.get(name, {}) | more)

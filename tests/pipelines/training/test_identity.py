@@ -293,7 +293,7 @@ NOT_IN_THE_KEY = {
     "workers/preload_sklearn.py": "imports",
     "workers/worker.py": "passes requests on and measures their time",
 }
-"""Modules of ours that a worker imports and that cannot change weights, and why."""
+"""Our modules that a worker imports but that cannot change weights, with the reason."""
 
 ONLY_WITH = {
     "keras": {"preparation/features/transforms.py": "how classes are called, or there is an error"},

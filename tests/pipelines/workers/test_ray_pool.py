@@ -35,7 +35,7 @@ def build(shape, outputs, units):
 """
 
 EPOCHS = 500
-"""Of one row a step: some seconds, in which a state is saved and brought home."""
+"""With one row a step: some seconds, in which a state is saved and sent back."""
 
 SCRIPT = """
 import json, os, sys, time
