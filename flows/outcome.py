@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.tracking import ARTIFACTS, KnownRun
+from gristmill.pipelines.tracking import ARTIFACTS, StoredRun
 
 EXIT_CODES = {"promote": 0, "challenger": 0, "hold": 0, "reject": 3}
 DONE = {"promote": "promoted", "challenger": "challenger", "hold": "held", "reject": "rejected"}
@@ -29,7 +29,7 @@ class Outcome:
         return EXIT_CODES[self.decision]
 
 
-def done_lines(project: Project, done: KnownRun) -> list[str]:
+def done_lines(project: Project, done: StoredRun) -> list[str]:
     """That there is nothing to do, what the earlier run decided, whether a person still may, where
     its page is."""
     waits = done.decision == "challenger" and _still_waits(project, done)
@@ -42,7 +42,7 @@ def done_lines(project: Project, done: KnownRun) -> list[str]:
     ]
 
 
-def _still_waits(project: Project, done: KnownRun) -> bool:
+def _still_waits(project: Project, done: StoredRun) -> bool:
     """Whether no person has promoted the version, set it aside or passed it over since."""
     from gristmill.pipelines.registry import CHALLENGER, versions
 

@@ -14,7 +14,7 @@ from gristmill.pipelines.base import normalised_source
 from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.ingestion import DataState, StageState, data_plan
 from gristmill.pipelines.search import TrialPlan, TrialSearch, plan_each, search_of
-from gristmill.pipelines.tracking import KnownRun, known_run
+from gristmill.pipelines.tracking import StoredRun, known_run
 
 JUDGING_MODULES = (
     *("evaluation", "evaluation/metrics", "packaging", "registry"),
@@ -43,7 +43,7 @@ class Plan:
     parameters: Sequence[str]
     stages: Sequence[StageState]
     trials: Sequence[TrialPlan] | None
-    done: KnownRun | None
+    done: StoredRun | None
     refit: TrialPlan | None = None
     remaining: int = 0
 

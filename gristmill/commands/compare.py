@@ -34,7 +34,7 @@ from gristmill.pipelines.evaluation import (
 from gristmill.pipelines.evaluation import compare as compare_answers
 from gristmill.pipelines.registry import CHAMPION, PREDICTIONS, TrainedModel, trained
 from gristmill.pipelines.reporting import Lines, Screen, Table, Text, Titled, as_markdown
-from gristmill.pipelines.tracking import EvaluatedRun, evaluated_runs, local_artifact, relocate
+from gristmill.pipelines.tracking import StoredRun, evaluated_runs, local_artifact, relocate
 
 SHOWN = 10
 """Rows that the screen shows."""
@@ -54,7 +54,7 @@ class Named:
     """A model that was asked for: what it is called here, and the run that evaluated it."""
 
     name: str
-    run: EvaluatedRun
+    run: StoredRun
 
 
 def compare(
@@ -72,7 +72,7 @@ def compare(
     answers = [
         Answers(model.name, model.run.experiment, _predictions(project, model)) for model in named
     ]
-    known = {name for model in named for name in model.run.metrics}
+    known = {name for model in named for name in model.run.tested}
     made = compare_answers(answers, _metrics_of(known, answers[0].predictions.classes))
     rows = rows_table(made, _raw(project, named[0], answers[0].predictions))
     folder = project.root / "build" / "compare" / "-".join(made.names)[:LONGEST_FOLDER]
@@ -126,7 +126,7 @@ def _named(project: Project, names: Sequence[str]) -> list[Named]:
 
 
 def _find(
-    project: Project, text: str, versions: Sequence[TrainedModel], runs: Sequence[EvaluatedRun]
+    project: Project, text: str, versions: Sequence[TrainedModel], runs: Sequence[StoredRun]
 ) -> Named:
     """The model that a text means; a bare name its champion, else its newest version."""
     model, _, wanted = text.partition("@")
@@ -153,7 +153,7 @@ def _find(
 
 
 def _find_run(
-    project: Project, text: str, versions: Sequence[TrainedModel], runs: Sequence[EvaluatedRun]
+    project: Project, text: str, versions: Sequence[TrainedModel], runs: Sequence[StoredRun]
 ) -> Named:
     run = run_of_id(runs, text)
     if run is None:

@@ -14,7 +14,7 @@ from gristmill.pipelines.ingestion.versions import history
 from gristmill.pipelines.ingestion.versions.pin_file import Pin
 from gristmill.pipelines.registry import TrainedModel, trained
 from gristmill.pipelines.reporting import Screen, Table
-from gristmill.pipelines.tracking import used_data
+from gristmill.pipelines.tracking import stored_runs
 
 
 def who_used(
@@ -40,12 +40,16 @@ def _list_users(asked: str) -> None:
         ConfigError: it is none of these.
     """
     project = Project.find()
-    runs = used_data(project)
+    runs = [
+        (run, folder, digest)
+        for run in stored_runs(project, "run")
+        for folder, digest in run.data.items()
+    ]
     models = trained(project)
-    known = {run.digest for run in runs} | {model.data for model in models}
+    known = {digest for _, _, digest in runs} | {model.data for model in models}
     wanted = _digests(project, asked, known)
-    found = [run for run in runs if run.digest in wanted]
-    ids = {run.run_id for run in found}
+    found = [used for used in runs if used[2] in wanted]
+    ids = {run.run_id for run, _, _ in found}
     made: dict[str, list[TrainedModel]] = {}
     for model in models:
         if model.data in wanted or model.run_id in ids:
@@ -55,9 +59,9 @@ def _list_users(asked: str) -> None:
         screen.say(f"nothing came from {asked}: no run and no model has its data")
         return
     rows = []
-    for run in found:
+    for run, folder, digest in found:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.began))
-        data, versions = f"{run.folder} {run.digest[:8]}", _named(made.pop(run.run_id, []))
+        data, versions = f"{folder} {digest[:8]}", _named(made.pop(run.run_id, []))
         outcome = run.decision or run.status.lower()
         rows.append((run.run_id[:8], when, run.experiment, data, outcome, versions))
     for run_id, models in made.items():  # of other data, or the run is gone

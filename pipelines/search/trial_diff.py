@@ -9,7 +9,7 @@ from typing import Any
 
 from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.ingestion import cached_files, stage_digests
-from gristmill.pipelines.tracking import PastTrial, past_trials, rows_read, run_tags
+from gristmill.pipelines.tracking import StoredRun, past_trials, rows_read, run_tags
 from gristmill.pipelines.training import ALL_FOLDS, FOLD, Trial, changed, recipe_record
 
 SHOWN = 4
@@ -41,7 +41,7 @@ class Reasons:
         rest = f"and {len(lines) - SHOWN} more"
         return ", ".join([*lines[:SHOWN], *[rest] * (len(lines) > SHOWN)]) or "asked for"
 
-    def _nearest(self, trial: Trial) -> PastTrial | None:
+    def _nearest(self, trial: Trial) -> StoredRun | None:
         """The earlier trial with the fewest differences, the newest of them."""
         whole = trial.parts.get(FOLD) == ALL_FOLDS
         alike = [one for one in self._past if (one[0].parts.get(FOLD) == ALL_FOLDS) == whole]
@@ -53,7 +53,7 @@ class Reasons:
         )[0]
 
     @cached_property
-    def _past(self) -> list[tuple[PastTrial, Settings]]:
+    def _past(self) -> list[tuple[StoredRun, Settings]]:
         past = past_trials(self._project, self._experiment.name)
         return [(trial, _settings(trial.parts, trial.recipe)) for trial in past]
 

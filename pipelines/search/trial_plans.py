@@ -8,7 +8,7 @@ from gristmill.pipelines.config import Experiment, Project, Scalar
 from gristmill.pipelines.search.points import points_of
 from gristmill.pipelines.search.trial_diff import Reasons
 from gristmill.pipelines.search.trial_search import Past, TrialPlan, TrialSearch
-from gristmill.pipelines.tracking import KnownTrial, known_trials, search_began, tried
+from gristmill.pipelines.tracking import StoredRun, known_trials, search_began, tried
 from gristmill.pipelines.training import Trial, TrialResult, shared_parts, trials_at
 
 
@@ -40,12 +40,12 @@ def earlier_points(
     Only trials that this experiment itself would train at their values: then the data, the code
     and all other settings are the same.
     """
-    known: dict[str, list[KnownTrial]] = {}
+    known: dict[str, list[StoredRun]] = {}
     points: dict[str, Mapping[str, Scalar]] = {}
     for past in tried(project, experiment.name, search_began(project, key)):
-        known.setdefault(past.trial.result["key"], []).append(past.trial)
+        known.setdefault(past.key, []).append(past)
         try:
-            values = {n: v.read(past.parameters[n]) for n, v in experiment.space.items()}
+            values = {n: v.read(past.params[n]) for n, v in experiment.space.items()}
         except (KeyError, ValueError):  # tried without this parameter, or outside of its space
             continue
         points[repr(values)] = values
@@ -92,9 +92,9 @@ def score_words(scores: Mapping[str, float], objective: str) -> str:
     return f"{name} {scores.get(name, float('nan')):.4g}"
 
 
-def _satisfying(trial: Trial, known: Sequence[KnownTrial]) -> KnownTrial | None:
+def _satisfying(trial: Trial, known: Sequence[StoredRun]) -> StoredRun | None:
     return next((entry for entry in known if _result(entry).satisfies(trial.epochs)), None)
 
 
-def _result(known: KnownTrial) -> TrialResult:
+def _result(known: StoredRun) -> TrialResult:
     return TrialResult(**{**known.result, "history": {}})

@@ -37,32 +37,11 @@ from .connection import (
 from .connection import (
     whole as whole,
 )
-from .data_use import (
-    EvaluatedRun as EvaluatedRun,
-)
-from .data_use import (
+from .ledger import (
     data_rows as data_rows,
 )
-from .data_use import (
+from .ledger import (
     evaluated_runs as evaluated_runs,
-)
-from .data_use import (
-    reads_with as reads_with,
-)
-from .data_use import (
-    rows_read as rows_read,
-)
-from .data_use import (
-    used_data as used_data,
-)
-from .ledger import (
-    KnownRun as KnownRun,
-)
-from .ledger import (
-    KnownTrial as KnownTrial,
-)
-from .ledger import (
-    PastTrial as PastTrial,
 )
 from .ledger import (
     known_run as known_run,
@@ -72,6 +51,12 @@ from .ledger import (
 )
 from .ledger import (
     past_trials as past_trials,
+)
+from .ledger import (
+    reads_with as reads_with,
+)
+from .ledger import (
+    rows_read as rows_read,
 )
 from .ledger import (
     run_tags as run_tags,
@@ -169,6 +154,6 @@ from .tags import (
 from .tracker import (
     Tracker as Tracker,
 )
-from .trial_run import (
+from .tracker import (
     TrialRun as TrialRun,
 )

@@ -32,8 +32,7 @@ def fetch_artifact(project: Project, run_id: str, name: str, folder: Path) -> Pa
         return Path(connection.download_artifacts(run_id, name, str(folder)))
     except (MlflowException, OSError) as error:
         raise EnvironmentFault(
-            f"the artifact {name} of run {run_id[:8]} is not in the store",
-            found=first_line(error),
+            f"the artifact {name} of run {run_id[:8]} is not in the store", found=first_line(error)
         ) from error
 
 

@@ -107,9 +107,7 @@ def store_errors(doing: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError) as error:
         raise EnvironmentFault(
-            f"MLflow could not {doing}",
-            found=first_line(error),
-            next="gristmill doctor",
+            f"MLflow could not {doing}", found=first_line(error), next="gristmill doctor"
         ) from error
 
 

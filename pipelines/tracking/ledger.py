@@ -1,106 +1,54 @@
-"""The ledger: is this trial known, has this run been done? Local answers need no mlflow."""
+"""The ledger: which trials are known, which runs were done, who read which data and test rows.
+
+Local answers need no mlflow.
+"""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
 
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.tracking import tags as names
 from gristmill.pipelines.tracking.local_store import local_models
-from gristmill.pipelines.tracking.run_store import find_run, find_runs
+from gristmill.pipelines.tracking.run_store import find_run, find_runs, stored_runs
 from gristmill.pipelines.tracking.store import is_local
 from gristmill.pipelines.tracking.stored import StoredRun
 
 FINISHED = "FINISHED"
 
 
-@dataclass(frozen=True)
-class KnownTrial:
-    """A finished trial in the store; `result` is a TrialResult without its history."""
-
-    run_id: str
-    artifacts: str
-    result: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class KnownRun:
-    """A run that went through to its decision."""
-
-    run_id: str
-    decision: str
-    reasons: str
-    model: str
-    version: str
-    winner: str
-
-
-@dataclass(frozen=True)
-class PastTrial:
-    """A finished trial, as something to compare with.
-
-    Attributes:
-        run_id, parent: of it and of the run that it belongs to.
-        parts: what its key was made of.
-        recipe: its resolved settings; None where they were not kept.
-    """
-
-    run_id: str
-    parent: str
-    parts: Mapping[str, str]
-    recipe: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A finished trial and the parameters that it was trained with, as texts."""
-
-    parameters: Mapping[str, str]
-    trial: KnownTrial
-
-
-def known_trials(project: Project, keys: Sequence[str]) -> dict[str, list[KnownTrial]]:
+def known_trials(project: Project, keys: Sequence[str]) -> dict[str, list[StoredRun]]:
     """Finished trials by key, newest first."""
-    found: dict[str, list[KnownTrial]] = {}
+    found: dict[str, list[StoredRun]] = {}
     asked = {names.TRIAL_KEY: keys, names.TRIAL_RESULT: ()}
     for run in find_runs(project, asked, status=FINISHED) if keys else ():
-        found.setdefault(run.key, []).append(_known_trial(run))
+        found.setdefault(run.key, []).append(run)
     return found
 
 
-def known_run(project: Project, key: str) -> KnownRun | None:
-    """The newest finished run of this key whose registered version is still there."""
-    wanted = (names.DECISION, names.REASONS, names.MODEL, names.VERSION, names.WINNER)
+def known_run(project: Project, key: str) -> StoredRun | None:
+    """The newest run of this key that went through to its decision and whose registered version
+    is still there."""
     for run in find_runs(project, {names.RUN_KEY: [key]}, status=FINISHED):
-        known = KnownRun(run.run_id, *(run.tags.get(name, "") for name in wanted))
-        if known.decision and _version_exists(project, known.model, known.version):
-            return known
+        if run.decision and _version_exists(project, run.model, run.version):
+            return run
     return None
 
 
-def past_trials(project: Project, experiment: str, most: int = 200) -> list[PastTrial]:
+def past_trials(project: Project, experiment: str, most: int = 200) -> list[StoredRun]:
     """The experiment's finished trials, the newest first, each key once."""
-    found: dict[str, PastTrial] = {}
+    found: dict[str, StoredRun] = {}
     asked = {names.EXPERIMENT: [experiment], names.TRIAL_PARTS: ()}
     for run in find_runs(project, asked, status=FINISHED, most=most):
-        recipe = json.loads(run.tags[names.RECIPE]) if names.RECIPE in run.tags else None
-        parts = dict(json.loads(run.tags[names.TRIAL_PARTS]))
-        found.setdefault(run.key or run.run_id, PastTrial(run.run_id, run.parent, parts, recipe))
+        found.setdefault(run.key or run.run_id, run)
     return list(found.values())
 
 
-def tried(project: Project, experiment: str, before: float) -> list[Tried]:
+def tried(project: Project, experiment: str, before: float) -> list[StoredRun]:
     """The finished trials of an experiment that ended before a time, in seconds since 1970."""
     asked = {names.EXPERIMENT: [experiment], names.TRIAL_RESULT: ()}
-    return [
-        Tried(run.params, _known_trial(run))
-        for run in find_runs(project, asked, status=FINISHED)
-        if run.ended <= before
-    ]
+    return [run for run in find_runs(project, asked, status=FINISHED) if run.ended <= before]
 
 
 def search_began(project: Project, key: str) -> float:
@@ -115,12 +63,45 @@ def run_tags(project: Project, run_id: str) -> Mapping[str, str]:
     return run.tags if run else {}
 
 
-def _known_trial(run: StoredRun) -> KnownTrial:
-    return KnownTrial(run.run_id, run.artifacts, json.loads(run.tags[names.TRIAL_RESULT]))
-
-
 def _version_exists(project: Project, model: str, version: str) -> bool:
     if not is_local(project):
         return True
     found = local_models(project, model)
     return version in {one.number for known in found for one in known.versions}
+
+
+def evaluated_runs(project: Project) -> list[StoredRun]:
+    """The runs of any store whose winner has answered the test rows, the newest first."""
+    return [run for run in stored_runs(project, "run") if run.tested]
+
+
+def rows_read(project: Project, run_id: str) -> int:
+    """How many rows a run read, of all roles; 0 where that is not known."""
+    run = find_run(project, run_id)
+    return sum(data.rows for data in run.inputs) if run else 0
+
+
+def data_rows(project: Project, folder: str, experiments: Collection[str]) -> dict[str, int]:
+    """Rows of a data set's versions, by DVC's hash, as runs of these experiments saw them."""
+    found: dict[str, int] = {}
+    asked = {names.KIND: ["run"], names.EXPERIMENT: experiments}
+    for run in find_runs(project, asked, deleted=True):
+        read = [data for data in run.inputs if data.name == folder]
+        for digest in {data.digest for data in read}:
+            rows = {data.role: data.rows for data in read if data.digest == digest}
+            if len(rows) == len(names.ROLES):
+                found[digest] = sum(rows.values())
+    return found
+
+
+def reads_with(project: Project, test_set: str, answers: str) -> int:
+    """How many candidates a test set has had, one with these answers included.
+
+    Args:
+        test_set: digest of its rows.
+        answers: digest of what the candidate answered; those that were given before count once.
+    """
+    asked = {names.TEST_SET: [test_set], names.ANSWERS: (), names.READS: ()}
+    found = [run.tags for run in find_runs(project, asked, deleted=True)]
+    most = max((int(tags[names.READS]) for tags in found), default=0)
+    return most + (answers not in {tags[names.ANSWERS] for tags in found})

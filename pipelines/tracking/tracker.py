@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import wraps
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 from urllib.parse import urlsplit
@@ -17,7 +18,6 @@ from gristmill.pipelines.tracking.connection import client, store_errors, whole
 from gristmill.pipelines.tracking.liveness import BEAT, heartbeat, mend_dead_runs, process_tags
 from gristmill.pipelines.tracking.store import ARTIFACTS, is_local, tracking_uri
 from gristmill.pipelines.tracking.stored import DataInput
-from gristmill.pipelines.tracking.trial_run import TrialRun
 
 if TYPE_CHECKING:
     from mlflow.entities import RunInfo
@@ -26,6 +26,12 @@ Arguments = ParamSpec("Arguments")
 
 LONGEST_TAG = 5000
 """Characters that every store of MLflow keeps of a tag."""
+
+BATCH = 1000
+"""Metrics that MLflow takes in one call."""
+
+_Point = tuple[str, float, float, int]
+"""A metric's name, value, seconds since 1970, step."""
 
 
 def _call(
@@ -114,23 +120,39 @@ class Tracker:
         params: Mapping[str, Any] | None = None,
         metrics: Mapping[str, float] | None = None,
         tags: Mapping[str, str] | None = None,
-        run_id: str | None = None,
     ) -> None:
-        """Writes to the parent run, or another, in one call."""
+        """Writes to the run in one call."""
+        now = time.time()
+        points = [(name, value, now, 0) for name, value in (metrics or {}).items()]
+        cut = {name: str(value)[:8000] for name, value in (tags or {}).items()}
+        self.send(self.run_id, points, params or {}, cut)
+
+    def send(
+        self,
+        run_id: str,
+        metrics: Sequence[_Point],
+        params: Mapping[str, object],
+        tags: Mapping[str, str],
+    ) -> None:
+        """Writes to a run, with the first of as many calls as the metrics need."""
         from mlflow.entities import Metric, Param, RunTag
 
-        now = int(time.time() * 1000)
-        self.client.log_batch(
-            run_id or self.run_id,
-            metrics=[Metric(name, value, now, 0) for name, value in (metrics or {}).items()],
-            params=[Param(name, str(value)[:6000]) for name, value in (params or {}).items()],
-            tags=[RunTag(name, str(value)[:8000]) for name, value in (tags or {}).items()],
-        )
+        for start in range(0, max(len(metrics), 1), BATCH):
+            self.client.log_batch(
+                run_id,
+                metrics=[
+                    Metric(name, value, int(at * 1000), step)
+                    for name, value, at, step in metrics[start : start + BATCH]
+                ],
+                params=[Param(name, str(value)[:6000]) for name, value in params.items()],
+                tags=[RunTag(name, value) for name, value in tags.items()],
+            )
+            params, tags = {}, {}
 
     @_call
-    def log_file(self, file: Path, folder: str | None = None, run_id: str | None = None) -> None:
+    def log_file(self, file: Path, folder: str | None = None) -> None:
         """Keeps a file as an artifact."""
-        self.client.log_artifact(run_id or self.run_id, str(file), folder)
+        self.client.log_artifact(self.run_id, str(file), folder)
 
     def address(self, name: str, ui: str) -> str:
         """Of an artifact of the run in MLflow's UI.
@@ -210,6 +232,119 @@ class Tracker:
         self._open.remove(run_id)
 
 
+class TrialRun:
+    """One child run, reported in as few calls as will do: a short trial's metrics in one.
+
+    Args:
+        tracker: of the run that trains it.
+        name: for people.
+        tags: of the child run.
+        params: its parameters.
+        inputs: the rows that it reads.
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        name: str,
+        tags: Mapping[str, str],
+        params: Mapping[str, object],
+        inputs: Sequence[DataInput],
+    ) -> None:
+        self._tracker, self._name, self._inputs = tracker, name, inputs
+        self._tags, self._params = tags, params
+        self._began = time.time()
+        self._known: dict[int, float] = {}
+        self._unsent: list[tuple[int, Mapping[str, float]]] = []
+        self._info: Any = None
+
+    @property
+    def run_id(self) -> str:
+        """Empty while MLflow has not heard of it."""
+        return str(self._info.run_id) if self._info is not None else ""
+
+    def add(self, number: int, new: Sequence[Mapping[str, float]], now: float) -> None:
+        """Epochs that have ended.
+
+        Args:
+            number: of the last one, from 1.
+            new: metrics of each.
+            now: when the last one ended, in seconds since 1970.
+        """
+        before = max(self._known.values(), default=self._began)
+        for place, logs in enumerate(new):
+            step = number - len(new) + place + 1
+            self._known[step] = before + (now - before) * (place + 1) / len(new)
+            self._unsent.append((step, logs))
+
+    @whole()
+    def send(self, older_than: float) -> None:
+        """Sends what is new.
+
+        Args:
+            older_than: what MLflow has not heard of yet is opened for epochs before this time only,
+                in seconds since 1970, for a short trial may end before anyone has looked.
+        """
+        if not self._unsent:
+            return
+        if self._info is not None or self._known[self._unsent[0][0]] <= older_than:
+            self._log(self._metrics_of_unsent(), {})
+
+    @whole()
+    def finish(self, result: Mapping[str, Any], files: Sequence[Path]) -> None:
+        """Closes the run: files first, then one batch, then the state.
+
+        Args:
+            result: of the trial; of its history what was not sent yet is.
+            files: to be kept as artifacts.
+        """
+        self._began = min(self._began, float(result["started"]) or self._began)
+        self._open()
+        for file in files:
+            self._tracker.client.log_artifact(self.run_id, str(file))
+        epochs = max(map(len, result["history"].values()), default=0)
+        sent = set(self._known) - {step for step, _ in self._unsent}
+        self._unsent = [(step, logs) for step, logs in self._unsent if step > epochs]
+        end = max(self._began + float(result["seconds"]), *self._known.values(), 0.0)
+        times = _times(epochs, float(result["started"]), end, self._known)
+        metrics = self._metrics_of_unsent()
+        metrics += [
+            (name, value, times[step - 1], step)
+            for name, values in result["history"].items()
+            for step, value in enumerate(values, 1)
+            if step not in sent
+        ]
+        metrics += [(f"best_{name}", value, end, 0) for name, value in result["scores"].items()]
+        about = {key: value for key, value in result.items() if key != "history"}
+        tags = {names.TRIAL_RESULT: json.dumps(about)}
+        if result["error"]:
+            tags["gristmill.error"] = str(result["error"])[:5000]
+        self._log(metrics, tags)
+        done = "FINISHED" if result["status"] == "finished" else "FAILED"
+        self._tracker.terminate(self.run_id, done)
+
+    def _open(self) -> None:
+        if self._info is None:
+            self._info = self._tracker.create(self._name, self._tags, self._began)
+            if self._inputs:
+                self._tracker.log_data(self._inputs, self.run_id)
+
+    def _log(self, metrics: Sequence[_Point], tags: Mapping[str, str]) -> None:
+        self._open()
+        # MLflow's comparison begins with the metric that came first: one of the validation rows
+        metrics = sorted(metrics, key=lambda one: (not one[0].startswith("val_"), one[0]))
+        self._tracker.send(self.run_id, metrics, self._params, tags)
+        self._params = {}
+        self._unsent.clear()
+
+    def _metrics_of_unsent(self) -> list[_Point]:
+        return [
+            (name, value, self._known[step], step)
+            for step, logs in self._unsent
+            for name, value in logs.items()
+        ]
+
+
 def _experiment_id(project: Project, name: str) -> str:
     connection = client(project)
     with store_errors("open its experiment"):
@@ -221,3 +356,15 @@ def _experiment_id(project: Project, name: str) -> str:
         place = f"{(project.root / ARTIFACTS).as_uri()}/{name}" if is_local(project) else None
         kind = {"mlflow.experimentKind": "custom_model_development"}  # the UI's view of trainings
         return str(connection.create_experiment(name, artifact_location=place, tags=kind))
+
+
+def _times(epochs: int, began: float, end: float, known: Mapping[int, float]) -> list[float]:
+    """When each epoch ended: those that are not known lie evenly between those that are."""
+    knots = [(0, began), *sorted(known.items())]
+    if epochs > knots[-1][0]:
+        knots.append((epochs, end))
+    times: list[float] = []
+    for (first, since), (last, until) in pairwise(knots):
+        step = (until - since) / max(last - first, 1)
+        times += [since + step * (place + 1) for place in range(last - first)]
+    return times

@@ -349,11 +349,7 @@ class RayPool(Scheduler[Actor]):
                 stdin=subprocess.PIPE,
                 start_new_session=True,
             )
-            place = {
-                "address": "local",
-                "include_dashboard": False,
-                "_temp_dir": str(scratch),
-            }
+            place = {"address": "local", "include_dashboard": False, "_temp_dir": str(scratch)}
         told_to_end = signal.getsignal(signal.SIGTERM)  # which Ray makes its own
         try:
             ray.init(

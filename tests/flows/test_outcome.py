@@ -7,7 +7,7 @@ from registered import make_versions
 from gristmill.flows.outcome import Outcome, decision_lines, done_lines
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.registry.promotion import Basis, challenge, set_aside
-from gristmill.pipelines.tracking.ledger import KnownRun
+from gristmill.pipelines.tracking.stored import StoredRun
 
 
 def test_a_challenger_shows_what_to_type_and_is_no_failure(
@@ -19,7 +19,13 @@ def test_a_challenger_shows_what_to_type_and_is_no_failure(
     assert lines[0] == "tiny version 2 is the challenger now and waits for a person"
     make_versions(stored, 2)
     challenge(stored, "tiny", "2", "it is better", Basis("superiority"))
-    done = KnownRun("0" * 32, "challenger", "it is better", "tiny", "2", "")
+    tags = {
+        "gristmill.decision": "challenger",
+        "gristmill.reasons": "it is better",
+        "gristmill.model": "tiny",
+        "gristmill.version": "2",
+    }
+    done = StoredRun("0" * 32, "FINISHED", False, 1.0, 2.0, "", tags, {}, {})
     for said in (lines, done_lines(stored, done)):
         assert any("gristmill promote tiny --version 2" in line for line in said)
         assert any("gristmill reject tiny --version 2 --reason" in line for line in said)

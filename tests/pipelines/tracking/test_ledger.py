@@ -127,7 +127,7 @@ def test_a_run_is_known_while_its_version_exists(stored: Project) -> None:
     found = known_run(stored, "r")
     assert found is not None
     assert (found.run_id, found.decision, found.reasons) == (run_id, "hold", "good")
-    assert (found.model, found.version, found.winner) == ("tiny", version, "w")
+    assert (found.model, found.version) == ("tiny", version)
     assert known_run(stored, "other") is None
     client(stored).delete_model_version("tiny", version)
     assert known_run(stored, "r") is None
@@ -257,10 +257,10 @@ def test_trials_from_before_a_search_began_are_found_with_their_parameters(
     with asked():
         began = search_began(stored, "s")
         assert search_began(stored, "t") == math.inf
-        assert [past.trial.result["key"] for past in tried(stored, "tiny", began)] == ["k"]
-        every = {past.trial.run_id: past for past in tried(stored, "tiny", math.inf)}
-    assert sorted(past.trial.result["key"] for past in every.values()) == ["d", "d", "k"]
-    assert every[trial.run_id].parameters == {"rate": "0.1", "deep": "True"}
+        assert [past.key for past in tried(stored, "tiny", began)] == ["a"]
+        every = {past.run_id: past for past in tried(stored, "tiny", math.inf)}
+    assert sorted(past.key for past in every.values()) == ["a", "d", "d"]
+    assert every[trial.run_id].params == {"rate": "0.1", "deep": "True"}
 
 
 def test_reads_of_a_test_set_are_counted_by_distinct_answers(stored: Project) -> None:
