@@ -186,7 +186,7 @@ class Watch:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         screen, spent = self._run.screen, self._run.trainer.spent
-        screen.spend(asdict(spent))
+        screen.spend(spent)
         spent.clear()
         with screen.part("tracking"):
             self._record.end()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -34,7 +32,7 @@ from gristmill.pipelines.evaluation import (
 from gristmill.pipelines.evaluation import compare as compare_answers
 from gristmill.pipelines.registry import CHAMPION, PREDICTIONS, TrainedModel, trained
 from gristmill.pipelines.reporting import Lines, Screen, Table, Text, Titled, as_markdown
-from gristmill.pipelines.tracking import StoredRun, evaluated_runs, local_artifact, relocate
+from gristmill.pipelines.tracking import StoredRun, evaluated_runs, read_artifact, relocate
 
 SHOWN = 10
 """Rows that the screen shows."""
@@ -112,6 +110,7 @@ def _named(project: Project, names: Sequence[str]) -> list[Named]:
             found=", ".join(names) or "none",
             next="gristmill models lists what there is",
         )
+    relocate(project)
     versions, runs = trained(project), evaluated_runs(project)
     found = [_find(project, text, versions, runs) for text in names]
     for place, model in enumerate(found):
@@ -176,18 +175,10 @@ def _find_run(
 
 def _predictions(project: Project, model: Named) -> Predictions:
     """What the run of a model stored."""
-    relocate(project)
-    file = local_artifact(project, model.run.run_id, PREDICTIONS)
-    if file is not None:
-        return read_predictions(file)
-    from gristmill.pipelines.tracking import fetch_artifact
-
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            stored = fetch_artifact(project, model.run.run_id, PREDICTIONS, Path(folder))
-        except EnvironmentFault as error:
-            raise _gone(model.name, model.run.experiment) from error
-        return read_predictions(stored)
+    stored = read_artifact(project, model.run, PREDICTIONS, read_predictions)
+    if stored is None:
+        raise _gone(model.name, model.run.experiment)
+    return stored
 
 
 def _gone(name: str, experiment: str) -> EnvironmentFault:

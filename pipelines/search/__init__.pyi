@@ -1,6 +1,3 @@
-from .choice import (
-    choose as choose,
-)
 from .importance import (
     Importance as Importance,
 )
@@ -17,6 +14,9 @@ from .points import (
     Point as Point,
 )
 from .points import (
+    choose as choose,
+)
+from .points import (
     points_of as points_of,
 )
 from .strategies import (
@@ -24,6 +24,9 @@ from .strategies import (
 )
 from .trial_diff import (
     data_changes as data_changes,
+)
+from .trial_plans import (
+    fed as fed,
 )
 from .trial_plans import (
     plan_each as plan_each,
@@ -34,10 +37,7 @@ from .trial_plans import (
 from .trial_plans import (
     search_of as search_of,
 )
-from .trial_runs import (
-    fed as fed,
-)
-from .trial_runs import (
+from .trial_plans import (
     train_fed as train_fed,
 )
 from .trial_search import (

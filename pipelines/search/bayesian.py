@@ -11,8 +11,7 @@ from typing import Any
 
 from gristmill.pipelines.base import EnvironmentFault
 from gristmill.pipelines.config import Distribution, Search
-from gristmill.pipelines.search.proposals import Proposal
-from gristmill.pipelines.search.space import Space, Values, draws, identify
+from gristmill.pipelines.search.space import Proposal, Space, Values, draws, identify
 from gristmill.pipelines.training import TrialResult, more_is_better
 
 SAMPLERS = {
@@ -67,11 +66,11 @@ class Bayesian:
         self._space = {name: _distribution(space[name]) for name in sorted(space)}
         self._kinds = space
         self._draws = draws(space, search.seed)
-        self._direction = "maximize" if more_is_better(objective) else "minimize"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Optuna calls experimental
             sampler: Any = getattr(optuna.samplers, name)(seed=search.seed)
-        self._study = optuna.create_study(direction=self._direction, sampler=sampler)
+        direction = "maximize" if more_is_better(objective) else "minimize"
+        self._study = optuna.create_study(direction=direction, sampler=sampler)
         for values, score in past:
             self._remember(values, score)
         self._asked: list[tuple[Any, Proposal]] = []

@@ -1,4 +1,4 @@
-"""Points of a search: how they are listed, drawn and told apart."""
+"""Points of a search: how they are asked for, listed, drawn and told apart."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from gristmill.pipelines.config import Distribution, Scalar
 
@@ -14,6 +15,19 @@ Space = Mapping[str, Distribution]
 
 IN_VAIN = 1000
 """Draws in a row that gave no new point, after which a space is taken as used up."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A point that a strategy asks for.
+
+    Attributes:
+        values: of the varied parameters.
+        epochs: the budget; None for the file's.
+    """
+
+    values: Values
+    epochs: int | None = None
 
 
 def grid(space: Space) -> Iterator[Values]:

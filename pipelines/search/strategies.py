@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gristmill.pipelines.config import Experiment, Scalar
 from gristmill.pipelines.search.bayesian import Bayesian
-from gristmill.pipelines.search.choice import rank
-from gristmill.pipelines.search.proposals import Proposal, Strategy
-from gristmill.pipelines.search.space import Values, draws, grid, identify
+from gristmill.pipelines.search.points import rank
+from gristmill.pipelines.search.space import Proposal, Values, draws, grid, identify
 from gristmill.pipelines.training import TrialResult
 
 
@@ -146,3 +145,13 @@ class Hyperband:
 
     def tell(self, proposal: Proposal, result: TrialResult) -> None:
         self._asked[identify(proposal.values)].tell(proposal, result)
+
+
+Strategy = FixedPoints | Halving | Hyperband | Bayesian
+"""Proposes points, at most `size` and never one twice.
+
+`ask` gives the next proposal; None when it waits for a result, or has no more. `tell` is for what a
+proposal came to; failed ones are told as well. What a strategy proposes follows from its settings
+and from what its proposals came to, not from the order in which they ended: asked again and told
+the same, it proposes the same.
+"""

@@ -1,15 +1,18 @@
-"""What of a search is known, and why a trial is new."""
+"""What of a search is known, why a trial is new, and the new ones in the workers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from gristmill.pipelines.config import Experiment, Project, Scalar
 from gristmill.pipelines.search.points import points_of
 from gristmill.pipelines.search.trial_diff import Reasons
 from gristmill.pipelines.search.trial_search import Past, TrialPlan, TrialSearch
 from gristmill.pipelines.tracking import StoredRun, known_trials, search_began, tried
-from gristmill.pipelines.training import Trial, TrialResult, shared_parts, trials_at
+from gristmill.pipelines.training import Trial, TrialResult, read_result, shared_parts, trials_at
+from gristmill.pipelines.workers import Done, Epoch, Scheduler, Train, raise_error
 
 
 def search_of(
@@ -53,7 +56,7 @@ def earlier_points(
     for point in points.values():
         asked = trials_at(experiment, shared, point)
         satisfying = [_satisfying(trial, known.get(trial.key, [])) for trial in asked]
-        results = [_result(entry) for entry in satisfying if entry is not None]
+        results = [TrialResult(**entry.result) for entry in satisfying if entry is not None]
         if len(results) == len(asked):
             (made,) = points_of(asked, results)
             found.append((point, made.result.scores[experiment.document.objective]))
@@ -70,7 +73,7 @@ def plan_each(
     for trial in asked:
         found = _satisfying(trial, known.get(trial.key, []))
         if found is not None:
-            result = _result(found)
+            result = TrialResult(**found.result)
             words = score_words(result.scores, experiment.document.objective)
             made.append(TrialPlan(trial, "known", words, result, found.run_id))
             continue
@@ -93,8 +96,59 @@ def score_words(scores: Mapping[str, float], objective: str) -> str:
 
 
 def _satisfying(trial: Trial, known: Sequence[StoredRun]) -> StoredRun | None:
-    return next((entry for entry in known if _result(entry).satisfies(trial.epochs)), None)
+    return next((e for e in known if TrialResult(**e.result).satisfies(trial.epochs)), None)
 
 
-def _result(known: StoredRun) -> TrialResult:
-    return TrialResult(**{**known.result, "history": {}})
+def fed(waiting: list[Trial]) -> Callable[[], Trial | None]:
+    """Gives the trials of a list one by one and takes them from it."""
+    return lambda: waiting.pop(0) if waiting else None
+
+
+def train_fed(
+    project: Project,
+    experiment: Experiment,
+    feed: Callable[[], Trial | None],
+    threads: int,
+    pool: Scheduler[Any],
+) -> Iterator[Epoch | TrialResult]:
+    """Trains what a search asks for, side by side.
+
+    Args:
+        feed: asked for a trial whenever a worker has none; None for nothing now. No two trials of
+            one key run at a time: it must not give a longer budget before the shorter one ended.
+        threads: of each trial.
+
+    Yields:
+        Epochs while trials run, and each one's result when it ends, failed ones included.
+
+    Raises:
+        GristmillError: the file asks for something that Keras does not take.
+    """
+    build = project.build(experiment.name)
+    running: dict[str, Trial] = {}
+
+    def request() -> Train | None:
+        trial = feed()
+        if trial is None:
+            return None
+        running[trial.key] = trial
+        folder = build / "trials" / trial.key
+        return Train(trial.key, trial.recipe, build / trial.arrays, folder, project.experiments)
+
+    workers = experiment.document.search.workers or pool.slots(threads)
+    for message in pool.train(request, workers, threads):
+        if isinstance(message, Epoch):
+            yield message
+        else:
+            yield _ended(message, running.pop(message.key), build / "trials" / message.key)
+
+
+def _ended(done: Done, trial: Trial, folder: Path) -> TrialResult:
+    if isinstance(done.error, dict):
+        raise_error(done)
+    result = read_result(folder)
+    if done.error is None and result is not None:
+        return result
+    started = folder.stat().st_mtime if folder.exists() else 0.0
+    error = str(done.error)
+    return TrialResult(trial.key, "failed", 0, trial.epochs, started=started, error=error)

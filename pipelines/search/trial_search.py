@@ -15,15 +15,12 @@ from typing import Any
 
 from gristmill.pipelines.base import normalised_source
 from gristmill.pipelines.config import Experiment, Scalar
-from gristmill.pipelines.search.choice import choose
-from gristmill.pipelines.search.points import Point, points_of
-from gristmill.pipelines.search.proposals import Proposal, Strategy
-from gristmill.pipelines.search.strategies import strategy_of
+from gristmill.pipelines.search.points import Point, choose, points_of
+from gristmill.pipelines.search.space import Proposal
+from gristmill.pipelines.search.strategies import Strategy, strategy_of
 from gristmill.pipelines.training import Trial, TrialResult, trials_at
 
-STRATEGY_MODULES = tuple(
-    f"{name}.py" for name in ("bayesian", "choice", "points", "proposals", "space", "strategies")
-)
+STRATEGY_MODULES = tuple(f"{name}.py" for name in ("bayesian", "points", "space", "strategies"))
 
 Past = list[tuple[Mapping[str, Scalar], float]]
 

@@ -1,18 +1,3 @@
-from .artifacts import (
-    bytes_of as bytes_of,
-)
-from .artifacts import (
-    fetch_artifact as fetch_artifact,
-)
-from .artifacts import (
-    has_artifact as has_artifact,
-)
-from .artifacts import (
-    keep_artifact as keep_artifact,
-)
-from .artifacts import (
-    local_artifact as local_artifact,
-)
 from .boards import (
     Board as Board,
 )
@@ -104,10 +89,25 @@ from .run_store import (
     any_running as any_running,
 )
 from .run_store import (
+    bytes_of as bytes_of,
+)
+from .run_store import (
+    fetch_artifact as fetch_artifact,
+)
+from .run_store import (
+    has_artifact as has_artifact,
+)
+from .run_store import (
+    keep_artifact as keep_artifact,
+)
+from .run_store import (
     needed_keys as needed_keys,
 )
 from .run_store import (
     packages_of as packages_of,
+)
+from .run_store import (
+    read_artifact as read_artifact,
 )
 from .run_store import (
     remove_package as remove_package,

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from gristmill.pipelines.config import Project
@@ -62,7 +61,7 @@ def local_runs(
         "SELECT run_uuid, status, lifecycle_stage, start_time, end_time, artifact_uri FROM runs "
         f"WHERE {' AND '.join(where)} ORDER BY {order} DESC, run_uuid LIMIT ?"
     )
-    with _tables(project) as database:
+    with reading(project) as database:
         if database is None:
             return []
         rows = database.execute(query, (*values, -1 if most is None else most)).fetchall()
@@ -91,7 +90,7 @@ def local_runs(
 
 def local_models(project: Project, name: str = "") -> list[StoredModel]:
     """The registered models of the project's own store by name; or one of them."""
-    with _tables(project) as database:
+    with reading(project) as database:
         if database is None:
             return []
         names = [found for (found,) in database.execute(MODELS, (name,)).fetchall()]
@@ -130,15 +129,3 @@ def _pairs(database: sqlite3.Connection, query: str, ids: str) -> dict[str, dict
     for run_id, key, value in database.execute(query, (ids,)):
         found.setdefault(run_id, {})[key] = value
     return found
-
-
-@contextmanager
-def _tables(project: Project) -> Iterator[sqlite3.Connection | None]:
-    """The database as it is at one moment; None while it has no tables of MLflow."""
-    with reading(project) as database:
-        if database is None:
-            yield None
-            return
-        database.execute("BEGIN")
-        made = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")
-        yield database if made.fetchone() else None

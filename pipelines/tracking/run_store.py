@@ -1,25 +1,29 @@
-"""All runs in the store: listed, and removed for good."""
+"""All runs in the store and their files: listed, read, and removed for good."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote, urlsplit
 
-from gristmill.pipelines.base import read_json
+from gristmill.pipelines.base import EnvironmentFault, first_line, read_json
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.tracking import tags as names
-from gristmill.pipelines.tracking.artifacts import artifact_folder, read_artifact
 from gristmill.pipelines.tracking.connection import client, pages, store_errors, whole
 from gristmill.pipelines.tracking.local_store import local_runs
-from gristmill.pipelines.tracking.store import is_local
+from gristmill.pipelines.tracking.store import ARTIFACTS, is_local
 from gristmill.pipelines.tracking.stored import DataInput, StoredRun
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
+
+Content = TypeVar("Content")
 
 PAGE = 1000
 """Runs that are asked for at a time."""
@@ -138,6 +142,68 @@ def stored_run(run: Run) -> StoredRun:
         dict(run.data.metrics),
         tuple(filter(None, inputs)),
     )
+
+
+def fetch_artifact(project: Project, run_id: str, name: str, folder: Path) -> Path:
+    """Copies an artifact of a run into a folder.
+
+    Raises:
+        EnvironmentFault: it is not there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    connection = client(project)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(connection.download_artifacts(run_id, name, str(folder)))
+    except (MlflowException, OSError) as error:
+        raise EnvironmentFault(
+            f"the artifact {name} of run {run_id[:8]} is not in the store", found=first_line(error)
+        ) from error
+
+
+def keep_artifact(project: Project, run_id: str, file: Path, folder: str | None = None) -> None:
+    """Keeps a file as an artifact of a run; one of the same name is replaced."""
+    connection = client(project)
+    with whole(), store_errors(f"keep {file.name}"):
+        connection.log_artifact(run_id, str(file), folder)
+
+
+def has_artifact(project: Project, run_id: str, name: str) -> bool:
+    """Whether a run kept an artifact; only a store that answers can say that it did not."""
+    connection = client(project)
+    folder = name.rpartition("/")[0] or None
+    with store_errors(f"list the artifacts of run {run_id[:8]}"):
+        return name in {str(found.path) for found in connection.list_artifacts(run_id, folder)}
+
+
+def read_artifact(
+    project: Project, run: StoredRun, name: str, read: Callable[[Path], Content]
+) -> Content | None:
+    """What an artifact of a run holds; None where it has none of that name."""
+    folder = artifact_folder(project, run.artifacts)
+    if folder is not None:
+        return read(folder / name) if (folder / name).is_file() else None
+    if not has_artifact(project, run.run_id, name):
+        return None
+    with tempfile.TemporaryDirectory() as aside:
+        return read(fetch_artifact(project, run.run_id, name, Path(aside)))
+
+
+def artifact_folder(project: Project, address: str) -> Path | None:
+    """The folder of an artifact address inside the project's own store; None for others."""
+    parts = urlsplit(address)
+    folder = Path(unquote(parts.path))
+    inside = (project.root / ARTIFACTS).resolve()
+    ours = parts.scheme in ("", "file") and folder.resolve().is_relative_to(inside)
+    return folder if ours and folder.resolve() != inside else None
+
+
+def bytes_of(project: Project, artifacts: str) -> int:
+    """What an artifact folder of the local store holds; 0 for others."""
+    folder = artifact_folder(project, artifacts)
+    files = folder.rglob("*") if folder is not None and folder.is_dir() else ()
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def needed_keys(project: Project, run: StoredRun, trials: Collection[StoredRun]) -> set[str]:

@@ -56,15 +56,8 @@ def check_store(project: Project) -> None:
 def schema_revision(project: Project) -> str | None:
     """The revision of the local store's schema; None while there is no store."""
     with reading(project) as database:
-        if database is None:
-            return None
-        try:
-            row = database.execute("SELECT version_num FROM alembic_version").fetchone()
-        except sqlite3.OperationalError as error:
-            if "no such table" in str(error):
-                return None
-            raise
-        return str(row[0]) if row else None
+        found = database.execute("SELECT version_num FROM alembic_version") if database else ()
+        return next((str(revision) for (revision,) in found), None)
 
 
 def known_revisions() -> frozenset[str]:
@@ -78,7 +71,7 @@ def known_revisions() -> frozenset[str]:
 
 @contextmanager
 def reading(project: Project) -> Iterator[sqlite3.Connection | None]:
-    """The local database, read-only; None while there is none.
+    """The local database as it is at one moment, read-only; None while it has no tables of MLflow.
 
     Raises:
         EnvironmentFault: the file is no database.
@@ -89,7 +82,9 @@ def reading(project: Project) -> Iterator[sqlite3.Connection | None]:
         return
     try:
         with closing(open_sqlite(file)) as database:
-            yield database
+            database.execute("BEGIN")
+            made = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")
+            yield database if made.fetchone() else None
     except sqlite3.DatabaseError as error:
         raise EnvironmentFault(
             "MLflow's store cannot be read",
@@ -104,7 +99,7 @@ def reading(project: Project) -> Iterator[sqlite3.Connection | None]:
 def relocate(project: Project) -> None:
     """Mends the absolute artifact paths in the local store after the project was moved."""
     with reading(project) as database:
-        if database is None or schema_revision(project) is None:
+        if database is None:
             return
         rows = database.execute("SELECT name, artifact_location FROM experiments").fetchall()
     here = (project.root / ARTIFACTS).as_uri()

@@ -52,9 +52,6 @@ from .identity import (
 from .identity import (
     user_sources as user_sources,
 )
-from .objective import (
-    more_is_better as more_is_better,
-)
 from .predictor import (
     ABOUT as ABOUT,
 )
@@ -81,6 +78,9 @@ from .trial import (
 )
 from .trial import (
     TrialResult as TrialResult,
+)
+from .trial import (
+    more_is_better as more_is_better,
 )
 from .trial import (
     read_result as read_result,

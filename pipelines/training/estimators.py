@@ -92,8 +92,6 @@ def train_estimator(key: str, recipe: Recipe, data: Path, folder: Path, threads:
         status="failed" if error else "finished",
         epochs=recipe.training.epochs,
         budget=recipe.training.epochs,
-        stopped_early=False,
-        best_epoch=0,
         history={name: [value] for name, value in scores.items()},
         scores={} if error else scores,
         weights=sum(array.size for name, array in model.items() if name != ABOUT),

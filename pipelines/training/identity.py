@@ -27,9 +27,8 @@ PACKAGES = {
 MODULES = {
     "keras": (
         *("config/sections/training.py", "training/class_weight.py", "training/keras_model.py"),
-        *("training/loop.py", "training/objective.py", "training/programs.py"),
-        *("training/training_rows.py", "training/trial.py", "training/trial_state.py"),
-        "workers/bench.py",
+        *("training/loop.py", "training/programs.py"),
+        *("training/training_rows.py", "training/trial.py", "workers/bench.py"),
     ),
     "sklearn": (
         *("config/known_estimators.py", "preparation/features/transforms.py"),

@@ -261,27 +261,22 @@ def _build_from_layers(recipe: Recipe, data: DataTraits) -> keras.Model:
 
 def _build_by_hand(recipe: Recipe, data: DataTraits, folder: Path) -> keras.Model:
     name, _, function = str(recipe.model.builder).partition(":")
+
+    def refusal(what: str, found: str) -> ConfigError:
+        expected = f"def {function}(shape, outputs, **arguments) that returns a keras.Model"
+        return ConfigError(what, expected=expected, found=found)
+
     build = getattr(load_module(folder / f"{name}.py"), function, None)
     if not callable(build):
-        raise ConfigError(
-            f"experiments/{name}.py has no function '{function}'",
-            expected=f"def {function}(shape, outputs, …) that returns a keras.Model",
-            found="nothing of that name",
-        )
+        what = f"experiments/{name}.py has no function '{function}'"
+        raise refusal(what, "nothing of that name")
     try:
         model = build(data.shape, data.outputs, **recipe.model.arguments)
     except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"the builder {recipe.model.builder} failed",
-            expected=f"{function}(shape, outputs, **arguments) returns a keras.Model",
-            found=first_line(error),
-        ) from error
+        raise refusal(f"the builder {recipe.model.builder} failed", first_line(error)) from error
     if not isinstance(model, keras.Model):
-        raise ConfigError(
-            f"the builder {recipe.model.builder} gave no model",
-            expected="a keras.Model",
-            found=type(model).__name__,
-        )
+        what = f"the builder {recipe.model.builder} gave no model"
+        raise refusal(what, type(model).__name__)
     return model
 
 

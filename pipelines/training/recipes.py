@@ -6,37 +6,26 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import TypeAdapter
 
-from gristmill.pipelines.config import Features, Model, Recipe, Training
+from gristmill.pipelines.config import Recipe
 
 SHORT = 40
 """Characters of a value that is shown."""
 
-
-SECTIONS: dict[str, type[BaseModel]] = {"features": Features, "model": Model, "training": Training}
+RECIPE = TypeAdapter(Recipe)
 
 
 def recipe_record(recipe: Recipe) -> dict[str, Any]:
     """Return all of a recipe as JSON has it; `read_recipe` gives it back."""
-    sections = {
-        name: getattr(recipe, name).model_dump(mode="json", by_alias=True) for name in SECTIONS
-    }
-    facts = {"task": recipe.task, "metrics": list(recipe.fit_metrics)}
-    return {"parameters": dict(recipe.parameters), **sections, **facts}
+    record: dict[str, Any] = RECIPE.dump_python(recipe, mode="json", by_alias=True)
+    record["metrics"] = record.pop("fit_metrics")
+    return record
 
 
 def read_recipe(record: Mapping[str, Any]) -> Recipe:
     """Return the recipe that `recipe_record` was made of."""
-    sections: dict[str, Any] = {
-        name: kind.model_validate_json(json.dumps(record[name])) for name, kind in SECTIONS.items()
-    }
-    return Recipe(
-        parameters=record["parameters"],
-        task=record["task"],
-        fit_metrics=tuple(record["metrics"]),
-        **sections,
-    )
+    return RECIPE.validate_json(json.dumps({**record, "fit_metrics": record["metrics"]}))
 
 
 def recipe_changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -82,7 +82,7 @@ class Pool(Scheduler[WorkerProcess]):
         os.environ.update(QUIET)
         module = f"gristmill.pipelines.workers.{PRELOADED[self._library]}"
         self._context.set_forkserver_preload([module])
-        with _errors_to(self._log), _this_code():
+        with _inherited(self._log):
             multiprocessing.forkserver.ensure_running()
 
     def export(self, request: Export, threads: int) -> None:
@@ -169,28 +169,18 @@ class Pool(Scheduler[WorkerProcess]):
 
 
 @contextmanager
-def _this_code() -> Iterator[None]:
-    """Processes that are started inside import this code, not what lies in the current folder."""
-    kept = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = "1"
-    try:
-        yield
-    finally:
-        if kept is None:
-            del os.environ["PYTHONSAFEPATH"]
-        else:
-            os.environ["PYTHONSAFEPATH"] = kept
-
-
-@contextmanager
-def _errors_to(log: Path) -> Iterator[None]:
-    """Processes that are started inside inherit a file as standard error."""
+def _inherited(log: Path) -> Iterator[None]:
+    """Processes that are started inside import this code, not what lies in the current folder, and
+    have a file as standard error."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    kept = os.dup(2)
+    errors, environment = os.dup(2), dict(os.environ)
     try:
+        os.environ["PYTHONSAFEPATH"] = "1"
         with log.open("w") as file:
             os.dup2(file.fileno(), 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(errors, 2)
+        os.close(errors)
+        del os.environ["PYTHONSAFEPATH"]
+        os.environ.update(environment)

@@ -85,19 +85,13 @@ Files = dict[str, bytes]
 
 @dataclass(frozen=True)
 class News:
-    """What a worker says while it trains: messages about epochs, and a saved state of a trial."""
+    """What a worker says of a trial: messages about epochs and a saved state while it trains, the
+    files that it left and `done` at the end."""
 
     key: str
     epochs: tuple[Epoch, ...]
-    state: Files
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a worker says at the end: the files that the trial left."""
-
-    done: Done
     files: Files
+    done: Done | None = None
 
 
 class Seat:
@@ -116,7 +110,7 @@ class Seat:
         """What results depend on besides the experiment."""
         return environment()
 
-    def train(self, request: Train, data: Mapping[str, Any], name: str, state: Files) -> Answer:
+    def train(self, request: Train, data: Mapping[str, Any], name: str, state: Files) -> News:
         """Train a trial.
 
         Args:
@@ -133,7 +127,7 @@ class Seat:
             here = replace(request, data=rows, folder=self._folder, modules=Path.cwd())
             done = carry_out(self._bench, here, self._news.put)
             self._key = ""
-            return Answer(done, _read(Path(folder)))
+            return News(done.key, (), _read(Path(folder)), done)
 
     def news(self) -> News:
         """Return what is new of the running trial, once there is something or after a while."""
@@ -274,17 +268,16 @@ class RayPool(Scheduler[Actor]):
         """What a busy worker says, and the files that come with it."""
         key = self._busy[worker].key
         try:
-            said: News | Answer = self._ray.get(ref)
+            said: News = self._ray.get(ref)
         except self._ray.exceptions.RayError as error:
             yield worker, Lost(first_line(error))
             return
-        if isinstance(said, Answer):
+        if said.key == key:
             _write(worker.folder, said.files)
+        if said.done is not None:
             yield worker, said.done
             return
         self._ask_for_news(worker)
-        if said.key == key:
-            _write(worker.folder, said.state)
         yield from ((worker, epoch) for epoch in said.epochs if epoch.key == key)
 
     def _greet(self, worker: Actor, ref: Any) -> Iterator[tuple[Actor, Ready]]:
@@ -376,7 +369,7 @@ class RayPool(Scheduler[Actor]):
         finally:
             signal.signal(signal.SIGTERM, told_to_end)
         self._ray = ray
-        self.spent.waiting += time.monotonic() - began
+        self.spent["waiting"] += time.monotonic() - began
 
     def stop(self) -> None:
         """End all workers at once."""

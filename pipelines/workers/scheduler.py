@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,40 +14,6 @@ from gristmill.pipelines.training import LOST
 from gristmill.pipelines.workers.messages import Done, Epoch, Request
 
 TIMES = {1: "", 2: " twice"}
-
-
-@dataclass
-class TimeSpent:
-    """Where the time of searches went, as shares of what the workers could have done.
-
-    Attributes:
-        tracing: seconds in which models were built and traced.
-        training: in which they were trained.
-        waiting: in which a worker had nothing to do: it was starting, or no trial was left.
-    """
-
-    tracing: float = 0.0
-    training: float = 0.0
-    waiting: float = 0.0
-
-    def add(self, wall: float, workers: int, done: Sequence[Done]) -> None:
-        """Add a search.
-
-        Args:
-            wall: its seconds.
-            workers: that were at work at the same time, at most.
-            done: what they did.
-        """
-        busy = sum(one.seconds for one in done)
-        tracing = sum(one.tracing for one in done)
-        count = max(workers, 1)
-        self.tracing += tracing / count
-        self.training += (busy - tracing) / count
-        self.waiting += max(wall - busy / count, 0.0)
-
-    def clear(self) -> None:
-        """Begin anew."""
-        self.tracing = self.training = self.waiting = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,14 +41,16 @@ class Scheduler(ABC, Generic[Worker]):
         tell: takes lines for the user, about workers that are refused or lost.
 
     Attributes:
-        spent: where the time of the searches went.
+        spent: where the time of the searches went, in seconds, as shares of what the workers could
+            have done: `tracing`, in which models were built and traced; `training`; `waiting`, in
+            which a worker had nothing to do: it was starting, or no trial was left.
         moves: times that a request is begun elsewhere when its worker is lost.
     """
 
     moves = 1
 
     def __init__(self, tell: Callable[[str], object] = lambda line: None) -> None:
-        self.spent = TimeSpent()
+        self.spent: dict[str, float] = defaultdict(float)
         self._tell = tell
         self._threads = 0
         self._busy: dict[Worker, Request] = {}
@@ -144,7 +112,11 @@ class Scheduler(ABC, Generic[Worker]):
                         done.append(message)
                     yield message
         finally:
-            self.spent.add(time.monotonic() - began, most, done)
+            count = max(most, 1)
+            busy, tracing = sum(one.seconds for one in done), sum(one.tracing for one in done)
+            self.spent["tracing"] += tracing / count
+            self.spent["training"] += (busy - tracing) / count
+            self.spent["waiting"] += max(time.monotonic() - began - busy / count, 0.0)
 
     def _carry_out(
         self, feed: Callable[[], Request | None], workers: int, threads: int

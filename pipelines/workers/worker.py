@@ -6,7 +6,9 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from multiprocessing import connection
+from statistics import fmean
 from typing import Any
 
 from gristmill.pipelines.base import GristmillError, end_with_parent
@@ -69,28 +71,24 @@ class TrialMeter:
 
     def __init__(self, key: str, tell: Callable[[Epoch], object]) -> None:
         self._key, self._tell = key, tell
-        self.began = self._last = time.monotonic()
-        self._building = self._first = self._later = 0.0
-        self._epochs, self._fresh = 0, False
-        self._told = 0.0
+        self.began = time.monotonic()
+        self._ends = [self.began]  # of the building, and of each epoch
+        self._fresh, self._told = False, 0.0
         self._new: list[Mapping[str, float]] = []
 
     def built(self, fresh: bool) -> None:
         """The program is there; `fresh` when its first epoch will trace it."""
-        self._fresh, self._building = fresh, self._since_last()
+        self._fresh = fresh
+        self._ends.append(time.monotonic())
 
     def note(self, number: int, logs: Mapping[str, float]) -> None:
         """An epoch has ended."""
-        seconds = self._since_last()
-        self._epochs += 1
-        if self._epochs == 1:
-            self._first = seconds
-        else:
-            self._later += seconds
+        now = time.monotonic()
+        self._ends.append(now)
         self._new.append(logs)
-        if self._last - self._told >= PAUSE:
+        if now - self._told >= PAUSE:
             self._tell(Epoch(self._key, number, tuple(self._new)))
-            self._told = self._last
+            self._told = now
             self._new.clear()
 
     @property
@@ -99,11 +97,8 @@ class TrialMeter:
 
         A single epoch cannot be told apart, and counts as training.
         """
-        if not self._fresh or self._epochs < 2:
-            return self._building
-        return self._building + max(self._first - self._later / (self._epochs - 1), 0.0)
-
-    def _since_last(self) -> float:
-        now = time.monotonic()
-        seconds, self._last = now - self._last, now
-        return seconds
+        seconds = [end - start for start, end in pairwise(self._ends)]
+        building, epochs = sum(seconds[:1]), seconds[1:]
+        if not self._fresh or len(epochs) < 2:
+            return building
+        return building + max(epochs[0] - fmean(epochs[1:]), 0.0)

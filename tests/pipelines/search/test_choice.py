@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from gristmill.pipelines.base.errors import EnvironmentFault
 from gristmill.pipelines.config.known_names import keras_classes
-from gristmill.pipelines.search.choice import choose
-from gristmill.pipelines.training.objective import more_is_better
-from gristmill.pipelines.training.trial import TrialResult
+from gristmill.pipelines.search.points import choose
+from gristmill.pipelines.training.trial import TrialResult, more_is_better
 
 BASE = TrialResult("k", "finished", 3, 3, False, 2, {}, {}, 10, 0.0, 0.0)
 

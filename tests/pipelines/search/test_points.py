@@ -19,8 +19,7 @@ from gristmill.pipelines.config.experiment import Experiment
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.preparation.features.prepare import scale
 from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALIDATION
-from gristmill.pipelines.search.choice import choose
-from gristmill.pipelines.search.points import points_of
+from gristmill.pipelines.search.points import choose, points_of
 from gristmill.pipelines.training.identity import Trial, changed
 from gristmill.pipelines.training.trial import TrialResult, read_result
 from gristmill.pipelines.workers.pool import Pool

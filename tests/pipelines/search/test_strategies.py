@@ -21,9 +21,8 @@ from gristmill.pipelines.config.experiment import Experiment
 from gristmill.pipelines.config.section import Scalar
 from gristmill.pipelines.config.sections import Distribution, Search
 from gristmill.pipelines.search.bayesian import Bayesian
-from gristmill.pipelines.search.proposals import Proposal, Strategy
-from gristmill.pipelines.search.space import draws, identify
-from gristmill.pipelines.search.strategies import Halving, Hyperband, rungs, strategy_of
+from gristmill.pipelines.search.space import Proposal, draws, identify
+from gristmill.pipelines.search.strategies import Halving, Hyperband, Strategy, rungs, strategy_of
 from gristmill.pipelines.training.trial import TrialResult
 
 BASE = TrialResult("k", "finished", 3, 3, False, 2, {}, {}, 10, 0.0, 0.0)

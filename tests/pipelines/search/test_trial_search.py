@@ -17,7 +17,7 @@ from tiny import DIGEST, make_data, make_project, run_search, write_experiment
 from gristmill.pipelines.base.errors import EnvironmentFault
 from gristmill.pipelines.config.experiment import Experiment
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.search.trial_runs import train_fed
+from gristmill.pipelines.search.trial_plans import train_fed
 from gristmill.pipelines.search.trial_search import Past, TrialPlan, TrialSearch
 from gristmill.pipelines.training.identity import Trial, shared_parts, trials_at
 from gristmill.pipelines.training.trial import TrialResult

@@ -253,7 +253,7 @@ def test_the_key_changes_with_the_meaning_of_our_code_and_with_packages(
     shutil.copytree(ours, code / "gristmill" / "pipelines")
     (code / "gristmill" / "__init__.py").touch()
     loop, search = (
-        code / "gristmill" / "pipelines" / n for n in ("training/loop.py", "search/choice.py")
+        code / "gristmill" / "pipelines" / n for n in ("training/loop.py", "search/points.py")
     )
     first = key_by(code, home)
     loop.write_text(loop.read_text().replace('"""', '"""Longer. ', 1) + "\n# a comment\n")
@@ -298,9 +298,7 @@ NOT_IN_THE_KEY = {
 ONLY_WITH = {
     "keras": {"preparation/features/transforms.py": "how classes are called, or there is an error"},
     "sklearn": {
-        "training/objective.py": "only callbacks of Keras ask for it",
         "training/trial.py": "only the record of a result",
-        "training/trial_state.py": "an estimator has no state between epochs",
     },
 }
 
