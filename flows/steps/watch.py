@@ -267,7 +267,8 @@ class _Record(threading.Thread):
         if self._run.boards is not None:
             self._draw(self._run.boards, trial, message, now)
         if trial.key not in self._open:
-            self._open[trial.key] = self._run.tracker.trial(
+            self._open[trial.key] = TrialRun(
+                self._run.tracker,
                 trial.key,
                 trial.name,
                 trial_parameters(trial),

@@ -58,7 +58,8 @@ def local_runs(
         where.append("lifecycle_stage = 'active'")
     order = "end_time" if status == "FINISHED" else "start_time"
     query = (
-        "SELECT run_uuid, status, lifecycle_stage, start_time, end_time, artifact_uri FROM runs "
+        "SELECT run_uuid, status, lifecycle_stage != 'active', coalesce(start_time, 0) / 1000.0, "
+        "coalesce(end_time, 0) / 1000.0, artifact_uri FROM runs "
         f"WHERE {' AND '.join(where)} ORDER BY {order} DESC, run_uuid LIMIT ?"
     )
     with reading(project) as database:
@@ -73,18 +74,13 @@ def local_runs(
                 inputs.setdefault(found, []).append(one)
     return [
         StoredRun(
-            found,
-            state,
-            stage != "active",
-            (began or 0) / 1000,
-            (ended or 0) / 1000,
-            artifacts,
-            about["tags"].get(found, {}),
-            about["params"].get(found, {}),
-            {name: float(value) for name, value in about["metrics"].get(found, {}).items()},
-            tuple(inputs.get(found, ())),
+            *(run_id, status, bool(deleted), began, ended, artifacts),
+            tags=about["tags"].get(run_id, {}),
+            params=about["params"].get(run_id, {}),
+            metrics={k: float(value) for k, value in about["metrics"].get(run_id, {}).items()},
+            inputs=tuple(inputs.get(run_id, ())),
         )
-        for found, state, stage, began, ended, artifacts in rows
+        for run_id, status, deleted, began, ended, artifacts in rows
     ]
 
 

@@ -67,7 +67,7 @@ class Tracker:
         part: Callable[[], AbstractContextManager[object]] = nullcontext,
         about: str = "",
     ) -> None:
-        self._project, self._experiment, self._part = project, experiment, part
+        self._project, self.experiment, self._part = project, experiment, part
         self._about = about
         self.client = client(project)
         self._experiment_id = _experiment_id(project, experiment)
@@ -92,7 +92,7 @@ class Tracker:
         run = mlflow.start_run(
             run_name=" ".join(filter(None, (time.strftime("%Y-%m-%d %H:%M:%S"), self._about))),
             tags={
-                names.EXPERIMENT: self._experiment,
+                names.EXPERIMENT: self.experiment,
                 names.KIND: "run",
                 BEAT: f"{time.time():.0f}",
                 **process_tags(),
@@ -189,37 +189,6 @@ class Tracker:
             ],
         )
 
-    def trial(
-        self,
-        key: str,
-        name: str,
-        params: Mapping[str, Any],
-        parts: Mapping[str, str],
-        inputs: Sequence[DataInput] = (),
-        recipe: Mapping[str, Any] | None = None,
-    ) -> TrialRun:
-        """A child run; MLflow hears of it when there is something to send.
-
-        Args:
-            key: of the trial.
-            name: for people.
-            params: its parameters.
-            parts: what the key was made of.
-            inputs: the rows that it reads.
-            recipe: its resolved settings, kept where a tag has room for them.
-        """
-        settings = json.dumps(recipe, sort_keys=True) if recipe is not None else ""
-        tags = {
-            **({names.RECIPE: settings} if 0 < len(settings) <= LONGEST_TAG else {}),
-            names.PARENT: self.run_id,
-            names.KIND: "trial",
-            names.EXPERIMENT: self._experiment,
-            names.TRIAL_KEY: key,
-            names.TRIAL_PARTS: json.dumps(dict(parts), sort_keys=True),
-            **process_tags(),
-        }
-        return TrialRun(self, name, tags, params, inputs)
-
     def create(self, name: str, tags: Mapping[str, str], began: float) -> RunInfo:
         run = self.client.create_run(
             self._experiment_id, start_time=int(began * 1000), tags=tags, run_name=name
@@ -235,28 +204,44 @@ class Tracker:
 class TrialRun:
     """One child run, reported in as few calls as will do: a short trial's metrics in one.
 
+    MLflow hears of it when there is something to send.
+
     Args:
         tracker: of the run that trains it.
+        key: of the trial.
         name: for people.
-        tags: of the child run.
         params: its parameters.
+        parts: what the key was made of.
         inputs: the rows that it reads.
+        recipe: its resolved settings, kept where a tag has room for them.
     """
 
     def __init__(
         self,
         tracker: Tracker,
+        key: str,
         name: str,
-        tags: Mapping[str, str],
         params: Mapping[str, object],
-        inputs: Sequence[DataInput],
+        parts: Mapping[str, str],
+        inputs: Sequence[DataInput] = (),
+        recipe: Mapping[str, Any] | None = None,
     ) -> None:
         self._tracker, self._name, self._inputs = tracker, name, inputs
-        self._tags, self._params = tags, params
+        settings = json.dumps(recipe, sort_keys=True) if recipe is not None else ""
+        self._tags = {
+            **({names.RECIPE: settings} if 0 < len(settings) <= LONGEST_TAG else {}),
+            names.PARENT: tracker.run_id,
+            names.KIND: "trial",
+            names.EXPERIMENT: tracker.experiment,
+            names.TRIAL_KEY: key,
+            names.TRIAL_PARTS: json.dumps(dict(parts), sort_keys=True),
+            **process_tags(),
+        }
+        self._params = params
         self._began = time.time()
         self._known: dict[int, float] = {}
         self._unsent: list[tuple[int, Mapping[str, float]]] = []
-        self._info: Any = None
+        self._info: RunInfo | None = None
 
     @property
     def run_id(self) -> str:

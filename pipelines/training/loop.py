@@ -215,25 +215,19 @@ class FitProgram(Trained):
         model: compiled and fresh.
         training: as for `Program`.
         validation: as for `Program`.
-        reason: why there is no graph of a whole epoch.
         scaling: as for `Program`.
+        reason: why there is no graph of a whole epoch.
     """
 
     reusable = False
     resumable = False  # nothing tells what the model keeps outside of its variables
 
     def __init__(
-        self,
-        model: keras.Model,
-        training: Parts,
-        validation: Parts,
-        reason: str,
-        scaling: Parts = (),
+        self, model: keras.Model, training: Parts, validation: Parts, scaling: Parts, reason: str
     ) -> None:
         super().__init__(model)
         self.loop = f"fit: {reason}"
-        self._scaling = scaling
-        self._training, self._validation = training, validation
+        self._training, self._validation, self._scaling = training, validation, scaling
         self.validates = len(validation[0]) > 0
 
     def epoch(self, seed: int, number: int, batch_size: int) -> dict[str, float]:
@@ -270,8 +264,7 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self, parts: Parts, order: npt.NDArray[np.int32], size: int, scaling: Parts
     ) -> None:
         super().__init__()
-        self._parts, self._order, self._size = parts, order, size
-        self._scaling = scaling
+        self._parts, self._order, self._size, self._scaling = parts, order, size, scaling
 
     def __len__(self) -> int:
         return -(-len(self._order) // self._size)
@@ -304,7 +297,7 @@ def make_program(
         except Exception as error:  # a model may raise anything; if `fit` does too, it is told
             reason = first_line(error)[:200]
             model = again()
-    return FitProgram(model, training, validation, reason, scaling)
+    return FitProgram(model, training, validation, scaling, reason)
 
 
 def row_order(seed: int, epoch: int, rows: int) -> npt.NDArray[np.int32]:

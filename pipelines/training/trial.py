@@ -21,7 +21,7 @@ from gristmill.pipelines.config import Recipe
 if TYPE_CHECKING:
     import keras
 
-    from gristmill.pipelines.config import EarlyStopping, ReduceLROnPlateau
+    from gristmill.pipelines.config import EarlyStopping, ReduceLROnPlateau, Training
     from gristmill.pipelines.training.loop import FitProgram, Program
 
 History = dict[str, list[float]]
@@ -151,19 +151,13 @@ def run_trial(
         note: told each epoch's number and logs.
         begun: when the work on it began, by `time.monotonic`; now if it is left out.
     """
-    begun = time.monotonic() if begun is None else begun
-    model, watching = program.model, _callbacks(recipe, program)
-    state = load_state(folder / STATE, program, watching, recipe.training.epochs)
-
-    def save() -> None:
-        save_state(folder / STATE, program, watching, state, time.monotonic() - begun)
-
-    error = _train_epochs(recipe, program, watching, state, note, save)
+    run = _Run(recipe.training, program, folder, time.monotonic() if begun is None else begun)
+    state, error = run.state, run.train(note)
     if not error:
         program.finish()
-        for callback in watching.values():
+        for callback in run.watching.values():
             callback.on_train_end()
-    stopping = watching.get("early_stopping")
+    stopping = run.watching.get("early_stopping")
     restored = stopping is not None and stopping.restore_best_weights and stopping.best_weights
     best = stopping.best_epoch if stopping is not None and restored else state.epoch - 1
     metrics = {name: values for name, values in state.history.items() if name != LEARNING_RATE}
@@ -176,72 +170,124 @@ def run_trial(
         best_epoch=max(best, 0),
         history=state.history,
         scores={} if error else {name: values[best] for name, values in metrics.items()},
-        weights=int(model.count_params()),
-        seconds=state.seconds + time.monotonic() - begun,
+        weights=int(program.model.count_params()),
+        seconds=run.seconds,
         started=state.started,
         error=error,
         loop=program.loop,
         note=state.warning,
     )
     if not error:
-        weights = {f"arr_{i}": weight for i, weight in enumerate(model.weights)}
+        weights = {f"arr_{i}": weight for i, weight in enumerate(program.model.weights)}
         write_npz(folder / "weights.npz", weights)
     write_json(folder / "result.json", asdict(result))
     return result
 
 
-def _train_epochs(
-    recipe: Recipe,
-    program: Program | FitProgram,
-    watching: Callbacks,
-    state: TrialState,
-    note: Callable[[int, Mapping[str, float]], None],
-    save: Callable[[], None],
-) -> str:
-    """Train from where `state` is to the end; return what went wrong, or an empty text."""
-    training, model = recipe.training, program.model
-    due = time.monotonic() + SAVE_EVERY
-    while state.epoch < training.epochs and not state.stopped:
-        logs = program.epoch(training.seed, state.epoch, training.batch_size)
-        if not all(map(math.isfinite, logs.values())):
-            wrong = ", ".join(name for name, value in logs.items() if not math.isfinite(value))
-            return f"diverged in epoch {state.epoch + 1}: {wrong} is not a finite number"
-        if training.schedule is not None or training.reduce_lr_on_plateau is not None:
-            logs[LEARNING_RATE] = float(model.optimizer.learning_rate)
-        for name, value in logs.items():
-            state.history.setdefault(name, []).append(value)
-        model.stop_training = False
+class _Run:
+    """A trial under way: what is trained, how far it is, and what watches over it."""
+
+    def __init__(
+        self, training: Training, program: Program | FitProgram, folder: Path, begun: float
+    ) -> None:
+        self._training, self._program, self._begun = training, program, begun
+        self._file = folder / STATE
+        self.watching = self._callbacks()
+        self.state = self._load()
+
+    @property
+    def seconds(self) -> float:
+        """Spent on the trial, by earlier processes as well."""
+        return self.state.seconds + time.monotonic() - self._begun
+
+    def train(self, note: Callable[[int, Mapping[str, float]], None]) -> str:
+        """Train from the present state to the end; return what went wrong, or an empty text."""
+        training, state, model = self._training, self.state, self._program.model
+        due = time.monotonic() + SAVE_EVERY
+        while state.epoch < training.epochs and not state.stopped:
+            logs = self._program.epoch(training.seed, state.epoch, training.batch_size)
+            if not all(map(math.isfinite, logs.values())):
+                wrong = ", ".join(name for name, value in logs.items() if not math.isfinite(value))
+                return f"diverged in epoch {state.epoch + 1}: {wrong} is not a finite number"
+            if training.schedule is not None or training.reduce_lr_on_plateau is not None:
+                logs[LEARNING_RATE] = float(model.optimizer.learning_rate)
+            for name, value in logs.items():
+                state.history.setdefault(name, []).append(value)
+            model.stop_training = False
+            for callback in self.watching.values():
+                callback.on_epoch_end(state.epoch, dict(logs))
+            state.stopped = bool(model.stop_training)
+            state.epoch += 1
+            note(state.epoch, logs)
+            now = time.monotonic()
+            if self._program.resumable and (now > due or state.epoch == training.epochs):
+                self._save()
+                took = time.monotonic() - now
+                due = now + took + max(SAVE_EVERY, took / SAVE_SHARE)
+        return ""
+
+    def _callbacks(self) -> Callbacks:
+        """Keras's own callbacks that the experiment file asks for, by its names."""
+        import keras
+
+        training = self._training
+        watching: Callbacks = {}
+        if training.early_stopping is not None:
+            asked = _watched(training.early_stopping)
+            watching["early_stopping"] = keras.callbacks.EarlyStopping(**asked)
+        if training.reduce_lr_on_plateau is not None:
+            asked = _watched(training.reduce_lr_on_plateau)
+            if not self._program.validates:  # the rows of all folds train: theirs is the only loss
+                asked["monitor"] = asked["monitor"].removeprefix("val_")
+            watching["reduce_lr_on_plateau"] = keras.callbacks.ReduceLROnPlateau(**asked)
         for callback in watching.values():
-            callback.on_epoch_end(state.epoch, dict(logs))
-        state.stopped = bool(model.stop_training)
-        state.epoch += 1
-        note(state.epoch, logs)
-        now = time.monotonic()
-        if program.resumable and (now > due or state.epoch == training.epochs):
-            save()
-            took = time.monotonic() - now
-            due = now + took + max(SAVE_EVERY, took / SAVE_SHARE)
-    return ""
+            callback.set_model(self._program.model)
+            callback.on_train_begin()
+        return watching
 
+    def _save(self) -> None:
+        """Write all that the next epoch depends on."""
+        remembered = {
+            name: {part: _plain(getattr(callback, part)) for part in REMEMBERED[name]}
+            for name, callback in self.watching.items()
+        }
+        about = {**asdict(self.state), "seconds": self.seconds, "callbacks": remembered}
+        arrays = {"about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
+        arrays |= {f"variable {i}": each for i, each in enumerate(self._program.variables)}
+        best = getattr(self.watching.get("early_stopping"), "best_weights", None) or ()
+        arrays |= {f"best {i}": value for i, value in enumerate(best)}
+        write_npz(self._file, arrays)
 
-def _callbacks(recipe: Recipe, program: Program | FitProgram) -> Callbacks:
-    """Keras's own callbacks that the experiment file asks for, by its names."""
-    import keras
-
-    training = recipe.training
-    watching: Callbacks = {}
-    if training.early_stopping is not None:
-        asked = _watched(training.early_stopping)
-        watching["early_stopping"] = keras.callbacks.EarlyStopping(**asked)
-    if training.reduce_lr_on_plateau is not None:
-        asked = _watched(training.reduce_lr_on_plateau)
-        if not program.validates:  # the rows of all folds train: theirs is the only loss
-            asked["monitor"] = asked["monitor"].removeprefix("val_")
-        watching["reduce_lr_on_plateau"] = keras.callbacks.ReduceLROnPlateau(**asked)
-    for callback in watching.values():
-        callback.set_model(program.model)
-        callback.on_train_begin()
-    return watching
+    def _load(self) -> TrialState:
+        """The saved state to go on from; the start where there is none, or none within the
+        budget."""
+        variables = self._program.variables
+        if not self._program.resumable or not self._file.is_file():
+            return TrialState()
+        try:
+            with self._file.open("rb") as opened, np.load(opened, allow_pickle=False) as saved:
+                arrays = {name: saved[name] for name in saved.files}
+            about = json.loads(arrays.pop("about").tobytes())
+            values = [arrays[f"variable {i}"] for i in range(len(variables))]
+            if [value.shape for value in values] != [tuple(v.shape) for v in variables]:
+                raise ValueError("it is another model's")
+            remembered = about.pop("callbacks")
+            state = TrialState(**about)
+            callbacks = [(each, remembered[name]) for name, each in self.watching.items()]
+        except UNREADABLE as error:
+            warning = f"its saved state cannot be read, it began again: {error!r:.100}"
+            return TrialState(warning=warning)
+        if state.epoch > self._training.epochs:
+            return TrialState()
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        for callback, parts in callbacks:
+            for part, value in parts.items():
+                setattr(callback, part, value)
+        best = [arrays[f"best {i}"] for i in range(sum(name[:5] == "best " for name in arrays))]
+        if best:
+            self.watching["early_stopping"].best_weights = best
+        return state
 
 
 def _watched(asked: EarlyStopping | ReduceLROnPlateau) -> dict[str, Any]:
@@ -250,65 +296,6 @@ def _watched(asked: EarlyStopping | ReduceLROnPlateau) -> dict[str, Any]:
     if mode == "auto":
         mode = "max" if more_is_better(asked.monitor) else "min"
     return {**asked.model_dump(), "mode": mode}
-
-
-def save_state(
-    file: Path,
-    program: Program | FitProgram,
-    watching: Callbacks,
-    state: TrialState,
-    seconds: float,
-) -> None:
-    """Write all that the next epoch depends on.
-
-    Args:
-        file: `.npz`.
-        program: whose variables are kept.
-        watching: whose memory is kept.
-        state: after an epoch.
-        seconds: that this process has spent on the trial.
-    """
-    remembered = {
-        name: {part: _plain(getattr(callback, part)) for part in REMEMBERED[name]}
-        for name, callback in watching.items()
-    }
-    about = {**asdict(state), "seconds": state.seconds + seconds, "callbacks": remembered}
-    arrays = {"about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
-    arrays |= {f"variable {i}": variable for i, variable in enumerate(program.variables)}
-    best = getattr(watching.get("early_stopping"), "best_weights", None) or ()
-    arrays |= {f"best {i}": value for i, value in enumerate(best)}
-    write_npz(file, arrays)
-
-
-def load_state(
-    file: Path, program: Program | FitProgram, watching: Callbacks, budget: int
-) -> TrialState:
-    """Go on from a saved state; from the start where there is none, or none within the budget."""
-    if not program.resumable or not file.is_file():
-        return TrialState()
-    try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as saved:
-            arrays = {name: saved[name] for name in saved.files}
-        about = json.loads(arrays.pop("about").tobytes())
-        values = [arrays[f"variable {i}"] for i in range(len(program.variables))]
-        if [value.shape for value in values] != [tuple(v.shape) for v in program.variables]:
-            raise ValueError("it is another model's")
-        remembered = about.pop("callbacks")
-        state = TrialState(**about)
-        callbacks = [(callback, remembered[name]) for name, callback in watching.items()]
-    except UNREADABLE as error:
-        return TrialState(warning=f"its saved state cannot be read, it began again: {error!r:.100}")
-    if state.epoch > budget:
-        return TrialState()
-    for variable, value in zip(program.variables, values, strict=True):
-        variable.assign(value)
-    for callback, parts in callbacks:
-        for part, value in parts.items():
-            setattr(callback, part, value)
-    best = [arrays[f"best {i}"] for i in range(sum(name[:5] == "best " for name in arrays))]
-    if best:
-        watching["early_stopping"].best_weights = best
-    return state
 
 
 def write_npz(file: Path, arrays: Mapping[str, npt.NDArray[Any] | keras.Variable]) -> None:

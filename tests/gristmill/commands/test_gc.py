@@ -20,7 +20,14 @@ from gristmill.pipelines.base.files import write_json
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.registry.promotion import promote
 from gristmill.pipelines.registry.registered_models import register, versions
-from gristmill.pipelines.tracking import Tracker, client, local_database, remove_run, stored_runs
+from gristmill.pipelines.tracking import (
+    Tracker,
+    TrialRun,
+    client,
+    local_database,
+    remove_run,
+    stored_runs,
+)
 
 RESULT: dict[str, Any] = {
     "status": "finished",
@@ -43,7 +50,7 @@ def record(
         for key in keys:
             weights = folder / "weights.npz"
             weights.write_bytes(b"x" * 1000)
-            trial = tracker.trial(key, key, {}, {"key": key})
+            trial = TrialRun(tracker, key, key, {}, {"key": key})
             trial.finish({**RESULT, "key": key}, [weights])
             age(project, trial.run_id, days)
         write_json(folder / "trials.json", [*keys, *known])

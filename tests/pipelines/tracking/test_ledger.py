@@ -20,6 +20,7 @@ from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.tracking import (
     DataInput,
     Tracker,
+    TrialRun,
     client,
     data_rows,
     known_run,
@@ -45,7 +46,7 @@ RESULT: dict[str, Any] = {
 
 def record_trial(project: Project, key: str, experiment: str = "tiny", **changes: Any) -> str:
     with Tracker(project, experiment) as tracker:
-        trial = tracker.trial(key, "one", {}, {"key": key})
+        trial = TrialRun(tracker, key, "one", {}, {"key": key})
         trial.finish({**RESULT, **changes}, [])
     return trial.run_id
 
@@ -162,7 +163,7 @@ def test_past_trials_are_those_of_the_experiment_newest_first_and_each_key_once(
 def test_the_settings_of_a_trial_are_stored_if_they_fit_in_a_tag(stored: Project) -> None:
     with Tracker(stored, "tiny") as tracker:
         for key, recipe in (("a", {"units": 3}), ("b", {"units": "x" * 5000})):
-            tracker.trial(key, "one", {}, {"key": key}, recipe=recipe).finish(RESULT, [])
+            TrialRun(tracker, key, "one", {}, {"key": key}, recipe=recipe).finish(RESULT, [])
     assert {past.parts["key"]: past.recipe for past in past_trials(stored, "tiny")} == {
         "a": {"units": 3},
         "b": None,
@@ -251,7 +252,7 @@ def test_trials_from_before_a_search_began_are_found_with_their_parameters(
     for _ in range(2):
         with suppress(KeyboardInterrupt), Tracker(stored, "tiny") as tracker:
             tracker.log(tags={"gristmill.search": "s"})
-            trial = tracker.trial("d", "one", {"rate": 0.1, "deep": True}, {})
+            trial = TrialRun(tracker, "d", "one", {"rate": 0.1, "deep": True}, {})
             trial.finish({**RESULT, "key": "d"}, [])
             raise KeyboardInterrupt
     with asked():

@@ -13,7 +13,7 @@ from registered import make_versions
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.registry.promotion import promote, set_aside
 from gristmill.pipelines.registry.registered_models import asked_models
-from gristmill.pipelines.tracking import DataInput, Tracker, client
+from gristmill.pipelines.tracking import DataInput, Tracker, TrialRun, client
 from gristmill.pipelines.tracking.local_store import local_models, local_runs
 from gristmill.pipelines.tracking.run_store import find_run, find_runs
 from tests.mlflow_server import mlflow_server
@@ -33,7 +33,9 @@ def filled(stored: Project) -> Project:
     """Return a store with runs, trials, versions, aliases, a prompt and deleted entries."""
     for place in range(3):
         with suppress(KeyError), Tracker(stored, f"tiny{place % 2}") as tracker:
-            tracker.trial(f"key{place}", "one", {"units": place}, {"seed": "0"}).finish(RESULT, [])
+            TrialRun(tracker, f"key{place}", "one", {"units": place}, {"seed": "0"}).finish(
+                RESULT, []
+            )
             tracker.log(metrics={"test_mae": 0.1 * place, "lost": math.nan}, tags={"a": "b"})
             roles = {"training": 36, "validation": 12, "test": 12}
             inputs = [DataInput("d", f"{place}.dir", role, n, "a.csv") for role, n in roles.items()]

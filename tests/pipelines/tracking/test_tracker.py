@@ -72,7 +72,7 @@ def test_a_run_and_its_open_trials_end_whatever_happens(
 
     def body() -> None:
         with tracker:
-            one, two = (tracker.trial(key, key, {}, {}) for key in ("k", "l"))
+            one, two = (TrialRun(tracker, key, key, {}, {}) for key in ("k", "l"))
             one.add(1, [{"loss": 3.0}], now=0.0)
             one.send(older_than=0.0)
             two.finish(RESULT, [])
@@ -99,7 +99,7 @@ def test_a_trial_contains_its_parameters_epochs_scores_and_files(
     file = tmp_path / "weights.npz"
     file.write_bytes(b"weights")
     with Tracker(stored, "tiny") as tracker:
-        opened = tracker.trial("k" * 32, "units=3", {"units": 3}, {"seed": "0"})
+        opened = TrialRun(tracker, "k" * 32, "units=3", {"units": 3}, {"seed": "0"})
         opened.finish(RESULT, [file])
     trial = opened.run_id
     made = run_of(stored, trial)
@@ -122,7 +122,7 @@ def test_a_trial_contains_its_parameters_epochs_scores_and_files(
 def test_more_epochs_than_fit_into_one_call_are_all_stored(stored: Project) -> None:
     long = {**RESULT, "history": {"loss": [float(i) for i in range(2500)]}, "scores": {}}
     with Tracker(stored, "tiny") as tracker:
-        trial = tracker.trial("k", "long", {}, {})
+        trial = TrialRun(tracker, "k", "long", {}, {})
         trial.finish(long, [])
     history = client(stored).get_metric_history(trial.run_id, "loss")
     assert [m.step for m in history] == list(range(1, 2501))
@@ -137,7 +137,7 @@ def epochs_of(project: Project, trial: TrialRun, metric: str) -> list[tuple[int,
 def test_a_running_trial_shows_its_epochs_and_finishing_adds_missing_ones(stored: Project) -> None:
     losses = [{"loss": value} for value in RESULT["history"]["loss"]]
     with Tracker(stored, "tiny") as tracker:
-        trial = tracker.trial("k", "one", {"units": 3}, {})
+        trial = TrialRun(tracker, "k", "one", {"units": 3}, {})
         trial.add(1, losses[:1], now=1005.0)
         trial.send(older_than=1004.0)
         assert trial.run_id == ""  # too little time has passed
@@ -152,7 +152,7 @@ def test_a_running_trial_shows_its_epochs_and_finishing_adds_missing_ones(stored
 
 def test_a_resumed_trial_has_each_epoch_once(stored: Project) -> None:
     with Tracker(stored, "tiny") as tracker:
-        trial = tracker.trial("k", "one", {}, {})
+        trial = TrialRun(tracker, "k", "one", {}, {})
         trial.add(3, [{"loss": 1.0, "val_loss": 3.5}], now=5000.0)
         trial.send(older_than=5000.0)
         trial.finish(RESULT, [])
@@ -172,7 +172,7 @@ def test_a_short_trial_is_written_in_one_batch(
             write(run_id, **rest)
 
         monkeypatch.setattr(tracker.client, "log_batch", counted)
-        trial = tracker.trial("k", "one", {"units": 3}, {})
+        trial = TrialRun(tracker, "k", "one", {"units": 3}, {})
         trial.add(1, [{"loss": 3.0}], now=1005.0)
         trial.finish(RESULT, [])
     assert batches == [trial.run_id]
@@ -181,7 +181,7 @@ def test_a_short_trial_is_written_in_one_batch(
 def test_a_failed_trial_stores_its_error(stored: Project) -> None:
     failed = {**RESULT, "status": "failed", "history": {}, "scores": {}, "error": "diverged"}
     with Tracker(stored, "tiny") as tracker:
-        trial = tracker.trial("k", "one", {}, {})
+        trial = TrialRun(tracker, "k", "one", {}, {})
         trial.add(2, [{"loss": 3.0}, {"loss": 2.0}], now=1000.0)
         trial.finish(failed, [])
     made = run_of(stored, trial.run_id)

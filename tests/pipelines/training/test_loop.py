@@ -76,7 +76,7 @@ def test_no_generated_code_is_left_in_the_temporary_folder(
     weights, model, outputs = (folder / name for name in ("weights.npz", "m.keras", "o.npy"))
     rows = data / "x_validation.npy"
     bench.export(Export(recipe, data, weights, model, project.experiments, rows, outputs))
-    program = FitProgram(build(recipe, 3), rows_of(3, 0, 20), rows_of(3, 20, 30), "asked for")
+    program = FitProgram(build(recipe, 3), rows_of(3, 0, 20), rows_of(3, 20, 30), (), "asked for")
     program.epoch(0, 0, BATCH)
     assert not list(tmp_path.glob("__autograph_generated_file*"))
 

@@ -115,7 +115,7 @@ def test_training_on_bytes_equals_training_on_the_scaled_array(
     if way == "fit":
 
         def by_fit(model: Any, again: Any, *parts: Any) -> FitProgram:
-            return FitProgram(model, parts[0], parts[1], "asked for", *parts[2:])
+            return FitProgram(model, *parts, "asked for")
 
         monkeypatch.setattr("gristmill.pipelines.training.programs.make_program", by_fit)
     stored = project.build("tiny") / "training"
