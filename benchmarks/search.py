@@ -152,6 +152,7 @@ def ours(folder: Path) -> tuple[float, float]:
     from gristmill.pipelines.config.experiment import load_experiment
     from gristmill.pipelines.config.project import Project
     from gristmill.pipelines.search import fed, train_fed
+    from gristmill.pipelines.search.space import grid
     from gristmill.pipelines.training import TrialResult, shared_parts, trials_at
     from gristmill.pipelines.workers import Pool
 
@@ -160,7 +161,7 @@ def ours(folder: Path) -> tuple[float, float]:
     pool = Pool(project.root / "workers.log")
     try:
         shared = shared_parts(experiment, "the same for all")
-        points = ({name: p[name] for name in experiment.varied} for p in experiment.points())
+        points = grid(experiment.space)
         asked = [trial for point in points for trial in trials_at(experiment, shared, point)]
         told = list(train_fed(project, experiment, fed(asked), asked[0].threads, pool))
     finally:

@@ -15,9 +15,11 @@ import pyarrow.parquet as pq
 
 from gristmill.pipelines.config.experiment import Experiment, load_experiment
 from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.config.section import Scalar
 from gristmill.pipelines.preparation.features.prepare import scale
 from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALIDATION
 from gristmill.pipelines.search import fed, train_fed
+from gristmill.pipelines.search.space import grid
 from gristmill.pipelines.training import Trial, TrialResult, shared_parts, trials_at
 from gristmill.pipelines.workers import Epoch, Scheduler
 
@@ -64,10 +66,15 @@ def merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
             into[key] = value
 
 
+def grid_points(experiment: Experiment) -> list[dict[str, Scalar]]:
+    """The parameters of each point of the grid."""
+    return [experiment.at(varied) for varied in grid(experiment.space)]
+
+
 def trials(experiment: Experiment, data_digest: str) -> list[Trial]:
     """Return the trials of an experiment in the order of its grid."""
     shared = shared_parts(experiment, data_digest)
-    every = ({n: point[n] for n in experiment.varied} for point in experiment.points())
+    every = grid(experiment.space)
     return [trial for values in every for trial in trials_at(experiment, shared, values)]
 
 

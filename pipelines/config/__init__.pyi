@@ -98,10 +98,16 @@ from .sections import (
     Gate as Gate,
 )
 from .sections import (
+    IngestSections as IngestSections,
+)
+from .sections import (
     Model as Model,
 )
 from .sections import (
     Pictures as Pictures,
+)
+from .sections import (
+    PrepareSections as PrepareSections,
 )
 from .sections import (
     ReduceLROnPlateau as ReduceLROnPlateau,
@@ -137,6 +143,9 @@ from .sections import (
     Training as Training,
 )
 from .sections import (
+    ValidateSections as ValidateSections,
+)
+from .sections import (
     read_epochs as read_epochs,
 )
 from .source_kinds import (
@@ -153,13 +162,4 @@ from .source_kinds import (
 )
 from .source_kinds import (
     source_kind as source_kind,
-)
-from .stages import (
-    IngestSections as IngestSections,
-)
-from .stages import (
-    PrepareSections as PrepareSections,
-)
-from .stages import (
-    ValidateSections as ValidateSections,
 )

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 QUOTED = re.compile(r""""[^"]*"|'[^']*'|`([^`]+)`""")
 """Texts, left alone, and column names in backticks."""
 
-ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Mod)
 COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
 LONGEST = 1000
 """Characters of a check."""
@@ -59,47 +58,35 @@ def read_condition(check: str) -> Condition:
     _check(tree, names)
     if not names:
         raise ValueError("names no column")
-    if isinstance(tree, ast.BinOp | ast.Constant) or _is_negative(tree):
+    negative = isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub)
+    if isinstance(tree, ast.BinOp | ast.Constant) or negative:
         raise ValueError("must compare something: it is a value, neither true nor false")
     return Condition(tree, {name: quoted.get(name, name) for name in names})
-
-
-def _is_negative(node: ast.expr) -> bool:
-    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
 
 
 def _check(node: ast.expr, names: list[str], depth: int = 0) -> None:
     if depth > DEEPEST:
         raise ValueError(f"is nested more than {DEEPEST} levels deep")
     inner: list[ast.expr] = []
-    if isinstance(node, ast.Name):
-        names.append(node.id)
-    elif isinstance(node, ast.Constant) and isinstance(node.value, bool | int | float | str):
-        pass
-    elif isinstance(node, ast.BinOp) and isinstance(node.op, ARITHMETIC):
-        inner = [node.left, node.right]
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub):
-        inner = [node.operand]
-    elif isinstance(node, ast.BoolOp):
-        inner = node.values
-    elif isinstance(node, ast.Compare) and all(isinstance(op, COMPARISONS) for op in node.ops):
-        inner = [node.left, *node.comparators]
-    elif _is_missing(node):
-        inner = node.args  # type: ignore[attr-defined]
-    else:
-        raise ValueError(
-            f"may not hold {ast.unparse(node)[:60]!r}: only columns, numbers, texts, + - * / %, "
-            "comparisons, and, or, not, missing(column)"
-        )
+    match node:
+        case ast.Name(name):
+            names.append(name)
+        case ast.Constant(bool() | int() | float() | str()):
+            pass
+        case ast.BinOp(left, ast.Add() | ast.Sub() | ast.Mult() | ast.Div() | ast.Mod(), right):
+            inner = [left, right]
+        case ast.UnaryOp(ast.Not() | ast.USub(), operand):
+            inner = [operand]
+        case ast.BoolOp(_, inner):
+            pass
+        case ast.Compare(left, ops, right) if all(isinstance(op, COMPARISONS) for op in ops):
+            inner = [left, *right]
+        case ast.Call(ast.Name("missing"), [column], []):
+            inner = [column]
+        case _:
+            raise ValueError(
+                f"may not hold {ast.unparse(node)[:60]!r}: only columns, numbers, texts, "
+                "+ - * / %, comparisons, and, or, not, missing(column)"
+            )
     for part in inner:
         _check(part, names, depth + 1)
-
-
-def _is_missing(node: ast.expr) -> bool:
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "missing"
-        and len(node.args) == 1
-        and not node.keywords
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -24,14 +25,14 @@ from gristmill.pipelines.config.known_names import (
 )
 from gristmill.pipelines.config.section import Scalar, Section
 from gristmill.pipelines.config.sections.evaluation import Evaluation
+from gristmill.pipelines.config.sections.features import PrepareSections
 from gristmill.pipelines.config.sections.gate import Gate
 from gristmill.pipelines.config.sections.model import Model
 from gristmill.pipelines.config.sections.monitor import Monitor
 from gristmill.pipelines.config.sections.schedule import Schedule
+from gristmill.pipelines.config.sections.schema import ValidateSections
 from gristmill.pipelines.config.sections.search import BUDGETED, Search
 from gristmill.pipelines.config.sections.training import Training
-from gristmill.pipelines.config.stages.prepare import PrepareSections
-from gristmill.pipelines.config.stages.validate import ValidateSections
 
 
 class About(Section):
@@ -102,13 +103,8 @@ class Document(PrepareSections, ValidateSections, About):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        rules = (
-            *(_task_faults, _monitor_faults, _evaluation_faults, _metric_faults, _search_faults),
-            *(_estimator_faults, _watched_faults),
-        )
-        for rule in rules:
-            if fault := next(rule(self), None):
-                raise ValueError(fault)
+        for fault in chain.from_iterable(rule(self) for rule in RULES):
+            raise ValueError(fault)
         return self
 
 
@@ -232,3 +228,10 @@ def _watched_faults(document: Document) -> Iterator[str]:
         if name.removeprefix("val_") not in watched:
             near = suggest(name, choices, f": there are {', '.join(choices)}", before="; ")
             yield f"{where}: nothing is called {name!r} during training{near}"
+
+
+RULES = (
+    *(_task_faults, _monitor_faults, _evaluation_faults, _metric_faults, _search_faults),
+    *(_estimator_faults, _watched_faults),
+)
+"""What must hold between sections; the first fault is reported."""

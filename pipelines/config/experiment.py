@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,17 +55,6 @@ class Experiment:
         """The same, its trials trained by so many workers; no result depends on it."""
         search = self.document.search.model_copy(update={"workers": count})
         return replace(self, document=self.document.model_copy(update={"search": search}))
-
-    @property
-    def varied(self) -> list[str]:
-        """The parameters that differ between points."""
-        return list(self.space)
-
-    def points(self) -> Iterator[dict[str, Scalar]]:
-        """The parameters of each grid point: sorted names, `itertools.product` of their values."""
-        space = self.space
-        for values in itertools.product(*(values.choice or () for values in space.values())):
-            yield self.at(dict(zip(space, values, strict=True)))
 
     def at(self, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """All parameters where the varied ones have these values."""

@@ -50,7 +50,7 @@ def check_sections(
     if not problems:
         try:
             # through JSON, where a strict check takes a list for a tuple
-            return kind.model_validate_json(json.dumps(resolved, default=str), strict=True)
+            return kind.model_validate_json(json.dumps(resolved, default=str))
         except ValidationError as error:
             problems = _problems(kind, error)
     raise ConfigError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -92,9 +92,7 @@ def arguments_of(name: str, method: str = "__init__") -> tuple[str, ...]:
     Read from the installed package's source, so that checking a file does not import it.
     """
     found = _method(f"sklearn.{ESTIMATORS[name][1]}", name, method)
-    if found is None:
-        return ()
-    return tuple(a.arg for a in (*found.args.args[1:], *found.args.kwonlyargs))
+    return tuple(a.arg for a in (*found.args.args[1:], *found.args.kwonlyargs)) if found else ()
 
 
 def tells_probabilities(name: str, arguments: Mapping[str, Any]) -> bool:
@@ -136,15 +134,12 @@ def _method(module: str, kind: str, method: str) -> ast.FunctionDef | None:
 
 @cache
 def _body(module: str) -> list[ast.stmt]:
-    return list(_statements(module))
-
-
-def _statements(module: str) -> Iterator[ast.stmt]:
-    spec = importlib.util.find_spec("sklearn")
-    if spec is None or spec.origin is None:
-        return
-    place = Path(spec.origin).parent.joinpath(*module.split(".")[1:])
+    place = folder_of("sklearn").joinpath(*module.split(".")[1:])
     files = (place / "__init__.py", place.with_suffix(".py"))
-    for file in files:
-        if file.is_file():
-            yield from ast.parse(file.read_bytes()).body
+    return [node for file in files if file.is_file() for node in ast.parse(file.read_bytes()).body]
+
+
+def folder_of(package: str) -> Path:
+    """Where an installed package is, without importing it."""
+    spec = importlib.util.find_spec(package)
+    return Path(str(spec and spec.origin)).parent

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 from collections.abc import Collection
 from functools import cache
-from pathlib import Path
 
 from gristmill.pipelines.base import suggest
+from gristmill.pipelines.config.known_estimators import folder_of
 
 CLASSIFICATION_METRICS = {
     "accuracy": "share of rows predicted right",
@@ -128,11 +127,7 @@ def keras_names(kind: str) -> frozenset[str]:
 
     Read from the installed package's source, so that checking a file does not import TensorFlow.
     """
-    spec = importlib.util.find_spec("keras")
-    if spec is None or spec.origin is None:
-        return frozenset()
-    face = Path(spec.origin).parent / kind / "__init__.py"
-    tree = ast.parse(face.read_text(encoding="utf-8"))
+    tree = ast.parse((folder_of("keras") / kind / "__init__.py").read_bytes())
     imported = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
     return frozenset(alias.asname or alias.name for node in imported for alias in node.names)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 from gristmill.pipelines.base import DURATION
 
@@ -12,6 +12,10 @@ Scalar = bool | int | float | str
 Arguments = dict[str, Any]
 Severity = Literal["error", "warning"]
 Share = Annotated[float, Field(gt=0, lt=1)]
+
+T = TypeVar("T")
+Several = Annotated[tuple[T, ...], Strict(False)]
+"""A list of the file: of a section that is read before it is checked, it is not a tuple yet."""
 
 Span = Annotated[str, Field(pattern=DURATION)]
 """A length of time: a number and s, m, h, d or w."""

@@ -136,7 +136,7 @@ def assume(profile: TableProfile, target: str) -> list[Assumption]:
             made.append(Assumption(column.name, "category", False, why))
         else:
             made.append(assume_column(column))
-    return _one_key(made, profile)
+    return _one_key(made)
 
 
 def _names_roles(column: ColumnProfile) -> bool:
@@ -213,16 +213,8 @@ def _text(column: ColumnProfile) -> Assumption:
     return Assumption(name, "category", True, f"{column.distinct:,} levels")
 
 
-def _one_key(made: list[Assumption], profile: TableProfile) -> list[Assumption]:
-    """At most one key or group: groups matter more, then the first key."""
-    if any(a.role == "given" for a in made):
-        return [replace(a, role="") if a.role in ("group", "key") else a for a in made]
-    groups = [a.name for a in made if a.role == "group"]
-    keys = [a.name for a in made if a.role == "key"]
-    kept = {*groups[:1]} if groups else {*keys[:1]}
-    return [
-        a
-        if a.role in ("", "target") or a.name in kept
-        else Assumption(a.name, a.kind, a.used, a.why)
-        for a in made
-    ]
+def _one_key(made: list[Assumption]) -> list[Assumption]:
+    """At most one of given roles, group and key, in this order; of several the first."""
+    by_role = {a.role: a.name for a in reversed(made)}
+    kept = next((by_role[role] for role in ("given", "group", "key") if role in by_role), "")
+    return [a if a.role in ("", "target") or a.name == kept else replace(a, role="") for a in made]

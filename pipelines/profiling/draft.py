@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,6 @@ from gristmill.pipelines.profiling.yaml_text import (
     listed,
     moment,
     outward,
-    pattern_of,
     quoted,
     scalar,
     short,
@@ -315,7 +315,7 @@ def _excluded(draft: Draft) -> Iterator[str]:
     if not left_out:
         return
     constant = [a.name for a in left_out if a.why == "constant"]
-    entries = [(scalar(pattern_of(a.name)), _why_out(a)) for a in left_out]
+    entries = [(scalar(glob.escape(a.name)), _why_out(a)) for a in left_out]
     if len(constant) <= FEW_CONSTANT:
         yield "  exclude:"
         yield from aligned([(f"- {entry}", why) for entry, why in entries], "    ")

@@ -117,7 +117,7 @@ def _ranked(profile: TableProfile) -> list[ColumnProfile]:
 
 
 def _target(column: ColumnProfile, goal: Goal) -> Card:
-    told = plots.legend(goal.classes) if goal.classes else _summary(column)
+    told = plots.legend(goal.classes) if goal.classes else summary(column)
     return Card(comment(column.name), "target", [Text(told, "note")], [_distribution(column)])
 
 
@@ -133,7 +133,7 @@ def _card(column: ColumnProfile, of: Profiled) -> Card:
         "type": column.type,
         "missing": f"{column.missing_share:.1%} ({column.missing:,} rows)",
         "distinct": f"{column.distinct:,}",
-        "values": _summary(column),
+        "values": summary(column),
         "tells": f"{column.relation or 0:.2f}",
         "assumed": _assumed(assumed),
     }
@@ -150,7 +150,7 @@ def _sheet(column: ColumnProfile, of: Profiled) -> Card:
     shown = contact_sheet(of.table, column, of.sample.whole(of.target), of.goal)
     by = "class" if of.goal.classes is not None else "quarter"
     blocks: list[Block] = [
-        Text(f"{_summary(column)}; {column.missing_share:.1%} missing"),
+        Text(f"{summary(column)}; {column.missing_share:.1%} missing"),
         shown,
         Text(f"Some of each {by} of {comment(of.target)}, with its number of rows.", "note"),
     ]
@@ -187,11 +187,7 @@ def _few(column: ColumnProfile) -> bool:
     return 0 < column.distinct <= BARS and bool(column.levels)
 
 
-def _summary(column: ColumnProfile) -> str:
-    return summary(column, 3)
-
-
-def summary(column: ColumnProfile, levels: int) -> str:
+def summary(column: ColumnProfile, levels: int = 3) -> str:
     """Least, median and greatest value, or the commonest levels."""
     if not column.present:
         return "no value"
@@ -229,7 +225,7 @@ def _table(of: Profiled) -> Table:
     heads = ("column", "type", "missing", "distinct", "values", "tells", "assumed")
     rows = [
         (
-            *(comment(c.name), c.type, f"{c.missing_share:.1%}", distinct(c), _summary(c)),
+            *(comment(c.name), c.type, f"{c.missing_share:.1%}", distinct(c), summary(c)),
             *("" if c.relation is None else f"{c.relation:.2f}", _assumed(of.assumed[c.name])),
         )
         for c in of.profile.columns

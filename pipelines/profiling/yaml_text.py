@@ -117,11 +117,6 @@ def _round(value: float, towards: Any) -> float:
     return float(round(towards(round(value * 10.0**places, 6)) / 10.0**places, max(places, 0)))
 
 
-def pattern_of(name: str) -> str:
-    """A pattern that names this column alone."""
-    return glob.escape(name)
-
-
 def stems(names: Sequence[str], within: Sequence[str]) -> dict[str, list[str]]:
     """Patterns for columns of one stem and running numbers, such as `pixel*`.
 

@@ -5,6 +5,9 @@ from .data import (
     Data as Data,
 )
 from .data import (
+    IngestSections as IngestSections,
+)
+from .data import (
     Pictures as Pictures,
 )
 from .evaluation import (
@@ -24,6 +27,9 @@ from .features import (
 )
 from .features import (
     Features as Features,
+)
+from .features import (
+    PrepareSections as PrepareSections,
 )
 from .gate import (
     Gate as Gate,
@@ -51,6 +57,9 @@ from .schema import (
 )
 from .schema import (
     Schema as Schema,
+)
+from .schema import (
+    ValidateSections as ValidateSections,
 )
 from .search import (
     Distribution as Distribution,

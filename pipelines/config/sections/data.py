@@ -92,3 +92,9 @@ class Data(Section):
     def folder(self) -> str:
         """The data set's folder under `data/`."""
         return PurePosixPath(self.path).parts[1]
+
+
+class IngestSections(Section):
+    """What the stage `ingest` reads of the experiment file."""
+
+    data: Data

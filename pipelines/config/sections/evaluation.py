@@ -8,13 +8,13 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from gristmill.pipelines.config.known_names import METRIC_FORMS
-from gristmill.pipelines.config.section import Scalar, Section, Share
+from gristmill.pipelines.config.section import Scalar, Section, Several, Share
 
 
 class Bins(Section):
     """How a column is cut into slices."""
 
-    bins: tuple[float, ...] | None = Field(
+    bins: Several[float] | None = Field(
         None, min_length=1, description="edges of a number's slices; default: its quartiles"
     )
 
@@ -50,17 +50,10 @@ def _columns_or_search(given: Any) -> Any:
                 and isinstance(value, Mapping)
                 and all(isinstance(each, Mapping) for each in value.values())
             ):
-                made["columns"] |= {column: _bins(each) for column, each in value.items()}
+                made["columns"] |= value
             else:
-                made["columns"][name] = _bins(value)
+                made["columns"][name] = {} if value is None else value
     return made
-
-
-def _bins(value: Any) -> Any:
-    """Nothing as a mapping; lists become the tuples that frozen sections hold."""
-    if not isinstance(value, Mapping):
-        return {} if value is None else value
-    return {k: tuple(each) if isinstance(each, list) else each for k, each in value.items()}
 
 
 class Slices(Section):
@@ -105,9 +98,7 @@ class Evaluation(Section):
     """What is computed on the test rows, once."""
 
     metrics: tuple[str, ...] | None = Field(
-        None,
-        min_length=1,
-        description="default: by the task; also " + ", ".join(METRIC_FORMS),
+        None, min_length=1, description="default: by the task; also " + ", ".join(METRIC_FORMS)
     )
     slices: Annotated[
         Slices, BeforeValidator(_columns_or_search, json_schema_input_type=WrittenSlices)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from gristmill.pipelines.config.section import Scalar, Section
+from gristmill.pipelines.config.section import Scalar, Section, Several
+from gristmill.pipelines.config.sections.data import Data
+from gristmill.pipelines.config.sections.split import Split
 
 
 class Feature(Section):
@@ -18,18 +19,14 @@ class Feature(Section):
     """
 
     kind: Literal["number", "category", "ordered", "boolean", "date", "text"]
-    levels: tuple[Scalar, ...] | None = Field(None, min_length=2)
+    levels: Several[Scalar] | None = Field(None, min_length=2)
     words: int = Field(200, ge=1)
     size: int | None = Field(None, ge=1)
 
     @model_validator(mode="before")
     @classmethod
     def _in_a_word(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"kind": value}
-        if isinstance(value, Mapping) and isinstance(value.get("levels"), list):
-            return {**value, "levels": tuple(value["levels"])}
-        return value
+        return {"kind": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -66,3 +63,11 @@ class Features(Section):
     allow_leaks: tuple[str, ...] = Field(
         (), description="columns that may tell the target, because they are known in time"
     )
+
+
+class PrepareSections(Section):
+    """What the stages `split` and `scale` read: the roles of rows, how columns become numbers."""
+
+    data: Data
+    split: Split
+    features: Features

@@ -10,6 +10,8 @@ from pydantic import Field, field_validator, model_validator
 
 from gristmill.pipelines.config.conditions import read_condition
 from gristmill.pipelines.config.section import Range, Scalar, Section, Severity, Share, Span
+from gristmill.pipelines.config.sections.data import Data
+from gristmill.pipelines.config.sections.split import Split
 
 IsoDate = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d")]
 
@@ -99,3 +101,11 @@ class Schema(Section):
     fresh: Freshness | None = None
     drift: Drift = Drift()
     extra: Literal["allow", "forbid"] = Field("allow", description="columns that no entry names")
+
+
+class ValidateSections(Section):
+    """What the stage `validate` reads; `split` names the column that identifies a row."""
+
+    data: Data
+    schema_: Schema = Field(alias="schema")
+    split: Split

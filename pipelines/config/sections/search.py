@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -16,23 +16,22 @@ from pydantic import (
 )
 
 from gristmill.pipelines.base import read_duration
-from gristmill.pipelines.config.section import Scalar, Section, Span
+from gristmill.pipelines.config.section import Scalar, Section, Several, Span
 
 STEPS = 1000
 """Values that a range of real numbers is drawn from: `-P` takes them as they are printed."""
-
-Bounds = tuple[float, ...]
-Whole = tuple[int, ...]
 
 
 class Distribution(Section):
     """The values that a parameter may take: one of these kinds."""
 
-    uniform: Bounds | None = Field(None, description="[low, high] or [low, high, step]")
-    log_uniform: Bounds | None = Field(None, description="[low, high], even on a log scale")
-    int_: Whole | None = Field(None, alias="int", description="[low, high] or [low, high, step]")
-    log_int: Whole | None = Field(None, description="[low, high], even on a log scale")
-    choice: tuple[Scalar, ...] | None = Field(None, description="also written as a list alone")
+    uniform: Several[float] | None = Field(None, description="[low, high] or [low, high, step]")
+    log_uniform: Several[float] | None = Field(None, description="[low, high], even on a log scale")
+    int_: Several[int] | None = Field(
+        None, alias="int", description="[low, high] or [low, high, step]"
+    )
+    log_int: Several[int] | None = Field(None, description="[low, high], even on a log scale")
+    choice: Several[Scalar] | None = Field(None, description="also written as a list alone")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -143,21 +142,14 @@ def distinct(values: tuple[Scalar, ...], name: str = "choice") -> None:
 
 
 def _written(values: Any) -> Any:
-    """A list alone is a choice; lists become the tuples that frozen sections hold."""
-    if isinstance(values, list | tuple):
-        return {"choice": tuple(values)}
-    if isinstance(values, Mapping):
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return values
+    """A list alone is a choice."""
+    return {"choice": values} if isinstance(values, list | tuple) else values
 
 
-if TYPE_CHECKING:
-    Values = Distribution
-else:
-    Values = Annotated[
-        Distribution,
-        BeforeValidator(_written, json_schema_input_type=Distribution | tuple[Scalar, ...]),
-    ]
+Values = Annotated[
+    Distribution,
+    BeforeValidator(_written, json_schema_input_type=Distribution | tuple[Scalar, ...]),
+]
 
 ADAPTIVE = ("bayesian", "halving", "hyperband")
 """Strategies whose later trials depend on what the earlier ones came to."""

@@ -53,14 +53,10 @@ class Split(Section):
     as_: str | None = Field(None, alias="as", description="experiment whose cuts are shared")
 
     @model_validator(mode="after")
-    def _rows_left(self) -> Self:
+    def _fits(self) -> Self:
         test = 0.0 if self.test == "given" else self.test
         if not self.folds and test + self.validation >= 1:
             raise ValueError("test and validation leave no rows to train on")
-        return self
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
         if self.given is not None and self.test != "given":
             raise ValueError("given names a column of roles; it goes with test: given")
         ways = [w for w in ("group", "time") if getattr(self, w) is not None]
@@ -68,10 +64,6 @@ class Split(Section):
             ways.append("test: given")
         if len(ways) > 1:
             raise ValueError(f"{' and '.join(ways)} cannot go together")
-        return self
-
-    @model_validator(mode="after")
-    def _folds_alone(self) -> Self:
         if self.folds and "validation" in self.model_fields_set:
             raise ValueError("each of the folds validates once: leave validation out")
         if self.folds and self.time is not None:

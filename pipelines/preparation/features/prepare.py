@@ -208,11 +208,7 @@ def npy(target: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> Iterator[A
 
     Plain writes, no mapped pages, so that memory does not grow with the file.
     """
-    about = {
-        "descr": np.lib.format.dtype_to_descr(kind),
-        "fortran_order": False,
-        "shape": shape,
-    }
+    about = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
     with target.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, about)
         yield lambda part: file.write(np.ascontiguousarray(part, dtype=kind).data)

@@ -32,11 +32,7 @@ from gristmill.pipelines.preparation.split.cuts_file import (
     write_cuts,
 )
 from gristmill.pipelines.preparation.split.given_roles import given_roles
-from gristmill.pipelines.preparation.split.groups import (
-    best_seed,
-    group_notes,
-    group_parts,
-)
+from gristmill.pipelines.preparation.split.groups import best_seed, group_notes, group_parts
 from gristmill.pipelines.preparation.split.hashed import (
     Codes,
     Uniform,

@@ -42,10 +42,7 @@ def moments(rows: TableRows, column: str) -> Moments:
 
 
 def dates_for(
-    time: TimeSplit,
-    when: Moments,
-    shares: tuple[float, float],
-    old: Mapping[str, str] | None,
+    time: TimeSplit, when: Moments, shares: tuple[float, float], old: Mapping[str, str] | None
 ) -> dict[str, str]:
     """The two dates: the given ones, else the kept ones, else those that give the shares.
 

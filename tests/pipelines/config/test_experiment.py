@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import grid_points
 
 from gristmill.pipelines.base.errors import ConfigError
 from gristmill.pipelines.base.yaml_file import read_yaml
@@ -561,10 +562,10 @@ def test_the_points_are_the_product_of_the_grid_in_the_order_of_sorted_names(
         {**declared, **fixed, **dict(zip(varied, chosen, strict=True))}
         for chosen in itertools.product(*(grid[name] for name in varied))
     ]
-    points = list(experiment.points())
+    points = grid_points(experiment)
     assert [same(point) for point in points] == [same(point) for point in expected]
     assert len({same(point) for point in points}) == len(points)
-    assert experiment.varied == varied
+    assert list(experiment.space) == varied
     assert load_experiment(project, "e", fixed) == experiment
 
 
@@ -574,7 +575,7 @@ def test_the_recipe_of_a_point_contains_its_parameter_values(load: Load) -> None
         model="{layers: [{Dense: {units: $u}}]}",
         search="{grid: {u: [2, 3]}}",
     )
-    recipes = [experiment.recipe(point) for point in experiment.points()]
+    recipes = [experiment.recipe(point) for point in grid_points(experiment)]
     assert [recipe.model.layers for recipe in recipes] == [
         ({"Dense": {"units": 2}},),
         ({"Dense": {"units": 3}},),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import make_project, write_experiment
+from tiny import grid_points, make_project, write_experiment
 
 from gristmill.pipelines.base.errors import ConfigError
 from gristmill.pipelines.config.experiment import Experiment
@@ -67,7 +67,7 @@ def test_a_model_is_a_name_alone_or_with_arguments(home: Project) -> None:
         parameters={"units": None, "learning_rate": None, "C": 0.5},
         search={"grid": {"C": [0.1, 0.5]}},
     )
-    points = [made.recipe(point).model.estimator for point in made.points()]
+    points = [made.recipe(point).model.estimator for point in grid_points(made)]
     assert points == [("LogisticRegression", {"C": c, "solver": "saga"}) for c in (0.1, 0.5)]
 
 
@@ -80,7 +80,7 @@ def test_the_estimator_itself_can_be_varied(home: Project) -> None:
         parameters={"name": names[0]},
         search={"grid": {"name": names}},
     )
-    assert [made.recipe(point).model.estimator[0] for point in made.points()] == names
+    assert [made.recipe(point).model.estimator[0] for point in grid_points(made)] == names
 
 
 @pytest.mark.parametrize(

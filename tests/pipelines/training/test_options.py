@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from tiny import make_data, make_project, table, write_experiment
+from tiny import grid_points, make_data, make_project, table, write_experiment
 
 from gristmill.pipelines.config.experiment import load_experiment
 from gristmill.pipelines.config.project import Project
@@ -419,11 +419,11 @@ def test_parameters_have_defaults_and_can_be_set_searched_on_a_grid_or_sampled(
     home: Project,
 ) -> None:
     plain = write_experiment(home)
-    assert [*plain.points()] == [{"units": 6, "learning_rate": 0.02}]
+    assert grid_points(plain) == [{"units": 6, "learning_rate": 0.02}]
     by_hand = load_experiment(home, "tiny", {"units": 9})
-    assert [*by_hand.points()] == [{"units": 9, "learning_rate": 0.02}]
+    assert grid_points(by_hand) == [{"units": 9, "learning_rate": 0.02}]
     searched = write_experiment(home, search={"grid": {"units": [2, 4], "learning_rate": [0.1, 1]}})
-    assert len({tuple(point.items()) for point in searched.points()}) == 4
+    assert len({tuple(point.items()) for point in grid_points(searched)}) == 4
     space = {"units": [2, 4], "learning_rate": {"log_uniform": [0.01, 1]}}
     drawn = write_experiment(home, search={"strategy": "random", "space": space, "max_trials": 5})
     rates = [point["learning_rate"] for point in itertools.islice(draws(drawn.space, 0), 5)]

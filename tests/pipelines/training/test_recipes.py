@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import KINDS, make_project, write_experiment
+from tiny import KINDS, grid_points, make_project, write_experiment
 
 from gristmill.pipelines.config.experiment import Recipe
 from gristmill.pipelines.config.project import Project
@@ -24,7 +24,7 @@ def home(tmp_path: Path) -> Project:
 
 def recipe(project: Project, **changes: Any) -> Recipe:
     experiment = write_experiment(project, **changes)
-    return experiment.recipe(next(experiment.points()))
+    return experiment.recipe(grid_points(experiment)[0])
 
 
 @pytest.mark.parametrize(

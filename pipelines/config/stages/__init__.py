@@ -1,5 +1,0 @@
-"""What of the experiment file each data stage reads."""
-
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
