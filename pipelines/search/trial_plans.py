@@ -81,11 +81,11 @@ def plan_each(
         budgets = [entry.result["budget"] for entry in known.get(trial.key, [])]
         budget = f"epochs: {max(budgets)} → {trial.epochs}" if budgets else ""
         if (folder / "state.npz").exists() and not force:
+            state = "unfinished"
             words = ", ".join(filter(None, [budget, "goes on where it ended"]))
-            made.append(TrialPlan(trial, "unfinished", words, None, ""))
-            continue
-        words = "forced" if force else budget or reasons.of(trial)
-        made.append(TrialPlan(trial, "new", words, None, ""))
+        else:
+            state, words = "new", "forced" if force else budget or reasons.of(trial)
+        made.append(TrialPlan(trial, state, words, None, ""))
     return made
 
 

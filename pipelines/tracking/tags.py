@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 TRIAL_KEY = "gristmill.trial"
 TRIAL_RESULT = "gristmill.result"
 TRIAL_PARTS = "gristmill.parts"
@@ -49,5 +47,3 @@ TEST = "test_"
 
 ROLES = ("training", "validation", "test")
 """What a run's data sets are called after the data set's own name."""
-
-Run = tuple[str, str, Mapping[str, str]]

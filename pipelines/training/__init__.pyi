@@ -1,9 +1,6 @@
 from .estimators import (
     train_estimator as train_estimator,
 )
-from .feature_maps import (
-    write_maps as write_maps,
-)
 from .identity import (
     ALL_FOLDS as ALL_FOLDS,
 )

@@ -1,10 +1,11 @@
-"""A trained model as a file, and what it answers for the rows of an array."""
+"""A trained model as a file, what it answers for the rows of an array, what its layers see."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,17 +14,28 @@ import numpy.typing as npt
 from gristmill.pipelines.base import writing
 
 if TYPE_CHECKING:
+    import keras
+
     from gristmill.pipelines.training import Programs
     from gristmill.pipelines.workers.messages import Export
 
 Array = npt.NDArray[Any]
+
+LAYERS = 3
+"""Layers, from the first on, whose maps are kept."""
+
+CHANNELS = 16
+"""Maps of each that are kept."""
+
+KINDS = ("Conv", "Pool")
+"""What the names of layers say that make maps of maps."""
 
 
 def export_network(request: Export, programs: Programs) -> None:
     """Write a Keras model, its outputs and its feature maps, as far as they are asked for."""
     import tensorflow as tf
 
-    from gristmill.pipelines.training import set_weights, write_maps
+    from gristmill.pipelines.training import set_weights
 
     model = programs.model(request.recipe, request.data, request.modules)
     set_weights(model, request.weights)
@@ -87,3 +99,50 @@ def predict(call: Callable[..., Any], rows: Array, scaling: tuple[Array, ...] = 
         filled[: len(part)] = part
         made.append(np.asarray(call(*ready([filled], scaling), training=False))[: len(part)])
     return np.concatenate(made)
+
+
+def write_maps(file: Path, model: keras.Model, picture: npt.NDArray[np.float32]) -> bool:
+    """Writes the maps of the first convolutions and poolings for one picture, as `.npz`.
+
+    The first array is the picture as the model takes it, (height, width, channels) float32; the
+    others, each under the words that tell its layer, are (height, width, at most 16) float16.
+
+    Args:
+        file: to write.
+        model: built; one whose layers do not follow from its input as a graph has no maps.
+        picture: (1, …) scaled.
+
+    Returns:
+        Whether there are such layers.
+    """
+    layers = [layer for layer in getattr(model, "layers", ()) if _makes_maps(layer)][:LAYERS]
+    if not layers or not getattr(model, "inputs", None):
+        return False
+    import keras
+
+    outputs = {str(place): layer.output for place, layer in enumerate(layers)}
+    shown = keras.Model(model.inputs, outputs)([picture], training=False)
+    first = layers[0].data_format == "channels_first"
+    arrays: dict[str, Any] = {"the picture, as the network takes it": _last(picture, first)}
+    for place, layer in enumerate(layers):
+        maps = np.asarray(shown[str(place)], np.float32)
+        whole = _last(maps, layer.data_format == "channels_first")
+        height, width, count = whole.shape
+        of = f", {CHANNELS} of {count} maps" if count > CHANNELS else f", {count} maps"
+        name = f"{place + 1}: {type(layer).__name__}, {height} × {width}{of}"
+        arrays[name] = whole[..., :CHANNELS].astype(np.float16)
+    with writing(file) as aside, aside.open("wb") as out:
+        np.savez_compressed(out, **arrays)
+    return True
+
+
+def _makes_maps(layer: keras.Layer) -> bool:
+    name = type(layer).__name__
+    kind = any(word in name for word in KINDS) and hasattr(layer, "data_format")
+    return kind and len(getattr(getattr(layer, "output", None), "shape", ())) == 4
+
+
+def _last(maps: Array, first: bool) -> Array:
+    """One picture's maps with the channels last."""
+    one = np.asarray(maps)[0]
+    return np.moveaxis(one, 0, -1) if first else one

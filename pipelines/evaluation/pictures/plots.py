@@ -222,7 +222,7 @@ def feature_maps(file: Path, maps: Path) -> None:
 
     Args:
         file: PNG to write.
-        maps: what `gristmill.pipelines.training.feature_maps.write_maps` wrote.
+        maps: what `gristmill.pipelines.workers.model_export.write_maps` wrote.
     """
     with np.load(maps, allow_pickle=False) as saved:
         picture, *layers = [(name, saved[name]) for name in saved.files]

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from gristmill.pipelines.training.feature_maps import write_maps
+from gristmill.pipelines.workers.model_export import write_maps
 
 RNG = np.random.default_rng(0)
 
