@@ -24,7 +24,7 @@ from gristmill.pipelines.config import Experiment, Project, load_experiment
 from gristmill.pipelines.evaluation import logged, lower_is_better
 from gristmill.pipelines.ingestion import DataVersion, Kept, data_log, ingest_file, lay_out_version
 from gristmill.pipelines.ingestion import find as find_data
-from gristmill.pipelines.ingestion.versions import history
+from gristmill.pipelines.ingestion.versions import pin_file
 from gristmill.pipelines.registry import recipe_digest
 from gristmill.pipelines.registry import registered_models as registry
 from gristmill.pipelines.reporting import Screen
@@ -303,7 +303,7 @@ def _end(
     name, told = experiment.name, None
     number = asked.removeprefix(f"{name}@")
     known = {version.number: version for version in registry.versions(project, name)}
-    if number in known or number != asked or len(asked) < history.LEAST_PREFIX:
+    if number in known or number != asked or len(asked) < pin_file.LEAST_PREFIX:
         model = registry.find(project, f"{name}@{number}")
         digest = model.tags.get(DATA, "")
         told = Measured(
@@ -343,7 +343,7 @@ def _line(
         )
     line = list(listed[good : bad + 1])
     for one, other in pairwise(line):
-        if other.commit and not history.is_before(project, one.commit, other.commit):
+        if other.commit and not pin_file.is_before(project, one.commit, other.commit):
             raise ConfigError(
                 "the versions between the two are not in one line of history",
                 expected="each one pinned on top of the one before it",

@@ -10,7 +10,7 @@ import typer
 
 from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.ingestion.versions import history
+from gristmill.pipelines.ingestion.versions import pin_file
 from gristmill.pipelines.ingestion.versions.pin_file import Pin
 from gristmill.pipelines.registry import TrainedModel, trained
 from gristmill.pipelines.reporting import Screen, Table
@@ -84,7 +84,7 @@ def _digests(project: Project, asked: str, known: set[str]) -> set[str]:
 
         digest = hash_of(project, Path(asked).absolute())
         return {digest} if digest in known else sets_with(project, digest)
-    if history.DIGITS.fullmatch(asked):
+    if pin_file.DIGITS.fullmatch(asked):
         fitting = {digest for digest in known if digest.startswith(asked)}
         if len(fitting) > 1:
             raise ConfigError(
@@ -94,13 +94,13 @@ def _digests(project: Project, asked: str, known: set[str]) -> set[str]:
             )
         if fitting:
             return fitting
-    at = history.pin_at(project, asked)
+    at = pin_file.pin_at(project, asked)
     pin = at.pin if at else _pin(project, asked)
     if pin:
         from gristmill.pipelines.ingestion import sets_in
 
         return set(sets_in(project, pin, asked).values())
-    if history.DIGITS.fullmatch(asked):  # of data that nothing was trained on
+    if pin_file.DIGITS.fullmatch(asked):  # of data that nothing was trained on
         return set()
     raise ConfigError(
         f"there is no data '{asked}'",
@@ -112,6 +112,6 @@ def _digests(project: Project, asked: str, known: set[str]) -> set[str]:
 
 def _pin(project: Project, asked: str) -> Pin | None:
     """The pin of all data sets under one hash, if that begins so."""
-    pins = {at.pin.whole: at.pin for at in history.pins(project, "--all") if at.pin.whole}
+    pins = {at.pin.whole: at.pin for at in pin_file.pins(project, "--all") if at.pin.whole}
     fitting = [pin for whole, pin in pins.items() if whole.startswith(asked)]
-    return fitting[0] if len(fitting) == 1 and history.DIGITS.fullmatch(asked) else None
+    return fitting[0] if len(fitting) == 1 and pin_file.DIGITS.fullmatch(asked) else None

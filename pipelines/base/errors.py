@@ -52,35 +52,26 @@ class GristmillError(Exception):
         out = [self.what]
         for problem in self.problems[: self.SHOWN]:
             out.append(f"  {problem.where}")
-            out += _labelled(problem.expected, problem.found, problem.hint, "    ")
+            texts = {"expected": problem.expected, "found": problem.found, "hint": problem.hint}
+            out += _labelled("    ", texts)
         if len(self.problems) > self.SHOWN:
             out.append(f"  … and {len(self.problems) - self.SHOWN} more")
-        out += _labelled(self.expected, self.found, "", "  ")
-        if self.next:
-            first, *rest = self.next.split("\n")
-            out.append(f"  next      {first}")
-            out += [f"            {line}" for line in rest]
-        return out
+        texts = {"expected": self.expected, "found": self.found, "next": self.next}
+        return out + _labelled("  ", texts)
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
     def record(self) -> dict[str, Any]:
         """A form that can be written as JSON and read back by `from_record`."""
-        return {
-            "kind": type(self).__name__,
-            "what": self.what,
-            "expected": self.expected,
-            "found": self.found,
-            "next": self.next,
-            "problems": [asdict(problem) for problem in self.problems],
-        }
+        texts = {key: getattr(self, key) for key in ("what", "expected", "found", "next")}
+        problems = [asdict(problem) for problem in self.problems]
+        return {"kind": type(self).__name__, **texts, "problems": problems}
 
     @staticmethod
     def from_record(record: dict[str, Any]) -> GristmillError:
         """The error that another process wrote with `record`."""
-        every: list[type[GristmillError]] = [GristmillError, *_subclasses(GristmillError)]
-        kinds = {kind.__name__: kind for kind in every}
+        kinds = {kind.__name__: kind for kind in _family(GristmillError)}
         fields = {key: record[key] for key in ("expected", "found", "next")}
         problems = [Problem(**problem) for problem in record["problems"]]
         return kinds[record["kind"]](record["what"], problems=problems, **fields)
@@ -115,9 +106,9 @@ class EnvironmentFault(GristmillError):
     exit_code = 4
 
 
-def _labelled(expected: str, found: str, hint: str, indent: str) -> list[str]:
+def _labelled(indent: str, texts: dict[str, str]) -> list[str]:
     out = []
-    for label, text in (("expected", expected), ("found", found), ("hint", hint)):
+    for label, text in texts.items():
         if text:
             first, *rest = text.split("\n")
             out.append(f"{indent}{label:9s} {first}")
@@ -125,6 +116,5 @@ def _labelled(expected: str, found: str, hint: str, indent: str) -> list[str]:
     return out
 
 
-def _subclasses(kind: type[GristmillError]) -> list[type[GristmillError]]:
-    direct = kind.__subclasses__()
-    return direct + [deeper for sub in direct for deeper in _subclasses(sub)]
+def _family(kind: type[GristmillError]) -> list[type[GristmillError]]:
+    return [kind, *(deeper for sub in kind.__subclasses__() for deeper in _family(sub))]

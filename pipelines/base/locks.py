@@ -10,9 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def locked(
-    file: Path,
-    on_wait: Callable[[], object] = lambda: None,
-    about: Mapping[str, str] | None = None,
+    file: Path, on_wait: Callable[[], object] = lambda: None, about: Mapping[str, str] | None = None
 ) -> Iterator[None]:
     """Hold a lock, waiting for the process that has it.
 

@@ -7,6 +7,8 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
 
 def normalised_source(path: Path) -> str:
     """SHA-256 of a Python file's syntax tree without docstrings and positions.
@@ -21,12 +23,6 @@ def normalised_source(path: Path) -> str:
 def _digest(source: bytes, name: str) -> str:
     tree = ast.parse(source, filename=name)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:]
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

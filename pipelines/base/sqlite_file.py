@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from gristmill.pipelines.base.errors import EnvironmentFault
@@ -42,8 +41,7 @@ def open_sqlite(file: Path, *, ours: bool = True) -> sqlite3.Connection:
                 next="open it once with its own program, or type: "
                 f"sqlite3 {shlex.quote(str(file))} .tables",
             ) from error
-    with closing(_opened(file, "rw")):
-        pass
+    _opened(file, "rw").close()
     return _opened(file, "ro")
 
 

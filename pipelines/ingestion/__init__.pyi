@@ -1,4 +1,7 @@
 from .readers.dialect import (
+    MISSING as MISSING,
+)
+from .readers.dialect import (
     header as header,
 )
 from .readers.dialect import (
@@ -9,9 +12,6 @@ from .readers.format_choice import (
 )
 from .readers.formats import (
     describe_formats as describe_formats,
-)
-from .readers.marks import (
-    MISSING as MISSING,
 )
 from .readers.picture_folders import (
     PICTURE as PICTURE,

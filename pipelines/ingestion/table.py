@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from gristmill.pipelines.base import ConfigError, InputError, writing
 from gristmill.pipelines.config import Data, IngestSections, Project, load_sections
-from gristmill.pipelines.ingestion.readers import Again, RowStream, read, unreadable
+from gristmill.pipelines.ingestion.readers import Again, RowStream, forbidden, read, unreadable
 
 ROW_GROUP = 1 << 18
 """Rows of a row group: later stages read one at a time."""
@@ -93,13 +93,9 @@ def _write(rows: RowStream, aside: Path) -> int:
     return count
 
 
-def _group_size(schema: pa.Schema) -> int:
-    pixels = sum(int(f.type.byte_width) for f in schema if pa.types.is_fixed_size_binary(f.type))
-    return min(ROW_GROUP, max(1, GROUP_BYTES // max(pixels, 1)))
-
-
 def _groups(rows_read: RowStream) -> Iterator[pa.Table]:
-    size = _group_size(rows_read.schema)
+    pixels = sum(t.byte_width for t in rows_read.schema.types if pa.types.is_fixed_size_binary(t))
+    size = min(ROW_GROUP, max(1, GROUP_BYTES // max(pixels, 1)))
     waiting: list[pa.RecordBatch] = []
     rows = 0
     for batch in rows_read.batches:
@@ -127,12 +123,7 @@ def _state(raw: Path) -> list[tuple[str, int, int]]:
         paths = sorted(raw.iterdir()) if raw.is_dir() else [raw]
         stats = [(path.name, path.stat(follow_symlinks=raw == path)) for path in paths]
     except PermissionError as error:
-        raise ConfigError(
-            f"{raw.name} may not be read",
-            expected="a file or folder that you may read",
-            found="no permission",
-            next=f"chmod u+rX '{raw}'",
-        ) from error
+        raise forbidden(raw) from error
     if not raw.is_dir() and stats[0][1].st_size == 0:
         raise unreadable(raw, "a table with a header and rows", "an empty file")
     return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]

@@ -1,20 +1,17 @@
-from .arrays import (
+from .hashing import (
+    GOLDEN as GOLDEN,
+)
+from .hashing import (
     Flags as Flags,
 )
-from .arrays import (
+from .hashing import (
     Floats as Floats,
 )
-from .arrays import (
+from .hashing import (
     Hashes as Hashes,
 )
-from .arrays import (
+from .hashing import (
     Places as Places,
-)
-from .column_types import (
-    Storage as Storage,
-)
-from .column_types import (
-    storage as storage,
 )
 from .hashing import (
     combine as combine,
@@ -24,6 +21,9 @@ from .hashing import (
 )
 from .hashing import (
     microseconds as microseconds,
+)
+from .hashing import (
+    mix as mix,
 )
 from .hashing import (
     occurrences as occurrences,
@@ -43,17 +43,14 @@ from .row_changes import (
 from .row_changes import (
     table_changes as table_changes,
 )
-from .splitmix import (
-    GOLDEN as GOLDEN,
-)
-from .splitmix import (
-    mix as mix,
-)
 from .table_rows import (
     BATCH as BATCH,
 )
 from .table_rows import (
     MISSING as MISSING,
+)
+from .table_rows import (
+    Storage as Storage,
 )
 from .table_rows import (
     TableRows as TableRows,
@@ -63,4 +60,7 @@ from .table_rows import (
 )
 from .table_rows import (
     read_column as read_column,
+)
+from .table_rows import (
+    storage as storage,
 )

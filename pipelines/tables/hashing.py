@@ -15,8 +15,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gristmill.pipelines.tables.arrays import Floats, Hashes
-from gristmill.pipelines.tables.splitmix import GOLDEN, mix
+Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Hashes = npt.NDArray[np.uint64]
+Places = npt.NDArray[np.int64]
+"""Positions of rows in a table, or of values in a list of levels."""
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+"""What SplitMix64 adds to its state for each number: 2⁶⁴ over the golden ratio."""
 
 _MISSING = np.uint64(0x6D697373696E6721)
 _MOMENT = np.uint64(0x6D6F6D656E742121)
@@ -75,6 +81,25 @@ def microseconds(column: pa.Array) -> pa.Array:
     """Dates or times as int64 microseconds since 1970, in UTC where they have a zone."""
     zone = column.type.tz if pa.types.is_timestamp(column.type) else None
     return column.cast(pa.timestamp("us", zone), safe=False).cast(pa.int64())
+
+
+def mix(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Scatter 64-bit numbers, in place: equal ones stay equal, others look random.
+
+    Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014. `mix(n · GOLDEN)` is
+    number n of the generator that starts at 0.
+
+    Returns:
+        The array that was given.
+    """
+    z += GOLDEN
+    shifted = z >> np.uint64(30)
+    z ^= shifted
+    z *= np.uint64(0xBF58476D1CE4E5B9)
+    z ^= np.right_shift(z, np.uint64(27), out=shifted)
+    z *= np.uint64(0x94D049BB133111EB)
+    z ^= np.right_shift(z, np.uint64(31), out=shifted)
+    return z
 
 
 def occurrences(hashes: Hashes) -> Hashes:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from gristmill.pipelines.tables.arrays import Hashes
-from gristmill.pipelines.tables.table_rows import TableRows
+from gristmill.pipelines.tables.hashing import Hashes
+from gristmill.pipelines.tables.table_rows import TableRows, storage
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,12 @@ def table_changes(old: Path, new: Path) -> Changes:
 def changed_columns(old: Path, new: Path, columns: Sequence[str]) -> list[str]:
     """Those of some columns whose values, as a bag, differ between two Parquet tables."""
     first, second = TableRows(old), TableRows(new)
-    return [
-        name
-        for name in columns
-        if _unmatched(first.hashes([name]), second.hashes([name])) != (0, 0)
-    ]
+    return [n for n in columns if _unmatched(first.hashes([n]), second.hashes([n])) != (0, 0)]
 
 
 def _kind(kind: pa.DataType) -> str:
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        return "number"  # equal values hash alike
-    return "text" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else str(kind)
+    alike = {"number": "number", "boolean": "number", "text": "text"}  # equal values hash alike
+    return alike.get(storage(kind), str(kind))
 
 
 def _unmatched(old: Hashes, new: Hashes) -> tuple[int, int]:

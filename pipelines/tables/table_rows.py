@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from gristmill.pipelines.base import side_by_side
-from gristmill.pipelines.tables.arrays import Flags, Floats, Hashes
-from gristmill.pipelines.tables.column_types import Storage, storage
-from gristmill.pipelines.tables.hashing import row_hashes
+from gristmill.pipelines.tables.hashing import Flags, Floats, Hashes, row_hashes
+
+Storage = Literal["number", "boolean", "date", "text", "picture", "other"]
 
 BATCH = 1 << 16
 """Rows of a batch, unless a caller asks for another number."""
@@ -142,7 +142,7 @@ class TableRows:
             values = batch.column(0)
             if not pa.types.is_dictionary(values.type):
                 values = values.dictionary_encode("encode")
-            levels = [_label(value) for value in values.dictionary.to_pylist()]
+            levels = [MISSING if v is None else str(v) for v in values.dictionary.to_pylist()]
             places = values.indices
             if places.null_count:  # as in a column that was read as a dictionary
                 places = places.cast(pa.int64()).fill_null(len(levels))
@@ -180,5 +180,19 @@ def _width(kind: pa.DataType) -> int:
     return int(kind.byte_width) if pa.types.is_fixed_size_binary(kind) else VALUE
 
 
-def _label(value: Any) -> str:
-    return MISSING if value is None else str(value)
+def storage(kind: pa.DataType) -> Storage:
+    """What values of an Arrow type are."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    if types.is_boolean(kind):
+        return "boolean"
+    if any(is_it(kind) for is_it in (types.is_integer, types.is_floating, types.is_decimal)):
+        return "number"
+    if types.is_null(kind):
+        return "number"  # no value in any row, which is said when it is scaled
+    if types.is_timestamp(kind) or types.is_date(kind):
+        return "date"
+    if types.is_fixed_size_binary(kind):
+        return "picture"
+    return "text" if types.is_string(kind) or types.is_large_string(kind) else "other"

@@ -1,4 +1,7 @@
 from .faults import (
+    forbidden as forbidden,
+)
+from .faults import (
     unreadable as unreadable,
 )
 from .format_choice import (

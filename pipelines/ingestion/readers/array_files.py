@@ -27,14 +27,11 @@ from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStr
 Array = npt.NDArray[Any]
 
 NAMES = (
-    ("training", "x_train", "y_train"),
-    ("validation", "x_val", "y_val"),
-    ("test", "x_test", "y_test"),
+    *(("training", "x_train", "y_train"), ("validation", "x_val", "y_val")),
+    *(("test", "x_test", "y_test"), ("", "x", "y"), ("", "X", "y")),
+    *(("", "images", "labels"), ("", "data", "target")),
 )
-"""Names of arrays in a .npz with parts of its own, as Keras has them."""
-
-PAIRS = (("x", "y"), ("X", "y"), ("images", "labels"), ("data", "target"))
-"""Names of arrays in a .npz without parts."""
+"""Roles and names of arrays in a .npz: with parts of its own, as Keras has them, or without."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +72,9 @@ def load_arrays(raw: Path) -> dict[str, Array]:
 def _parts(file: Path, arrays: Mapping[str, Array]) -> list[Part]:
     parts = [Part(r, arrays[x], arrays[y]) for r, x, y in NAMES if x in arrays and y in arrays]
     if not parts:
-        parts = [Part("", arrays[x], arrays[y]) for x, y in PAIRS if x in arrays and y in arrays]
-    if not parts:
-        raise unreadable(
-            file,
-            "arrays " + " or ".join(f"{x} and {y}" for x, y in (("x_train", "y_train"), *PAIRS)),
-            ", ".join(sorted(arrays)[:12]) or "none",
-        )
-    return parts[:1] if not parts[0].role else parts
+        wanted = " or ".join(f"{x} and {y}" for role, x, y in NAMES if role in ("training", ""))
+        raise unreadable(file, f"arrays {wanted}", ", ".join(sorted(arrays)[:12]) or "none")
+    return [part for part in parts if part.role] or parts[:1]
 
 
 def rows_of(place: Path, parts: list[Part], data: Data | None) -> RowStream:

@@ -14,11 +14,11 @@ import pyarrow.csv as arrow_csv
 
 from gristmill.pipelines.base import Problem
 from gristmill.pipelines.config import Csv, Data
-from gristmill.pipelines.ingestion.readers.chunks import Chunk
 from gristmill.pipelines.ingestion.readers.dialect import header, sniff_csv
 from gristmill.pipelines.ingestion.readers.encoding import not_in
 from gristmill.pipelines.ingestion.readers.faults import KEPT, broken
 from gristmill.pipelines.ingestion.readers.text_source import (
+    Chunk,
     Parsed,
     Plan,
     Refused,
@@ -48,16 +48,12 @@ class Delimited(TextSource):
     """
 
     def __init__(self, raw: Path, dialect: Csv) -> None:
-        self.names, header_lines = header(raw, dialect)
-        super().__init__(
-            raw,
-            dialect.encoding or "utf-8",
-            ("ragged row", f"{len(self.names)} values in each row, as in the header"),
-            quote=dialect.quote or '"',
-            delimiter=dialect.delimiter or ",",
-            header_lines=header_lines,
-        )
-        self.dialect, self._reading = dialect, Reading(dialect)
+        self.raw, self.dialect, self._reading = raw, dialect, Reading(dialect)
+        self.encoding = dialect.encoding or "utf-8"
+        self.quote, self.delimiter = dialect.quote or '"', dialect.delimiter or ","
+        self.names, self.header_lines = header(raw, dialect)
+        wanted = f"{len(self.names)} values in each row, as in the header"
+        self.refuses = ("ragged row", wanted)
         words = {"", *(dialect.missing or ())}
         self._missing = sorted(words | {" " + word for word in words})  # after `a, b`
 
@@ -89,9 +85,9 @@ class Delimited(TextSource):
                 use_threads=False, block_size=len(piece.text) + 1, column_names=self.names
             ),
             parse_options=arrow_csv.ParseOptions(
-                delimiter=self._delimiter,
-                quote_char=self._quote,
-                newlines_in_values=self._quote.encode() in piece.text,
+                delimiter=self.delimiter,
+                quote_char=self.quote,
+                newlines_in_values=self.quote.encode() in piece.text,
                 invalid_row_handler=note,
             ),
             convert_options=arrow_csv.ConvertOptions(
@@ -123,7 +119,7 @@ class Delimited(TextSource):
         wanted = len(self.names)
         found: list[Problem] = []
         text = io.StringIO(piece.text.decode("utf-8", errors="replace"), newline="")
-        rows = csv.reader(text, delimiter=self._delimiter, quotechar=self._quote)
+        rows = csv.reader(text, delimiter=self.delimiter, quotechar=self.quote)
         before = 0
         with suppress(csv.Error):
             for row in rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,11 @@ import pyarrow.json as arrow_json
 
 from gristmill.pipelines.base import Problem
 from gristmill.pipelines.config import Csv, Data
-from gristmill.pipelines.ingestion.readers.chunks import Chunk
-from gristmill.pipelines.ingestion.readers.column_names import check_names
 from gristmill.pipelines.ingestion.readers.dialect import find_encoding
 from gristmill.pipelines.ingestion.readers.encoding import not_in
-from gristmill.pipelines.ingestion.readers.faults import KEPT, unreadable
+from gristmill.pipelines.ingestion.readers.faults import KEPT, check_names, unreadable
 from gristmill.pipelines.ingestion.readers.text_source import (
+    Chunk,
     Misfit,
     Parsed,
     Plan,
@@ -64,9 +63,10 @@ class JsonLines(TextSource):
         declared: `missing`, `dates` and `encoding` are used; numbers are JSON's own.
     """
 
+    refuses = ("broken line", "one flat JSON object a line")
+
     def __init__(self, raw: Path, declared: Csv) -> None:
-        encoding = declared.encoding or find_encoding(raw)
-        super().__init__(raw, encoding, ("broken line", "one flat JSON object a line"))
+        self.raw, self.encoding = raw, declared.encoding or find_encoding(raw)
         self._missing = frozenset(declared.missing or ())
         self._reading = Reading(Csv(dates=declared.dates))
 
@@ -91,25 +91,17 @@ class JsonLines(TextSource):
             if among is None or name in among:
                 values = [row.get(name) for row in rows]
                 fits = self._reading.fits(_texts(values, self._missing))
-                quoted = any(type(v) is str and v not in self._missing for v in values)
-                bools = any(isinstance(v, bool) for v in values)
-                tokens = any(isinstance(v, _Token) for v in values)
-                found[name] = fits if fits == ANY else fits & _allowed(quoted, bools, tokens)
+                types = {type(v) for v in values if type(v) is not str or v not in self._missing}
+                found[name] = fits if fits == ANY else fits & _allowed(types)
         return found
 
     def _quickly(self, piece: Chunk, plan: Plan) -> pa.RecordBatch | None:
         """The lines through Arrow's parser, None where it does not take them as planned."""
         schema = pa.schema([(n, QUICK.get(kind, pa.string())) for n, kind in plan.items()])
+        whole = arrow_json.ReadOptions(use_threads=False, block_size=len(piece.text) + 1)
+        strict = arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
         try:
-            table = arrow_json.read_json(
-                pa.BufferReader(piece.text),
-                read_options=arrow_json.ReadOptions(
-                    use_threads=False, block_size=len(piece.text) + 1
-                ),
-                parse_options=arrow_json.ParseOptions(
-                    explicit_schema=schema, unexpected_field_behavior="error"
-                ),
-            )
+            table = arrow_json.read_json(pa.BufferReader(piece.text), whole, strict)
         except pa.ArrowInvalid:
             return None
         (batch,) = table.combine_chunks().to_batches()
@@ -179,13 +171,10 @@ def _shown(value: Any, line: bytes) -> str:
     return f"{value}: {start}" if isinstance(value, Exception) else start
 
 
-def _allowed(quoted: bool, bools: bool, tokens: bool) -> Kind:
+def _allowed(types: Set[type]) -> Kind:
     """What JSON's own types leave open: text in quotes is neither a number nor a truth."""
-    if quoted:
-        return WORDS if not bools and not tokens else Kind.TEXT
-    if bools and tokens:
-        return Kind.TEXT
-    return ANY
+    said = types & {str, bool, _Token}
+    return Kind.TEXT if len(said) > 1 else WORDS if said == {str} else ANY
 
 
 def _texts(values: list[Any], missing: Collection[str]) -> pa.Array:

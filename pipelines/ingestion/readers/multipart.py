@@ -9,9 +9,8 @@ import pyarrow as pa
 
 from gristmill.pipelines.config import Data
 from gristmill.pipelines.ingestion.readers import delimited, json_lines, parquet_file
-from gristmill.pipelines.ingestion.readers.column_names import check_same
 from gristmill.pipelines.ingestion.readers.dialect import sniff_csv
-from gristmill.pipelines.ingestion.readers.faults import unreadable
+from gristmill.pipelines.ingestion.readers.faults import check_same, unreadable
 from gristmill.pipelines.ingestion.readers.format_choice import find_format
 from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStream, settle
 

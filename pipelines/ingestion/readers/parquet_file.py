@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gristmill.pipelines.config import Data
-from gristmill.pipelines.ingestion.readers.column_names import check_names
-from gristmill.pipelines.ingestion.readers.faults import broken, unreadable
+from gristmill.pipelines.ingestion.readers.faults import broken, check_names, unreadable
 from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStream
 from gristmill.pipelines.ingestion.readers.value_kinds import MOMENT
 

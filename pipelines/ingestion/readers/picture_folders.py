@@ -26,14 +26,9 @@ PICTURE, PATH, GIVEN_ROLE = "picture", "path", "given_role"
 """Columns that a table of pictures has beside its labels."""
 
 ROLES = {
-    "train": "training",
-    "training": "training",
-    "valid": "validation",
-    "validation": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
+    **dict.fromkeys(("train", "training"), "training"),
+    **dict.fromkeys(("valid", "validation", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
 """Names of folders, in any case, that hold a data set's own parts."""
 
@@ -218,7 +213,7 @@ def _common_form(folder: Path, listed: Sequence[ListedPicture]) -> Pictures:
     sizes = sizes_of(folder / one.path for one in listed)
     if not sizes.counts:
         raise unreadable(folder, "pictures", f"{len(listed):,} files, and none can be read")
-    height, width = sizes.commonest
+    ((height, width), _) = sizes.counts.most_common(1)[0]
     form = Pictures(height=height, width=width, channels=sizes.channels)
     if len(sizes.counts) > 1:
         raise InputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
@@ -40,20 +40,11 @@ class Sizes:
 
     Attributes:
         counts: pictures by (height, width).
-        colours: whether any is more than grey.
+        channels: 3 where any is more than grey.
     """
 
     counts: Counter[tuple[int, int]]
-    colours: bool
-
-    @property
-    def channels(self) -> Literal[1, 3]:
-        return 3 if self.colours else 1
-
-    @property
-    def commonest(self) -> tuple[int, int]:
-        ((size, _),) = self.counts.most_common(1)
-        return size
+    channels: Literal[1, 3]
 
     def __str__(self) -> str:
         some = [f"{h}×{w} ({n:,})" for (h, w), n in self.counts.most_common(SHOWN)]
@@ -65,15 +56,16 @@ def sizes_of(files: Iterable[Path]) -> Sizes:
     from PIL import Image, UnidentifiedImageError
 
     counts: Counter[tuple[int, int]] = Counter()
-    colours = False
+    channels: Literal[1, 3] = 1
     for file in files:
         try:
             with Image.open(file) as image:
                 counts[image.height, image.width] += 1
-                colours |= image.mode not in ("1", "L", "I", "I;16")
+                if image.mode not in ("1", "L", "I", "I;16"):
+                    channels = 3
         except (UnidentifiedImageError, OSError):
             continue
-    return Sizes(counts, colours)
+    return Sizes(counts, channels)
 
 
 def fitting_form(folder: Path) -> tuple[Pictures, str] | None:
@@ -89,14 +81,10 @@ def fitting_form(folder: Path) -> tuple[Pictures, str] | None:
     if not sizes.counts:
         return None
     middle = [median_low(sorted(side)) for side in zip(*sizes.counts.elements(), strict=True)]
-    height, width = _within(middle)
+    factor = min(1.0, MOST_SIDE / max(middle))
+    height, width = (max(1, round(side * factor)) for side in middle)
     one = len(sizes.counts) == 1
     why = "the size of all" if one else f"the median of {len(sizes.counts):,} sizes: {sizes}"
     if [height, width] != middle:
         why += f"; {middle[0]} × {middle[1]} made smaller, larger costs more"
     return Pictures(height=height, width=width, channels=sizes.channels), why
-
-
-def _within(sides: Sequence[int]) -> list[int]:
-    factor = min(1.0, MOST_SIDE / max(sides))
-    return [max(1, round(side * factor)) for side in sides]

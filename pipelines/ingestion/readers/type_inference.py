@@ -16,9 +16,14 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from gristmill.pipelines.base import Problem, side_by_side
-from gristmill.pipelines.ingestion.readers.chunks import Chunk
 from gristmill.pipelines.ingestion.readers.faults import KEPT, refused
-from gristmill.pipelines.ingestion.readers.text_source import Misfit, Plan, Refused, TextSource
+from gristmill.pipelines.ingestion.readers.text_source import (
+    Chunk,
+    Misfit,
+    Plan,
+    Refused,
+    TextSource,
+)
 from gristmill.pipelines.ingestion.readers.value_kinds import (
     ANY,
     UNDECIDED,

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from enum import Flag, auto
 from functools import cached_property
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -56,13 +55,10 @@ TYPES = {
 }
 
 _TIME = r"(?:[ T](\d{1,2}:\d{2}(?::\d{2})?))?$"
-_ISO = r"^\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
+_ISO_DAY, _ISO_TIME = r"^\d{4}-\d{2}-\d{2}", r"[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?"
 LAYOUTS = {
-    Kind.ISO: (_ISO + "$", r"\0"),
-    Kind.ZONED: (
-        r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}(?::?\d{2})?)$",
-        r"\0",
-    ),
+    Kind.ISO: (f"{_ISO_DAY}(?:{_ISO_TIME})?$", r"\0"),
+    Kind.ZONED: (_ISO_DAY + _ISO_TIME + r"(?:Z|[+-]\d{2}(?::?\d{2})?)$", r"\0"),
     Kind.YEAR_FIRST: (r"^(\d{4})[/.](\d{1,2})[/.](\d{1,2})" + _TIME, r"\1-\2-\3 \4"),
     Kind.DOTTED: (r"^(\d{1,2})\.(\d{1,2})\.(\d{4})" + _TIME, r"\3-\2-\1 \4"),
     Kind.DAY_FIRST: (r"^(\d{1,2})/(\d{1,2})/(\d{4})" + _TIME, r"\3-\2-\1 \4"),
@@ -183,19 +179,8 @@ class Reading:
 
 def loses_its_start(texts: pa.Array) -> bool:
     """Whether a value begins with what a number would lose, such as 007, -01, 0x1F or +49."""
-    _, places, letters = texts.buffers()
-    if letters is None:
-        return False
-    ends = np.frombuffer(places, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    data = np.frombuffer(letters, dtype=np.uint8)
-    starts, sizes = ends[:-1][np.diff(ends) > 1], np.diff(ends)[np.diff(ends) > 1]
-    if (data[starts] == ord("+")).any():
-        return True
-    signed = data[starts] == ord("-")
-    starts, sizes = (starts + signed)[sizes - signed > 1], sizes
-    after = data[starts + 1]
-    digits = (after - ord("0") < 10) | (after | 32 == ord("x"))
-    return bool(((data[starts] == ord("0")) & digits).any())
+    lost = pc.match_substring_regex(texts, r"^(?:\+(?s:.)|-?0[0-9xX])")
+    return bool(pc.any(lost).as_py())
 
 
 def beyond_exact(numbers: pa.Array) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from gristmill.pipelines.base import ConfigError, InputError
-from gristmill.pipelines.ingestion.readers.faults import broken, unreadable
+from gristmill.pipelines.ingestion.readers.faults import broken, forbidden, unreadable
 from gristmill.pipelines.ingestion.readers.formats import WRAPS
 
 EXPANSION = 500
@@ -132,11 +132,4 @@ def _only_member(raw: Path) -> str:
 
 
 def _translated(raw: Path, error: BaseException) -> InputError | ConfigError:
-    if isinstance(error, PermissionError):
-        return ConfigError(
-            f"{raw.name} may not be read",
-            expected="a file that you may read",
-            found="no permission",
-            next=f"chmod u+r '{raw}'",
-        )
-    return broken(raw, error)
+    return forbidden(raw) if isinstance(error, PermissionError) else broken(raw, error)

@@ -58,6 +58,7 @@ def download(wanted: Wanted, aside: Path) -> None:
     """
     import requests
 
+    cut_off = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
     work = _Download(wanted.source, aside, wanted.meter)
     attempts, best = 0, 0
     with requests.Session() as session:
@@ -67,12 +68,7 @@ def download(wanted: Wanted, aside: Path) -> None:
                 break
             except requests.exceptions.SSLError as error:
                 _unreachable(wanted.source, error, "REQUESTS_CA_BUNDLE=FILE names your own CA")
-            except (
-                requests.ConnectionError,
-                requests.Timeout,
-                requests.exceptions.ChunkedEncodingError,
-                _AgainError,
-            ) as error:
+            except (*cut_off, requests.Timeout, _AgainError) as error:
                 if wanted.meter.done > best:
                     attempts, best = 0, wanted.meter.done
                 if attempts == len(PAUSES):
@@ -111,10 +107,12 @@ class _Download:
             headers |= {"Range": f"bytes={have}-", "If-Range": self.version}
         with session.get(self.address, stream=True, timeout=TIMEOUT, headers=headers) as answer:
             self._refuse(answer)
-            if answer.status_code == 206 and not self._goes_on(answer, have):
+            part = answer.headers.get("Content-Range", "")
+            if answer.status_code != 206:
+                have = 0
+            elif not have or not part.startswith(f"bytes {have}-"):
                 self.version = ""
                 raise _AgainError("the server sent another part than was asked for")
-            have = have if answer.status_code == 206 else 0
             self._receive(answer, have)
 
     def _receive(self, answer: Response, have: int) -> None:
@@ -149,11 +147,6 @@ class _Download:
             )
         if status not in (200, 206):
             raise _AgainError(f"{status} {answer.reason}")
-
-    @staticmethod
-    def _goes_on(answer: Response, have: int) -> bool:
-        part = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-        return have > 0 and part is not None and int(part[1]) == have
 
     def _check_room(self, total: int | None) -> None:
         free = shutil.disk_usage(self.file.parent).free

@@ -9,12 +9,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import feather
 
 from gristmill.pipelines.base import InputError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Column = Sequence[object]
 Columns = Sequence[Column]
@@ -116,10 +116,6 @@ def _write_parquet(
     names: Sequence[str], chunks: Iterable[Columns], target: Path, arrived: Arrived
 ) -> int:
     """The types must fit all chunks: each is put aside, and the last one decides."""
-    import pyarrow as pa
-    import pyarrow.feather as feather
-    import pyarrow.parquet as pq
-
     with TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.") as aside:
         parts: list[Path] = []
         kinds: list[set[str]] = [set() for _ in names]
@@ -140,8 +136,6 @@ def _write_parquet(
 
 def _array(column: Column, kinds: set[str]) -> pa.Array:
     """A chunk of a column without loss: texts where it holds several kinds, which are noted."""
-    import pyarrow as pa
-
     if Decimal in {*map(type, column)}:
         column = [float(value) if isinstance(value, Decimal) else value for value in column]
     found = _kinds(column)
@@ -166,8 +160,6 @@ def _kinds(column: Column) -> set[str]:
 
 def _type(kinds: set[str]) -> pa.DataType:
     """The type that all kinds of values of a column fit."""
-    import pyarrow as pa
-
     if kinds == {"int", "float"}:
         return pa.float64()
     if kinds == {"moment"}:
@@ -185,6 +177,4 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array | pa.ChunkedAr
 
 
 def _as_texts(column: Column) -> pa.Array:
-    import pyarrow as pa
-
     return pa.array([None if v is None else str(_text(v)) for v in column], pa.string())

@@ -73,20 +73,18 @@ def _opened(source: str) -> tuple[AbstractFileSystem, str]:
 
 def _copy_folder(system: AbstractFileSystem, path: str, aside: Path, meter: DownloadMeter) -> None:
     root = PurePosixPath(system._strip_protocol(path))
-    found = {
-        PurePosixPath(name).relative_to(root): (name, entry)
-        for name, entry in system.find(str(root), detail=True).items()
-    }
-    wanted = {
-        place: (name, entry)
-        for place, (name, entry) in sorted(found.items())
+    found = system.find(str(root), detail=True)
+    places = sorted((PurePosixPath(name).relative_to(root), name) for name in found)
+    wanted = [
+        (place, name)
+        for place, name in places
         if not any(part.startswith(".") and part != ".." for part in place.parts) and place.parts
-    }
+    ]
     if not wanted:
         raise InputError("the source folder is empty", expected="files", found=f"none in {root}")
-    sizes = [entry.get("size") for _, entry in wanted.values()]
+    sizes = [found[name].get("size") for _, name in wanted]
     meter.begin(0, sum(sizes) if None not in sizes else None)
-    for place, (name, _) in wanted.items():
+    for place, name in wanted:
         if ".." in place.parts:
             raise InputError(
                 "the source folder is not taken", expected="paths inside it", found=repr(name)

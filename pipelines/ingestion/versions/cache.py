@@ -232,15 +232,8 @@ def list_from(repo: Repo, path: Path, *, add: bool = False) -> Any:
 
 def check_out(repo: Repo, place: Path, files: Tree) -> None:
     """Make a folder hold what a list says, from the cache; files that are there are overwritten."""
-    checkout(
-        str(place),
-        LocalFileSystem(),
-        files,
-        repo.cache.local,
-        force=True,
-        ignore=repo.dvcignore,
-        state=repo.state,
-    )
+    known = {"ignore": repo.dvcignore, "state": repo.state}
+    checkout(str(place), LocalFileSystem(), files, repo.cache.local, force=True, **known)
 
 
 def size_of(repo: Repo, files: Tree) -> int | None:

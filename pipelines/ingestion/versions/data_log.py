@@ -11,21 +11,9 @@ from typing import Any
 
 from gristmill.pipelines.base import ConfigError, read_json, write_json
 from gristmill.pipelines.config import Project, load_experiment
-from gristmill.pipelines.ingestion.versions import cache, history
-from gristmill.pipelines.ingestion.versions.pin_file import Pin, read_pin
-from gristmill.pipelines.ingestion.versions.pins import (
-    DataState,
-    data_digest,
-    data_state,
-    pinned_digest,
-)
+from gristmill.pipelines.ingestion.versions import cache, pin_file, pins
 from gristmill.pipelines.ingestion.versions.repository import opened
 from gristmill.pipelines.ingestion.versions.stages import cache_folder, cached_files
-from gristmill.pipelines.ingestion.versions.whole_pins import (
-    find_list,
-    known_sets,
-    require_sets_of,
-)
 
 
 @dataclass(frozen=True)
@@ -62,12 +50,12 @@ class Log:
 def data_log(project: Project, folder: str) -> Log:
     """All versions of a data set that the commits up to HEAD, and the work tree, pin."""
     found, unknown = _listed(project, folder)
-    there = data_state(project, folder) in (DataState.PINNED, DataState.OTHER)
-    disk = data_digest(project, folder) if there else ""
-    pinned = pinned_digest(project, folder)
+    there = pins.data_state(project, folder) in (pins.DataState.PINNED, pins.DataState.OTHER)
+    disk = pins.data_digest(project, folder) if there else ""
+    pinned = pins.pinned_digest(project, folder)
     with opened(project) as repo:
         digests = [version.digest for version in found]
-        lists = {digest: find_list(project, repo, digest, remote=False) for digest in digests}
+        lists = {digest: pins.find_list(project, repo, digest, remote=False) for digest in digests}
         kept = cache.where_kept(repo, lists)
     return Log(
         tuple(
@@ -80,19 +68,20 @@ def data_log(project: Project, folder: str) -> Log:
 
 def _listed(project: Project, folder: str, *revisions: str) -> tuple[list[DataVersion], int]:
     """The versions, newest first, and the number of pins whose data sets are not known."""
-    pins = [history.PinnedAt("", math.inf, read_pin(project)), *history.pins(project, *revisions)]
+    now = pin_file.PinnedAt("", math.inf, pin_file.read_pin(project))
+    every = [now, *pin_file.pins(project, *revisions)]
     with opened(project) as repo:
-        known = known_sets(repo, [at.pin for at in pins], remote=True)
+        known = pins.known_sets(repo, [at.pin for at in every], remote=True)
     first: dict[str, DataVersion] = {}
-    for at in reversed(pins):  # the oldest commit that has a content gives it its place
+    for at in reversed(every):  # the oldest commit that has a content gives it its place
         digest = known.get(at.pin.whole, at.pin.sets).get(folder)
         if digest and digest not in first:
             first[digest] = DataVersion(digest, at.commit, at.when if at.commit else None)
-    unknown = {at.pin.whole for at in pins} - {"", *known}
+    unknown = {at.pin.whole for at in every} - {"", *known}
     return list(first.values())[::-1], len(unknown)
 
 
-def sets_in(project: Project, pin: Pin, asked: str) -> Mapping[str, str]:
+def sets_in(project: Project, pin: pin_file.Pin, asked: str) -> Mapping[str, str]:
     """The hash of each data set of a pin.
 
     Raises:
@@ -101,7 +90,7 @@ def sets_in(project: Project, pin: Pin, asked: str) -> Mapping[str, str]:
     if not pin.whole:
         return pin.sets
     with opened(project) as repo:
-        return require_sets_of(
+        return pins.require_sets_of(
             repo,
             pin.whole,
             f"what {asked} pins is not known here",
@@ -111,10 +100,10 @@ def sets_in(project: Project, pin: Pin, asked: str) -> Mapping[str, str]:
 
 def sets_with(project: Project, digest: str) -> set[str]:
     """The versions of data sets, of those whose lists are here, that hold a file's bytes."""
-    pins = [read_pin(project), *(at.pin for at in history.pins(project, "--all"))]
+    every = [pin_file.read_pin(project), *(at.pin for at in pin_file.pins(project, "--all"))]
     with opened(project) as repo:
-        known = known_sets(repo, pins)
-        versions = {one for pin in pins for one in known.get(pin.whole, pin.sets).values()}
+        known = pins.known_sets(repo, every)
+        versions = {one for pin in every for one in known.get(pin.whole, pin.sets).values()}
         lists = {one: cache.load_list(repo, one) or () for one in versions}
     return {one for one, files in lists.items() if any(i.value == digest for _, _, i in files)}
 
@@ -126,11 +115,11 @@ def find(project: Project, name: str, asked: str) -> str:
         ConfigError: there is no such revision or hash, or the data set was not pinned there.
     """
     folder = load_experiment(project, name).data.folder
-    at = history.pin_at(project, asked)
+    at = pin_file.pin_at(project, asked)
     if at is not None and (digest := sets_in(project, at.pin, asked).get(folder)):
         return digest
     listed, _ = _listed(project, folder, "--all")
-    if history.DIGITS.fullmatch(asked):
+    if pin_file.DIGITS.fullmatch(asked):
         fitting = {v.digest for v in listed if v.digest.startswith(asked)}
         fitting = fitting or set(_in_cache(project, name, asked))
         if len(fitting) == 1:
@@ -220,7 +209,7 @@ def _lock_files(
     entry = re.compile(
         rf"^  (?:{'|'.join(map(re.escape, names))}):\n(?:    .*\n|\n)+", re.MULTILINE
     )
-    for text in history.locks(project):
+    for text in pin_file.locks(project):
         if not any(digest in text for digest in wanted):
             continue
         try:

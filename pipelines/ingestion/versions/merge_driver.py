@@ -5,21 +5,14 @@ from __future__ import annotations
 import shlex
 import subprocess
 from collections.abc import MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gristmill.pipelines.base import InputError
+from gristmill.pipelines.base import InputError, ask_git
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.ingestion.versions import history
-from gristmill.pipelines.ingestion.versions.pin_file import (
-    PIN,
-    Map,
-    dump,
-    entries_in,
-    load_map,
-    with_entries,
-)
+from gristmill.pipelines.ingestion.versions import pin_file
+from gristmill.pipelines.ingestion.versions.pin_file import Map, dump, load_map
 
 DRIVER = "gristmill-data"
 """The name by which `.gitattributes` asks for the driver."""
@@ -30,7 +23,7 @@ class Merged:
     """The text of a merged file, and what both sides changed, each in a line or more."""
 
     text: str
-    conflicts: tuple[str, ...] = field(default=())
+    conflicts: tuple[str, ...] = ()
 
 
 def merge_file(project: Project, name: str, base: str, ours: str, theirs: str) -> Merged:
@@ -39,9 +32,9 @@ def merge_file(project: Project, name: str, base: str, ours: str, theirs: str) -
     Raises:
         InputError: a side is not what that file should be, or DVC does not know its files.
     """
-    if name == PIN:
+    if name == pin_file.PIN:
         return _pins(project, base, ours, theirs)
-    if name == history.LOCK:
+    if name == pin_file.LOCK:
         return merge_locks(base, ours, theirs)
     return merge_parameters(base, ours, theirs)
 
@@ -72,18 +65,17 @@ def _pins(project: Project, *texts: str) -> Merged:
         for path in both
     ]
     merged = {path: entries[path, md5] for path, md5 in ours.items()}
-    return Merged(with_entries(texts[1] or texts[2], merged), tuple(conflicts))
+    return Merged(pin_file.with_entries(texts[1] or texts[2], merged), tuple(conflicts))
 
 
 def _entries(project: Project, text: str) -> dict[str, Map]:
     """The entries of a side; those of one hash for all data sets are made of DVC's list."""
-    entries = entries_in(text)
+    entries = pin_file.entries_in(text)
     whole = entries.pop("data", None)
     if whole is None:
         return entries
-    from gristmill.pipelines.ingestion.versions.pins import entry_of
+    from gristmill.pipelines.ingestion.versions.pins import entry_of, require_sets_of
     from gristmill.pipelines.ingestion.versions.repository import unlocked
-    from gristmill.pipelines.ingestion.versions.whole_pins import require_sets_of
 
     with unlocked(project) as repo:
         sets = require_sets_of(
@@ -175,7 +167,8 @@ def driver_command(project: Project, program: Path) -> str:
     outside of it, such as a second work tree, its whole path is tried, then PATH. Where there is
     none git's own merge is done.
     """
-    top = Path(_git(project, "rev-parse", "--show-toplevel").strip() or project.root).resolve()
+    shown = ask_git(project.root, "rev-parse", "--show-toplevel").strip()
+    top = Path(shown or project.root).resolve()
     program = program.absolute()
     places = [str(program)]
     if program.is_relative_to(top):
@@ -190,17 +183,12 @@ def driver_command(project: Project, program: Path) -> str:
 
 def registered_driver(project: Project) -> str:
     """The driver in the clone's settings; empty where there is none."""
-    return _git(project, "config", "--local", f"merge.{DRIVER}.driver").rstrip("\n")
+    return ask_git(project.root, "config", "--local", f"merge.{DRIVER}.driver").rstrip("\n")
 
 
 def register_driver(project: Project, program: Path) -> None:
     """Writes the driver into the clone's settings."""
-    _git(project, "config", "--local", f"merge.{DRIVER}.name", "data sets and experiments by name")
     command = driver_command(project, program)
-    _git(project, "config", "--local", f"merge.{DRIVER}.driver", command)
-
-
-def _git(project: Project, *words: str) -> str:
-    command = ("git", "-C", str(project.root), *words)
-    done = subprocess.run(command, capture_output=True, check=False)
-    return done.stdout.decode(errors="replace")
+    settings = {"name": "data sets and experiments by name", "driver": command}
+    for key, value in settings.items():
+        ask_git(project.root, "config", "--local", f"merge.{DRIVER}.{key}", value)

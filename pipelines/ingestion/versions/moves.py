@@ -10,16 +10,9 @@ from dvc.repo import Repo
 
 from gristmill.pipelines.base import ConfigError, InputError
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.ingestion.versions import cache
+from gristmill.pipelines.ingestion.versions import cache, pins
 from gristmill.pipelines.ingestion.versions.pin_file import entries_in, read_text
-from gristmill.pipelines.ingestion.versions.pins import (
-    DataState,
-    require_pinned,
-    state_of,
-    write_pin,
-)
 from gristmill.pipelines.ingestion.versions.repository import begin_move, finish_move, opened
-from gristmill.pipelines.ingestion.versions.whole_pins import current_pin, find_list
 
 
 def restore_from_cache(project: Project, folder: str) -> bool:
@@ -33,12 +26,12 @@ def restore_from_cache(project: Project, folder: str) -> bool:
         RemoteRefused: the remote does not accept the login.
     """
     with opened(project) as repo:
-        digest = current_pin(project, repo, remote=True).sets.get(folder)
-        files = digest and find_list(project, repo, digest)
+        digest = pins.current_pin(project, repo, remote=True).sets.get(folder)
+        files = digest and pins.find_list(project, repo, digest)
         if not files or cache.fetch_files(repo, files):
             return False
         cache.check_out(repo, project.root / "data" / folder, files)
-        return state_of(project, repo, folder) is DataState.PINNED
+        return pins.state_of(project, repo, folder) is pins.DataState.PINNED
 
 
 def would_be(project: Project, path: PurePosixPath, raw: Path, *, edits: bool) -> str:
@@ -80,9 +73,9 @@ def go_to(project: Project, folder: str, digest: str) -> None:
 
 def _move(project: Project, repo: Repo, folder: str, digest: str) -> None:
     """Move the pin, then the disk, to a version whose bytes are in the cache."""
-    require_pinned(project, repo)
+    pins.require_pinned(project, repo)
     begin_move(repo, folder, digest)
-    write_pin(project, repo, folder, digest)
+    pins.write_pin(project, repo, folder, digest)
     finish_move(project, repo)
 
 
@@ -116,7 +109,7 @@ def lay_out_version(project: Project, folder: str, digest: str, target: Path) ->
 
 def _whole_version(project: Project, repo: Repo, folder: str, digest: str) -> Any:
     """The files of a version of one data set, all of their bytes in the cache."""
-    files = find_list(project, repo, digest)
+    files = pins.find_list(project, repo, digest)
     missing = None if files is None else cache.fetch_files(repo, files)
     if files is None or missing:
         what = "its list of files" if files is None else f"{missing} of its {len(files)} files"
@@ -139,21 +132,17 @@ def _with(
     base = cache.list_from(repo, place, add=add) if edits else _pinned_files(project, repo, folder)
     made = cache.list_from(repo, raw, add=add)
     new = made if made.hash_info.isdir else [((), None, made.hash_info)]
-    return cache.file_list(
-        [
-            *(entry for entry in base if entry[0][: len(inside)] != inside),
-            *(((*inside, *key), meta, info) for key, meta, info in new),
-        ]
-    )
+    others = [entry for entry in base if entry[0][: len(inside)] != inside]
+    return cache.file_list(others + [((*inside, *key), meta, info) for key, meta, info in new])
 
 
 def _pinned_files(project: Project, repo: Repo, folder: str) -> Any:
     """The files of the pinned version; none where there is no pin."""
-    digest = require_pinned(project, repo).get(folder)
+    digest = pins.require_pinned(project, repo).get(folder)
     if digest is None:
         return ()
-    files = find_list(project, repo, digest)
-    if files is None and state_of(project, repo, folder) is DataState.PINNED:
+    files = pins.find_list(project, repo, digest)
+    if files is None and pins.state_of(project, repo, folder) is pins.DataState.PINNED:
         files = cache.list_from(repo, project.root / "data" / folder)
     if files is None and entries_in(read_text(project))[f"data/{folder}"].get("nfiles") == 1:
         return ()  # the one file is the one that is replaced

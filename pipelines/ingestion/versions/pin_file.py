@@ -1,4 +1,4 @@
-"""The text of `data.dvc`: one entry for each data set.
+"""The text of `data.dvc`, as it is now and at every commit: one entry for each data set.
 
 It once had one entry for all of `data/`, whose data sets only a list in DVC's cache names. That
 form is read wherever it is found, and never written.
@@ -7,15 +7,22 @@ form is read wherever it is found, and never written.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, MutableMapping
+import re
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from gristmill.pipelines.base import InputError
+from gristmill.pipelines.base import InputError, ask_git, run_git
 from gristmill.pipelines.config import Project
 
 PIN = "data.dvc"
+LOCK = "dvc.lock"
+
+LEAST_PREFIX = 4
+"""Digits of a hash that are enough to name a version, as git has it."""
+
+DIGITS = re.compile(rf"[0-9a-f]{{{LEAST_PREFIX},32}}(\.dir)?")
 
 Map = MutableMapping[str, Any]
 
@@ -111,3 +118,77 @@ def dump(document: Map, width: int | None = None) -> str:
     stream = io.StringIO()
     yaml.dump(document, stream)
     return stream.getvalue()
+
+
+@dataclass(frozen=True)
+class PinnedAt:
+    """The pin at a commit; an empty one where there was none that can be read."""
+
+    commit: str
+    when: float
+    pin: Pin
+
+
+def pins(project: Project, *revisions: str) -> list[PinnedAt]:
+    """The commits that changed the pin, newest first: of HEAD, or of the revisions named."""
+    contents = _contents(project, PIN, revisions)
+    return [PinnedAt(commit, when, _pin_of(text)) for commit, when, text in contents]
+
+
+def locks(project: Project) -> Iterator[str]:
+    """The contents of `dvc.lock` up to HEAD, newest first, the one in the work tree before them."""
+    file = project.root / LOCK
+    if file.exists():
+        yield file.read_text(encoding="utf-8")
+    for _, _, text in _contents(project, LOCK, ()):
+        yield text
+
+
+def _pin_of(text: str) -> Pin:
+    try:
+        return pin_in(text)
+    except InputError:  # committed in conflict
+        return Pin()
+
+
+def pin_at(project: Project, revision: str) -> PinnedAt | None:
+    """The pin at a git revision; None where git knows no such revision."""
+    if revision.startswith("-"):
+        return None
+    commit = ask_git(project.root, "rev-parse", "--verify", "-q", f"{revision}^{{commit}}").strip()
+    if not commit:
+        return None
+    when = ask_git(project.root, "show", "-s", "--format=%ct", commit).strip()
+    text = ask_git(project.root, "show", f"{commit}:./{PIN}")
+    return PinnedAt(commit, float(when), _pin_of(text))
+
+
+def is_before(project: Project, old: str, new: str) -> bool:
+    """Whether a commit is among those that another one is built on; it is so of itself."""
+    return ask_git(project.root, "merge-base", old, new).strip() == old
+
+
+def _contents(
+    project: Project, name: str, revisions: Sequence[str]
+) -> list[tuple[str, float, str]]:
+    """A file at each commit that changed it: commit, time and text, in two calls of git."""
+    listed = ask_git(project.root, "log", "--format=%H %ct", *revisions, "--", name).split()
+    commits = list(zip(listed[::2], map(float, listed[1::2]), strict=True))
+    prefix = ask_git(project.root, "rev-parse", "--show-prefix").strip("\n")
+    asked = "".join(f"{commit}:{prefix}{name}\n" for commit, _ in commits)
+    texts = _blobs(run_git(project.root, "cat-file", "--batch", given=asked.encode()).stdout)
+    return [(commit, when, text) for (commit, when), text in zip(commits, texts, strict=True)]
+
+
+def _blobs(answer: bytes) -> Iterator[str]:
+    """The contents in an answer of `git cat-file --batch`; empty for what was not there."""
+    place = 0
+    while place < len(answer):
+        end = answer.index(b"\n", place)
+        size = answer[place:end].rpartition(b" ")[2]
+        place = end + 1
+        if size == b"missing":
+            yield ""
+            continue
+        yield answer[place : place + int(size)].decode(errors="replace")
+        place += int(size) + 1

@@ -100,18 +100,15 @@ def refresh(
     sweep(project)
     with _aside(project) as aside:
         raw = aside / "new" / path.name
-        raw.parent.mkdir()
-        if given is not None:
-            notes = fetch(project, str(given), raw)
-        else:
-            notes = fetch(project, str(data.source), raw, query=data.query, progress=progress)
+        query = data.query if given is None else None
+        notes = fetch(project, str(given or data.source), raw, query=query, progress=progress)
         after = would_be(project, path, raw, edits=edits)
         if after == before:
             if state is not DataState.PINNED:
                 take(project, path, raw, edits=edits)
             return Refreshed(data.folder, before, after, notes=notes)
         readers, unread = _readers(project, experiment)
-        made = {one.name: _ingested(aside, one, raw) for one in readers}
+        made = {one.name: ingest_file(raw, _table(aside, one.name), one.data) for one in readers}
         _all_accept(readers, aside, accept)
         old = _old_table(project, experiment, before, state, aside)
         difference = None if old is None else compare(old, _table(aside, name))
@@ -163,12 +160,6 @@ def _table(aside: Path, name: str) -> Path:
     return aside / "tables" / name / "table.parquet"
 
 
-def _ingested(aside: Path, experiment: Experiment, raw: Path) -> Ingested:
-    table = _table(aside, experiment.name)
-    table.parent.mkdir(parents=True)
-    return ingest_file(raw, table, experiment.data)
-
-
 def _all_accept(readers: Sequence[Experiment], aside: Path, accept: Accept) -> None:
     refused: dict[str, GristmillError] = {}
     for one in readers:
@@ -208,7 +199,6 @@ def _old_table(
         if table.exists() and not plan.stages[0].changes:
             return table
     table = aside / "old" / "table.parquet"
-    table.parent.mkdir()
     try:
         if state is not DataState.PINNED:
             if before is None:
@@ -246,11 +236,7 @@ def sweep(project: Project) -> int:
 def _is_dead(folder: Path) -> bool:
     if (folder / "lock").is_file():
         return lock_holder(folder / "lock") is None
-    return _is_old(folder)  # killed before it took its lock, or just about to take it
-
-
-def _is_old(folder: Path) -> bool:
-    try:
+    try:  # killed before it took its lock, or just about to take it
         return time.time() - folder.stat().st_mtime > 60
     except FileNotFoundError:
         return False

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from gristmill.pipelines.base import ConfigError, InputError, redact
 from gristmill.pipelines.config import Data, Project, load_experiment
 from gristmill.pipelines.ingestion.sources import Progress, fetch
+from gristmill.pipelines.ingestion.versions import pins
 from gristmill.pipelines.ingestion.versions.cache import RemoteUnusable
-from gristmill.pipelines.ingestion.versions.links import check_links
 from gristmill.pipelines.ingestion.versions.moves import restore_from_cache
-from gristmill.pipelines.ingestion.versions.pins import (
-    DataState,
-    data_digest,
-    data_state,
-    keep,
-    pin_data,
-    unknown_pin,
-)
 from gristmill.pipelines.ingestion.versions.stages import cache_folder
 
 
@@ -45,21 +40,21 @@ def snapshot(project: Project, name: str, progress: Progress | None = None) -> S
     """
     data = load_experiment(project, name).data
     check_links(project, data.folder, lambda: cache_folder(project))
-    state = data_state(project, data.folder)
-    if state is DataState.EDITED:
+    state = pins.data_state(project, data.folder)
+    if state is pins.DataState.EDITED:
         raise edited(data.folder, data.path, name)
     how = "as pinned"
-    if state in (DataState.MISSING, DataState.OTHER):
+    if state in (pins.DataState.MISSING, pins.DataState.OTHER):
         how = restore(project, name, progress=progress)
-        state = data_state(project, data.folder)
-    if state is DataState.ABSENT:
+        state = pins.data_state(project, data.folder)
+    if state is pins.DataState.ABSENT:
         notes = _fetch(project, data, name, progress)
-        pin_data(project, data.folder)
+        pins.pin_data(project, data.folder)
         how = "; ".join((f"fetched from {_shown(data)} and pinned", *notes))
-    elif state is DataState.NEW:
-        pin_data(project, data.folder)
+    elif state is pins.DataState.NEW:
+        pins.pin_data(project, data.folder)
         how = "new, pinned" if how == "as pinned" else f"{how}, pinned"
-    return Snapshot(data_digest(project, data.folder), how)
+    return Snapshot(pins.data_digest(project, data.folder), how)
 
 
 def restore(
@@ -77,15 +72,15 @@ def restore(
         ConfigError: there is no cache, no remote and no source.
     """
     data = load_experiment(project, name).data
-    state = data_state(project, data.folder)
-    if state is DataState.PINNED:
-        keep(project, data.folder)
+    state = pins.data_state(project, data.folder)
+    if state is pins.DataState.PINNED:
+        pins.keep(project, data.folder)
         return "as pinned"
-    if state is DataState.EDITED and not discard:
+    if state is pins.DataState.EDITED and not discard:
         raise edited(data.folder, data.path, name)
-    if state is DataState.NEW:
+    if state is pins.DataState.NEW:
         return "on disk, not pinned yet"
-    if state is DataState.ABSENT:
+    if state is pins.DataState.ABSENT:
         return f"not pinned yet: gristmill run {name}"
     note = ""
     try:
@@ -96,7 +91,7 @@ def restore(
             raise
         note = f"; {error.what}"
     _refetch(project, data, name, progress)
-    keep(project, data.folder)
+    pins.keep(project, data.folder)
     return f"fetched from {_shown(data)}, equal to the pin{note}"
 
 
@@ -109,10 +104,10 @@ def _refetch(project: Project, data: Data, name: str, progress: Progress | None)
         place.rename(kept)
     try:
         _fetch(project, data, name, progress)
-        state = data_state(project, data.folder)
-        if state is DataState.NEW:
-            raise unknown_pin()
-        if state is not DataState.PINNED:
+        state = pins.data_state(project, data.folder)
+        if state is pins.DataState.NEW:
+            raise pins.unknown_pin()
+        if state is not pins.DataState.PINNED:
             raise InputError(
                 f"the source of {name} no longer holds the pinned bytes",
                 expected=f"what data.dvc pins for data/{data.folder}",
@@ -165,3 +160,28 @@ def not_pinned(folder: str, path: str, name: str) -> InputError:
         next=f"gristmill data refresh {name} --data {path}   pins them\n"
         "or move them out of data/, and type this again",
     )
+
+
+def check_links(project: Project, folder: str, cache: Callable[[], Path]) -> None:
+    """Raises InputError where a link in `data/<folder>` leads out of `data/`.
+
+    Args:
+        cache: DVC's cache; links there, as `cache.type symlink` makes them, are what is pinned.
+    """
+    data = (project.root / "data").resolve()
+    for link in (path for path in _below(data / folder) if path.is_symlink()):
+        end = link.resolve()
+        if not end.is_relative_to(data) and not end.is_relative_to(cache().resolve()):
+            shown = f"data/{link.relative_to(data)}"
+            raise InputError(
+                "a link leads out of the data folder",
+                expected="the files themselves: DVC pins what is inside data/",
+                found=f"{shown} → {end}",
+                next=f"rm {shown}, and copy what it leads to; or name that as data.source",
+            )
+
+
+def _below(place: Path) -> Iterator[Path]:
+    yield place
+    for folder, folders, files in os.walk(place):
+        yield from (Path(folder) / name for name in (*folders, *files))
