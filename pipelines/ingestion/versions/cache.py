@@ -102,7 +102,7 @@ def asked_remote(repo: Repo) -> Iterator[Any]:
         if _is_absence(error):
             raise
         name = repo.config["core"]["remote"]
-        first = _causes(error)[-1]
+        first = causes(error, context=True)[-1]
         found = redact(f"{type(first).__name__}: {first}")[:300]
         if not _is_refusal(error):
             raise RemoteUnusable(
@@ -140,10 +140,10 @@ REFUSAL = re.compile("auth|credential|permission|denied|forbidden", re.IGNORECAS
 AWAY = re.compile("connect|timeout", re.IGNORECASE)
 
 
-def _causes(error: BaseException) -> list[BaseException]:
-    """An error and what it was raised from."""
+def causes(error: BaseException, *, context: bool = False) -> list[BaseException]:
+    """An error and what it was raised from; with `context` also what was handled meanwhile."""
     found = [error]
-    while (cause := found[-1].__cause__ or found[-1].__context__) is not None:
+    while cause := found[-1].__cause__ or (found[-1].__context__ if context else None):
         found.append(cause)
     return found
 
@@ -152,13 +152,14 @@ def _is_refusal(error: BaseException) -> bool:
     known = (PermissionError, AuthError, ObjectDBPermissionError)
     return any(
         isinstance(one, known) or _status(one) in (401, 403) or REFUSAL.search(type(one).__name__)
-        for one in _causes(error)
+        for one in causes(error, context=True)
     )
 
 
 def _is_absence(error: BaseException) -> bool:
     """Whether a file is not there; some libraries say so of all that they could not read."""
-    failed = any(_status(one) >= 500 or AWAY.search(type(one).__name__) for one in _causes(error))
+    every = causes(error, context=True)
+    failed = any(_status(one) >= 500 or AWAY.search(type(one).__name__) for one in every)
     return isinstance(error, FileNotFoundError) and not failed and not _is_refusal(error)
 
 

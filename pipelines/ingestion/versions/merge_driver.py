@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gristmill.pipelines.base import InputError, ask_git
+from gristmill.pipelines.base import InputError, ask_git, run_git
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.ingestion.versions import pin_file
 from gristmill.pipelines.ingestion.versions.pin_file import Map, dump, load_map
@@ -156,8 +155,7 @@ def _said(value: Any) -> str:
 def plain_merge(base: Path, ours: Path, theirs: Path) -> None:
     """What git does without a driver: `ours` becomes the merged text, or has conflict marks."""
     labels = ["-L", "ours", "-L", "base", "-L", "theirs"]
-    command = ["git", "merge-file", *labels, str(ours), str(base), str(theirs)]
-    subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
+    run_git(Path(), "merge-file", *labels, str(ours), str(base), str(theirs))
 
 
 def driver_command(project: Project, program: Path) -> str:

@@ -17,7 +17,7 @@ from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
 
 from gristmill.pipelines.base import EnvironmentFault, read_json, write_json
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.ingestion.versions.cache import check_out, load_list, without_package
+from gristmill.pipelines.ingestion.versions import cache
 from gristmill.pipelines.ingestion.versions.pin_file import read_pin
 
 MOVE = "gristmill-move.json"
@@ -52,7 +52,7 @@ def unlocked(project: Project, *, wait: bool = False) -> Iterator[Repo]:
         with Repo(str(project.root), _wait_for_lock=wait) as repo:
             yield repo
     except (ImportError, RemoteMissingDepsError) as error:
-        raise without_package(error) from error
+        raise cache.without_package(error) from error
 
 
 def dvc_path(project: Project, name: str) -> str:
@@ -100,16 +100,10 @@ def finish_move(project: Project, repo: Repo) -> None:
     move = read_json(journal)
     folder, digest = move["folder"], move.get("digest")
     if digest and read_pin(project).sets.get(folder) == digest:
-        check_out(repo, project.root / "data" / folder, load_list(repo, digest))
+        cache.check_out(repo, project.root / "data" / folder, cache.load_list(repo, digest))
     journal.unlink()
 
 
 def _first_lines(error: Exception) -> str:
-    parts: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None:
-        text = str(cause).strip().split("\n")[0]
-        if text and text not in parts:
-            parts.append(text)
-        cause = cause.__cause__
-    return "\n".join(parts)[:600]
+    lines = [str(one).strip().split("\n")[0] for one in cache.causes(error)]
+    return "\n".join(dict.fromkeys(filter(None, lines)))[:600]

@@ -14,7 +14,7 @@ from dvc.stage import Stage
 
 from gristmill.pipelines.base import EnvironmentFault, GristmillError, read_json
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.ingestion.versions.cache import place_of
+from gristmill.pipelines.ingestion.versions.cache import causes, place_of
 from gristmill.pipelines.ingestion.versions.pins import DataState, state_of
 from gristmill.pipelines.ingestion.versions.repository import dvc_path, opened
 
@@ -97,11 +97,9 @@ def run_stage(project: Project, stage: str, experiment: str, force: bool) -> boo
     except EnvironmentFault as fault:
         if record.is_file():
             raise GristmillError.from_record(read_json(record)) from fault
-        cause: BaseException | None = fault
-        while cause is not None:
-            if isinstance(cause, ReproductionError) and "exited with -2" in str(cause.__cause__):
+        for one in causes(fault):
+            if isinstance(one, ReproductionError) and "exited with -2" in str(one.__cause__):
                 raise KeyboardInterrupt from fault
-            cause = cause.__cause__
         raise
     finally:
         os.environ.pop("GRISTMILL_RECORD", None)
