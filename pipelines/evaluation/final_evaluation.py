@@ -8,13 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gristmill.pipelines.base import (
-    ConfigError,
-    DataInvalid,
-    Problem,
-    read_json,
-    suggest,
-)
+from gristmill.pipelines.base import ConfigError, DataInvalid, Problem, read_json, suggest
 from gristmill.pipelines.config import Experiment, Project, Slices, ThresholdRule, metric_fault
 from gristmill.pipelines.evaluation.baselines import baseline_outputs
 from gristmill.pipelines.evaluation.labels import Labels, Threshold, choose_threshold
@@ -179,11 +173,7 @@ def check_asked(project: Project, experiment: Experiment) -> None:
 
 
 def _slices(
-    asked: Slices,
-    winner: Winner,
-    raw: TableRows,
-    predictions: Predictions,
-    group: Hashes | None,
+    asked: Slices, winner: Winner, raw: TableRows, predictions: Predictions, group: Hashes | None
 ) -> tuple[Slice, ...]:
     """The declared ones, then those that were worst on validation rows."""
     worst = []

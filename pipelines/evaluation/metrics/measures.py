@@ -172,11 +172,7 @@ def _are_many(kind: str, sums: intervals.Sums) -> bool:
 
 
 def measure_difference(
-    name: str,
-    truth: Array,
-    mine: Given,
-    theirs: Given,
-    group: Array | None = None,
+    name: str, truth: Array, mine: Given, theirs: Given, group: Array | None = None
 ) -> MetricDifference:
     """A model's metric minus another's on the same rows, with its interval and p-value.
 
