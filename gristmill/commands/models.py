@@ -17,7 +17,6 @@ from gristmill.pipelines.registry import (
     CHAMPION,
     DECISION,
     Contest,
-    ContestCheck,
     Evidence,
     NotWorse,
     Version,
@@ -235,7 +234,7 @@ def check_rows(found: Evidence) -> list[tuple[str, ...]]:
     return made
 
 
-def power_lines(found: ContestCheck | None) -> list[str]:
+def power_lines(found: Contest | None) -> list[str]:
     """What the rows of a stored contest could have shown, in words."""
     if found is None:
         return []

@@ -11,8 +11,7 @@ from .contests import Contest as Contest
 from .contests import NotWorse as NotWorse
 from .gate import MANY_READS as MANY_READS
 from .gate import Decision as Decision
-from .gate_checks import ContestCheck as ContestCheck
-from .gate_checks import Evidence as Evidence
+from .gate import Evidence as Evidence
 from .loading import load_version as load_version
 from .model_records import CHALLENGER as CHALLENGER
 from .model_records import CHAMPION as CHAMPION

@@ -78,6 +78,11 @@ class Contest:
         groups: how many groups the rows are in; 0 where each stands for itself.
         assumed: what had to be taken for granted of the rows.
         refresh: None where the candidate is no more than another model.
+        margin: in the metric's own unit; this and what follows is found by the gate.
+        shown_gain, power: a gain, the one that was found or the margin, and how probably so many
+            rows show it.
+        enough: rows that show it 4 times in 5; None where the rows are enough for it and it was not
+            shown all the same, or where nothing can be said.
     """
 
     champion: str
@@ -93,6 +98,10 @@ class Contest:
     groups: int = 0
     assumed: tuple[str, ...] = ()
     refresh: Refresh | None = None
+    margin: Figure = math.nan
+    shown_gain: float | None = None
+    power: float | None = None
+    enough: int | None = None
 
     @property
     def gain(self) -> float:
@@ -103,7 +112,7 @@ class Contest:
 
 @dataclass(frozen=True)
 class SliceFound:
-    """A required slice of the test rows.
+    """A required slice of the test rows; broken only where it is significantly below (Holm 1979).
 
     Attributes:
         name: `COLUMN=VALUE`.
@@ -111,6 +120,9 @@ class SliceFound:
         value: of the candidate.
         bound: the required share of right rows, or the champion's value.
         p: one-sided p-value that the candidate is truly below it.
+        adjusted_p: for the number of slices; by the gate, like what follows.
+        holds: whether the candidate holds it.
+        words: that, as a reason.
     """
 
     name: str
@@ -120,6 +132,9 @@ class SliceFound:
     value: Figure
     bound: Figure
     p: Figure
+    adjusted_p: float | None = None
+    holds: bool = True
+    words: str = ""
 
 
 @dataclass(frozen=True)

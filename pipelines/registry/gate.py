@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from gristmill.pipelines.config import Gate, Requirement
 from gristmill.pipelines.evaluation import Metric, holm, lower_is_better, power_of, rows_enough
 from gristmill.pipelines.registry.contests import Contest, NotWorse, SliceFound, margin_of
-from gristmill.pipelines.registry.gate_checks import (
-    ContestCheck,
-    Evidence,
-    RequirementCheck,
-    SliceCheck,
-)
 from gristmill.pipelines.registry.model_records import ChampionSeen
 
 Outcome = Literal["promote", "challenger", "hold", "reject"]
@@ -29,6 +26,60 @@ STRICTER = 10
 
 TYPICAL = math.sqrt(0.1)
 """Deviation of a row's gain where no row tells it: one row in ten on which two models differ."""
+
+
+@dataclass(frozen=True)
+class RequirementCheck:
+    """An absolute requirement.
+
+    Attributes:
+        of: which end of the interval is held to the bounds, `low`, or the `value`.
+        holds: whether the candidate holds it.
+        words: that, as a reason.
+        value, low, high: of the candidate; None where it is not known.
+    """
+
+    name: str
+    min: float | None
+    max: float | None
+    of: str
+    holds: bool
+    words: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a decision rests on, check by check; a run keeps it in `decision.json`.
+
+    Attributes:
+        alpha: the size of the tests.
+        reads: how many candidates the test rows have had.
+    """
+
+    alpha: float
+    reads: int
+    requirements: tuple[RequirementCheck, ...]
+    slices: tuple[SliceFound, ...]
+    contest: Contest | None = None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The same for JSON, which knows no NaN."""
+        found: dict[str, Any] = json.loads(TypeAdapter(Evidence).dump_json(self))
+        if self.contest is None:
+            del found["contest"]
+        else:
+            gain = self.contest.gain
+            found["contest"]["gain"] = gain if math.isfinite(gain) else None
+        return found
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> Evidence:
+        """What `record` gave."""
+        return TypeAdapter(cls).validate_python(record)
 
 
 @dataclass(frozen=True)
@@ -104,7 +155,7 @@ def decide(candidate: CandidateFacts, against: Contest | str | None, rules: Gate
     def decided(outcome: Outcome, *reasons: str, by: By = "") -> Decision:
         return Decision(outcome, reasons, by, evidence)
 
-    checks: list[RequirementCheck | SliceCheck] = [*evidence.requirements, *evidence.slices]
+    checks: list[RequirementCheck | SliceFound] = [*evidence.requirements, *evidence.slices]
     faults = [check.words for check in checks if not check.holds]
     faults += filter(None, [candidate.why_not])
     if isinstance(against, str):
@@ -179,7 +230,7 @@ def _no_rows(against: Contest, alpha: float, rules: Gate) -> Iterator[str]:
     yield f"{enough:,} such rows are enough for a gain of {gain:.3g}, as a rule"
 
 
-def _enough_words(found: ContestCheck | None) -> Iterator[str]:
+def _enough_words(found: Contest | None) -> Iterator[str]:
     if found is not None and found.enough is not None:
         yield (
             f"too few rows: {found.enough:,} would show a gain of {found.shown_gain:.2g} "
@@ -187,31 +238,29 @@ def _enough_words(found: ContestCheck | None) -> Iterator[str]:
         )
 
 
-def _contest(against: Contest, alpha: float, rules: Gate) -> ContestCheck:
+def _contest(against: Contest, alpha: float, rules: Gate) -> Contest:
     margin = margin_of(against.metric, rules.champion.margin, against.values[1])
-    found = ContestCheck(**vars(against), margin=margin)
+    found = replace(against, margin=margin)
     deviation = against.deviation
     if not against.rows or not math.isfinite(deviation + against.gain) or deviation <= 0:
         return found
     wanted = max(against.gain, margin)
     if wanted <= 0:
         return found
-    power, enough = (
-        power_of(deviation, wanted, against.rows, alpha),
-        rows_enough(deviation, wanted, alpha),
-    )
+    power = power_of(deviation, wanted, against.rows, alpha)
+    enough = rows_enough(deviation, wanted, alpha)
     missing = enough if enough > against.rows else None
     return replace(found, shown_gain=wanted, power=power, enough=missing)
 
 
-def _slices(found: tuple[SliceFound, ...], alpha: float) -> Iterator[SliceCheck]:
+def _slices(found: tuple[SliceFound, ...], alpha: float) -> Iterator[SliceFound]:
     for each, p in zip(found, holm([each.p for each in found]), strict=True):
         of = "the required" if each.kind == "required" else "the champion's"
         words = (
             f"{each.metric} {each.value:.4g} where {each.name} is below {of} {each.bound:.4g}: "
             f"p = {p:.3g} on {each.rows:,} rows"
         )
-        yield SliceCheck(**vars(each), adjusted_p=p, holds=p is None or not p <= alpha, words=words)
+        yield replace(each, adjusted_p=p, holds=p is None or not p <= alpha, words=words)
 
 
 def _required(candidate: CandidateFacts, name: str, bound: Requirement) -> RequirementCheck:

@@ -18,10 +18,10 @@ from gristmill.pipelines.registry.gate import (
     MANY_READS,
     CandidateFacts,
     Decision,
+    Evidence,
     alpha_for,
     decide,
 )
-from gristmill.pipelines.registry.gate_checks import Evidence
 
 shares = st.floats(0, 1)
 numbers = st.floats(-5, 5)
