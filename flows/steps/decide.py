@@ -56,7 +56,8 @@ def make_package(searched: Searched, evaluation: FinalEvaluation) -> Package | V
 def begin_ground(evaluation: FinalEvaluation) -> None:
     """Begins to look at which rows were seen; the gate waits for it."""
     run = current()
-    run.begun[GROUND] = Work(lambda: ground_of(run.project, run.experiment, evaluation))
+    judged = (run.project, run.experiment, evaluation, run.rehearsal)
+    run.begun[GROUND] = Work(lambda: ground_of(*judged))
 
 
 def judge(searched: Searched, candidate: Package | Version) -> Decision:
@@ -66,7 +67,7 @@ def judge(searched: Searched, candidate: Package | Version) -> Decision:
         key = searched.run_key
         cut = key if key and known_run(run.project, key) is None else ""
         ground = run.begun[GROUND].result()
-        decision = ask_gate(run.project, ground, candidate, run.rehearsal, cut)
+        decision = ask_gate(ground, candidate, cut)
         words.append(decision.outcome)
     run.warn(*run.rehearsal.warnings)
     return decision
@@ -85,7 +86,6 @@ def register(
         digests = stage_digests(run.project, name)
         ground = run.begun[GROUND].result()
         made = register_candidate(
-            run.project,
             ground,
             candidate,
             decision,
@@ -95,7 +95,7 @@ def register(
                 digests.get(f"data/{run.experiment.data.folder}", ""),
                 searched.run_key,
             ),
-            lambda: ask_gate(run.project, ground, candidate, run.rehearsal),
+            lambda: ask_gate(ground, candidate),
         )
         key = "" if made.overtaken else searched.run_key
         run.tracker.log(

@@ -30,7 +30,7 @@ from gristmill.pipelines.evaluation import (
     read_predictions,
 )
 from gristmill.pipelines.evaluation import compare as compare_answers
-from gristmill.pipelines.registry import CHAMPION, PREDICTIONS, TrainedModel, trained
+from gristmill.pipelines.registry import CHAMPION, PREDICTIONS, Version, trained
 from gristmill.pipelines.reporting import Lines, Screen, Table, Text, Titled, as_markdown
 from gristmill.pipelines.tracking import StoredRun, evaluated_runs, read_artifact, relocate
 
@@ -125,7 +125,7 @@ def _named(project: Project, names: Sequence[str]) -> list[Named]:
 
 
 def _find(
-    project: Project, text: str, versions: Sequence[TrainedModel], runs: Sequence[StoredRun]
+    project: Project, text: str, versions: Sequence[Version], runs: Sequence[StoredRun]
 ) -> Named:
     """The model that a text means; a bare name its champion, else its newest version."""
     model, _, wanted = text.partition("@")
@@ -133,18 +133,18 @@ def _find(
     if not known:
         return _find_run(project, text, versions, runs)
     if wanted:
-        alike = [v for v in known if wanted == v.version or wanted in v.aliases]
+        alike = [v for v in known if wanted == v.number or wanted in v.aliases]
     else:
         alike = [v for v in known if CHAMPION in v.aliases] or known[-1:]
     if not alike:
         aliases = sorted({alias for version in known for alias in version.aliases})
         raise ConfigError(
             f"{model} has no version '{wanted}'",
-            expected="one of " + ", ".join([*aliases, *(v.version for v in known[:-21:-1])]),
+            expected="one of " + ", ".join([*aliases, *(v.number for v in known[:-21:-1])]),
             found=text,
             next=f"gristmill models {model}",
         )
-    name = f"{model}@{alike[0].version}"
+    name = f"{model}@{alike[0].number}"
     run = next((run for run in runs if run.run_id == alike[0].run_id), None)
     if run is None:
         raise _gone(name, model)
@@ -152,7 +152,7 @@ def _find(
 
 
 def _find_run(
-    project: Project, text: str, versions: Sequence[TrainedModel], runs: Sequence[StoredRun]
+    project: Project, text: str, versions: Sequence[Version], runs: Sequence[StoredRun]
 ) -> Named:
     run = run_of_id(runs, text)
     if run is None:

@@ -108,7 +108,7 @@ def log(name: Name) -> None:
     models: dict[str, list[str]] = {}
     for model in trained(project):
         alias = f" ({', '.join(model.aliases)})" if model.aliases else ""
-        models.setdefault(model.data, []).append(f"{model.model} {model.version}{alias}")
+        models.setdefault(model.data, []).append(f"{model.model} {model.number}{alias}")
     lines = [
         (
             "*" if version.on_disk else "",

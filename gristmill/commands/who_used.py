@@ -12,7 +12,7 @@ from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.ingestion.versions import pin_file
 from gristmill.pipelines.ingestion.versions.pin_file import Pin
-from gristmill.pipelines.registry import TrainedModel, trained
+from gristmill.pipelines.registry import Version, trained
 from gristmill.pipelines.reporting import Screen, Table
 from gristmill.pipelines.tracking import stored_runs
 
@@ -50,7 +50,7 @@ def _list_users(asked: str) -> None:
     wanted = _digests(project, asked, known)
     found = [used for used in runs if used[2] in wanted]
     ids = {run.run_id for run, _, _ in found}
-    made: dict[str, list[TrainedModel]] = {}
+    made: dict[str, list[Version]] = {}
     for model in models:
         if model.data in wanted or model.run_id in ids:
             made.setdefault(model.run_id, []).append(model)
@@ -70,9 +70,9 @@ def _list_users(asked: str) -> None:
     screen.show(Table(heading, rows, whole=("run",)))
 
 
-def _named(models: list[TrainedModel]) -> str:
+def _named(models: list[Version]) -> str:
     return ", ".join(
-        f"{model.model} {model.version}" + f" ({', '.join(model.aliases)})" * bool(model.aliases)
+        f"{model.model} {model.number}" + f" ({', '.join(model.aliases)})" * bool(model.aliases)
         for model in models
     )
 

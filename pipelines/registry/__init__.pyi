@@ -17,7 +17,6 @@ from .model_records import CHALLENGER as CHALLENGER
 from .model_records import CHAMPION as CHAMPION
 from .model_records import Version as Version
 from .registered_models import Signature as Signature
-from .registered_models import TrainedModel as TrainedModel
 from .registered_models import champion as champion
 from .registered_models import describe as describe
 from .registered_models import fetch_package as fetch_package

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,29 +19,14 @@ from gristmill.pipelines.packaging import (
     training_examples,
 )
 from gristmill.pipelines.preparation import write_seen
+from gristmill.pipelines.registry import champion_answers as answers
+from gristmill.pipelines.registry import model_records as records
 from gristmill.pipelines.registry import promotion as moves
 from gristmill.pipelines.registry import registered_models as registry
-from gristmill.pipelines.registry.champion_answers import (
-    FAULTS,
-    SEEN,
-    Earlier,
-    Ground,
-    earlier_on,
-    fault_words,
-    recipe_digest,
-    refresh_of,
-)
+from gristmill.pipelines.registry.champion_answers import SEEN, Earlier, Ground
 from gristmill.pipelines.registry.contests import contest, counting, slice_masks, sliced
 from gristmill.pipelines.registry.gate import CandidateFacts, Decision, decide
-from gristmill.pipelines.registry.model_records import (
-    BY,
-    CHAMPION,
-    MEASURED,
-    METRIC,
-    ChampionSeen,
-    Version,
-)
-from gristmill.pipelines.registry.promotion import Basis, ChampionMoved
+from gristmill.pipelines.registry.model_records import ChampionSeen, RegisteredModel, Version
 from gristmill.pipelines.tracking import DATA, keep_artifact
 from gristmill.pipelines.training import Trial
 
@@ -76,33 +60,30 @@ def package_candidate(
 ) -> Package | Version:
     """A package of the winner, tried; or the version that has this very package already."""
     digest = package_digest(project, experiment.name, trial, evaluation.threshold)
-    for version in registry.versions(project, experiment.name):
-        if version.tags.get(registry.PACKAGE) == digest:
-            return version
-    return make_package(project, experiment, trial, evaluation, rehearsal)
+    known = _packaged(project, experiment.name, digest)
+    return known[0] if known else make_package(project, experiment, trial, evaluation, rehearsal)
 
 
-def judge(
-    project: Project,
-    ground: Ground,
-    candidate: Package | Version,
-    rehearsal: Rehearsal,
-    cut: str = "",
-) -> Decision:
+def _packaged(project: Project, model: str, digest: str) -> list[Version]:
+    """The versions that have this very package, the newest first."""
+    every = registry.versions(project, model)
+    return [version for version in every if version.tags.get(registry.PACKAGE) == digest]
+
+
+def judge(ground: Ground, candidate: Package | Version, cut: str = "") -> Decision:
     """Asks the gate, and leaves in `SEEN` which rows the candidate has seen.
 
     Args:
         cut: key of this run, if no run with it came to its end. A version that such a run
             registered before it was killed keeps the decision that it was registered with.
     """
-    name = ground.experiment.name
-    model = registry.read_model(project, name)
-    decision = _judge(project, ground, candidate, rehearsal, cut)
+    model = registry.read_model(ground.project, ground.experiment.name)
+    decision = _judge(ground, candidate, model, cut)
     decision = replace(decision, seen=model.seen if model else ChampionSeen())
     if decision.outcome != "promote":
         return decision
-    if isinstance(candidate, Version) and candidate.standing:
-        said = [e for e in moves.history(project, name) if e["version"] == candidate.number]
+    if model and isinstance(candidate, Version) and candidate.standing:
+        said = [entry for entry in model.history if entry["version"] == candidate.number]
         return _held(decision, f"{said[-1]['who']} has {candidate.standing} it: {said[-1]['why']}")
     if ground.experiment.document.gate.approve == "manual":
         return replace(decision, outcome="challenger")
@@ -114,22 +95,23 @@ def _held(decision: Decision, why: str) -> Decision:
 
 
 def _judge(
-    project: Project, ground: Ground, candidate: Package | Version, rehearsal: Rehearsal, cut: str
+    ground: Ground, candidate: Package | Version, model: RegisteredModel | None, cut: str
 ) -> Decision:
-    experiment, evaluation = ground.experiment, ground.evaluation
-    rules, name = experiment.document.gate, experiment.name
-    write_seen(project.build(name) / SEEN, ground.seen)
-    facts = CandidateFacts(_figures(evaluation, candidate), reads=evaluation.reads)
-    champion = registry.champion(project, name)
+    rules, name = ground.experiment.document.gate, ground.experiment.name
+    build = ground.project.build(name)
+    write_seen(build / SEEN, ground.seen)
+    facts = CandidateFacts(_figures(ground.evaluation, candidate), reads=ground.evaluation.reads)
+    champion = model.alias(records.CHAMPION) if model else None
     if champion is None:
-        facts = _with_slices(facts, ground, None)
-        lost = registry.lost_champion(project, name)
-        gone = f"the champion, version {lost}, is gone: gristmill promote {name} names another"
-        return decide(facts, gone if lost else None, rules)
+        facts, gone = _with_slices(facts, ground, None), None
+        if model and model.moves:
+            lost = f"the champion, version {model.moves[-1]['version']}, is gone"
+            gone = f"{lost}: gristmill promote {name} names another"
+        return decide(facts, gone, rules)
     if isinstance(candidate, Version) and candidate.number == champion.number:
         if cut and candidate.tags.get(registry.RUN) == cut:
             outcome: Any = candidate.tags[registry.DECISION]
-            by: Any = candidate.tags.get(BY, "")
+            by: Any = candidate.tags.get(records.BY, "")
             return Decision(outcome, tuple(candidate.tags[registry.REASONS].split("; ")), by)
         decision = decide(facts, None, rules)
         if decision.outcome == "reject":
@@ -137,15 +119,16 @@ def _judge(
         reasons = (*decision.reasons[:-1], "this version is the champion already")
         return Decision("hold", reasons, "", decision.evidence)
     try:
-        rehearsal.answer(champion.address, training_examples(project.build(name), experiment))
-        earlier = earlier_on(project, champion, ground, rehearsal)
-        refresh = refresh_of(project, champion, earlier, ground, rehearsal)
-    except FAULTS as error:
-        why = f"the champion, version {champion.number}, cannot be compared: {fault_words(error)}"
+        ground.rehearsal.answer(champion.address, training_examples(build, ground.experiment))
+        earlier = answers.earlier_on(champion, ground)
+        refresh = answers.refresh_of(champion, earlier, ground)
+    except answers.FAULTS as error:
+        which, words = f"the champion, version {champion.number}", answers.fault_words(error)
+        why = f"{which}, cannot be compared: {words}"
         return decide(facts, why, rules)
     facts = _with_slices(facts, ground, earlier)
-    rows = ground.facts(earlier)
-    made = contest(champion.number, ground.metric, ground.mine, earlier.predictions, rows)
+    both = (ground.mine, earlier.predictions)
+    made = contest(champion.number, ground.metric, *both, earlier.compared)
     return decide(facts, replace(made, assumed=earlier.assumed, refresh=refresh), rules)
 
 
@@ -172,9 +155,11 @@ def _with_slices(facts: CandidateFacts, ground: Ground, earlier: Earlier | None)
         masks = slice_masks(wanted, columns)
     except ValueError as error:
         return replace(facts, why_not=str(error))
-    places = counting(ground.mine, ground.facts(earlier))
-    champion = earlier.predictions if earlier else None
-    found = sliced(ground.metric, masks, ground.mine, champion, places, ground.group)
+    rows, champion = ground.compared, None
+    if earlier is not None:
+        rows, champion = earlier.compared, earlier.predictions
+    places = counting(ground.mine, rows)
+    found = sliced(ground.metric, masks, ground.mine, champion, places, rows.group)
     return replace(facts, slices=found)
 
 
@@ -196,7 +181,6 @@ class CandidateRun:
 
 
 def register_candidate(
-    project: Project,
     ground: Ground,
     candidate: Package | Version,
     decision: Decision,
@@ -209,87 +193,74 @@ def register_candidate(
         run: that the version is of.
         again: judges the candidate anew, when another run has moved the champion since.
     """
-    name = ground.experiment.name
-    version = _version(project, ground, candidate, decision, run)
+    project, name = ground.project, ground.experiment.name
+    version = _version(ground, candidate, decision, run)
     overtaken = False
     while True:
         try:
             _move(project, version, decision, run.run_id)
             break
-        except ChampionMoved as moved:
-            overtaken = moved.by_person or again is None
+        except moves.ChampionMoved as moved:
             if moved.by_person or again is None:
+                overtaken = True
                 decision = _held(decision, f"{moved.what}, to {moved.found}")
             else:
-                decision = again()
-            kept = _kept(project, project.build(name), decision, run.run_id)
-            registry.tag_version(project, version, kept)
+                overtaken, decision = False, again()
+            registry.tag_version(project, version, _kept(ground, decision, run.run_id))
     now = registry.champion(project, name)
     champion = now.number if now else None
     return Registered(name, version.number, decision, champion, overtaken)
 
 
 def _version(
-    project: Project,
-    ground: Ground,
-    candidate: Package | Version,
-    decision: Decision,
-    run: CandidateRun,
+    ground: Ground, candidate: Package | Version, decision: Decision, run: CandidateRun
 ) -> Version:
     """The candidate's version with its tags, registered now where it is a package."""
-    name, build = ground.experiment.name, project.build(ground.experiment.name)
-    decided = {**_kept(project, build, decision, run.run_id), registry.RUN: run.key}
+    project, name = ground.project, ground.experiment.name
+    decided = {**_kept(ground, decision, run.run_id), registry.RUN: run.key}
+    measured = {logged(m.name): repr(m.value) for m in ground.evaluation.metrics if not m.why}
     tags = {
         registry.TRIAL: run.trial.key,
         **decided,
         DATA: run.data,
-        **{
-            METRIC + logged(metric.name): repr(metric.value)
-            for metric in ground.evaluation.metrics
-            if not metric.why
-        },
+        **{records.METRIC + metric: value for metric, value in measured.items()},
     }
     if isinstance(candidate, Version):
-        if CHAMPION in candidate.aliases and decision.outcome == "hold":
+        if records.CHAMPION in candidate.aliases and decision.outcome == "hold":
             tags = {tag: tags[tag] for tag in tags if tag not in decided}  # what made it stays
         registry.tag_version(project, candidate, tags)
         return candidate
-    keep_artifact(project, run.run_id, build / SEEN, "lineage")
+    seen = project.build(name) / SEEN
+    keep_artifact(project, run.run_id, seen, "lineage")
     tags |= {
         registry.PACKAGE: candidate.digest,
         registry.TARGET: ground.experiment.data.target,
-        registry.RECIPE: recipe_digest(ground.experiment),
-        registry.SEEN: file_digest(build / SEEN),
-        **{MEASURED + figure: repr(value) for figure, value in candidate.measured.items()},
+        registry.RECIPE: answers.recipe_digest(ground.experiment),
+        registry.SEEN: file_digest(seen),
+        **{records.MEASURED + figure: repr(value) for figure, value in candidate.measured.items()},
     }
-    return _registered(project, name, candidate, run.run_id) or registry.register(
-        project, name, candidate.address, run.run_id, tags
-    )
-
-
-def _registered(project: Project, model: str, package: Package, run_id: str) -> Version | None:
-    """The version that this run has made already, when it is tried again."""
-    for version in registry.versions(project, model):
-        if version.run_id == run_id and version.tags.get(registry.PACKAGE) == package.digest:
+    for version in _packaged(project, name, candidate.digest):
+        if version.run_id == run.run_id:  # made by this run, which is tried again
             return version
-    return None
+    return registry.register(project, name, candidate.address, run.run_id, tags)
 
 
-def _kept(project: Project, build: Path, decision: Decision, run_id: str) -> dict[str, str]:
+def _kept(ground: Ground, decision: Decision, run_id: str) -> dict[str, str]:
     """The tags that say what was decided; all that it rests on is kept with the run."""
     reasons = "; ".join(decision.reasons)
     tags = {registry.DECISION: decision.outcome, registry.REASONS: reasons}
     if decision.evidence is None:
         return tags
-    write_json(build / DECISION, decision.record)
-    keep_artifact(project, run_id, build / DECISION)
+    file = ground.project.build(ground.experiment.name) / DECISION
+    write_json(file, decision.record)
+    keep_artifact(ground.project, run_id, file)
     return {**tags, registry.DECIDED: run_id}
 
 
 def _move(project: Project, version: Version, decision: Decision, run_id: str) -> None:
     why, by = decision.reasons[-1], decision.by or "superiority"
     evidence = {"run": run_id, "reasons": list(decision.reasons)}
-    basis = Basis(by, evidence, decision.seen)
+    basis = moves.Basis(by, evidence, decision.seen)
     if decision.outcome == "promote":
         moves.promote(project, version.model, version.number, why, basis)
     elif decision.outcome == "challenger":

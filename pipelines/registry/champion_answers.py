@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gristmill.pipelines.base import EnvironmentFault, file_digest
+from gristmill.pipelines.base import EnvironmentFault, file_digest, first_line
 from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.evaluation import (
     FinalEvaluation,
@@ -22,21 +22,12 @@ from gristmill.pipelines.evaluation import (
 )
 from gristmill.pipelines.packaging import Rehearsal, plain_types
 from gristmill.pipelines.preparation import SeenRows, dates_of, group_of, read_seen, seen_rows
+from gristmill.pipelines.registry import contests
 from gristmill.pipelines.registry import promotion as moves
 from gristmill.pipelines.registry import registered_models as registry
-from gristmill.pipelines.registry.contests import (
-    ComparedRows,
-    Flags,
-    Hashes,
-    NotWorse,
-    Numbers,
-    Refresh,
-    counting,
-    not_worse,
-    paired,
-)
+from gristmill.pipelines.registry.contests import ComparedRows, NotWorse, Refresh
 from gristmill.pipelines.registry.model_records import Version
-from gristmill.pipelines.tables import TableRows
+from gristmill.pipelines.tables import Flags, TableRows
 from gristmill.pipelines.tracking import fetch_artifact
 from gristmill.pipelines.training import shared_parts
 
@@ -56,34 +47,29 @@ def fault_words(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class Ground:
-    """The test rows, what the candidate answered, and what is known of them.
+    """All that a candidate is judged on: the test rows, its answers, and what is known of them.
 
     Attributes:
         evaluation: of the candidate.
+        rehearsal: answers by packages.
         metric: by which models are compared.
         mine: the candidate's answers.
         rows: as they came in, in the same order.
         seen: what the candidate was trained and validated on.
         own: (n_rows,) bool, which of the test rows it has seen.
-        group: (n_rows,) hashes, and when the rows are from; None where the split knows neither.
+        compared: all of this that a comparison needs.
     """
 
+    project: Project
     experiment: Experiment
     evaluation: FinalEvaluation
+    rehearsal: Rehearsal
     metric: str
     mine: Predictions
     rows: TableRows
     seen: SeenRows
     own: Flags
-    group: Hashes | None
-    dates: Numbers | None
-
-    def facts(self, earlier: Earlier | None) -> ComparedRows:
-        """What is known of the rows for a comparison with an earlier version."""
-        if earlier is None:
-            return ComparedRows(self.own, group=self.group)
-        newest = self.experiment.document.gate.champion.newest
-        return ComparedRows(earlier.seen, earlier.newer, self.dates, self.group, newest)
+    compared: ComparedRows
 
 
 @dataclass(frozen=True)
@@ -92,37 +78,32 @@ class Earlier:
 
     Attributes:
         predictions: row by row.
-        seen: (n_rows,) bool, which rows it or the candidate has seen.
-        newer: (n_rows,) bool, which it had not answered before.
+        compared: what is known of the rows: which of them it or the candidate has seen, and which
+            it had not answered before.
         known: hashes of the rows that it was made and tested with; None where that is not known.
         assumed: what had to be taken for granted.
     """
 
     predictions: Predictions
-    seen: Flags
-    newer: Flags
+    compared: ComparedRows
     known: SeenRows | None
     assumed: tuple[str, ...]
 
 
-def ground_of(project: Project, experiment: Experiment, evaluation: FinalEvaluation) -> Ground:
-    document = experiment.document
+def ground_of(
+    project: Project, experiment: Experiment, evaluation: FinalEvaluation, rehearsal: Rehearsal
+) -> Ground:
+    document, rules = experiment.document, experiment.document.gate.champion
     mine, rows = read_predictions(evaluation.predictions), TableRows(evaluation.raw)
     seen = seen_rows(project, experiment.name, document)
-    return Ground(
-        experiment,
-        evaluation,
-        document.gate.champion.metric or document.test_metrics[0],
-        mine,
-        rows,
-        seen,
-        seen.marks(rows, mine.identity),
-        group_of(project, document, rows),
-        dates_of(project, document, rows),
-    )
+    own, group = seen.marks(rows, mine.identity), group_of(project, document, rows)
+    compared = ComparedRows(own, None, dates_of(project, document, rows), group, rules.newest)
+    metric = rules.metric or document.test_metrics[0]
+    judged = (project, experiment, evaluation, rehearsal)
+    return Ground(*judged, metric, mine, rows, seen, own, compared)
 
 
-def earlier_on(project: Project, version: Version, ground: Ground, rehearsal: Rehearsal) -> Earlier:
+def earlier_on(version: Version, ground: Ground) -> Earlier:
     """An earlier version on the candidate's test rows.
 
     Raises:
@@ -131,24 +112,22 @@ def earlier_on(project: Project, version: Version, ground: Ground, rehearsal: Re
     target = ground.experiment.data.target
     if version.tags.get(registry.TARGET, target) != target:
         raise ValueError(f"it predicts {version.tags[registry.TARGET]}, the candidate {target}")
-    mine = ground.mine
-    stored = stored_answers(project, version)
-    predictions = champion_predictions(
-        project, ground.evaluation.raw, version, mine, rehearsal, stored
-    )
-    newer = ~np.isin(mine.identity, stored.identity)
-    seen = _seen_by(project, version)
+    identity = ground.mine.identity
+    stored = stored_answers(ground.project, version)
+    predictions = champion_predictions(ground, version, stored)
+    compared = replace(ground.compared, newer=~np.isin(identity, stored.identity))
+    seen = _seen_by(ground.project, version)
     if seen is None:
         words = f"version {version.number} kept no list of the rows that it has seen: "
-        return Earlier(predictions, ground.own, newer, None, (words + "the split is trusted",))
+        return Earlier(predictions, compared, None, (words + "the split is trusted",))
     absent = seen.absent(ground.rows)
     assumed = tuple(
         f"twins of rows that version {version.number} has seen count: no column {column}"
         for column in absent[:1]
     )
-    marks = ground.own | seen.marks(ground.rows, mine.identity)
-    known = SeenRows(np.unique(np.concatenate([seen.hashes, stored.identity])), (), None)
-    return Earlier(predictions, marks, newer, known, assumed)
+    compared = replace(compared, seen=ground.own | seen.marks(ground.rows, identity))
+    known = SeenRows(np.union1d(seen.hashes, stored.identity), (), None)
+    return Earlier(predictions, compared, known, assumed)
 
 
 def _seen_by(project: Project, version: Version) -> SeenRows | None:
@@ -168,9 +147,7 @@ def _seen_by(project: Project, version: Version) -> SeenRows | None:
         return read_seen(file)
 
 
-def refresh_of(
-    project: Project, champion: Version, earlier: Earlier, ground: Ground, rehearsal: Rehearsal
-) -> Refresh | None:
+def refresh_of(champion: Version, earlier: Earlier, ground: Ground) -> Refresh | None:
     """The comparison that refreshes a champion, where this is its own recipe on newer data.
 
     The recipe is all of the experiment file that decides over a model, and the code that trains;
@@ -187,15 +164,15 @@ def refresh_of(
         return Refresh(days, ())
 
     def held(version: Version, other: Earlier) -> NotWorse:
-        places = counting(ground.mine, ground.facts(other))
-        pair = paired(ground.metric, ground.mine, other.predictions, places, ground.group)
-        return not_worse(version.number, rules.margin, pair)
+        places, group = contests.counting(ground.mine, other.compared), other.compared.group
+        pair = contests.paired(ground.metric, ground.mine, other.predictions, places, group)
+        return contests.not_worse(version.number, rules.margin, pair)
 
     found: tuple[NotWorse, ...] = (held(champion, earlier),)
     try:
-        anchor = moves.anchor(project, champion)
+        anchor = moves.anchor(ground.project, champion)
         if anchor.number != champion.number:
-            found = (*found, held(anchor, earlier_on(project, anchor, ground, rehearsal)))
+            found = (*found, held(anchor, earlier_on(anchor, ground)))
     except FAULTS as error:
         return Refresh(days, f"the anchor cannot be compared: {fault_words(error)}")
     return Refresh(days, found)
@@ -224,8 +201,9 @@ def stored_answers(project: Project, version: Version) -> Predictions:
         try:
             stored = read_predictions(file)
         except (OSError, KeyError, ValueError) as error:
-            what = str(error).splitlines()[0][:120]
-            raise ValueError(f"the artifact {PREDICTIONS} of its run is damaged: {what}") from error
+            raise ValueError(
+                f"the artifact {PREDICTIONS} of its run is damaged: {first_line(error)}"
+            ) from error
     _require_numbers(stored)
     return stored
 
@@ -237,28 +215,20 @@ def _require_numbers(predictions: Predictions) -> None:
         raise ValueError(f"its answers for {bad:,} rows are no finite numbers")
 
 
-def champion_predictions(
-    project: Project,
-    raw: Path,
-    champion: Version,
-    wanted: Predictions,
-    rehearsal: Rehearsal,
-    stored: Predictions | None = None,
-) -> Predictions:
+def champion_predictions(ground: Ground, champion: Version, stored: Predictions) -> Predictions:
     """The champion's answers for the candidate's test rows, in their order.
 
     Stored answers are read; only rows that the champion has not answered yet are given to its
     registered package.
 
     Args:
-        raw: Parquet, the test rows as they came in.
-        stored: its answers, where they were read already.
+        stored: what it answered when it was evaluated.
 
     Raises:
-        EnvironmentFault: its answers or its package are not there or do not work.
+        EnvironmentFault: its package is not there or does not work.
         ValueError: it knows other classes, predicts something else, or answers with NaN.
     """
-    stored = stored_answers(project, champion) if stored is None else stored
+    wanted = ground.mine
     if stored.classes != wanted.classes:
         raise ValueError(f"it knows other classes: {', '.join(stored.classes or ('none',))}")
     known = pd.Series(np.arange(len(stored.identity)), index=stored.identity)
@@ -274,8 +244,9 @@ def champion_predictions(
     outputs = np.empty(wanted.outputs.shape, dtype="float64")
     outputs[~new] = stored.outputs[there]
     if new.any():
-        rows = pd.read_parquet(raw, dtype_backend="numpy_nullable")
-        answers = rehearsal.answer(champion.address, plain_types(rows[new].reset_index(drop=True)))
+        raw = pd.read_parquet(ground.evaluation.raw, dtype_backend="numpy_nullable")
+        asked = plain_types(raw[new].reset_index(drop=True))
+        answers = ground.rehearsal.answer(champion.address, asked)
         outputs[new] = from_answers(answers, wanted.rows(new)).outputs
     made = replace(wanted, outputs=outputs, threshold=stored.threshold)
     _require_numbers(made)

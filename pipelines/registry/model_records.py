@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from gristmill.pipelines.tracking import StoredModel, StoredVersion
+from gristmill.pipelines.tracking import DATA, StoredModel, StoredVersion
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 """Aliases: the version in service, and the one that waits for a person."""
@@ -36,6 +36,11 @@ class Version(StoredVersion):
     @property
     def address(self) -> str:
         return f"models:/{self.model}/{self.number}"
+
+    @property
+    def data(self) -> str:
+        """What it was trained on, by DVC's hash; empty where it does not say."""
+        return self.tags.get(DATA, "")
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -79,7 +84,7 @@ class RegisteredModel:
         model = cls(stored.name, versions, stored.tags)
         if model.unfinished is None:
             return model
-        entry = json.loads(stored.tags[model.unfinished])
+        entry = model.entries[model.unfinished]
         aliases, tags = entry[REST]["aliases"], entry[REST]["tags"]
 
         def finished(version: Version) -> Version:
@@ -91,11 +96,17 @@ class RegisteredModel:
 
         return cls(stored.name, tuple(map(finished, versions)), stored.tags)
 
+    @cached_property
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """Entries of the history by their tags, the oldest first."""
+        numbered = sorted(key for key in self.tags if key.startswith(f"{HISTORY}."))
+        return {key: json.loads(self.tags[key]) for key in numbered}
+
     @property
     def unfinished(self) -> str | None:
         """The tag of the history's last entry, where its move was not carried out to its end."""
-        last = max((key for key in self.tags if key.startswith(f"{HISTORY}.")), default=None)
-        return last if last is not None and REST in json.loads(self.tags[last]) else None
+        last = max(self.entries, default="")
+        return last if REST in self.entries.get(last, ()) else None
 
     def alias(self, name: str) -> Version | None:
         """The version that has an alias."""
@@ -104,15 +115,13 @@ class RegisteredModel:
     @cached_property
     def history(self) -> list[dict[str, Any]]:
         """Every entry, the oldest first."""
-        numbered = sorted(key for key in self.tags if key.startswith(f"{HISTORY}."))
         first = list(json.loads(self.tags.get(HISTORY, "[]")))
-        return [*map(told, first), *(json.loads(self.tags[key]) for key in numbered)]
+        return [*map(told, first), *self.entries.values()]
 
-    @property
-    def next_entry(self) -> str:
-        """Name of the tag that the next entry of the history goes into."""
-        numbers = [int(k.rpartition(".")[2]) for k in self.tags if k.startswith(f"{HISTORY}.")]
-        return f"{HISTORY}.{max(numbers, default=0) + 1:06d}"
+    def next_entries(self, count: int) -> list[str]:
+        """Names of the tags that the next entries of the history go into."""
+        last = int(max(self.entries, default=".0").rpartition(".")[2])
+        return [f"{HISTORY}.{last + place:06d}" for place in range(1, count + 1)]
 
     @property
     def moves(self) -> list[dict[str, Any]]:

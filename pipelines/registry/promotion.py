@@ -16,28 +16,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from gristmill.pipelines.base import ConfigError, EnvironmentFault
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.registry.model_records import (
-    BY,
-    CHALLENGER,
-    CHAMPION,
-    REST,
-    STANDING,
-    ChampionSeen,
-    RegisteredModel,
-    Version,
-)
-from gristmill.pipelines.registry.registered_models import (
-    DECISION,
-    REASONS,
-    no_model,
-    read_model,
-    require_version,
-)
+from gristmill.pipelines.registry import model_records as records
+from gristmill.pipelines.registry import registered_models as models
+from gristmill.pipelines.registry.model_records import ChampionSeen, RegisteredModel, Version
+from gristmill.pipelines.registry.registered_models import read_model, require_version
 from gristmill.pipelines.tracking import client, store_errors, tracking_uri, whole
 
 if TYPE_CHECKING:
@@ -68,14 +54,10 @@ class ChampionMoved(EnvironmentFault):
     """The champion is not the one that a decision rests on.
 
     Attributes:
-        move: the last entry of the history that moved it.
+        by_person: whether a person moved it last.
     """
 
-    move: Mapping[str, Any] = MappingProxyType({})
-
-    @property
-    def by_person(self) -> bool:
-        return bool(self.move.get("by") == "person")
+    by_person = False
 
 
 @dataclass(frozen=True)
@@ -139,17 +121,17 @@ def promote(
         _require_seen(found, basis.seen)
         target = _target(found, number)
         by_person = basis.by == "person"
-        vouched = by_person and target.tags.get(BY, "person") not in ANCHORS
-        if CHAMPION in target.aliases and not vouched:
+        vouched = by_person and target.tags.get(records.BY, "person") not in ANCHORS
+        if records.CHAMPION in target.aliases and not vouched:
             return None
         if by_person and not why:
             _require_reason(target)
         entry = _entry("promote", target, why or BY_HAND, basis)
-        aliases = {CHAMPION: target.number, **_no_challenger(target)}
-        return Move(entry, aliases, {STANDING: None, BY: basis.by})
+        aliases = {records.CHAMPION: target.number, **_no_challenger(target)}
+        return Move(entry, aliases, {records.STANDING: None, records.BY: basis.by})
 
     found = _carry_out(project, model, plan)
-    return _target(found, number), found.alias(CHAMPION)
+    return _target(found, number), found.alias(records.CHAMPION)
 
 
 def rollback(project: Project, model: str, why: str = "") -> tuple[Version, Version | None]:
@@ -163,24 +145,15 @@ def rollback(project: Project, model: str, why: str = "") -> tuple[Version, Vers
     Raises:
         ConfigError: no version was champion before this one.
     """
-    went: list[Version] = []
 
     def plan(found: RegisteredModel) -> Move:
-        now, target = found.alias(CHAMPION), before(found)
-        if target is None:
-            raise ConfigError(
-                f"{model} cannot be rolled back",
-                expected="a version that was champion before this one",
-                found=f"version {now.number} is the first champion" if now else "none",
-                next=f"gristmill models {model}",
-            )
-        went[:] = [target]
+        now, target = found.alias(records.CHAMPION), before(found)
         said = why or (f"rollback from version {now.number}" if now else "rollback")
         entry = _entry("rollback", target, said)
-        return Move(entry, {CHAMPION: target.number}, {BY: "person"})
+        return Move(entry, {records.CHAMPION: target.number}, {records.BY: "person"})
 
     found = _carry_out(project, model, plan)
-    return went[0], found.alias(CHAMPION)
+    return before(found), found.alias(records.CHAMPION)
 
 
 def challenge(project: Project, model: str, number: str, why: str, basis: Basis) -> None:
@@ -188,10 +161,9 @@ def challenge(project: Project, model: str, number: str, why: str, basis: Basis)
 
     def plan(found: RegisteredModel) -> Move | None:
         target = _target(found, number)
-        if CHALLENGER in target.aliases:
+        if records.CHALLENGER in target.aliases:
             return None
-        entry = _entry("challenger", target, why, basis)
-        return Move(entry, {CHALLENGER: target.number})
+        return Move(_entry("challenger", target, why, basis), {records.CHALLENGER: target.number})
 
     _carry_out(project, model, plan)
 
@@ -208,7 +180,7 @@ def set_aside(
 
     def plan(found: RegisteredModel) -> Move | None:
         target = _target(found, number)
-        if CHAMPION in target.aliases:
+        if records.CHAMPION in target.aliases:
             raise ConfigError(
                 f"{model} version {number} is the champion and cannot be {standing}",
                 expected="a version that is not in service",
@@ -219,7 +191,7 @@ def set_aside(
         if target.standing == standing:
             return None
         entry = _entry(kind, target, why or BY_HAND)
-        return Move(entry, _no_challenger(target), {STANDING: standing})
+        return Move(entry, _no_challenger(target), {records.STANDING: standing})
 
     return _target(_carry_out(project, model, plan), number)
 
@@ -256,8 +228,12 @@ def anchor(project: Project, champion: Version) -> Version:
     return there[0]
 
 
-def before(model: RegisteredModel) -> Version | None:
-    """The version that a rollback goes to."""
+def before(model: RegisteredModel) -> Version:
+    """The version that a rollback goes to.
+
+    Raises:
+        ConfigError: no version was champion before this one.
+    """
     stack: list[str] = []
     for move in [*model.moves, *_elsewhere(model)]:
         if move["back"] and move["version"] in stack:
@@ -265,38 +241,42 @@ def before(model: RegisteredModel) -> Version | None:
         else:
             stack.append(move["version"])
     known = {version.number: version for version in model.versions if not version.standing}
-    now = model.alias(CHAMPION)
-    earlier = [
-        number for number in stack if number in known and (now is None or number != now.number)
-    ]
-    return known[earlier[-1]] if earlier else None
+    now = model.alias(records.CHAMPION)
+    if now is not None:
+        known.pop(now.number, None)
+    earlier = [number for number in stack if number in known]
+    if not earlier:
+        raise ConfigError(
+            f"{model.name} cannot be rolled back",
+            expected="a version that was champion before this one",
+            found=f"version {now.number} is the first champion" if now else "none",
+            next=f"gristmill models {model.name}",
+        )
+    return known[earlier[-1]]
 
 
 def _require_seen(found: RegisteredModel, seen: ChampionSeen | None) -> None:
-    if seen is None:
-        return
-    if seen != found.seen:
+    if seen is not None and seen != found.seen:
         gone = {"who": "unknown", "why": "its alias was taken away", "by": "person"}
-        moves = [*found.moves, *_elsewhere(found)] if found.seen.champion else [gone]
-        move = moves[-1]
+        move = [*found.moves, *_elsewhere(found)][-1] if found.seen.champion else gone
         error = ChampionMoved(
             f"the champion of {found.name} was moved in the meantime",
             expected=_called(seen.champion),
             found=f"{_called(found.seen.champion)}, by {move['who']}: {move['why']}",
             next=f"gristmill models {found.name} --history",
         )
-        error.move = move
+        error.by_person = move["by"] == "person"
         raise error
 
 
 def _require_reason(target: Version) -> None:
-    rejected = target.tags.get(DECISION) == "reject"
+    rejected = target.tags.get(models.DECISION) == "reject"
     if target.standing or rejected:
         raise ConfigError(
             f"{target.model} version {target.number} was {target.standing or 'rejected'}; "
             "to promote it takes a reason",
             expected="--reason TEXT",
-            found=target.tags.get(REASONS, "")[:300] if rejected else "none",
+            found=target.tags.get(models.REASONS, "")[:300] if rejected else "none",
             next=f"gristmill promote {target.model} --version {target.number} --reason …",
         )
 
@@ -304,23 +284,16 @@ def _require_reason(target: Version) -> None:
 def _target(found: RegisteredModel, number: str | None) -> Version:
     if number is not None:
         return require_version(list(found.versions), number)
-    return found.alias(CHALLENGER) or found.versions[0]
+    return found.alias(records.CHALLENGER) or found.versions[0]
 
 
 def _no_challenger(target: Version) -> dict[str, str | None]:
-    return {CHALLENGER: None} if CHALLENGER in target.aliases else {}
+    return {records.CHALLENGER: None} if records.CHALLENGER in target.aliases else {}
 
 
 def _entry(kind: str, version: Version, why: str, basis: Basis = BY_PERSON) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "kind": kind,
-        "version": version.number,
-        "when": time.time(),
-        "who": _who(),
-        "why": why[:LONGEST_WHY],
-        "by": basis.by,
-        "back": kind == "rollback",
-    }
+    entry: dict[str, Any] = {"kind": kind, "version": version.number, "when": time.time()}
+    entry |= {"who": _who(), "why": why[:LONGEST_WHY], "by": basis.by, "back": kind == "rollback"}
     whole = {**entry, "evidence": dict(basis.evidence)} if basis.evidence else entry
     return whole if len(_text(whole)) <= LONGEST_ENTRY else entry
 
@@ -331,7 +304,7 @@ def _text(entry: Mapping[str, Any]) -> str:
 
 def _elsewhere(found: RegisteredModel) -> list[dict[str, Any]]:
     """The entry that is missing where the alias was moved by other means than these."""
-    champion, moves = found.alias(CHAMPION), found.moves
+    champion, moves = found.alias(records.CHAMPION), found.moves
     if champion is None or (moves and moves[-1]["version"] == champion.number):
         return []
     said = "found there: the alias was moved outside of Gristmill"
@@ -350,7 +323,7 @@ def _carry_out(project: Project, name: str, plan: Plan) -> RegisteredModel:
         for _ in range(TRIES):
             found = read_model(project, name)
             if found is None or not found.versions:
-                raise no_model(project, name)
+                raise models.no_model(project, name)
             if found.unfinished is not None:
                 _finish(registry, found, found.unfinished)
             change = plan(found)
@@ -368,14 +341,13 @@ def _done(project: Project, registry: MlflowClient, found: RegisteredModel, chan
     """Writes a move and carries it out; whether it was not overtaken by another process."""
     has = require_version(list(found.versions), change.entry["version"]).tags
     tags = {tag: text for tag, text in change.tags.items() if text is not None or tag in has}
-    rest = {REST: {"aliases": dict(change.aliases), "tags": tags}}
-    prefix, _, first = found.next_entry.rpartition(".")
+    rest = {records.REST: {"aliases": dict(change.aliases), "tags": tags}}
     entries = [*_elsewhere(found), {**change.entry, **rest}]
-    keys = [f"{prefix}.{int(first) + place:06d}" for place in range(len(entries))]
+    keys = found.next_entries(len(entries))
     for key, entry in zip(keys, entries, strict=True):
         registry.set_registered_model_tag(found.name, key, _text(entry))
     written = read_model(project, found.name)
-    kept = [json.loads(written.tags.get(key, "{}")) for key in keys] if written else []
+    kept = [written.entries.get(key, {}) for key in keys] if written else []
     if written is None or [_without_rest(e) for e in kept] != [_without_rest(e) for e in entries]:
         return False
     _finish(registry, written, keys[-1])
@@ -386,8 +358,8 @@ def _done(project: Project, registry: MlflowClient, found: RegisteredModel, chan
 
 def _finish(registry: MlflowClient, model: RegisteredModel, key: str) -> None:
     """Carries out what an entry of the history began, and strikes it out of the entry."""
-    entry = json.loads(model.tags[key])
-    rest, number = entry.get(REST, {"aliases": {}, "tags": {}}), entry["version"]
+    entry = model.entries[key]
+    rest, number = entry.get(records.REST, {"aliases": {}, "tags": {}}), entry["version"]
     there = {version.number for version in model.versions}
     for alias, target in rest["aliases"].items():
         if target is None:
@@ -403,7 +375,7 @@ def _finish(registry: MlflowClient, model: RegisteredModel, key: str) -> None:
 
 
 def _without_rest(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key != REST}
+    return {key: value for key, value in entry.items() if key != records.REST}
 
 
 @contextmanager

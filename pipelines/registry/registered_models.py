@@ -14,7 +14,6 @@ from gristmill.pipelines.base import ConfigError, EnvironmentFault, first_line, 
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.registry.model_records import CHAMPION, RegisteredModel, Version
 from gristmill.pipelines.tracking import (
-    DATA,
     StoredModel,
     StoredVersion,
     check_store,
@@ -122,39 +121,15 @@ def versions(project: Project, model: str) -> list[Version]:
     return [] if found is None else list(found.versions)
 
 
-@dataclass(frozen=True)
-class TrainedModel:
-    """A registered version, the data that it was trained on, by DVC's hash, and its run."""
-
-    model: str
-    version: str
-    aliases: tuple[str, ...]
-    data: str
-    run_id: str
-
-
-def trained(project: Project) -> list[TrainedModel]:
+def trained(project: Project) -> list[Version]:
     """All versions of all models that say which data they were trained on, the oldest first."""
-    return [
-        TrainedModel(model.name, v.number, v.aliases, v.tags[DATA], v.run_id)
-        for model in read_models(project)
-        for v in reversed(model.versions)
-        if DATA in v.tags
-    ]
+    every = (version for model in read_models(project) for version in reversed(model.versions))
+    return [version for version in every if version.data]
 
 
 def champion(project: Project, model: str) -> Version | None:
     """The version in service; None only when the store says that there is none."""
     return next((v for v in versions(project, model) if CHAMPION in v.aliases), None)
-
-
-def lost_champion(project: Project, model: str) -> str:
-    """The version that the history names last; empty where none was promoted yet.
-
-    For models of which `champion` finds none: whatever the name, it is not there any more.
-    """
-    found = read_model(project, model)
-    return str(found.moves[-1]["version"]) if found and found.moves else ""
 
 
 def register(

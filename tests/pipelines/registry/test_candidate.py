@@ -54,6 +54,7 @@ from gristmill.pipelines.registry.champion_answers import (
     champion_predictions,
     ground_of,
     recipe_digest,
+    stored_answers,
 )
 from gristmill.pipelines.registry.gate import Decision
 from gristmill.pipelines.registry.promotion import (
@@ -166,13 +167,12 @@ class Mill:
             candidate = package_candidate(
                 self.project, experiment, trial, evaluation, self.rehearsal
             )
-            ground = ground_of(self.project, experiment, evaluation)
-            asked = (self.project, ground, candidate, self.rehearsal)
-            decision = judge(*asked, cut)
+            ground = ground_of(self.project, experiment, evaluation, self.rehearsal)
+            decision = judge(ground, candidate, cut)
             meanwhile()
             run = CandidateRun(tracker.run_id, trial, DIGEST, key)
             return register_candidate(
-                self.project, ground, candidate, decision, run, lambda: judge(*asked)
+                ground, candidate, decision, run, lambda: judge(ground, candidate)
             )
 
 
@@ -621,13 +621,14 @@ def champion_of(mill: Mill, name: str) -> Any:
 
 
 def test_the_champions_predictions_are_read_from_the_store(mill: Mill) -> None:
-    _, _, evaluation = mill.evaluate("tiny")
+    experiment, _, evaluation = mill.evaluate("tiny")
     wanted = read_predictions(evaluation.predictions)
     turned = wanted.rows(np.arange(len(wanted.identity))[::-1])
     nobody = Rehearsal(mill.project)  # never started
     champion_now = champion_of(mill, "tiny")
     shutil.rmtree(model_folder(mill, "tiny"))
-    made = champion_predictions(mill.project, evaluation.raw, champion_now, turned, nobody)
+    ground = replace(ground_of(mill.project, experiment, evaluation, nobody), mine=turned)
+    made = champion_predictions(ground, champion_now, stored_answers(mill.project, champion_now))
     np.testing.assert_array_equal(made.outputs, turned.outputs)
     np.testing.assert_array_equal(made.identity, turned.identity)
     assert nobody._process is None
@@ -636,13 +637,14 @@ def test_the_champions_predictions_are_read_from_the_store(mill: Mill) -> None:
 def test_only_rows_without_stored_predictions_are_sent_to_the_champions_package(
     mill: Mill,
 ) -> None:
-    _, _, evaluation = mill.evaluate("tiny")
+    experiment, _, evaluation = mill.evaluate("tiny")
     first = read_predictions(evaluation.predictions)
     known = first.rows(np.arange(20))
     marked = replace(known, outputs=np.full((20, 3), 1 / 3))  # predictions of no package
     now = champion_of(mill, "tiny")
     write_predictions(next(run_folder(mill, "tiny").rglob("predictions.parquet")), marked)
-    made = champion_predictions(mill.project, evaluation.raw, now, first, mill.rehearsal)
+    ground = ground_of(mill.project, experiment, evaluation, mill.rehearsal)
+    made = champion_predictions(ground, now, stored_answers(mill.project, now))
     np.testing.assert_array_equal(made.outputs[:20], marked.outputs)
     np.testing.assert_allclose(made.outputs[20:], first.outputs[20:], rtol=1e-4)
     assert made.classes == first.classes
@@ -782,8 +784,7 @@ def judged(mill: Mill, **gate: Any) -> Decision:
     if gate:
         experiment = write_experiment(mill.project, "tiny", gate=gate)
     other = Package("models:/m-other", "another")
-    ground = ground_of(mill.project, experiment, evaluation)
-    return judge(mill.project, ground, other, mill.rehearsal)
+    return judge(ground_of(mill.project, experiment, evaluation, mill.rehearsal), other)
 
 
 def stored_file(mill: Mill, name: str) -> Path:

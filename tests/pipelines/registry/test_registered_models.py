@@ -138,9 +138,9 @@ def test_models_are_found_by_their_training_data(stored: Project) -> None:
     for number, digest in (("1", "one.dir"), ("2", "two.dir")):  # an old release made version 3
         connection.set_model_version_tag("tiny", number, "gristmill.data", digest)
     connection.set_registered_model_alias("tiny", "champion", "2")
-    assert [(m.version, m.aliases, m.data) for m in trained(stored)] == [
+    assert [(m.number, m.aliases, m.data) for m in trained(stored)] == [
         ("1", (), "one.dir"),
         ("2", ("champion",), "two.dir"),
     ]
     connection.delete_model_version("tiny", "1")
-    assert [m.version for m in trained(stored)] == ["2"]
+    assert [m.number for m in trained(stored)] == ["2"]
