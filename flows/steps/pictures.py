@@ -10,7 +10,6 @@ from gristmill.flows.background import Work
 from gristmill.flows.results import Searched
 from gristmill.flows.session import Session, current
 from gristmill.pipelines.evaluation import (
-    AnswersDrawing,
     FinalEvaluation,
     SearchDrawing,
     draw_answers,
@@ -50,16 +49,9 @@ def begin_search_pictures(searched: Searched) -> None:
 def begin_answer_pictures(evaluation: FinalEvaluation) -> None:
     """Begins those of the winner's answers, once those of the search are drawn."""
     run = current()
-    drawing = AnswersDrawing(
-        predictions=evaluation.predictions,
-        raw=evaluation.raw,
-        statistics=run.build / "training" / "statistics.json",
-        target=run.experiment.data.target,
-        calibration=evaluation.calibration,
-        maps=evaluation.maps,
-    )
+    shown = (evaluation, run.build / "training" / "statistics.json", run.experiment.data.target)
     run.begun[ANSWERS] = Work(
-        lambda: run.artist.call(draw_answers, run.build / "plots", drawing), after=run.begun[SEARCH]
+        lambda: run.artist.call(draw_answers, run.build / "plots", *shown), after=run.begun[SEARCH]
     )
 
 

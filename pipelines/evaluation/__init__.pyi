@@ -18,7 +18,6 @@ from .performance_decline import MOST as MOST
 from .performance_decline import MetricChange as MetricChange
 from .performance_decline import decline as decline
 from .pictures.comparison_plots import comparison_picture as comparison_picture
-from .pictures.drawing import AnswersDrawing as AnswersDrawing
 from .pictures.drawing import SearchDrawing as SearchDrawing
 from .pictures.drawing import draw_answers as draw_answers
 from .pictures.drawing import draw_search as draw_search

@@ -11,13 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gristmill.pipelines.base import ConfigError
-from gristmill.pipelines.evaluation.metrics import (
-    Metric,
-    MetricDifference,
-    holm,
-    measure_all,
-    measure_difference,
-)
+from gristmill.pipelines.evaluation.metrics import Metric, MetricDifference, holm
+from gristmill.pipelines.evaluation.metrics.measures import measure_all, measure_difference
 from gristmill.pipelines.evaluation.predictions import Predictions
 from gristmill.pipelines.tables import Floats, Places
 
@@ -130,16 +125,14 @@ def compare(models: Sequence[Answers], names: Sequence[str]) -> ModelComparison:
         )
     kept = [p.rows(keep) for p in same]
     truth = kept[0].truth
-    plain = [
-        [measure_difference(name, truth, p.given, kept[0].given) for name in names]
-        for p in kept[1:]
-    ]
+    given = [p.given for p in kept]
+    plain = [[measure_difference(n, truth, one, given[0]) for n in names] for one in given[1:]]
     by_metric = [holm([each.p for each in column]) for column in zip(*plain, strict=True)]
     return ModelComparison(
         models=tuple(replace(m, predictions=p) for m, p in zip(models, kept, strict=True)),
         places=np.flatnonzero(keep),
         left_out=int((~keep).sum()),
-        metrics=tuple(measure_all(names, truth, p.outputs, p.labels) for p in kept),
+        metrics=tuple(measure_all(names, truth, one) for one in given),
         differences=tuple(
             tuple(replace(d, p=by_metric[j][i]) for j, d in enumerate(row))
             for i, row in enumerate(plain)

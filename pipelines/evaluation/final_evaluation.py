@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from gristmill.pipelines.base import ConfigError, DataInvalid, Problem, read_json, suggest
+from gristmill.pipelines.base import (
+    ConfigError,
+    DataInvalid,
+    EnvironmentFault,
+    Problem,
+    file_digest,
+    read_json,
+    suggest,
+)
 from gristmill.pipelines.config import Experiment, Project, Slices, ThresholdRule, metric_fault
+from gristmill.pipelines.evaluation import predictions as answers
+from gristmill.pipelines.evaluation import slices as parts
 from gristmill.pipelines.evaluation.baselines import baseline_outputs
-from gristmill.pipelines.evaluation.labels import Labels, Threshold, choose_threshold
-from gristmill.pipelines.evaluation.metrics import (
-    Calibration,
-    Metric,
-    calibrate,
-    measure_all,
-    score,
+from gristmill.pipelines.evaluation.labels import Array, Labels, Threshold, choose_threshold
+from gristmill.pipelines.evaluation.metrics import Calibration, Metric, calibrate, measure_all
+from gristmill.pipelines.evaluation.metrics.measures import score
+from gristmill.pipelines.evaluation.predictions import Predictions
+from gristmill.pipelines.evaluation.slices import Slice
+from gristmill.pipelines.preparation import (
+    VALIDATION,
+    class_name,
+    group_of,
+    in_own_units,
+    read_roles,
+    scaled,
 )
-from gristmill.pipelines.evaluation.predictions import (
-    Predictions,
-    from_outputs,
-    read_predictions,
-    write_predictions,
-)
-from gristmill.pipelines.evaluation.slices import (
-    Slice,
-    column_of,
-    confirmed_slices,
-    declared_slices,
-    worst_slices,
-)
-from gristmill.pipelines.evaluation.winner import Winner
-from gristmill.pipelines.preparation import class_name, group_of, in_own_units, scaled
 from gristmill.pipelines.tables import Flags, Hashes, TableRows
 from gristmill.pipelines.training import MODEL_FILES, Trial
-from gristmill.pipelines.workers import Pool
+from gristmill.pipelines.workers import Export, Pool
 
 
 @dataclass(frozen=True)
@@ -108,21 +112,21 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
         wanted = maps if winner.statistics.get("picture") else None
         given = winner.outputs("test", test / "x.npy", model, wanted)
         truth, identity = np.load(test / "y.npy"), np.load(test / "identity.npy")
-        made = from_outputs(given, truth, identity, winner.statistics)
-        write_predictions(stored, replace(made, twin=_twins(test)))
-    predictions = read_predictions(stored)
+        made = answers.from_outputs(given, truth, identity, winner.statistics)
+        answers.write_predictions(stored, replace(made, twin=_twins(test)))
+    predictions = answers.read_predictions(stored)
     asked, names = experiment.document.evaluation, experiment.document.test_metrics
     threshold = _threshold(asked.threshold, winner)
     if threshold is not None:
         predictions = replace(predictions, threshold=threshold)
         stored = stored.with_name(f"{stored.stem}-from-{threshold.value:.9g}.parquet")
-        write_predictions(stored, predictions)
+        answers.write_predictions(stored, predictions)
     unseen = predictions.unseen()
     group = group_of(project, experiment.document, TableRows(raw))
     if group is not None and predictions.twin is not None:
         group = group[~predictions.twin]
     return FinalEvaluation(
-        metrics=measure_all(names, unseen.truth, unseen.outputs, unseen.labels, group),
+        metrics=measure_all(names, unseen.truth, unseen.given, group),
         baselines=_baselines(winner, names, predictions),
         rows=len(predictions.truth),
         seen=len(predictions.truth) - len(unseen.truth),
@@ -172,6 +176,80 @@ def check_asked(project: Project, experiment: Experiment) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Winner:
+    """The trial that a search has chosen: its files, outputs, and answers for validation rows."""
+
+    project: Project
+    experiment: Experiment
+    trial: Trial
+    pool: Pool
+
+    @property
+    def build(self) -> Path:
+        return self.project.build(self.experiment.name)
+
+    @property
+    def folder(self) -> Path:
+        return self.build / "trials" / self.trial.key
+
+    @cached_property
+    def weights(self) -> str:
+        """The beginning of their digest: a trial with a longer budget ends with other weights."""
+        return file_digest(self.folder / "weights.npz")[:12]
+
+    @cached_property
+    def statistics(self) -> dict[str, Any]:
+        """Of the training rows."""
+        made: dict[str, Any] = read_json(self.build / "training" / "statistics.json")
+        return made
+
+    def outputs(self, role: str, rows: Path, model: Path, maps: Path | None = None) -> Array:
+        """What the model gives for the rows of an array; it is written on the way, as `Export` is.
+
+        Raises:
+            EnvironmentFault: the model gave something that is no number.
+        """
+        training, file = self.build / "training", self.folder / "outputs.npy"
+        weights, modules = self.folder / "weights.npz", self.project.experiments
+        of = (self.trial.recipe, training, weights, model, modules, rows, file, maps)
+        self.pool.export(Export(*of), self.trial.threads)
+        outputs: Array = np.load(file)
+        file.unlink()
+        if not np.isfinite(outputs).all():
+            raise EnvironmentFault(
+                f"the model's outputs for the {role} rows are not all finite numbers",
+                found=f"{int((~np.isfinite(outputs)).any(axis=1).sum())} rows with NaN or infinity",
+                next="lower the learning rate, or look at the data's range",
+            )
+        return outputs
+
+    @cached_property
+    def validation(self) -> Predictions:
+        """Of all validation rows; computed once for the trial's weights, and stored."""
+        stored = self.folder / f"validation-{self.weights}.parquet"
+        if not stored.is_file():
+            training, copy = self.build / "training", self.folder / "model-again"
+            outputs = self.outputs("validation", training / "x_validation.npy", copy)
+            copy.unlink()
+            truth = np.load(training / "y_validation.npy")
+            if self.statistics["classes"] is None:
+                truth = in_own_units(truth, self.statistics)
+            identity = np.arange(len(truth), dtype=np.uint64)
+            made = answers.from_outputs(outputs, truth, identity, self.statistics)
+            answers.write_predictions(stored, made)
+        return answers.read_predictions(stored)
+
+    def validation_columns(self) -> Iterator[pd.Series[Any]]:
+        """The raw columns, one by one, without the target and without pictures."""
+        role = read_roles(self.build / "roles.parquet")
+        rows = TableRows(self.build / "table.parquet", role == VALIDATION)
+        for name in rows.schema.names:
+            is_value = rows.storage(name) not in ("picture", "other")
+            if is_value and name != self.experiment.data.target:
+                yield parts.column_of(rows, name)
+
+
 def _slices(
     asked: Slices, winner: Winner, raw: TableRows, predictions: Predictions, group: Hashes | None
 ) -> tuple[Slice, ...]:
@@ -179,14 +257,14 @@ def _slices(
     worst = []
     if asked.search:
         told = replace(winner.validation, threshold=predictions.threshold)
-        worst = worst_slices(winner.validation_columns(), told)
+        worst = parts.worst_slices(winner.validation_columns(), told)
     names = {*asked.columns, *(cut.column for cut, _ in worst)}
     keep = slice(None) if predictions.twin is None else ~predictions.twin
-    values = {name: column_of(raw, name)[keep].reset_index(drop=True) for name in names}
+    values = {name: parts.column_of(raw, name)[keep].reset_index(drop=True) for name in names}
     unseen = predictions.unseen()
     return (
-        *declared_slices(asked.columns, values, unseen, group),
-        *confirmed_slices(worst, values, unseen, group),
+        *parts.declared_slices(asked.columns, values, unseen, group),
+        *parts.confirmed_slices(worst, values, unseen, group),
     )
 
 
@@ -242,11 +320,6 @@ def _twins(test: Path) -> Flags | None:
 
 def _digest(folder: Path) -> str:
     """Of the test rows, by their identities, features and targets, and which of them count."""
-    import hashlib
-
-    content = hashlib.sha256()
-    for name in ("identity.npy", "x.npy", "y.npy", "twin.npy"):
-        with (folder / name).open("rb") as file:
-            while part := file.read(1 << 20):
-                content.update(part)
-    return content.hexdigest()[:12]
+    names = ("identity.npy", "x.npy", "y.npy", "twin.npy")
+    parts = "\n".join(file_digest(folder / name) for name in names)
+    return hashlib.sha256(parts.encode()).hexdigest()[:12]

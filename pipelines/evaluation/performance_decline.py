@@ -76,7 +76,7 @@ def measured(names: Sequence[str], given: Predictions) -> tuple[Metric, ...]:
     if len(given.truth) > MOST:
         drawn = np.random.default_rng(0).choice(len(given.truth), MOST, replace=False)
         given = given.rows(np.sort(drawn))
-    return measure_all(names, given.truth, given.outputs, given.labels)
+    return measure_all(names, given.truth, given.given)
 
 
 def _change(test: Metric, now: Metric, level: float) -> MetricChange:

@@ -193,7 +193,8 @@ def cuts_of(values: pd.Series[Any], edges: Sequence[float] | None, most: int = 0
             but the most frequent.
     """
     name = str(values.name)
-    numbers = _is_number(values)
+    dates = pd.api.types.is_datetime64_any_dtype(values.dtype)
+    numbers = dates or pd.api.types.is_any_real_numeric_dtype(values.dtype)
     if edges is None and not (numbers and values.nunique() > FEW_NUMBERS):
         yield from _by_value(name, as_text(values), most)
         return
@@ -201,7 +202,6 @@ def cuts_of(values: pd.Series[Any], edges: Sequence[float] | None, most: int = 0
     if edges is None:
         edges = _quartiles(held)
     ends = [-math.inf, *edges, math.inf]
-    dates = not pd.api.types.is_numeric_dtype(values.dtype)
     for low, high in pairwise(ends):
         yield Cut(name, _span(low, high, dates), None, low, high)
     if values.isna().any():
@@ -224,13 +224,6 @@ def _by_value(name: str, texts: pd.Series[Any], most: int) -> Iterator[Cut]:
         yield Cut(name, str(level), frozenset({str(level)}))
     if len(shown) < len(counts):
         yield Cut(name, OTHERS, frozenset(map(str, counts.index[len(shown) :])))
-
-
-def _is_number(values: pd.Series[Any]) -> bool:
-    kind = values.dtype
-    if pd.api.types.is_bool_dtype(kind):
-        return False
-    return pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_datetime64_any_dtype(kind)
 
 
 def _numbers(values: pd.Series[Any]) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator
 
-from gristmill.pipelines.evaluation import Pair, Predictions, lower_is_better, score
+from gristmill.pipelines.evaluation import Pair, Predictions, lower_is_better
 
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
@@ -180,7 +180,7 @@ def contest(
     return Contest(
         champion=version,
         metric=metric,
-        values=_values(pair),
+        values=pair.values,
         p=tested.p,
         rows=count,
         worse=pair.turned.better().p if pair.gain < 0 else 1.0,
@@ -202,10 +202,9 @@ def not_worse(version: str, share: float, pair: Pair) -> NotWorse:
     """
     if not pair.rows:
         return NotWorse(version, UNKNOWN, share, 1.0, 0, "")
-    values = _values(pair)
-    margin = margin_of(pair.metric, share, values[1])
+    margin = margin_of(pair.metric, share, pair.values[1])
     tested = pair.no_worse(margin) if margin > 0 else pair.better()
-    return NotWorse(version, values, margin, tested.p, pair.rows, tested.method)
+    return NotWorse(version, pair.values, margin, tested.p, pair.rows, tested.method)
 
 
 def margin_of(metric: str, share: float, value: float) -> float:
@@ -237,9 +236,10 @@ def paired(
     metric: str, candidate: Predictions, other: Predictions, places: Numbers, group: Hashes | None
 ) -> Pair:
     """Two models on some rows."""
-    groups = None if group is None else group[places]
-    truth, mine, theirs = candidate.truth[places], candidate.outputs[places], other.outputs[places]
-    return Pair(metric, truth, mine, theirs, groups, candidate.labels, other.labels)
+    mine, theirs = candidate.rows(places), other.rows(places)
+    return Pair(
+        metric, mine.truth, mine.given, theirs.given, None if group is None else group[places]
+    )
 
 
 def sliced(
@@ -273,7 +273,7 @@ def sliced(
         if champion is not None and len(here):
             pair = paired(metric, candidate, champion, here, group)
             p = pair.turned.better().p if pair.gain < 0 else 1.0
-            found.append(SliceFound(name, "champion", len(here), metric, *_values(pair), p))
+            found.append(SliceFound(name, "champion", len(here), metric, *pair.values, p))
     return tuple(found)
 
 
@@ -308,10 +308,3 @@ def slice_masks(
 
 MOST_SLICES = 30
 """Slices that a column is made into, at most."""
-
-
-def _values(pair: Pair) -> tuple[float, float]:
-    return (
-        score(pair.metric, pair.truth, pair.mine, pair.labels),
-        score(pair.metric, pair.truth, pair.theirs, pair.their_labels),
-    )

@@ -4,47 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from gristmill.pipelines.reporting.records import (
-    Block,
-    Code,
-    Facts,
-    Lines,
-    Table,
-    Text,
-    Titled,
-    is_empty,
-)
+from gristmill.pipelines.reporting import records
+from gristmill.pipelines.reporting.records import Block
 
 
 def as_markdown(title: str, blocks: Iterable[Block]) -> str:
     """A document; without a title a part of one."""
     lines = [f"# {title}", ""] if title else []
     for block in blocks:
-        lines += [] if is_empty(block) else _lines(block, 2)
+        lines += [] if records.is_empty(block) else _lines(block, 2)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _lines(block: Block, level: int) -> Iterator[str]:
     """The lines of a block, each block with an empty one after it."""
     match block:
-        case Titled():
+        case records.Titled():
             if block.title:
                 yield from (f"{'#' * level} {block.title}", "")
             for inner in block.shown:
                 yield from _lines(inner, level + 1)
             return
-        case Table():
+        case records.Table():
             yield _row(block.heading)
             yield "|" + " --- |" * len(block.heading)
             yield from map(_row, block.rows)
             yield from ["", block.caption] * bool(block.caption)
-        case Lines():
+        case records.Lines():
             yield from (f"- {line}" for line in block.shown)
-        case Facts():
+        case records.Facts():
             yield from (f"- {name}: {value}" for name, value in block.shown)
-        case Text():
+        case records.Text():
             yield block.text
-        case Code():
+        case records.Code():
             yield from ("```", block.text, "```")
         case _:
             yield str(block)

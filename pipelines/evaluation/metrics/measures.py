@@ -332,10 +332,6 @@ def _only_right(truth: Array, one: Given, other: Given) -> tuple[int, int]:
 
 
 def measure_all(
-    names: Sequence[str],
-    truth: Array,
-    outputs: Array,
-    labels: Labels = MOST_PROBABLE,
-    group: Array | None = None,
+    names: Sequence[str], truth: Array, given: Given, group: Array | None = None
 ) -> tuple[Metric, ...]:
-    return tuple(measure(name, truth, outputs, labels, group) for name in names)
+    return tuple(measure(name, truth, *given, group) for name in names)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gristmill.pipelines.evaluation.labels import MOST_PROBABLE, Array, Labels
+from gristmill.pipelines.evaluation.labels import MOST_PROBABLE, Array, Given, Labels
 from gristmill.pipelines.evaluation.metrics import measures
 from gristmill.pipelines.evaluation.metrics.intervals import DRAWS
 from gristmill.pipelines.tables import Floats, Places
@@ -39,18 +39,15 @@ class Pair:
     Attributes:
         metric: by which they are compared.
         truth: (n_rows,) as `score` takes it.
-        mine, theirs: outputs of the model that is to be shown better, and of the other one.
+        mine, theirs: of the model that is to be shown better, and of the other one.
         group: (n_rows,) hashes; rows of one group are not independent. None where all rows are.
-        labels, their_labels: how the outputs of each are read.
     """
 
     metric: str
     truth: Array
-    mine: Array
-    theirs: Array
+    mine: Given
+    theirs: Given
     group: Array | None = None
-    labels: Labels = MOST_PROBABLE
-    their_labels: Labels = MOST_PROBABLE
 
     @property
     def rows(self) -> int:
@@ -61,30 +58,32 @@ class Pair:
         return -1.0 if measures.lower_is_better(self.metric) else 1.0
 
     @cached_property
+    def values(self) -> tuple[float, float]:
+        """The metric of each model; NaN where it is undefined."""
+        mine, theirs = (
+            measures.score(self.metric, self.truth, *one) for one in (self.mine, self.theirs)
+        )
+        return mine, theirs
+
+    @property
     def gain(self) -> float:
         """How much better the first model is; NaN where the metric is undefined."""
-        mine, theirs = (
-            measures.statistic(self.metric, self.truth, *one)(slice(None)) for one in self._each
-        )
+        mine, theirs = self.values
         return self._sign * (mine - theirs)
 
     @property
     def turned(self) -> Pair:
         """The same with the models' parts changed."""
-        turned = (self.theirs, self.mine, self.group, self.their_labels, self.labels)
-        return Pair(self.metric, self.truth, *turned)
-
-    @property
-    def _each(self) -> tuple[tuple[Array, Labels], tuple[Array, Labels]]:
-        return (self.mine, self.labels), (self.theirs, self.their_labels)
+        return Pair(self.metric, self.truth, self.theirs, self.mine, self.group)
 
     @cached_property
     def gains(self) -> Floats | None:
         """(n_rows,) how much better each row is answered; None if the metric is no mean of rows."""
-        both = [measures.row_losses(self.metric, self.truth, *one) for one in self._each]
-        if both[0] is None or both[1] is None:
+        mine = measures.row_losses(self.metric, self.truth, *self.mine)
+        theirs = measures.row_losses(self.metric, self.truth, *self.theirs)
+        if mine is None or theirs is None:
             return None
-        return np.asarray(self._sign * (both[0].astype(np.float64) - both[1]))
+        return np.asarray(self._sign * (mine.astype(np.float64) - theirs))
 
     @cached_property
     def deviation(self) -> float:
@@ -158,8 +157,8 @@ class Pair:
         of = measures.statistic(
             self.metric,
             np.concatenate([self.truth] * 2),
-            np.concatenate([self.mine, self.theirs]),
-            _Halves(self.labels.classes, self.labels.threshold, self.their_labels),
+            np.concatenate([self.mine.outputs, self.theirs.outputs]),
+            _Halves(self.mine.labels.classes, self.mine.labels.threshold, self.theirs.labels),
         )
         rng, rows, without = np.random.default_rng(0), np.arange(n), 0
         for _ in range(DRAWS):
@@ -181,10 +180,10 @@ class Pair:
         truth, mine, theirs, places = self.truth, self.mine, self.theirs, self._places
         if self.rows > measures.LARGE:
             some = np.sort(rng.choice(self.rows, measures.LARGE, replace=False))
-            truth, mine, theirs = truth[some], mine[some], theirs[some]
+            truth = truth[some]
+            mine, theirs = (Given(one.outputs[some], one.labels) for one in (mine, theirs))
             places = None if places is None else np.unique(places[some], return_inverse=True)[1]
-        first = measures.statistic(self.metric, truth, mine, self.labels)
-        second = measures.statistic(self.metric, truth, theirs, self.their_labels)
+        first, second = (measures.statistic(self.metric, truth, *one) for one in (mine, theirs))
         draw = _drawer(rng, len(truth), places)
         made = np.empty(DRAWS)
         for number in range(DRAWS):

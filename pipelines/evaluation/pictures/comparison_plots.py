@@ -12,14 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from gristmill.pipelines.evaluation.comparison import ModelComparison
 from gristmill.pipelines.evaluation.metrics import lower_is_better
-from gristmill.pipelines.evaluation.pictures.plots import (
-    COLOURS,
-    clean,
-    legible,
-    save,
-    shortened,
-    write_cell,
-)
+from gristmill.pipelines.evaluation.pictures import plots
 
 BETTER, WORSE, UNKNOWN = "#009E73", "#D55E00", "#666666"
 
@@ -29,7 +22,7 @@ LONGEST = 24
 MOST_POINTS = 5_000
 
 
-@legible()
+@plots.legible()
 def comparison_picture(file: Path, made: ModelComparison) -> None:
     """Left an axis a metric, with each model's difference from the first; right the agreement.
 
@@ -49,11 +42,11 @@ def comparison_picture(file: Path, made: ModelComparison) -> None:
         _errors(axes, made)
     else:
         _both(axes, made)
-    save(figure, file)
+    plots.save(figure, file)
 
 
 def _differences(figure: SubFigure, made: ModelComparison) -> None:
-    first, *others = [shortened(name, LONGEST) for name in made.names]
+    first, *others = [plots.shortened(name, LONGEST) for name in made.names]
     for place, axes in enumerate(np.atleast_1d(figure.subplots(len(made.metrics[0]), 1))):
         name = made.metrics[0][place].name
         for height, differences in enumerate(made.differences):
@@ -82,8 +75,8 @@ def _both(axes: Axes, made: ModelComparison) -> None:
     for row, column in np.ndindex(2, 2):
         share = table[row, column] / table.sum()
         text = f"{table[row, column]:,}\n{share:.1%}"
-        write_cell(axes, (row, column), text, share > 0.5)
-    first, other = (shortened(name, LONGEST) for name in made.names)
+        plots.write_cell(axes, (row, column), text, share > 0.5)
+    first, other = (plots.shortened(name, LONGEST) for name in made.names)
     axes.set_xticks([0, 1], ["right", "wrong"])
     axes.set_yticks([0, 1], ["right", "wrong"], rotation=90, va="center")
     axes.set(xlabel=other, ylabel=first)
@@ -95,11 +88,11 @@ def _errors(axes: Axes, made: ModelComparison) -> None:
     shown = errors[:, :: -(-errors.shape[1] // MOST_POINTS)]
     ends = [float(shown.min()), float(shown.max())]
     axes.plot(ends, ends, color="#999999", lw=1)
-    axes.scatter(shown[0], shown[1], s=14, color=COLOURS[0], alpha=0.6, linewidths=0)
-    first, other = (shortened(name, LONGEST) for name in made.names)
+    axes.scatter(shown[0], shown[1], s=14, color=plots.COLOURS[0], alpha=0.6, linewidths=0)
+    first, other = (plots.shortened(name, LONGEST) for name in made.names)
     axes.set(xlabel=f"error of {first}", ylabel=f"error of {other}")
     axes.set_title(f"{len(made.truth):,} test rows: predicted − true", fontsize=11)
-    clean(axes)
+    plots.clean(axes)
 
 
 def _pairs(figure: SubFigure, axes: Axes, made: ModelComparison) -> None:
@@ -110,8 +103,8 @@ def _pairs(figure: SubFigure, axes: Axes, made: ModelComparison) -> None:
     for row, column in np.ndindex(*table.shape):
         value = table[row, column]
         text = f"{value:.1%}" if made.classes else f"{value:.2f}"
-        write_cell(axes, (row, column), text, float(norm(value)) > 0.6, 9)
-    names = [shortened(name, LONGEST) for name in made.names]
+        plots.write_cell(axes, (row, column), text, float(norm(value)) > 0.6, 9)
+    names = [plots.shortened(name, LONGEST) for name in made.names]
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
     axes.set_title("same answer" if made.classes else "correlation of errors", fontsize=11)

@@ -123,24 +123,20 @@ def _mark(axes: Axes, predictions: Predictions, place: int, kind: str) -> None:
     axes.plot([x], [y], "o", color=plots.COLOURS[1], ms=7, label=f"called from {threshold:.3g} on")
 
 
-def _steps(positive: Array, scores: Array) -> tuple[Array, Array]:
-    """Rows of the class and all rows from each score on, the highest first."""
-    values, place = np.unique(-scores, return_inverse=True)
-    hits = np.cumsum(np.bincount(place, positive, len(values)))
-    return hits, np.cumsum(np.bincount(place, minlength=len(values)))
-
-
 def _roc(positive: Array, scores: Array) -> tuple[Array, Array]:
-    hits, called = _steps(positive, scores)
-    others = (called - hits) / (~positive).sum()
-    return np.append(0, others), np.append(0, hits / positive.sum())
+    from sklearn.metrics import roc_curve
+
+    others, found, _ = roc_curve(positive, scores, drop_intermediate=False)
+    return others, found
 
 
 def _pr(positive: Array, scores: Array) -> tuple[Array, Array]:
-    hits, called = _steps(positive, scores)
-    whole = int(np.searchsorted(hits, hits[-1])) + 1  # from there on nothing more is found
-    recall, precision = hits[:whole] / positive.sum(), (hits / called)[:whole]
-    return np.append(0, recall), np.append(precision[0], precision)
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, _ = precision_recall_curve(positive, scores)
+    precision, recall = precision[-2::-1], recall[-2::-1]  # from the highest score on
+    whole = int(np.searchsorted(recall, 1)) + 1  # from there on nothing more is found
+    return np.append(0, recall[:whole]), np.append(precision[0], precision[:whole])
 
 
 def _rising(x: Array, y: Array) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gristmill.pipelines.base import read_json
 from gristmill.pipelines.config import Distribution
-from gristmill.pipelines.evaluation.metrics import Calibration
+from gristmill.pipelines.evaluation.final_evaluation import FinalEvaluation
 from gristmill.pipelines.evaluation.predictions import read_predictions
 from gristmill.pipelines.search import Importance, Scored
 
@@ -34,27 +34,6 @@ class SearchDrawing:
     more: bool
 
 
-@dataclass(frozen=True)
-class AnswersDrawing:
-    """What the pictures of a winner's answers show.
-
-    Attributes:
-        predictions: its answers to the test rows.
-        raw: Parquet of those rows as they came in.
-        statistics: of the training rows.
-        target: the column that was predicted.
-        calibration: of the probabilities; None where there are none.
-        maps: `.npz` of feature maps; None where there are none.
-    """
-
-    predictions: Path
-    raw: Path
-    statistics: Path
-    target: str
-    calibration: Calibration | None
-    maps: Path | None
-
-
 def draw_search(folder: Path, search: SearchDrawing) -> list[Path]:
     """Learning curves; parallel coordinates and importance where several parameters vary."""
     from gristmill.pipelines.evaluation.pictures import plots, search_plots
@@ -73,8 +52,16 @@ def draw_search(folder: Path, search: SearchDrawing) -> list[Path]:
     return made
 
 
-def draw_answers(folder: Path, answers: AnswersDrawing) -> list[Path]:
-    """The confusion matrix and curves or the residuals, a gallery, and feature maps if any."""
+def draw_answers(
+    folder: Path, answers: FinalEvaluation, statistics: Path, target: str
+) -> list[Path]:
+    """The confusion matrix and curves or the residuals, a gallery, and feature maps if any.
+
+    Args:
+        answers: of the winner, to the test rows.
+        statistics: of the training rows.
+        target: the column that was predicted.
+    """
     from gristmill.pipelines.evaluation.pictures import curves, plots
     from gristmill.pipelines.evaluation.pictures.galleries import gallery, table_gallery
 
@@ -82,7 +69,7 @@ def draw_answers(folder: Path, answers: AnswersDrawing) -> list[Path]:
     predictions = every.unseen()
     if predictions.classes is None:
         made = [folder / "residuals.png"]
-        plots.residuals(made[0], predictions, answers.target)
+        plots.residuals(made[0], predictions, target)
     else:
         made = [folder / "confusion_matrix.png"]
         plots.confusion_matrix(made[0], predictions)
@@ -91,11 +78,11 @@ def draw_answers(folder: Path, answers: AnswersDrawing) -> list[Path]:
             curves.calibration_curve(made[1], answers.calibration)
             curves.roc_pr_curves(made[2], predictions)
     made.append(folder / "gallery.png")
-    picture = read_json(answers.statistics).get("picture")
+    picture = read_json(statistics).get("picture")
     if picture:
         gallery(made[-1], answers.raw, every, picture)
     else:
-        table_gallery(made[-1], answers.raw, every, answers.target)
+        table_gallery(made[-1], answers.raw, every, target)
         made.append(folder / "gallery.csv")
     if answers.maps is not None:
         made.append(folder / "feature_maps.png")

@@ -163,7 +163,7 @@ def test_p_is_twice_that_of_the_gate(name: str) -> None:
     made = measure_difference(name, truth, Given(other.outputs), Given(first.outputs))
     sides = [
         Pair(name, truth, *pair).better().p
-        for pair in ((other.outputs, first.outputs), (first.outputs, other.outputs))
+        for pair in ((other.given, first.given), (first.given, other.given))
     ]
     drawn_otherwise = 0.02 if name == "f1_macro" else 1e-12
     assert made.p == pytest.approx(min(1, 2 * min(sides)), abs=drawn_otherwise)

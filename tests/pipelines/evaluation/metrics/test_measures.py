@@ -14,7 +14,7 @@ from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
 from gristmill.pipelines.config.known_names import CLASSIFICATION_METRICS, REGRESSION_METRICS
-from gristmill.pipelines.evaluation.labels import Labels
+from gristmill.pipelines.evaluation.labels import Given, Labels
 from gristmill.pipelines.evaluation.metrics.formulas import found_early, ranked
 from gristmill.pipelines.evaluation.metrics.intervals import newcombe, wilson
 from gristmill.pipelines.evaluation.metrics.measures import (
@@ -178,7 +178,7 @@ def test_relative_regression_metrics_are_undefined_if_the_denominator_is_zero() 
 
 def test_with_a_single_class_the_metrics_that_need_no_other_class_are_defined() -> None:
     truth, (_, outputs) = np.zeros(40, dtype=int), classes(0, 40, 2)
-    made = {m.name: m for m in measure_all([*CLASSIFICATION_METRICS], truth, outputs)}
+    made = {m.name: m for m in measure_all([*CLASSIFICATION_METRICS], truth, Given(outputs))}
     assert made["accuracy"].value == made["balanced_accuracy"].value > 0
     assert {name for name, m in made.items() if m.why} == {"roc_auc", "average_precision"} | {
         name for name in ("kappa", "mcc") if made[name].why
@@ -260,7 +260,7 @@ def test_an_interval_has_about_its_nominal_coverage() -> None:
 
 def test_a_perfect_model_has_no_bootstrap_interval_and_no_warning() -> None:
     truth = np.arange(30) % 3
-    made = measure_all(["f1_macro", "log_loss", "accuracy"], truth, np.eye(3)[truth])
+    made = measure_all(["f1_macro", "log_loss", "accuracy"], truth, Given(np.eye(3)[truth]))
     assert [m.value for m in made] == [1, 0, 1]
     assert [(m.low, m.high) for m in made[:2]] == [(None, None)] * 2
     assert made[2].low == wilson(30, 30)[0]
@@ -434,7 +434,7 @@ def test_paired_p_of_accuracy_equals_mcnemars() -> None:
     right, wrong = np.array([1.0, 0.0]), np.array([0.0, 1.0])
     mine = np.array([right] * 10 + [wrong] * 2 + [right] * 8)
     other = np.array([wrong] * 10 + [right] * 2 + [right] * 8)
-    assert Pair("accuracy", truth, mine, other).better().p == mcnemar_mid_p(10, 2)
+    assert Pair("accuracy", truth, Given(mine), Given(other)).better().p == mcnemar_mid_p(10, 2)
 
 
 @pytest.mark.parametrize("name", ["log_loss", "f1_macro"])
@@ -442,8 +442,8 @@ def test_a_better_model_has_a_small_p_and_a_worse_one_a_large_p(name: str) -> No
     truth, sharp = classes(1, 200, 3, sharpness=2.0)
     _, blunt = classes(1, 200, 3, sharpness=0.5)
     better, worse = (
-        Pair(name, truth, sharp, blunt).better().p,
-        Pair(name, truth, blunt, sharp).better().p,
+        Pair(name, truth, Given(sharp), Given(blunt)).better().p,
+        Pair(name, truth, Given(blunt), Given(sharp)).better().p,
     )
     assert better < 0.01
     assert worse > 0.99
@@ -453,16 +453,16 @@ def test_a_better_model_has_a_small_p_and_a_worse_one_a_large_p(name: str) -> No
 def test_a_better_forecast_has_a_small_p_and_a_worse_one_a_large_p(name: str) -> None:
     truth, given_ = values(0, 100)
     near = (truth + given_) / 2
-    assert Pair(name, truth, near, given_).better().p < 0.01
-    assert Pair(name, truth, given_, near).better().p > 0.99
+    assert Pair(name, truth, Given(near), Given(given_)).better().p < 0.01
+    assert Pair(name, truth, Given(given_), Given(near)).better().p > 0.99
 
 
 @pytest.mark.parametrize("name", ["accuracy", "log_loss", "f1_macro", "brier"])
 def test_equal_answers_have_no_gain(name: str) -> None:
     truth, outputs = classes(0, 50, 3)
-    assert Pair(name, truth, outputs, outputs.copy()).better().p == 1.0
+    assert Pair(name, truth, Given(outputs), Given(outputs.copy())).better().p == 1.0
 
 
 def test_a_gain_that_cannot_be_computed_is_none() -> None:
     truth = np.ones(20)  # R² is undefined on a constant target
-    assert Pair("r2", truth, truth, truth + 1).better().p == 1.0
+    assert Pair("r2", truth, Given(truth), Given(truth + 1)).better().p == 1.0

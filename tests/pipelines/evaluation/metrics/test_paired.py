@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
+from gristmill.pipelines.evaluation.labels import Given
 from gristmill.pipelines.evaluation.metrics.measures import tango
 from gristmill.pipelines.evaluation.metrics.paired import (
     Pair,
@@ -26,7 +27,7 @@ def pair(gained: int, lost: int, n: int, group: Any = None, metric: str = "accur
     """The true class is the first; `gained` rows only one gets right, then `lost` the other."""
     mine, theirs = np.tile([0.8, 0.2], (n, 1)), np.tile([0.8, 0.2], (n, 1))
     theirs[:gained] = mine[gained : gained + lost] = [0.3, 0.7]
-    return Pair(metric, np.zeros(n, dtype=int), mine, theirs, group)
+    return Pair(metric, np.zeros(n, dtype=int), Given(mine), Given(theirs), group)
 
 
 @given(counts, counts, st.integers(0, 100))
@@ -94,7 +95,7 @@ def test_the_sign_test_of_groups_keeps_its_size_if_rows_of_a_group_are_alike() -
 
 def pair_of(gains: Any, group: Any = None) -> Pair:
     mine, theirs = (np.where((gains == s)[:, None], [0.3, 0.7], [0.8, 0.2]) for s in (-1, 1))
-    return Pair("accuracy", np.zeros(len(gains), dtype=int), mine, theirs, group)
+    return Pair("accuracy", np.zeros(len(gains), dtype=int), Given(mine), Given(theirs), group)
 
 
 def test_groups_of_one_row_have_no_effect() -> None:
@@ -118,7 +119,7 @@ def test_a_much_better_model_is_shown_to_be_better_by_every_metric(
         for share in (0.95, 0.6)
     )
     group = np.arange(400, dtype=np.uint64) // 4 if grouped else None
-    made = Pair(metric, truth, good, bad, group)
+    made = Pair(metric, truth, Given(good), Given(bad), group)
     assert made.gain > 0
     assert made.better().p < 0.005
     assert made.turned.better().p > 0.9
@@ -133,7 +134,7 @@ def test_regressions_are_compared_by_bootstrap() -> None:
     near, far = truth + rng.normal(0, 0.1, 200), truth + rng.normal(0, 1, 200)
     for metric in ("rmse", "mae", "r2", "median_error"):
         for group in (None, np.arange(200, dtype=np.uint64) // 5):
-            made = Pair(metric, truth, near, far, group)
+            made = Pair(metric, truth, Given(near), Given(far), group)
             assert made.better().p < 0.005
             assert made.no_worse(0.01).p < 0.005
             assert made.turned.no_worse(0.01).p > 0.9
