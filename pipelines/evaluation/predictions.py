@@ -91,12 +91,9 @@ def from_outputs(
     outputs: Array, truth: Array, identity: Hashes, statistics: dict[str, Any]
 ) -> Predictions:
     """From what the model gave for the test arrays."""
-    frame = answers(outputs, statistics)
-    if statistics["classes"] is None:
-        return Predictions(
-            identity, np.asarray(truth, dtype="float64"), frame["prediction"].to_numpy(), None
-        )
-    return Predictions(identity, np.asarray(truth), *_probabilities(frame))
+    given, classes = _outputs(answers(outputs, statistics))
+    truth = np.asarray(truth, dtype="float64" if classes is None else None)
+    return Predictions(identity, truth, given, classes)
 
 
 def from_answers(frame: pd.DataFrame, like: Predictions) -> Predictions:
@@ -124,8 +121,8 @@ def write_predictions(file: Path, predictions: Predictions) -> None:
     if predictions.classes is None:
         table["prediction"] = predictions.outputs
     else:
-        for place, name in enumerate(predictions.classes):
-            table[PREFIX + name] = predictions.outputs[:, place]
+        names = (PREFIX + name for name in predictions.classes)
+        table |= dict(zip(names, predictions.outputs.T, strict=True))
     frame = pd.DataFrame(table)
     if predictions.threshold is not None:
         frame.attrs["threshold"] = asdict(predictions.threshold)
@@ -138,14 +135,14 @@ def read_predictions(file: Path) -> Predictions:
     frame = pd.read_parquet(file)
     identity, truth = frame["identity"].to_numpy(), frame["truth"].to_numpy()
     twin = frame["twin"].to_numpy() if "twin" in frame else None
-    if "prediction" in frame:
-        return Predictions(identity, truth, frame["prediction"].to_numpy(), None, twin)
     kept = frame.attrs.get("threshold")
     threshold = Threshold(**kept) if kept else None
-    return Predictions(identity, truth, *_probabilities(frame), twin, threshold)
+    return Predictions(identity, truth, *_outputs(frame), twin, threshold)
 
 
-def _probabilities(frame: pd.DataFrame) -> tuple[Array, tuple[str, ...]]:
-    """(n_rows, k) probabilities, and the classes that they are of."""
+def _outputs(frame: pd.DataFrame) -> tuple[Array, tuple[str, ...] | None]:
+    """(n_rows, k) probabilities and the classes that they are of; or values, and None."""
     columns = probability_columns(frame)
+    if not columns:
+        return frame["prediction"].to_numpy(), None
     return frame[columns].to_numpy(), tuple(name.removeprefix(PREFIX) for name in columns)

@@ -25,8 +25,7 @@ from gristmill.pipelines.base import (
 from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.evaluation import FinalEvaluation, Threshold, read_predictions
 from gristmill.pipelines.packaging.behaviour import MANY, SINGLE, TOLERANCE, problems, questions
-from gristmill.pipelines.packaging.libraries import installed
-from gristmill.pipelines.packaging.rehearsal import Rehearsal
+from gristmill.pipelines.packaging.rehearsal import Rehearsal, installed
 from gristmill.pipelines.preparation import (
     TRAINING,
     answers,
@@ -36,7 +35,7 @@ from gristmill.pipelines.preparation import (
     read_roles,
 )
 from gristmill.pipelines.tables import TableRows
-from gristmill.pipelines.training import MODEL_FILES, Trial
+from gristmill.pipelines.training import MODEL_FILES, Trial, user_sources
 
 CODE = Path(__file__).with_name("package_code.py")
 PREPARATION = Path(__file__).parent.parent / "preparation" / "features" / "transforms.py"
@@ -107,8 +106,7 @@ def make_package(
 
     build = project.build(experiment.name)
     folder = build / "trials" / trial.key / "package"
-    _assemble(project, experiment, build, evaluation, folder)
-    training_rows = training_examples(build, experiment)
+    _assemble(project, experiment, evaluation, folder)
     statistics = read_json(folder / "statistics.json")
     info = Model.log(
         artifact_path=None,
@@ -119,15 +117,16 @@ def make_package(
         python_model=str(CODE),
         artifacts={"package": str(folder)},
         signature=_signature(statistics),
-        input_example=training_rows,
+        input_example=training_examples(build, experiment),
         pip_requirements=_requirements(trial.recipe.model.library),
         metadata={"experiment": experiment.name, "trial": trial.key},
     )
     address = str(info.model_uri)
     tolerance = TOLERANCE[trial.parts.get("device", "cpu")]
-    measured = _try(build, evaluation, rehearsal, address, folder, tolerance)
+    measured = _try(evaluation, rehearsal, address, statistics, tolerance)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     digest = package_digest(project, experiment.name, trial, evaluation.threshold)
-    return Package(address, digest, measured)
+    return Package(address, digest, {**measured, "megabytes": size / 1e6})
 
 
 class _Flavor:
@@ -141,42 +140,39 @@ class _Flavor:
 
 
 def _assemble(
-    project: Project, experiment: Experiment, build: Path, evaluation: FinalEvaluation, folder: Path
+    project: Project, experiment: Experiment, evaluation: FinalEvaluation, folder: Path
 ) -> None:
     with writing(folder) as aside:
         (aside / "modules").mkdir(parents=True)
-        library = experiment.document.model.library
+        library, builder = experiment.document.model.library, experiment.document.model.builder
         shutil.copyfile(evaluation.model, aside / MODEL_FILES[library])
         if library == "sklearn":
             shutil.copyfile(PREDICTOR, aside / PREDICTOR.name)
         shutil.copyfile(PREPARATION, aside / "transform.py")
-        statistics = read_json(build / "training" / "statistics.json")
+        training = project.build(experiment.name) / "training"
+        statistics = read_json(training / "statistics.json")
         if evaluation.threshold is not None:
             statistics["threshold"] = asdict(evaluation.threshold)
         write_json(aside / "statistics.json", statistics)
-        if experiment.document.model.builder is not None:
-            from gristmill.pipelines.training import user_sources
-
-            for name in user_sources(project.experiments, experiment.document.model.builder):
+        if builder is not None:
+            for name in user_sources(project.experiments, builder):
                 place = aside / "modules" / Path(name).relative_to(project.experiments.name)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(project.root / name, place)
 
 
 def _try(
-    build: Path,
     evaluation: FinalEvaluation,
     rehearsal: Rehearsal,
     address: str,
-    folder: Path,
+    statistics: Mapping[str, Any],
     tolerance: float,
-) -> dict[str, float]:
+) -> Mapping[str, float]:
     """Asks what was stored in a fresh process; returns what is measured of it.
 
     Raises:
         EnvironmentFault: anything is wrong with its answers, or with what it does beside them.
     """
-    statistics = read_json(build / "training" / "statistics.json")
     with pyarrow.parquet.ParquetFile(evaluation.raw) as file:
         schema = file.schema_arrow
         rows = plain_types(next(file.iter_batches(_most(schema, REHEARSED))).to_pandas())
@@ -190,12 +186,7 @@ def _try(
             next="nothing was registered; mend the model's own code, if it has any: a layer that "
             "is not saved with its arguments, one that stays in training",
         )
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return {
-        "start_seconds": answered.start_seconds,
-        "latency_ms": answered.latency_ms,
-        "megabytes": size / 1e6,
-    }
+    return answered.measured
 
 
 def _most(schema: pyarrow.Schema, rows: int) -> int:
@@ -210,11 +201,9 @@ def plain_types(rows: pd.DataFrame) -> pd.DataFrame:
     plain: dict[str, Any] = {}
     for name in map(str, rows.columns):
         column = rows[name]
-        is_bool = pd.api.types.is_bool_dtype(column)
         if len(column) and isinstance(column.iloc[0], bytes):  # a picture, as JSON has it
             plain[name] = [base64.b64encode(pixels).decode() for pixels in column]
-            continue
-        if pd.api.types.is_numeric_dtype(column) and not is_bool:
+        elif pd.api.types.is_any_real_numeric_dtype(column):
             plain[name] = column.to_numpy(dtype="float64", na_value=np.nan)
         else:
             plain[name] = as_text(column).where(column.notna(), None)

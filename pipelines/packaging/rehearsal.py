@@ -8,8 +8,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,6 @@ import pandas as pd
 
 from gristmill.pipelines.base import EnvironmentFault
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.packaging.libraries import differing, other_versions
 from gristmill.pipelines.tracking import client, is_local
 
 PROCESS = Path(__file__).with_name("rehearsal_process.py")
@@ -54,19 +54,69 @@ class Answered:
         imported: what it imports of this project.
         strayed: what it does to files that are not its own, the network or other processes.
         requirements: the versions of libraries that it was made with, `name==version`.
-        start_seconds: from its files to its first answer, with its libraries imported; 0 where no
-            rows came alone.
-        latency_ms: median time that one row takes after that, through `mlflow.pyfunc`.
+        measured: where rows came alone `start_seconds`, from its files to its first answer, with
+            its libraries imported, and `latency_ms`, the median time that one row takes after that,
+            through `mlflow.pyfunc`.
     """
 
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
-    imported: tuple[str, ...] = ()
-    strayed: tuple[str, ...] = ()
-    requirements: tuple[str, ...] = ()
-    start_seconds: float = 0.0
-    latency_ms: float = 0.0
+    imported: Sequence[str] = ()
+    strayed: Sequence[str] = ()
+    requirements: Sequence[str] = ()
+    measured: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Differing:
+    """A library that is installed in another version than a package was made with.
+
+    Attributes:
+        found: the installed version, empty if it is not there.
+    """
+
+    name: str
+    wanted: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.wanted}, installed is {self.found or 'none'}"
+
+
+def installed(name: str) -> str:
+    """The version of a library here; empty if it is not there."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def differing(lines: Iterable[str]) -> tuple[Differing, ...]:
+    """What of a package's requirements is installed in another version."""
+    pairs = [line.strip().split("==") for line in lines if "==" in line]
+    every = [Differing(name, wanted, installed(name)) for name, wanted in pairs]
+    return tuple(one for one in every if one.found != one.wanted)
+
+
+def other_versions(address: str, others: Sequence[Differing], problem: str) -> EnvironmentFault:
+    """The error for a package that does not work here, most likely for its libraries' versions.
+
+    Args:
+        address: `models:/NAME/VERSION`.
+        others: what differs.
+        problem: what the package raised.
+    """
+    model = address.removeprefix("models:/").partition("/")[0].partition("@")[0]
+    pins = " ".join(f"{one.name}=={one.wanted}" for one in others)
+    have = ", ".join(f"{one.name} {one.found}" if one.found else f"no {one.name}" for one in others)
+    return EnvironmentFault(
+        f"{address} does not work with the versions of libraries that are installed",
+        expected=", ".join(f"{one.name} {one.wanted}" for one in others),
+        found=f"{have}: {problem}",
+        next=f"uv pip install {pins}, or take a version that was made with what is installed: "
+        f"gristmill models {model}",
+    )
 
 
 class Rehearsal:
@@ -134,10 +184,9 @@ class Rehearsal:
         others = differing(made.requirements)
         if problem and others:
             raise other_versions(model, others, problem)
-        if not problem and made.imported:
-            problem = "it imports " + ", ".join(made.imported)
-        if not problem and made.strayed:
-            problem = "it " + made.strayed[0]
+        imports = [f"imports {', '.join(made.imported)}"] if made.imported else []
+        for deed in [*imports, *made.strayed]:
+            problem = problem or f"it {deed}"
         if problem:
             raise EnvironmentFault(
                 "the package does not work in a fresh process",
@@ -184,10 +233,7 @@ class Rehearsal:
                     str(name): table.drop(columns="ask").reset_index(drop=True)
                     for name, table in every
                 }
-        several = {
-            key: tuple(reply.get(key, ())) for key in ("imported", "strayed", "requirements")
-        }
-        return Answered(**{**reply, **several, "tables": tables})
+        return Answered(**reply, tables=tables)
 
     def stop(self) -> None:
         """Ends the process for good."""

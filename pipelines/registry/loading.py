@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gristmill.pipelines.base import EnvironmentFault
+from gristmill.pipelines.base import EnvironmentFault, first_line
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.packaging import Differing, differing, other_versions
 from gristmill.pipelines.registry.model_records import Version
@@ -40,11 +40,11 @@ def load_version(project: Project, version: Version) -> tuple[Any, tuple[Differi
                 others = differing(needed.read_text(encoding="utf-8").splitlines())
             return mlflow.pyfunc.load_model(str(folder)), others
     except Exception as error:  # whatever a package raises when it is loaded
-        said = f"{type(error).__name__}: {str(error).strip()}".split("\n")[0][:300]
+        said = f"{type(error).__name__}: {first_line(error)}"
         if others:
             raise other_versions(version.address, others, said) from error
         if isinstance(error, MlflowException | OSError):
-            said = said.partition(": ")[2]
+            said = first_line(error)
         raise EnvironmentFault(
             f"{version.model} version {version.number} cannot be loaded",
             found=said,

@@ -1,4 +1,5 @@
 from .html import as_page as as_page
+from .html import fill_template as fill_template
 from .html import meta as meta
 from .markdown import as_markdown as as_markdown
 from .numbers import number as number
@@ -14,4 +15,3 @@ from .records import Table as Table
 from .records import Text as Text
 from .records import Titled as Titled
 from .screen import Screen as Screen
-from .template import fill_template as fill_template

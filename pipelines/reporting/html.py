@@ -1,7 +1,8 @@
-"""Records as HTML, by Jinja2; whatever is not `Html` is escaped."""
+"""Records as HTML, by Jinja2; whatever is not `Html` is escaped. Texts from other templates."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +27,23 @@ def as_html(block: Block) -> Html:
 def meta(head: str, name: str) -> str:
     """What the beginning of a page says in a `<meta>` element; empty where it has none."""
     return head.partition(f'<meta name="{name}" content="')[2].partition('"')[0]
+
+
+def fill_template(
+    file: Path, values: Mapping[str, object], filters: Mapping[str, Callable[..., object]]
+) -> str:
+    """Fill a template of plain text; a line that holds a block tag alone leaves no line.
+
+    Args:
+        file: the template.
+        values: by name; jinja2 refuses a template that names another.
+        filters: functions that the template may apply to values.
+    """
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= filters
+    return environment.from_string(file.read_text(encoding="utf-8")).render(values)
 
 
 @cache
