@@ -8,13 +8,7 @@ from typing import Any
 
 from gristmill.pipelines.preparation import GIVEN_ROLE, TEST, TRAINING, WORD_PAIRS
 from gristmill.pipelines.preparation import WORDS as ROLE_WORDS
-from gristmill.pipelines.profiling.column_words import (
-    may_name_identifier,
-    names_code,
-    names_identifier,
-    names_target,
-    scale_of,
-)
+from gristmill.pipelines.profiling import column_words
 from gristmill.pipelines.profiling.table_profile import ColumnProfile, TableProfile, Task
 
 MOST_CLASSES = 20
@@ -109,14 +103,14 @@ def classes_of(target: ColumnProfile) -> Counter[Any]:
 def likely_targets(profile: TableProfile) -> list[str]:
     """Columns that look like targets, the likeliest first: by name, then few classes at the end."""
     fit = [c for c in profile.columns if _can_be_target(c)]
-    named = [c.name for c in fit if names_target(c.name)]
+    named = [c.name for c in fit if column_words.names_target(c.name)]
     last = [c.name for c in fit[-1:]]
     few = [c.name for c in fit if c.distinct == 2]
     return list(dict.fromkeys([*named, *last, *few]))[:5]
 
 
 def _can_be_target(column: ColumnProfile) -> bool:
-    if column.distinct < 2 or column.type == "date" or names_identifier(column.name):
+    if column.distinct < 2 or column.type == "date" or column_words.names_identifier(column.name):
         return False
     return column.type != "text" or column.distinct <= MOST_CLASSES
 
@@ -164,7 +158,9 @@ def assume_column(column: ColumnProfile) -> Assumption:
         return Assumption(name, "boolean", True)
     if column.type == "text":
         return _text(column)
-    if column.type == "integer" and (names_identifier(name) or names_code(name)):
+    if column.type == "integer" and (
+        column_words.names_identifier(name) or column_words.names_code(name)
+    ):
         return Assumption(name, "category", True, "a label, by its name")
     return Assumption(name, "number", True)
 
@@ -177,9 +173,13 @@ def _identifier(column: ColumnProfile) -> Assumption | None:
         return None
     if column.numbered:
         return Assumption(name, kind, False, "counts the rows")
-    named = names_identifier(name)
+    named = column_words.names_identifier(name)
     unique = column.distinct == column.rows
-    if share >= NEARLY and (named or may_name_identifier(name)) and column.present > FEW_ROWS:
+    if (
+        share >= NEARLY
+        and (named or column_words.may_name_identifier(name))
+        and column.present > FEW_ROWS
+    ):
         how = "each value once" if unique else "nearly each value once"
         role = "key" if unique and named else ""
         return Assumption(name, kind, False, f"identifier: {how}", role=role)
@@ -208,7 +208,7 @@ def _text(column: ColumnProfile) -> Assumption:
     if column.distinct > 2 and many:
         why = f"text of {column.distinct:,} values, too many for its rows"
         return Assumption(name, "category", False, why)
-    if column.distinct <= len(levels) and (order := scale_of(levels)) is not None:
+    if column.distinct <= len(levels) and (order := column_words.scale_of(levels)) is not None:
         return Assumption(name, "ordered", True, " < ".join(order), levels=tuple(order))
     return Assumption(name, "category", True, f"{column.distinct:,} levels")
 

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet
 
-from gristmill.pipelines.profiling.picture_profile import Form
 from gristmill.pipelines.profiling.relation import Goal
-from gristmill.pipelines.profiling.table_profile import ColumnProfile, as_codes, as_numbers
+from gristmill.pipelines.profiling.table_profile import ColumnProfile, Form, as_codes, as_numbers
 from gristmill.pipelines.profiling.yaml_text import comment, short
 from gristmill.pipelines.reporting import Html
 

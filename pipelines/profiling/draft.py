@@ -18,8 +18,7 @@ from gristmill.pipelines.profiling.assumptions import (
     TaskChoice,
     classes_of,
 )
-from gristmill.pipelines.profiling.picture_profile import Form, in_words
-from gristmill.pipelines.profiling.table_profile import ColumnProfile, TableProfile
+from gristmill.pipelines.profiling.table_profile import ColumnProfile, Form, TableProfile, in_words
 from gristmill.pipelines.profiling.yaml_text import (
     aligned,
     broad,

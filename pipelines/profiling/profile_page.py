@@ -11,13 +11,13 @@ from gristmill.pipelines.base import writing
 from gristmill.pipelines.profiling import column_plots as plots
 from gristmill.pipelines.profiling.assumptions import NEARLY, Assumption
 from gristmill.pipelines.profiling.contact_sheet import contact_sheet
-from gristmill.pipelines.profiling.picture_profile import in_words
 from gristmill.pipelines.profiling.relation import Goal
 from gristmill.pipelines.profiling.table_profile import (
     ColumnProfile,
     Sample,
     TableProfile,
     Task,
+    in_words,
     read_goal,
 )
 from gristmill.pipelines.profiling.target_relation import against

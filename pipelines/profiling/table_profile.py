@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from gristmill.pipelines.profiling.picture_profile import Form, form_of, gaps_of
 from gristmill.pipelines.profiling.relation import (
     Floats,
     Goal,
@@ -25,6 +24,9 @@ from gristmill.pipelines.profiling.relation import (
 
 Type = Literal["integer", "number", "boolean", "date", "text", "picture"]
 Task = Literal["classification", "regression"]
+
+Form = tuple[int, int, int]
+"""Height, width, channels of pictures."""
 
 SAMPLE = 20_000
 """Rows that relations and plots are made from; counts, gaps and ranges are of all rows."""
@@ -292,3 +294,25 @@ def _words(sampled: pa.Array) -> float:
 def _counts_rows(column: pa.Array) -> bool:
     values = column.to_numpy(zero_copy_only=False)
     return bool(values[0] in (0, 1) and (np.diff(values) == 1).all())
+
+
+def form_of(field: Any) -> Form | None:
+    """The form of a column's pictures; None for a column of anything else."""
+    about = field.metadata or {}
+    if not pa.types.is_fixed_size_binary(field.type) or b"height" not in about:
+        return None
+    return int(about[b"height"]), int(about[b"width"]), int(about[b"channels"])
+
+
+def in_words(form: Form) -> str:
+    """`32 × 32, colour`: height first."""
+    height, width, channels = form
+    return f"{height} × {width}, {'grey' if channels == 1 else 'colour'}"
+
+
+def gaps_of(file: Any, name: str) -> int:
+    """Rows without a picture, by the file's own count."""
+    about = file.metadata
+    place = file.schema_arrow.names.index(name)
+    columns = [about.row_group(group).column(place) for group in range(about.num_row_groups)]
+    return sum(column.statistics.null_count for column in columns if column.is_stats_set)

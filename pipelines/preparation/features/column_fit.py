@@ -43,18 +43,10 @@ WORD_PAIRS = (
 Column = dict[str, Any]
 
 
-class Unfit(Exception):
-    """A column cannot become features; all such columns are reported together."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        super().__init__(problem.where)
-
-
 def fit_column(
     rows: TableRows, name: str, feature: Feature, declared: bool, features: Features
-) -> Column:
-    """What `transform` has to know of a column that is no number.
+) -> Column | Problem:
+    """What `transform` has to know of a column that is no number, or why it is not of its kind.
 
     Args:
         rows: raw training rows.
@@ -63,9 +55,6 @@ def fit_column(
         declared: whether the experiment file says so; else two words such as yes and no are taken
             for a boolean.
         features: settings for all columns.
-
-    Raises:
-        Unfit: its values are not of that kind.
     """
     kind = feature.kind
     if kind == "text":
@@ -77,6 +66,8 @@ def fit_column(
     if kind == "ordered":
         return _ordered(rows, name, feature)
     levels = _levels(rows, name, features.embed_above)
+    if isinstance(levels, Problem):
+        return levels
     if not declared and _is_word_pair(levels):
         return _boolean(rows, name)
     return _category(name, levels, feature, features)
@@ -109,12 +100,8 @@ def scaling(known: Floats, scale: str) -> tuple[float, float]:
     return 0.0, 1.0
 
 
-def _levels(rows: TableRows, name: str, few: int) -> list[str]:
-    """All different values as text, in order; missing is one.
-
-    Raises:
-        Unfit: so many that they tell the rows apart.
-    """
+def _levels(rows: TableRows, name: str, few: int) -> list[str] | Problem:
+    """All different values as text, in order, where missing is one; or why they are no levels."""
     found: set[str] = set()
     known = 0
     for values in series(rows, name):
@@ -123,17 +110,15 @@ def _levels(rows: TableRows, name: str, few: int) -> list[str]:
         if len(found) > MOST_LEVELS:
             break
     if len(found) > MOST_LEVELS or (len(found) > few and len(found) > IDENTIFIES * known):
-        raise Unfit(
-            Problem(
-                f"column {name} has too many different values to be a category",
-                f"{few} or fewer; more, in twice as many rows, up to {MOST_LEVELS:,}",
-                f"{len(found):,} in {known:,} training rows with a value",
-                f"leave it out: features: {{exclude: [{name}]}},\n"
-                f"or count its words: features: {{columns: {{{name}: text}}}}",
-            )
+        return Problem(
+            f"column {name} has too many different values to be a category",
+            f"{few} or fewer; more, in twice as many rows, up to {MOST_LEVELS:,}",
+            f"{len(found):,} in {known:,} training rows with a value",
+            f"leave it out: features: {{exclude: [{name}]}},\n"
+            f"or count its words: features: {{columns: {{{name}: text}}}}",
         )
     if found == {MISSING}:
-        raise Unfit(nothing(name))
+        return nothing(name)
     return sorted(found)
 
 
@@ -154,21 +139,19 @@ def _is_word_pair(levels: Sequence[str]) -> bool:
     return any(words == set(pair) for pair in WORD_PAIRS)
 
 
-def _boolean(rows: TableRows, name: str) -> Column:
+def _boolean(rows: TableRows, name: str) -> Column | Problem:
     levels = sorted({text for values in series(rows, name) for text in as_text(values).unique()})
     words = [level.strip().lower() for level in levels if level != MISSING]
     words = list(dict.fromkeys(words))
     known = next((p for p in (*WORD_PAIRS, ("0", "1")) if words and {*words} <= {*p}), None)
     if not words:
-        raise Unfit(nothing(name))
+        return nothing(name)
     if known is None and len(words) != 2:
-        raise Unfit(
-            Problem(
-                f"column {name} is declared boolean",
-                "two different values",
-                f"{len(words):,}: " + ", ".join(words[:5]) + "…" * (len(words) > 5),
-                f"features: {{columns: {{{name}: category}}}}",
-            )
+        return Problem(
+            f"column {name} is declared boolean",
+            "two different values",
+            f"{len(words):,}: " + ", ".join(words[:5]) + "…" * (len(words) > 5),
+            f"features: {{columns: {{{name}: category}}}}",
         )
     false, true = known or sorted(words)
     made = {"false": [false], "true": [true]}
@@ -187,7 +170,7 @@ def _boolean(rows: TableRows, name: str) -> Column:
     }
 
 
-def _ordered(rows: TableRows, name: str, feature: Feature) -> Column:
+def _ordered(rows: TableRows, name: str, feature: Feature) -> Column | Problem:
     levels = labels(feature.levels or ())
     counts: Counter[str] = Counter()
     for values in series(rows, name):
@@ -195,17 +178,15 @@ def _ordered(rows: TableRows, name: str, feature: Feature) -> Column:
     unknown = sorted(set(counts) - {*levels, MISSING})
     if unknown:
         near = nearest(unknown[0], levels)
-        raise Unfit(
-            Problem(
-                f"column {name} has values that its levels do not name",
-                "one of " + ", ".join(levels[:20]) + "…" * (len(levels) > 20),
-                ", ".join(unknown[:5]) + "…" * (len(unknown) > 5),
-                (f"did you mean {near}? " if near else "")
-                + f"mend features.columns.{name}.levels or the source",
-            )
+        return Problem(
+            f"column {name} has values that its levels do not name",
+            "one of " + ", ".join(levels[:20]) + "…" * (len(levels) > 20),
+            ", ".join(unknown[:5]) + "…" * (len(unknown) > 5),
+            (f"did you mean {near}? " if near else "")
+            + f"mend features.columns.{name}.levels or the source",
         )
     if not counts.keys() - {MISSING}:
-        raise Unfit(nothing(name))
+        return nothing(name)
     found = np.repeat([levels.index(t) for t in counts if t != MISSING],
                       [n for t, n in counts.items() if t != MISSING])  # fmt: skip
     fill = float(np.median(found)) / (len(levels) - 1)
@@ -213,18 +194,18 @@ def _ordered(rows: TableRows, name: str, feature: Feature) -> Column:
     return {"name": name, "kind": "ordered", "levels": levels, "gaps": gaps, "fill": fill}
 
 
-def _date(rows: TableRows, name: str, features: Features) -> Column:
+def _date(rows: TableRows, name: str, features: Features) -> Column | Problem:
     try:
         moments = np.concatenate([moments_of(values) for values in series(rows, name)])
     except ValueError as error:
-        raise Unfit(Problem(
+        return Problem(
             f"column {name} is declared a date", "dates as 2026-01-31, or with a time of day",
             str(error).rpartition("found ")[2],
             "data: {csv: {dates: [\"%d/%m/%Y\"]}} says how a file writes them",
-        )) from error  # fmt: skip
+        )  # fmt: skip
     known = moments[~np.isnat(moments)]
     if not len(known):
-        raise Unfit(nothing(name))
+        return nothing(name)
     parts: list[Column] = []
     for part in ("days", "year", "month", "weekday", "hour"):
         found = date_part(known, part)
@@ -242,7 +223,7 @@ def _date(rows: TableRows, name: str, features: Features) -> Column:
     return {"name": name, "kind": "date", "parts": parts, "gaps": gaps}
 
 
-def _text(rows: TableRows, name: str, most: int) -> Column:
+def _text(rows: TableRows, name: str, most: int) -> Column | Problem:
     counts: Counter[str] = Counter()
     within: Counter[str] = Counter()  # in how many rows
     gaps = False
@@ -257,7 +238,7 @@ def _text(rows: TableRows, name: str, most: int) -> Column:
             counts = Counter(dict(counts.most_common(MOST_WORDS // 2)))
             within = Counter({word: within[word] for word in counts})
     if not counts:
-        raise Unfit(nothing(name))
+        return nothing(name)
     words = sorted(sorted(counts), key=lambda word: -counts[word])[:most]
     shares = (1 + rows.count) / (1 + np.array([within[word] for word in words]))
     weights = [float(weight) for weight in np.log(shares) + 1]

@@ -15,7 +15,6 @@ from gristmill.pipelines.config import Feature, Features, PrepareSections
 from gristmill.pipelines.preparation.columns import declared_kinds, feature_columns
 from gristmill.pipelines.preparation.features.column_fit import (
     Column,
-    Unfit,
     fit_column,
     nothing,
     scaling,
@@ -69,10 +68,7 @@ def fit(rows: TableRows, document: PrepareSections) -> Column:
     columns: list[Column] = []
 
     def of(name: str) -> Column | Problem:
-        try:
-            return fit_column(rows, name, kinds[name], name in declared, features)
-        except Unfit as error:
-            return error.problem
+        return fit_column(rows, name, kinds[name], name in declared, features)
 
     for _, fitted in side_by_side((name for name in names if name not in numbers), of):
         problems.append(fitted) if isinstance(fitted, Problem) else columns.append(fitted)

@@ -412,11 +412,7 @@ def words_of(values: pd.Series) -> tuple[Codes, list[str]]:
 
 
 KINDS: dict[
-    str,
-    tuple[
-        Callable[[Column], list[str]],
-        Callable[[Features, pd.Series, Column], None],
-    ],
+    str, tuple[Callable[[Column], list[str]], Callable[[Features, pd.Series, Column], None]]
 ] = {
     "category": (lambda c: [f"{c['name']}={level}" for level in c["levels"]], _fill_category),
     "ordered": (lambda c: [c["name"]], _fill_ordered),
