@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from gristmill.pipelines.base import EnvironmentFault
@@ -34,19 +35,14 @@ class Work(Generic[Result]):
     ) -> None:
         self._work, self._stop, self._after = work, stop, after
         self._ended = False
-        self._done: list[Result] = []
-        self._failed: list[BaseException] = []
+        self._future: Future[Result] = Future()
         self._thread = threading.Thread(target=self._carry_out, daemon=True)
         self._thread.start()
 
     def result(self) -> Result:
         """Waits for what the work comes to; raises the error that it raised."""
         try:
-            while self._thread.is_alive():
-                self._thread.join(0.05)
-            if self._failed:
-                raise self._failed[0]
-            return self._done[0]
+            return self._future.result()
         except BaseException:
             if self._stop is not None:
                 self._stop()
@@ -69,6 +65,6 @@ class Work(Generic[Result]):
                 self._after.result()
             if self._ended:
                 raise EnvironmentFault("the work was ended before it began")
-            self._done.append(self._work())
+            self._future.set_result(self._work())
         except BaseException as error:
-            self._failed.append(error)
+            self._future.set_exception(error)

@@ -6,6 +6,7 @@ import math
 import signal
 import tempfile
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -42,14 +43,7 @@ def first_bad(n: int, is_bad: Callable[[int], bool]) -> int:
         n: at least 2.
         is_bad: answers for a place from 1 to n - 2.
     """
-    good, bad = 0, n - 1
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        if is_bad(middle):
-            bad = middle
-        else:
-            good = middle
-    return bad
+    return bisect_left(range(1, n - 1), True, key=is_bad) + 1
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from gristmill.commands.worktree_process import run_in_worktree
+from gristmill.commands.worktree_process import ask_in_worktree
 from gristmill.pipelines.base import (
     ConfigError,
     EnvironmentFault,
-    GristmillError,
     end_with_parent,
     read_json,
     write_json,
@@ -64,32 +63,17 @@ def measure_aside(project: Project, name: str, digest: str) -> dict[str, Any]:
         (tree / PIN).unlink(missing_ok=True)  # what lies there is pinned by the run
         folder = load_experiment(project, name).data.folder
         lay_out_version(project, folder, digest, tree / "data" / folder)
-        answer = _answer(name, tree, aside)
-    if "fault" in answer:
-        raise GristmillError.from_record(answer["fault"])
-    return answer
-
-
-def _answer(name: str, tree: Path, aside: Path) -> dict[str, Any]:
-    answer = aside / "answer.json"
-    words = ["probe", name, str(answer)]
-    last = run_in_worktree(tree, words, aside, without=OF_THE_USER, grace=GRACE)
-    if not answer.is_file():
-        raise EnvironmentFault("the run did not come to its end", found=last)
-    return dict(read_json(answer))
+        return ask_in_worktree(tree, ["probe", name], aside, without=OF_THE_USER, grace=GRACE)
 
 
 def probe(name: str, answer: Path) -> None:
     """Run an experiment and write what it measured; this is what `data bisect` calls."""
     end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    from gristmill.commands.run import carry_out
+    from gristmill.commands.run import run
     from gristmill.pipelines.registry import require_versions
 
     project = Project.find()
-    try:
-        carry_out(project, load_experiment(project, name), force=False)
-        rows = read_json(project.build(name) / "validation.json")["rows"]
-        newest = require_versions(project, name)[0]
-        write_json(answer, {"metrics": newest.metrics, "rows": rows})
-    except GristmillError as error:
-        write_json(answer, {"fault": error.record()})
+    run(name)
+    rows = read_json(project.build(name) / "validation.json")["rows"]
+    newest = require_versions(project, name)[0]
+    write_json(answer, {"metrics": newest.metrics, "rows": rows})

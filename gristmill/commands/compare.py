@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from gristmill.commands.run_ids import run_of_id
+from gristmill.commands.options import whole_id
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, writing
 from gristmill.pipelines.config import (
     CLASSIFICATION_METRICS,
@@ -111,7 +111,7 @@ def _named(project: Project, names: Sequence[str]) -> list[Named]:
             next="gristmill models lists what there is",
         )
     relocate(project)
-    versions, runs = trained(project), evaluated_runs(project)
+    versions, runs = trained(project), {run.run_id: run for run in evaluated_runs(project)}
     found = [_find(project, text, versions, runs) for text in names]
     for place, model in enumerate(found):
         if model.name in [other.name for other in found[:place]]:
@@ -125,7 +125,7 @@ def _named(project: Project, names: Sequence[str]) -> list[Named]:
 
 
 def _find(
-    project: Project, text: str, versions: Sequence[Version], runs: Sequence[StoredRun]
+    project: Project, text: str, versions: Sequence[Version], runs: Mapping[str, StoredRun]
 ) -> Named:
     """The model that a text means; a bare name its champion, else its newest version."""
     model, _, wanted = text.partition("@")
@@ -145,16 +145,16 @@ def _find(
             next=f"gristmill models {model}",
         )
     name = f"{model}@{alike[0].number}"
-    run = next((run for run in runs if run.run_id == alike[0].run_id), None)
+    run = runs.get(alike[0].run_id)
     if run is None:
         raise _gone(name, model)
     return Named(name, run)
 
 
 def _find_run(
-    project: Project, text: str, versions: Sequence[Version], runs: Sequence[StoredRun]
+    project: Project, text: str, versions: Sequence[Version], runs: Mapping[str, StoredRun]
 ) -> Named:
-    run = run_of_id(runs, text)
+    run = runs.get(whole_id(runs, text))
     if run is None:
         name = text.partition("@")[0]
         near = nearest(name, {version.model for version in versions})

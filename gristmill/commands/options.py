@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gristmill.pipelines.base import GristmillError
+from gristmill.pipelines.base import ConfigError, GristmillError
 from gristmill.pipelines.config import Experiment, Project, load_experiment, read_override
 
 
@@ -62,3 +64,20 @@ def load(name: str, parameters: list[str]) -> tuple[Project, Experiment]:
     """Load an experiment of the project around this folder, with `-P` applied."""
     project = Project.find()
     return project, load_experiment(project, name, dict(map(read_override, parameters)))
+
+
+def whole_id(ids: Iterable[str], text: str) -> str:
+    """The id of a run that begins like this; empty where there is none.
+
+    Raises:
+        ConfigError: there are several.
+    """
+    is_id = re.fullmatch(r"[0-9a-f]{4,32}", text) is not None
+    alike = [run_id for run_id in ids if is_id and run_id.startswith(text)]
+    if len(alike) > 1:
+        raise ConfigError(
+            f"several runs begin with {text}",
+            expected="more of the id",
+            found=", ".join(run_id[:12] for run_id in alike[:8]),
+        )
+    return alike[0] if alike else ""

@@ -11,11 +11,10 @@ from typing import Any
 
 from gristmill.commands.endings import interrupted
 from gristmill.commands.options import Model
-from gristmill.commands.worktree_process import run_in_worktree
+from gristmill.commands.worktree_process import ask_in_worktree
 from gristmill.pipelines.base import (
     ConfigError,
     EnvironmentFault,
-    GristmillError,
     InputError,
     read_json,
     read_yaml,
@@ -250,18 +249,9 @@ def _but_recipe(parts: Mapping[str, str]) -> dict[str, str]:
 
 def _train(origin: Origin, tree: Path, aside: Path) -> dict[str, Any]:
     """What the working tree's own code answers, in a process of its own."""
-    record, answer, fault = (aside / f"{name}.json" for name in ("record", "answer", "fault"))
+    record = aside / "record.json"
     write_json(record, {**origin.record, "experiment": origin.version.model})
-    last = run_in_worktree(
-        tree,
-        ["retrain", str(record), str(answer)],
-        aside,
-        without=("GIT_", "DVC_"),
-        settings={"GRISTMILL_RECORD": str(fault)},
-    )
-    if fault.is_file():
-        raise GristmillError.from_record(read_json(fault))
-    told = read_json(answer) if answer.is_file() else {}
-    if error := told.get("error", last):
+    told = ask_in_worktree(tree, ["retrain", str(record)], aside, without=("GIT_", "DVC_"))
+    if error := told["error"]:
         raise EnvironmentFault("the training did not come to its end", found=error)
-    return dict(told)
+    return told

@@ -12,8 +12,7 @@ from typing import Annotated
 
 import typer
 
-from gristmill.commands.options import NameOrAll
-from gristmill.commands.run_ids import run_of_id
+from gristmill.commands.options import NameOrAll, whole_id
 from gristmill.flows import DONE, holder, kept_logs, log_lines
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest
 from gristmill.pipelines.config import Project
@@ -158,9 +157,10 @@ def _find(project: Project, text: str) -> StoredRun:
         ConfigError: there is none, or several.
     """
     found = stored_runs(project, "run")
-    named = run_of_id(found, text) or next((run for run in found if run.experiment == text), None)
-    if named is not None:
-        return named
+    wanted = whole_id((run.run_id for run in found), text)
+    for run in found:  # the newest first
+        if run.run_id == wanted or (not wanted and run.experiment == text):
+            return run
     near = nearest(text, {run.experiment for run in found})
     raise ConfigError(
         f"there is no run '{text}'",
