@@ -9,12 +9,7 @@ from pathlib import Path
 from gristmill.flows.background import Work
 from gristmill.flows.results import Searched
 from gristmill.flows.session import Session, current
-from gristmill.pipelines.evaluation import (
-    FinalEvaluation,
-    SearchDrawing,
-    draw_answers,
-    draw_search,
-)
+from gristmill.pipelines.evaluation import FinalEvaluation, SearchDrawing, draw_answers, draw_search
 from gristmill.pipelines.search import Point, Scored, importance_of
 from gristmill.pipelines.training import more_is_better, read_result
 

@@ -15,16 +15,14 @@ from typing import Annotated
 
 import typer
 
+from gristmill import flows
 from gristmill.commands.bisect_worker import measure_aside
 from gristmill.commands.data import data_rows_of, date_of
 from gristmill.commands.endings import interrupted
 from gristmill.commands.options import Name
-from gristmill.flows import differences
+from gristmill.pipelines import config, evaluation, ingestion
 from gristmill.pipelines.base import ConfigError, GristmillError, nearest, read_json, write_json
-from gristmill.pipelines.config import Experiment, Project, load_experiment
-from gristmill.pipelines.evaluation import logged, lower_is_better
-from gristmill.pipelines.ingestion import DataVersion, Kept, data_log, ingest_file, lay_out_version
-from gristmill.pipelines.ingestion import find as find_data
+from gristmill.pipelines.config import Project
 from gristmill.pipelines.ingestion.versions import pin_file
 from gristmill.pipelines.registry import recipe_digest
 from gristmill.pipelines.registry import registered_models as registry
@@ -75,7 +73,7 @@ class Probes:
     """
 
     project: Project
-    experiment: Experiment
+    experiment: config.Experiment
     metric: str
     screen: Screen
     recipe: str
@@ -86,7 +84,7 @@ class Probes:
     def __post_init__(self) -> None:
         self.known = _known(self.project, self.experiment.name, self.metric, self.recipe)
 
-    def measure(self, version: DataVersion) -> Measured:
+    def measure(self, version: ingestion.DataVersion) -> Measured:
         """From the registry or an earlier bisection, else by a run aside.
 
         Raises:
@@ -102,7 +100,7 @@ class Probes:
             self.screen.say(f"  ✗     {version.digest[:8]}  cannot be measured")
             raise
         self.trainings += 1
-        if logged(self.metric) not in found["metrics"]:
+        if evaluation.logged(self.metric) not in found["metrics"]:
             raise ConfigError(
                 f"{self.metric} has no value on version {version.digest[:8]}",
                 expected="test rows on which it is defined",
@@ -116,9 +114,9 @@ class Probes:
         return made
 
     def value(self, measured: Measured) -> float:
-        return measured.metrics[logged(self.metric)]
+        return measured.metrics[evaluation.logged(self.metric)]
 
-    def say(self, word: str, version: DataVersion, measured: Measured) -> None:
+    def say(self, word: str, version: ingestion.DataVersion, measured: Measured) -> None:
         """A line on one version."""
         rows = self.rows.get(version.digest, measured.rows)
         counted = "?" if rows is None else f"{rows:,}"
@@ -159,17 +157,19 @@ def bisect(
     """
     project, screen = Project.find(), Screen()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    experiment = load_experiment(project, name)
+    experiment = config.load_experiment(project, name)
     _require_metric(experiment, metric)
     folder = experiment.data.folder
-    listed = data_log(project, folder).versions[::-1]
+    listed = ingestion.data_log(project, folder).versions[::-1]
     places, told = zip(
         *(_end(project, experiment, listed, end) for end in (good, bad)), strict=True
     )
     line = _line(project, experiment, listed, *places)
     rows = data_rows_of(project, name, folder, [version.digest for version in line])
     probes = Probes(project, experiment, metric, screen, recipe_digest(experiment), rows)
-    gone = [v for v in line[1:-1] if v.kept is Kept.NOWHERE and v.digest not in probes.known]
+    gone = [
+        v for v in line[1:-1] if v.kept is ingestion.Kept.NOWHERE and v.digest not in probes.known
+    ]
     line = [version for version in line if version not in gone]
     screen.say(f"{name}: {len(line)} versions of data/{folder}, by {metric} of the test rows")
     if gone:
@@ -188,7 +188,7 @@ def bisect(
     _say_next(probes, *found, ends)
 
 
-def _say_found(probes: Probes, before: DataVersion, after: DataVersion) -> None:
+def _say_found(probes: Probes, before: ingestion.DataVersion, after: ingestion.DataVersion) -> None:
     """The version that lost the metric, and what is new about it."""
     when = f", {date_of(after.when)}, commit {after.commit[:8]}" if after.commit else ""
     probes.screen.say(f"{probes.metric} was lost with version {after.digest[:8]} of the data{when}")
@@ -198,9 +198,9 @@ def _say_found(probes: Probes, before: DataVersion, after: DataVersion) -> None:
 
 def _say_next(
     probes: Probes,
-    before: DataVersion,
-    after: DataVersion,
-    ends: Sequence[tuple[DataVersion, Measured]],
+    before: ingestion.DataVersion,
+    after: ingestion.DataVersion,
+    ends: Sequence[tuple[ingestion.DataVersion, Measured]],
 ) -> None:
     """What may have lost the metric besides the data, and what to type."""
     for version, measured in ends:
@@ -215,8 +215,10 @@ def _say_next(
 
 
 def _narrowed(
-    probes: Probes, line: Sequence[DataVersion], is_bad: Callable[[DataVersion], bool]
-) -> tuple[DataVersion, DataVersion]:
+    probes: Probes,
+    line: Sequence[ingestion.DataVersion],
+    is_bad: Callable[[ingestion.DataVersion], bool],
+) -> tuple[ingestion.DataVersion, ingestion.DataVersion]:
     """The last good version and the first bad one: among those known, then among those between."""
     known = [line[0], *(v for v in line[1:-1] if v.digest in probes.known), line[-1]]
     place = first_bad(len(known), lambda at: is_bad(known[at]))
@@ -225,14 +227,16 @@ def _narrowed(
     return rest[place - 1], rest[place]
 
 
-def _judge(probes: Probes, one: Measured, other: Measured) -> Callable[[DataVersion], bool]:
+def _judge(
+    probes: Probes, one: Measured, other: Measured
+) -> Callable[[ingestion.DataVersion], bool]:
     """Whether a version is nearer to the bad end, said on the screen as it is found out.
 
     Raises:
         ConfigError: the good end is not better than the bad one.
     """
     good, bad = probes.value(one), probes.value(other)
-    lower = lower_is_better(probes.metric)
+    lower = evaluation.lower_is_better(probes.metric)
     if good == bad or (good < bad) != lower:
         raise ConfigError(
             f"nothing was lost: {probes.metric} of the good end is not better than of the bad one",
@@ -241,7 +245,7 @@ def _judge(probes: Probes, one: Measured, other: Measured) -> Callable[[DataVers
             next=f"gristmill models {probes.experiment.name} lists the versions and their scores",
         )
 
-    def is_bad(version: DataVersion) -> bool:
+    def is_bad(version: ingestion.DataVersion) -> bool:
         measured = probes.measure(version)
         value = probes.value(measured)
         found = abs(value - bad) < abs(value - good)
@@ -251,14 +255,20 @@ def _judge(probes: Probes, one: Measured, other: Measured) -> Callable[[DataVers
     return is_bad
 
 
-def _measured_end(probes: Probes, version: DataVersion, told: Measured | None) -> Measured:
+def _measured_end(
+    probes: Probes, version: ingestion.DataVersion, told: Measured | None
+) -> Measured:
     """An end by today's settings and code where that is known, else as its model had it."""
-    if version.digest not in probes.known and told and logged(probes.metric) in told.metrics:
+    if (
+        version.digest not in probes.known
+        and told
+        and evaluation.logged(probes.metric) in told.metrics
+    ):
         return told
     return probes.measure(version)
 
 
-def _require_metric(experiment: Experiment, metric: str) -> None:
+def _require_metric(experiment: config.Experiment, metric: str) -> None:
     names = experiment.document.test_metrics
     if metric not in names:
         near = nearest(metric, names)
@@ -283,7 +293,9 @@ def _known(project: Project, name: str, metric: str, recipe: str) -> dict[str, M
         if version.tags.get(registry.RECIPE) == recipe and DATA in version.tags:
             told = Measured(version.metrics, f"known, {name} {version.number}")
             found[version.tags[DATA]] = told
-    return {digest: one for digest, one in found.items() if logged(metric) in one.metrics}
+    return {
+        digest: one for digest, one in found.items() if evaluation.logged(metric) in one.metrics
+    }
 
 
 def _kept(project: Project, name: str) -> Path:
@@ -291,7 +303,10 @@ def _kept(project: Project, name: str) -> Path:
 
 
 def _end(
-    project: Project, experiment: Experiment, listed: Sequence[DataVersion], asked: str
+    project: Project,
+    experiment: config.Experiment,
+    listed: Sequence[ingestion.DataVersion],
+    asked: str,
 ) -> tuple[int, Measured | None]:
     """The place of an end in the log and, where it is a model's version, what that one had."""
     name, told = experiment.name, None
@@ -304,7 +319,7 @@ def _end(
             model.metrics, f"known, {name} {model.number}, other settings or code", today=False
         )
     else:
-        digest = find_data(project, name, asked)
+        digest = ingestion.find(project, name, asked)
     for place, version in enumerate(listed):
         if version.digest == digest:
             return place, told
@@ -318,8 +333,12 @@ def _end(
 
 
 def _line(
-    project: Project, experiment: Experiment, listed: Sequence[DataVersion], good: int, bad: int
-) -> list[DataVersion]:
+    project: Project,
+    experiment: config.Experiment,
+    listed: Sequence[ingestion.DataVersion],
+    good: int,
+    bad: int,
+) -> list[ingestion.DataVersion]:
     """The versions from the good end to the bad one.
 
     Raises:
@@ -348,7 +367,10 @@ def _line(
 
 
 def _differences(
-    project: Project, experiment: Experiment, before: DataVersion, after: DataVersion
+    project: Project,
+    experiment: config.Experiment,
+    before: ingestion.DataVersion,
+    after: ingestion.DataVersion,
 ) -> list[str]:
     """Lines on what is different between the tables of two versions."""
     data = experiment.data
@@ -358,10 +380,10 @@ def _differences(
         for version in (before, after):
             folder = Path(aside, version.digest)
             try:
-                lay_out_version(project, data.folder, version.digest, folder / "raw")
-                ingest_file(folder / "raw" / inside, folder / "table.parquet", data)
+                ingestion.lay_out_version(project, data.folder, version.digest, folder / "raw")
+                ingestion.ingest_file(folder / "raw" / inside, folder / "table.parquet", data)
             except GristmillError as error:  # measured once, but not here any more
                 return [f"against {before.digest[:8]} before it: {error.what}"]
             tables.append(folder / "table.parquet")
-        first, *rest = differences(*tables)
+        first, *rest = flows.differences(*tables)
     return [f"against {before.digest[:8]} before it: {first}", *rest]

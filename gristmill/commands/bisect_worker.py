@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.commands.worktree_process import ask_in_worktree
+from gristmill.pipelines import config, ingestion, registry, tracking
 from gristmill.pipelines.base import (
     ConfigError,
     EnvironmentFault,
@@ -15,9 +16,7 @@ from gristmill.pipelines.base import (
     read_json,
     write_json,
 )
-from gristmill.pipelines.config import Project, load_experiment
-from gristmill.pipelines.ingestion import PIN, lay_out_version
-from gristmill.pipelines.tracking import WHOLE, apply_diff, git_state, worktree
+from gristmill.pipelines.config import Project
 
 OF_THE_USER = ("GIT_", "DVC_", "MLFLOW_", "PREFECT_", "GRISTMILL_")
 """Settings that lead to the user's own repository, stores and servers."""
@@ -44,25 +43,25 @@ def measure_aside(project: Project, name: str, digest: str) -> dict[str, Any]:
         InputError: the bytes of the version are nowhere.
         GristmillError: whatever ended the run, such as data that the experiment refuses.
     """
-    state = git_state(project)
-    if state.kept != WHOLE:
+    state = tracking.git_state(project)
+    if state.kept != tracking.WHOLE:
         raise ConfigError(
             "the changes that are not committed cannot be taken over",
             expected="changes of at most 1 MiB, without secrets",
             found=f"changes that were {state.kept}",
             next="git commit -a",
         )
-    with worktree(project, "HEAD") as tree:
+    with tracking.worktree(project, "HEAD") as tree:
         aside = tree / "build" / "bisect"
         aside.mkdir(parents=True)
         if state.diff:
             diff = aside / "changes.diff"
             diff.write_text(state.diff, encoding="utf-8")
-            if problem := apply_diff(tree, diff):
+            if problem := tracking.apply_diff(tree, diff):
                 raise EnvironmentFault("git could not take over the changes", found=problem[:500])
-        (tree / PIN).unlink(missing_ok=True)  # what lies there is pinned by the run
-        folder = load_experiment(project, name).data.folder
-        lay_out_version(project, folder, digest, tree / "data" / folder)
+        (tree / ingestion.PIN).unlink(missing_ok=True)  # what lies there is pinned by the run
+        folder = config.load_experiment(project, name).data.folder
+        ingestion.lay_out_version(project, folder, digest, tree / "data" / folder)
         return ask_in_worktree(tree, ["probe", name], aside, without=OF_THE_USER, grace=GRACE)
 
 
@@ -70,10 +69,9 @@ def probe(name: str, answer: Path) -> None:
     """Run an experiment and write what it measured; this is what `data bisect` calls."""
     end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     from gristmill.commands.run import run
-    from gristmill.pipelines.registry import require_versions
 
     project = Project.find()
     run(name)
     rows = read_json(project.build(name) / "validation.json")["rows"]
-    newest = require_versions(project, name)[0]
+    newest = registry.require_versions(project, name)[0]
     write_json(answer, {"metrics": newest.metrics, "rows": rows})

@@ -11,28 +11,10 @@ import pandas as pd
 import typer
 
 from gristmill.commands.options import whole_id
+from gristmill.pipelines import config, evaluation, registry, tracking
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, writing
-from gristmill.pipelines.config import (
-    CLASSIFICATION_METRICS,
-    METRIC_FORMS,
-    REGRESSION_METRICS,
-    Project,
-    metric_fault,
-    metric_parts,
-)
-from gristmill.pipelines.evaluation import (
-    Answers,
-    MetricDifference,
-    ModelComparison,
-    Predictions,
-    logged,
-    lower_is_better,
-    read_predictions,
-)
-from gristmill.pipelines.evaluation import compare as compare_answers
-from gristmill.pipelines.registry import CHAMPION, PREDICTIONS, Version, trained
+from gristmill.pipelines.config import Project
 from gristmill.pipelines.reporting import Lines, Screen, Table, Text, Titled, as_markdown
-from gristmill.pipelines.tracking import StoredRun, evaluated_runs, read_artifact, relocate
 
 SHOWN = 10
 """Rows that the screen shows."""
@@ -52,7 +34,7 @@ class Named:
     """A model that was asked for: what it is called here, and the run that evaluated it."""
 
     name: str
-    run: StoredRun
+    run: tracking.StoredRun
 
 
 def compare(
@@ -68,22 +50,22 @@ def compare(
     project = Project.find()
     named = _named(project, models)
     answers = [
-        Answers(model.name, model.run.experiment, _predictions(project, model)) for model in named
+        evaluation.Answers(model.name, model.run.experiment, _predictions(project, model))
+        for model in named
     ]
     known = {name for model in named for name in model.run.tested}
-    made = compare_answers(answers, _metrics_of(known, answers[0].predictions.classes))
+    made = evaluation.compare(answers, _metrics_of(known, answers[0].predictions.classes))
     rows = rows_table(made, _raw(project, named[0], answers[0].predictions))
     folder = project.root / "build" / "compare" / "-".join(made.names)[:LONGEST_FOLDER]
     screen, shown = Screen(), list(sections(made, rows))
     for section in shown:
         screen.show(section, Text(""))
-    from gristmill.pipelines.evaluation import comparison_picture
 
     with writing(folder) as aside:
         aside.mkdir()
         (aside / "report.md").write_text(markdown(made, shown), encoding="utf-8")
         rows.to_csv(aside / "rows.csv", index=False)
-        comparison_picture(aside / "comparison.png", made)
+        evaluation.comparison_picture(aside / "comparison.png", made)
     screen.say(
         f"written to {project.relative(folder)}/: report.md, comparison.png, "
         f"rows.csv ({len(rows):,} rows)",
@@ -93,13 +75,13 @@ def compare(
 
 def _metrics_of(known: Collection[str], classes: Sequence[str] | None) -> list[str]:
     """The metrics that runs have numbers of, by their names in the experiment file."""
-    every: list[str] = [*CLASSIFICATION_METRICS, *REGRESSION_METRICS]
-    kinds = [form.removesuffix("CLASS") for form in METRIC_FORMS if form.endswith(":CLASS")]
+    every: list[str] = [*config.CLASSIFICATION_METRICS, *config.REGRESSION_METRICS]
+    kinds = [form.removesuffix("CLASS") for form in config.METRIC_FORMS if form.endswith(":CLASS")]
     every += [f"{kind}{name}" for kind in kinds for name in classes or ()]
     task = "regression" if classes is None else "classification"
-    filled = [name for name in sorted(known) if metric_parts(name)[1]]
-    every += [name for name in filled if not metric_fault(name, task, classes)]
-    return [name for name in dict.fromkeys(every) if logged(name) in known]
+    filled = [name for name in sorted(known) if config.metric_parts(name)[1]]
+    every += [name for name in filled if not config.metric_fault(name, task, classes)]
+    return [name for name in dict.fromkeys(every) if evaluation.logged(name) in known]
 
 
 def _named(project: Project, names: Sequence[str]) -> list[Named]:
@@ -110,8 +92,11 @@ def _named(project: Project, names: Sequence[str]) -> list[Named]:
             found=", ".join(names) or "none",
             next="gristmill models lists what there is",
         )
-    relocate(project)
-    versions, runs = trained(project), {run.run_id: run for run in evaluated_runs(project)}
+    tracking.relocate(project)
+    versions, runs = (
+        registry.trained(project),
+        {run.run_id: run for run in tracking.evaluated_runs(project)},
+    )
     found = [_find(project, text, versions, runs) for text in names]
     for place, model in enumerate(found):
         if model.name in [other.name for other in found[:place]]:
@@ -125,7 +110,10 @@ def _named(project: Project, names: Sequence[str]) -> list[Named]:
 
 
 def _find(
-    project: Project, text: str, versions: Sequence[Version], runs: Mapping[str, StoredRun]
+    project: Project,
+    text: str,
+    versions: Sequence[registry.Version],
+    runs: Mapping[str, tracking.StoredRun],
 ) -> Named:
     """The model that a text means; a bare name its champion, else its newest version."""
     model, _, wanted = text.partition("@")
@@ -135,7 +123,7 @@ def _find(
     if wanted:
         alike = [v for v in known if wanted == v.number or wanted in v.aliases]
     else:
-        alike = [v for v in known if CHAMPION in v.aliases] or known[-1:]
+        alike = [v for v in known if registry.CHAMPION in v.aliases] or known[-1:]
     if not alike:
         aliases = sorted({alias for version in known for alias in version.aliases})
         raise ConfigError(
@@ -152,7 +140,10 @@ def _find(
 
 
 def _find_run(
-    project: Project, text: str, versions: Sequence[Version], runs: Mapping[str, StoredRun]
+    project: Project,
+    text: str,
+    versions: Sequence[registry.Version],
+    runs: Mapping[str, tracking.StoredRun],
 ) -> Named:
     run = runs.get(whole_id(runs, text))
     if run is None:
@@ -173,9 +164,11 @@ def _find_run(
     return Named(f"{run.experiment} {run.run_id[:8]}", run)
 
 
-def _predictions(project: Project, model: Named) -> Predictions:
+def _predictions(project: Project, model: Named) -> evaluation.Predictions:
     """What the run of a model stored."""
-    stored = read_artifact(project, model.run, PREDICTIONS, read_predictions)
+    stored = tracking.read_artifact(
+        project, model.run, registry.PREDICTIONS, evaluation.read_predictions
+    )
     if stored is None:
         raise _gone(model.name, model.run.experiment)
     return stored
@@ -184,13 +177,15 @@ def _predictions(project: Project, model: Named) -> Predictions:
 def _gone(name: str, experiment: str) -> EnvironmentFault:
     return EnvironmentFault(
         f"the predictions of {name} are gone",
-        expected=f"{PREDICTIONS} among the artifacts of its run",
+        expected=f"{registry.PREDICTIONS} among the artifacts of its run",
         found="none; a model is never asked twice about a test row",
         next=f"gristmill run {experiment} --force trains and evaluates it anew",
     )
 
 
-def _raw(project: Project, model: Named, predictions: Predictions) -> pd.DataFrame | None:
+def _raw(
+    project: Project, model: Named, predictions: evaluation.Predictions
+) -> pd.DataFrame | None:
     """The test rows as they came in, where those of the model are still the present ones."""
     test = project.build(model.run.experiment) / "test"
     try:
@@ -209,7 +204,7 @@ def _raw(project: Project, model: Named, predictions: Predictions) -> pd.DataFra
         return None
 
 
-def rows_table(made: ModelComparison, raw: pd.DataFrame | None = None) -> pd.DataFrame:
+def rows_table(made: evaluation.ModelComparison, raw: pd.DataFrame | None = None) -> pd.DataFrame:
     """The rows on which models differ, as `ModelComparison.disagreements` has them.
 
     Columns: `row`, the place among the first model's test rows; `truth`; each model's answer and,
@@ -232,7 +227,7 @@ def rows_table(made: ModelComparison, raw: pd.DataFrame | None = None) -> pd.Dat
     return found.join(beside[[name for name in beside if name not in found]])
 
 
-def sections(made: ModelComparison, rows: pd.DataFrame) -> Iterator[Titled]:
+def sections(made: evaluation.ModelComparison, rows: pd.DataFrame) -> Iterator[Titled]:
     """What is to be told: metrics and differences, agreement, the first rows that differ."""
     yield _metrics(made)
     yield _agreement(made)
@@ -240,11 +235,11 @@ def sections(made: ModelComparison, rows: pd.DataFrame) -> Iterator[Titled]:
         yield _first_rows(made, rows)
 
 
-def _metrics(made: ModelComparison) -> Titled:
+def _metrics(made: evaluation.ModelComparison) -> Titled:
     first, *others = made.names
     cells: list[tuple[str, ...]] = []
     for place, metric in enumerate(made.metrics[0]):
-        lower = " ↓" if lower_is_better(metric.name) else ""
+        lower = " ↓" if evaluation.lower_is_better(metric.name) else ""
         cells.append((f"{metric.name}{lower}", *[""] * 5))
         for name, row, differs in zip(
             made.names, made.metrics, (None, *made.differences), strict=True
@@ -272,18 +267,18 @@ def _metrics(made: ModelComparison) -> Titled:
     return Titled(title, [_table(made, heading, cells), Lines(lines)])
 
 
-def _verdict(differences: Sequence[MetricDifference]) -> str:
+def _verdict(differences: Sequence[evaluation.MetricDifference]) -> str:
     """In which metrics a model is better or worse than the first, as far as that is shown."""
     kinds: dict[str, list[str]] = {"better": [], "worse": [], "no difference shown": []}
     for one in differences:
         shown = one.p is not None and one.p <= ALPHA
-        better = (one.value < 0) == lower_is_better(one.name)
+        better = (one.value < 0) == evaluation.lower_is_better(one.name)
         kind = ("better" if better else "worse") if shown else "no difference shown"
         kinds[kind].append(one.name)
     return "; ".join(f"{kind} by {', '.join(names)}" for kind, names in kinds.items() if names)
 
 
-def _agreement(made: ModelComparison) -> Titled:
+def _agreement(made: evaluation.ModelComparison) -> Titled:
     first, *others = made.names
     if made.classes is None:
         heading = ("", "errors correlate", "mean distance", f"nearer than {first}")
@@ -307,7 +302,7 @@ def _agreement(made: ModelComparison) -> Titled:
     return Titled("", [_table(made, columns, counted)])
 
 
-def _first_rows(made: ModelComparison, rows: pd.DataFrame) -> Titled:
+def _first_rows(made: evaluation.ModelComparison, rows: pd.DataFrame) -> Titled:
     shown = rows.head(SHOWN)
     cells = []
     for _, row in shown.iterrows():
@@ -338,12 +333,14 @@ def _p(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.2g}"
 
 
-def _table(made: ModelComparison, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _table(
+    made: evaluation.ModelComparison, heading: Sequence[str], rows: Sequence[Sequence[str]]
+) -> Table:
     numbers = [name for name in heading if name not in ("", "truth", *made.names)]
     return Table(heading, rows, numbers, KEPT_WHOLE)
 
 
-def markdown(made: ModelComparison, shown: Sequence[Titled]) -> str:
+def markdown(made: evaluation.ModelComparison, shown: Sequence[Titled]) -> str:
     """The report of a comparison."""
     picture = Text("![differences and agreement](comparison.png)")
     return as_markdown(" · ".join(made.names), [*shown, picture])

@@ -8,26 +8,12 @@ from typing import Annotated
 
 import typer
 
+from gristmill import flows
 from gristmill.commands.options import Name, NameOrAll
-from gristmill.flows import described, take_new_version
+from gristmill.pipelines import config, ingestion, registry, tracking
 from gristmill.pipelines.base import GristmillError
-from gristmill.pipelines.config import Project, load_experiment
-from gristmill.pipelines.ingestion import (
-    DataState,
-    DataVersion,
-    data_digest,
-    data_log,
-    data_state,
-    edited,
-    find,
-    go_to,
-    not_pinned,
-    pinned_digest,
-    recorded_rows,
-)
-from gristmill.pipelines.ingestion import restore as restore_data
+from gristmill.pipelines.config import Project
 from gristmill.pipelines.reporting import Facts, Screen, Table, Titled
-from gristmill.pipelines.tracking import data_rows, is_local
 
 
 def status() -> None:
@@ -35,23 +21,24 @@ def status() -> None:
     project = Project.find()
     users: dict[str, list[str]] = {}
     for name in project.experiment_names():
-        users.setdefault(load_experiment(project, name).data.folder, []).append(name)
+        users.setdefault(config.load_experiment(project, name).data.folder, []).append(name)
     rows = []
     for folder, names in sorted(users.items()):
-        state = data_state(project, folder)
-        there = state not in (DataState.MISSING, DataState.ABSENT)
-        digest = data_digest(project, folder)[:8] if there else ""
+        state = ingestion.data_state(project, folder)
+        there = state not in (ingestion.DataState.MISSING, ingestion.DataState.ABSENT)
+        digest = ingestion.data_digest(project, folder)[:8] if there else ""
         rows.append((folder, state.value, digest, ", ".join(names)))
     Screen().show(Table(("data set", "state", "hash", "used by"), rows))
 
 
 def formats() -> None:
     """List what a data set may be, and where it may come from."""
-    from gristmill.pipelines.config import SOURCES
-    from gristmill.pipelines.ingestion import describe_formats
 
-    kinds = [f"{kind.form}: {kind.description}" for kind in SOURCES]
-    for title, lines in (("data.path may be", describe_formats()), ("data.source may be", kinds)):
+    kinds = [f"{kind.form}: {kind.description}" for kind in config.SOURCES]
+    for title, lines in (
+        ("data.path may be", ingestion.describe_formats()),
+        ("data.source may be", kinds),
+    ):
         facts = dict(line.split(": ", 1) for line in lines)
         Screen().show(Titled(title, [Facts(facts)]))
 
@@ -64,7 +51,7 @@ def restore(name: NameOrAll = None) -> None:
     for experiment in [name] if name else project.experiment_names():
         try:
             with screen.turning(f"data of {experiment} …"):
-                how = restore_data(
+                how = ingestion.restore(
                     project, experiment, discard=name is not None, progress=screen.arriving
                 )
         except GristmillError as error:  # the others may still come
@@ -86,8 +73,10 @@ def refresh(
     project = Project.find()
     screen = Screen()
     with screen.turning(f"new data for {name} …"):
-        done = take_new_version(project, name, data.absolute() if data else None, screen.arriving)
-    for line in described(done):
+        done = flows.take_new_version(
+            project, name, data.absolute() if data else None, screen.arriving
+        )
+    for line in flows.described(done):
         screen.say(f"{name}: {line}", whole=True)
     if done.changed:
         users = " && ".join(f"gristmill run {user}" for user in done.accepted)
@@ -99,14 +88,13 @@ def refresh(
 def log(name: Name) -> None:
     """List the versions of the data: commit, rows, hash, and the models trained on each."""
     project = Project.find()
-    experiment = load_experiment(project, name)
+    experiment = config.load_experiment(project, name)
     folder = experiment.data.folder
-    found = data_log(project, folder)
+    found = ingestion.data_log(project, folder)
     rows = data_rows_of(project, name, folder, [version.digest for version in found.versions])
-    from gristmill.pipelines.registry import trained
 
     models: dict[str, list[str]] = {}
-    for model in trained(project):
+    for model in registry.trained(project):
         alias = f" ({', '.join(model.aliases)})" if model.aliases else ""
         models.setdefault(model.data, []).append(f"{model.model} {model.number}{alias}")
     lines = [
@@ -138,14 +126,14 @@ def log(name: Name) -> None:
         )
 
 
-def _remarks(version: DataVersion) -> str:
+def _remarks(version: ingestion.DataVersion) -> str:
     pinned = "pinned" if version.pinned and not version.on_disk else ""
     return ", ".join(filter(None, (pinned, version.kept.value)))
 
 
 def data_rows_of(project: Project, name: str, folder: str, digests: list[str]) -> dict[str, int]:
-    known = data_rows(project, folder, [name]) if is_local(project) else {}
-    return recorded_rows(project, name, [d for d in digests if d not in known]) | known
+    known = tracking.data_rows(project, folder, [name]) if tracking.is_local(project) else {}
+    return ingestion.recorded_rows(project, name, [d for d in digests if d not in known]) | known
 
 
 def date_of(seconds: float | None) -> str:
@@ -161,19 +149,19 @@ def use(
 ) -> None:
     """Go back to a version of one data set; the others stay as they are."""
     project = Project.find()
-    data = load_experiment(project, name).data
+    data = config.load_experiment(project, name).data
     screen = Screen()
-    found = find(project, name, revision)
-    state = data_state(project, data.folder)
-    before = pinned_digest(project, data.folder)
-    if state is DataState.PINNED and before == found:
+    found = ingestion.find(project, name, revision)
+    state = ingestion.data_state(project, data.folder)
+    before = ingestion.pinned_digest(project, data.folder)
+    if state is ingestion.DataState.PINNED and before == found:
         screen.say(f"{name}: version {found[:8]} is in place already, nothing to do")
         return
-    if state is DataState.EDITED:
-        raise edited(data.folder, data.path, name)
-    if state is DataState.NEW:
-        raise not_pinned(data.folder, data.path, name)
-    go_to(project, data.folder, found)
+    if state is ingestion.DataState.EDITED:
+        raise ingestion.edited(data.folder, data.path, name)
+    if state is ingestion.DataState.NEW:
+        raise ingestion.not_pinned(data.folder, data.path, name)
+    ingestion.go_to(project, data.folder, found)
     was = f", it was {before[:8]}" if before and before != found else ""
     screen.say(f"{name}: version {found[:8]} is in place and pinned{was}")
     screen.say(f"next: gristmill run {name}")

@@ -14,22 +14,13 @@ from typing import Annotated
 
 import typer
 
+from gristmill import flows
 from gristmill.commands.config import write_schema
-from gristmill.flows import answers, port_fault, settings
+from gristmill.pipelines import config, ingestion, tracking, training
 from gristmill.pipelines.base import EnvironmentFault, GristmillError
-from gristmill.pipelines.config import Project, load_experiment, writable
-from gristmill.pipelines.ingestion import (
-    DataState,
-    data_state,
-    driver_command,
-    register_driver,
-    registered_driver,
-    sweep,
-)
+from gristmill.pipelines.config import Project
 from gristmill.pipelines.ingestion.versions import snapshot
 from gristmill.pipelines.reporting import Screen
-from gristmill.pipelines.tracking import check_store, is_local, tracking_uri
-from gristmill.pipelines.training import cores, device, instruction_set
 
 LEAST_SPACE = 2 << 30
 """Bytes of free disk below which a run may end for lack of it."""
@@ -63,19 +54,18 @@ def doctor(
 
 def _fix(project: Project, screen: Screen) -> None:
     """Databases at the installed versions, pinned data on disk: what `make setup` ends with."""
-    from gristmill.pipelines.tracking import prepare_store
 
     project.require_git()
     migration = _start_migration(project)
     write_schema(project)
-    register_driver(project, _program())
-    if is_local(project):
-        prepare_store(project)
+    ingestion.register_driver(project, _program())
+    if tracking.is_local(project):
+        tracking.prepare_store(project)
         screen.say("MLflow's store is ready")
-    sweep(project)
+    ingestion.sweep(project)
     for name in project.experiment_names():
-        experiment = load_experiment(project, name)
-        if data_state(project, experiment.data.folder) is not DataState.EDITED:
+        experiment = config.load_experiment(project, name)
+        if ingestion.data_state(project, experiment.data.folder) is not ingestion.DataState.EDITED:
             screen.say(f"data of {name}: {snapshot.restore(project, name)}")
     if migration is not None:
         _, errors = migration.communicate()
@@ -101,7 +91,7 @@ def _start_migration(project: Project) -> subprocess.Popen[bytes] | None:
     command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
     return subprocess.Popen(
         command,
-        env=os.environ | settings(project),
+        env=os.environ | flows.settings(project),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -118,7 +108,7 @@ def _line(screen: Screen, good: bool, name: str, text: str) -> None:
 def _python(project: Project) -> Iterator[Finding]:
     good = (3, 11) <= sys.version_info[:2] < (3, 14)
     yield good, f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    yield True, f"{cores()} cores, {device()}, {instruction_set()}"
+    yield True, f"{training.cores()} cores, {training.device()}, {training.instruction_set()}"
 
 
 def _packages(project: Project) -> Iterator[Finding]:
@@ -147,19 +137,19 @@ def _repository(project: Project) -> Iterator[Finding]:
     yield True, "git and DVC"
     free = shutil.disk_usage(project.root).free
     yield free > LEAST_SPACE, f"{free / 2**30:.0f} GiB of disk free"
-    current = registered_driver(project) == driver_command(project, _program())
+    current = ingestion.registered_driver(project) == ingestion.driver_command(project, _program())
     how = "data.dvc, dvc.lock and params.yaml merge by name"
     missing = "git does not know how to merge data.dvc (or the clone was moved)"
     yield current, how if current else f"{missing}: gristmill doctor --fix"
     for name in ("build", "mlruns", ".prefect", "data"):
-        if not writable(project.root / name):
+        if not config.writable(project.root / name):
             yield False, f"{name}/ cannot be written: chmod -R u+w {name}"
 
 
 def _experiments(project: Project) -> Iterator[Finding]:
     for name in project.experiment_names():
         try:
-            load_experiment(project, name)
+            config.load_experiment(project, name)
         except GristmillError as error:
             yield False, "\n".join(error.lines())
         else:
@@ -169,24 +159,23 @@ def _experiments(project: Project) -> Iterator[Finding]:
 def _data(project: Project) -> Iterator[Finding]:
     for name in project.experiment_names():
         try:
-            folder = load_experiment(project, name).data.folder
+            folder = config.load_experiment(project, name).data.folder
         except GristmillError:
             continue
-        state = data_state(project, folder)
-        bad = state is DataState.EDITED
+        state = ingestion.data_state(project, folder)
+        bad = state is ingestion.DataState.EDITED
         yield not bad, f"data/{folder} {state.value}" + (" (gristmill data status)" if bad else "")
 
 
 def _mlflow(project: Project) -> Iterator[Finding]:
-    check_store(project)
-    if is_local(project):
+    tracking.check_store(project)
+    if tracking.is_local(project):
         yield True, "mlruns/mlflow.db"
         return
     from gristmill.pipelines.base import redact
-    from gristmill.pipelines.tracking import client
 
-    client(project)
-    yield True, redact(tracking_uri(project))
+    tracking.client(project)
+    yield True, redact(tracking.tracking_uri(project))
 
 
 def _prefect(project: Project) -> Iterator[Finding]:
@@ -197,13 +186,13 @@ def _prefect(project: Project) -> Iterator[Finding]:
         return
     from gristmill.pipelines.base import redact
 
-    yield answers(url), f"{redact(url)} (PREFECT_API_URL)"
+    yield flows.answers(url), f"{redact(url)} (PREFECT_API_URL)"
 
 
 def _ports(project: Project) -> Iterator[Finding]:
     for port, what in PORTS.items():
         used = "in use; `gristmill up` has an option for another"
-        yield True, f"{port} for {what} is {used if port_fault(port) else 'free'}"
+        yield True, f"{port} for {what} is {used if flows.port_fault(port) else 'free'}"
 
 
 CHECKS: dict[str, Callable[[Project], Iterator[Finding]]] = {

@@ -10,20 +10,9 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from gristmill.commands.beginning import alone, put_back, require_free, same_bytes
+from gristmill.pipelines import config, ingestion
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, read_yaml
-from gristmill.pipelines.config import Data, Document, Project, load_experiment
-from gristmill.pipelines.ingestion import (
-    KNOWN,
-    PIN,
-    DataState,
-    data_state,
-    fetch,
-    find_format,
-    header,
-    keras_set_from,
-    pin_data,
-    sniff_csv,
-)
+from gristmill.pipelines.config import Project
 from gristmill.pipelines.reporting import Screen
 
 
@@ -44,7 +33,7 @@ class Copy:
     project: Project
     name: str
     raw: Any
-    data: Data
+    data: config.Data
     origin: Path | None
     aside: Path
     again: str
@@ -72,10 +61,10 @@ def copy_example(name: str, example: str, origin: Path | None) -> None:
         draft = aside / "experiments" / f"{name}.yaml"
         draft.parent.mkdir()
         shutil.copyfile(file, draft)
-        data = load_experiment(Project(aside), name).data
+        data = config.load_experiment(Project(aside), name).data
         others = _documents(project)
         there = [n for n, other in others.items() if other.data.folder == data.folder]
-        for touched in (project.root / PIN, project.params_file):
+        for touched in (project.root / ingestion.PIN, project.params_file):
             undo.callback(put_back, touched, touched.read_bytes() if touched.exists() else None)
         _copy_builder(project, raw, file.parent, undo)
         if there and origin is None:
@@ -86,7 +75,7 @@ def copy_example(name: str, example: str, origin: Path | None) -> None:
                 _bring(Copy(project, name, raw, data, origin, aside, again), undo)
         _settle_split(project, raw, file.parent)
         _dump(raw, draft)
-        data = load_experiment(Project(aside), name).data
+        data = config.load_experiment(Project(aside), name).data
         project.register(name, data.folder)
         draft.rename(project.experiment_file(name))
         undo.pop_all()
@@ -129,7 +118,7 @@ def _dump(raw: Any, file: Path) -> None:
         _yaml().dump(raw, stream)
 
 
-def _set(raw: Any, data: Data) -> None:
+def _set(raw: Any, data: config.Data) -> None:
     """Lets the file name these data."""
     for key, value in (("path", data.path), ("source", data.source), ("target", data.target)):
         if value is None:
@@ -138,12 +127,12 @@ def _set(raw: Any, data: Data) -> None:
             raw["data"][key] = value
 
 
-def _documents(project: Project) -> dict[str, Document]:
+def _documents(project: Project) -> dict[str, config.Document]:
     """The experiments here that can be read."""
     found = {}
     for name in project.experiment_names():
         with suppress(ConfigError):
-            found[name] = load_experiment(project, name).document
+            found[name] = config.load_experiment(project, name).document
     return found
 
 
@@ -190,15 +179,17 @@ def _bring(copy: Copy, undo: ExitStack) -> None:
     """Takes the data into `data/` and pins them."""
     project, data, origin = copy.project, copy.data, copy.origin
     if origin is None:
-        state = data_state(project, data.folder)
-        if state is DataState.MISSING or (project.root / data.path).exists():
+        state = ingestion.data_state(project, data.folder)
+        if state is ingestion.DataState.MISSING or (project.root / data.path).exists():
             return  # the run takes them as they are, or brings back what is pinned
     fresh = copy.aside / "data" / PurePath(data.path).name
     fresh.parent.mkdir()
     if origin is None:
         _fetch(copy, fresh)
-    elif str(data.source).removeprefix("keras:") in KNOWN:
-        keras_set_from(str(data.source).removeprefix("keras:"), _require_place(origin), fresh)
+    elif str(data.source).removeprefix("keras:") in ingestion.KNOWN:
+        ingestion.keras_set_from(
+            str(data.source).removeprefix("keras:"), _require_place(origin), fresh
+        )
     else:
         fresh = _from_disk(copy, _require_place(origin), fresh)
         copy.raw["data"].pop("source", None)
@@ -212,8 +203,8 @@ def _bring(copy: Copy, undo: ExitStack) -> None:
         undo.callback(_remove, target)
         fresh.rename(target)
     folder = target.parent.name
-    if data_state(project, folder) is not DataState.PINNED:
-        pin_data(project, folder)
+    if ingestion.data_state(project, folder) is not ingestion.DataState.PINNED:
+        ingestion.pin_data(project, folder)
 
 
 def _fetch(copy: Copy, fresh: Path) -> None:
@@ -226,7 +217,7 @@ def _fetch(copy: Copy, fresh: Path) -> None:
             next=disk,
         )
     try:
-        fetch(copy.project, data.source, fresh, query=data.query)
+        ingestion.fetch(copy.project, data.source, fresh, query=data.query)
     except EnvironmentFault as error:
         raise EnvironmentFault(
             error.what,
@@ -253,7 +244,7 @@ def _from_disk(copy: Copy, origin: Path, fresh: Path) -> Path:
     """Copies the file or folder that the example wants, by its name or as the only such one."""
     wanted, project = PurePath(copy.data.path), copy.project
     if not wanted.suffix:
-        fetch(project, str(origin), fresh)
+        ingestion.fetch(project, str(origin), fresh)
         return fresh
     places = [origin / wanted, origin / wanted.parts[1] / wanted.name, origin / wanted.name]
     found = [place for place in places if place.is_file()][:1]
@@ -269,17 +260,17 @@ def _from_disk(copy: Copy, origin: Path, fresh: Path) -> Path:
             found=", ".join(names[:10]) or "nothing",
             next=f"{copy.again} --from {found[0]}" if found else "",
         )
-    find_format(found[0])
+    ingestion.find_format(found[0])
     fresh = fresh.with_name(found[0].name)
-    fetch(project, str(found[0]), fresh)
+    ingestion.fetch(project, str(found[0]), fresh)
     return fresh
 
 
-def _name_target(raw: Any, data: Data, fresh: Path) -> None:
+def _name_target(raw: Any, data: config.Data, fresh: Path) -> None:
     """Lets the file name the column that is to be predicted, where a table calls it otherwise."""
-    if fresh.is_dir() or find_format(fresh).module != "delimited":
+    if fresh.is_dir() or ingestion.find_format(fresh).module != "delimited":
         return
-    names, _ = header(fresh, sniff_csv(fresh))
+    names, _ = ingestion.header(fresh, ingestion.sniff_csv(fresh))
     if data.target in names:
         return
     known = (raw["schema"] or {}).get("columns") or {}
@@ -294,7 +285,7 @@ def _name_target(raw: Any, data: Data, fresh: Path) -> None:
     raw["data"]["target"] = left[0]
 
 
-def _free_place(project: Project, name: str, data: Data, fresh: Path) -> Path:
+def _free_place(project: Project, name: str, data: config.Data, fresh: Path) -> Path:
     """Where the data go: as the example says, or under the experiment's name if others are there.
 
     Raises:
@@ -303,7 +294,7 @@ def _free_place(project: Project, name: str, data: Data, fresh: Path) -> Path:
     for folder in dict.fromkeys((data.folder, name)):
         target = project.root / "data" / folder / fresh.name
         there = [*target.parent.iterdir()] if target.parent.is_dir() else []
-        pinned = data_state(project, folder) is DataState.MISSING
+        pinned = ingestion.data_state(project, folder) is ingestion.DataState.MISSING
         if not there and not pinned:
             return target
         if there == [target] and same_bytes(fresh, target):

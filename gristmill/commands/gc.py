@@ -14,22 +14,12 @@ from typing import Annotated
 
 import typer
 
-from gristmill.flows import LOCK
+from gristmill import flows
+from gristmill.pipelines import tracking
 from gristmill.pipelines.base import ConfigError, locked, read_duration
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.registry import registered_models as registry
 from gristmill.pipelines.reporting import Screen
-from gristmill.pipelines.tracking import (
-    StoredRun,
-    bytes_of,
-    is_local,
-    mend_dead_runs,
-    needed_keys,
-    packages_of,
-    remove_package,
-    remove_run,
-    stored_runs,
-)
 
 MEGA = 1e6
 
@@ -46,8 +36,8 @@ class Removable:
         busy: experiments at which a run is at work; nothing of theirs is touched.
     """
 
-    runs: list[StoredRun] = field(default_factory=list)
-    trials: list[StoredRun] = field(default_factory=list)
+    runs: list[tracking.StoredRun] = field(default_factory=list)
+    trials: list[tracking.StoredRun] = field(default_factory=list)
     packages: list[tuple[str, str]] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
@@ -67,13 +57,13 @@ def collect(
     project, screen = Project.find(), Screen()
     limit = time.time() - seconds(older_than)
     if not dry_run:
-        mend_dead_runs(project)
+        tracking.mend_dead_runs(project)
     with _alone(project) as busy:
         with screen.turning("looking at what the store has …"):
             found = find(project, limit, keep, busy)
             lines = _described(project, found)
-        flows = _flow_runs(project, limit, dry_run)
-        for line in [*lines, f"{'flow runs':16s}{flows:6,d}  in Prefect, with tasks and logs"]:
+        count = _flow_runs(project, limit, dry_run)
+        for line in [*lines, f"{'flow runs':16s}{count:6,d}  in Prefect, with tasks and logs"]:
             screen.say(line)
         if not dry_run:
             with screen.turning("removing …"):
@@ -82,7 +72,7 @@ def collect(
         screen.say(f"{name} is being run now; nothing of it was touched")
     done = "nothing was removed" if dry_run else "removed"
     screen.say(f"{done}; older than {older_than}, {keep} runs of each experiment kept")
-    if not is_local(project) and not dry_run:
+    if not tracking.is_local(project) and not dry_run:
         screen.say("the store is a server's: its administrator removes them for good: mlflow gc")
     screen.say("data: DVC's cache is left alone; `dvc gc --all-commits --dry` says what no")
     screen.say("commit pins, but runs and `data use` may still need it")
@@ -114,7 +104,7 @@ def find(project: Project, limit: float, keep: int, busy: set[str]) -> Removable
         keep: how many finished runs of each experiment stay.
         busy: experiments that another process works on.
     """
-    every = stored_runs(project, deleted=True)
+    every = tracking.stored_runs(project, deleted=True)
     runs = [run for run in every if run.kind == "run"]
     trials = [run for run in every if run.kind == "trial"]
     busy = busy | {run.experiment for run in runs if run.status == "RUNNING"}
@@ -127,7 +117,7 @@ def find(project: Project, limit: float, keep: int, busy: set[str]) -> Removable
     gone = []
     for run in runs:
         if _young(run, limit) or run.run_id in newest or run.experiment in busy:
-            keys |= needed_keys(project, run, trials)
+            keys |= tracking.needed_keys(project, run, trials)
         elif run.run_id not in of_versions:
             gone.append(run)
     old = [
@@ -136,7 +126,7 @@ def find(project: Project, limit: float, keep: int, busy: set[str]) -> Removable
         if not _young(trial, limit) and trial.experiment not in busy and trial.key not in keys
     ]
     packaged = {one.source.rpartition("/")[2] for one in versions}
-    packages = packages_of(project, {run.run_id for run in gone})
+    packages = tracking.packages_of(project, {run.run_id for run in gone})
     return Removable(
         gone,
         old,
@@ -147,11 +137,11 @@ def find(project: Project, limit: float, keep: int, busy: set[str]) -> Removable
     )
 
 
-def _young(run: StoredRun, limit: float) -> bool:
+def _young(run: tracking.StoredRun, limit: float) -> bool:
     return run.status == "RUNNING" or (run.ended or run.began) > limit
 
 
-def _newest(runs: Sequence[StoredRun], keep: int) -> set[str]:
+def _newest(runs: Sequence[tracking.StoredRun], keep: int) -> set[str]:
     kept: dict[str, list[str]] = {}
     for run in runs:  # the newest first
         if run.status == "FINISHED" and not run.deleted:
@@ -172,10 +162,10 @@ def _folders(project: Project, limit: float, keys: set[str], busy: set[str]) -> 
 
 
 def _described(project: Project, found: Removable) -> list[str]:
-    def size(runs: Sequence[StoredRun]) -> int:
-        return sum(bytes_of(project, run.artifacts) for run in runs)
+    def size(runs: Sequence[tracking.StoredRun]) -> int:
+        return sum(tracking.bytes_of(project, run.artifacts) for run in runs)
 
-    packages = sum(bytes_of(project, place) for _, place in found.packages)
+    packages = sum(tracking.bytes_of(project, place) for _, place in found.packages)
     folders = sum(
         file.stat().st_size
         for folder in found.folders
@@ -197,9 +187,9 @@ def _described(project: Project, found: Removable) -> list[str]:
 
 def _remove(project: Project, found: Removable) -> None:
     for model, place in found.packages:
-        remove_package(project, model, place)
+        tracking.remove_package(project, model, place)
     for run in [*found.trials, *found.runs]:
-        remove_run(project, run)
+        tracking.remove_run(project, run)
     for folder in found.folders:
         shutil.rmtree(folder, ignore_errors=True)
     for name in found.models:
@@ -208,13 +198,14 @@ def _remove(project: Project, found: Removable) -> None:
 
 def _flow_runs(project: Project, limit: float, dry_run: bool) -> int:
     """Removes Prefect's flow runs that ended before the limit; returns how many there are."""
-    from gristmill.flows import remove_flow_runs, serving
 
     if "PREFECT_API_URL" not in os.environ and not (project.prefect_home / "prefect.db").exists():
         return 0
     before = datetime.fromtimestamp(limit, UTC).isoformat()
-    with serving(project) as server:
-        return remove_flow_runs(server.url, before, project.prefect_home / "logs", dry_run=dry_run)
+    with flows.serving(project) as server:
+        return flows.remove_flow_runs(
+            server.url, before, project.prefect_home / "logs", dry_run=dry_run
+        )
 
 
 @contextmanager
@@ -228,7 +219,7 @@ def _alone(project: Project) -> Iterator[set[str]]:
     with ExitStack() as held:
         for folder in sorted((project.root / "build").glob("*/trials")):
             try:
-                held.enter_context(locked(folder.parent / LOCK, refuse))
+                held.enter_context(locked(folder.parent / flows.LOCK, refuse))
             except BlockingIOError:
                 busy.add(folder.parent.name)
         yield busy

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import typer
 
+from gristmill.pipelines import ingestion
 from gristmill.pipelines.base import GristmillError
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.ingestion import merge_file, plain_merge
 
 
 def merge(base: Path, ours: Path, theirs: Path, name: str) -> int:
@@ -17,9 +17,9 @@ def merge(base: Path, ours: Path, theirs: Path, name: str) -> int:
     texts = (file.read_text(encoding="utf-8") for file in (base, ours, theirs))
     try:
         project = Project.find(place.absolute().parent)
-        merged = merge_file(project, place.name, *texts)
+        merged = ingestion.merge_file(project, place.name, *texts)
     except GristmillError as error:
-        plain_merge(base, ours, theirs)
+        ingestion.plain_merge(base, ours, theirs)
         typer.echo(f"{name}: {error}", err=True)
         return 1
     ours.write_text(merged.text, encoding="utf-8")

@@ -11,20 +11,13 @@ from typing import Annotated, Literal
 import typer
 
 from gristmill.commands.options import Number, Reason, Registered
+from gristmill.pipelines import tracking
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, read_json
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.registry import (
-    CHAMPION,
-    DECISION,
-    Contest,
-    Evidence,
-    NotWorse,
-    Version,
-)
+from gristmill.pipelines.registry import CHAMPION, DECISION, Contest, Evidence, NotWorse, Version
 from gristmill.pipelines.registry import promotion as moves
 from gristmill.pipelines.registry import registered_models as registry
 from gristmill.pipelines.reporting import Screen, Table
-from gristmill.pipelines.tracking import fetch_artifact
 
 SHOWN = 20
 
@@ -190,7 +183,7 @@ def _show_decision(project: Project, version: Version, screen: Screen) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         try:
-            kept = read_json(fetch_artifact(project, decided, DECISION, Path(folder)))
+            kept = read_json(tracking.fetch_artifact(project, decided, DECISION, Path(folder)))
         except EnvironmentFault as error:
             screen.say(f"the gate's checks are gone: {error.found}", whole=True)
             return

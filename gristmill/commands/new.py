@@ -16,59 +16,17 @@ import typer
 from gristmill.commands.beginning import alone, put_back, require_free, same_bytes
 from gristmill.commands.example import copy_example
 from gristmill.commands.profile_lines import profile_lines
+from gristmill.pipelines import config, ingestion, profiling, tables
 from gristmill.pipelines.base import ConfigError, InputError, nearest, redact
-from gristmill.pipelines.config import (
-    Csv,
-    Data,
-    Project,
-    holds_password,
-    load_experiment,
-    source_kind,
-)
-from gristmill.pipelines.ingestion import (
-    MISSING,
-    PASSWORD,
-    PICTURE,
-    PIN,
-    DataState,
-    DownloadMeter,
-    data_digest,
-    data_state,
-    fetch,
-    find_format,
-    fitting_form,
-    holds_several,
-    ingest_file,
-    label_columns,
-    pin_data,
-    sniff_csv,
-    unpack,
-)
-from gristmill.pipelines.profiling import (
-    FEW_ROWS,
-    Draft,
-    Profiled,
-    Task,
-    assume,
-    no_target,
-    profile_table,
-    require_target,
-    require_task,
-    shell_word,
-    write_draft,
-    write_page,
-)
+from gristmill.pipelines.config import Project
+from gristmill.pipelines.profiling import shell_word
 from gristmill.pipelines.reporting import Screen
-from gristmill.pipelines.tables import column_names
 
 ARCHIVE = re.compile(r"(\.zip|\.tgz|\.tar(\.\w+)?)$", re.IGNORECASE)
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:.+")
 
 SHOWN = 5
 """Columns that a warning names."""
-
-USUAL = Csv(delimiter=",", quote='"', decimal=".", encoding="utf-8", missing=MISSING)
-"""The dialect that needs no words."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +58,7 @@ class Asked:
 
     name: str
     target: str | None
-    task: Task | None
+    task: profiling.Task | None
     again: str
 
 
@@ -132,12 +90,12 @@ def new(
     ] = None,
 ) -> None:
     """Draft an experiment from a data file, or copy an example."""
-    if task not in (None, *get_args(Task)):
+    if task not in (None, *get_args(profiling.Task)):
         raise ConfigError(
             f"there is no task '{task}'",
-            expected=" or ".join(get_args(Task)),
+            expected=" or ".join(get_args(profiling.Task)),
             found=f"--task {task}",
-            next=f"--task {nearest(task or '', get_args(Task)) or 'classification'}",
+            next=f"--task {nearest(task or '', get_args(profiling.Task)) or 'classification'}",
         )
     if (data is None) == (example is None) or (example is None and origin is not None):
         raise ConfigError(
@@ -149,11 +107,11 @@ def new(
     if example is not None:
         copy_example(name, example, origin)
     elif data is not None:
-        draft(name, data, target, cast("Task | None", task), query)
+        draft(name, data, target, cast("profiling.Task | None", task), query)
 
 
 def draft(
-    name: str, data: str, target: str | None, task: Task | None, query: str | None = None
+    name: str, data: str, target: str | None, task: profiling.Task | None, query: str | None = None
 ) -> None:
     """Reads the data, drafts the experiment, shows what was assumed, and takes both in.
 
@@ -177,13 +135,13 @@ def draft(
 
 def _place(project: Project, name: str, data: str, query: str | None) -> Place:
     if ADDRESS.fullmatch(data) and not Path(data).exists():
-        database = source_kind(data, query) == "database"
-        if urlsplit(data).password is not None or (database and holds_password(data)):
+        database = config.source_kind(data, query) == "database"
+        if urlsplit(data).password is not None or (database and config.holds_password(data)):
             raise ConfigError(
                 "an address with a password would stand in the experiment file, for all to read",
                 expected="the password in the environment",
                 found=redact(data),
-                next=f"{PASSWORD}=… gristmill new …" if database else "",
+                next=f"{ingestion.PASSWORD}=… gristmill new …" if database else "",
             )
         _require_query(name, data, query)
         file = f"{name}.parquet" if query is not None else _file_of(data, name)
@@ -209,7 +167,7 @@ def _place(project: Project, name: str, data: str, query: str | None) -> Place:
 
 def _require_query(name: str, data: str, query: str | None) -> None:
     """Raises ConfigError unless a database has a query, and only a database."""
-    if (source_kind(data, query) == "database") == (query is not None):
+    if (config.source_kind(data, query) == "database") == (query is not None):
         return
     raise ConfigError(
         "a database needs a query, and nothing else has one",
@@ -242,19 +200,19 @@ def _plain(file: str, name: str) -> str:
 def _bring(project: Project, place: Place, aside: Path, on: Screen) -> tuple[Place, Path]:
     """The raw data, in the project already or fetched aside; and their place there."""
     if place.there:
-        if data_state(project, place.folder) is DataState.EDITED:
+        if ingestion.data_state(project, place.folder) is ingestion.DataState.EDITED:
             raise _edited(place)
         return place, project.root / place.path
     _require_no_data(project, place, None)
     raw = aside / "data" / Path(place.path).name
     with on.turning("fetching …"):
-        notes = fetch(project, place.given, raw, query=place.query, progress=on.arriving)
+        notes = ingestion.fetch(project, place.given, raw, query=place.query, progress=on.arriving)
     for note in notes:
         on.say(f"  ! {note}")
-    if (ending := ARCHIVE.search(raw.name)) and holds_several(raw):
+    if (ending := ARCHIVE.search(raw.name)) and ingestion.holds_several(raw):
         place = replace(place, path=place.path.removesuffix(ending[0]))
         packed, raw = raw, aside / "data" / Path(place.path).name
-        unpack(packed, raw, DownloadMeter())
+        ingestion.unpack(packed, raw, ingestion.DownloadMeter())
         packed.unlink()
     _require_no_data(project, place, raw)
     return place, raw
@@ -274,7 +232,7 @@ def _edited(place: Place) -> InputError:
 def _require_no_data(project: Project, place: Place, raw: Path | None) -> None:
     """Other data of this name are never touched; the same file is what a killed `new` has left."""
     folder = project.root / "data" / place.folder
-    pinned = data_state(project, place.folder) is DataState.MISSING
+    pinned = ingestion.data_state(project, place.folder) is ingestion.DataState.MISSING
     if not pinned and not (folder.is_dir() and any(folder.iterdir())):
         return
     there = project.root / place.path
@@ -293,14 +251,14 @@ def _require_no_data(project: Project, place: Place, raw: Path | None) -> None:
     )
 
 
-def _draft(asked: Asked, place: Place, raw: Path, aside: Path, screen: Screen) -> Draft:
+def _draft(asked: Asked, place: Place, raw: Path, aside: Path, screen: Screen) -> profiling.Draft:
     """Everything that will be moved in, in the folder aside."""
-    kind = find_format(raw).module
-    csv, doubt = _dialect(raw) if kind == "delimited" else (Csv(), False)
-    pictures = fitting_form(raw) if kind == "picture_folders" else None
+    kind = ingestion.find_format(raw).module
+    csv, doubt = _dialect(raw) if kind == "delimited" else (config.Csv(), False)
+    pictures = ingestion.fitting_form(raw) if kind == "picture_folders" else None
     target = asked.target or _usual_target(raw, kind)
     table = aside / "table.parquet"
-    described = Data(
+    described = config.Data(
         path=place.path,
         source=place.source,
         query=place.query,
@@ -310,20 +268,22 @@ def _draft(asked: Asked, place: Place, raw: Path, aside: Path, screen: Screen) -
         pictures=pictures[0] if pictures else None,
     )
     with screen.turning("reading …"):
-        made = ingest_file(raw, table, described)
+        made = ingestion.ingest_file(raw, table, described)
     screen.say(f"{Path(place.path).name}: {made}")
     screen.say("")
     if target is None:
-        screen.show(*profile_lines(whole := profile_table(table)))
-        raise no_target(whole, asked.again)
-    require_target(column_names(table), target, asked.again)
-    of_target = profile_table(table, only=[target]).column(target)
-    chosen = require_task(of_target, asked.task, PICTURE in column_names(table))
+        screen.show(*profile_lines(whole := profiling.profile_table(table)))
+        raise profiling.no_target(whole, asked.again)
+    profiling.require_target(tables.column_names(table), target, asked.again)
+    of_target = profiling.profile_table(table, only=[target]).column(target)
+    chosen = profiling.require_task(
+        of_target, asked.task, ingestion.PICTURE in tables.column_names(table)
+    )
     with screen.turning("looking at the columns …"):
-        profile = profile_table(table, target, chosen.task)
-    assumptions = assume(profile, target)
+        profile = profiling.profile_table(table, target, chosen.task)
+    assumptions = profiling.assume(profile, target)
     screen.show(*profile_lines(profile, assumptions))
-    draft = Draft(
+    draft = profiling.Draft(
         asked.name,
         place.path,
         place.source,
@@ -344,33 +304,40 @@ def _draft(asked: Asked, place: Place, raw: Path, aside: Path, screen: Screen) -
     return draft
 
 
-def _write(draft: Draft, table: Path, aside: Path) -> None:
+def _write(draft: profiling.Draft, table: Path, aside: Path) -> None:
     """Write the experiment file and the page into the folder aside."""
     (aside / "experiments").mkdir()
-    (aside / "experiments" / f"{draft.name}.yaml").write_text(write_draft(draft), encoding="utf-8")
-    load_experiment(Project(aside), draft.name)  # a draft that does not load must not leave here
-    profiled = Profiled(
+    (aside / "experiments" / f"{draft.name}.yaml").write_text(
+        profiling.write_draft(draft), encoding="utf-8"
+    )
+    config.load_experiment(
+        Project(aside), draft.name
+    )  # a draft that does not load must not leave here
+    profiled = profiling.Profiled(
         draft.name, table, draft.profile, draft.target, draft.task.task, draft.assumptions
     )
-    write_page(aside / "profile.html", profiled)
+    profiling.write_page(aside / "profile.html", profiled)
 
 
-def _dialect(raw: Path) -> tuple[Csv, bool]:
+def _dialect(raw: Path) -> tuple[config.Csv, bool]:
     """What is unusual about a text table, and whether its thousands marks are an assumption.
 
     Where 1,234 may be both, ingest leaves the column text; here it is taken for a thousand and
     more, and that is said.
     """
-    found = sniff_csv(raw)
-    settled = sniff_csv(raw, found)  # now with the decimal point as declared
-    unusual = {k: v for k, v in settled.model_dump().items() if v != getattr(USUAL, k)}
-    return Csv(**unusual), settled.thousands != found.thousands
+    found = ingestion.sniff_csv(raw)
+    settled = ingestion.sniff_csv(raw, found)  # now with the decimal point as declared
+    usual = config.Csv(
+        delimiter=",", quote='"', decimal=".", encoding="utf-8", missing=ingestion.MISSING
+    )
+    unusual = {k: v for k, v in settled.model_dump().items() if v != getattr(usual, k)}
+    return config.Csv(**unusual), settled.thousands != found.thousands
 
 
 def _usual_target(raw: Path, kind: str) -> str | None:
     """What the labels of pictures and arrays are called where nobody says it."""
     if kind == "picture_folders":
-        names = label_columns(raw)
+        names = ingestion.label_columns(raw)
         return names[0] if len(names) == 1 else "label" if "label" in names else None
     return "label" if kind in ("array_files", "idx") else None
 
@@ -382,7 +349,7 @@ def take_in(project: Project, name: str, place: Place, raw: Path, aside: Path) -
     it finds its own data, and no experiment.
     """
     with ExitStack() as undo:
-        for file in (project.root / PIN, project.params_file):
+        for file in (project.root / ingestion.PIN, project.params_file):
             undo.callback(put_back, file, file.read_bytes() if file.exists() else None)
         if not place.there and not (project.root / place.path).exists():
             folder = project.root / "data" / place.folder
@@ -391,8 +358,8 @@ def take_in(project: Project, name: str, place: Place, raw: Path, aside: Path) -
             if folder.is_dir():
                 folder.rmdir()  # an empty one
             raw.parent.rename(folder)
-        if data_state(project, place.folder) is not DataState.PINNED:
-            pin_data(project, place.folder)
+        if ingestion.data_state(project, place.folder) is not ingestion.DataState.PINNED:
+            ingestion.pin_data(project, place.folder)
         _move_page(project, name, place, aside, undo)
         project.register(name, place.folder)
         (aside / "experiments" / f"{name}.yaml").rename(project.experiment_file(name))
@@ -404,7 +371,7 @@ def _move_page(project: Project, name: str, place: Place, aside: Path, undo: Exi
     if not build.exists():
         undo.callback(shutil.rmtree, build, ignore_errors=True)
         build.mkdir()
-    digest = data_digest(project, place.folder)
+    digest = ingestion.data_digest(project, place.folder)
     text = page.read_text(encoding="utf-8")
     page.write_text(
         text.replace('name="data" content=""', f'name="data" content="{digest}"', 1),
@@ -413,7 +380,7 @@ def _move_page(project: Project, name: str, place: Place, aside: Path, undo: Exi
     page.replace(build / "profile.html")
 
 
-def _say_end(screen: Screen, draft: Draft) -> None:
+def _say_end(screen: Screen, draft: profiling.Draft) -> None:
     task, features = draft.task, len(draft.used)
     of = "pictures" if draft.picture else f"{features} features"
     screen.say(f"{task.task} of {draft.target} ({task.why}) from {of}")
@@ -424,12 +391,12 @@ def _say_end(screen: Screen, draft: Draft) -> None:
     screen.say(f"next: gristmill run {draft.name}")
 
 
-def _warnings(draft: Draft) -> Iterator[str]:
+def _warnings(draft: profiling.Draft) -> Iterator[str]:
     target = draft.profile.column(draft.target)
     classes = dict(target.levels) if draft.task.task == "classification" else {}
-    few = [f"{label} ({rows})" for label, rows in classes.items() if rows < FEW_ROWS]
+    few = [f"{label} ({rows})" for label, rows in classes.items() if rows < profiling.FEW_ROWS]
     if few:
-        yield f"classes of fewer than {FEW_ROWS} rows: {', '.join(few[:6])}"
+        yield f"classes of fewer than {profiling.FEW_ROWS} rows: {', '.join(few[:6])}"
     if draft.uneven:
         yield f"the rarest class has {draft.rarest:.1%} of the rows: see training.class_weight"
     if draft.doubt:

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
+from gristmill.pipelines import config
 from gristmill.pipelines.base import ConfigError, GristmillError
-from gristmill.pipelines.config import Experiment, Project, load_experiment, read_override
+from gristmill.pipelines.config import Project
 
 
 def complete_experiment(incomplete: str) -> list[str]:
@@ -60,10 +61,12 @@ Rows = Annotated[
 ]
 
 
-def load(name: str, parameters: list[str]) -> tuple[Project, Experiment]:
+def load(name: str, parameters: list[str]) -> tuple[Project, config.Experiment]:
     """Load an experiment of the project around this folder, with `-P` applied."""
     project = Project.find()
-    return project, load_experiment(project, name, dict(map(read_override, parameters)))
+    return project, config.load_experiment(
+        project, name, dict(map(config.read_override, parameters))
+    )
 
 
 def whole_id(ids: Iterable[str], text: str) -> str:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from gristmill import flows
 from gristmill.commands.options import Force, Name, Override, load
-from gristmill.flows import Plan, make_plan
-from gristmill.pipelines.config import Experiment
-from gristmill.pipelines.ingestion import DataState
+from gristmill.pipelines import config, ingestion, search
 from gristmill.pipelines.reporting import Screen
-from gristmill.pipelines.search import strategy_of
 
 
 def plan(name: Name, parameter: Override = [], force: Force = False) -> None:  # noqa: B006
     """Show what a run would do, step by step and trial by trial, and why."""
     project, experiment = load(name, parameter)
-    show(Screen(), experiment, make_plan(project, experiment), force)
+    show(Screen(), experiment, flows.make_plan(project, experiment), force)
 
 
 def show(
-    screen: Screen, experiment: Experiment, plan: Plan, force: bool, *, brief: bool = False
+    screen: Screen,
+    experiment: config.Experiment,
+    plan: flows.Plan,
+    force: bool,
+    *,
+    brief: bool = False,
 ) -> None:
     """The plan, a line a step and a line a trial."""
     say = screen.say
@@ -25,8 +28,12 @@ def show(
     if plan.done is not None and not force:
         say(f"  nothing to do; run {plan.done.run_id[:8]} came to this very end")
         return
-    _line(say, "snapshot", plan.data is DataState.PINNED, plan.data.value)
-    upstream = plan.data not in (DataState.PINNED, DataState.MISSING, DataState.OTHER)
+    _line(say, "snapshot", plan.data is ingestion.DataState.PINNED, plan.data.value)
+    upstream = plan.data not in (
+        ingestion.DataState.PINNED,
+        ingestion.DataState.MISSING,
+        ingestion.DataState.OTHER,
+    )
     for stage in plan.stages:
         reasons = list(stage.changes) or (["its input may change"] if upstream else [])
         if stage.name == "ingest" and plan.parameters:
@@ -59,11 +66,11 @@ def show(
     _line(say, "evaluate", False, "the winner on the test rows, package, gate, registry")
 
 
-def _asked(experiment: Experiment) -> str:
+def _asked(experiment: config.Experiment) -> str:
     """The trials of a search whose data are not there yet."""
     document = experiment.document
     each = document.search.repeats * (document.split.folds or 1)
-    points = strategy_of(experiment).size
+    points = search.strategy_of(experiment).size
     most = "at most " if document.search.is_adaptive else ""
     return f"{most}{points * each} trials"
 

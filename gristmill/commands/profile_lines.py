@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gristmill.pipelines.profiling import (
-    Assumption,
-    ColumnProfile,
-    TableProfile,
-    comment,
-    distinct,
-    stems,
-    summary,
-)
+from gristmill.pipelines import profiling
 from gristmill.pipelines.reporting import Block, Table, Text
 
 MOST_LINES = 60
@@ -23,14 +15,16 @@ LEVELS = 2
 
 
 def profile_lines(
-    profile: TableProfile, assumptions: Sequence[Assumption] | None = None
+    profile: profiling.TableProfile, assumptions: Sequence[profiling.Assumption] | None = None
 ) -> list[Block]:
     """A line a column, or a group of numbered columns; with what is assumed where that is known."""
     kind, tells = ("type", []) if assumptions is None else ("taken for", ["tells"])
     heading = ("column", kind, "gaps", "distinct", "low … median … high, or shares", *tells)
     rows = []
     by_name = {a.name: a for a in assumptions or ()}
-    groups = stems(profile.names, profile.names) if len(profile.names) > MOST_LINES else {}
+    groups = (
+        profiling.stems(profile.names, profile.names) if len(profile.names) > MOST_LINES else {}
+    )
     inside = {name for members in groups.values() for name in members}
     for pattern, members in groups.items():
         columns = [profile.column(name) for name in members]
@@ -44,28 +38,30 @@ def profile_lines(
     return [Table(heading, rows, numbers, widths=widths, caption=more), Text("")]
 
 
-def _line(column: ColumnProfile, assumed: Assumption | None) -> list[str]:
+def _line(column: profiling.ColumnProfile, assumed: profiling.Assumption | None) -> list[str]:
     out = assumed is not None and not assumed.used and assumed.role != "target"
     cells = [
-        comment(column.name),
+        profiling.comment(column.name),
         column.type if assumed is None else _taken_for(assumed),
         _share(column.missing_share),
-        distinct(column),
-        assumed.why if assumed is not None and out else summary(column, LEVELS),
+        profiling.distinct(column),
+        assumed.why if assumed is not None and out else profiling.summary(column, LEVELS),
     ]
     if assumed is not None:
         cells.append("" if column.relation is None else f"{column.relation:.2f}")
     return cells
 
 
-def _taken_for(assumed: Assumption) -> str:
+def _taken_for(assumed: profiling.Assumption) -> str:
     if assumed.role == "target":
         return "the target"
     return assumed.kind if assumed.used else "left out"
 
 
 def _group(
-    pattern: str, columns: Sequence[ColumnProfile], assumed: Sequence[Assumption]
+    pattern: str,
+    columns: Sequence[profiling.ColumnProfile],
+    assumed: Sequence[profiling.Assumption],
 ) -> list[str]:
     kinds = sorted({a.kind for a in assumed if a.used} or {column.type for column in columns})
     most = max(column.distinct for column in columns)

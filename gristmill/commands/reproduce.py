@@ -12,6 +12,7 @@ from typing import Any
 from gristmill.commands.endings import interrupted
 from gristmill.commands.options import Model
 from gristmill.commands.worktree_process import ask_in_worktree
+from gristmill.pipelines import config, ingestion, packaging, registry, tracking, training
 from gristmill.pipelines.base import (
     ConfigError,
     EnvironmentFault,
@@ -20,21 +21,9 @@ from gristmill.pipelines.base import (
     read_yaml,
     write_json,
 )
-from gristmill.pipelines.config import Project, installed_libraries
-from gristmill.pipelines.ingestion import lay_out_version
-from gristmill.pipelines.packaging import WeightsCompared, compare_weights
-from gristmill.pipelines.registry import Version, fetch_package, find
+from gristmill.pipelines.config import Project
 from gristmill.pipelines.reporting import Screen
-from gristmill.pipelines.tracking import (
-    WHOLE,
-    apply_diff,
-    fetch_artifact,
-    has_artifact,
-    run_tags,
-    worktree,
-)
 from gristmill.pipelines.tracking import tags as names
-from gristmill.pipelines.training import changed_parts, environment, kind_of
 
 DIFFERS = 4
 """Exit code when the weights are not the same."""
@@ -57,7 +46,7 @@ class Origin:
         folder: of its data set, below `data/`.
     """
 
-    version: Version
+    version: registry.Version
     tags: Mapping[str, str]
     record: Mapping[str, Any]
     folder: str
@@ -83,11 +72,11 @@ def reproduce(model: Model) -> int:
     """Train a registered model again, aside, and compare the weights bit for bit."""
     project, screen = Project.find(), Screen()
     began = time.monotonic()
-    version = find(project, model)
+    version = registry.find(project, model)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     commit = _commit(project, version)
     screen.say(f"{version.model} version {version.number}, trained at commit {commit[:12]}")
-    with worktree(project, commit) as tree:
+    with tracking.worktree(project, commit) as tree:
         aside = tree / "build" / "reproduce"
         origin = _origin(project, version, aside)
         code = _code(project, screen, origin, tree)
@@ -99,9 +88,9 @@ def reproduce(model: Model) -> int:
             answer = _train(origin, tree, aside)
             words.append(f"on {origin.record['threads']} thread(s)")
         with screen.step("compare") as words:
-            package = fetch_package(project, version, aside / "package")
+            package = registry.fetch_package(project, version, aside / "package")
             again = Path(answer["model"])
-            found = compare_weights(package / again.name, again)
+            found = packaging.compare_weights(package / again.name, again)
             words.append(f"{found.values:,} values")
     differences = [*data, *code, *_in_training(origin, answer["parts"], libraries, bool(data))]
     differences.sort(key=lambda line: ORDER.index(line.partition(":")[0]))
@@ -109,7 +98,11 @@ def reproduce(model: Model) -> int:
 
 
 def _said(
-    screen: Screen, version: Version, found: WeightsCompared, differences: list[str], seconds: float
+    screen: Screen,
+    version: registry.Version,
+    found: packaging.WeightsCompared,
+    differences: list[str],
+    seconds: float,
 ) -> int:
     name = f"{version.model} version {version.number}"
     if not found.differing:
@@ -127,8 +120,8 @@ def _said(
     return DIFFERS
 
 
-def _commit(project: Project, version: Version) -> str:
-    tags = run_tags(project, version.run_id)
+def _commit(project: Project, version: registry.Version) -> str:
+    tags = tracking.run_tags(project, version.run_id)
     commit = tags.get("mlflow.source.git.commit", "")
     name = f"{version.model} version {version.number}"
     if not commit:
@@ -137,7 +130,7 @@ def _commit(project: Project, version: Version) -> str:
             expected="a run that says from which commit it was trained",
             found="a run without a commit" if tags else "its run is not in the store any more",
         )
-    if not has_artifact(project, version.run_id, RECIPE):
+    if not tracking.has_artifact(project, version.run_id, RECIPE):
         raise ConfigError(
             f"{name} cannot be trained again",
             expected=f"the artifact {RECIPE} of its run {version.run_id[:8]}",
@@ -147,10 +140,10 @@ def _commit(project: Project, version: Version) -> str:
     return commit
 
 
-def _origin(project: Project, version: Version, aside: Path) -> Origin:
+def _origin(project: Project, version: registry.Version, aside: Path) -> Origin:
     aside.mkdir(parents=True)
-    record = read_json(fetch_artifact(project, version.run_id, RECIPE, aside))
-    tags = run_tags(project, version.run_id)
+    record = read_json(tracking.fetch_artifact(project, version.run_id, RECIPE, aside))
+    tags = tracking.run_tags(project, version.run_id)
     sets = [tag.removeprefix("dvc.data/") for tag in tags if tag.startswith("dvc.data/")]
     if len(sets) != 1:
         raise ConfigError(
@@ -169,11 +162,13 @@ def _code(project: Project, screen: Screen, origin: Origin, tree: Path) -> list[
             words.append("the commit as it is")
             return []
         aside = tree / "build" / "reproduce"
-        problem = apply_diff(tree, fetch_artifact(project, origin.version.run_id, DIFF, aside))
+        problem = tracking.apply_diff(
+            tree, tracking.fetch_artifact(project, origin.version.run_id, DIFF, aside)
+        )
         words.append("the commit and the changes that the run kept")
     if problem:
         return [f"code: the changes that the run kept do not apply ({problem.splitlines()[0]})"]
-    return [] if kept == WHOLE else [f"code: the changes that the run kept were {kept}"]
+    return [] if kept == tracking.WHOLE else [f"code: the changes that the run kept were {kept}"]
 
 
 def _data(project: Project, screen: Screen, origin: Origin, tree: Path) -> list[str]:
@@ -189,12 +184,12 @@ def _data(project: Project, screen: Screen, origin: Origin, tree: Path) -> list[
                 f"data: the registry says version {registered[:8]}, the run {recorded[:8]}"
             )
         try:
-            damaged = lay_out_version(project, folder, registered, target)
+            damaged = ingestion.lay_out_version(project, folder, registered, target)
             words.append(f"version {registered[:8]} from DVC's cache")
         except InputError:
             if registered == recorded:
                 raise
-            damaged = lay_out_version(project, folder, recorded, target)
+            damaged = ingestion.lay_out_version(project, folder, recorded, target)
             words.append(f"version {recorded[:8]} from DVC's cache")
     if damaged:
         files = ", ".join(damaged[:3]) + f" and {len(damaged) - 3} more" * (len(damaged) > 3)
@@ -208,19 +203,19 @@ def _libraries(tree: Path) -> list[str]:
     then = (read_yaml(file) if file.exists() else {}).get("libraries") or {}
     return [
         f"package: {name} {then[name]} → {version}"
-        for name, version in installed_libraries().items()
+        for name, version in config.installed_libraries().items()
         if name in then and str(then[name]) != version
     ]
 
 
 def _environment(origin: Origin) -> list[str]:
     """What is other on this machine than it was then."""
-    here, parts = environment(), origin.parts
-    lines = changed_parts(
+    here, parts = training.environment(), origin.parts
+    lines = training.changed_parts(
         {name: text for name, text in here.items() if name in parts},
         {name: text for name, text in parts.items() if name in here},
     )
-    return [f"{kind_of(line)}: {line}" for line in lines]
+    return [f"{training.kind_of(line)}: {line}" for line in lines]
 
 
 def _in_training(
@@ -233,8 +228,8 @@ def _in_training(
         libraries: of the data stages, that differ.
         known: whether it is known already that the raw data differ.
     """
-    lines = changed_parts(now, _but_recipe(origin.parts))
-    found = [f"{kind_of(line)}: {line}" for line in lines]
+    lines = training.changed_parts(now, _but_recipe(origin.parts))
+    found = [f"{training.kind_of(line)}: {line}" for line in lines]
     if "data: data changed" in found:
         found.remove("data: data changed")
         found += ["arrays: what the data stages made is not the same"] * (not known)

@@ -13,12 +13,10 @@ import typer
 from gristmill import flows
 from gristmill.commands import plan as plans
 from gristmill.commands.options import Force, Name, Override, load
+from gristmill.pipelines import ingestion, tracking, validation
 from gristmill.pipelines.base import uncollected
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.ingestion import DataState
 from gristmill.pipelines.reporting import Screen
-from gristmill.pipelines.tracking import any_running, check_store
-from gristmill.pipelines.validation import check_fresh
 
 
 def run(
@@ -58,16 +56,14 @@ def run(
     plan = flows.make_plan(project, experiment)
     if plan.done is not None and not force:
         _mend(project)
-        for line in check_fresh(project, experiment):
+        for line in validation.check_fresh(project, experiment):
             screen.say(f"  ! {line}")
         for line in flows.done_lines(project, plan.done):
             screen.say(line)
         return flows.EXIT_CODES[plan.done.decision]
-    if plan.data is DataState.EDITED:
-        from gristmill.pipelines.ingestion import edited
-
-        raise edited(experiment.data.folder, experiment.data.path, experiment.name)
-    check_store(project)
+    if plan.data is ingestion.DataState.EDITED:
+        raise ingestion.edited(experiment.data.folder, experiment.data.path, experiment.name)
+    tracking.check_store(project)
     plans.show(screen, experiment, plan, force, brief=True)
     _listen(screen)
     boards = project.build(experiment.name) / "tensorboard" if tensorboard else None
@@ -82,10 +78,8 @@ def run(
 
 def _mend(project: Project) -> None:
     """Ends what a killed run left RUNNING, in MLflow and Prefect; loads neither for nothing."""
-    if any_running(project):
-        from gristmill.pipelines.tracking import mend_dead_runs
-
-        mend_dead_runs(project)
+    if tracking.any_running(project):
+        tracking.mend_dead_runs(project)
     flows.mend_killed(project)
 
 
@@ -106,7 +100,7 @@ def _run_flow(
         if trains and not builds:
             made.pool.warm_up()
         with flows.open_session(made):
-            if builds and plan.data is DataState.PINNED:  # else they are waited for
+            if builds and plan.data is ingestion.DataState.PINNED:  # else they are waited for
                 flows.begin_stages()
             with uncollected():  # 0.3 s of 1.9 s of processor time
                 run_train = flows.run_train

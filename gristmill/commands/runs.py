@@ -12,20 +12,12 @@ from typing import Annotated
 
 import typer
 
+from gristmill import flows
 from gristmill.commands.options import NameOrAll, whole_id
-from gristmill.flows import DONE, holder, kept_logs, log_lines
+from gristmill.pipelines import tracking
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.reporting import Screen, Table
-from gristmill.pipelines.tracking import (
-    BEGUN,
-    HOST,
-    PID,
-    StoredRun,
-    mend_dead_runs,
-    process_lives,
-    stored_runs,
-)
 from gristmill.pipelines.tracking import tags as names
 
 SHOWN = 20
@@ -46,7 +38,7 @@ def show(name: NameOrAll = None) -> None:
     """List the newest runs: when, trials, decision, objective."""
     project = Project.find()
     screen = Screen()
-    found = stored_runs(project, "run", name or "", SHOWN + 1)
+    found = tracking.stored_runs(project, "run", name or "", SHOWN + 1)
     if not found:
         if name is not None:
             project.require_experiment(name)
@@ -69,15 +61,15 @@ def show(name: NameOrAll = None) -> None:
         screen.say("… and older ones; gristmill up shows them all")
 
 
-def _outcome(run: StoredRun) -> str:
+def _outcome(run: tracking.StoredRun) -> str:
     """The decision over a version, or how a run without one ended."""
     if run.status == "RUNNING":
         return "running" if _lives(run.tags) else "gone"
     decision, version = run.tags.get(names.DECISION, ""), run.tags.get(names.VERSION, "")
-    return f"{DONE[decision]} {version}" if decision in DONE else run.status.lower()
+    return f"{flows.DONE[decision]} {version}" if decision in flows.DONE else run.status.lower()
 
 
-def _objective(run: StoredRun) -> str:
+def _objective(run: tracking.StoredRun) -> str:
     name = run.params.get("search.objective", "")
     value = run.metrics.get(f"{name}_mean", run.metrics.get(f"best_{name}"))
     return name if value is None else f"{name} {value:.4g}"
@@ -88,7 +80,7 @@ def logs(run: Run) -> None:
     project = Project.find()
     screen = Screen()
     name, flow = _flow_run(project, run)
-    lines = log_lines(project, flow) if flow else []
+    lines = flows.log_lines(project, flow) if flow else []
     if not lines:
         raise EnvironmentFault(
             f"nothing is kept of what {name} said",
@@ -102,7 +94,7 @@ def logs(run: Run) -> None:
 
 def _flow_run(project: Project, text: str) -> tuple[str, str]:
     """A run in words, and its flow run: by the id of either, or the newest of an experiment."""
-    if re.fullmatch(r"[0-9a-f-]{4,36}", text) and len(kept := kept_logs(project, text)) == 1:
+    if re.fullmatch(r"[0-9a-f-]{4,36}", text) and len(kept := flows.kept_logs(project, text)) == 1:
         return f"flow run {kept[0][:8]}", kept[0]
     run = _find(project, text)
     return f"run {run.run_id[:8]}", run.tags.get(names.FLOW, "")
@@ -113,13 +105,13 @@ def cancel(run: Run) -> None:
     project = Project.find()
     screen = Screen()
     name, process = _running(project, run)
-    host, pid = process.get(HOST, ""), process.get(PID, "")
+    host, pid = process.get(tracking.HOST, ""), process.get(tracking.PID, "")
     if host != socket.gethostname():
         raise ConfigError(
             f"{name} is not of this machine", found=host, next=f"type it there: runs cancel {run}"
         )
     if not _lives(process):
-        mend_dead_runs(project)
+        tracking.mend_dead_runs(project)
         screen.say(f"{name}: its process was gone already; it is marked as killed now")
         return
     os.kill(int(pid), signal.SIGINT)
@@ -137,7 +129,7 @@ def cancel(run: Run) -> None:
 
 def _running(project: Project, text: str) -> tuple[str, Mapping[str, str]]:
     """What is to be ended, in words, and the tags of its process."""
-    if text in project.experiment_names() and (process := holder(project, text)) is not None:
+    if text in project.experiment_names() and (process := flows.holder(project, text)) is not None:
         return f"the run of {text}", process
     run = _find(project, text)
     name = f"run {run.run_id[:8]} of {run.experiment}"
@@ -147,16 +139,18 @@ def _running(project: Project, text: str) -> tuple[str, Mapping[str, str]]:
 
 
 def _lives(tags: Mapping[str, str]) -> bool:
-    return process_lives(tags.get(HOST, ""), tags.get(PID, ""), tags.get(BEGUN, "0"))
+    return tracking.process_lives(
+        tags.get(tracking.HOST, ""), tags.get(tracking.PID, ""), tags.get(tracking.BEGUN, "0")
+    )
 
 
-def _find(project: Project, text: str) -> StoredRun:
+def _find(project: Project, text: str) -> tracking.StoredRun:
     """A run by the beginning of its id, or the newest one of an experiment.
 
     Raises:
         ConfigError: there is none, or several.
     """
-    found = stored_runs(project, "run")
+    found = tracking.stored_runs(project, "run")
     wanted = whole_id((run.run_id for run in found), text)
     for run in found:  # the newest first
         if run.run_id == wanted or (not wanted and run.experiment == text):

@@ -10,13 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
+from gristmill import flows
 from gristmill.commands.endings import interrupted
-from gristmill.flows import HOST
+from gristmill.pipelines import registry, tracking
 from gristmill.pipelines.base import ConfigError, writing
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.registry import Version, find, load_version
 from gristmill.pipelines.reporting import Screen
-from gristmill.pipelines.tracking import import_mlflow
 
 FIRST, PORTS = 5001, 100
 """The port that is tried first, and how many are."""
@@ -38,17 +37,17 @@ def serve(
 ) -> None:
     """Answer requests with a registered model, in MLflow's scoring protocol, until Ctrl-C."""
     project = Project.find()
-    version = find(project, name)
+    version = registry.find(project, name)
     listener = _listen(port)
     screen = Screen()
-    import_mlflow()
+    tracking.import_mlflow()
     from mlflow.pyfunc import scoring_server  # before the package, which lets it take CSV
 
     with listener:
-        model, others = load_version(project, version)
+        model, others = registry.load_version(project, version)
         for other in others:
             screen.say(f"! it was made with {other}", whole=True)
-        url = f"http://{HOST}:{listener.getsockname()[1]}/invocations"
+        url = f"http://{flows.HOST}:{listener.getsockname()[1]}/invocations"
         alias = f" ({', '.join(version.aliases)})" if version.aliases else ""
         screen.say(f"{version.model} version {version.number}{alias} answers at {url}")
         screen.say(_curl(project, version, model, url), whole=True)
@@ -73,7 +72,7 @@ def _listen(port: int | None) -> socket.socket:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((HOST, one))
+            listener.bind((flows.HOST, one))
             listener.listen()
         except OSError as error:
             listener.close()
@@ -88,7 +87,7 @@ def _listen(port: int | None) -> socket.socket:
     )
 
 
-def _curl(project: Project, version: Version, model: Any, url: str) -> str:
+def _curl(project: Project, version: registry.Version, model: Any, url: str) -> str:
     """A request that can be typed, with a row of the model's own columns."""
     row = model.input_example.head(1).to_json(orient="records", force_ascii=False)
     content = json.dumps({"dataframe_records": json.loads(row)}, ensure_ascii=False)

@@ -9,21 +9,11 @@ from typing import Annotated
 
 import typer
 
-from gristmill.flows import (
-    HOST,
-    Server,
-    mlflow_server,
-    require_free,
-    running_server,
-    schedule_lines,
-    scheduler,
-    schedules_of,
-    watch_over,
-)
+from gristmill import flows
+from gristmill.pipelines import tracking
 from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.reporting import Screen
-from gristmill.pipelines.tracking import is_local
 
 
 def up(
@@ -32,29 +22,31 @@ def up(
 ) -> None:
     """Serve both UIs and run every experiment's schedule, until Ctrl-C."""
     project, screen = Project.find(), Screen()
-    scheduled = schedules_of(project)
+    scheduled = flows.schedules_of(project)
     if "PREFECT_API_URL" not in os.environ:
-        require_free(prefect_port, "Prefect", "--prefect-port")
+        flows.require_free(prefect_port, "Prefect", "--prefect-port")
         _require_down(project)
         _wait_for_runs(project, screen)
-    if is_local(project):
-        require_free(mlflow_port, "MLflow", "--mlflow-port")
+    if tracking.is_local(project):
+        flows.require_free(mlflow_port, "MLflow", "--mlflow-port")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    server = Server(project)
+    server = flows.Server(project)
     try:
         server.start(prefect_port, ui=True, mlflow=mlflow_port)
-        with mlflow_server(project, mlflow_port) as (address, mlflow):
+        with flows.mlflow_server(project, mlflow_port) as (address, mlflow):
             server.wait()
             server.mend()
-            with scheduler(project, scheduled) as starter:
+            with flows.scheduler(project, scheduled) as starter:
                 screen.say(f"Prefect  {server.url.removesuffix('/api')}")
                 screen.say(f"MLflow   {address}")
-                for line in (line for one in scheduled.items() for line in schedule_lines(*one)):
+                for line in (
+                    line for one in scheduled.items() for line in flows.schedule_lines(*one)
+                ):
                     screen.say(line)
                 if not scheduled:
                     screen.say("no experiment has a schedule")
                 screen.say("Ctrl-C ends all of it")
-                watch_over([mlflow, starter], "mlflow.log, schedules.log")
+                flows.watch_over([mlflow, starter], "mlflow.log, schedules.log")
     except KeyboardInterrupt:
         screen.say("ended")
     finally:
@@ -62,18 +54,18 @@ def up(
 
 
 def _require_down(project: Project) -> None:
-    running = running_server(project)
+    running = flows.running_server(project)
     if running is not None and running["ui"]:
         raise ConfigError(
             "the project is up already",
             expected="one `gristmill up` a project",
-            found=f"its Prefect server at http://{HOST}:{running['port']}",
+            found=f"its Prefect server at http://{flows.HOST}:{running['port']}",
         )
 
 
 def _wait_for_runs(project: Project, screen: Screen) -> None:
     """A run's temporary server has no UI: it must have ended before ours takes over."""
-    if running_server(project) is not None:
+    if flows.running_server(project) is not None:
         screen.say("waiting for a run to end")
-    while running_server(project) is not None:
+    while flows.running_server(project) is not None:
         time.sleep(0.5)

@@ -8,13 +8,12 @@ from typing import Annotated
 
 import typer
 
+from gristmill.pipelines import ingestion, registry, tracking
 from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.ingestion.versions import pin_file
 from gristmill.pipelines.ingestion.versions.pin_file import Pin
-from gristmill.pipelines.registry import Version, trained
 from gristmill.pipelines.reporting import Screen, Table
-from gristmill.pipelines.tracking import stored_runs
 
 
 def who_used(
@@ -42,15 +41,15 @@ def _list_users(asked: str) -> None:
     project = Project.find()
     runs = [
         (run, folder, digest)
-        for run in stored_runs(project, "run")
+        for run in tracking.stored_runs(project, "run")
         for folder, digest in run.data.items()
     ]
-    models = trained(project)
+    models = registry.trained(project)
     known = {digest for _, _, digest in runs} | {model.data for model in models}
     wanted = _digests(project, asked, known)
     found = [used for used in runs if used[2] in wanted]
     ids = {run.run_id for run, _, _ in found}
-    made: dict[str, list[Version]] = {}
+    made: dict[str, list[registry.Version]] = {}
     for model in models:
         if model.data in wanted or model.run_id in ids:
             made.setdefault(model.run_id, []).append(model)
@@ -70,7 +69,7 @@ def _list_users(asked: str) -> None:
     screen.show(Table(heading, rows, whole=("run",)))
 
 
-def _named(models: list[Version]) -> str:
+def _named(models: list[registry.Version]) -> str:
     return ", ".join(
         f"{model.model} {model.number}" + f" ({', '.join(model.aliases)})" * bool(model.aliases)
         for model in models
@@ -80,10 +79,8 @@ def _named(models: list[Version]) -> str:
 def _digests(project: Project, asked: str, known: set[str]) -> set[str]:
     """The versions of data sets that are meant."""
     if Path(asked).exists():
-        from gristmill.pipelines.ingestion import hash_of, sets_with
-
-        digest = hash_of(project, Path(asked).absolute())
-        return {digest} if digest in known else sets_with(project, digest)
+        digest = ingestion.hash_of(project, Path(asked).absolute())
+        return {digest} if digest in known else ingestion.sets_with(project, digest)
     if pin_file.DIGITS.fullmatch(asked):
         fitting = {digest for digest in known if digest.startswith(asked)}
         if len(fitting) > 1:
@@ -97,9 +94,7 @@ def _digests(project: Project, asked: str, known: set[str]) -> set[str]:
     at = pin_file.pin_at(project, asked)
     pin = at.pin if at else _pin(project, asked)
     if pin:
-        from gristmill.pipelines.ingestion import sets_in
-
-        return set(sets_in(project, pin, asked).values())
+        return set(ingestion.sets_in(project, pin, asked).values())
     if pin_file.DIGITS.fullmatch(asked):  # of data that nothing was trained on
         return set()
     raise ConfigError(
