@@ -180,7 +180,7 @@ def test_an_impossible_installation_is_refused_at_once(
 
 
 MAKE = """#!/bin/sh
-# Stands for make: writes down what it is asked for, and fails where it is told to.
+# Replaces make: records its arguments and fails for the target $FAILS.
 echo "$@" >> "$ASKED"
 [ "$1" != "$FAILS" ]
 """
