@@ -123,18 +123,18 @@ class TrialSearch:
         return [self._plans[trial] for asked in self._asked for trial in asked.trials]
 
     @property
+    def _whole(self) -> list[Point]:
+        return [asked.point for asked in self._asked if asked.point is not None]
+
+    @property
     def points(self) -> list[Point]:
         """The whole points, each with its largest budget."""
-        found: dict[str, Point] = {}
-        for asked in self._asked:
-            if asked.point is not None:
-                found[asked.point.trial.point] = asked.point
-        return list(found.values())
+        return list({point.trial.point: point for point in self._whole}.values())
 
     @property
     def comparable(self) -> list[Point]:
         """The whole points of the budget that most points were trained with."""
-        whole = [asked.point for asked in self._asked if asked.point is not None]
+        whole = self._whole
         counts = Counter(point.trial.epochs for point in whole)
         return [point for point in whole if point.trial.epochs == counts.most_common(1)[0][0]]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from gristmill.pipelines.config import Project
@@ -67,7 +67,7 @@ def local_runs(
             return []
         rows = database.execute(query, (*values, -1 if most is None else most)).fetchall()
         ids = json.dumps([row[0] for row in rows])
-        about = {name: _pairs(database, query, ids) for name, query in OF_RUNS.items()}
+        about = {k: _nested(database.execute(query, (ids,))) for k, query in OF_RUNS.items()}
         inputs: dict[str, list[DataInput]] = {}
         for found, *data in database.execute(INPUTS, (ids,)):
             if (one := DataInput.read(*data)) is not None:
@@ -94,15 +94,11 @@ def local_models(project: Project, name: str = "") -> list[StoredModel]:
 
 
 def _model(database: sqlite3.Connection, name: str) -> StoredModel:
-    def listed(query: str) -> Sequence[tuple[Any, ...]]:
+    def listed(query: str) -> list[tuple[Any, ...]]:
         return database.execute(f"SELECT {query} WHERE name = ?", (name,)).fetchall()
 
-    aliases: dict[int, list[str]] = {}
-    for number, alias in listed("version, alias FROM registered_model_aliases"):
-        aliases.setdefault(number, []).append(alias)
-    tags: dict[int, dict[str, str]] = {}
-    for number, key, value in listed("version, key, value FROM model_version_tags"):
-        tags.setdefault(number, {})[key] = value
+    aliases = _nested(listed("version, alias, alias FROM registered_model_aliases"))
+    tags = _nested(listed("version, key, value FROM model_version_tags"))
     rows = listed("version, run_id, creation_time, source, current_stage FROM model_versions")
     versions = (
         StoredVersion(
@@ -120,8 +116,9 @@ def _model(database: sqlite3.Connection, name: str) -> StoredModel:
     return StoredModel(name, dict(listed("key, value FROM registered_model_tags")), tuple(versions))
 
 
-def _pairs(database: sqlite3.Connection, query: str, ids: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for run_id, key, value in database.execute(query, (ids,)):
-        found.setdefault(run_id, {})[key] = value
+def _nested(rows: Iterable[tuple[Any, ...]]) -> dict[Any, dict[str, Any]]:
+    """Rows of an owner, a key and a value: a dictionary for each owner."""
+    found: dict[Any, dict[str, Any]] = {}
+    for owner, key, value in rows:
+        found.setdefault(owner, {})[key] = value
     return found

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import wraps
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlsplit
 
 from gristmill.pipelines.config import Project
@@ -18,9 +18,6 @@ from gristmill.pipelines.tracking.connection import client, store_errors, whole
 from gristmill.pipelines.tracking.liveness import BEAT, heartbeat, mend_dead_runs, process_tags
 from gristmill.pipelines.tracking.store import ARTIFACTS, is_local, tracking_uri
 from gristmill.pipelines.tracking.stored import DataInput
-
-if TYPE_CHECKING:
-    from mlflow.entities import RunInfo
 
 Arguments = ParamSpec("Arguments")
 
@@ -189,12 +186,11 @@ class Tracker:
             ],
         )
 
-    def create(self, name: str, tags: Mapping[str, str], began: float) -> RunInfo:
-        run = self.client.create_run(
-            self._experiment_id, start_time=int(began * 1000), tags=tags, run_name=name
-        )
-        self._open.append(run.info.run_id)
-        return run.info
+    def create(self, name: str, tags: Mapping[str, str], began: float) -> str:
+        start, place = int(began * 1000), self._experiment_id
+        run = self.client.create_run(place, start_time=start, tags=tags, run_name=name)
+        self._open.append(run_id := str(run.info.run_id))
+        return run_id
 
     def terminate(self, run_id: str, status: str) -> None:
         self.client.set_terminated(run_id, status)
@@ -241,12 +237,7 @@ class TrialRun:
         self._began = time.time()
         self._known: dict[int, float] = {}
         self._unsent: list[tuple[int, Mapping[str, float]]] = []
-        self._info: RunInfo | None = None
-
-    @property
-    def run_id(self) -> str:
-        """Empty while MLflow has not heard of it."""
-        return str(self._info.run_id) if self._info is not None else ""
+        self.run_id = ""  # while MLflow has not heard of it
 
     def add(self, number: int, new: Sequence[Mapping[str, float]], now: float) -> None:
         """Epochs that have ended.
@@ -272,7 +263,7 @@ class TrialRun:
         """
         if not self._unsent:
             return
-        if self._info is not None or self._known[self._unsent[0][0]] <= older_than:
+        if self.run_id or self._known[self._unsent[0][0]] <= older_than:
             self._log(self._metrics_of_unsent(), {})
 
     @whole()
@@ -309,8 +300,8 @@ class TrialRun:
         self._tracker.terminate(self.run_id, done)
 
     def _open(self) -> None:
-        if self._info is None:
-            self._info = self._tracker.create(self._name, self._tags, self._began)
+        if not self.run_id:
+            self.run_id = self._tracker.create(self._name, self._tags, self._began)
             if self._inputs:
                 self._tracker.log_data(self._inputs, self.run_id)
 

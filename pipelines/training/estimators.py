@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 import warnings
@@ -19,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import InvalidParameterError
 from threadpoolctl import threadpool_limits
 
-from gristmill.pipelines.base import ConfigError, EnvironmentFault, write_json, writing
+from gristmill.pipelines.base import ConfigError, EnvironmentFault, read_json, write_json, writing
 from gristmill.pipelines.config import ESTIMATORS, Recipe, arguments_of, tells_probabilities
 from gristmill.pipelines.preparation import scaled
 from gristmill.pipelines.training.class_weight import class_weights
@@ -62,7 +61,7 @@ def train_estimator(key: str, recipe: Recipe, data: Path, folder: Path, threads:
         RuntimeError: the arrays do not say what the estimator says.
     """
     began, started = time.monotonic(), time.time()
-    statistics = json.loads((data / "statistics.json").read_text(encoding="utf-8"))
+    statistics = read_json(data / "statistics.json")
     codes = [count for count, _ in statistics["embedded"]]
     stored, y = (
         {role: np.load(data / f"{part}_{role}.npy", mmap_mode="r") for role in ROLES}

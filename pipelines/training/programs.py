@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from gristmill.pipelines.base import read_json
 from gristmill.pipelines.config import Recipe
 from gristmill.pipelines.training.class_weight import class_weights
 from gristmill.pipelines.training.keras_model import DataTraits, build_model, in_steps, targets
@@ -105,9 +106,7 @@ class Programs:
     def _data(self, folder: Path) -> dict[str, Any]:
         if folder not in self._arrays:
             found = {file.stem: open_array(file) for file in folder.glob("*.npy")}
-            self._arrays[folder] = found | {
-                "statistics": json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
-            }
+            self._arrays[folder] = found | {"statistics": read_json(folder / "statistics.json")}
         return self._arrays[folder]
 
 

@@ -109,11 +109,6 @@ class EpochRows:
     def __len__(self) -> int:
         return len(self._parts[0])
 
-    @property
-    def parts(self) -> Parts:
-        """The arrays."""
-        return self._parts
-
     def chunks(
         self, batch: int, order: npt.NDArray[np.int32] | None = None
     ) -> Iterator[tuple[Tensor, Parts]]:

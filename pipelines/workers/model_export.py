@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from gristmill.pipelines.base import writing
+from gristmill.pipelines.base import read_json, writing
 
 if TYPE_CHECKING:
     import keras
@@ -66,7 +65,7 @@ def export_arrays(request: Export, threads: int) -> None:
         shutil.copyfile(request.weights, aside)
     if request.rows is None:
         return
-    statistics = json.loads((request.data / "statistics.json").read_text(encoding="utf-8"))
+    statistics = read_json(request.data / "statistics.json")
     with threadpool_limits(limits=threads):
         model, rows = predictor.load(request.model), np.load(request.rows, mmap_mode="r")
         outputs = predictor.predict(model, scaled(rows, statistics))

@@ -62,11 +62,6 @@ class Pool(Scheduler[WorkerProcess]):
         self._context = multiprocessing.get_context("forkserver")
         self._closed = False
 
-    @property
-    def processes(self) -> list[psutil.Process]:
-        """Those that are at work or wait for it."""
-        return [psutil.Process(worker.process.pid) for worker in (*self._busy, *self._idle)]
-
     def slots(self, threads: int) -> int:
         """Return how many trials of so many threads the cores of this machine have room for."""
         return max(1, cores() // threads)

@@ -70,7 +70,7 @@ def searched(
 
 
 def workers_of(pool: Pool) -> list[psutil.Process]:
-    return pool.processes
+    return [psutil.Process(worker.process.pid) for worker in (*pool._busy, *pool._idle)]
 
 
 def test_results_are_identical_with_any_number_of_workers(home: Project, pool: Pool) -> None:
@@ -84,7 +84,7 @@ def test_results_are_identical_with_any_number_of_workers(home: Project, pool: P
             training={"early_stopping": {"patience": 1}, "epochs": 6},
         )
         asked, results, epochs = searched(home, experiment, pool)
-        assert len(pool.processes) == workers
+        assert len(workers_of(pool)) == workers
         for key, result in results.items():
             told = [logs["loss"] for e in epochs if e.key == key for logs in e.new]
             assert told
@@ -258,7 +258,7 @@ experiment = load_experiment(project, "tiny")
 if __name__ == "__main__":
     pool = Pool(project.root / "workers.log")
     for message in run_search(project, experiment, trials(experiment, "d"), pool):
-        print(*[process.pid for process in pool.processes], flush=True)
+        print(*[worker.process.pid for worker in (*pool._busy, *pool._idle)], flush=True)
         {then}
 """
 
