@@ -17,15 +17,16 @@ from gristmill.pipelines.config import Csv, Data
 from gristmill.pipelines.ingestion.readers.dialect import header, sniff_csv
 from gristmill.pipelines.ingestion.readers.encoding import not_in
 from gristmill.pipelines.ingestion.readers.faults import KEPT, broken
-from gristmill.pipelines.ingestion.readers.text_source import (
+from gristmill.pipelines.ingestion.readers.type_inference import (
     Chunk,
     Parsed,
     Plan,
     Refused,
+    RowStream,
     TextSource,
     as_batch,
+    settle,
 )
-from gristmill.pipelines.ingestion.readers.type_inference import RowStream, settle
 from gristmill.pipelines.ingestion.readers.value_kinds import Kind, Reading
 
 

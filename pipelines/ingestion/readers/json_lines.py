@@ -17,16 +17,17 @@ from gristmill.pipelines.config import Csv, Data
 from gristmill.pipelines.ingestion.readers.dialect import find_encoding
 from gristmill.pipelines.ingestion.readers.encoding import not_in
 from gristmill.pipelines.ingestion.readers.faults import KEPT, check_names, unreadable
-from gristmill.pipelines.ingestion.readers.text_source import (
+from gristmill.pipelines.ingestion.readers.type_inference import (
     Chunk,
     Misfit,
     Parsed,
     Plan,
     Refused,
+    RowStream,
     TextSource,
     as_batch,
+    settle,
 )
-from gristmill.pipelines.ingestion.readers.type_inference import RowStream, settle
 from gristmill.pipelines.ingestion.readers.value_kinds import (
     ANY,
     LAYOUTS,

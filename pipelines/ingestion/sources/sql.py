@@ -49,10 +49,7 @@ def select(wanted: Wanted, aside: Path) -> tuple[str, ...] | None:
         _failed(wanted, error)
     if not rows:
         raise InputError(
-            "the query gives no rows",
-            expected="rows to learn from",
-            found="none",
-            next=MEND_QUERY,
+            "the query gives no rows", expected="rows to learn from", found="none", next=MEND_QUERY
         )
     return None if is_ordered(str(wanted.query)) else (UNORDERED,)
 

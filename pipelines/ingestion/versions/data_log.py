@@ -57,13 +57,11 @@ def data_log(project: Project, folder: str) -> Log:
         digests = [version.digest for version in found]
         lists = {digest: pins.find_list(project, repo, digest, remote=False) for digest in digests}
         kept = cache.where_kept(repo, lists)
-    return Log(
-        tuple(
-            replace(v, kept=kept[v.digest], on_disk=v.digest == disk, pinned=v.digest == pinned)
-            for v in found
-        ),
-        unknown,
+    versions = (
+        replace(v, kept=kept[v.digest], on_disk=v.digest == disk, pinned=v.digest == pinned)
+        for v in found
     )
+    return Log(tuple(versions), unknown)
 
 
 def _listed(project: Project, folder: str, *revisions: str) -> tuple[list[DataVersion], int]:

@@ -144,7 +144,10 @@ def entry_of(repo: Repo, path: str, digest: str) -> pin_file.Map:
 
 
 def sets_of(repo: Repo, whole: str, *, remote: bool = False) -> dict[str, str] | None:
-    """The hash of each data set, by name; None where the list of files is not known."""
+    """The hash of each data set of a pin of all of `data/`; None where its list is not known.
+
+    The data sets' own lists go to the cache: from then on each is found by its own hash.
+    """
     files = cache.load_list(repo, whole, remote=remote)
     if files is None:
         return None

@@ -18,7 +18,7 @@ import pytest
 from gristmill.pipelines.base.errors import ConfigError, GristmillError, InputError
 from gristmill.pipelines.config.sections import Csv, Data
 from gristmill.pipelines.ingestion import table as table_module
-from gristmill.pipelines.ingestion.readers import format_choice, text_source, wrapped
+from gristmill.pipelines.ingestion.readers import format_choice, wrapped
 from gristmill.pipelines.ingestion.readers import type_inference as settle
 from gristmill.pipelines.ingestion.table import ingest_file
 
@@ -201,7 +201,7 @@ def test_a_broken_file_is_one_clear_error_and_the_old_table_is_kept(
 ) -> None:
     monkeypatch.setattr(wrapped, "HARMLESS", 1 << 18)
     monkeypatch.setattr(wrapped, "EXPANSION", 100)
-    monkeypatch.setattr(text_source, "LONGEST", 1 << 13)
+    monkeypatch.setattr(settle, "LONGEST", 1 << 13)
     monkeypatch.setattr(settle, "SAMPLE", 1 << 12)
     raw = made.parents[1] / name
     raw.write_bytes(content)
