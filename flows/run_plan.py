@@ -56,12 +56,20 @@ class Plan:
 
 
 def make_plan(project: Project, experiment: Experiment) -> Plan:
-    """Plans a run."""
+    """Plans a run.
+
+    Raises:
+        ConfigError: an expectation of Great Expectations is wrong, and was not checked before.
+    """
     folder = experiment.data.folder
     parameters = project.stale_parameters(experiment.name, folder)
     found = data_plan(project, experiment.name, folder)
     data, digests = found.data, found.digests
     stages = _with_shared_cuts(project, experiment, found.stages)
+    if any(stage.changes for stage in stages if stage.name == "validate"):
+        from gristmill.pipelines.validation import check_expectations
+
+        check_expectations(project, experiment.document.schema_)
     if data is not DataState.PINNED or parameters or any(stage.changes for stage in stages):
         return Plan(data, parameters, stages, None, None)
     search = search_of(project, experiment, digests)

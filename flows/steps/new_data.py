@@ -35,7 +35,7 @@ def _accept(project: Project, experiment: Experiment, table: Path) -> None:
     from gristmill.pipelines.validation import validate_table
 
     report = project.build(experiment.name) / "refresh" / "validation"
-    validate_table(table, experiment.document, report, project.relative(report.parent))
+    validate_table(project, table, experiment.document, report)
 
 
 def differences(old: Path, new: Path) -> list[str]:

@@ -34,6 +34,15 @@ from .known_estimators import (
 from .known_estimators import (
     tells_probabilities as tells_probabilities,
 )
+from .known_expectations import (
+    SUITES as SUITES,
+)
+from .known_expectations import (
+    expectation_names as expectation_names,
+)
+from .known_expectations import (
+    unknown_expectation as unknown_expectation,
+)
 from .known_names import (
     CALIBRATION as CALIBRATION,
 )
@@ -63,6 +72,9 @@ from .project import (
 )
 from .project import (
     writable as writable,
+)
+from .section import (
+    Arguments as Arguments,
 )
 from .section import (
     Scalar as Scalar,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
 
@@ -11,29 +10,18 @@ from pydantic import BeforeValidator
 from gristmill.pipelines.base import suggest
 from gristmill.pipelines.config.known_estimators import check_estimator
 from gristmill.pipelines.config.known_names import keras_classes
-from gristmill.pipelines.config.section import Arguments
+from gristmill.pipelines.config.section import Arguments, read_named
 
 MIXING = ("CutMix", "MixUp")
 
 
-def _read(entry: Any) -> tuple[str, Arguments]:
-    if isinstance(entry, str):
-        entry = {entry: {}}
-    if not isinstance(entry, Mapping) or len(entry) != 1:
-        raise ValueError(f"must be a name or one {{Name: {{arguments}}}}, found {entry!r}")
-    name, arguments = next(iter(entry.items()))
+def check_keras(kind: str, entry: Any) -> dict[str, Arguments]:
+    """Return the entry as `{Name: arguments}`, with a name that `keras.<kind>` has."""
+    name, arguments = read_named(entry)
     if name in MIXING:
         raise ValueError(
             f"{name} mixes pictures with their labels, and a layer is given the pictures alone"
         )
-    if arguments is not None and not isinstance(arguments, Mapping):
-        raise ValueError(f"the arguments of {name} must be a mapping, found {arguments!r}")
-    return str(name), dict(arguments or {})
-
-
-def check_keras(kind: str, entry: Any) -> dict[str, Arguments]:
-    """Return the entry as `{Name: arguments}`, with a name that `keras.<kind>` has."""
-    name, arguments = _read(entry)
     known = keras_classes(kind)
     if name not in known:
         near = suggest(name, known, before="; ")
@@ -42,7 +30,7 @@ def check_keras(kind: str, entry: Any) -> dict[str, Arguments]:
 
 
 def _check_sklearn(entry: Any) -> dict[str, Arguments]:
-    name, arguments = _read(entry)
+    name, arguments = read_named(entry)
     check_estimator(name, arguments)
     return {name: arguments}
 

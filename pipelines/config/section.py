@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
@@ -38,3 +39,15 @@ class Range(Section):
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min:g} is above max {self.max:g}")
         return self
+
+
+def read_named(entry: Any) -> tuple[str, Arguments]:
+    """Return name and arguments of what is written as `Name` or `{Name: {argument: value}}`."""
+    if isinstance(entry, str):
+        entry = {entry: {}}
+    if not isinstance(entry, Mapping) or len(entry) != 1:
+        raise ValueError(f"must be a name or one {{Name: {{arguments}}}}, found {entry!r}")
+    name, arguments = next(iter(entry.items()))
+    if arguments is not None and not isinstance(arguments, Mapping):
+        raise ValueError(f"the arguments of {name} must be a mapping, found {arguments!r}")
+    return str(name), dict(arguments or {})

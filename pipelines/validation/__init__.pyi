@@ -35,6 +35,9 @@ from .schema.scan import (
     breaks as breaks,
 )
 from .schema.validation import (
+    check_expectations as check_expectations,
+)
+from .schema.validation import (
     validate as validate,
 )
 from .schema.validation import (

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gristmill.pipelines.config.conditions import read_condition
+from gristmill.pipelines.config.known_expectations import Expectation, Suite
 from gristmill.pipelines.config.section import Range, Scalar, Section, Severity, Share, Span
 from gristmill.pipelines.config.sections.data import Data
 from gristmill.pipelines.config.sections.split import Split
@@ -101,6 +102,12 @@ class Schema(Section):
     fresh: Freshness | None = None
     drift: Drift = Drift()
     extra: Literal["allow", "forbid"] = Field("allow", description="columns that no entry names")
+    expectations: tuple[Expectation, ...] = Field(
+        (), description="Great Expectations' own, each by its name with its arguments"
+    )
+    suite: Suite | None = Field(
+        None, description="a suite that Great Expectations saved below experiments/expectations/"
+    )
 
 
 class ValidateSections(Section):

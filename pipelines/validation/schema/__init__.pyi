@@ -20,6 +20,9 @@ from .validation import (
     ValidationResult as ValidationResult,
 )
 from .validation import (
+    check_expectations as check_expectations,
+)
+from .validation import (
     validate as validate,
 )
 from .validation import (

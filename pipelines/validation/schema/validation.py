@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gristmill.pipelines.base import ConfigError, DataInvalid, Problem, suggest, write_json
-from gristmill.pipelines.config import Project, ValidateSections, load_sections, read_condition
+from gristmill.pipelines.config import (
+    Project,
+    Schema,
+    ValidateSections,
+    load_sections,
+    read_condition,
+)
 from gristmill.pipelines.validation.schema.rules import Finding, unmatched
+
+if TYPE_CHECKING:
+    from gristmill.pipelines.validation.schema.given_expectations import Given
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,7 @@ class ValidationResult:
     Attributes:
         rows: of the table.
         columns: of the table.
-        rules: entries of the schema and rules between columns.
+        rules: entries of the schema, rules between columns and expectations.
         warnings: what breaks a rule of severity warning.
         newest: the newest date of the column that must be fresh, as ISO text. How old it may be is
             asked when a run begins, not here: this result is kept, and must not hang on the clock.
@@ -40,48 +50,59 @@ def validate(project: Project, name: str) -> ValidationResult:
     """The stage `validate`: the table → `build/NAME/validation.json`, or DataInvalid."""
     document = load_sections(project, name, ValidateSections)
     build = project.build(name)
-    result = validate_table(
-        build / "table.parquet", document, build / "validation", project.relative(build)
-    )
+    result = validate_table(project, build / "table.parquet", document, build / "validation")
     write_json(build / "validation.json", asdict(result))
     return result
 
 
+def check_expectations(project: Project, schema: Schema) -> None:
+    """Checks names and arguments of Great Expectations' own, which is imported only for these.
+
+    Raises:
+        ConfigError: one of them, or the suite, is wrong.
+    """
+    _given(project, schema)
+
+
 def validate_table(
-    table: Path, document: ValidateSections, report: Path, shown: str
+    project: Project, table: Path, document: ValidateSections, report: Path
 ) -> ValidationResult:
     """Checks a table; all failures are collected before anything is raised.
 
     Args:
+        project: whose suites are read.
         table: what ingest made.
         document: the experiment file.
         report: folder for the full report.
-        shown: how to name the report's folder to the user.
 
     Raises:
-        ConfigError: the file and the data do not speak of the same columns.
+        ConfigError: the file and the data do not speak of the same columns, or an expectation of
+            Great Expectations is wrong.
         DataInvalid: rows break the schema, or the target cannot be learnt.
+        EnvironmentFault: there is no room for the columns of Great Expectations' own.
     """
     from gristmill.pipelines.tables import column_names
     from gristmill.pipelines.validation.schema.scan import scan
 
     present = column_names(table)
-    _columns_exist(present, document)
+    given = _given(project, document.schema_)
+    _columns_exist(present, document, given)
     with ThreadPoolExecutor(1) as reading:  # while Great Expectations is imported
         scanning = reading.submit(scan, table, document)
         from gristmill.pipelines.validation.schema.expectations import run_expectations
 
-    findings, scanned = run_expectations(table, document, report, lambda: scanning.result())
+    findings, scanned = run_expectations(table, document, report, lambda: scanning.result(), given)
     findings += _no_date(document, scanned.newest if scanned is not None else None)
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors or scanned is None:
         raise DataInvalid(
             f"the data break the schema: {len(errors)} finding" + "s" * (len(errors) > 1),
             problems=[Problem(f.column, f.rule, str(f)) for f in errors],
-            next=f"mend the source, or the schema if it is wrong; full report: {shown}/validation/",
+            next="mend the source, or the schema if it is wrong; full report: "
+            f"{project.relative(report)}/",
         )
     schema = document.schema_
-    rules = len(schema.columns) + len(schema.rules)
+    rules = len(schema.columns) + len(schema.rules) + len(given)
     return ValidationResult(scanned.rows, len(present), rules, tuple(findings), scanned.newest)
 
 
@@ -92,13 +113,22 @@ def _no_date(document: ValidateSections, newest: str | None) -> list[Finding]:
     return [Finding(fresh.column, "a date, to be fresh", 0, 1.0, (), ("none",), fresh.severity)]
 
 
-def _columns_exist(present: list[str], document: ValidateSections) -> None:
+def _given(project: Project, schema: Schema) -> list[Given]:
+    if not schema.expectations and schema.suite is None:
+        return []
+    from gristmill.pipelines.validation.schema.given_expectations import given_expectations
+
+    return given_expectations(project, schema)
+
+
+def _columns_exist(present: list[str], document: ValidateSections, given: Sequence[Given]) -> None:
     schema = document.schema_
     problems = [
         Problem(f"schema.columns.{entry}", "a column of the data", "none of that name", hint)
         for entry, hint in unmatched(schema.columns, present).items()
     ]
-    for where, column in _named(document):
+    asked = [(one.where, column) for one in given for column in one.columns]
+    for where, column in [*_named(document), *asked]:
         if column not in present:
             hint = suggest(column, present)
             problems.append(Problem(where, "a column of the data", column, hint))

@@ -51,7 +51,7 @@ def make(schema: object = SCHEMA, **data: object) -> Document:
 def checked(folder: Path, columns: dict[str, Any], document: Document) -> ValidationResult:
     table = folder / "table.parquet"
     pd.DataFrame(columns).to_parquet(table)
-    return validate_table(table, document, folder / "report", "build/a")
+    return validate_table(Project(folder), table, document, folder / "report")
 
 
 def test_clean_data_pass_and_the_report_is_written(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_all_findings_are_collected_before_the_error_is_raised(tmp_path: Path) -
         ("name", "a column that the schema names"): "not named",
         ("y", "a target in each row"): "1 of the rows (25.00%): row 3",
     }
-    assert "full report: build/a/validation/" in caught.value.next
+    assert "full report: report/" in caught.value.next
     report = json.loads((tmp_path / "report" / "result.json").read_text(encoding="utf-8"))
     assert not report["success"]
     details = [d for r in report["results"] for d in r["result"].get("details", [])]
