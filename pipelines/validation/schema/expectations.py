@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +63,6 @@ def run_expectations(
     Returns:
         What breaks the schema, empty when all holds; and the scan, None where it broke down.
     """
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     reading = _Reading(scan)
     frame = frame_for(table, given)
     frame.attrs["scan"] = reading

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -70,7 +71,11 @@ class Given:
         if not self.columns:
             return set(present)
         condition = str(getattr(self.expectation, "row_condition", None) or "")
-        return {*self.columns, *(name for name in present if name in condition)}
+        words = (rf"(?<!\w){re.escape(name)}(?!\w)" for name in present)
+        asked = [
+            name for name, word in zip(present, words, strict=True) if re.search(word, condition)
+        ]
+        return {*self.columns, *asked}
 
 
 def given_expectations(project: Project, schema: Schema) -> list[Given]:
@@ -178,7 +183,7 @@ def _on_pandas(kind: Any) -> bool:
     sources = about.get("supported_data_sources", {}).get("const")
     if sources is None or "Pandas" in sources:
         return True
-    return kind.map_metric is not None and _has_metric(f"{kind.map_metric}.condition")
+    return _has_metric(f"{getattr(kind, 'map_metric', None)}.condition")
 
 
 def _has_metric(name: str) -> bool:
@@ -249,20 +254,21 @@ def finding_in(part: Any, raised: str) -> Finding:
         raised: what computing it died of, if it did.
     """
     expectation = part.expectation_config.to_domain_obj()
-    columns = ", ".join(Given("", expectation).columns) or "the table"
-    said = _sentence(expectation)
+    names = Given("", expectation).columns
+    columns, said = ", ".join(names) or "the table", _sentence(expectation)
     if raised:
         return Finding(columns, f"a check that runs: {said}", 0, 1.0, (), (raised,))
     result = part.result
-    count, of = result.get("unexpected_count", 0), result.get("element_count") or 1
     places = (result.get("partial_unexpected_index_list") or ())[:SHOWN]
     rows = tuple(int(place) + 1 for place in places)
     unexpected = (result.get("partial_unexpected_list") or ())[:SHOWN]
-    values = tuple(_value(value)[:LONGEST_VALUE] for value in unexpected)
-    if not count:
+    values = tuple(_value(value, names)[:LONGEST_VALUE] for value in unexpected)
+    count, share = (result["unexpected_count"] if rows else 0), 1.0
+    if count:
+        share = count / result["element_count"]
+    else:
         values = (_observed(result, values),)
     severity = "error" if str(expectation.severity.value) == "critical" else "warning"
-    share = count / of if count else 1.0
     return Finding(columns, said, count, share, rows, values, severity)
 
 
@@ -272,8 +278,11 @@ def _sentence(expectation: Any) -> str:
     value = expectation.rendered_content[0].value
     words = {key: _value(param["value"]) for key, param in (value.params or {}).items()}
     template = str(value.template or "")
-    if not template or template.startswith(f"{expectation.expectation_type}("):
-        return f"{expectation.expectation_type}: {_value(expectation.configuration.kwargs)}"
+    if not template or "(**" in template:  # Great Expectations has no words for it
+        left_out = {*COLUMN_ARGUMENTS, *TECHNICAL}
+        kwargs = expectation.configuration.kwargs.items()
+        shown = ", ".join(f"{key}: {value}" for key, value in kwargs if key not in left_out)
+        return f"{expectation.expectation_type.replace('_', ' ')} ({shown})"
     return Template(template.removeprefix("$column ")).safe_substitute(words).removesuffix(".")
 
 
@@ -285,7 +294,9 @@ def _observed(result: Mapping[str, Any], values: Sequence[str]) -> str:
     return "; ".join(filter(None, parts)) or "it does not hold"
 
 
-def _value(value: Any) -> str:
+def _value(value: Any, names: Sequence[str] = ()) -> str:
+    if isinstance(value, tuple) and len(value) == len(names):
+        value = dict(zip(names, value, strict=True))
     if isinstance(value, Mapping):
         return " ".join(f"{key}={_value(one)}" for key, one in value.items())
     if isinstance(value, list | tuple | set):

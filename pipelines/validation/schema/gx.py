@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from typing import Any
@@ -27,6 +28,9 @@ with warnings.catch_warnings():
         RenderedTableContent,
     )
     from great_expectations.render.renderer.renderer import renderer
+
+# what matters is in the results; it also logs that a class is replaced, and its renderers' faults
+logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
 
 __all__ = [
     "BatchExpectation",
