@@ -166,6 +166,10 @@ def _made(where: str, name: str, arguments: Arguments, problems: list[Problem]) 
             words = f"the suite parameter {value['$PARAMETER']}, which nothing gives a value"
             problems.append(Problem(f"{where}.{key}", "a value", words))
             return None
+    if arguments.get("windows"):
+        words = "windows, which need a store of earlier results"
+        problems.append(Problem(f"{where}.windows", "an expectation of these rows", words))
+        return None
     try:
         expectation = kind(**arguments)
     except WrongArguments as error:

@@ -150,8 +150,9 @@ def test_wrong_arguments_are_all_listed_before_anything_runs(tmp_path: Path) -> 
         {"ExpectColumnMedianToBeBetween": {"column": "age", "max_value": {"$PARAMETER": "top"}}},
         {"ExpectColumnValuesToMatchLikePattern": {"column": "name", "like_pattern": "a%"}},
         {"UnexpectedRowsExpectation": {"unexpected_rows_query": "SELECT 1"}},
+        {"ExpectColumnMedianToBeBetween": {"column": "age", "windows": [{}]}},
     )
-    assert said.startswith("the expectations are not valid: 8 problems")
+    assert said.startswith("the expectations are not valid: 9 problems")
     for words in (
         "unknown argument 'max_vlaue'\n    hint      did you mean max_value?",
         "schema.expectations.1.ExpectColumnMedianToBeBetween.column\n    expected  a value",
@@ -161,6 +162,7 @@ def test_wrong_arguments_are_all_listed_before_anything_runs(tmp_path: Path) -> 
         "the suite parameter top, which nothing gives a value",
         "schema.expectations.6.ExpectColumnValuesToMatchLikePattern\n    expected  an expectation",
         "found     one that needs a SQL database",
+        "windows, which need a store of earlier results",
         "next      correct schema.expectations",
     ):
         assert words in said
