@@ -14,7 +14,7 @@ import pytest
 from gristmill.pipelines.base.errors import ConfigError, DataInvalid, EnvironmentFault
 from gristmill.pipelines.config.experiment_file import check_sections
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.config.stages import ValidateSections
+from gristmill.pipelines.config.sections.schema import ValidateSections
 from gristmill.pipelines.validation.schema.given_expectations import (
     Given,
     frame_for,
