@@ -172,7 +172,7 @@ def test_a_larger_trial_count_trains_only_the_new_trials(home: Project) -> None:
         assert set(more) & set(few) <= set(failed)
 
 
-def test_a_point_with_several_seeds_is_scored_by_their_mean_and_its_first_seed_wins(
+def test_a_point_with_several_seeds_is_scored_by_their_mean_and_its_first_seed_is_used(
     home: Project,
 ) -> None:
     experiment = experiment_of(home, EVERY[1], training={"seed": 7})
