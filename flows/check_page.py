@@ -27,6 +27,7 @@ from gristmill.pipelines.reporting import (
     Text,
     Titled,
     as_page,
+    number,
 )
 from gristmill.pipelines.validation import Shift
 
@@ -183,7 +184,7 @@ def cells(one: Shift) -> tuple[str, str, str, str]:
 
 def _cells(one: MetricChange) -> tuple[str, str, str, str, str]:
     p = "" if one.p is None else "<0.001" if one.p < 0.001 else f"{one.p:.2g}"
-    return one.now.name, _value(one.test), _value(one.now), f"{one.worse:.2g}", p
+    return one.now.name, _value(one.test), _value(one.now), number(one.worse, 2), p
 
 
 def _value(metric: Metric) -> str:
@@ -201,7 +202,8 @@ def table_rows(made: Checked) -> list[dict[str, str]]:
     ]  # fmt: skip
     rows += [
         {"of": "performance", "name": one.now.name, "drifted": _yes(one.declined),
-         "now": _value(one.now), "then": _value(one.test), "about": f"worse by {one.worse:.2g}"}
+         "now": _value(one.now), "then": _value(one.test),
+         "about": f"worse by {number(one.worse, 2)}"}
         for one in made.performance
     ]  # fmt: skip
     return sorted(rows, key=lambda row: row["drifted"] != "yes")

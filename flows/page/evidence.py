@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gristmill.flows.page.tables import interval, number, words
+from gristmill.flows.page.tables import cell, interval, words
 from gristmill.pipelines.reporting import Block, Facts, Table, Text, Titled
 
 SHOWN = frozenset({"alpha", "contest", "reads", "requirements", "slices"})
@@ -31,7 +31,7 @@ def _requirements(checks: Sequence[Mapping[str, Any]]) -> Titled:
     rows = [
         (
             check.get("name", ""),
-            number(check.get("value")),
+            cell(check.get("value")),
             interval(check.get("low"), check.get("high")),
             _bounds(check),
             _holds(check),
@@ -68,7 +68,7 @@ def _contest(found: Mapping[str, Any], alpha: float | None) -> Titled:
         else "",
     ]
     said = {
-        metric: f"{number(mine)} against {number(theirs)}",
+        metric: f"{cell(mine)} against {cell(theirs)}",
         "rows": ", ".join(filter(None, counted)),
         "better": _p(found.get("p"), alpha, "that it is better"),
         "worse": _p(found.get("worse"), alpha, "that it is worse"),
@@ -106,9 +106,9 @@ def _refresh(found: Mapping[str, Any] | None) -> Block:
     rows = [
         (
             one.get("version", ""),
-            " against ".join(map(number, one.get("values", ()))),
-            number(one.get("margin")),
-            number(one.get("p")),
+            " against ".join(map(cell, one.get("values", ()))),
+            cell(one.get("margin")),
+            cell(one.get("p")),
             f"{one.get('rows', 0):,}",
             one.get("method", ""),
         )
@@ -125,9 +125,9 @@ def _slices(checks: Sequence[Mapping[str, Any]]) -> Titled:
         (
             check.get("name", ""),
             check.get("metric", ""),
-            number(check.get("value")),
-            f"{number(check.get('bound'))} ({check.get('kind', '')})",
-            number(check.get("adjusted_p", check.get("p"))),
+            cell(check.get("value")),
+            f"{cell(check.get('bound'))} ({check.get('kind', '')})",
+            cell(check.get("adjusted_p", check.get("p"))),
             f"{check.get('rows', 0):,}",
             _holds(check),
         )
@@ -148,4 +148,4 @@ def told(value: Any) -> str:
         return "; ".join(map(told, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else number(value)
+    return f"{value:,}" if isinstance(value, int) else cell(value)

@@ -10,7 +10,7 @@ from gristmill.flows.results import OPTIMISTIC, Finished, Searched
 from gristmill.flows.session import Session
 from gristmill.pipelines.config import Document
 from gristmill.pipelines.evaluation import FinalEvaluation
-from gristmill.pipelines.reporting import Block, Lines, Text, Titled, as_markdown
+from gristmill.pipelines.reporting import Block, Lines, Text, Titled, as_markdown, number
 
 MOST_TRIALS = 8
 MOST_SLICES = 8
@@ -90,8 +90,8 @@ def notes(evaluation: FinalEvaluation) -> list[str]:
         lines.append(evaluation.left_out)
     if (threshold := evaluation.threshold) is not None:
         lines.append(
-            f"A row is called positive from {threshold.value:.4g} on, chosen on validation rows: "
-            f"{threshold.rule}."
+            f"A row is called positive from {number(threshold.value)} on, "
+            f"chosen on validation rows: {threshold.rule}."
         )
     return lines
 

@@ -12,9 +12,9 @@ from gristmill.flows.page.evidence import evidence_of
 from gristmill.flows.page.facts import RunFacts
 from gristmill.flows.page.report import read_line
 from gristmill.flows.page.tables import (
+    cell,
     interval,
     metric_table,
-    number,
     slice_table,
     time_table,
     words,
@@ -145,13 +145,13 @@ def _called(evaluation: FinalEvaluation) -> list[Block]:
         ends = interval(error.low, error.high)
         between = f", 95 % interval {ends}" if ends else ""
         lines.append(
-            f"The probabilities{of} are off by {number(error.value)} in the mean (expected "
+            f"The probabilities{of} are off by {cell(error.value)} in the mean (expected "
             f"calibration error{between})."
         )
     if threshold is not None:
         short = "" if threshold.reached else ", which was not reached"
         lines.append(
-            f"A row is called positive from a probability of {number(threshold.value)} on "
+            f"A row is called positive from a probability of {cell(threshold.value)} on "
             f"({threshold.rule}{short}), as chosen on the validation rows."
         )
     return [Text(line) for line in lines]
@@ -173,7 +173,7 @@ def _package(measured: Mapping[str, float]) -> Facts:
     called = {"start_seconds": "start", "latency_ms": "one row", "megabytes": "size"}
     return Facts(
         {
-            called.get(name, words(name)): f"{number(value)} {units.get(name, '')}".strip()
+            called.get(name, words(name)): f"{cell(value)} {units.get(name, '')}".strip()
             for name, value in measured.items()
         }
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from gristmill.flows.results import Searched
 from gristmill.pipelines.config import Document
 from gristmill.pipelines.evaluation import FinalEvaluation, lower_is_better
-from gristmill.pipelines.reporting import Table
+from gristmill.pipelines.reporting import Table, number
 from gristmill.pipelines.search import Point
 from gristmill.pipelines.training import more_is_better
 
@@ -56,9 +56,9 @@ def metric_table(evaluation: FinalEvaluation, champion: Mapping[str, float] | No
     rows = [
         (
             metric.name,
-            number(metric.value),
+            cell(metric.value),
             interval(metric.low, metric.high),
-            *(number(others[who].get(metric.name)) for who in order),
+            *(cell(others[who].get(metric.name)) for who in order),
         )
         for metric in evaluation.metrics
     ]
@@ -75,9 +75,9 @@ def slice_table(evaluation: FinalEvaluation, most: int | None = None) -> Table:
         slices = sorted(slices, key=lambda one: (not one.worse, sign * one.metric.value))[:most]
     rows = [
         (
-            *(str(one), f"{one.rows:,}", number(one.metric.value)),
+            *(str(one), f"{one.rows:,}", cell(one.metric.value)),
             interval(one.metric.low, one.metric.high),
-            *(number(one.overall), number(one.validation)),
+            *(cell(one.overall), cell(one.validation)),
             "✗ yes" if one.worse else "no",
         )
         for one in slices
@@ -94,15 +94,15 @@ def time_table(times: Mapping[str, float]) -> Table:
     return Table(("part", "seconds"), rows, ("seconds",))
 
 
-def number(value: object) -> str:
-    """A number as it is shown; nothing for None, and a NaN is no number."""
+def cell(value: object) -> str:
+    """Return the text of a cell: "" for None, "not defined" for NaN."""
     if isinstance(value, float):
-        return f"{value:.4g}" if math.isfinite(value) else "not defined"
+        return number(value) if math.isfinite(value) else "not defined"
     return "" if value is None else str(value)
 
 
 def interval(low: object, high: object) -> str:
-    return "" if low is None or high is None else f"{number(low)} – {number(high)}"
+    return "" if low is None or high is None else f"{cell(low)} – {cell(high)}"
 
 
 def words(name: object) -> str:

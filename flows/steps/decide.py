@@ -19,6 +19,7 @@ from gristmill.pipelines.registry import (
     register_candidate,
 )
 from gristmill.pipelines.registry import judge as ask_gate
+from gristmill.pipelines.reporting import number
 from gristmill.pipelines.tracking import known_run
 from gristmill.pipelines.tracking import tags as names
 
@@ -45,7 +46,7 @@ def make_package(searched: Searched, evaluation: FinalEvaluation) -> Package | V
         made: Package | Version = run.begun.pop(PACKAGE).result()
         if isinstance(made, Package):
             words.append(f"tried in a fresh process on {evaluation.rows:,} raw rows")
-            words.append(f"({made.measured['latency_ms']:.2g} ms for one)")
+            words.append(f"({number(made.measured['latency_ms'], 2)} ms for one)")
         else:
             words.append(f"version {made.number} is this very package")
         measured = {f"package_{name}": value for name, value in made.measured.items()}

@@ -14,7 +14,7 @@ from gristmill.commands.options import whole_id
 from gristmill.pipelines import config, evaluation, registry, tracking
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, writing
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.reporting import Lines, Screen, Table, Text, Titled, as_markdown
+from gristmill.pipelines.reporting import Lines, Screen, Table, Text, Titled, as_markdown, number
 
 SHOWN = 10
 """Rows that the screen shows."""
@@ -245,12 +245,12 @@ def _metrics(made: evaluation.ModelComparison) -> Titled:
             made.names, made.metrics, (None, *made.differences), strict=True
         ):
             one = row[place]
-            low_high = "" if one.low is None else f"{one.low:.3g} – {one.high:.3g}"
+            low_high = _span(one.low, one.high, " – ", 3)
             apart = ("", "", "")
             if differs is not None:
                 d = differs[place]
                 apart = (f"{d.value:+.3g}", _span(d.low, d.high), _p(d.p))
-            cells.append((f"  {name}", f"{one.value:.4g}", low_high, *apart))
+            cells.append((f"  {name}", number(one.value), low_high, *apart))
     lines = [f"Differences are from {first}, row by row. ↓ Less is better."]
     if len(others) > 1:
         lines.append(
@@ -287,7 +287,7 @@ def _agreement(made: evaluation.ModelComparison) -> Titled:
             (
                 name,
                 f"{made.agreement[0, i]:.3f}",
-                f"{np.abs(made.answers[i] - made.answers[0]).mean():.4g}",
+                number(np.abs(made.answers[i] - made.answers[0]).mean()),
                 f"{int((away[i] < away[0]).sum()):,} of {len(made.truth):,} rows",
             )
             for i, name in enumerate(others, 1)
@@ -309,10 +309,10 @@ def _first_rows(made: evaluation.ModelComparison, rows: pd.DataFrame) -> Titled:
         told = []
         for name in made.names:
             if made.classes is None:
-                told.append(f"{row[name]:.4g}")
+                told.append(number(row[name]))
             else:
                 told.append(f"{row[name]} ({row[f'{name} probability']:.0%})")
-        truth = f"{row['truth']:.4g}" if made.classes is None else str(row["truth"])
+        truth = number(row["truth"]) if made.classes is None else str(row["truth"])
         cells.append((str(int(row["row"])), truth, *told))
     if made.classes is None:
         title = f"the {len(shown)} rows on which they are furthest apart"
@@ -323,8 +323,9 @@ def _first_rows(made: evaluation.ModelComparison, rows: pd.DataFrame) -> Titled:
     return Titled(title, [_table(made, heading, cells), Lines(more)])
 
 
-def _span(low: float | None, high: float | None) -> str:
-    return "" if low is None else f"{low:.2g} to {high:.2g}"
+def _span(low: float | None, high: float | None, to: str = " to ", digits: int = 2) -> str:
+    ends = () if low is None or high is None else (low, high)
+    return to.join(number(end, digits) for end in ends)
 
 
 def _p(p: float | None) -> str:

@@ -17,7 +17,7 @@ from gristmill.pipelines.config import Project
 from gristmill.pipelines.registry import CHAMPION, DECISION, Contest, Evidence, NotWorse, Version
 from gristmill.pipelines.registry import promotion as moves
 from gristmill.pipelines.registry import registered_models as registry
-from gristmill.pipelines.reporting import Screen, Table
+from gristmill.pipelines.reporting import Screen, Table, number
 
 SHOWN = 20
 
@@ -165,7 +165,7 @@ def _show_version(project: Project, version: Version, screen: Screen) -> None:
         ("made", _when(version.created)),
         ("decision", version.tags.get(registry.DECISION, "none")),
         *(("", reason) for reason in version.tags.get(registry.REASONS, "").split("; ") if reason),
-        *((f"test {name}", f"{value:.6g}") for name, value in version.metrics.items()),
+        *((f"test {name}", number(value, 6)) for name, value in version.metrics.items()),
         ("run", version.run_id),
         ("data", version.tags.get("gristmill.data", "")),
         ("load", f'mlflow.pyfunc.load_model("{version.address}")'),
@@ -255,7 +255,7 @@ def _mark(holds: bool) -> str:
 
 
 def _scores(version: Version) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in version.metrics.items())
+    return ", ".join(f"{name} {number(value)}" for name, value in version.metrics.items())
 
 
 def _when(seconds: float) -> str:

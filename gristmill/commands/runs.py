@@ -17,7 +17,7 @@ from gristmill.commands.options import NameOrAll, whole_id
 from gristmill.pipelines import tracking
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.reporting import Screen, Table
+from gristmill.pipelines.reporting import Screen, Table, number
 from gristmill.pipelines.tracking import tags as names
 
 SHOWN = 20
@@ -72,7 +72,7 @@ def _outcome(run: tracking.StoredRun) -> str:
 def _objective(run: tracking.StoredRun) -> str:
     name = run.params.get("search.objective", "")
     value = run.metrics.get(f"{name}_mean", run.metrics.get(f"best_{name}"))
-    return name if value is None else f"{name} {value:.4g}"
+    return name if value is None else f"{name} {number(value)}"
 
 
 def logs(run: Run) -> None:

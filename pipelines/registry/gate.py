@@ -14,6 +14,7 @@ from gristmill.pipelines.config import Gate, Requirement
 from gristmill.pipelines.evaluation import Metric, holm, lower_is_better, power_of, rows_enough
 from gristmill.pipelines.registry.contests import Contest, NotWorse, SliceFound, margin_of
 from gristmill.pipelines.registry.model_records import ChampionSeen
+from gristmill.pipelines.reporting import number
 
 Outcome = Literal["promote", "challenger", "hold", "reject"]
 By = Literal["first", "superiority", "non-inferiority", "person", ""]
@@ -213,7 +214,7 @@ def _scores(against: Contest) -> Iterator[str]:
     mine, theirs = against.values
     better = ", lower is better" * lower_is_better(against.metric)
     yield (
-        f"{against.metric} {mine:.4g} against {theirs:.4g} of version {against.champion} "
+        f"{against.metric} {number(mine)} against {number(theirs)} of version {against.champion} "
         f"on {against.rows:,} rows{better}"
     )
 
@@ -227,7 +228,7 @@ def _no_rows(against: Contest, alpha: float, rules: Gate) -> Iterator[str]:
     gain = rules.champion.margin
     enough = rows_enough(TYPICAL, gain, alpha)
     yield f"no test row that neither it nor the champion, version {against.champion}, has seen"
-    yield f"{enough:,} such rows are enough for a gain of {gain:.3g}, as a rule"
+    yield f"{enough:,} such rows are enough for a gain of {number(gain, 3)}, as a rule"
 
 
 def _enough_words(found: Contest | None) -> Iterator[str]:
@@ -257,8 +258,8 @@ def _slices(found: tuple[SliceFound, ...], alpha: float) -> Iterator[SliceFound]
     for each, p in zip(found, holm([each.p for each in found]), strict=True):
         of = "the required" if each.kind == "required" else "the champion's"
         words = (
-            f"{each.metric} {each.value:.4g} where {each.name} is below {of} {each.bound:.4g}: "
-            f"p = {p:.3g} on {each.rows:,} rows"
+            f"{each.metric} {number(each.value)} where {each.name} is below {of} "
+            f"{number(each.bound)}: p = {p:.3g} on {each.rows:,} rows"
         )
         yield replace(each, adjusted_p=p, holds=p is None or not p <= alpha, words=words)
 
@@ -287,8 +288,8 @@ def _required(candidate: CandidateFacts, name: str, bound: Requirement) -> Requi
             return check(f"{which} is required and not known: it has no interval")
         if not (value >= limit if sign == "≥" else value <= limit):
             side = "below" if sign == "≥" else "above"
-            return check(f"{which} {value:.4g} is {side} the required {limit:g}")
-        kept.append((f"{which} {value:.4g}", f"{sign} {limit:g}"))
+            return check(f"{which} {number(value)} is {side} the required {limit:g}")
+        kept.append((f"{which} {number(value)}", f"{sign} {limit:g}"))
     first = kept[0][0]
     words = f"{first} is " + " and ".join(
         end if start == first else f"{start} is {end}" for start, end in kept

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean, median, stdev
 
 from gristmill.pipelines.base import EnvironmentFault, Problem
+from gristmill.pipelines.reporting import number
 from gristmill.pipelines.training import Trial, TrialResult, more_is_better, on_all_folds
 
 Rank = tuple[float, float, int, str]
@@ -39,8 +40,8 @@ class Point:
         """A score in words, with its deviation over folds and repeats."""
         if not self.result.scores:
             return "failed"
-        value = f"{self.result.scores[metric]:.4g}"
-        return f"{value} ± {self.deviations[metric]:.2g}" if self.deviations else value
+        value = number(self.result.scores[metric])
+        return f"{value} ± {number(self.deviations[metric], 2)}" if self.deviations else value
 
 
 def points_of(trials: Sequence[Trial], results: Sequence[TrialResult]) -> list[Point]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.pipelines.config import Experiment, Project, Scalar
+from gristmill.pipelines.reporting import number
 from gristmill.pipelines.search.points import points_of
 from gristmill.pipelines.search.trial_diff import Reasons
 from gristmill.pipelines.search.trial_search import Past, TrialPlan, TrialSearch
@@ -92,7 +93,7 @@ def plan_each(
 def score_words(scores: Mapping[str, float], objective: str) -> str:
     """The objective, or the same of the training rows where none validate."""
     name = objective if objective in scores else objective.removeprefix("val_")
-    return f"{name} {scores.get(name, float('nan')):.4g}"
+    return f"{name} {number(scores.get(name, float('nan')))}"
 
 
 def _satisfying(trial: Trial, known: Sequence[StoredRun]) -> StoredRun | None:

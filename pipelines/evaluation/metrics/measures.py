@@ -14,6 +14,7 @@ from gristmill.pipelines.config import LOWER_IS_BETTER, metric_parts
 from gristmill.pipelines.evaluation.labels import MOST_PROBABLE, Array, Given, Labels
 from gristmill.pipelines.evaluation.metrics import intervals
 from gristmill.pipelines.evaluation.metrics import sufficient_statistics as parts
+from gristmill.pipelines.reporting import number
 
 SMALL = 2_000
 """Rows up to which means have a bootstrap interval (BCa), and not a normal one."""
@@ -43,12 +44,12 @@ class Metric:
     @property
     def shown(self) -> str:
         """The value in words, without its interval."""
-        return f"undefined: {self.why}" if self.why else f"{self.value:.4g}"
+        return f"undefined: {self.why}" if self.why else number(self.value)
 
     def __str__(self) -> str:
         if self.low is None or self.high is None:
             return self.shown
-        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        return f"{number(self.value)} [{number(self.low)}, {number(self.high)}]"
 
 
 @dataclass(frozen=True)
