@@ -17,14 +17,7 @@ from typing import Any
 
 from gristmill.flows.servers.flow_runs import PATIENCE, answers, mend_dead_flow_runs
 from gristmill.flows.servers.processes import HOST, free_port, last_line
-from gristmill.pipelines.base import (
-    EnvironmentFault,
-    locked,
-    read_json,
-    redact,
-    uncollected,
-    write_json,
-)
+from gristmill.pipelines import base
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.tracking import BEGUN, PID, process_lives, process_tags
 from gristmill.pipelines.tracking import HOST as MACHINE
@@ -90,8 +83,8 @@ class Server:
         if not self._ours:
             self.wait()
             return
-        with locked(self._home / "server.lock"):
-            write_json(self._user, process_tags())
+        with base.locked(self._home / "server.lock"):
+            base.write_json(self._user, process_tags())
             running = running_server(self._project)
             if running is None:
                 running = self._spawn(port or free_port(), ui, mlflow)
@@ -113,15 +106,15 @@ class Server:
                 break
             time.sleep(0.05)
         if self._ours:
-            raise EnvironmentFault(
+            raise base.EnvironmentFault(
                 "the Prefect server did not start",
                 expected=f"an answer at {self.url}",
                 found=last_line(self._home / "server.log"),
                 next="gristmill doctor; the whole log is .prefect/server.log",
             )
-        raise EnvironmentFault(
+        raise base.EnvironmentFault(
             "the Prefect server does not answer",
-            expected=f"a server at {redact(self.url)} (PREFECT_API_URL)",
+            expected=f"a server at {base.redact(self.url)} (PREFECT_API_URL)",
             found="no answer",
             next="start it, or unset PREFECT_API_URL to use the project's own",
         )
@@ -147,7 +140,7 @@ class Server:
         if not self._ours:
             return
         os.environ.pop("PREFECT_API_URL", None)
-        with locked(self._home / "server.lock"):
+        with base.locked(self._home / "server.lock"):
             if ended:
                 self._user.unlink(missing_ok=True)
             running = running_server(self._project)
@@ -183,7 +176,7 @@ class Server:
             )
         pid = self._process.pid
         about = {"pid": pid, "port": port, "ui": ui, "mlflow": mlflow, **process_tags(pid)}
-        write_json(self._home / "server.json", about)
+        base.write_json(self._home / "server.json", about)
         return about
 
 
@@ -244,7 +237,7 @@ def left_by_the_dead(project: Project) -> list[Path]:
 def _read(file: Path) -> dict[str, Any]:
     """What a process has left in a file; a release before this one wrote no record of users."""
     try:
-        about = read_json(file)
+        about = base.read_json(file)
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
     return about if isinstance(about, dict) else {}
@@ -260,7 +253,7 @@ def lives(about: Mapping[str, Any]) -> bool:
 def under_way(project: Project) -> Iterator[None]:
     """Say in a file that this process has a flow run; the file outlives its being killed."""
     file = file_of_user(project)
-    write_json(file, process_tags())
+    base.write_json(file, process_tags())
     try:
         yield
     except Exception:  # the flow run is recorded as failed; after Ctrl-C it may be not
@@ -271,7 +264,7 @@ def under_way(project: Project) -> Iterator[None]:
 
 def _serve(home: Path, port: int) -> None:
     """The server's own process."""
-    with uncollected():  # 0.8 s of 3.7 s of processor time
+    with base.uncollected():  # 0.8 s of 3.7 s of processor time
         import uvicorn
         from prefect.server.api.server import create_app
 

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
 from functools import wraps
 from itertools import pairwise
 from pathlib import Path
@@ -197,12 +198,13 @@ class Tracker:
         self._open.remove(run_id)
 
 
+@dataclass
 class TrialRun:
     """One child run, reported in as few calls as will do: a short trial's metrics in one.
 
     MLflow hears of it when there is something to send.
 
-    Args:
+    Attributes:
         tracker: of the run that trains it.
         key: of the trial.
         name: for people.
@@ -210,34 +212,20 @@ class TrialRun:
         parts: what the key was made of.
         inputs: the rows that it reads.
         recipe: its resolved settings, kept where a tag has room for them.
+        run_id: in MLflow; empty until MLflow has heard of it.
     """
 
-    def __init__(
-        self,
-        tracker: Tracker,
-        key: str,
-        name: str,
-        params: Mapping[str, object],
-        parts: Mapping[str, str],
-        inputs: Sequence[DataInput] = (),
-        recipe: Mapping[str, Any] | None = None,
-    ) -> None:
-        self._tracker, self._name, self._inputs = tracker, name, inputs
-        settings = json.dumps(recipe, sort_keys=True) if recipe is not None else ""
-        self._tags = {
-            **({names.RECIPE: settings} if 0 < len(settings) <= LONGEST_TAG else {}),
-            names.PARENT: tracker.run_id,
-            names.KIND: "trial",
-            names.EXPERIMENT: tracker.experiment,
-            names.TRIAL_KEY: key,
-            names.TRIAL_PARTS: json.dumps(dict(parts), sort_keys=True),
-            **process_tags(),
-        }
-        self._params = params
-        self._began = time.time()
-        self._known: dict[int, float] = {}
-        self._unsent: list[tuple[int, Mapping[str, float]]] = []
-        self.run_id = ""  # while MLflow has not heard of it
+    tracker: Tracker
+    key: str
+    name: str
+    params: Mapping[str, object]
+    parts: Mapping[str, str]
+    inputs: Sequence[DataInput] = ()
+    recipe: Mapping[str, Any] | None = None
+    run_id: str = ""
+    _began: float = field(default_factory=time.time)
+    _known: dict[int, float] = field(default_factory=dict)
+    _unsent: list[tuple[int, Mapping[str, float]]] = field(default_factory=list)
 
     def add(self, number: int, new: Sequence[Mapping[str, float]], now: float) -> None:
         """Epochs that have ended.
@@ -277,7 +265,7 @@ class TrialRun:
         self._began = min(self._began, float(result["started"]) or self._began)
         self._open()
         for file in files:
-            self._tracker.client.log_artifact(self.run_id, str(file))
+            self.tracker.client.log_artifact(self.run_id, str(file))
         epochs = max(map(len, result["history"].values()), default=0)
         sent = set(self._known) - {step for step, _ in self._unsent}
         self._unsent = [(step, logs) for step, logs in self._unsent if step > epochs]
@@ -297,20 +285,31 @@ class TrialRun:
             tags["gristmill.error"] = str(result["error"])[:5000]
         self._log(metrics, tags)
         done = "FINISHED" if result["status"] == "finished" else "FAILED"
-        self._tracker.terminate(self.run_id, done)
+        self.tracker.terminate(self.run_id, done)
 
     def _open(self) -> None:
-        if not self.run_id:
-            self.run_id = self._tracker.create(self._name, self._tags, self._began)
-            if self._inputs:
-                self._tracker.log_data(self._inputs, self.run_id)
+        if self.run_id:
+            return
+        settings = json.dumps(self.recipe, sort_keys=True) if self.recipe is not None else ""
+        tags = {
+            **({names.RECIPE: settings} if 0 < len(settings) <= LONGEST_TAG else {}),
+            names.PARENT: self.tracker.run_id,
+            names.KIND: "trial",
+            names.EXPERIMENT: self.tracker.experiment,
+            names.TRIAL_KEY: self.key,
+            names.TRIAL_PARTS: json.dumps(dict(self.parts), sort_keys=True),
+            **process_tags(),
+        }
+        self.run_id = self.tracker.create(self.name, tags, self._began)
+        if self.inputs:
+            self.tracker.log_data(self.inputs, self.run_id)
 
     def _log(self, metrics: Sequence[_Point], tags: Mapping[str, str]) -> None:
         self._open()
         # MLflow's comparison begins with the metric that came first: one of the validation rows
         metrics = sorted(metrics, key=lambda one: (not one[0].startswith("val_"), one[0]))
-        self._tracker.send(self.run_id, metrics, self._params, tags)
-        self._params = {}
+        self.tracker.send(self.run_id, metrics, self.params, tags)
+        self.params = {}
         self._unsent.clear()
 
     def _metrics_of_unsent(self) -> list[_Point]:

@@ -14,7 +14,7 @@ from gristmill.pipelines.base import write_json
 from gristmill.pipelines.config import ValidateSections
 from gristmill.pipelines.tables import column_names
 from gristmill.pipelines.validation.schema.given_expectations import (
-    Given,
+    GivenExpectation,
     finding_in,
     frame_for,
 )
@@ -48,7 +48,7 @@ def run_expectations(
     document: ValidateSections,
     report: Path,
     scan: Callable[[], Scanned],
-    given: Sequence[Given] = (),
+    given: Sequence[GivenExpectation] = (),
 ) -> tuple[list[Finding], Scanned | None]:
     """Runs the schema's expectations over a table and writes the full report.
 

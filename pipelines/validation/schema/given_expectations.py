@@ -48,7 +48,7 @@ BESIDE = ("severity", "description", "notes", "meta")
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenExpectation:
     """One expectation of the user.
 
     Attributes:
@@ -78,7 +78,7 @@ class Given:
         return {*self.columns, *asked}
 
 
-def given_expectations(project: Project, schema: Schema) -> list[Given]:
+def given_expectations(project: Project, schema: Schema) -> list[GivenExpectation]:
     """What `schema.expectations` and `schema.suite` ask for.
 
     Raises:
@@ -91,7 +91,7 @@ def given_expectations(project: Project, schema: Schema) -> list[Given]:
     ]
     saved = _saved(project, schema.suite, problems) if schema.suite is not None else ()
     made = [
-        Given(where, expectation)
+        GivenExpectation(where, expectation)
         for where, name, arguments in (*listed, *saved)
         if (expectation := _made(f"{where}.{name}", name, arguments, problems)) is not None
     ]
@@ -218,7 +218,9 @@ def _argument_problems(
         yield Problem(place, " or ".join(dict.fromkeys(words)), found)
 
 
-def frame_for(table: Path, given: Sequence[Given], free: int | None = None) -> pd.DataFrame:
+def frame_for(
+    table: Path, given: Sequence[GivenExpectation], free: int | None = None
+) -> pd.DataFrame:
     """The columns that the expectations need, with all rows; of none a frame without rows.
 
     Args:
@@ -258,7 +260,7 @@ def finding_in(part: Any, raised: str) -> Finding:
         raised: what computing it died of, if it did.
     """
     expectation = part.expectation_config.to_domain_obj()
-    names = Given("", expectation).columns
+    names = GivenExpectation("", expectation).columns
     columns, said = ", ".join(names) or "the table", _sentence(expectation)
     if raised:
         return Finding(columns, f"a check that runs: {said}", 0, 1.0, (), (raised,))

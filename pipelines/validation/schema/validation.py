@@ -19,7 +19,7 @@ from gristmill.pipelines.config import (
 from gristmill.pipelines.validation.schema.rules import Finding, unmatched
 
 if TYPE_CHECKING:
-    from gristmill.pipelines.validation.schema.given_expectations import Given
+    from gristmill.pipelines.validation.schema.given_expectations import GivenExpectation
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _no_date(document: ValidateSections, newest: str | None) -> list[Finding]:
     return [Finding(fresh.column, "a date, to be fresh", 0, 1.0, (), ("none",), fresh.severity)]
 
 
-def _given(project: Project, schema: Schema) -> list[Given]:
+def _given(project: Project, schema: Schema) -> list[GivenExpectation]:
     if not schema.expectations and schema.suite is None:
         return []
     from gristmill.pipelines.validation.schema.given_expectations import given_expectations
@@ -121,7 +121,9 @@ def _given(project: Project, schema: Schema) -> list[Given]:
     return given_expectations(project, schema)
 
 
-def _columns_exist(present: list[str], document: ValidateSections, given: Sequence[Given]) -> None:
+def _columns_exist(
+    present: list[str], document: ValidateSections, given: Sequence[GivenExpectation]
+) -> None:
     schema = document.schema_
     problems = [
         Problem(f"schema.columns.{entry}", "a column of the data", "none of that name", hint)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.flows.steps.watch import Progress, trial_line
+from gristmill.flows.steps.progress import Progress
+from gristmill.flows.steps.watch import trial_line
 from gristmill.pipelines.config.document import Document
 from gristmill.pipelines.config.experiment import Recipe
 from gristmill.pipelines.training.identity import Trial

@@ -16,7 +16,7 @@ from gristmill.pipelines.config.experiment_file import check_sections
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.config.sections.schema import ValidateSections
 from gristmill.pipelines.validation.schema.given_expectations import (
-    Given,
+    GivenExpectation,
     frame_for,
     given_expectations,
 )
@@ -219,7 +219,7 @@ def test_only_the_columns_that_are_named_are_read(tmp_path: Path) -> None:
     FRAME.to_parquet(table)
 
     def read(kind: str, **arguments: Any) -> list[str]:
-        given = [Given("here", getattr(core, kind)(**arguments))]
+        given = [GivenExpectation("here", getattr(core, kind)(**arguments))]
         return list(frame_for(table, given).columns)
 
     assert read("ExpectColumnMedianToBeBetween", column="age") == ["age"]
@@ -235,7 +235,7 @@ def test_columns_that_fill_half_of_the_free_memory_are_refused_with_the_size(
 ) -> None:
     table = tmp_path / "table.parquet"
     pd.DataFrame({"a": range(1 << 20)}).to_parquet(table)
-    given = [Given("here", core.ExpectColumnMedianToBeBetween(column="a", max_value=1))]
+    given = [GivenExpectation("here", core.ExpectColumnMedianToBeBetween(column="a", max_value=1))]
     size = 8 << 20
     assert len(frame_for(table, given, free=3 * size)) == 1 << 20
     with pytest.raises(EnvironmentFault, match=r"(?s)no room for 1 columns.*0\.0 GiB.*fewer"):
