@@ -268,7 +268,8 @@ def test_ctrl_c_in_the_middle_leaves_nothing(
         signal.raise_signal(signal.SIGTERM)
 
     before = state(project)
-    monkeypatch.setattr(module, "data_digest", interrupted)  # called after the pin has moved
+    # called after the pin has moved
+    monkeypatch.setattr("gristmill.pipelines.ingestion.data_digest", interrupted)
     with pytest.raises(KeyboardInterrupt):
         make("churn", raw)
     assert state(project) == before

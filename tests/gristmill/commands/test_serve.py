@@ -14,6 +14,7 @@ import pytest
 from aftermath import Command, processes_of, until
 
 from gristmill.commands import serve
+from gristmill.flows import HOST
 from gristmill.pipelines.base.errors import ConfigError
 from gristmill.pipelines.config.project import Project
 from tests.conftest import Run
@@ -54,14 +55,14 @@ def test_a_taken_port_is_refused_if_requested_and_skipped_if_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with socket.socket() as other:
-        other.bind((serve.HOST, 0))
+        other.bind((HOST, 0))
         other.listen()
         taken = other.getsockname()[1]
         with pytest.raises(ConfigError, match=f"port {taken} is taken"):
             serve._listen(taken)
         monkeypatch.setattr(serve, "FIRST", taken)
         with serve._listen(None) as listener:
-            assert listener.getsockname()[0] == serve.HOST
+            assert listener.getsockname()[0] == HOST
             assert listener.getsockname()[1] > taken
 
 

@@ -173,7 +173,8 @@ def test_one_hot_and_sparse_labels_give_the_same_loss_and_accuracy(home: Project
         assert float(made["accuracy"]) == pytest.approx((outputs.argmax(1) == y).mean())
         assert float(made["loss"]) == pytest.approx(-np.log(outputs[range(20), y]).mean(), rel=1e-4)
         found[loss] = float(made["loss"])
-    assert len(set(found.values())) == 1
+    one, other = found.values()
+    assert one == pytest.approx(other, rel=1e-6)  # float32, by two formulas
 
 
 def test_one_sigmoid_output_and_two_softmax_outputs_are_the_same_model(home: Project) -> None:

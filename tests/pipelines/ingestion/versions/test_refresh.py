@@ -29,7 +29,7 @@ from tests.conftest import clean_environment, git
 
 
 def valid(experiment: Experiment, table: Path) -> None:
-    validate_table(table, experiment.document, table.parent / "report", "report")
+    validate_table(Project(table.parent), table, experiment.document, table.parent / "report")
 
 
 def left(project: Project) -> list[Path]:
