@@ -1,4 +1,4 @@
-"""Which trials a search asks for, which of them are known, and which one wins."""
+"""Searches: which trials to train, which are known already, and which one wins."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Bayesian optimisation: Optuna's samplers propose, from what earlier points came to."""
+"""Bayesian optimisation: Optuna's samplers propose points from the results of earlier ones."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ SAMPLERS = {
     "cmaes": ("CmaEsSampler", "cmaes"),
     "qmc": ("QMCSampler", "scipy"),
 }
-"""Optuna's class, and the package that it needs, by the sampler's name in the file."""
+"""Optuna's class and the package that it requires, by the sampler's name in the file."""
 
 AGAIN = 10
-"""Proposals of a point that was there before, after which one is drawn at random."""
+"""Repeated proposals in a row after which a point is drawn at random instead."""
 
 
 class Bayesian:
     """Proposals of an Optuna sampler.
 
-    Proposal i knows the results of all points up to i − `parallel`, in the order in which they
-    were proposed, and of no others: what it is does not hang on who ends first.
+    Proposal i uses the results of exactly the points up to i − `parallel`, in the order in which
+    they were proposed, so that it does not depend on the order in which trials end.
 
     Args:
-        search: the section of the file.
-        space: the parameters that are varied.
-        objective: such as `val_accuracy`.
-        past: points of earlier searches and their objective; those outside the space are left out.
+        search: the section `search` of the experiment file.
+        space: the varied parameters.
+        objective: name of a score, for example `val_accuracy`.
+        past: points of earlier searches and their objective; those outside the space are ignored.
 
     Raises:
         EnvironmentFault: the sampler's package is not installed.
@@ -52,9 +52,9 @@ class Bayesian:
         name, package = SAMPLERS[search.sampler]
         if find_spec(package) is None:
             raise EnvironmentFault(
-                f"the sampler {search.sampler} cannot be used",
+                f"the sampler {search.sampler} is not available",
                 expected=f"the package {package}",
-                found="it is not installed",
+                found="not installed",
                 next=f"uv pip install --python .venv {package}, or search: {{sampler: tpe}}",
             )
         import optuna
@@ -67,7 +67,7 @@ class Bayesian:
         self._kinds = space
         self._draws = draws(space, search.seed)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Optuna calls experimental
+            warnings.simplefilter("ignore")  # some samplers are marked experimental
             sampler: Any = getattr(optuna.samplers, name)(seed=search.seed)
         direction = "maximize" if more_is_better(objective) else "minimize"
         self._study = optuna.create_study(direction=direction, sampler=sampler)
@@ -80,7 +80,7 @@ class Bayesian:
     def _remember(self, values: Values, score: float) -> None:
         from optuna.trial import create_trial
 
-        with suppress(ValueError):  # a value that the space does not hold
+        with suppress(ValueError):  # a value outside the space
             self._study.add_trial(
                 create_trial(params=dict(values), distributions=self._space, value=score)
             )
@@ -102,7 +102,7 @@ class Bayesian:
         return found[1]
 
     def _proposal(self) -> tuple[Any, Proposal] | None:
-        """The sampler's next point that is new; else one drawn at random, while there are any."""
+        """Return the sampler's next new point, or one drawn at random; None if there is no more."""
         seen = {identify(proposal.values): proposal for _, proposal in self._asked}
         for _ in range(AGAIN):
             with warnings.catch_warnings():
@@ -137,7 +137,7 @@ class Bayesian:
 
 
 def _distribution(values: Distribution) -> Any:
-    """Optuna's distribution of the same values."""
+    """Return Optuna's distribution of the same values."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if values.choice is not None:

@@ -1,4 +1,4 @@
-"""Which parameters of a search mattered."""
+"""The importance of a search's parameters for its objective."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy.typing as npt
 from gristmill.pipelines.config import Distribution, Scalar
 
 LEAST = 8
-"""Points, and four for each parameter, below which importance would be chance."""
+"""Smallest number of points, besides four per parameter, for a meaningful importance."""
 
 TREES = 200
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A point of a search: its varied parameters, and its objective, None where it failed."""
+    """A point of a search: its varied parameters, and its objective or None if it failed."""
 
     values: Mapping[str, Scalar]
     score: float | None
@@ -26,12 +26,12 @@ class Scored:
 
 @dataclass(frozen=True)
 class Importance:
-    """How much of the objective each parameter accounts for.
+    """The importance of each parameter for the objective.
 
     Attributes:
-        shares: by name; they sum to 1.
-        explained: the share of the variance that all of them together predict for points that
-            were held out; at most 1.
+        shares: share by parameter; they sum to 1.
+        explained: share of the objective's variance (R²) that the forest explains on out-of-bag
+            points; at most 1.
     """
 
     shares: Mapping[str, float]
@@ -39,17 +39,17 @@ class Importance:
 
 
 def importance_of(points: Sequence[Scored], space: Mapping[str, Distribution]) -> Importance | str:
-    """The parameters' importance in a random forest that predicts the objective.
+    """Return the parameters' importance in a random forest that predicts the objective.
 
-    Mean decrease in impurity, judged by the rows that each tree did not see: Breiman (2001),
+    Mean decrease in impurity, with the explained variance of the out-of-bag points: Breiman (2001),
     Random Forests, Machine Learning 45.
 
     Args:
-        points: trained with the same budget, for others would not compare.
+        points: points trained with the same budget; other scores are not comparable.
         space: the varied parameters.
 
     Returns:
-        The importance, or why there is none to be told.
+        The importance, or a text why there is none.
     """
     scored = [point for point in points if point.score is not None]
     least = max(LEAST, 4 * len(space))
@@ -78,12 +78,12 @@ def importance_of(points: Sequence[Scored], space: Mapping[str, Distribution]) -
 
 
 def _columns(values: Distribution, drawn: Sequence[Scalar]) -> npt.NDArray[np.float64]:
-    """A parameter for the forest, (n_points, 1 or n_choices) float64: a column a text."""
+    """Encode a parameter for the forest, (n_points, 1 or n_choices) float64; texts are one-hot."""
     if values.choice is None or are_numbers(values.choice):
-        return np.array([[float(value)] for value in drawn])  # trees see the order alone
+        return np.array([[float(value)] for value in drawn])  # trees use only the order
     return np.array([[float(value == choice) for choice in values.choice] for value in drawn])
 
 
 def are_numbers(choices: Sequence[Scalar]) -> bool:
-    """Whether choices have an order, and distances; truths have none."""
+    """Return whether all choices are numbers; booleans are not."""
     return all(isinstance(c, int | float) and not isinstance(c, bool) for c in choices)

@@ -1,4 +1,4 @@
-"""What the trials of a point came to together, and which one wins."""
+"""Combine the trials of each point, and choose the winner."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ Rank = tuple[float, float, int, str]
 
 @dataclass(frozen=True)
 class Point:
-    """A point of the search.
+    """A completed point of the search.
 
     Attributes:
-        trial: its only one, or the first: that of fold 0 with the file's own seed.
-        result: of the only one; with folds or repeats the means of the scores, the median of the
-            epochs up to the best one, and the sum of the seconds.
-        deviations: of each score over folds and repeats, with n − 1; empty without them.
+        trial: its first trial, with fold 0 and the file's seed if there are several.
+        result: result of its only trial; with folds or repeats the mean of each score, the median
+            number of epochs up to the best one, and the sum of the seconds.
+        deviations: standard deviation of each score over folds and repeats, with n − 1; empty for a
+            single trial.
     """
 
     trial: Trial
@@ -30,14 +31,14 @@ class Point:
 
     @property
     def refit(self) -> Trial | None:
-        """The trial on the rows of all folds; None where there are no folds.
+        """The trial on the rows of all folds; None without folds.
 
-        As scikit-learn's search refits its best point (`refit=True` of GridSearchCV).
+        It corresponds to `refit=True` of scikit-learn's GridSearchCV.
         """
         return on_all_folds(self.trial, self.result.epochs) if self.trial.fold is not None else None
 
     def shown(self, metric: str) -> str:
-        """A score in words, with its deviation over folds and repeats."""
+        """Return a score as text, with its deviation over folds and repeats if there are any."""
         if not self.result.scores:
             return "failed"
         value = number(self.result.scores[metric])
@@ -45,7 +46,12 @@ class Point:
 
 
 def points_of(trials: Sequence[Trial], results: Sequence[TrialResult]) -> list[Point]:
-    """The points of a search from all its trials, those of a point side by side."""
+    """Combine the trials of a search into points.
+
+    Args:
+        trials: the trials of a point are adjacent, the one with fold 0 and repeat 0 first.
+        results: the result of each trial.
+    """
     starts = [place for place, t in enumerate(trials) if not t.fold and not t.repeat]
     ends = [*starts[1:], len(trials)]
     return [
@@ -73,14 +79,14 @@ def _point(trial: Trial, results: Sequence[TrialResult]) -> Point:
 
 
 def choose(results: Sequence[TrialResult], objective: str) -> TrialResult:
-    """The winner by the objective at the restored epoch.
+    """Return the winner by the objective at the restored epoch.
 
-    Ties go by val_loss, then by the number of weights, then by key, so that the order in which
-    trials ended plays no part.
+    Ties are broken by val_loss, then by the number of weights, then by key, so that the order in
+    which trials ended has no influence.
 
     Args:
-        results: of all trials.
-        objective: such as `val_accuracy`.
+        results: results of all points.
+        objective: name of a score, for example `val_accuracy`.
 
     Raises:
         EnvironmentFault: every trial failed.
@@ -90,13 +96,13 @@ def choose(results: Sequence[TrialResult], objective: str) -> TrialResult:
         raise EnvironmentFault(
             "every trial failed",
             problems=[Problem(f"trial {r.key[:8]}: {r.error}") for r in results],
-            next="mend the model or the training section; `-P name=value` tries one value",
+            next="fix the section model or training; `-P name=value` tries one value",
         )
     return min(finished, key=rank(objective))
 
 
 def rank(objective: str) -> Callable[[TrialResult], Rank]:
-    """By what finished trials are put in order, the best one first."""
+    """Return a sort key that orders finished trials, the best one first."""
     sign = -1 if more_is_better(objective) else 1
 
     def of(result: TrialResult) -> Rank:

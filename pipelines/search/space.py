@@ -1,4 +1,4 @@
-"""Points of a search: how they are asked for, listed, drawn and told apart."""
+"""Points of a search space: proposals, grids, random draws and their identity."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Values = Mapping[str, Scalar]
 Space = Mapping[str, Distribution]
 
 IN_VAIN = 1000
-"""Draws in a row that gave no new point, after which a space is taken as used up."""
+"""Draws in a row without a new point after which a space counts as exhausted."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A point that a strategy asks for.
+    """A point proposed by a strategy.
 
     Attributes:
-        values: of the varied parameters.
-        epochs: the budget; None for the file's.
+        values: values of the varied parameters.
+        epochs: epoch budget; None for the file's.
     """
 
     values: Values
@@ -31,17 +31,17 @@ class Proposal:
 
 
 def grid(space: Space) -> Iterator[Values]:
-    """Every point of choices: sorted names, `itertools.product` of their values."""
+    """Yield every point of a grid: the product of the values, names sorted."""
     names = sorted(space)
     for values in itertools.product(*(space[name].choice or () for name in names)):
         yield dict(zip(names, values, strict=True))
 
 
 def draws(space: Space, seed: int) -> Iterator[Values]:
-    """Points drawn at random, none of them twice; they end when the space is used up.
+    """Yield distinct random points until the space is exhausted.
 
-    A value follows from the seed, its place and its name alone: more draws keep the first ones,
-    and a parameter that joins or leaves the space moves no other one.
+    A value depends only on the seed, the number of the draw and the parameter's name. More draws
+    therefore keep the first ones, and adding or removing a parameter does not change the others.
     """
     seen: set[tuple[Scalar, ...]] = set()
     size = math.prod(values.size for values in space.values())
@@ -59,7 +59,7 @@ def draws(space: Space, seed: int) -> Iterator[Values]:
 
 
 def identify(values: Values) -> tuple[Scalar, ...]:
-    """Return what tells points of a space apart; true is not 1 here."""
+    """Return a hashable identity of a point; unlike in Python, true differs from 1."""
     return tuple(repr(values[name]) for name in sorted(values))
 
 

@@ -1,4 +1,4 @@
-"""Which points a search tries, and in what order: ask for one, tell what it came to."""
+"""Search strategies: which points to try, and in what order, through `ask` and `tell`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gristmill.pipelines.training import TrialResult
 
 
 def strategy_of(experiment: Experiment, past: Iterable[tuple[Values, float]] = ()) -> Strategy:
-    """The strategy that an experiment names.
+    """Return the strategy that an experiment names.
 
     Args:
         experiment: the checked file with overrides.
@@ -39,9 +39,16 @@ def strategy_of(experiment: Experiment, past: Iterable[tuple[Values, float]] = (
 
 
 def rungs(epochs: int, least: int, factor: int) -> list[int]:
-    """The budgets of successive halving in epochs: `epochs`, and less by `factor` down to `least`.
+    """Return the budgets of successive halving in epochs, ascending.
 
-    They rise, and none is below 1.
+    Args:
+        epochs: the largest budget.
+        least: lower bound of the budgets.
+        factor: ratio of successive budgets, at least 2.
+
+    Examples:
+        >>> rungs(27, 2, 3)
+        [3, 9, 27]
     """
     budgets = [epochs]
     while (smaller := round(epochs / factor ** len(budgets))) >= least and smaller < budgets[0]:
@@ -50,7 +57,7 @@ def rungs(epochs: int, least: int, factor: int) -> list[int]:
 
 
 class FixedPoints:
-    """Proposals that are all known beforehand: a grid, or points drawn at random."""
+    """Proposals that are fixed in advance: a grid, or points drawn at random."""
 
     def __init__(self, proposals: Sequence[Proposal]) -> None:
         self._waiting = iter(proposals)
@@ -60,20 +67,20 @@ class FixedPoints:
         return next(self._waiting, None)
 
     def tell(self, proposal: Proposal, result: TrialResult) -> None:
-        """Nothing is learnt."""
+        """Ignore the result."""
 
 
 class Halving:
     """Successive halving: all points for few epochs, then the best ones for more.
 
     Jamieson and Talwalkar (2016), Non-stochastic Best Arm Identification and Hyperparameter
-    Optimization, AISTATS. Points that failed never go on; ties go as in the final choice.
+    Optimization, AISTATS. Failed points are not promoted; ties are broken as in the final choice.
 
     Args:
-        points: that begin.
-        budgets: of the rungs, in epochs, rising.
-        factor: one point in so many goes on to the next rung; at least one does.
-        objective: such as `val_accuracy`.
+        points: points of the first rung.
+        budgets: epochs of each rung, ascending.
+        factor: one point in `factor` is promoted to the next rung, at least one.
+        objective: name of a score, for example `val_accuracy`.
     """
 
     def __init__(
@@ -110,17 +117,17 @@ class Halving:
 
 
 class Hyperband:
-    """Successive halving several times, from many points for few epochs to few for all.
+    """Several brackets of successive halving, from many points for few epochs to few for all.
 
     Li, Jamieson, DeSalvo, Rostamizadeh and Talwalkar (2018), Hyperband: A Novel Bandit-Based
-    Approach to Hyperparameter Optimization, JMLR 18. The brackets run side by side, each on points
-    of its own, so that none of their rungs holds up the others.
+    Approach to Hyperparameter Optimization, JMLR 18. The brackets run in parallel on separate
+    points, so that no rung of one delays the others.
 
     Args:
-        points: as many as it asks for.
-        budgets: of the rungs of the widest bracket, in epochs, rising; bracket k leaves k out.
-        factor: one point in so many goes on to the next rung.
-        objective: such as `val_accuracy`.
+        points: an iterator of new points; as many as needed are drawn from it.
+        budgets: epochs of each rung of the widest bracket, ascending; bracket k skips the first k.
+        factor: one point in `factor` is promoted to the next rung.
+        objective: name of a score, for example `val_accuracy`.
     """
 
     def __init__(
@@ -148,10 +155,9 @@ class Hyperband:
 
 
 Strategy = FixedPoints | Halving | Hyperband | Bayesian
-"""Proposes points, at most `size` and never one twice.
+"""Proposes at most `size` points, none of them twice.
 
-`ask` gives the next proposal; None when it waits for a result, or has no more. `tell` is for what a
-proposal came to; failed ones are told as well. What a strategy proposes follows from its settings
-and from what its proposals came to, not from the order in which they ended: asked again and told
-the same, it proposes the same.
+`ask` returns the next proposal, or None if it waits for a result or has no more. `tell` passes the
+result of a proposal, failed ones included. The proposals depend on the settings and the results,
+not on the order in which trials end.
 """

@@ -1,4 +1,4 @@
-"""Why a trial is new: what differs from the nearest one that the ledger has, in words."""
+"""Why a trial is new: its differences from the most similar trial in the ledger."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from gristmill.pipelines.tracking import StoredRun, past_trials, rows_read, run_
 from gristmill.pipelines.training import ALL_FOLDS, FOLD, Trial, changed, recipe_record
 
 SHOWN = 4
-"""Reasons that are told of a trial before the rest is counted."""
+"""Reasons shown for a trial; further ones are only counted."""
 
 MOST_CELLS = 20_000_000
-"""Of a table, up to which it is found out in which columns its values changed."""
+"""Largest table for which the columns with changed values are determined."""
 
 Settings = frozenset[tuple[str, str]]
 
 
 class Reasons:
-    """Compares trials with those of an experiment's earlier runs; nothing is read before that."""
+    """Compares trials with those of earlier runs; the ledger is read on first use."""
 
     def __init__(self, project: Project, experiment: Experiment) -> None:
         self._project, self._experiment = project, experiment
         self._told_of_data = cache(self._data_lines)
 
     def of(self, trial: Trial) -> str:
-        """What is different about a trial, or that nothing is there to compare it with."""
+        """Return the differences from the most similar earlier trial, or `first time`."""
         past = self._nearest(trial)
         if past is None:
             return "first time"
@@ -42,7 +42,7 @@ class Reasons:
         return ", ".join([*lines[:SHOWN], *[rest] * (len(lines) > SHOWN)]) or "asked for"
 
     def _nearest(self, trial: Trial) -> StoredRun | None:
-        """The earlier trial with the fewest differences, the newest of them."""
+        """Return the newest of the earlier trials with the fewest differences."""
         whole = trial.parts.get(FOLD) == ALL_FOLDS
         alike = [one for one in self._past if (one[0].parts.get(FOLD) == ALL_FOLDS) == whole]
         mine = _settings(trial.parts, recipe_record(trial.recipe))
@@ -58,11 +58,11 @@ class Reasons:
         return [(trial, _settings(trial.parts, trial.recipe)) for trial in past]
 
     def _data_lines(self, run: str, trial: str, features: bool) -> list[str]:
-        """What is different about the data.
+        """Return the differences of the data, at most one line.
 
         Args:
-            run, trial: the earlier ones.
-            features: whether the features section, which decides over them too, differs.
+            run, trial: MLflow's ids of the earlier run and trial.
+            features: whether the section `features` differs, which changes the arrays as well.
         """
         name = self._experiment.name
         now = stage_digests(self._project, name)
@@ -75,13 +75,13 @@ class Reasons:
         return [] if features else ["data: prepared by other code or libraries"]
 
     def _counted(self, trial: str, roles: Path) -> str:
-        """What the numbers of rows tell, where the earlier rows are not here any more."""
+        """Compare the numbers of rows, if the earlier rows are no longer available."""
         from gristmill.pipelines.preparation import rows_to_learn_from
 
         before, now = rows_read(self._project, trial), rows_to_learn_from(roles)
         if not before or before == now:
             return "another version"
-        return f"{_rows(abs(now - before))} {'added' if now > before else 'gone'}"
+        return f"{_rows(abs(now - before))} {'added' if now > before else 'removed'}"
 
 
 KEPT = ("table", "roles")
@@ -90,14 +90,16 @@ KEPT = ("table", "roles")
 def data_changes(
     project: Project, name: str, tags: Mapping[str, str], now: Mapping[str, str]
 ) -> str | None:
-    """What is different about an experiment's rows and their roles since an earlier run, in words.
+    """Describe the changes of an experiment's rows and roles since an earlier run.
 
     Args:
-        tags: of that run.
-        now: DVC's hashes of what the data stages made, by path.
+        project: the project.
+        name: name of the experiment.
+        tags: tags of the earlier run.
+        now: DVC's hashes of the data stages' outputs, by path.
 
     Returns:
-        An empty text where nothing is; None where the earlier rows are not here any more.
+        A text, empty if nothing changed; None if the earlier rows are no longer available.
     """
     names = {kind: f"build/{name}/{kind}.parquet" for kind in KEPT}
     digests = {kind: tags.get(f"dvc.{place}", "") for kind, place in names.items()}
@@ -110,14 +112,14 @@ def data_changes(
     if "table" not in same:
         return None if old["table"] is None else _table_words(old["table"], new["table"])
     if old["roles"] is None:
-        return "split in another way"
+        return "split differently"
     from gristmill.pipelines.preparation import changed_roles
 
     return f"{_rows(changed_roles(old['roles'], new['roles']))} in another role"
 
 
 def _settings(parts: Mapping[str, str], recipe: Mapping[str, Any] | None) -> Settings:
-    """Everything that a result depends on, a pair for each place where two trials may differ."""
+    """Return everything that a result depends on, as pairs of a name and a value."""
     found = set(parts.items())
     if recipe is not None:
         found |= set(_places({k: v for k, v in recipe.items() if k != "parameters"}, ""))
@@ -147,7 +149,7 @@ def _table_words(old: Path, new: Path) -> str:
             return ", ".join(filter(None, [*words, values]))
     words.append(f"{_rows(found.added)} added" * bool(found.added))
     lost = f"{found.removed:,}" if found.added else _rows(found.removed)
-    words.append(f"{lost} gone" * bool(found.removed))
+    words.append(f"{lost} removed" * bool(found.removed))
     return ", ".join(filter(None, words)) or "the same rows in another order"
 
 

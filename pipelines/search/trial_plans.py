@@ -1,4 +1,4 @@
-"""What of a search is known, why a trial is new, and the new ones in the workers."""
+"""Plan the trials of a search: known, unfinished or new; and train them in the workers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from gristmill.pipelines.workers import Done, Epoch, Scheduler, Train, raise_err
 def search_of(
     project: Project, experiment: Experiment, digests: Mapping[str, str], *, force: bool = False
 ) -> TrialSearch:
-    """The experiment's search, at its beginning.
+    """Return the experiment's search, not begun yet.
 
     Args:
-        digests: DVC's hashes of what the stages made.
-        force: take no trial as known.
+        project: the project.
+        experiment: the checked file with overrides.
+        digests: DVC's hashes of the stages' outputs, by path.
+        force: ignore known trials.
     """
     shared = shared_parts(experiment, digests[f"build/{experiment.name}/training"])
 
@@ -39,10 +41,16 @@ def search_of(
 def earlier_points(
     project: Project, experiment: Experiment, shared: Mapping[str, str], key: str
 ) -> Past:
-    """Points that were known before a search first began, and their objective.
+    """Return the points that were known before a search first began, and their objective.
 
-    Only trials that this experiment itself would train at their values: then the data, the code
-    and all other settings are the same.
+    Only points whose trials have the keys that this experiment would give them now, so that data,
+    code and all other settings are the same.
+
+    Args:
+        project: the project.
+        experiment: the checked file with overrides.
+        shared: the parts that the keys of its trials have in common.
+        key: `TrialSearch.key`.
     """
     known: dict[str, list[StoredRun]] = {}
     points: dict[str, Mapping[str, Scalar]] = {}
@@ -50,7 +58,7 @@ def earlier_points(
         known.setdefault(past.key, []).append(past)
         try:
             values = {n: v.read(past.params[n]) for n, v in experiment.space.items()}
-        except (KeyError, ValueError):  # tried without this parameter, or outside of its space
+        except (KeyError, ValueError):  # trained without this parameter, or outside of its space
             continue
         points[repr(values)] = values
     found: Past = []
@@ -67,7 +75,14 @@ def earlier_points(
 def plan_each(
     project: Project, experiment: Experiment, asked: Sequence[Trial], *, force: bool = False
 ) -> list[TrialPlan]:
-    """Each of some trials: known, unfinished or new."""
+    """Look trials up in the ledger; return for each whether it is known, unfinished or new.
+
+    Args:
+        project: the project.
+        experiment: the checked file with overrides.
+        asked: the trials.
+        force: ignore known trials.
+    """
     known = {} if force else known_trials(project, [trial.key for trial in asked])
     reasons = Reasons(project, experiment)
     made = []
@@ -83,7 +98,7 @@ def plan_each(
         budget = f"epochs: {max(budgets)} → {trial.epochs}" if budgets else ""
         if (folder / "state.npz").exists() and not force:
             state = "unfinished"
-            words = ", ".join(filter(None, [budget, "goes on where it ended"]))
+            words = ", ".join(filter(None, [budget, "will be resumed"]))
         else:
             state, words = "new", "forced" if force else budget or reasons.of(trial)
         made.append(TrialPlan(trial, state, words, None, ""))
@@ -91,7 +106,7 @@ def plan_each(
 
 
 def score_words(scores: Mapping[str, float], objective: str) -> str:
-    """The objective, or the same of the training rows where none validate."""
+    """Return the objective as text; that of the training rows if there are no validation rows."""
     name = objective if objective in scores else objective.removeprefix("val_")
     return f"{name} {number(scores.get(name, float('nan')))}"
 
@@ -101,7 +116,7 @@ def _satisfying(trial: Trial, known: Sequence[StoredRun]) -> StoredRun | None:
 
 
 def fed(waiting: list[Trial]) -> Callable[[], Trial | None]:
-    """Gives the trials of a list one by one and takes them from it."""
+    """Return a function that removes and returns the first trial of a list; None if it is empty."""
     return lambda: waiting.pop(0) if waiting else None
 
 
@@ -112,18 +127,21 @@ def train_fed(
     threads: int,
     pool: Scheduler[Any],
 ) -> Iterator[Epoch | TrialResult]:
-    """Trains what a search asks for, side by side.
+    """Train the trials of a search in parallel.
 
     Args:
-        feed: asked for a trial whenever a worker has none; None for nothing now. No two trials of
-            one key run at a time: it must not give a longer budget before the shorter one ended.
-        threads: of each trial.
+        project: the project.
+        experiment: the checked file with overrides.
+        feed: called for a trial whenever a worker is idle; returns None if there is none now. It
+            must not return a trial while another one of the same key runs.
+        threads: threads per trial.
+        pool: the workers.
 
     Yields:
-        Epochs while trials run, and each one's result when it ends, failed ones included.
+        Epochs while trials run, and the result of each trial at its end, failed ones included.
 
     Raises:
-        GristmillError: the file asks for something that Keras does not take.
+        GristmillError: Keras or scikit-learn rejects the experiment's settings.
     """
     build = project.build(experiment.name)
     running: dict[str, Trial] = {}

@@ -1,4 +1,4 @@
-"""A search against the ledger: a strategy is told what is known, the rest is left to train."""
+"""A search: its strategy gets known results from the ledger; unknown trials are to be trained."""
 
 from __future__ import annotations
 
@@ -27,7 +27,15 @@ Past = list[tuple[Mapping[str, Scalar], float]]
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """A trial and whether it has to be trained."""
+    """A trial, and whether it has to be trained.
+
+    Attributes:
+        trial: the trial.
+        state: `known`, `unfinished` or `new`.
+        reason: the score of a known trial; why another one has to be trained.
+        known: the result from the ledger; None if it has to be trained.
+        run_id: MLflow's id of the run with that result; else empty.
+    """
 
     trial: Trial
     state: str
@@ -45,16 +53,21 @@ class _Asked:
 
 
 class TrialSearch:
-    """One search of an experiment: what was asked for, what is known, what comes next.
+    """One search of an experiment: the trials asked for so far, their results, and the next ones.
 
-    Asked again with the same ledger it asks for the same, so that a search that was stopped goes
-    on as if it had not been, and one with nothing to do ends without training.
+    With the same ledger it asks for the same trials. A stopped search therefore resumes where it
+    ended, and one with nothing to do ends without training.
 
     Args:
         experiment: the checked file with overrides.
-        shared: what the keys of its trials have in common.
-        look: finds trials in the ledger.
-        past: points of earlier searches for strategies that learn from them; asked for once.
+        shared: the parts that the keys of its trials have in common.
+        look: looks trials up in the ledger.
+        past: returns points of earlier searches by the search's key, for strategies that learn from
+            them; called once.
+
+    Attributes:
+        past: the points of earlier searches that were used.
+        cut: whether `max_time` ended the search.
     """
 
     def __init__(
@@ -86,13 +99,13 @@ class TrialSearch:
 
     @property
     def first(self) -> Trial:
-        """A trial at the lower ends of the space: what all trials have in common, it has."""
+        """A representative trial: the one at the lower ends of the space."""
         values = {name: values.ends[0] for name, values in self._experiment.space.items()}
         return trials_at(self._experiment, self._shared, values)[0]
 
     @property
     def key(self) -> str:
-        """What an adaptive strategy's proposals depend on, but for how many are asked for."""
+        """Digest of everything an adaptive strategy's proposals depend on, except their number."""
         document = self._experiment.document
         folder = Path(__file__).parent
         apart = {"grid", "space", "max_trials", "max_time", "workers"}
@@ -110,7 +123,7 @@ class TrialSearch:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a run's decision depends on of the search; `advance` comes first for a list."""
+        """The parts of the search that a run's decision depends on; call `advance` before it."""
         search = self._experiment.document.search
         limits = {"max_time": search.seconds} if search.max_time is not None else {}
         if search.is_adaptive:
@@ -119,7 +132,7 @@ class TrialSearch:
 
     @property
     def plans(self) -> list[TrialPlan]:
-        """Every trial that was asked for, those of a point side by side."""
+        """Every trial asked for so far; the trials of a point are adjacent."""
         return [self._plans[trial] for asked in self._asked for trial in asked.trials]
 
     @property
@@ -128,19 +141,19 @@ class TrialSearch:
 
     @property
     def points(self) -> list[Point]:
-        """The whole points, each with its largest budget."""
+        """The completed points, each with its largest budget."""
         return list({point.trial.point: point for point in self._whole}.values())
 
     @property
     def comparable(self) -> list[Point]:
-        """The whole points of the budget that most points were trained with."""
+        """The completed points with the most frequent budget."""
         whole = self._whole
         counts = Counter(point.trial.epochs for point in whole)
         return [point for point in whole if point.trial.epochs == counts.most_common(1)[0][0]]
 
     @property
     def winner(self) -> Point:
-        """The best point among those of the largest budget that any finished.
+        """The best of the points with the largest budget that any point finished.
 
         Raises:
             EnvironmentFault: every trial failed.
@@ -153,7 +166,7 @@ class TrialSearch:
 
     @property
     def remaining(self) -> int:
-        """Trials at most that will be asked for once it is known what those asked for come to."""
+        """Largest number of trials that the strategy may still ask for; 0 if none is waiting."""
         if not self._waiting:
             return 0
         each = len(self._asked[0].trials) if self._asked else 1
@@ -161,11 +174,11 @@ class TrialSearch:
 
     @property
     def trains(self) -> bool:
-        """Whether a trial is to be trained that was asked for."""
+        """Whether a trial that was asked for has to be trained."""
         return bool(self._waiting)
 
     def advance(self) -> None:
-        """Asks the strategy until it waits for results that are not known."""
+        """Ask the strategy for points until it waits for results that are not known."""
         while True:
             came = list(iter(self._strategy.ask, None))
             if not came:
@@ -191,8 +204,8 @@ class TrialSearch:
                 self._by_trial[trial].results[trial] = result
             else:
                 self._waiting.append(trial)
-        # fold by fold, for a traced program serves the trials of one fold; where time may end the
-        # search, point by point, so that some are whole
+        # fold by fold, because the trials of a fold share a traced program; but point by point if
+        # the search has a time limit, so that some points are complete
         by_fold = math.isinf(self._experiment.document.search.seconds)
         self._waiting.sort(key=lambda trial: (by_fold * (trial.fold or 0), trial.epochs))
 
@@ -203,14 +216,14 @@ class TrialSearch:
         self._strategy.tell(asked.proposal, asked.point.result)
 
     def begin(self) -> None:
-        """From here on `max_time` counts."""
+        """Start the time limit `max_time`."""
         self._deadline = time.monotonic() + self._experiment.document.search.seconds
 
     def next(self) -> Trial | None:
-        """A trial to train; None when there is nothing now.
+        """Return a trial to train, or None if there is nothing to train now.
 
-        Two budgets of one key never run at a time, for the longer one goes on from the shorter.
-        `max_time` stops nothing before one point is whole.
+        Two budgets of one key never run at the same time, because the longer one resumes the
+        shorter. `max_time` has no effect before one point is complete.
         """
         self.advance()
         if self._waiting and time.monotonic() > self._deadline and self.points:
@@ -227,9 +240,9 @@ class TrialSearch:
         return None
 
     def _ended_before(self, trial: Trial) -> TrialResult | None:
-        """What another trial of the same key came to in this run, if its budget was enough.
+        """Return a result of the same key from this run, if its budget was sufficient.
 
-        One that failed with this budget is not tried again in the same run.
+        A trial that failed with this budget is not trained again in the same run.
         """
         for result in self._ended.get(trial.key, ()):
             if result.satisfies(trial.epochs):
@@ -239,7 +252,7 @@ class TrialSearch:
         return None
 
     def take(self, trial: Trial, result: TrialResult) -> None:
-        """What a trial came to."""
+        """Record the result of a trial."""
         self._running.discard(trial.key)
         self._ended.setdefault(trial.key, []).append(result)
         asked = self._by_trial[trial]
@@ -247,7 +260,7 @@ class TrialSearch:
         self._settle(asked)
 
     def results(self) -> Iterator[tuple[TrialPlan, TrialResult | None]]:
-        """Each plan and what its trial came to, where that is known by now."""
+        """Yield each plan and its trial's result, None if it is not known yet."""
         for asked in self._asked:
             for trial in asked.trials:
                 yield self._plans[trial], asked.results.get(trial)

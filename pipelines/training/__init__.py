@@ -1,4 +1,4 @@
-"""Models and single trials: programs, estimators, and what a trial's key is made of."""
+"""Models and single trials: programs, estimators, and the parts of a trial's key."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""How much the rows of each class count."""
+"""Weights of the classes in the training loss."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from gristmill.pipelines.config import Recipe
 def class_weights(
     recipe: Recipe, classes: Sequence[Any], y: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.float32] | None:
-    """The weight of each training row in the loss, (n_rows,), as Keras's `fit(class_weight=…)` has
-    it; None where classes are not weighted.
+    """Return the weight of each training row in the loss, or None if classes are not weighted.
+
+    The same weights as those of Keras's `fit(class_weight=…)`, as an array (n_rows,).
 
     `balanced` is n_rows / (n_classes · rows of the class) (King, Zeng: Logistic regression in rare
     events data, 2001). A class that the experiment file does not name weighs 1.
 
     Args:
+        recipe: read for `training.class_weight`: None, `balanced` or a weight by class name.
         classes: the labels, in order.
-        y: (n_rows,) places in `classes`.
+        y: (n_rows,) indices into `classes`.
 
     Raises:
-        ConfigError: a weight is for a class that the data do not have.
+        ConfigError: a weight names a class that is not in the data.
     """
     asked = recipe.training.class_weight
     if asked is None:
@@ -51,6 +53,6 @@ def _known_class(name: str, names: Sequence[str]) -> str:
             f"training.class_weight: there is no class {name!r}",
             expected="classes of the target: " + ", ".join(names[:20]) + "…" * (len(names) > 20),
             found=name,
-            next=suggest(name, names, "mend training.class_weight"),
+            next=suggest(name, names, "fix training.class_weight"),
         )
     return found

@@ -1,4 +1,4 @@
-"""A fitted scikit-learn estimator as plain arrays, from which `predictor` predicts."""
+"""Convert a fitted scikit-learn estimator to plain arrays for `predictor`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 
 Described = tuple[dict[str, Any], dict[str, Any]]
+"""The description for `predictor` (family, link, …), and the arrays by name."""
 
 LOGARITHMIC = ("PoissonRegressor", "GammaRegressor")
 """Regressors that predict a logarithm."""
 
 
 def arrays_of(estimator: BaseEstimator, codes: Sequence[int]) -> Described:
-    """What `predictor.save` keeps of a fitted estimator: what the arrays are, and the arrays.
+    """Return the description and the arrays of a fitted estimator, as `predictor.save` needs them.
 
     Args:
-        estimator: one of `ESTIMATORS`, fitted on what `predictor.columns` gave.
-        codes: as `predictor.columns` takes them.
+        estimator: one of `ESTIMATORS`, fitted on the result of `predictor.columns`.
+        codes: the argument of `predictor.columns`.
     """
     describe = next(describe for mark, describe in MARKS.items() if hasattr(estimator, mark))
     about, arrays = describe(estimator)
@@ -68,13 +69,14 @@ def _gaussian(estimator: BaseEstimator) -> Described:
 
 @dataclass(frozen=True)
 class _Tree:
-    """Nodes in any order, the root first; a leaf's children are −1.
+    """A decision tree; the root is node 0, and a leaf's children are −1.
 
     Attributes:
         left, right, feature, threshold: (n_nodes,).
-        value: (n_nodes, n_values) what is said at each node.
-        depth: of the deepest leaf.
-        output: the column that its first value is added to; −1 for all values to all columns.
+        value: (n_nodes, n_values) prediction at each node.
+        depth: depth of the deepest leaf.
+        output: the output column that the node's first value is added to; −1 adds all values to
+            all columns.
     """
 
     left: Array
@@ -95,7 +97,7 @@ def _tree(estimator: BaseEstimator, output: int = -1) -> _Tree:
 
 
 def _binned(predictor: TreePredictor, output: int) -> _Tree:
-    """A tree of histogram gradient boosting; its values hold the learning rate already."""
+    """Convert a tree of histogram gradient boosting; its values include the learning rate."""
     nodes = predictor.nodes
     left, right = (
         np.where(nodes["is_leaf"], -1, nodes[side].astype(np.int64)) for side in ("left", "right")
@@ -142,7 +144,7 @@ def _boosted_link(base: Array) -> str:
 def _forest(
     trees: Sequence[_Tree], link: str, base: Array, rate: float = 1.0, count: int = 1
 ) -> Described:
-    """Trees one after another, places counted from the first node of all."""
+    """Concatenate the nodes of all trees; node numbers count from the first node of the first."""
     sizes = np.array([len(tree.left) for tree in trees])
     roots = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     own = np.arange(sizes.sum())
@@ -178,4 +180,4 @@ MARKS: dict[str, Callable[[BaseEstimator], Described]] = {
     "theta_": _gaussian,
     "coef_": _linear,
 }
-"""By an attribute that only estimators of that kind have, once they are fitted."""
+"""Converters by an attribute that only fitted estimators of that kind have; first match wins."""

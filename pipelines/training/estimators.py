@@ -1,4 +1,4 @@
-"""One trial of a scikit-learn estimator: fitted, turned into arrays, and scored by these."""
+"""One trial of a scikit-learn estimator: fit it, convert it to arrays, and score it."""
 
 from __future__ import annotations
 
@@ -27,38 +27,38 @@ from gristmill.pipelines.training.predictor import ABOUT, Array, columns, load, 
 from gristmill.pipelines.training.trial import TrialResult
 
 TRIED = 1000
-"""Training rows for which the arrays must say what the estimator says."""
+"""Training rows on which the arrays must give the estimator's predictions."""
 
 TOLERANCE = 1e-6
-"""Largest difference between the two, relative to their size."""
+"""Largest allowed difference between the two, relative to the largest prediction."""
 
 SMALLEST = 1e-7
-"""Keras's cross-entropy takes no probability below it: so `val_loss` is the same measure."""
+"""Lower bound of probabilities in Keras's cross-entropy; used here so that `val_loss` compares."""
 
 BYTES = 12
-"""Of a value while rows are fitted: as they are stored, and in float64."""
+"""Memory per value during a fit: the stored float32 value, and a float64 copy."""
 
 ROLES = ("training", "validation")
 
-UNFINISHED = "did not converge: it wants a larger max_iter or tol"
+UNFINISHED = "did not converge: increase max_iter or tol"
 
 ByRole = Mapping[str, Array]
 
 
 def train_estimator(key: str, recipe: Recipe, data: Path, folder: Path, threads: int) -> None:
-    """Fits an estimator and leaves `weights.npz` and `result.json`, as `run_trial` does.
+    """Fit an estimator and write `weights.npz` and `result.json`, as `run_trial` does.
 
     Args:
-        key: of the trial.
-        recipe: what to fit.
-        data: folder of its arrays.
-        folder: for what it leaves.
-        threads: that it computes with.
+        key: key of the trial.
+        recipe: resolved settings of the trial.
+        data: folder of the training and validation arrays.
+        folder: output folder.
+        threads: number of threads to compute with.
 
     Raises:
-        ConfigError: scikit-learn does not take the value of an argument.
+        ConfigError: scikit-learn rejects the value of an argument.
         EnvironmentFault: there is too little memory.
-        RuntimeError: the arrays do not say what the estimator says.
+        RuntimeError: the arrays predict something else than the estimator.
     """
     began, started = time.monotonic(), time.time()
     statistics = read_json(data / "statistics.json")
@@ -71,7 +71,7 @@ def train_estimator(key: str, recipe: Recipe, data: Path, folder: Path, threads:
     weights = class_weights(recipe, statistics["classes"] or (), y["training"])
     file = folder / "weights.npz"
     _import_estimator(recipe)
-    with threadpool_limits(limits=threads):  # of what is imported by now
+    with threadpool_limits(limits=threads):  # limits only libraries that are imported by now
         x = {
             role: _exact(recipe, columns(scaled(rows, statistics), codes))
             for role, rows in stored.items()
@@ -106,21 +106,28 @@ def train_estimator(key: str, recipe: Recipe, data: Path, folder: Path, threads:
 
 
 def require_memory(shape: tuple[int, ...], codes: Sequence[int]) -> None:
-    """Raises EnvironmentFault unless there is room for rows of this shape as an estimator wants
-    them: all at once, in float64, a column for each code."""
+    """Raise EnvironmentFault if the rows of an estimator do not fit in memory.
+
+    An estimator needs all rows at once, in float64, with a column for each code.
+
+    Args:
+        shape: shape of the stored training rows, (n_rows, …).
+        codes: number of codes of each of the last columns, see `predictor.columns`.
+    """
     columns = math.prod(shape[1:]) + sum(codes) - 2 * len(codes)
     needed, free = shape[0] * columns * BYTES, psutil.virtual_memory().available
     if needed > free:
         raise EnvironmentFault(
-            f"scikit-learn has no room for {shape[0]:,} training rows of {columns:,} columns",
+            f"{shape[0]:,} training rows of {columns:,} columns do not fit in memory",
             expected=f"{needed / 2**30:.1f} GiB of memory",
             found=f"{free / 2**30:.1f} GiB free",
-            next="fewer columns: features: {exclude: [...]}; or layers, which read rows in parts",
+            next="use fewer columns, features: {exclude: [...]}; or train layers, which read rows "
+            "in parts",
         )
 
 
 def _exact(recipe: Recipe, rows: Array) -> Array:
-    """Rows in the type that an estimator computes in; trees turn theirs into it themselves."""
+    """Return rows in the dtype of the computation: float32 for trees, float64 for all others."""
     module = ESTIMATORS[recipe.model.estimator[0]][1]
     return rows if module in ("tree", "ensemble") else rows.astype(np.float64)
 
@@ -134,7 +141,7 @@ def _import_estimator(recipe: Recipe) -> type[BaseEstimator]:
 def _fitted(
     recipe: Recipe, rows: Array, y: Array, weights: Array | None, threads: int
 ) -> tuple[BaseEstimator, str]:
-    """The fitted estimator, and a word on it if there is one to say."""
+    """Return the fitted estimator, and a note about the fit or an empty text."""
     name, arguments = recipe.model.estimator
     module, known = ESTIMATORS[name][1], arguments_of(name)
     own: dict[str, Any] = {}
@@ -150,16 +157,20 @@ def _fitted(
             estimator.fit(rows, np.asarray(y), **weighted)
         except InvalidParameterError as error:
             raise ConfigError(
-                f"model.sklearn: {name} does not take a value that it is given",
+                f"model.sklearn: {name} rejects the value of an argument",
                 found=str(error).replace(f" of {name}", ""),
-                next="mend model.sklearn, or the parameter that it refers to",
+                next="fix model.sklearn, or the parameter that it refers to",
             ) from error
     unfinished = any(issubclass(one.category, ConvergenceWarning) for one in warned)
     return estimator, UNFINISHED if unfinished else ""
 
 
 def _told(recipe: Recipe, estimator: BaseEstimator, rows: Array) -> Array:
-    """Probabilities, 1 for the class where there are none, or values: (n_rows, n_outputs)."""
+    """Return the estimator's predictions, (n_rows, n_outputs).
+
+    Probabilities of the classes, one-hot predicted classes if the estimator has no probabilities,
+    or predicted values.
+    """
     if hasattr(estimator, "predict_proba"):
         return np.asarray(estimator.predict_proba(rows))
     told = estimator.predict(rows)
@@ -170,11 +181,11 @@ def _told(recipe: Recipe, estimator: BaseEstimator, rows: Array) -> Array:
 
 def _require_same(ours: Array, theirs: Array) -> None:
     if not np.abs(ours - theirs).max() <= TOLERANCE * max(np.abs(theirs).max(), 1e-12):
-        raise RuntimeError("the estimator says otherwise than the arrays made of it")
+        raise RuntimeError("the arrays of the estimator do not give the estimator's predictions")
 
 
 def _scores(recipe: Recipe, told: ByRole, y: ByRole, weights: Array | None) -> dict[str, float]:
-    """The loss and the metric of training and validation rows, by Keras's names."""
+    """Return the loss and the metric of training and validation rows, by Keras's names."""
     found: dict[str, float] = {}
     for role, outputs in told.items():
         truth, prefix = y[role], "" if role == "training" else "val_"

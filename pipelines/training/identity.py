@@ -1,4 +1,4 @@
-"""What a trial is: everything that its result depends on, and a key made of it."""
+"""The identity of a trial: everything that its result depends on, and a key computed from it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PACKAGES = {
     "keras": ("keras", "numpy", "tensorflow", "tensorflow-cpu"),
     "sklearn": ("numpy", "scikit-learn", "scipy"),
 }
-"""The packages that training computes with, by the library that trains."""
+"""The packages that a trial's weights depend on, by training library."""
 
 MODULES = {
     "keras": (
@@ -36,13 +36,13 @@ MODULES = {
         *("training/predictor.py", "workers/bench.py"),
     ),
 }
-"""The modules, below `pipelines/`, that decide over a trial's weights."""
+"""The modules, below `pipelines/`, that a trial's weights depend on."""
 
 MODEL_FILES = {"keras": "model.keras", "sklearn": "model.npz"}
-"""What a trained model's file is called in a package."""
+"""File name of the trained model in a package, by training library."""
 
 FOLD = "fold"
-"""The part of a key that only trials with folds have: the fold that validates, or `ALL_FOLDS`."""
+"""Name of the part of a key for trials with folds: the validation fold's number or `ALL_FOLDS`."""
 
 ALL_FOLDS = "all folds"
 
@@ -53,16 +53,16 @@ INSTRUCTIONS = frozenset(
 
 @dataclass(frozen=True)
 class Trial:
-    """One training that a search asks for.
+    """One training run requested by a search.
 
     Attributes:
         key: 32 hexadecimal digits; equal keys give equal weights, bit for bit.
-        parts: what the key was made of, a digest or a short text by name.
+        parts: the inputs of the key by name, each a digest or a short text.
         recipe: the experiment file at this point.
-        varied: the parameters that differ between the points of the search.
-        threads: how many threads it computes with.
-        fold: the one that validates; None where there are no folds, or none of them validates.
-        repeat: how far its seed is from the file's; None where a point is trained once.
+        varied: values of the parameters that the search varies.
+        threads: number of threads it computes with.
+        fold: the validation fold; None without folds, or when training on all folds.
+        repeat: offset of its seed from the file's seed; None if points are trained once.
     """
 
     key: str
@@ -78,12 +78,12 @@ class Trial:
 
     @property
     def epochs(self) -> int:
-        """The budget; it stands beside the key, for a longer run continues a shorter one."""
+        """Epoch budget. Not part of the key, so that a longer run can resume a shorter one."""
         return self.recipe.training.epochs
 
     @property
     def name(self) -> str:
-        """Short text for people: the varied parameters, the seed of a repeat, and the fold."""
+        """Readable name: the varied parameters, the seed of a repeat, and the fold."""
         words = [self.point]
         if self.repeat is not None:
             words.append(f"seed {self.recipe.training.seed}")
@@ -93,17 +93,17 @@ class Trial:
 
     @property
     def point(self) -> str:
-        """The same without the seed and the fold."""
+        """Readable name without seed and fold."""
         return " ".join(f"{k}={v}" for k, v in self.varied.items()) or "single"
 
     @property
     def arrays(self) -> str:
-        """The folder in `build/NAME` of the rows that it learns from."""
+        """The folder of its training and validation arrays, relative to `build/NAME`."""
         return "training" if self.fold is None else f"training/fold-{self.fold}"
 
 
 def shared_parts(experiment: Experiment, data_digest: str) -> dict[str, str]:
-    """The parts that the keys of all trials of an experiment have in common."""
+    """Return the parts of a key that all trials of an experiment share."""
     return surroundings(experiment.file.parent, experiment.document.model, data_digest)
 
 
@@ -113,12 +113,13 @@ def trials_at(
     values: Mapping[str, Scalar],
     epochs: int | None = None,
 ) -> list[Trial]:
-    """The trials of a point: one for each repeat, which have seeds of their own, and each fold.
+    """Return the trials of a point, one for each repeat and fold; each repeat has its own seed.
 
     Args:
-        shared: what `shared_parts` gave.
-        values: of the varied parameters.
-        epochs: the budget, if not the file's.
+        experiment: the checked file with overrides.
+        shared: result of `shared_parts`.
+        values: values of the varied parameters.
+        epochs: epoch budget; the file's if None.
     """
     recipe = experiment.recipe(experiment.at(values))
     folds, repeats = experiment.document.split.folds, experiment.document.search.repeats
@@ -138,12 +139,12 @@ def trials_at(
 
 
 def surroundings(folder: Path, model: Model, data_digest: str) -> dict[str, str]:
-    """The parts of a key that do not come from the recipe: data, code, packages and machine.
+    """Return the parts of a key besides the recipe: data, code, packages and machine.
 
     Args:
-        folder: where a builder's module stands.
-        model: its builder and its library decide.
-        data_digest: of the training and validation arrays.
+        folder: folder of a builder's module.
+        model: read for its builder and its library.
+        data_digest: digest of the training and validation arrays.
     """
     sources = user_sources(folder, model.builder) if model.builder is not None else {}
     own = _own_sources(model.library)
@@ -151,10 +152,10 @@ def surroundings(folder: Path, model: Model, data_digest: str) -> dict[str, str]
 
 
 def environment(*libraries: str) -> dict[str, str]:
-    """The parts of a key that are the machine's: device, instructions, versions of packages.
+    """Return the parts of a key from this machine: device, instructions, package versions.
 
     Args:
-        libraries: that train; all of them if none is named.
+        libraries: training libraries, `keras` or `sklearn`; all if none is named.
     """
     used = libraries or tuple(PACKAGES)
     found = {"device": device(), "instructions": instruction_set(), **_package_versions(*used)}
@@ -162,9 +163,13 @@ def environment(*libraries: str) -> dict[str, str]:
 
 
 def on_all_folds(trial: Trial, epochs: int) -> Trial:
-    """The trial of a grid point that learns from the rows of all folds, for so many epochs.
+    """Return the trial of the same point that trains on the rows of all folds.
 
-    No row is left to validate, so that nothing can stop it early.
+    Without validation rows there is no early stopping.
+
+    Args:
+        trial: any trial of the point.
+        epochs: number of epochs to train.
     """
     training = trial.recipe.training.model_copy(update={"epochs": epochs, "early_stopping": None})
     recipe = replace(trial.recipe, training=training)
@@ -173,7 +178,7 @@ def on_all_folds(trial: Trial, epochs: int) -> Trial:
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
+    """Return the number of processor cores available to this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -182,13 +187,13 @@ def cores() -> int:
 def changed(
     trial: Trial, earlier: Mapping[str, str], recipe: Mapping[str, Any] | None = None
 ) -> list[str]:
-    """What differs between a trial and an earlier one, in words.
+    """Return the differences between a trial and an earlier one, one line each.
 
     Args:
-        trial: as it is asked for now.
-        earlier: the earlier one's parts.
-        recipe: the earlier one's record; None where none was kept, so that only the sections that
-            differ can be told.
+        trial: the trial that is planned now.
+        earlier: parts of the earlier trial's key.
+        recipe: `recipe_record` of the earlier trial; if None, only the names of differing sections
+            can be listed.
     """
     if ("keras" in trial.parts) != ("keras" in earlier):
         return _another_library(trial, earlier, recipe)
@@ -202,7 +207,7 @@ def changed(
 def _another_library(
     trial: Trial, earlier: Mapping[str, str], recipe: Mapping[str, Any] | None
 ) -> list[str]:
-    """The model, and what differs of all that both libraries depend on."""
+    """Return both models' names, and the differences in the parts that both libraries have."""
     both = (trial.parts.keys() & earlier.keys()) - {*RECIPE_PARTS, "device"}
     lines = changed_parts({n: trial.parts[n] for n in both}, {n: earlier[n] for n in both})
     before = model_name((recipe or {}).get("model") or {})
@@ -210,14 +215,14 @@ def _another_library(
 
 
 def model_name(model: Mapping[str, Any]) -> str:
-    """What a section `model` names: an estimator, a builder or layers."""
+    """Return what a section `model` names: the estimator, the builder or `layers`."""
     if model.get("sklearn"):
         return str(next(iter(model["sklearn"])))
     return str(model.get("builder") or "layers")
 
 
 def changed_parts(now: Mapping[str, str], earlier: Mapping[str, str]) -> list[str]:
-    """The parts of a key that differ, in words: data, code, packages, machine, seed, settings."""
+    """Return the differing parts of two keys, one line each, in the order of `KINDS`."""
     names = {*now, *earlier} - ({FOLD} if FOLD in now and FOLD in earlier else set())
     differing = [name for name in names if now.get(name) != earlier.get(name)]
     return [
@@ -233,7 +238,7 @@ KINDS = ("data", "code", "package", "machine", "settings")
 
 
 def kind_of(line: str) -> str:
-    """Which of `KINDS` a line of `changed_parts` is about."""
+    """Return the one of `KINDS` that a line of `changed_parts` belongs to."""
     return KINDS[_kind(line.partition(" ")[0].rstrip(":"))]
 
 
@@ -295,10 +300,14 @@ def _own_sources(library: str) -> dict[str, str]:
 
 
 def user_sources(folder: Path, builder: str) -> dict[str, str]:
-    """Digests of a builder's module and of the modules and packages beside it that it imports.
+    """Return digests of a builder's module and of all modules in its folder that it imports.
+
+    Args:
+        folder: folder of the builder's module.
+        builder: `MODULE:FUNCTION`.
 
     Raises:
-        ConfigError: the module is not there or is not Python.
+        ConfigError: the module does not exist or is not valid Python.
     """
     found: dict[str, str] = {}
     waiting = [folder / f"{builder.partition(':')[0]}.py"]
@@ -322,7 +331,7 @@ def user_sources(folder: Path, builder: str) -> dict[str, str]:
 
 
 def _imported(node: ast.AST, file: Path, folder: Path) -> Iterator[Path]:
-    """The files in `folder` that a statement of `file` imports, packages' own among them."""
+    """Yield the files in `folder` that a statement of `file` imports, including `__init__.py`."""
     paths: list[tuple[str, ...]] = []
     start = folder
     if isinstance(node, ast.Import):
@@ -345,7 +354,7 @@ def _imported(node: ast.AST, file: Path, folder: Path) -> Iterator[Path]:
 
 @cache
 def instruction_set() -> str:
-    """The instructions by which this machine multiplies: others give other last bits."""
+    """Return the vector instructions of this machine; others give different last bits."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -357,7 +366,7 @@ def instruction_set() -> str:
 
 @cache
 def device() -> str:
-    """`gpu` where TensorFlow is installed with CUDA and a GPU can be seen, else `cpu`."""
+    """Return `gpu` if TensorFlow is installed and an NVIDIA GPU is visible, else `cpu`."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     here = "tensorflow" in _package_versions("keras") and Path("/dev/nvidia0").exists()
     return "gpu" if here and not hidden else "cpu"

@@ -1,4 +1,4 @@
-"""A Keras model from what the experiment file says."""
+"""Build a compiled Keras model from a recipe."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ ARGUMENT_KINDS = {
     "learning_rate": keras.optimizers.schedules,
     "layer": keras.layers,
 }
-"""Arguments that may hold another `{Name: {…}}`, by how their name ends."""
+"""Module of a nested `{Name: {…}}` entry in an argument, by the ending of the argument's name."""
 
 
 @dataclass(frozen=True)
 class DataTraits:
-    """What a model depends on of the rows that it learns from.
+    """Properties of the training rows that a model depends on.
 
     Attributes:
-        shape: of one row's features.
-        outputs: classes, or 1 for regression.
-        embedded: (number of codes, length) for each of the last columns that hold codes. What is
-            built from `layers` embeds them first; a builder is given the rows as they are.
-        steps: of an epoch; what the optimizer counts in epochs is turned into steps by it.
-        value_range: of scaled pixels; layers that ask for one have it as their default.
+        shape: shape of one row's features.
+        outputs: number of classes, or 1 for regression.
+        embedded: (number of codes, embedding length) for each of the last columns, if they hold
+            codes. A model from `layers` embeds them first; a builder receives the rows unchanged.
+        steps: steps per epoch; converts `"N epochs"` in optimizer arguments to steps.
+        value_range: range of scaled pixels; the default of layers with that argument.
     """
 
     shape: tuple[int, ...]
@@ -54,11 +54,11 @@ def build_model(recipe: Recipe, data: DataTraits, folder: Path) -> keras.Model:
 
     Args:
         recipe: the experiment file at one grid point.
-        data: what it shall learn from.
-        folder: where a builder's module stands.
+        data: properties of the training rows.
+        folder: folder of a builder's module.
 
     Raises:
-        ConfigError: Keras does not take a name or an argument, or the shapes do not fit.
+        ConfigError: Keras rejects a name or an argument, or the shapes do not fit.
     """
     keras.utils.set_random_seed(recipe.training.seed)
     training = recipe.training
@@ -79,11 +79,11 @@ def build_model(recipe: Recipe, data: DataTraits, folder: Path) -> keras.Model:
 
 
 def in_steps(optimizer: Mapping[str, Any], steps: int) -> dict[str, Any]:
-    """The optimizer's entry with every `"N epochs"` of a schedule as a whole number of steps.
+    """Return the optimizer's entry with every `"N epochs"` converted to a whole number of steps.
 
     Args:
-        optimizer: `{Name: {argument: value}}`, with schedules inside.
-        steps: of an epoch.
+        optimizer: `{Name: {argument: value}}`, possibly with nested schedules.
+        steps: steps per epoch.
     """
 
     def counted(value: object) -> object:
@@ -99,7 +99,7 @@ def in_steps(optimizer: Mapping[str, Any], steps: int) -> dict[str, Any]:
 
 @contextmanager
 def _precision(policy: str) -> Iterator[None]:
-    """Layers that are made inside compute in this precision; their weights stay float32."""
+    """Set the precision in which layers built inside compute; their weights stay float32."""
     kept = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -109,14 +109,14 @@ def _precision(policy: str) -> Iterator[None]:
 
 
 class ByClass(keras.metrics.Metric):  # type: ignore[misc]
-    """Precision or recall of the most probable class, whatever form the labels have.
+    """Precision or recall of the most probable class, for integer or one-hot labels.
 
-    The mean over the classes, as `precision_macro` and `recall_macro` of the evaluation; of two
-    classes that of the second one, as with a single sigmoid output.
+    The mean over the classes, like `precision_macro` and `recall_macro` of the evaluation. With two
+    classes it is the value of the second one, as with a single sigmoid output.
 
     Args:
         kind: `precision` or `recall`.
-        classes: how many.
+        classes: number of classes.
     """
 
     def __init__(self, kind: str, classes: int) -> None:
@@ -128,12 +128,12 @@ class ByClass(keras.metrics.Metric):  # type: ignore[misc]
     def update_state(
         self, truth: Tensor, outputs: Tensor, sample_weight: Tensor | None = None
     ) -> None:
-        """Counts a batch.
+        """Add a batch to the counts.
 
         Args:
             truth: (n_rows,) or (n_rows, 1) classes, or (n_rows, classes) one-hot.
             outputs: (n_rows, classes) probabilities.
-            sample_weight: of each row.
+            sample_weight: (n_rows,) weights; 1 if None.
         """
         ops = keras.ops
         guessed = ops.one_hot(ops.argmax(outputs, axis=-1), self._classes)
@@ -147,13 +147,13 @@ class ByClass(keras.metrics.Metric):  # type: ignore[misc]
         self._counted.assign_add(ops.sum(weight * counted, axis=0))
 
     def result(self) -> Tensor:
-        """The share so far, a scalar; 0 for a class that was not there."""
+        """Return the metric of the rows counted so far, a scalar; an absent class counts as 0."""
         shares = keras.ops.divide_no_nan(self._right, self._counted)
         return shares[1] if self._classes == 2 else keras.ops.mean(shares)
 
 
 def _metric(name: str, outputs: int) -> str | keras.Metric:
-    """A metric that keeps its name, however many of its kind this process has made."""
+    """Return a metric with a fixed name; Keras would number repeated ones in a process."""
     if outputs > 1 and name in ("precision", "recall"):
         return ByClass(name, outputs)
     found = keras.metrics.get(name) if name != "accuracy" else None
@@ -161,12 +161,12 @@ def _metric(name: str, outputs: int) -> str | keras.Metric:
 
 
 def outputs_of(model: keras.Model) -> int:
-    """How many numbers a model answers a row with."""
+    """Return the number of outputs of a model for one row."""
     return int(model.output_shape[-1])
 
 
 def default_loss(task: str, model: keras.Model) -> str:
-    """Mean squared error for regression; cross-entropy by the number of outputs for classes."""
+    """Return Keras's name of the loss: mean squared error, or the cross-entropy for the outputs."""
     if task == "regression":
         return "mean_squared_error"
     one = outputs_of(model) == 1
@@ -174,10 +174,16 @@ def default_loss(task: str, model: keras.Model) -> str:
 
 
 def targets(y: Array, model: keras.Model, task: str) -> Array:
-    """The target in the form that the model's loss takes.
+    """Return the target in the form that the model's loss expects.
 
     Args:
         y: (n_rows,) int32 classes or float32 values.
+        model: compiled.
+        task: `classification` or `regression`.
+
+    Returns:
+        (n_rows,) int32 classes for a sparse loss, (n_rows, classes) float32 one-hot for another
+        loss of several outputs, else (n_rows, 1) float32.
     """
     loss = model.loss if isinstance(model.loss, str) else type(model.loss).__name__
     outputs = outputs_of(model)
@@ -189,7 +195,7 @@ def targets(y: Array, model: keras.Model, task: str) -> Array:
 
 
 def _embedding(shape: tuple[int, ...], embedded: Sequence[tuple[int, int]]) -> keras.Model:
-    """Takes rows whose last columns are codes, and puts embeddings in the codes' place."""
+    """Return a model that replaces the codes in the last columns of a row by embeddings."""
     rows = keras.Input(shape)
     first = shape[-1] - len(embedded)
     numbers, *codes = keras.ops.split(rows, [*range(first, shape[-1])], axis=-1)
@@ -203,22 +209,22 @@ def _embedding(shape: tuple[int, ...], embedded: Sequence[tuple[int, int]]) -> k
 
 
 FIRST, LAST = "channels_first", "channels_last"
-"""What Keras's `data_format` may be."""
+"""Values of Keras's `data_format`."""
 
 
 def _turned(rank: int, layout: str) -> keras.Layer:
-    """A layer that brings what has the other layout to this one."""
+    """Return a layer that permutes the other layout to this one."""
     inner = range(2, rank) if layout == LAST else range(1, rank - 1)
     dims = (*inner, 1) if layout == LAST else (rank - 1, *inner)
     return keras.layers.Permute(dims)
 
 
 def _build_from_layers(recipe: Recipe, data: DataTraits) -> keras.Model:
-    """Keras's layers one after another.
+    """Return a sequential model of the recipe's layers.
 
-    Rows of pictures have their channels last, and so are all layers computed: for
-    `data_format: channels_first` on processors TensorFlow lacks some operations, and has wrong
-    gradients of biases in others. What is before and behind a layer has the layout it asks for.
+    Pictures are stored with channels last, and all layers are computed in that layout: with
+    `channels_first` on CPUs TensorFlow lacks some operations and computes wrong bias gradients in
+    others. Permutations before and after a `channels_first` layer give it the layout it asks for.
     """
     spec = recipe.model
     entries: list[tuple[str, Mapping[str, Any]]] = [
@@ -249,13 +255,13 @@ def _build_from_layers(recipe: Recipe, data: DataTraits) -> keras.Model:
                 model.add(_turned(len(model.output_shape), FIRST))
         except (ValueError, TypeError) as error:
             raise ConfigError(
-                f"{where}: {type(layer).__name__} does not fit after what stands before it",
-                expected=f"a layer that takes an input of shape {before}",
+                f"{where}: {type(layer).__name__} does not fit the output of the previous layer",
+                expected=f"a layer for inputs of shape {before}",
                 found=first_line(error),
             ) from error
         before, layout = model.output_shape, asked or layout
         if isinstance(layer, keras.layers.Permute | keras.layers.Reshape):
-            layout = None  # what the next layer says it is
+            layout = None  # the next layer decides
     return model
 
 
@@ -269,13 +275,13 @@ def _build_by_hand(recipe: Recipe, data: DataTraits, folder: Path) -> keras.Mode
     build = getattr(load_module(folder / f"{name}.py"), function, None)
     if not callable(build):
         what = f"experiments/{name}.py has no function '{function}'"
-        raise refusal(what, "nothing of that name")
+        raise refusal(what, "no function of that name")
     try:
         model = build(data.shape, data.outputs, **recipe.model.arguments)
     except (TypeError, ValueError) as error:
         raise refusal(f"the builder {recipe.model.builder} failed", first_line(error)) from error
     if not isinstance(model, keras.Model):
-        what = f"the builder {recipe.model.builder} gave no model"
+        what = f"the builder {recipe.model.builder} did not return a model"
         raise refusal(what, type(model).__name__)
     return model
 
@@ -291,7 +297,7 @@ def _require_outputs(model: keras.Model, task: str, outputs: int) -> None:
 
 
 def load_module(file: Path) -> ModuleType:
-    """A Python file as a module; modules beside it can be imported from it."""
+    """Import a Python file as a module; it can import modules from its own folder."""
     if str(file.parent) not in sys.path:
         sys.path.append(str(file.parent))
     spec = importlib.util.spec_from_file_location(file.stem, file)
@@ -309,7 +315,7 @@ def _entry(
     where: str,
     value_range: tuple[float, float] | None = None,
 ) -> Any:
-    """The Keras object that `{Name: {argument: value}}` names."""
+    """Return the Keras object described by `{Name: {argument: value}}`."""
     (name, arguments), *_ = entry.items()
     kind = getattr(namespace, name, None)
     if kind is None:
@@ -324,7 +330,7 @@ def _entry(
     except (TypeError, ValueError) as error:
         wrong = next((key for key in made if key not in known), "")
         raise ConfigError(
-            f"{where}: Keras does not take these arguments for {name}",
+            f"{where}: Keras rejects these arguments for {name}",
             expected=", ".join(known),
             found=first_line(error),
             next=suggest(wrong, known) if wrong else "",

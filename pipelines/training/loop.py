@@ -1,11 +1,11 @@
-"""A whole epoch as one graph: Keras's own training step in an in-graph loop.
+"""A whole epoch as one graph: Keras's own training step in a loop inside the graph.
 
-The loop gathers whole batches by a shuffled index, so that Python is left out of the epoch. The
-program is traced once for an architecture and serves every trial of it: weights, optimizer and
-the state of dropout are set back from a freshly seeded twin; batch size, learning rate and the rows
+The loop gathers whole batches by a shuffled index, so that an epoch runs without Python. The
+program is traced once for an architecture and reused by all its trials: weights, optimizer and
+the state of dropout are reset from a freshly seeded twin; batch size, learning rate and the rows
 are inputs. A trial's result therefore does not depend on which trial ran before it.
 
-What such a graph cannot carry is trained by Keras's `fit`, on the same batches.
+A model that cannot run in such a graph is trained by Keras's `fit`, on the same batches.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ from gristmill.pipelines.training.training_rows import (
 Traced: TypeAlias = tf.types.experimental.ConcreteFunction
 Metrics = Mapping[str, Any]
 Told = tuple[Metrics, Metrics]
-"""Keras's metrics, and what an own step told last."""
+"""Keras's metrics, and the logs of the last custom `train_step` or `test_step`."""
 
 FUSED = "fused"
-"""How a program that is one graph an epoch names itself."""
+"""Value of `loop` for a program with one graph per epoch."""
 
 DRIVEN = ("fit", "evaluate", "make_train_function", "make_test_function")
-"""What a model does otherwise than Keras's when it drives its own training."""
+"""Methods that a model overrides if it has its own training loop."""
 
 UNSEEDED = {
     *("EagerPyFunc", "Multinomial", "ParameterizedTruncatedNormal", "PyFunc", "PyFuncStateless"),
     *("RandomGamma", "RandomPoissonV2", "RandomShuffle", "RandomStandardNormal", "RandomUniform"),
     *("RandomUniformInt", "TruncatedNormal"),
 }
-"""Operations with a state of their own, which can neither be saved nor set back."""
+"""Operations with internal state, which can be neither saved nor reset."""
 
 
 class Trained:
     """A compiled model with fresh weights, about to be trained.
 
     Attributes:
-        model: as given.
-        variables: all that the next epoch depends on, besides its number.
+        model: the compiled model.
+        variables: the state that the next epoch depends on, besides its number.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -62,7 +62,7 @@ class Trained:
         self.variables = [*model.variables, *model.optimizer.variables]
 
     def finish(self) -> None:
-        """Do what Keras does after the last epoch: averaged weights take their place."""
+        """Do what Keras does after the last epoch: use averaged weights if there are any."""
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
 
 
@@ -70,17 +70,17 @@ class Program(Trained):
     """The traced epochs of one architecture.
 
     Args:
-        model: compiled; its variables are what is trained.
-        training: features (n, …) float32 or uint8 and targets of the training rows, and their
-            weights in the loss if they differ.
-        validation: features and targets of the validation rows; none will do.
-        scaling: offset and factor of stored pixels, as `scaling_of` gives them; each batch is
-            made float32 by them.
+        model: compiled; its variables are trained in place.
+        training: features (n, …) float32 or uint8, targets and optionally weights in the loss of
+            the training rows.
+        validation: features and targets of the validation rows; possibly no rows.
+        scaling: offset and factor of stored pixels from `scaling_of`, applied to each batch; () for
+            features that are scaled already.
 
     Attributes:
         loop: `fused`.
-        reusable: whether `reset` makes it as good as new.
-        resumable: whether setting back `variables` does.
+        reusable: whether `reset` restores the whole initial state.
+        resumable: whether restoring `variables` restores the whole state.
     """
 
     loop = FUSED
@@ -96,11 +96,11 @@ class Program(Trained):
             for step in ("train_step", "test_step")
         ]
         fresh = [variable.numpy() for variable in model.variables]
-        # losses and metrics make their variables when first used: once, outside of the graph
+        # losses and metrics create their variables on first use, which must be outside of the graph
         model.test_step(ready(tuple(tf.constant(part[:1]) for part in training), scaling))
         model.reset_metrics()
         _assign(model.variables, fresh)
-        del fresh  # large models: not needed while the graphs are made
+        del fresh  # frees memory of large models before the graphs are built
         rows, one = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32)
         scales = _specs(scaling)
         self._fit = _traced(self._fit_epoch, rows, one, _specs(training), scales)
@@ -117,30 +117,30 @@ class Program(Trained):
 
     @property
     def size(self) -> int:
-        """How many values its variables hold."""
+        """Number of values in its variables."""
         return sum(math.prod(variable.shape) for variable in self.variables)
 
     def feed(self, training: Parts, validation: Parts, scaling: Parts = ()) -> None:
-        """Takes other rows of the same shapes and types."""
+        """Use other rows of the same shapes and dtypes; the arguments are those of the class."""
         self._training, self._validation = EpochRows(training), EpochRows(validation)
         self._scaling = tuple(map(tf.constant, scaling))
 
     def reset(self, twin: keras.Model) -> None:
-        """Takes over every variable of a freshly built twin, the optimizer's among them."""
+        """Copy all variables of a freshly built twin, including the optimizer's."""
         twin.optimizer.build(twin.trainable_variables)
         _assign(self.variables, [*twin.variables, *twin.optimizer.variables])
 
     def epoch(self, seed: int, number: int, batch_size: int) -> dict[str, float]:
-        """Trains one epoch and validates.
+        """Train one epoch and validate.
 
         Args:
-            seed: of the trial.
-            number: of the epoch, from 0; with the seed it decides the order of the rows.
-            batch_size: rows a step.
+            seed: seed of the trial.
+            number: number of the epoch, from 0; with the seed it determines the order of the rows.
+            batch_size: rows per step.
 
         Returns:
-            Keras's logs: `loss`, metrics, and the same with `val_` if there is what to validate. A
-            metric with a value for each class tells their mean.
+            Keras's logs: `loss`, metrics, and the same with `val_` if there are validation rows. A
+            metric with a value per class is averaged over the classes.
         """
         order = row_order(seed, number, len(self._training))
         steps = tf.constant(batch_size, dtype=tf.int32)
@@ -177,9 +177,9 @@ class Program(Trained):
     def _loop(
         self, step: Callable[[Tensor], Metrics], rows: Tensor, batch: Tensor, own: bool
     ) -> Told:
-        """Steps from row to row; gives the metrics, and what an own step told last."""
+        """Run `step` on each batch; return the metrics, and the last logs of a custom step."""
         told: Metrics = {}
-        if own:  # traced before the loop, which must know what its step tells
+        if own:  # traced before the loop, which must know the shapes of the step's logs
             traced = _traced(step, tf.TensorSpec((), tf.int32))
             told = {
                 name: tf.zeros(value.shape, value.dtype)
@@ -196,12 +196,12 @@ class Program(Trained):
         return self.model.get_metrics_result(), told
 
     def _logs(self, told: Told) -> dict[str, float]:
-        """As Keras's `fit` chooses: the metrics, unless an own step tells of something else."""
+        """Choose as Keras's `fit` does: the metrics, unless a custom step returns other logs."""
         metrics, last = told
         return _numbers(last if last and set(last) != set(metrics) else metrics)
 
     def _strays(self) -> list[tf.Variable]:
-        """Variables that the graphs use and the model does not know of, in order of creation."""
+        """Return the variables that the graphs use but the model does not track."""
         known = [*self.variables, *self.model.metrics_variables]
         names = {variable.value.ref() for variable in known}
         found = {v.ref(): v for graph in (self._fit, self._check) for v in graph.variables}
@@ -213,14 +213,14 @@ class FitProgram(Trained):
 
     Args:
         model: compiled and fresh.
-        training: as for `Program`.
-        validation: as for `Program`.
-        scaling: as for `Program`.
-        reason: why there is no graph of a whole epoch.
+        training: see `Program`.
+        validation: see `Program`.
+        scaling: see `Program`.
+        reason: why the epoch is not one graph.
     """
 
     reusable = False
-    resumable = False  # nothing tells what the model keeps outside of its variables
+    resumable = False  # the model may have state outside of its variables
 
     def __init__(
         self, model: keras.Model, training: Parts, validation: Parts, scaling: Parts, reason: str
@@ -231,7 +231,13 @@ class FitProgram(Trained):
         self.validates = len(validation[0]) > 0
 
     def epoch(self, seed: int, number: int, batch_size: int) -> dict[str, float]:
-        """Trains one epoch and validates, as `Program.epoch` does."""
+        """Train one epoch and validate; see `Program.epoch`.
+
+        Args:
+            seed: seed of the trial.
+            number: number of the epoch, from 0.
+            batch_size: rows per step.
+        """
         order = row_order(seed, number, len(self._training[0]))
         every = np.arange(len(self._validation[0]), dtype=np.int32)
         together = rows_together(self._validation[0].shape[1:])
@@ -252,13 +258,13 @@ class FitProgram(Trained):
             validation_data=checked if self.validates else None,
             callbacks=[keep] if averaged else [],
         )
-        if averaged:  # `fit` ended, but training goes on with the weights as they were
+        if averaged:  # `fit` stored the averages, but the next epoch needs the trained weights
             _assign(self.model.trainable_variables, kept)
         return _numbers({name: values[0] for name, values in fitted.history.items()})
 
 
 class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of rows in an order, for `fit`."""
+    """Batches of rows in a given order, for `fit`."""
 
     def __init__(
         self, parts: Parts, order: npt.NDArray[np.int32], size: int, scaling: Parts
@@ -281,29 +287,34 @@ def make_program(
     validation: Parts,
     scaling: Parts = (),
 ) -> Program | FitProgram:
-    """One graph an epoch where the model allows it, else Keras's `fit`.
+    """Return a program with one graph per epoch if the model allows it, else with `fit`.
 
     Args:
         model: compiled and fresh.
-        again: gives another one, for what a graph was tried with is not fresh any more.
-        training: as for `Program`.
-        validation: as for `Program`.
-        scaling: as for `Program`.
+        again: returns another fresh model, because a failed attempt at a graph changes the first.
+        training: see `Program`.
+        validation: see `Program`.
+        scaling: see `Program`.
     """
     reason = _drives_itself(model)
     if not reason:
         try:
             return Program(model, training, validation, scaling)
-        except Exception as error:  # a model may raise anything; if `fit` does too, it is told
+        except Exception as error:  # a model can raise anything; an error in `fit` is reported
             reason = first_line(error)[:200]
             model = again()
     return FitProgram(model, training, validation, scaling, reason)
 
 
 def row_order(seed: int, epoch: int, rows: int) -> npt.NDArray[np.int32]:
-    """The order in which an epoch visits the training rows: (rows,) int32.
+    """Return the order in which an epoch visits the training rows, (rows,) int32.
 
-    It follows from the seed and the number of the epoch, so that a resumed epoch is the same one.
+    It depends only on its arguments, so that a resumed epoch visits the rows in the same order.
+
+    Args:
+        seed: seed of the trial.
+        epoch: number of the epoch, from 0.
+        rows: number of training rows.
     """
     return np.random.default_rng([seed, epoch]).permutation(rows).astype(np.int32)
 
@@ -320,7 +331,7 @@ def _is_averaged(optimizer: keras.Optimizer) -> bool:
 
 
 def _traced(function: Callable[..., Any], *signature: tf.TypeSpec) -> Traced:
-    # autograph would leave a file of generated code behind when the process is killed
+    # autograph would leave a file of generated code behind if the process is killed
     return tf.function(function, autograph=False).get_concrete_function(*signature)
 
 

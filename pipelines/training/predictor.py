@@ -1,7 +1,7 @@
-"""Predictions of a fitted scikit-learn estimator from its arrays, by numpy alone.
+"""Predictions of a fitted scikit-learn estimator from its arrays, with numpy only.
 
-This file is also the model in every package of such an estimator: it is stored beside the arrays
-and loaded from there, so it imports nothing but numpy, and no version of scikit-learn is needed.
+A copy of this file is part of every package of a scikit-learn model: it is stored beside the arrays
+and loaded from there. It therefore imports nothing but numpy, and scikit-learn is not needed.
 """
 
 from __future__ import annotations
@@ -16,36 +16,42 @@ import numpy as np
 import numpy.typing as npt
 
 PART = 4096
-"""Rows that are predicted at a time."""
+"""Rows per batch of predictions."""
 
 ABOUT = "about"
-"""The array that holds, as JSON, what the others are."""
+"""Name of the array that describes the others, as JSON."""
 
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Any]
-"""Those of an estimator by name, and what they are under `ABOUT`."""
+"""The arrays of an estimator by name, and their description under `ABOUT`."""
 
 
 def save(file: Path, about: Mapping[str, Any], arrays: Arrays) -> None:
-    """Writes an estimator as `.npz`; equal ones give equal bytes."""
+    """Write an estimator as `.npz`; equal estimators give equal bytes.
+
+    Args:
+        file: path to write.
+        about: description that JSON can hold: `family`, `link`, `codes`, and more by family.
+        arrays: the arrays by name.
+    """
     text = np.frombuffer(json.dumps(dict(about), sort_keys=True).encode(), dtype=np.uint8)
     with file.open("wb") as out:
         np.savez_compressed(out, **{ABOUT: text, **arrays})
 
 
 def load(file: Path) -> dict[str, Any]:
-    """What `save` wrote: the arrays by name, and `about`."""
+    """Read a file of `save`: the arrays by name, and the description under `ABOUT`."""
     with np.load(file, allow_pickle=False) as saved:
         arrays = {name: saved[name] for name in saved.files}
     return {**arrays, ABOUT: json.loads(arrays[ABOUT].tobytes())}
 
 
 def predict(model: Arrays, rows: Array) -> Array:
-    """What the estimator says of rows.
+    """Return the estimator's predictions.
 
     Args:
-        model: as `load` gives it.
-        rows: (n_rows, …) features as they were when it was fitted.
+        model: as returned by `load`.
+        rows: (n_rows, …) float32 features, prepared like the training rows.
 
     Returns:
         (n_rows, n_classes) probabilities, or (n_rows, 1) values, float64.
@@ -58,12 +64,12 @@ def predict(model: Arrays, rows: Array) -> Array:
 
 
 def columns(rows: Array, codes: Sequence[int]) -> Array:
-    """Rows as an estimator learns them: flat, and a column for each code.
+    """Flatten rows and one-hot encode their codes, as for the fit of an estimator.
 
     Args:
         rows: (n_rows, …) float32.
-        codes: for each of the last features that hold a code, how many codes there are. Code 0, of
-            a level that training has not seen, has no column.
+        codes: number of codes of each of the last features, if they hold codes. Code 0, a level
+            that does not occur in the training rows, has no column.
 
     Returns:
         (n_rows, n_columns) float32.
@@ -84,7 +90,7 @@ def _linear(model: Arrays, rows: Array) -> Array:
 
 
 def _network(model: Arrays, rows: Array) -> Array:
-    """A multi-layer perceptron, up to what goes into its last activation."""
+    """Return the outputs of a multi-layer perceptron before its last activation."""
     made, depth = rows.astype(np.float64), model[ABOUT]["layers"]
     for place in range(depth):
         made = made @ model[f"weights_{place}"] + model[f"biases_{place}"]
@@ -94,7 +100,7 @@ def _network(model: Arrays, rows: Array) -> Array:
 
 
 def _gaussian(model: Arrays, rows: Array) -> Array:
-    """The logarithm of each class's prior times a normal density in each column."""
+    """Return the logarithm of each class's prior times the normal densities of the columns."""
     made = np.empty((len(rows), len(model["means"])))
     for place, (mean, variance) in enumerate(zip(model["means"], model["variances"], strict=True)):
         squares = ((rows.astype(np.float64) - mean) ** 2 / variance).sum(axis=1)
@@ -103,9 +109,9 @@ def _gaussian(model: Arrays, rows: Array) -> Array:
 
 
 def _trees(model: Arrays, rows: Array) -> Array:
-    """The sum of what all trees say, from `base` on; divided by `trees` for their mean.
+    """Return `base` plus the sum over all trees, divided by the number `trees` (1 for a sum).
 
-    Nodes of all trees stand one after another; a leaf's children are the leaf itself.
+    The nodes of all trees are concatenated; a leaf's children are the leaf itself.
     """
     made = np.tile(model["base"].astype(np.float64), (len(rows), 1))
     every, value = np.arange(len(rows)), model["value"]
@@ -136,7 +142,7 @@ def _of_two(share: Array) -> Array:
 
 
 def _shares(values: Array) -> Array:
-    """Each class's value as a share of all; equal ones where all are 0."""
+    """Return each class's value divided by their sum; equal shares if all values are 0."""
     if values.shape[1] == 1:
         return _of_two(values)
     sums = values.sum(axis=1, keepdims=True)
@@ -144,7 +150,7 @@ def _shares(values: Array) -> Array:
 
 
 def _chosen(scores: Array) -> Array:
-    """1 for the class that is told, 0 for all others."""
+    """Return 1 for the predicted class and 0 for all others."""
     if scores.shape[1] == 1:
         return _of_two((scores > 0).astype(np.float64))
     return np.asarray(np.eye(scores.shape[1])[scores.argmax(axis=1)])
@@ -156,7 +162,7 @@ FAMILIES: dict[str, Callable[[Arrays, Array], Array]] = {
     "gaussian": _gaussian,
     "trees": _trees,
 }
-"""Scores of rows, (n_rows, n_columns) float32, by kind of estimator."""
+"""Functions that compute the scores of rows, (n_rows, n_columns) float32, by kind of estimator."""
 
 LINKS: dict[str, Callable[[Array], Array]] = {
     "identity": lambda scores: scores,
@@ -167,7 +173,7 @@ LINKS: dict[str, Callable[[Array], Array]] = {
     "modified_huber": lambda scores: _shares((np.clip(scores, -1, 1) + 1) / 2),
     "chosen": _chosen,
 }
-"""From scores to what is told; a single score of two classes is the second's.
+"""Functions from scores to predictions; a single score of two classes belongs to the second.
 
 `modified_huber`: Zhang, Statistical behavior and consistency of classification methods, 2004.
 """

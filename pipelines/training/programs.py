@@ -1,4 +1,4 @@
-"""What a worker keeps between trials: arrays, and one traced program an architecture."""
+"""The cache of a worker between trials: arrays, and one traced program per architecture."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from gristmill.pipelines.training.loop import FitProgram, Program, make_program
 from gristmill.pipelines.training.training_rows import Parts, open_array, scaling_of, value_range
 
 KEPT = 4
-"""Traced programs that a worker keeps: architectures of which trials may still come."""
+"""Traced programs that a worker keeps for later trials of the same architecture."""
 
 KEPT_VALUES = 1 << 26
-"""Values of weights and optimizers among them, 256 MiB: while they have more, none waits beside the
-one that trains."""
+"""Values of weights and optimizers in kept programs, 256 MiB; above it all of them are dropped
+before another one is built."""
 
 
 def use_threads(threads: int) -> None:
-    """How many threads this process computes with; before anything else of TensorFlow."""
+    """Set the number of threads of this process; call it before any other use of TensorFlow."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)  # small ones side by side
-    for gpu in tf.config.list_physical_devices("GPU"):  # which other workers compute on, too
+    tf.config.threading.set_inter_op_parallelism_threads(threads)  # small operations in parallel
+    for gpu in tf.config.list_physical_devices("GPU"):  # shared with other workers
         tf.config.experimental.set_memory_growth(gpu, True)
 
 
 class Programs:
-    """Models and programs for recipes; arrays are opened once a folder."""
+    """Models and programs for recipes; the arrays of a folder are opened once."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, Program] = OrderedDict()
@@ -46,11 +46,11 @@ class Programs:
         return len(self._kept)
 
     def program(self, recipe: Recipe, data: Path, modules: Path) -> Program | FitProgram:
-        """A program with the fresh weights of a trial.
+        """Return a program with the fresh weights of a trial.
 
         Args:
-            recipe: of the trial.
-            data: folder of its arrays.
+            recipe: resolved settings of the trial.
+            data: folder of its arrays and `statistics.json`.
             modules: folder of a builder's module.
         """
         arrays, twin = self._data(data), self.model(recipe, data, modules)
@@ -77,7 +77,7 @@ class Programs:
         return program
 
     def _make_room(self) -> None:
-        """Lets go of the programs that were not used for longest, before another is made."""
+        """Drop the least recently used programs before another one is built."""
         large = sum(program.size for program in self._kept.values()) > KEPT_VALUES
         while self._kept and (large or len(self._kept) >= KEPT):
             self._kept.popitem(last=False)
@@ -85,11 +85,17 @@ class Programs:
             gc.collect()  # a traced graph refers to itself
 
     def model(self, recipe: Recipe, data: Path, modules: Path) -> keras.Model:
-        """A compiled model with fresh weights."""
+        """Return a compiled model with fresh weights.
+
+        Args:
+            recipe: resolved settings of the trial.
+            data: folder of its arrays and `statistics.json`.
+            modules: folder of a builder's module.
+        """
         return build_model(recipe, self._facts(recipe, data), modules)
 
     def scaling(self, data: Path) -> Parts:
-        """Of the pixels that a folder's arrays hold; see `scaling_of`."""
+        """Return offset and factor of the pixels in a folder's arrays; see `scaling_of`."""
         return scaling_of(self._data(data)["statistics"])
 
     def _facts(self, recipe: Recipe, data: Path) -> DataTraits:
@@ -111,10 +117,11 @@ class Programs:
 
 
 def architecture(recipe: Recipe, data: DataTraits) -> str:
-    """Return a text that is equal for trials that one traced program can serve.
+    """Return a text that is equal for trials that can share a traced program.
 
-    The learning rate is a variable of the optimizer unless it is a schedule; the batch size, the
-    rows and their weights are inputs; early stopping, seed and epochs are outside of the graph.
+    Left out are: the learning rate, a variable of the optimizer unless it is a schedule; the batch
+    size, rows and row weights, inputs of the graph; early stopping, seed and epochs, which are
+    outside of the graph.
     """
     training = recipe.training
     optimizer = {

@@ -1,4 +1,4 @@
-"""A recipe as JSON, and what differs between two of them, in words."""
+"""Recipes as JSON, and a description of the differences between two of them."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from pydantic import TypeAdapter
 from gristmill.pipelines.config import Recipe
 
 SHORT = 40
-"""Characters of a value that is shown."""
+"""Largest number of characters of a value that is shown."""
 
 RECIPE = TypeAdapter(Recipe)
 
 
 def recipe_record(recipe: Recipe) -> dict[str, Any]:
-    """Return all of a recipe as JSON has it; `read_recipe` gives it back."""
+    """Return a recipe as a dictionary for JSON; `read_recipe` restores it."""
     record: dict[str, Any] = RECIPE.dump_python(recipe, mode="json", by_alias=True)
     record["metrics"] = record.pop("fit_metrics")
     return record
 
 
 def read_recipe(record: Mapping[str, Any]) -> Recipe:
-    """Return the recipe that `recipe_record` was made of."""
+    """Return the recipe of a record from `recipe_record`."""
     return RECIPE.validate_json(json.dumps({**record, "fit_metrics": record["metrics"]}))
 
 
 def recipe_changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What a trial's result depends on and differs between two records, a line for each place.
+    """Return the differences between two records that affect a trial's result, one line each.
 
-    A place that follows a declared parameter is told by the parameter's name. The budget, the seed
-    and the threads are left out: they are told apart from the recipe.
+    A setting that refers to a declared parameter is listed under the parameter's name. Epochs, seed
+    and threads are left out: they are compared separately.
     """
     named: dict[str, None] = {}
     parameters = {
@@ -54,7 +54,7 @@ def _deciding(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _differences(old: object, new: object, where: str) -> Iterator[tuple[str, object, object]]:
-    """Places in two trees that differ: the path, and what stands there."""
+    """Yield the path and both values of each difference between two trees."""
     if isinstance(old, dict) and isinstance(new, dict):
         if len(old) == len(new) == 1 and old.keys() != new.keys():  # another Keras name
             yield where, next(iter(old)), next(iter(new))

@@ -1,4 +1,4 @@
-"""The rows that a program trains on: shared with other processes, or streamed from their files."""
+"""Rows for training: mapped into memory and shared between processes, or streamed from files."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ import psutil
 import tensorflow as tf
 
 MEMORY_SHARE = 0.5
-"""Of the memory that is free, how much an array may take up before it is streamed."""
+"""Share of the available memory above which an array is streamed instead of mapped."""
 
 CHUNK = 128 * 2**20
-"""Bytes of rows that are read ahead at a time while streaming."""
+"""Bytes of rows per chunk while streaming; the next chunk is read ahead."""
 
 TOGETHER = 1024
-"""Rows that go through a model at a time where nothing is learnt, at most."""
+"""Largest number of rows in a batch for validation and prediction."""
 
 VALUES = 1 << 22
-"""Values of features among them, at most: what a network makes of pictures is larger still."""
+"""Largest number of feature values in such a batch; activations for pictures are larger still."""
 
 ALIGNMENT = 64
-"""Bytes at a multiple of which TensorFlow wants memory that it did not allocate to begin."""
+"""Alignment in bytes that TensorFlow requires of memory that it did not allocate."""
 
 ADVISED = hasattr(mmap, "MADV_RANDOM") and hasattr(mmap, "MADV_WILLNEED")
 
 Array = npt.NDArray[Any]
 Tensor: TypeAlias = tf.Tensor
 Parts = tuple[Any, ...]
-"""Features, targets and perhaps weights of rows: arrays, tensors or batches of them."""
+"""Features, targets and optionally weights of rows: arrays, tensors or batches of them."""
 
 
 def scaling_of(statistics: Mapping[str, Any]) -> Parts:
-    """What stored pixels are shifted by, and what they are then multiplied with.
+    """Return offset and factor of stored pixels: a pixel is scaled to (value − offset) · factor.
 
     Args:
-        statistics: as the stage `scale` wrote them.
+        statistics: as written by the stage `scale`.
 
     Returns:
-        Two arrays (channels,) float32, (1,) where all channels have the same; () for a table,
-        whose features are stored as the model takes them.
+        Two arrays (channels,) float32, or (1,) if all channels share the same values; () for a
+        table, whose features are stored already scaled.
     """
     picture = statistics["picture"]
     if not picture:
@@ -55,7 +55,7 @@ def scaling_of(statistics: Mapping[str, Any]) -> Parts:
 
 
 def value_range(statistics: Mapping[str, Any]) -> tuple[float, float] | None:
-    """The least and the largest value that a pixel can have once it is scaled; None for a table."""
+    """Return the smallest and largest possible value of a scaled pixel; None for a table."""
     picture = statistics["picture"]
     if not picture:
         return None
@@ -64,7 +64,12 @@ def value_range(statistics: Mapping[str, Any]) -> tuple[float, float] | None:
 
 
 def ready(parts: Sequence[Array | Tensor], scaling: Parts) -> Parts:
-    """A batch with float32 features: the operations by which a package scales, value for value."""
+    """Scale a batch's features to float32, by the same operations as a package, value for value.
+
+    Args:
+        parts: features, targets and optionally weights.
+        scaling: offset and factor from `scaling_of`; () leaves the batch as it is.
+    """
     if not scaling:
         return tuple(parts)
     offset, factor = scaling
@@ -74,31 +79,31 @@ def ready(parts: Sequence[Array | Tensor], scaling: Parts) -> Parts:
 
 
 def open_array(file: Path) -> Array:
-    """An `.npy` file mapped into memory.
+    """Map an `.npy` file into memory.
 
-    What fits is mapped so that TensorFlow can use its pages as they are: nothing writes to them, so
-    all processes share one copy, the page cache's. A larger file is mapped for reading alone, the
-    sign for `chunks` to stream it.
+    A file that fits is mapped copy-on-write, so that TensorFlow can use its pages directly. Nothing
+    writes to them, so all processes share the page cache's copy. A larger file is mapped read-only,
+    which makes `chunks` stream it.
     """
     fits = file.stat().st_size <= MEMORY_SHARE * psutil.virtual_memory().available
     array: Array = np.load(file, mmap_mode="c" if fits else "r")
     mapped = _mapped(array)
     if mapped is not None and not fits:
-        mapped.madvise(mmap.MADV_RANDOM)  # pages around a row are of no use to its batch
+        mapped.madvise(mmap.MADV_RANDOM)  # a shuffled batch does not need the pages around a row
     return array
 
 
 def rows_together(shape: tuple[int, ...]) -> int:
-    """How many rows of a shape go through a model at a time where nothing is learnt."""
+    """Return the batch size for validation and prediction of rows of this shape."""
     return min(TOGETHER, max(1, VALUES // max(1, math.prod(shape))))
 
 
 class EpochRows:
-    """Rows to visit in an order: as tensors once for all, or streamed.
+    """Rows to visit in a given order: held as tensors, or streamed.
 
     Args:
-        parts: features (n, …), targets (n, …) and, where they differ, the rows' weights (n,). They
-            are streamed where the features' array is for reading alone, as `open_array` says.
+        parts: features (n, …), targets (n, …) and, if rows are weighted, their weights (n,). They
+            are streamed if the features' array is read-only (see `open_array`).
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -112,14 +117,14 @@ class EpochRows:
     def chunks(
         self, batch: int, order: npt.NDArray[np.int32] | None = None
     ) -> Iterator[tuple[Tensor, Parts]]:
-        """The order in which to visit the rows of some tensors, (rows,) int32; and the tensors.
+        """Yield chunks of the epoch: the order of rows, (rows,) int32, and the tensors it indexes.
 
-        All at once where they are in memory, else as many whole batches at a time as `CHUNK` holds,
-        read ahead in a thread. Both ways visit the same rows in the same batches.
+        One chunk if the rows are in memory; otherwise chunks of whole batches of about `CHUNK`
+        bytes, read ahead in a thread. Both visit the same rows in the same batches.
 
         Args:
-            batch: rows a step.
-            order: of the epoch; the rows as they stand when there is none.
+            batch: rows per step.
+            order: row indices of the epoch, (n,) int32; file order if None.
         """
         whole = np.arange(len(self), dtype=np.int32) if order is None else order
         if self._tensors is not None:
@@ -137,7 +142,7 @@ class EpochRows:
 
 
 def _read(parts: Parts, rows: npt.NDArray[np.int32]) -> tuple[Tensor, Parts]:
-    """Some rows, read in the order of the file; and their order in the epoch."""
+    """Read rows in file order; return their order in the epoch, and the rows."""
     places = np.argsort(rows)
     order = np.empty_like(rows)
     order[places] = np.arange(len(rows), dtype=np.int32)
@@ -147,7 +152,7 @@ def _read(parts: Parts, rows: npt.NDArray[np.int32]) -> tuple[Tensor, Parts]:
 
 
 def _ask_for(part: Array, rows: npt.NDArray[np.int32]) -> None:
-    """Has the system read rows of a mapped file all at once, not each when it is come to."""
+    """Advise the system to read these rows of a mapped file ahead, instead of one by one."""
     mapped = _mapped(part)
     if mapped is None:
         return
@@ -159,15 +164,16 @@ def _ask_for(part: Array, rows: npt.NDArray[np.int32]) -> None:
 
 
 def _mapped(array: Array) -> mmap.mmap | None:
-    """The map of a whole file, where the system takes advice on it."""
+    """Return the memory map behind an array; None if there is none or `madvise` is missing."""
     base: object = array.base
     return base if isinstance(base, mmap.mmap) and ADVISED else None
 
 
 def _shared(part: Array) -> Tensor:
-    """A tensor over an array's own memory where that can be, else a copy; on the GPU if any.
+    """Return a tensor over the array's own memory if possible, else a copy; on the GPU if any.
 
-    Bytes stay with the processor: TensorFlow gathers none on a GPU, only their batches go there.
+    uint8 arrays stay in host memory, because TensorFlow cannot gather them on a GPU; only their
+    batches are copied there.
     """
     aligned = part.size and part.flags.c_contiguous and part.ctypes.data % ALIGNMENT == 0
     if aligned and part.flags.writeable:

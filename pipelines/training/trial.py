@@ -1,4 +1,4 @@
-"""One trial from its first epoch to its restored weights, in steps that survive a crash."""
+"""Train one trial, from its first epoch to its best weights; a crashed trial is resumed."""
 
 from __future__ import annotations
 
@@ -27,62 +27,63 @@ if TYPE_CHECKING:
 History = dict[str, list[float]]
 
 Callbacks = dict[str, Any]
-"""Keras's callbacks, by the experiment file's names for them."""
+"""Keras's callbacks by their names in the experiment file."""
 
 REMEMBERED = {
     "early_stopping": ("wait", "best", "best_epoch", "stopped_epoch"),
     "reduce_lr_on_plateau": ("wait", "best", "cooldown_counter"),
 }
-"""What Keras's callbacks know at the end of an epoch, besides the best weights."""
+"""Attributes that hold the state of Keras's callbacks between epochs, besides the best weights."""
 
 UNREADABLE = (
     *(OSError, EOFError, zipfile.BadZipFile, zlib.error),  # a torn or damaged file
     *(NotImplementedError, RuntimeError),  # a damaged entry: unknown compression, a password
-    *(ValueError, KeyError, TypeError),  # a file that something else wrote
+    *(ValueError, KeyError, TypeError),  # a file of another program
 )
-"""What reading a file raises that is no whole state."""
+"""Errors raised by reading a state file that is damaged or of another kind."""
 
 SAVE_EVERY = 2.0
-"""Seconds between saved states: what a crash may cost."""
+"""Seconds between saved states; a crash loses at most the work since the last one."""
 
 SAVE_SHARE = 0.05
-"""Of the time, how much saving may take: the states of large models are saved less often."""
+"""Largest share of the time spent on saving; large models are therefore saved less often."""
 
 LEARNING_RATE = "learning_rate"
-"""What the history calls the learning rate at the end of each epoch, where it changes."""
+"""Name in the history of the learning rate at the end of each epoch, if it changes."""
 
 LOST = "its process ended"
-"""How the error of a trial begins whose worker ended under it."""
+"""Beginning of the error of a trial whose worker process ended."""
 
 HIGHER_IS_BETTER = (
     *("accuracy", "auc", "correlation", "iou", "precision", "recall", "score", "sensitivity"),
     *("similarity", "specificity", "true"),
 )
-"""What the name of a metric holds when more of it is better; all else is a loss or an error."""
+"""Words in the names of metrics for which higher is better; all others are losses or errors."""
 
 STATE = "state.npz"
-"""The file in a trial's folder from which an interrupted one goes on."""
+"""The file in a trial's folder from which an interrupted trial is resumed."""
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a trial came to.
+    """The result of a trial.
 
     Attributes:
-        key: of the trial.
+        key: key of the trial.
         status: `finished`, or `failed` with `error`.
-        epochs: how many were run.
-        budget: how many it was allowed.
+        epochs: number of epochs run.
+        budget: number of epochs allowed.
         stopped_early: whether early stopping ended it.
-        best_epoch: from 0, the one whose weights were kept.
-        history: each metric's value by epoch; the learning rate, too, where it changes.
+        best_epoch: the epoch whose weights were kept, from 0.
+        history: each metric's values by epoch, and the learning rate's if it changes.
         scores: each metric at `best_epoch`.
-        weights: number of trained values.
-        seconds: in training, tracing included; a resumed trial's parts added.
+        weights: number of parameters of the model.
+        seconds: time of training including tracing, summed over resumed parts.
         started: seconds since 1970.
-        loop: `fused`, or `fit: ` and why the model could not be trained in one graph an epoch;
-            empty for an estimator, which knows no epochs: it counts as one.
-        note: a word on it for people, such as that it did not converge.
+        error: why it failed; else empty.
+        loop: `fused`, or `fit: ` and why the epoch is not one graph; empty for an estimator, which
+            has no epochs.
+        note: a remark for the user, for example that the fit did not converge.
     """
 
     key: str
@@ -102,11 +103,17 @@ class TrialResult:
 
     @property
     def lost(self) -> bool:
-        """Whether its process ended under it, as for want of memory: the next run tries again."""
+        """Whether its process was lost, for example out of memory; the next run trains it again."""
         return self.status == "failed" and self.error.startswith(LOST)
 
     def satisfies(self, budget: int) -> bool:
-        """Whether a run with this budget would have come to the same end."""
+        """Whether training with this budget would give the same result.
+
+        Examples:
+            >>> stopped = TrialResult("k", "finished", epochs=7, budget=20, stopped_early=True)
+            >>> stopped.satisfies(30), stopped.satisfies(5)
+            (True, False)
+        """
         if self.status != "finished":
             return False
         return self.budget == budget or (self.stopped_early and self.epochs <= budget)
@@ -114,15 +121,15 @@ class TrialResult:
 
 @dataclass
 class TrialState:
-    """What is known of a trial between two epochs, besides weights and callbacks.
+    """The state of a trial between two epochs, besides weights and callbacks.
 
     Attributes:
-        epoch: how many were run.
-        seconds: spent on them by earlier processes.
+        epoch: number of epochs run.
+        seconds: time spent by earlier processes.
         started: seconds since 1970.
-        history: each metric's value by epoch.
+        history: each metric's values by epoch.
         stopped: whether early stopping has ended it.
-        warning: what a person should know of how it began.
+        warning: a remark for the user on an unreadable saved state; else empty.
     """
 
     epoch: int = 0
@@ -141,15 +148,16 @@ def run_trial(
     note: Callable[[int, Mapping[str, float]], None],
     begun: float | None = None,
 ) -> TrialResult:
-    """Trains until early stopping or the budget ends it.
+    """Train until early stopping or the budget ends it.
 
     Args:
-        key: of the trial.
-        recipe: what to train.
-        program: reset to the trial's fresh weights.
-        folder: for `state.npz` while it runs, `weights.npz` and `result.json` when it ends.
-        note: told each epoch's number and logs.
-        begun: when the work on it began, by `time.monotonic`; now if it is left out.
+        key: key of the trial.
+        recipe: resolved settings of the trial.
+        program: program with the trial's fresh weights.
+        folder: output folder, for `state.npz` during training, `weights.npz` and `result.json` at
+            the end.
+        note: called with the number, from 1, and the logs of each epoch.
+        begun: `time.monotonic` when work on the trial began; now if None.
     """
     run = _Run(recipe.training, program, folder, time.monotonic() if begun is None else begun)
     state, error = run.state, run.train(note)
@@ -185,7 +193,7 @@ def run_trial(
 
 
 class _Run:
-    """A trial under way: what is trained, how far it is, and what watches over it."""
+    """A running trial: its program, its state and its callbacks."""
 
     def __init__(
         self, training: Training, program: Program | FitProgram, folder: Path, begun: float
@@ -197,11 +205,11 @@ class _Run:
 
     @property
     def seconds(self) -> float:
-        """Spent on the trial, by earlier processes as well."""
+        """Seconds spent on the trial, including those of earlier processes."""
         return self.state.seconds + time.monotonic() - self._begun
 
     def train(self, note: Callable[[int, Mapping[str, float]], None]) -> str:
-        """Train from the present state to the end; return what went wrong, or an empty text."""
+        """Train from the present state to the end; return the error, or an empty text."""
         training, state, model = self._training, self.state, self._program.model
         due = time.monotonic() + SAVE_EVERY
         while state.epoch < training.epochs and not state.stopped:
@@ -227,7 +235,7 @@ class _Run:
         return ""
 
     def _callbacks(self) -> Callbacks:
-        """Keras's own callbacks that the experiment file asks for, by its names."""
+        """Return the Keras callbacks that the experiment file asks for, by its names."""
         import keras
 
         training = self._training
@@ -237,7 +245,7 @@ class _Run:
             watching["early_stopping"] = keras.callbacks.EarlyStopping(**asked)
         if training.reduce_lr_on_plateau is not None:
             asked = _watched(training.reduce_lr_on_plateau)
-            if not self._program.validates:  # the rows of all folds train: theirs is the only loss
+            if not self._program.validates:  # training on all folds: there is only the loss
                 asked["monitor"] = asked["monitor"].removeprefix("val_")
             watching["reduce_lr_on_plateau"] = keras.callbacks.ReduceLROnPlateau(**asked)
         for callback in watching.values():
@@ -246,7 +254,7 @@ class _Run:
         return watching
 
     def _save(self) -> None:
-        """Write all that the next epoch depends on."""
+        """Write everything that the next epoch depends on."""
         remembered = {
             name: {part: _plain(getattr(callback, part)) for part in REMEMBERED[name]}
             for name, callback in self.watching.items()
@@ -259,8 +267,7 @@ class _Run:
         write_npz(self._file, arrays)
 
     def _load(self) -> TrialState:
-        """The saved state to go on from; the start where there is none, or none within the
-        budget."""
+        """Restore the saved state; start afresh if there is none, or none within the budget."""
         variables = self._program.variables
         if not self._program.resumable or not self._file.is_file():
             return TrialState()
@@ -270,12 +277,12 @@ class _Run:
             about = json.loads(arrays.pop("about").tobytes())
             values = [arrays[f"variable {i}"] for i in range(len(variables))]
             if [value.shape for value in values] != [tuple(v.shape) for v in variables]:
-                raise ValueError("it is another model's")
+                raise ValueError("it belongs to another model")
             remembered = about.pop("callbacks")
             state = TrialState(**about)
             callbacks = [(each, remembered[name]) for name, each in self.watching.items()]
         except UNREADABLE as error:
-            warning = f"its saved state cannot be read, it began again: {error!r:.100}"
+            warning = f"started again, because its saved state cannot be read: {error!r:.100}"
             return TrialState(warning=warning)
         if state.epoch > self._training.epochs:
             return TrialState()
@@ -291,7 +298,7 @@ class _Run:
 
 
 def _watched(asked: EarlyStopping | ReduceLROnPlateau) -> dict[str, Any]:
-    """The arguments of a callback; Keras itself knows the better end of some metrics only."""
+    """Return the arguments of a callback; Keras knows the direction of only some metrics."""
     mode = asked.mode
     if mode == "auto":
         mode = "max" if more_is_better(asked.monitor) else "min"
@@ -299,7 +306,7 @@ def _watched(asked: EarlyStopping | ReduceLROnPlateau) -> dict[str, Any]:
 
 
 def write_npz(file: Path, arrays: Mapping[str, npt.NDArray[Any] | keras.Variable]) -> None:
-    """Write as `numpy.savez` does, but with one array at a time in memory."""
+    """Write like `numpy.savez`, but with one array at a time in memory."""
     with writing(file) as aside, zipfile.ZipFile(aside, "w") as out:
         for name, value in arrays.items():
             with out.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -311,13 +318,13 @@ def _plain(value: float | None) -> float | None:
 
 
 def _storable(value: npt.NDArray[Any] | keras.Variable) -> npt.NDArray[Any]:
-    """An array that `.npy` has a type for: bfloat16 becomes float32, which holds it exactly."""
+    """Return an array that `.npy` can store: bfloat16 becomes float32, which is exact."""
     array = np.asarray(value)
     return array.astype(np.float32) if array.dtype.kind == "V" else array
 
 
 def read_result(folder: Path) -> TrialResult | None:
-    """The result that a finished or failed trial left in its folder; None for an unreadable one."""
+    """Read the result of a finished or failed trial from its folder; None if unreadable."""
     try:
         return TrialResult(**read_json(folder / "result.json"))
     except (OSError, ValueError, TypeError):
@@ -325,11 +332,11 @@ def read_result(folder: Path) -> TrialResult | None:
 
 
 def set_weights(model: Any, file: Path) -> None:
-    """Gives a model the weights that a trial ended with."""
+    """Load the final weights of a trial into a model."""
     with np.load(file, allow_pickle=False) as saved:
         model.set_weights([saved[name] for name in saved.files])
 
 
 def more_is_better(metric: str) -> bool:
-    """The direction of a metric that Keras computes."""
+    """Return whether higher is better for a metric that Keras computes."""
     return any(word in metric.lower() for word in HIGHER_IS_BETTER)

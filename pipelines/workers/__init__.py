@@ -1,4 +1,4 @@
-"""Processes that train and draw: on this machine, or on a Ray cluster."""
+"""Processes that train models and render pictures, on this machine or on a Ray cluster."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Where trials are trained: what is kept from one to the next changes no result."""
+"""Carry out requests in a worker; what is cached between them changes no result."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 
 class Bench:
-    """Where requests are carried out; what it keeps between them changes no result.
+    """Carries out requests, and caches programs and arrays between them.
 
-    TensorFlow is imported with the first request that needs it.
+    TensorFlow is imported by the first request that needs it.
 
     Args:
-        threads: that it computes with; one, and for TensorFlow its own choice, if left out.
+        threads: number of threads to compute with; if None, TensorFlow's default, and one for
+            estimators.
     """
 
     def __init__(self, threads: int | None = None) -> None:
@@ -28,7 +29,7 @@ class Bench:
 
     @cached_property
     def programs(self) -> Programs:
-        """What is kept for Keras's models."""
+        """The cache for Keras models."""
         from gristmill.pipelines.training import Programs, use_threads
 
         if self._threads is not None:
@@ -45,8 +46,8 @@ class Bench:
 
         Args:
             request: the trial.
-            note: told each epoch's number and logs.
-            built: told when the program is ready, and whether no trial has used it yet.
+            note: called with the number, from 1, and the logs of each epoch.
+            built: called when the program is ready, with whether no trial has used it before.
         """
         if request.recipe.model.library == "sklearn":
             from gristmill.pipelines.training import train_estimator
@@ -65,7 +66,7 @@ class Bench:
         run_trial(request.key, request.recipe, program, request.folder, note, begun)
 
     def export(self, request: Export) -> None:
-        """Write the model's file and, if asked for, the outputs: (n_rows, n_outputs) `.npy`."""
+        """Write the model's file and, if requested, its outputs: (n_rows, n_outputs) `.npy`."""
         from gristmill.pipelines.workers.model_export import export_arrays, export_network
 
         if request.recipe.model.library == "sklearn":

@@ -1,4 +1,4 @@
-"""What is asked of workers, and what they report."""
+"""Requests to workers, and their reports."""
 
 from __future__ import annotations
 
@@ -11,12 +11,20 @@ from gristmill.pipelines.base import EnvironmentFault, GristmillError
 from gristmill.pipelines.config import Recipe
 
 Failure = dict[str, Any] | str | None
-"""What went wrong: a `GristmillError.record`, or a text."""
+"""A failure: a `GristmillError.record`, or a text."""
 
 
 @dataclass(frozen=True)
 class Train:
-    """Train one trial; its files go to `folder`."""
+    """Request to train one trial.
+
+    Attributes:
+        key: key of the trial.
+        recipe: resolved settings of the trial.
+        data: folder of the training and validation arrays.
+        folder: output folder.
+        modules: folder of a builder's module.
+    """
 
     key: str
     recipe: Recipe
@@ -27,10 +35,17 @@ class Train:
 
 @dataclass(frozen=True)
 class Export:
-    """Write the trained model as a file, and its outputs for the rows of an array.
+    """Request to write a trained model as a file, and its outputs for the rows of an array.
 
-    The file is a `.keras` one; of an estimator it is the weights' own, `.npz`. Where `maps` is
-    given, the feature maps of the first row go there, if the model makes such.
+    Attributes:
+        recipe: resolved settings of the trial.
+        data: folder of the training and validation arrays.
+        weights: `weights.npz` of the trial.
+        model: file to write: `.keras`, or a copy of `weights` for an estimator.
+        modules: folder of a builder's module.
+        rows: `.npy` file of the rows to predict; None for no predictions.
+        outputs: `.npy` file to write the predictions to.
+        maps: `.npz` file to write the feature maps of the first row to, if the model has any.
     """
 
     key: ClassVar = "export"
@@ -46,7 +61,7 @@ class Export:
 
 @dataclass(frozen=True)
 class Call:
-    """Call a function of this project; what it takes and returns must be picklable."""
+    """Request to call a function of this project; arguments and result must be picklable."""
 
     key: ClassVar = "call"
     function: Callable[..., Any]
@@ -58,7 +73,7 @@ Request = Train | Export | Call
 
 @dataclass(frozen=True)
 class Epoch:
-    """Sent while a trial runs: epochs so far, and the logs of those since the last message."""
+    """Report of a running trial: the epochs so far, and the logs of those since the last report."""
 
     key: str
     number: int
@@ -66,19 +81,20 @@ class Epoch:
 
     @property
     def logs(self) -> Mapping[str, float]:
-        """Of the last epoch."""
+        """Logs of the last epoch."""
         return self.new[-1]
 
 
 @dataclass(frozen=True)
 class Done:
-    """Sent when a request is carried out.
+    """Report of a completed request.
 
     Attributes:
-        error: what went wrong.
-        seconds: that the worker spent on it.
-        tracing: those of them in which it built the model and traced it.
-        returned: what the function of a `Call` returned.
+        key: key of the request.
+        error: the failure; None if there was none.
+        seconds: time that the worker spent on it.
+        tracing: part of `seconds` spent on building and tracing the model.
+        returned: result of the function of a `Call`.
     """
 
     key: str
@@ -89,7 +105,7 @@ class Done:
 
 
 def raise_error(done: Done) -> None:
-    """Raise what a worker reported, if anything."""
+    """Raise the error that a worker reported, if any."""
     if isinstance(done.error, dict):
         raise GristmillError.from_record(done.error)
     if done.error is not None:

@@ -1,4 +1,4 @@
-"""A trained model as a file, what it answers for the rows of an array, what its layers see."""
+"""Write a trained model as a file, its predictions for an array, and its feature maps."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 LAYERS = 3
-"""Layers, from the first on, whose maps are kept."""
+"""Number of layers, from the first on, whose maps are kept."""
 
 CHANNELS = 16
-"""Maps of each that are kept."""
+"""Largest number of maps kept per layer."""
 
 KINDS = ("Conv", "Pool")
-"""What the names of layers say that make maps of maps."""
+"""Parts of the names of layers with feature maps."""
 
 
 def export_network(request: Export, programs: Programs) -> None:
-    """Write a Keras model, its outputs and its feature maps, as far as they are asked for."""
+    """Write a Keras model and, if requested, its outputs and feature maps."""
     import tensorflow as tf
 
     from gristmill.pipelines.training import set_weights
@@ -55,7 +55,7 @@ def export_network(request: Export, programs: Programs) -> None:
 
 
 def export_arrays(request: Export, threads: int) -> None:
-    """Write the arrays of an estimator, and its outputs if they are asked for."""
+    """Write the arrays of an estimator and, if requested, its outputs."""
     from threadpoolctl import threadpool_limits
 
     from gristmill.pipelines.preparation import scaled
@@ -81,12 +81,12 @@ def _write_outputs(request: Export, outputs: Array) -> None:
 def predict(call: Callable[..., Any], rows: Array, scaling: tuple[Array, ...] = ()) -> Array:
     """Return the outputs for all rows, (n_rows, n_outputs) float32, in batches of one shape.
 
-    The last batch is filled up, for a batch of another size may differ in the last bit.
+    The last batch is padded, because a batch of another size can differ in the last bit.
 
     Args:
         call: the model.
-        rows: as they are stored.
-        scaling: of pixels; see `scaling_of`.
+        rows: (n_rows, …) as stored.
+        scaling: offset and factor of pixels; see `scaling_of`.
     """
     from gristmill.pipelines.training import ready, rows_together
 
@@ -101,18 +101,18 @@ def predict(call: Callable[..., Any], rows: Array, scaling: tuple[Array, ...] = 
 
 
 def write_maps(file: Path, model: keras.Model, picture: npt.NDArray[np.float32]) -> bool:
-    """Writes the maps of the first convolutions and poolings for one picture, as `.npz`.
+    """Write the maps of the first convolutions and poolings for one picture, as `.npz`.
 
-    The first array is the picture as the model takes it, (height, width, channels) float32; the
-    others, each under the words that tell its layer, are (height, width, at most 16) float16.
+    The first array is the picture as input of the model, (height, width, channels) float32. The
+    others, each named after its layer, are (height, width, at most 16) float16.
 
     Args:
-        file: to write.
-        model: built; one whose layers do not follow from its input as a graph has no maps.
+        file: file to write.
+        model: built; a subclassed model, whose layers are not a graph, has no maps.
         picture: (1, …) scaled.
 
     Returns:
-        Whether there are such layers.
+        Whether there are maps; if not, nothing is written.
     """
     layers = [layer for layer in getattr(model, "layers", ()) if _makes_maps(layer)][:LAYERS]
     if not layers or not getattr(model, "inputs", None):
@@ -122,7 +122,7 @@ def write_maps(file: Path, model: keras.Model, picture: npt.NDArray[np.float32])
     outputs = {str(place): layer.output for place, layer in enumerate(layers)}
     shown = keras.Model(model.inputs, outputs)([picture], training=False)
     first = layers[0].data_format == "channels_first"
-    arrays: dict[str, Any] = {"the picture, as the network takes it": _last(picture, first)}
+    arrays: dict[str, Any] = {"the picture, as input of the network": _last(picture, first)}
     for place, layer in enumerate(layers):
         maps = np.asarray(shown[str(place)], np.float32)
         whole = _last(maps, layer.data_format == "channels_first")
@@ -142,6 +142,6 @@ def _makes_maps(layer: keras.Layer) -> bool:
 
 
 def _last(maps: Array, first: bool) -> Array:
-    """One picture's maps with the channels last."""
+    """Return one picture's maps with the channels last."""
     one = np.asarray(maps)[0]
     return np.moveaxis(one, 0, -1) if first else one

@@ -1,4 +1,4 @@
-"""Worker processes that share the trials; TensorFlow is imported once, before there is work."""
+"""Worker processes on this machine, forked from a server that has imported TensorFlow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gristmill.pipelines.workers.scheduler import Lost, Scheduler
 from gristmill.pipelines.workers.worker import serve
 
 PRELOADED = {"keras": "preload_keras", "sklearn": "preload_sklearn", "none": "worker"}
-"""The module that workers have imported before there is work, by the library that trains."""
+"""The module that the server preloads for its workers, by training library."""
 
 Result = TypeVar("Result")
 Library = Literal["keras", "sklearn", "none"]
@@ -33,27 +33,27 @@ QUIET = {
     "KERAS_BACKEND": "tensorflow",
     "GRPC_VERBOSITY": "NONE",
 }
-"""Environment of the workers; it must stand before TensorFlow is imported."""
+"""Environment variables of the workers; they must be set before TensorFlow is imported."""
 
 
 @dataclass(frozen=True, eq=False)
 class WorkerProcess:
-    """A worker, and this end of the channel to it."""
+    """A worker process, and this end of the channel to it."""
 
     process: BaseProcess
     channel: connection.Connection
 
 
 class Pool(Scheduler[WorkerProcess]):
-    """Processes of one thread count each; what they write to standard error goes to a log.
+    """Worker processes; their standard error goes to a log.
 
-    The first one forks from a server that has the library imported already. Workers end with this
-    process, however that ends.
+    Workers are forked from a server that has imported the library. They exit when this process
+    ends, even if it is killed.
 
     Args:
-        log: where they write.
-        library: that most trials are trained with; another one is imported when it is asked for.
-            All pools of a process fork from the same server, which the first of them starts.
+        log: file for their standard error.
+        library: library to preload; another one is imported on first use. All pools of a process
+            share the server, which the first of them starts.
     """
 
     def __init__(self, log: Path, library: Library = "keras") -> None:
@@ -63,14 +63,14 @@ class Pool(Scheduler[WorkerProcess]):
         self._closed = False
 
     def slots(self, threads: int) -> int:
-        """Return how many trials of so many threads the cores of this machine have room for."""
+        """Return how many trials with this number of threads the cores of this machine can run."""
         return max(1, cores() // threads)
 
     def warm_up(self) -> None:
-        """Let the library be imported in the background; returns at once.
+        """Start the server, which imports the library in the background; return at once.
 
         Raises:
-            EnvironmentFault: it was closed. A thread that outlives Ctrl-C must start nothing.
+            EnvironmentFault: the pool is closed; a thread that outlives Ctrl-C must start nothing.
         """
         if self._closed:
             raise EnvironmentFault("the workers were stopped")
@@ -81,21 +81,21 @@ class Pool(Scheduler[WorkerProcess]):
             multiprocessing.forkserver.ensure_running()
 
     def export(self, request: Export, threads: int) -> None:
-        """Have a worker write a trained model and its outputs; another one, should that die.
+        """Write a trained model and its outputs in a worker; repeat it once if the worker dies.
 
         Raises:
-            GristmillError: what the worker met.
+            GristmillError: the error in the worker, or two workers died.
         """
         self._ask(request, threads, "the process that evaluates")
 
     def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Have a worker call a function; another one, should that die.
+        """Call a function in a worker; repeat it once if the worker dies.
 
         Args:
-            function: of this project. Its arguments and its result must be picklable.
+            function: a function of this project. Its arguments and result must be picklable.
 
         Raises:
-            GristmillError: what the worker met.
+            GristmillError: the error in the worker, or two workers died.
         """
         name = f"the process that calls {function.__name__}"
         returned: Result = self._ask(Call(function, arguments), 1, name).returned
@@ -111,7 +111,7 @@ class Pool(Scheduler[WorkerProcess]):
         return done
 
     def close(self) -> None:
-        """End the workers for good, and the process that they fork from even while it imports."""
+        """End the workers for good, and the server that they fork from, even while it imports."""
         self._closed = True
         self.stop()
         for child in psutil.Process().children():
@@ -128,7 +128,7 @@ class Pool(Scheduler[WorkerProcess]):
         self._idle.append(WorkerProcess(process, ours))
 
     def _send(self, worker: WorkerProcess, request: Request) -> None:
-        with suppress(BrokenPipeError):  # it died just now, as reading it will show
+        with suppress(BrokenPipeError):  # it has just died; `_hear` will detect it
             worker.channel.send(request)
 
     def _hear(self) -> Iterator[tuple[WorkerProcess, Epoch | Done | Lost]]:
@@ -148,8 +148,10 @@ class Pool(Scheduler[WorkerProcess]):
             yield worker, said
 
     def _lives(self, worker: WorkerProcess) -> bool:
-        """The channel of a dead worker ends at once; the server that it was forked from, and so
-        `is_alive()`, hears of it later. One that has nothing to do says nothing."""
+        """Return whether an idle worker's channel is silent; that of a dead one is at its end.
+
+        `is_alive()` would detect the end later, because the server reports it.
+        """
         dead = worker.channel.poll()
         if dead:
             worker.channel.close()
@@ -165,8 +167,10 @@ class Pool(Scheduler[WorkerProcess]):
 
 @contextmanager
 def _inherited(log: Path) -> Iterator[None]:
-    """Processes that are started inside import this code, not what lies in the current folder, and
-    have a file as standard error."""
+    """Have processes started inside write standard error to a file.
+
+    They import this code, not modules in the current folder.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     errors, environment = os.dup(2), dict(os.environ)
     try:

@@ -1,4 +1,4 @@
-"""What the process imports from which the workers of Keras fork."""
+"""Imports of the server from which workers for Keras are forked."""
 
 from gristmill.pipelines.base import uncollected
 

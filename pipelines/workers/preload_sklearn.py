@@ -1,4 +1,4 @@
-"""What the process imports from which the workers of scikit-learn fork."""
+"""Imports of the server from which workers for scikit-learn are forked."""
 
 from gristmill.pipelines.base import uncollected
 

@@ -1,4 +1,4 @@
-"""The same trials on the nodes of a Ray cluster, with the same results."""
+"""Workers on the nodes of a Ray cluster, with the same results as on this machine."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
-"""Ray's settings; they must stand in the environment before it is imported."""
+"""Environment variables for Ray; they must be set before it is imported."""
 
 GUARD = """
 import shutil, signal, sys, psutil
@@ -54,39 +54,46 @@ for process in psutil.process_iter():
         pass
 shutil.rmtree(sys.argv[1], ignore_errors=True)
 """
-"""A process that waits for the end of this one, and ends what a cluster of its own leaves behind.
+"""Program of a process that waits for the end of this one, and then cleans up a local cluster.
 
-Without it two of Ray's processes look for their head for some minutes after a SIGKILL.
+Without it two of Ray's processes would keep looking for their head node for minutes after a
+SIGKILL.
 """
 
 MOVES = 2
-"""Times that a trial is begun elsewhere when its worker is lost; then it is taken for the cause."""
+"""How often a trial is moved after the loss of its worker, before it is assumed to be the cause."""
 
 STATE_EVERY = 10.0
-"""Seconds between two states of a trial that are brought home: what the loss of a node may cost."""
+"""Seconds between copies of a trial's state to this machine; a lost node costs at most that."""
 
 WAIT = 1.0
-"""Seconds that a worker waits for news before it says that there are none."""
+"""Seconds that a worker waits for news before it reports that there is none."""
 
 ROOM = 300.0
-"""Seconds in which a cluster must have room for the first worker."""
+"""Seconds to wait for free cores for the first worker."""
 
 BROUGHT_HOME = ("state.npz", "weights.npz", "result.json")
-"""What a trial leaves, in the order in which it is written here."""
+"""Output files of a trial, in the order in which they are written here."""
 
 KEPT = ".gristmill"
-"""In the folder that Ray gives a job on each node: the arrays, once for all of its workers."""
+"""Folder of the arrays in Ray's working folder of a job, shared by the workers of a node."""
 
 LEAVE = 5.0
-"""Seconds in which workers may clear up when all is done."""
+"""Seconds for the workers to clean up at the end."""
 
 Files = dict[str, bytes]
 
 
 @dataclass(frozen=True)
 class News:
-    """What a worker says of a trial: messages about epochs and a saved state while it trains, the
-    files that it left and `done` at the end."""
+    """News of a trial from a worker.
+
+    Attributes:
+        key: key of the trial; empty if none is running.
+        epochs: reports since the last news.
+        files: a saved state during training, or the output files at the end, by name.
+        done: the report at the end.
+    """
 
     key: str
     epochs: tuple[Epoch, ...]
@@ -95,7 +102,7 @@ class News:
 
 
 class Seat:
-    """An actor on a node: it trains one trial at a time, and keeps traced programs and arrays."""
+    """An actor on a node, which trains one trial at a time and caches programs and arrays."""
 
     def __init__(self, threads: int, state_every: float) -> None:
         self._state_every = state_every
@@ -104,20 +111,20 @@ class Seat:
         self._news: queue.SimpleQueue[Epoch] = queue.SimpleQueue()
         self._key, self._folder = "", Path()
         self._brought = time.monotonic()
-        self._written = 0  # when the state was that was brought home last
+        self._written = 0  # modification time of the last state that was sent
 
     def environment(self) -> Mapping[str, str]:
-        """What results depend on besides the experiment."""
+        """Return what results depend on besides the experiment."""
         return environment()
 
     def train(self, request: Train, data: Mapping[str, Any], name: str, state: Files) -> News:
         """Train a trial.
 
         Args:
-            request: with the parent's paths.
-            data: the bytes of the files in its `data`, each (n,) uint8.
-            name: of the folder in which this node keeps them.
-            state: files of its folder that an earlier attempt left.
+            request: the request, with the parent's paths.
+            data: the bytes of the files in the request's folder `data`, each (n,) uint8.
+            name: name of the folder for them on this node.
+            state: output files of an earlier attempt.
         """
         rows = _kept(data, name)
         with tempfile.TemporaryDirectory(prefix="gristmill-") as folder:
@@ -130,7 +137,7 @@ class Seat:
             return News(done.key, (), _read(Path(folder)), done)
 
     def news(self) -> News:
-        """Return what is new of the running trial, once there is something or after a while."""
+        """Return news of the running trial as soon as there is any, or after `WAIT` seconds."""
         epochs: list[Epoch] = []
         with suppress(queue.Empty):
             epochs.append(self._news.get(timeout=WAIT))
@@ -140,7 +147,7 @@ class Seat:
         return News(key, tuple(epochs), self._state(folder) if key else {})
 
     def leave(self) -> None:
-        """Remove what this node kept."""
+        """Remove the arrays on this node."""
         shutil.rmtree(KEPT, ignore_errors=True)
 
     def _state(self, folder: Path) -> Files:
@@ -158,12 +165,12 @@ class Seat:
 
 @dataclass(eq=False)
 class Actor:
-    """A `Seat` on a node, as it is known here.
+    """A `Seat` on a node, as seen from this process.
 
     Attributes:
-        handle: Ray's.
-        folder: of the trial that it trains.
-        owed: references to what it has been asked for and has not answered, by what that is.
+        handle: Ray's handle of the actor.
+        folder: output folder of the trial that it trains.
+        owed: Ray's references to pending answers, by kind of question.
     """
 
     handle: Any
@@ -172,20 +179,20 @@ class Actor:
 
 
 class RayPool(Scheduler[Actor]):
-    """Actors of a Ray cluster, as `Pool` has processes; the results are the same, bit for bit.
+    """Actors of a Ray cluster; the results are those of `Pool`, bit for bit.
 
-    A node whose processor, packages or code are others than here would give other results: its
-    workers are left without work. A trial whose worker is lost goes to another one, from the state
-    that was brought home last.
+    A node with another processor, other packages or other code would give other results: its
+    workers get no work. A trial whose worker is lost is moved to another one, and resumed from the
+    last state that was copied to this machine.
 
     Args:
-        address: of a running cluster (`HOST:PORT`, `auto`, `ray://HOST:10001`); none: one is
-            started on this machine, and ended with the pool.
-        experiments: the folder of a user's own modules.
-        tell: takes lines about nodes that are refused or lost.
+        address: address of a running cluster (`HOST:PORT`, `auto`, `ray://HOST:10001`); if None, a
+            local cluster is started, and ended with the pool.
+        experiments: folder of a user's own modules.
+        tell: called with lines for the user about refused or lost nodes.
 
     Attributes:
-        state_every: seconds between two states of a trial that are brought home.
+        state_every: seconds between copies of a trial's state to this machine.
     """
 
     moves = MOVES
@@ -202,11 +209,11 @@ class RayPool(Scheduler[Actor]):
         self._refused: list[Actor] = []
         self._reasons: set[str] = set()
         self._stillborn = 0
-        self._room = 0.0  # until when there must be room for a worker
+        self._room = 0.0  # deadline for a worker to start
         self._arrays: dict[Path, Any] = {}
 
     def slots(self, threads: int) -> int:
-        """Return how many trials of so many threads the cluster has room for."""
+        """Return how many trials with this number of threads the cluster can run."""
         self._connect()
         nodes = [node["Resources"].get("CPU", 0) for node in self._ray.nodes() if node["Alive"]]
         return max(sum(int(cpus // threads) for cpus in nodes), 1)
@@ -228,7 +235,7 @@ class RayPool(Scheduler[Actor]):
 
     def _send(self, worker: Actor, request: Request) -> None:
         if not isinstance(request, Train):
-            raise TypeError("a Ray cluster only trains")
+            raise TypeError("Ray workers accept only training requests")
         if request.data not in self._arrays:
             files = (file for file in sorted(request.data.iterdir()) if file.is_file())
             data = {file.name: np.fromfile(file, dtype=np.uint8) for file in files}
@@ -254,18 +261,18 @@ class RayPool(Scheduler[Actor]):
         ready, _ = self._ray.wait([*owed], num_returns=1, timeout=WAIT)
         if not ready and not self._busy and time.monotonic() > self._room:
             raise self._no_room()
-        if ready:  # and all the others that are ready, so that none waits for long
+        if ready:  # take all that are ready, so that none waits for long
             ready, _ = self._ray.wait([*owed], num_returns=len(owed), timeout=0)
         for ref in ready:
             worker, what = owed[ref]
             del worker.owed[what]
             if what == "environment":
                 yield from self._greet(worker, ref)
-            elif worker in self._busy:  # or it is lost, or has answered before this news came
+            elif worker in self._busy:  # else it was lost, or finished before this news
                 yield from self._take_in(worker, ref)
 
     def _take_in(self, worker: Actor, ref: Any) -> Iterator[tuple[Actor, Epoch | Done | Lost]]:
-        """What a busy worker says, and the files that come with it."""
+        """Yield a busy worker's reports, and write the files that came with them."""
         key = self._busy[worker].key
         try:
             said: News = self._ray.get(ref)
@@ -281,13 +288,13 @@ class RayPool(Scheduler[Actor]):
         yield from ((worker, epoch) for epoch in said.epochs if epoch.key == key)
 
     def _greet(self, worker: Actor, ref: Any) -> Iterator[tuple[Actor, Ready]]:
-        """A new actor has work to do if its node is like this machine."""
+        """Accept a new actor if its node is like this machine; else refuse it."""
         self._greeting.remove(worker)
         try:
             theirs: Mapping[str, str] = self._ray.get(ref)
         except self._ray.exceptions.RayError as error:
             self._stillborn += 1
-            if self._stillborn <= MOVES:  # its node may just have been lost
+            if self._stillborn <= MOVES:  # perhaps only its node was lost
                 return
             raise EnvironmentFault(
                 "a node of the Ray cluster cannot train",
@@ -300,12 +307,12 @@ class RayPool(Scheduler[Actor]):
         if not other:
             yield worker, Ready()
             return
-        self._refused.append(worker)  # it keeps its place, so that the next one is put elsewhere
+        self._refused.append(worker)  # occupies its cores, so that the next starts on another node
         reason = ", ".join(
             f"{n}: {ours.get(n, 'none')} here, {theirs.get(n, 'none')} there" for n in other
         )
         if reason not in self._reasons:
-            self._tell(f"a node would give other results and gets no trials: {reason}")
+            self._tell(f"a node gets no trials, because its results would differ: {reason}")
         self._reasons.add(reason)
         if len(self._refused) >= self.slots(self._threads):
             raise self._no_room()
@@ -315,7 +322,7 @@ class RayPool(Scheduler[Actor]):
             "the Ray cluster has no node for the trials",
             expected=f"{self._threads} free cores on a node like this machine",
             found="; ".join(sorted(self._reasons)) or "none within five minutes",
-            next="ray status; or train here: leave --on out",
+            next="ray status; or omit --on to train on this machine",
         )
 
     def _connect(self) -> None:
@@ -343,7 +350,7 @@ class RayPool(Scheduler[Actor]):
                 start_new_session=True,
             )
             place = {"address": "local", "include_dashboard": False, "_temp_dir": str(scratch)}
-        told_to_end = signal.getsignal(signal.SIGTERM)  # which Ray makes its own
+        told_to_end = signal.getsignal(signal.SIGTERM)  # Ray replaces the handler
         try:
             ray.init(
                 **place,
@@ -363,8 +370,8 @@ class RayPool(Scheduler[Actor]):
                 "the Ray cluster does not answer" if self._address else "Ray does not start",
                 expected=f"a cluster at {self._address}" if self._address else "",
                 found=first_line(error),
-                next="ray status --address ADDRESS; RAY_AUTH_MODE=token where the cluster has one; "
-                "or train here: leave --on out",
+                next="ray status --address ADDRESS; RAY_AUTH_MODE=token if the cluster uses one; "
+                "or omit --on to train on this machine",
             ) from error
         finally:
             signal.signal(signal.SIGTERM, told_to_end)
@@ -386,7 +393,7 @@ class RayPool(Scheduler[Actor]):
         """End the workers for good, and the cluster if it was started here."""
         if self._ray is None:
             return
-        with suppress(Exception):  # whatever state it is in, it ends
+        with suppress(Exception):  # the cluster must end whatever its state
             self._ray.get([actor.handle.leave.remote() for actor in self._idle], timeout=LEAVE)
         with suppress(Exception):
             self.stop()
@@ -401,22 +408,22 @@ class RayPool(Scheduler[Actor]):
 
 
 def address_of(on: str) -> str | None:
-    """The address in `ray:ADDRESS` or `ray://HOST:PORT`; none in `ray`.
+    """Return the address in `ray:ADDRESS` or `ray://HOST:PORT`; None for `ray`.
 
     Raises:
-        InputError: it is neither of these.
+        InputError: the text has another form.
     """
     kind, _, address = on.partition(":")
     if kind != RAY or (":" in on and not address):
         raise InputError(
             f"trials cannot be trained on {on}",
-            expected="local, ray (one of its own, on this machine), ray:ADDRESS or ray://HOST:10001",
+            expected="local, ray (a new cluster on this machine), ray:ADDRESS or ray://HOST:10001",
         )
     return (on if address.startswith("//") else address) or None
 
 
 def _kept(data: Mapping[str, Any], name: str) -> Path:
-    """A folder of this node with these files; the first worker to need it writes it."""
+    """Return this node's folder with these files; the first worker that needs it writes it."""
     folder = Path.cwd() / KEPT / name
     if not folder.exists():
         aside = folder.with_name(f"{name}.{os.getpid()}")

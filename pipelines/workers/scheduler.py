@@ -1,4 +1,4 @@
-"""Requests shared out among workers: what runs where, what is repeated when a worker is lost."""
+"""Distribute requests to workers, and repeat the requests of lost workers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ TIMES = {1: "", 2: " twice"}
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker has started and may be given requests."""
+    """A worker has started and accepts requests."""
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A worker is gone, and with it what it had carried out of its request."""
+    """A worker is lost, and its progress on its request with it."""
 
     why: str
 
@@ -32,19 +32,18 @@ Worker = TypeVar("Worker")
 
 
 class Scheduler(ABC, Generic[Worker]):
-    """Shares requests out among workers of one thread count; a subclass says what a worker is.
+    """Distributes requests among workers of one thread count; a subclass implements the workers.
 
-    The request of a worker that is lost goes on in another one. When it has been lost too often it
-    is taken for the cause, and reported as failed.
+    The request of a lost worker is given to another one. If its worker is lost too often, it is
+    assumed to be the cause, and reported as failed.
 
     Args:
-        tell: takes lines for the user, about workers that are refused or lost.
+        tell: called with lines for the user about refused or lost workers.
 
     Attributes:
-        spent: where the time of the searches went, in seconds, as shares of what the workers could
-            have done: `tracing`, in which models were built and traced; `training`; `waiting`, in
-            which a worker had nothing to do: it was starting, or no trial was left.
-        moves: times that a request is begun elsewhere when its worker is lost.
+        spent: time of the searches in seconds, averaged over the workers: `tracing` (building and
+            tracing models), `training`, and `waiting` (starting, or no trial left).
+        moves: how often a request is given to another worker after a loss.
     """
 
     moves = 1
@@ -58,49 +57,50 @@ class Scheduler(ABC, Generic[Worker]):
 
     @abstractmethod
     def slots(self, threads: int) -> int:
-        """Return how many trials of so many threads there is room for at the same time."""
+        """Return how many trials with this number of threads can run at the same time."""
 
     @abstractmethod
     def _start(self) -> None:
-        """Start a worker; it is put to the idle ones now, or `_hear` yields `Ready` for it."""
+        """Start a worker; add it to the idle ones, or have `_hear` yield `Ready` for it."""
 
     @abstractmethod
     def _send(self, worker: Worker, request: Request) -> None:
-        """Hand a request to an idle worker. A loss is left for `_hear` to find."""
+        """Send a request to an idle worker; a loss is detected later by `_hear`."""
 
     @abstractmethod
     def _hear(self) -> Iterator[tuple[Worker, Epoch | Done | Ready | Lost]]:
-        """Wait until a worker has something to say; yield who says what."""
+        """Wait for reports; yield each with its worker."""
 
     @abstractmethod
     def _end(self, workers: Sequence[Worker]) -> None:
         """End workers at once."""
 
     def _prepare(self) -> None:
-        """Make ready for requests; nothing by default."""
+        """Prepare for requests; do nothing by default."""
 
     def _lives(self, worker: Worker) -> bool:
-        """Whether an idle worker is still there, as far as can be known at once."""
+        """Return whether an idle worker is alive, as far as is known without waiting."""
         return True
 
     @property
     def _starting(self) -> int:
-        """How many workers have been started that `_hear` has not called ready."""
+        """Number of started workers that are not ready yet."""
         return 0
 
     def train(
         self, feed: Callable[[], Request | None], workers: int, threads: int
     ) -> Iterator[Epoch | Done]:
-        """Carry out requests, side by side; yield what the workers report.
+        """Carry out requests in parallel; yield the workers' reports.
 
         Args:
-            feed: asked for a request whenever a worker has none; None for nothing now. It is asked
-                again when a request is done, and all ends when none is left.
-            workers: at most.
-            threads: of each.
+            feed: called for a request whenever a worker is idle; returns None if there is none now.
+                It is called again after each completed request; when it returns None and no request
+                is running, the iteration ends.
+            workers: largest number of workers.
+            threads: threads per worker.
 
         Raises:
-            EnvironmentFault: there is no room for the workers.
+            EnvironmentFault: no worker can be started.
         """
         began, most = time.monotonic(), 0
         done: list[Done] = []
@@ -146,7 +146,7 @@ class Scheduler(ABC, Generic[Worker]):
                             self._idle.append(worker)
                         yield said
         finally:
-            if self._busy:  # cut short: what the workers still say must not reach a later request
+            if self._busy:  # interrupted: late reports must not be taken for those of a new request
                 self.stop()
 
     def _hand_out(self, waiting: deque[Request], workers: int) -> None:
@@ -168,7 +168,7 @@ class Scheduler(ABC, Generic[Worker]):
         if times > self.moves:
             yield Done(request.key, f"{LOST}{TIMES.get(times, f' {times} times')}: {why}")
             return
-        self._tell(f"a worker was lost; trial {request.key[:8]} goes elsewhere")
+        self._tell(f"a worker was lost; trial {request.key[:8]} moves to another one")
         waiting.appendleft(request)
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""The process that trains and predicts: the only place where TensorFlow lives in a run."""
+"""The worker process, which trains and predicts: the only process of a run with TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gristmill.pipelines.workers.bench import Bench
 from gristmill.pipelines.workers.messages import Call, Done, Epoch, Export, Failure, Request
 
 PAUSE = 0.25
-"""Seconds between two messages about a trial's epochs; a message tells of all since the last."""
+"""Seconds between two reports on a trial; a report has all epochs since the last one."""
 
 
 def serve(channel: connection.Connection, threads: int) -> None:
-    """Answer requests until the channel closes; end at once when the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    """Carry out requests until the channel closes; exit at once if the parent process ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with_parent()
     bench = Bench(threads)
@@ -34,12 +34,12 @@ def serve(channel: connection.Connection, threads: int) -> None:
 
 
 def carry_out(bench: Bench, request: Request, tell: Callable[[Epoch], object]) -> Done:
-    """Do what a request asks for, whatever comes of it.
+    """Carry out a request; errors are returned, not raised.
 
     Args:
-        bench: what is kept between requests.
-        request: what to do.
-        tell: takes the messages about a trial's epochs.
+        bench: caches programs and arrays between requests.
+        request: the request.
+        tell: called with the reports on a trial's epochs.
     """
     if isinstance(request, Export):
         return Done(request.key, _failure(lambda: bench.export(request)))
@@ -57,32 +57,32 @@ def _failure(work: Callable[[], None]) -> Failure:
         work()
     except GristmillError as error:
         return error.record()
-    except Exception as error:  # whatever a model raises fails its trial, not the search
+    except Exception as error:  # any error of a model fails its trial, not the search
         return "".join(traceback.format_exception_only(error)).strip()[:2000]
     return None
 
 
 class TrialMeter:
-    """Tells of a trial's epochs, not more often than the parent has use for, and takes its time.
+    """Reports a trial's epochs, at most one report in `PAUSE` seconds, and measures its time.
 
     Attributes:
-        began: by the monotonic clock.
+        began: start of the trial by the monotonic clock.
     """
 
     def __init__(self, key: str, tell: Callable[[Epoch], object]) -> None:
         self._key, self._tell = key, tell
         self.began = time.monotonic()
-        self._ends = [self.began]  # of the building, and of each epoch
+        self._ends = [self.began]  # then the end of building, and of each epoch
         self._fresh, self._told = False, 0.0
         self._new: list[Mapping[str, float]] = []
 
     def built(self, fresh: bool) -> None:
-        """The program is there; `fresh` when its first epoch will trace it."""
+        """Record that the program is built; `fresh` if its first epoch will trace it."""
         self._fresh = fresh
         self._ends.append(time.monotonic())
 
     def note(self, number: int, logs: Mapping[str, float]) -> None:
-        """An epoch has ended."""
+        """Record the end of an epoch, and report it."""
         now = time.monotonic()
         self._ends.append(now)
         self._new.append(logs)
@@ -93,9 +93,9 @@ class TrialMeter:
 
     @property
     def tracing(self) -> float:
-        """Seconds of building, and those by which the first epoch of a fresh program was longer.
+        """Seconds of building, plus the extra time of the first epoch of a fresh program.
 
-        A single epoch cannot be told apart, and counts as training.
+        A single epoch cannot be compared with others, and counts as training.
         """
         seconds = [end - start for start, end in pairwise(self._ends)]
         building, epochs = sum(seconds[:1]), seconds[1:]

@@ -286,7 +286,7 @@ def test_feature_maps_of_pictures_are_stored_with_the_predictions(
     row = pq.read_table(first.raw)["picture"][0].as_py()
     np.testing.assert_allclose(picture.ravel() * 255, [*row], rtol=1e-5)
     assert shapes == {
-        "the picture, as the network takes it": (6, 5, 1),
+        "the picture, as input of the network": (6, 5, 1),
         "1: Conv2D, 4 × 3, 4 maps": (4, 3, 4),
     }
 

@@ -20,9 +20,9 @@ OTHER = FRAME.assign(a=FRAME["a"].where(FRAME["a"] != 3, 500))
     ("frame", "words"),
     [
         (FRAME.iloc[::-1], "the same rows in another order"),
-        (FRAME.iloc[:60], "40 rows gone"),
+        (FRAME.iloc[:60], "40 rows removed"),
         (pd.concat([FRAME, FRAME.iloc[:40]]), "40 rows added"),
-        (pd.concat([FRAME.iloc[3:], OTHER.iloc[3:8] + OTHER.iloc[3:8]]), "5 rows added, 3 gone"),
+        (pd.concat([FRAME.iloc[3:], OTHER.iloc[3:8] + OTHER.iloc[3:8]]), "5 rows added, 3 removed"),
         (OTHER, "1 row with other values in a"),
         (OTHER.assign(b=FRAME["b"] + 1), "100 rows with other values in a, b"),
         (FRAME.assign(d=1), "column d is new"),

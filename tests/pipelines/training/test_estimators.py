@@ -247,7 +247,7 @@ def test_a_fit_that_did_not_converge_is_reported(home: Project, pool: Pool) -> N
 def test_a_value_that_scikit_learn_refuses_is_named(home: Project, pool: Pool) -> None:
     experiment = experiment_of(home, {"LogisticRegression": {"solver": "sagaa"}})
     make_data(home, experiment)
-    with pytest.raises(ConfigError, match=r"(?s)LogisticRegression does not take.*'sagaa'"):
+    with pytest.raises(ConfigError, match=r"(?s)LogisticRegression rejects.*'sagaa'"):
         searched(home, experiment, pool)
 
 

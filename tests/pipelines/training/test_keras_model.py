@@ -138,7 +138,7 @@ def test_one_seed_gives_one_model(home: Project) -> None:
     [
         (
             layers({"Dense": {"unit": 4}}),
-            r"(?s)model\.layers\.0: Keras does not take .* for Dense.*did you mean units\?",
+            r"(?s)model\.layers\.0: Keras rejects .* for Dense.*did you mean units\?",
         ),
         (
             layers({"Dense": {"units": 4}}, {"Dropout": {"rat": 0.1}}),
@@ -222,7 +222,7 @@ def test_a_builder_creates_the_model(home: Project) -> None:
         ("constant", {}, r"has no function 'constant'"),
         ("build", {"unit": 3}, r"(?s)builder my_models:build failed.*unexpected keyword"),
         ("stumbles", {}, r"(?s)builder my_models:stumbles failed.*no such thing"),
-        ("gives_text", {}, r"(?s)my_models:gives_text gave no model.*str"),
+        ("gives_text", {}, r"(?s)my_models:gives_text did not return a model.*str"),
     ],
 )
 def test_a_builder_that_fails_is_named(

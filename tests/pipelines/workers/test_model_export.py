@@ -37,7 +37,7 @@ def test_the_maps_are_the_outputs_of_the_first_three_layers(tmp_path: Path) -> N
     with np.load(tmp_path / "maps.npz", allow_pickle=False) as saved:
         made = {name: saved[name] for name in saved.files}
     assert [*made] == [
-        "the picture, as the network takes it",
+        "the picture, as input of the network",
         "1: Conv2D, 8 × 6, 16 of 20 maps",
         "2: MaxPooling2D, 4 × 3, 16 of 20 maps",
         "3: Conv2D, 2 × 1, 3 maps",

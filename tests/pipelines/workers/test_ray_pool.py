@@ -157,7 +157,7 @@ def test_a_lost_node_loses_no_trial_and_the_weights_equal_those_of_one_machine(
     ended = {entry["key"]: entry["error"] for entry in told if "key" in entry}
     assert ended == {trial.key: "" for trial in trials(experiment, DIGEST)}
     place = next(i for i, entry in enumerate(told) if "killed" in entry)
-    assert any("goes elsewhere" in entry.get("line", "") for entry in told[place:])
+    assert any("moves to another one" in entry.get("line", "") for entry in told[place:])
     after = [entry["epoch"] for entry in told[place:] if "epoch" in entry]
     assert min(after) > 1  # the lost trial continued from the saved state
     ours = weights_by_key(home, experiment)

@@ -83,7 +83,7 @@ def test_the_request_of_a_lost_worker_is_repeated_before_others_start() -> None:
     scheduler = Numbered({"a": 1})
     assert carried_out(scheduler, "abc", 1) == {"a": None, "b": None, "c": None}
     assert scheduler.sent == [(1, "a"), (2, "a"), (2, "b"), (2, "c")]
-    assert scheduler.lines == ["a worker was lost; trial a goes elsewhere"]
+    assert scheduler.lines == ["a worker was lost; trial a moves to another one"]
 
 
 @pytest.mark.parametrize(("moves", "words"), [(1, "twice"), (2, "3 times")])
