@@ -1,4 +1,4 @@
-"""MLflow's tracking store: what was run, with what, and what came of it; the ledger of trials."""
+"""MLflow's tracking store: runs, their inputs and results; and the ledger of trials."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Curves for TensorBoard: event files in its own format, written without TensorFlow."""
+"""Write training curves as TensorBoard event files, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from typing import Any
 VALIDATION = "val_"
 
 MOST_LETTERS = 80
-"""Of a trial's name in a folder's name; its key makes it unique."""
+"""Characters of a trial's name in the folder's name; the trial's key makes it unique."""
 
 
 class Board:
-    """One trial's curves: a run of TensorBoard for training and one for validation.
+    """The curves of one trial: a TensorBoard run for training and one for validation.
 
-    Epochs are written in their order. Those that a trial was resumed after are there from before;
-    where they are not, nothing is written before the end, for then its whole history is known.
+    Epochs are written in order. For a resumed trial the earlier epochs are on disk already; if they
+    are not, nothing is written until the end, when the whole history is known.
+
+    Args:
+        folder: folder of all curves.
+        key: key of the trial.
+        name: readable name of the trial.
     """
 
     def __init__(self, folder: Path, key: str, name: str) -> None:
@@ -29,17 +34,17 @@ class Board:
         self._last = 0
 
     def add(self, number: int, new: Sequence[Mapping[str, float]], now: float) -> None:
-        """Epochs that have ended; those that are written already are passed over.
+        """Write completed epochs; those written already are skipped.
 
         Args:
-            number: of the last one, from 1.
-            new: metrics of each, validation's with `val_`.
+            number: number of the last one, from 1.
+            new: metrics of each epoch; the names of validation metrics begin with `val_`.
             now: seconds since 1970.
         """
         first = number - len(new) + 1
         if first > self._last + 1 and not self._folder.exists():
             return
-        if first == 1 and self._last == 0:  # it begins anew
+        if first == 1 and self._last == 0:  # the trial starts again
             shutil.rmtree(self._folder, ignore_errors=True)
         for step, logs in enumerate(new, first):
             if step > self._last:
@@ -47,7 +52,12 @@ class Board:
                 self._last = step
 
     def close(self, history: Mapping[str, Sequence[float]], now: float) -> None:
-        """The trial has ended: what is missing of its history is written."""
+        """Write the missing epochs of a trial that has ended.
+
+        Args:
+            history: each metric's values by epoch.
+            now: seconds since 1970.
+        """
         epochs = max(map(len, history.values()), default=0)
         logs = [{name: values[step] for name, values in history.items()} for step in range(epochs)]
         if logs:

@@ -1,4 +1,4 @@
-"""MLflow's client for the project's store, and what its faults become."""
+"""MLflow's client for the project's store, and the conversion of its errors."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-"""MLflow's settings; they must stand in the environment before it is imported."""
+"""Environment variables for MLflow; they must be set before it is imported."""
 
 
 @contextmanager
 def whole() -> Iterator[None]:
-    """Puts Ctrl-C off until calls to MLflow have ended; also a decorator.
+    """Delay Ctrl-C and SIGTERM until calls to MLflow have ended; also usable as a decorator.
 
-    In the middle of one it leaves a transaction open, and the store locked for all that follows.
+    An interrupted call can leave a transaction open, and the store locked for later calls.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -62,7 +62,7 @@ def whole() -> Iterator[None]:
 
 
 def import_mlflow() -> ModuleType:
-    """MLflow, which takes a second to import, without its telemetry and noise."""
+    """Import MLflow, which takes a second, without telemetry and with only its error messages."""
     os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
     import logging
 
@@ -74,14 +74,14 @@ def import_mlflow() -> ModuleType:
 
 
 def know_packages() -> None:
-    """Has MLflow find out now which package each module is of; else saving a model waits for it."""
+    """Have MLflow map modules to packages now, so that saving a model does not wait for it."""
     from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
 
     warn_dependency_requirement_mismatches(["mlflow"])
 
 
 def client(project: Project) -> MlflowClient:
-    """MLflow's client for the project's store.
+    """Return MLflow's client for the project's store.
 
     Raises:
         EnvironmentFault: the store cannot be reached, read or written.
@@ -99,7 +99,11 @@ def client(project: Project) -> MlflowClient:
 
 @contextmanager
 def store_errors(doing: str) -> Iterator[None]:
-    """Turns what MLflow raises into one readable error."""
+    """Convert MLflow's errors to one readable error.
+
+    Args:
+        doing: the action, to complete the sentence "MLflow could not …".
+    """
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -112,7 +116,7 @@ def store_errors(doing: str) -> Iterator[None]:
 
 
 def pages(search: Callable[..., PagedList[Found]]) -> Iterator[Found]:
-    """All that one of the client's searches finds, a page after the other."""
+    """Yield all results of one of the client's searches, page by page."""
     token = None
     while token is None or token:
         page = search(page_token=token)
@@ -121,13 +125,13 @@ def pages(search: Callable[..., PagedList[Found]]) -> Iterator[Found]:
 
 
 def prepare_store(project: Project) -> None:
-    """Makes the local store's tables, or brings them up to the installed version."""
+    """Create the local store's tables, or migrate them to the installed version."""
     with store_errors("prepare its store"):
         client(project).search_experiments(max_results=1)
 
 
 def _reachable(uri: str) -> None:
-    """A server that does not answer is found out in seconds, not after MLflow's retries."""
+    """Raise EnvironmentFault within seconds if a server does not answer; MLflow would retry."""
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https"):
         return

@@ -1,6 +1,6 @@
-"""The ledger: which trials are known, which runs were done, who read which data and test rows.
+"""The ledger: known trials, earlier runs, and the data and test rows that they read.
 
-Local answers need no mlflow.
+For the local store mlflow is not imported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FINISHED = "FINISHED"
 
 
 def known_trials(project: Project, keys: Sequence[str]) -> dict[str, list[StoredRun]]:
-    """Finished trials by key, newest first."""
+    """Return the finished trials with these keys, the newest of each key first."""
     found: dict[str, list[StoredRun]] = {}
     asked = {names.TRIAL_KEY: keys, names.TRIAL_RESULT: ()}
     for run in find_runs(project, asked, status=FINISHED) if keys else ():
@@ -28,8 +28,7 @@ def known_trials(project: Project, keys: Sequence[str]) -> dict[str, list[Stored
 
 
 def known_run(project: Project, key: str) -> StoredRun | None:
-    """The newest run of this key that went through to its decision and whose registered version
-    is still there."""
+    """Return the newest run with this key that has a decision and whose version still exists."""
     for run in find_runs(project, {names.RUN_KEY: [key]}, status=FINISHED):
         if run.decision and _version_exists(project, run.model, run.version):
             return run
@@ -37,7 +36,13 @@ def known_run(project: Project, key: str) -> StoredRun | None:
 
 
 def past_trials(project: Project, experiment: str, most: int = 200) -> list[StoredRun]:
-    """The experiment's finished trials, the newest first, each key once."""
+    """Return an experiment's finished trials, the newest first, each key once.
+
+    Args:
+        project: the project.
+        experiment: name of the experiment.
+        most: largest number of trials to read, repeated keys included.
+    """
     found: dict[str, StoredRun] = {}
     asked = {names.EXPERIMENT: [experiment], names.TRIAL_PARTS: ()}
     for run in find_runs(project, asked, status=FINISHED, most=most):
@@ -46,19 +51,25 @@ def past_trials(project: Project, experiment: str, most: int = 200) -> list[Stor
 
 
 def tried(project: Project, experiment: str, before: float) -> list[StoredRun]:
-    """The finished trials of an experiment that ended before a time, in seconds since 1970."""
+    """Return the finished trials of an experiment that ended before a time.
+
+    Args:
+        project: the project.
+        experiment: name of the experiment.
+        before: seconds since 1970.
+    """
     asked = {names.EXPERIMENT: [experiment], names.TRIAL_RESULT: ()}
     return [run for run in find_runs(project, asked, status=FINISHED) if run.ended <= before]
 
 
 def search_began(project: Project, key: str) -> float:
-    """When the first run of a search began, in seconds since 1970; infinite while there is none."""
+    """Return when the first run of a search began, in seconds since 1970; infinity if none did."""
     began = [run.began for run in find_runs(project, {names.SEARCH: [key]})]
     return min(began, default=math.inf)
 
 
 def run_tags(project: Project, run_id: str) -> Mapping[str, str]:
-    """The tags of a run; none when it is not there."""
+    """Return the tags of a run; empty if it does not exist."""
     run = find_run(project, run_id)
     return run.tags if run else {}
 
@@ -71,18 +82,24 @@ def _version_exists(project: Project, model: str, version: str) -> bool:
 
 
 def evaluated_runs(project: Project) -> list[StoredRun]:
-    """The runs of any store whose winner has answered the test rows, the newest first."""
+    """Return the runs with test metrics of their winner, the newest first."""
     return [run for run in stored_runs(project, "run") if run.tested]
 
 
 def rows_read(project: Project, run_id: str) -> int:
-    """How many rows a run read, of all roles; 0 where that is not known."""
+    """Return the number of rows of all roles that a run read; 0 if unknown."""
     run = find_run(project, run_id)
     return sum(data.rows for data in run.inputs) if run else 0
 
 
 def data_rows(project: Project, folder: str, experiments: Collection[str]) -> dict[str, int]:
-    """Rows of a data set's versions, by DVC's hash, as runs of these experiments saw them."""
+    """Return the numbers of rows of a data set's versions, by DVC's hash, as logged by runs.
+
+    Args:
+        project: the project.
+        folder: the data set's folder below `data/`.
+        experiments: names of the experiments whose runs are read.
+    """
     found: dict[str, int] = {}
     asked = {names.KIND: ["run"], names.EXPERIMENT: experiments}
     for run in find_runs(project, asked, deleted=True):
@@ -95,11 +112,12 @@ def data_rows(project: Project, folder: str, experiments: Collection[str]) -> di
 
 
 def reads_with(project: Project, test_set: str, answers: str) -> int:
-    """How many candidates a test set has had, one with these answers included.
+    """Return how many candidates a test set has judged, including one with these predictions.
 
     Args:
-        test_set: digest of its rows.
-        answers: digest of what the candidate answered; those that were given before count once.
+        project: the project.
+        test_set: digest of the test rows.
+        answers: digest of the candidate's predictions; equal predictions count once.
     """
     asked = {names.TEST_SET: [test_set], names.ANSWERS: (), names.READS: ()}
     found = [run.tags for run in find_runs(project, asked, deleted=True)]

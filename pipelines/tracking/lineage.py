@@ -1,4 +1,4 @@
-"""Where a run came from: commit, changes that are not committed, versions. Never secrets."""
+"""The source code of a run: its commit and uncommitted changes, without secrets."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ KEPT = (
     "params.yaml",
     "pyproject.toml",
 )
-"""What a diff may hold: code and declarations, never other files that happen to lie there."""
+"""Files and folders included in a diff: code and declarations, no other files of the user."""
 
 MOST_BYTES = 1 << 20
 
 
 SUFFIXES = (".yaml", ".py", ".json", ".dvc", ".lock", ".toml")
-"""Of new files that git does not know yet."""
+"""Suffixes of untracked files included in a diff."""
 
 WHOLE, CUT, REDACTED = "whole", "cut", "redacted"
 
 PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--binary", "--relative")
-"""A diff that `git apply` takes, whatever a user has set."""
+"""Options for a diff that `git apply` accepts, independent of the user's git settings."""
 
 PREFIX = "gristmill-reproduce-"
 
 
 @dataclass(frozen=True)
 class GitState:
-    """The commit that a run started from, and what differs from it.
+    """The commit that a run started from, and the differences from it.
 
     Attributes:
-        commit: empty where there is none yet.
+        commit: hash; empty if there is no commit yet.
         dirty: whether anything differs.
-        diff: of the files that a run is made of, paths from the project's folder.
-        kept: whether `diff` is whole, or was cut or had secrets taken out.
+        diff: differences in `KEPT`, with paths relative to the project's folder.
+        kept: `whole`, `cut` to `MOST_BYTES`, or `redacted` because of secrets.
     """
 
     commit: str
@@ -60,7 +60,7 @@ class GitState:
 
 
 def git_state(project: Project) -> GitState:
-    """The state of the working tree; an empty commit where there is none yet."""
+    """Return the state of the working tree."""
     commit = ask_git(project.root, "rev-parse", "--verify", "-q", "HEAD").strip()
     if not commit:
         return GitState("", True, "")
@@ -81,9 +81,9 @@ def git_state(project: Project) -> GitState:
 
 @contextmanager
 def worktree(project: Project, commit: str) -> Iterator[Path]:
-    """The project's folder as of a commit, aside in a temporary place; gone at the end.
+    """Check out a commit in a temporary worktree; yield the project's folder in it.
 
-    What a process that was killed left of its own is cleared away as well.
+    The worktree is removed at the end, and so are those left behind by killed processes.
 
     Raises:
         ConfigError: the repository does not have the commit.
@@ -92,8 +92,8 @@ def worktree(project: Project, commit: str) -> Iterator[Path]:
         raise ConfigError(
             f"commit {commit[:12]} is not in this repository",
             expected="the commit that the model was trained from",
-            found="nothing of that name: another clone, a rebase, or a branch that is gone",
-            next="git fetch --all, where a remote has it",
+            found="no such commit: perhaps another clone, a rebase, or a deleted branch",
+            next="git fetch --all, if a remote has it",
         )
     _clear_left(project)
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
@@ -107,10 +107,10 @@ def worktree(project: Project, commit: str) -> Iterator[Path]:
 
 
 def apply_diff(folder: Path, diff: Path) -> str:
-    """Applies a kept diff in a folder of a working tree.
+    """Apply a stored diff in a folder of a working tree.
 
     Returns:
-        What git has to say where it does not apply, else nothing.
+        git's message if the diff does not apply, else an empty text.
     """
     inside = ask_git(folder, "rev-parse", "--show-prefix").strip()
     top = ask_git(folder, "rev-parse", "--show-toplevel").strip()

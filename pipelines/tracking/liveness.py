@@ -1,4 +1,4 @@
-"""Whether the process of a run still lives, and what becomes of the run where it does not."""
+"""Detect runs whose process has died, and mark them as killed."""
 
 from __future__ import annotations
 
@@ -18,33 +18,45 @@ from gristmill.pipelines.tracking.stored import StoredRun
 HOST, PID, BEGUN = "gristmill.host", "gristmill.pid", "gristmill.begun"
 
 BEAT = "gristmill.beat"
-"""Of a run: when its process last said that it lives, in seconds since 1970."""
+"""Tag of a run: time of its last heartbeat, in seconds since 1970."""
 
 EVERY = 60.0
 """Seconds between two heartbeats."""
 
 SILENT = 15 * 60.0
-"""Seconds without a heartbeat after which a run of another host counts as dead: more than a server
-that is started again, or a laptop's short sleep, takes."""
+"""Seconds without a heartbeat after which a run on another host counts as dead; longer than the
+restart of a server or a short sleep of a laptop."""
 
 SILENT_WITHOUT = 24 * 3600.0
-"""The same, counted from its begin, for a run of a release that had no heartbeat."""
+"""Seconds from its start after which a run without any heartbeat, of an old release, is dead."""
 
 
 def process_tags(pid: int | None = None) -> dict[str, str]:
-    """Tags that identify this process, or another one here: host, pid, start time."""
+    """Return tags that identify a process on this host, by default this one: host, pid, start."""
     pid = pid or os.getpid()
     return {HOST: socket.gethostname(), PID: str(pid), BEGUN: began(pid)}
 
 
 def process_lives(host: str, pid: str, begun: str) -> bool:
-    """Whether the process with these tags runs; on another host that cannot be known: yes."""
+    """Return whether the process with these tags runs; True for other hosts, as it is unknown.
+
+    Args:
+        host: name of the host.
+        pid: process id.
+        begun: start time, as in `process_tags`.
+    """
     return host != socket.gethostname() or is_running(pid, begun)
 
 
 @contextmanager
 def heartbeat(project: Project, run_id: str, every: float = EVERY) -> Iterator[None]:
-    """Writes now and then into a run that its process lives, for those on other hosts."""
+    """Write heartbeats into a run while the context is open, for processes on other hosts.
+
+    Args:
+        project: the project.
+        run_id: MLflow's id of the run.
+        every: seconds between two heartbeats.
+    """
     over = threading.Event()
     connection = client(project)
 
@@ -55,7 +67,7 @@ def heartbeat(project: Project, run_id: str, every: float = EVERY) -> Iterator[N
                     connection.set_tag(run_id, BEAT, f"{time.time():.0f}")
             except (
                 EnvironmentFault
-            ):  # a server that is away for a while; the next one may get there
+            ):  # the server may be away for a while; try again with the next heartbeat
                 continue
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
@@ -68,9 +80,9 @@ def heartbeat(project: Project, run_id: str, every: float = EVERY) -> Iterator[N
 
 
 def mend_dead_runs(project: Project) -> int:
-    """Marks runs as KILLED that say RUNNING while their process is gone; returns how many.
+    """Mark runs as KILLED that are RUNNING without a live process; return their number.
 
-    A process of another host is gone when its run's heartbeat is older than `SILENT`.
+    A process on another host counts as dead if its run's heartbeat is older than `SILENT` seconds.
     """
     running = search_runs(project, "attributes.status = 'RUNNING'", deleted=False, most=None)
     by_id = {run.run_id: run for run in running}
@@ -87,7 +99,7 @@ def _lives(run: StoredRun, running: Mapping[str, StoredRun]) -> bool:
         return False
     if run.tags.get(HOST, "") == socket.gethostname():
         return True
-    run = running.get(run.parent, run)  # a trial has no heartbeat but that of its run
+    run = running.get(run.parent, run)  # a trial has no heartbeat, only its parent run has
     if BEAT in run.tags:
         return time.time() - float(run.tags[BEAT]) < SILENT
     return time.time() - run.began < SILENT_WITHOUT

@@ -1,7 +1,7 @@
-"""MLflow's tables in the project's own SQLite file, read only and without importing mlflow.
+"""Read MLflow's tables in the project's own SQLite file without importing mlflow.
 
-MLflow takes two seconds to import. A run with nothing to do, `models`, `data log`, `data who-used`
-and `compare` answer from here; everything is written through MLflow's client.
+Importing MLflow takes two seconds. A run with nothing to do, `models`, `data log`, `data who-used`
+and `compare` read from here; all writing is done through MLflow's client.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MODELS = (
     "(SELECT 1 FROM registered_model_tags t WHERE t.name = m.name AND "
     "t.key = 'mlflow.prompt.is_prompt' AND t.value = 'true') ORDER BY m.name"
 )
-"""MLflow keeps prompts in the same table."""
+"""Names of registered models; MLflow stores prompts in the same table."""
 
 
 def local_runs(
@@ -45,7 +45,16 @@ def local_runs(
     most: int | None = None,
     run_id: str = "",
 ) -> list[StoredRun]:
-    """`find_runs` in the project's own store; with `run_id` that run alone."""
+    """Return runs of the project's own store; see `find_runs`.
+
+    Args:
+        project: the project.
+        tags: accepted values by tag; with no values the tag must exist.
+        status: MLflow's status, for example `FINISHED`; any by default.
+        deleted: whether to include deleted runs.
+        most: largest number of runs; all by default.
+        run_id: MLflow's id of a run, to return only that one.
+    """
     where, values = ["? IN ('', run_uuid)"], [run_id]
     for tag, texts in tags.items():
         any_of = f" AND value IN {AMONG}" if texts else ""
@@ -85,7 +94,7 @@ def local_runs(
 
 
 def local_models(project: Project, name: str = "") -> list[StoredModel]:
-    """The registered models of the project's own store by name; or one of them."""
+    """Return the registered models of the project's own store by name, or only the named one."""
     with reading(project) as database:
         if database is None:
             return []
@@ -117,7 +126,7 @@ def _model(database: sqlite3.Connection, name: str) -> StoredModel:
 
 
 def _nested(rows: Iterable[tuple[Any, ...]]) -> dict[Any, dict[str, Any]]:
-    """Rows of an owner, a key and a value: a dictionary for each owner."""
+    """Convert rows of (owner, key, value) to a dictionary for each owner."""
     found: dict[Any, dict[str, Any]] = {}
     for owner, key, value in rows:
         found.setdefault(owner, {})[key] = value

@@ -1,4 +1,4 @@
-"""All runs in the store and their files: listed, read, and removed for good."""
+"""Runs in the store and their artifacts: list, read and remove them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 Content = TypeVar("Content")
 
 PAGE = 1000
-"""Runs that are asked for at a time."""
+"""Runs per request."""
 
 ASKED_AT_ONCE = 8
-"""Questions to a server of MLflow that are under way at the same time."""
+"""Concurrent requests to an MLflow server."""
 
 KEYS = "lineage/trials.json"
-"""Artifact of a run: the keys of the trials that it needs, known ones included."""
+"""Artifact of a run: the keys of all trials it depends on, including those trained before."""
 
 
 def find_runs(
@@ -43,13 +43,15 @@ def find_runs(
     deleted: bool = False,
     most: int | None = None,
 ) -> list[StoredRun]:
-    """Runs of any store; the newest first, finished ones by their end.
+    """Return runs of the store, local or not; the newest first, finished ones by their end.
 
     Args:
-        tags: the values that a tag may have; any where none is named.
-        status: as MLflow has it; any by default.
-        deleted: whether those in MLflow's bin are wanted as well.
-        most: how many; all by default.
+        project: the project.
+        tags: accepted values by tag; with no values the tag must exist. At most one tag can have
+            several values.
+        status: MLflow's status, for example `FINISHED`; any by default.
+        deleted: whether to include deleted runs.
+        most: largest number of runs; all by default.
     """
     if is_local(project):
         return local_runs(project, tags, status=status, deleted=deleted, most=most)
@@ -73,7 +75,7 @@ def find_runs(
 
 
 def find_run(project: Project, run_id: str) -> StoredRun | None:
-    """A run of any store; None when it is not there."""
+    """Return a run of the store, local or not; None if it does not exist."""
     if is_local(project):
         return next(iter(local_runs(project, {}, deleted=True, run_id=run_id)), None)
     from mlflow.exceptions import MlflowException
@@ -94,13 +96,14 @@ def stored_runs(
     *,
     deleted: bool = False,
 ) -> list[StoredRun]:
-    """Gristmill's runs, the newest first; those that a user made with MLflow alone are left out.
+    """Return the runs that Gristmill created, the newest first.
 
     Args:
+        project: the project.
         kind: `run` or `trial`; both by default.
-        experiment: of one alone.
-        most: how many; all by default.
-        deleted: whether those in MLflow's bin are wanted as well.
+        experiment: name of an experiment; all by default.
+        most: largest number of runs; all by default.
+        deleted: whether to include deleted runs.
     """
     tags = {names.KIND: [kind] * bool(kind), names.EXPERIMENT: [experiment] * bool(experiment)}
     return find_runs(project, tags, deleted=deleted, most=most)
@@ -109,7 +112,14 @@ def stored_runs(
 def search_runs(
     project: Project, query: str, *, deleted: bool, most: int | None
 ) -> list[StoredRun]:
-    """Runs of all experiments through MLflow's client, by a filter of its own language."""
+    """Return runs of all experiments through MLflow's client.
+
+    Args:
+        project: the project.
+        query: filter in MLflow's search syntax.
+        deleted: whether to include deleted runs.
+        most: largest number of runs; all if None.
+    """
     from mlflow.entities import ViewType
 
     connection, view = client(project), ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
@@ -122,7 +132,7 @@ def search_runs(
 
 
 def stored_run(run: Run) -> StoredRun:
-    """The record of a run as MLflow's client has it."""
+    """Return the record of a run from MLflow's client."""
     info = run.info
     inputs = (
         DataInput.read(
@@ -145,10 +155,16 @@ def stored_run(run: Run) -> StoredRun:
 
 
 def fetch_artifact(project: Project, run_id: str, name: str, folder: Path) -> Path:
-    """Copies an artifact of a run into a folder.
+    """Copy an artifact of a run into a folder; return its path there.
+
+    Args:
+        project: the project.
+        run_id: MLflow's id of the run.
+        name: path of the artifact in the run.
+        folder: destination, created if needed.
 
     Raises:
-        EnvironmentFault: it is not there.
+        EnvironmentFault: the artifact does not exist.
     """
     folder.mkdir(parents=True, exist_ok=True)
     connection = client(project)
@@ -163,14 +179,27 @@ def fetch_artifact(project: Project, run_id: str, name: str, folder: Path) -> Pa
 
 
 def keep_artifact(project: Project, run_id: str, file: Path, folder: str | None = None) -> None:
-    """Keeps a file as an artifact of a run; one of the same name is replaced."""
+    """Store a file as an artifact of a run; one of the same name is replaced.
+
+    Args:
+        project: the project.
+        run_id: MLflow's id of the run.
+        file: the file.
+        folder: folder among the run's artifacts; the top one if None.
+    """
     connection = client(project)
     with whole(), store_errors(f"keep {file.name}"):
         connection.log_artifact(run_id, str(file), folder)
 
 
 def has_artifact(project: Project, run_id: str, name: str) -> bool:
-    """Whether a run kept an artifact; only a store that answers can say that it did not."""
+    """Return whether a run has an artifact; a store that does not answer raises an error.
+
+    Args:
+        project: the project.
+        run_id: MLflow's id of the run.
+        name: path of the artifact in the run.
+    """
     connection = client(project)
     folder = name.rpartition("/")[0] or None
     with store_errors(f"list the artifacts of run {run_id[:8]}"):
@@ -180,7 +209,14 @@ def has_artifact(project: Project, run_id: str, name: str) -> bool:
 def read_artifact(
     project: Project, run: StoredRun, name: str, read: Callable[[Path], Content]
 ) -> Content | None:
-    """What an artifact of a run holds; None where it has none of that name."""
+    """Read an artifact of a run; return None if the run has none of that name.
+
+    Args:
+        project: the project.
+        run: the run.
+        name: path of the artifact in the run.
+        read: reads the file.
+    """
     folder = artifact_folder(project, run.artifacts)
     if folder is not None:
         return read(folder / name) if (folder / name).is_file() else None
@@ -191,7 +227,7 @@ def read_artifact(
 
 
 def artifact_folder(project: Project, address: str) -> Path | None:
-    """The folder of an artifact address inside the project's own store; None for others."""
+    """Return the folder of an artifact address in the project's own store; None for others."""
     parts = urlsplit(address)
     folder = Path(unquote(parts.path))
     inside = (project.root / ARTIFACTS).resolve()
@@ -200,21 +236,29 @@ def artifact_folder(project: Project, address: str) -> Path | None:
 
 
 def bytes_of(project: Project, artifacts: str) -> int:
-    """What an artifact folder of the local store holds; 0 for others."""
+    """Return the size in bytes of an artifact folder in the local store; 0 for others."""
     folder = artifact_folder(project, artifacts)
     files = folder.rglob("*") if folder is not None and folder.is_dir() else ()
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def needed_keys(project: Project, run: StoredRun, trials: Collection[StoredRun]) -> set[str]:
-    """The keys of the trials that a run needs: its own, known ones that it took, its winner."""
+    """Return the keys of the trials that a run depends on.
+
+    These are the trials it trained, the known ones it used, and its winner.
+
+    Args:
+        project: the project.
+        run: the run.
+        trials: the trials of the store.
+    """
     keys = {trial.key for trial in trials if trial.parent == run.run_id}
     keys |= {run.tags[names.WINNER]} if names.WINNER in run.tags else set()
     return keys | set(read_artifact(project, run, KEYS, read_json) or ())
 
 
 def packages_of(project: Project, runs: Collection[str]) -> list[tuple[str, str]]:
-    """The logged models of some runs: id and artifact address."""
+    """Return id and artifact address of the logged models of some runs, given by their ids."""
     connection = client(project)
     with store_errors("list its logged models"):
         places = [e.experiment_id for e in connection.search_experiments()]
@@ -226,7 +270,7 @@ def packages_of(project: Project, runs: Collection[str]) -> list[tuple[str, str]
 
 @whole()
 def remove_run(project: Project, run: StoredRun) -> None:
-    """Removes a run; in the local store with its artifacts and for good, else into the bin."""
+    """Remove a run: from the local store for good and with its artifacts, else mark it deleted."""
     connection = client(project)
     with store_errors(f"remove run {run.run_id[:8]}"):
         if not run.deleted:
@@ -238,7 +282,13 @@ def remove_run(project: Project, run: StoredRun) -> None:
 
 @whole()
 def remove_package(project: Project, model: str, artifacts: str) -> None:
-    """Removes a logged model as `remove_run` does a run."""
+    """Remove a logged model as `remove_run` removes a run.
+
+    Args:
+        project: the project.
+        model: MLflow's id of the logged model.
+        artifacts: address of its artifacts.
+    """
     connection = client(project)
     with store_errors(f"remove the logged model {model}"):
         connection.delete_logged_model(model)
@@ -254,5 +304,5 @@ def _remove_artifacts(project: Project, address: str) -> None:
 
 
 def any_running(project: Project) -> bool:
-    """Whether a run in the local store says that it goes on."""
+    """Return whether a run in the local store has the status RUNNING."""
     return bool(local_runs(project, {}, status="RUNNING", deleted=True, most=1))

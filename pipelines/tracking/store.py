@@ -1,4 +1,4 @@
-"""Where the store is, and whether it can be used. Imports nothing heavy."""
+"""The location of MLflow's store, and checks of it, without importing mlflow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ARTIFACTS = "mlruns/artifacts"
 
 
 def tracking_uri(project: Project) -> str:
-    """`MLFLOW_TRACKING_URI` where it is set, else the project's own database."""
+    """Return `MLFLOW_TRACKING_URI` if it is set, else the URI of the project's own database."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{local_database(project)}"
 
 
@@ -25,12 +25,12 @@ def local_database(project: Project) -> Path:
 
 
 def is_local(project: Project) -> bool:
-    """Whether runs go to the project's own database."""
+    """Return whether the store is the project's own database."""
     return tracking_uri(project) == f"sqlite:///{local_database(project)}"
 
 
 def check_store(project: Project) -> None:
-    """Raises EnvironmentFault when the local store cannot be written or is of a newer MLflow."""
+    """Raise EnvironmentFault if the local store is not writable or is of a newer MLflow."""
     if not is_local(project):
         return
     place = project.store
@@ -39,29 +39,29 @@ def check_store(project: Project) -> None:
         if path.exists() and not _writable(path):
             raise EnvironmentFault(
                 "MLflow's store cannot be written",
-                expected=f"a folder {project.relative(place)}/ that you may write to",
+                expected=f"a writable folder {project.relative(place)}/",
                 found=f"{project.relative(path)} is read-only",
                 next=f"chmod -R u+w {project.relative(place)}",
             )
     revision = schema_revision(project)
     if revision is not None and revision not in known_revisions():
         raise EnvironmentFault(
-            "MLflow's store was made by a newer MLflow than is installed",
-            expected="a database schema that this version knows",
+            "MLflow's store was written by a newer version of MLflow",
+            expected="a database schema that the installed version knows",
             found=f"schema {revision} in {project.relative(local_database(project))}",
-            next="install the newer version (make setup after git pull), or move mlruns/ aside",
+            next="install the newer version (git pull, then make setup), or move mlruns/ aside",
         )
 
 
 def schema_revision(project: Project) -> str | None:
-    """The revision of the local store's schema; None while there is no store."""
+    """Return the revision of the local store's schema; None if there is no store yet."""
     with reading(project) as database:
         found = database.execute("SELECT version_num FROM alembic_version") if database else ()
         return next((str(revision) for (revision,) in found), None)
 
 
 def known_revisions() -> frozenset[str]:
-    """The schema revisions that the installed MLflow has migrations for."""
+    """Return the schema revisions for which the installed MLflow has migrations."""
     spec = importlib.util.find_spec("mlflow")
     if spec is None or spec.origin is None:
         return frozenset()
@@ -71,10 +71,10 @@ def known_revisions() -> frozenset[str]:
 
 @contextmanager
 def reading(project: Project) -> Iterator[sqlite3.Connection | None]:
-    """The local database as it is at one moment, read-only; None while it has no tables of MLflow.
+    """Open the local database read-only in one transaction; yield None if it has no tables yet.
 
     Raises:
-        EnvironmentFault: the file is no database.
+        EnvironmentFault: the file is not a database, or cannot be read.
     """
     file = local_database(project)
     if not file.is_file() or file.stat().st_size == 0:
@@ -90,14 +90,14 @@ def reading(project: Project) -> Iterator[sqlite3.Connection | None]:
             "MLflow's store cannot be read",
             expected=f"a database {project.relative(file)}",
             found=str(error),
-            next="move mlruns/mlflow.db aside; the next run makes a new one"
+            next="move mlruns/mlflow.db aside; the next run creates a new one"
             if not isinstance(error, sqlite3.OperationalError)
             else "gristmill doctor",
         ) from error
 
 
 def relocate(project: Project) -> None:
-    """Mends the absolute artifact paths in the local store after the project was moved."""
+    """Update the absolute artifact paths in the local store after the project was moved."""
     with reading(project) as database:
         if database is None:
             return
@@ -129,4 +129,4 @@ def _writable(path: Path) -> bool:
     if not os.access(path, os.W_OK):
         return False
     mode = path.stat().st_mode
-    return bool(mode & 0o200)  # root may write anywhere, but was told not to
+    return bool(mode & 0o200)  # root could write anyway, but respect the file mode

@@ -1,4 +1,4 @@
-"""What MLflow's store has, as records: the same whether its client or its tables are read."""
+"""Records of MLflow's store, the same for its client and its tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from gristmill.pipelines.tracking import tags as names
 
 @dataclass(frozen=True)
 class DataInput:
-    """One role of a data set, as MLflow shows it: name, DVC's hash, rows."""
+    """A data set in one role, as an input of a run.
+
+    Attributes:
+        name: the data set's folder below `data/`.
+        digest: DVC's hash.
+        role: `training`, `validation` or `test`.
+        rows: number of rows.
+        source: address of the data set.
+    """
 
     name: str
     digest: str
@@ -23,7 +31,14 @@ class DataInput:
 
     @classmethod
     def read(cls, name: str, digest: str, source: str, profile: str | None) -> DataInput | None:
-        """An input of a run; None for one that Gristmill did not write."""
+        """Read an input of a run; return None for one that Gristmill did not write.
+
+        Args:
+            name: `DATASET ROLE`.
+            digest: DVC's hash.
+            source: JSON with the key `uri`.
+            profile: JSON with the key `num_rows`.
+        """
         folder, _, role = name.rpartition(" ")
         rows = json.loads(profile or "{}").get("num_rows")
         if role not in names.ROLES or not isinstance(rows, int):
@@ -32,7 +47,7 @@ class DataInput:
 
 
 class _Tag:
-    """What a tag of a run says; empty where the run does not have it."""
+    """The value of a run's tag; empty if the run does not have it."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -43,19 +58,19 @@ class _Tag:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run in the store, of an experiment or of one trial.
+    """A run in the store: the run of an experiment, or of one of its trials.
 
     Attributes:
-        kind: `run` or `trial`; empty for a run that was made with MLflow alone.
-        parent: the run that trained a trial.
-        key: of a trial.
-        version: that a run made or came to again; empty where it came to none.
-        decision, reasons: over that version.
-        status: as MLflow has it.
-        deleted: whether it is in MLflow's bin.
+        kind: `run` or `trial`; empty for a run that Gristmill did not create.
+        parent: MLflow's id of the run that trained a trial.
+        key: key of a trial.
+        version: number of the version that a run registered or found registered; else empty.
+        decision, reasons: the decision on that version.
+        status: MLflow's status.
+        deleted: whether it is marked as deleted.
         began, ended: seconds since 1970; `ended` is 0 while it runs.
-        artifacts: their address.
-        inputs: the data that it read.
+        artifacts: address of its artifacts.
+        inputs: the data sets that it read.
     """
 
     run_id: str
@@ -76,34 +91,34 @@ class StoredRun:
 
     @property
     def data(self) -> Mapping[str, str]:
-        """DVC's hash of each data set that it read, by the set's folder below `data/`."""
+        """DVC's hash of each data set that it read, by the folder below `data/`."""
         start = names.DATA_TAG
         return {k.removeprefix(start): v for k, v in self.tags.items() if k.startswith(start)}
 
     @property
     def tested(self) -> list[str]:
-        """The names of its test metrics; none where its winner has not answered the test rows."""
+        """The names of its test metrics; empty if its winner was not evaluated on test rows."""
         return [k.removeprefix(names.TEST) for k in self.metrics if k.startswith(names.TEST)]
 
     @cached_property
     def result(self) -> Mapping[str, Any]:
-        """Of a finished trial: its TrialResult without the history."""
+        """The fields of a finished trial's TrialResult, without the history."""
         return dict(json.loads(self.tags[names.TRIAL_RESULT]))
 
     @cached_property
     def parts(self) -> Mapping[str, str]:
-        """What a trial's key was made of."""
+        """The parts of a trial's key."""
         return dict(json.loads(self.tags[names.TRIAL_PARTS]))
 
     @cached_property
     def recipe(self) -> Mapping[str, Any] | None:
-        """A trial's resolved settings; None where they were not kept."""
+        """A trial's resolved settings; None if they were not stored."""
         return json.loads(self.tags[names.RECIPE]) if names.RECIPE in self.tags else None
 
 
 @dataclass(frozen=True)
 class StoredVersion:
-    """One registered version of a model; `source` is the address of the logged one."""
+    """A registered version of a model; `source` is the address of the logged model."""
 
     model: str
     number: str
@@ -116,7 +131,7 @@ class StoredVersion:
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A registered model; its versions the newest first."""
+    """A registered model, with its versions, the newest first."""
 
     name: str
     tags: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""A run in MLflow, and the trials below it, while they go on."""
+"""Log a run and its trials to MLflow while they are running."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from gristmill.pipelines.tracking.stored import DataInput
 Arguments = ParamSpec("Arguments")
 
 LONGEST_TAG = 5000
-"""Characters that every store of MLflow keeps of a tag."""
+"""Length of a tag in characters that every MLflow store accepts."""
 
 BATCH = 1000
-"""Metrics that MLflow takes in one call."""
+"""Largest number of metrics in one call to MLflow."""
 
 _Point = tuple[str, float, float, int]
 """A metric's name, value, seconds since 1970, step."""
@@ -35,7 +35,7 @@ _Point = tuple[str, float, float, int]
 def _call(
     method: Callable[Concatenate[Tracker, Arguments], None],
 ) -> Callable[Concatenate[Tracker, Arguments], None]:
-    """A call to MLflow that is whole, and whose time is taken."""
+    """Make a method uninterruptible by Ctrl-C, and measure its time."""
 
     @wraps(method)
     def called(self: Tracker, /, *args: Arguments.args, **named: Arguments.kwargs) -> None:
@@ -46,16 +46,16 @@ def _call(
 
 
 class Tracker:
-    """One parent run and the trials below it.
+    """One parent run and its trials.
 
-    Used as a context: it ends FINISHED, FAILED on an error or KILLED on Ctrl-C, and so does every
-    trial that is still open.
+    A context manager: the run ends as FINISHED, as FAILED on an error or as KILLED on Ctrl-C; open
+    trials end as FAILED or KILLED.
 
     Args:
-        project: whose store it is in.
-        experiment: of which it is a run.
-        part: a context that takes the time of each call.
-        about: what tells this run from others, for its name.
+        project: the project, whose store is used.
+        experiment: name of the experiment.
+        part: returns a context manager that measures the time of a call.
+        about: a text for the run's name, after the time.
     """
 
     def __init__(
@@ -119,7 +119,13 @@ class Tracker:
         metrics: Mapping[str, float] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Writes to the run in one call."""
+        """Write to the run in one call.
+
+        Args:
+            params: parameters by name.
+            metrics: values by name, with the present time and step 0.
+            tags: tags by name, cut to 8000 characters.
+        """
         now = time.time()
         points = [(name, value, now, 0) for name, value in (metrics or {}).items()]
         cut = {name: str(value)[:8000] for name, value in (tags or {}).items()}
@@ -132,7 +138,14 @@ class Tracker:
         params: Mapping[str, object],
         tags: Mapping[str, str],
     ) -> None:
-        """Writes to a run, with the first of as many calls as the metrics need."""
+        """Write to a run, in as many calls as the metrics need.
+
+        Args:
+            run_id: MLflow's id of the run.
+            metrics: (name, value, seconds since 1970, step) of each metric.
+            params: parameters by name, cut to 6000 characters; sent with the first call.
+            tags: tags by name; sent with the first call.
+        """
         from mlflow.entities import Metric, Param, RunTag
 
         for start in range(0, max(len(metrics), 1), BATCH):
@@ -149,15 +162,15 @@ class Tracker:
 
     @_call
     def log_file(self, file: Path, folder: str | None = None) -> None:
-        """Keeps a file as an artifact."""
+        """Store a file as an artifact of the run."""
         self.client.log_artifact(self.run_id, str(file), folder)
 
     def address(self, name: str, ui: str) -> str:
-        """Of an artifact of the run in MLflow's UI.
+        """Return the address of an artifact in MLflow's UI.
 
         Args:
-            name: of the artifact.
-            ui: where the UI is, unless the runs go to a server, which has its own.
+            name: path of the artifact in the run.
+            ui: address of the UI for the local store; a tracking server has its own.
         """
         parts = urlsplit(tracking_uri(self._project))
         if parts.scheme in ("http", "https"):
@@ -167,7 +180,7 @@ class Tracker:
 
     @_call
     def log_data(self, inputs: Sequence[DataInput], run_id: str | None = None) -> None:
-        """Links the data sets that a run read."""
+        """Link the data sets that a run read; this run if `run_id` is None."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         self.client.log_inputs(
@@ -188,31 +201,39 @@ class Tracker:
         )
 
     def create(self, name: str, tags: Mapping[str, str], began: float) -> str:
+        """Create the run of a trial; return MLflow's id of it.
+
+        Args:
+            name: name of the run.
+            tags: tags by name.
+            began: seconds since 1970.
+        """
         start, place = int(began * 1000), self._experiment_id
         run = self.client.create_run(place, start_time=start, tags=tags, run_name=name)
         self._open.append(run_id := str(run.info.run_id))
         return run_id
 
     def terminate(self, run_id: str, status: str) -> None:
+        """End the run of a trial with one of MLflow's states."""
         self.client.set_terminated(run_id, status)
         self._open.remove(run_id)
 
 
 @dataclass
 class TrialRun:
-    """One child run, reported in as few calls as will do: a short trial's metrics in one.
+    """The child run of a trial, logged in as few calls as possible: one for a short trial.
 
-    MLflow hears of it when there is something to send.
+    It is created in MLflow with the first call.
 
     Attributes:
-        tracker: of the run that trains it.
-        key: of the trial.
-        name: for people.
-        params: its parameters.
-        parts: what the key was made of.
-        inputs: the rows that it reads.
-        recipe: its resolved settings, kept where a tag has room for them.
-        run_id: in MLflow; empty until MLflow has heard of it.
+        tracker: the tracker of the parent run.
+        key: key of the trial.
+        name: readable name.
+        params: parameters by name.
+        parts: parts of the key.
+        inputs: data sets that it reads.
+        recipe: its resolved settings, stored if they fit in a tag.
+        run_id: MLflow's id; empty until the run is created.
     """
 
     tracker: Tracker
@@ -228,12 +249,12 @@ class TrialRun:
     _unsent: list[tuple[int, Mapping[str, float]]] = field(default_factory=list)
 
     def add(self, number: int, new: Sequence[Mapping[str, float]], now: float) -> None:
-        """Epochs that have ended.
+        """Record completed epochs; `send` or `finish` logs them.
 
         Args:
-            number: of the last one, from 1.
-            new: metrics of each.
-            now: when the last one ended, in seconds since 1970.
+            number: number of the last one, from 1.
+            new: metrics of each epoch.
+            now: end of the last one, in seconds since 1970.
         """
         before = max(self._known.values(), default=self._began)
         for place, logs in enumerate(new):
@@ -243,11 +264,11 @@ class TrialRun:
 
     @whole()
     def send(self, older_than: float) -> None:
-        """Sends what is new.
+        """Log the epochs that were not logged yet.
 
         Args:
-            older_than: what MLflow has not heard of yet is opened for epochs before this time only,
-                in seconds since 1970, for a short trial may end before anyone has looked.
+            older_than: seconds since 1970; a run that is not in MLflow yet is created only if it
+                has an epoch from before this time, because a short trial needs one call at its end.
         """
         if not self._unsent:
             return
@@ -256,11 +277,11 @@ class TrialRun:
 
     @whole()
     def finish(self, result: Mapping[str, Any], files: Sequence[Path]) -> None:
-        """Closes the run: files first, then one batch, then the state.
+        """End the run: log the files, then one batch of metrics, then the state.
 
         Args:
-            result: of the trial; of its history what was not sent yet is.
-            files: to be kept as artifacts.
+            result: result of the trial; the part of its history not logged yet is logged.
+            files: files to store as artifacts.
         """
         self._began = min(self._began, float(result["started"]) or self._began)
         self._open()
@@ -306,7 +327,7 @@ class TrialRun:
 
     def _log(self, metrics: Sequence[_Point], tags: Mapping[str, str]) -> None:
         self._open()
-        # MLflow's comparison begins with the metric that came first: one of the validation rows
+        # MLflow's comparison shows the first metric: it should be one of the validation rows
         metrics = sorted(metrics, key=lambda one: (not one[0].startswith("val_"), one[0]))
         self.tracker.send(self.run_id, metrics, self.params, tags)
         self.params = {}
@@ -334,7 +355,7 @@ def _experiment_id(project: Project, name: str) -> str:
 
 
 def _times(epochs: int, began: float, end: float, known: Mapping[int, float]) -> list[float]:
-    """When each epoch ended: those that are not known lie evenly between those that are."""
+    """Return the end of each epoch; unknown ones are interpolated between known ones."""
     knots = [(0, began), *sorted(known.items())]
     if epochs > knots[-1][0]:
         knots.append((epochs, end))

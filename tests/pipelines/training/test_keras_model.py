@@ -154,7 +154,7 @@ def test_one_seed_gives_one_model(home: Project) -> None:
         ),
         (
             layers({"Conv2D": {"filters": 2, "kernel_size": 3}}),
-            r"(?s)model\.layers\.0: Conv2D does not fit .*an input of shape \(None, 5\)",
+            r"(?s)model\.layers\.0: Conv2D does not fit .*inputs of shape \(None, 5\)",
         ),
     ],
 )
