@@ -46,7 +46,7 @@ def check_store(project: Project) -> None:
     revision = schema_revision(project)
     if revision is not None and revision not in known_revisions():
         raise EnvironmentFault(
-            "MLflow's store was written by a newer version of MLflow",
+            "MLflow's store was written by a newer MLflow than the installed one",
             expected="a database schema that the installed version knows",
             found=f"schema {revision} in {project.relative(local_database(project))}",
             next="install the newer version (git pull, then make setup), or move mlruns/ aside",
