@@ -1,4 +1,4 @@
-"""The experiment file and the project's folder."""
+"""The experiment file and the layout of a project."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What a cross-column rule may say: a small part of Python's expressions, read and never run."""
+"""Cross-column rules: a subset of Python expressions, parsed and never executed."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import re
 from dataclasses import dataclass
 
 QUOTED = re.compile(r""""[^"]*"|'[^']*'|`([^`]+)`""")
-"""Texts, left alone, and column names in backticks."""
+"""String literals, which stay as they are, and column names in backticks."""
 
 COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
 LONGEST = 1000
-"""Characters of a check."""
+"""Largest number of characters in a check."""
 
 DEEPEST = 50
-"""Levels of brackets and signs."""
+"""Largest depth of nested brackets and signs."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A check as a tree.
+    """A check as a syntax tree.
 
     Attributes:
-        tree: made of the kinds of nodes that `read_condition` lets through.
-        columns: the name of a column by the identifier that stands for it in the tree.
+        tree: contains only kinds of nodes that `read_condition` accepts.
+        columns: column names by the identifier that represents each in the tree.
     """
 
     tree: ast.expr
@@ -31,13 +31,13 @@ class Condition:
 
 
 def read_condition(check: str) -> Condition:
-    """Reads a check such as `end >= start and not missing(price)`.
+    """Parse a check such as `end >= start and not missing(price)`.
 
-    It may hold column names (in backticks where they are no Python name), numbers, texts, + - * /
+    It consists of column names (in backticks if they are not Python names), numbers, texts, + - * /
     %, comparisons, `and`, `or`, `not`, and `missing(x)`.
 
     Raises:
-        ValueError: it holds anything else, or is none; the message says what.
+        ValueError: the check contains anything else, or is not an expression.
     """
     if len(check) > LONGEST:
         raise ValueError(f"is longer than {LONGEST} characters")
@@ -85,7 +85,7 @@ def _check(node: ast.expr, names: list[str], depth: int = 0) -> None:
             inner = [column]
         case _:
             raise ValueError(
-                f"may not hold {ast.unparse(node)[:60]!r}: only columns, numbers, texts, "
+                f"must not contain {ast.unparse(node)[:60]!r}: only columns, numbers, texts, "
                 "+ - * / %, comparisons, and, or, not, missing(column)"
             )
     for part in inner:

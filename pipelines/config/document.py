@@ -36,15 +36,15 @@ from gristmill.pipelines.config.sections.training import Training
 
 
 class About(Section):
-    """What a person says of the model."""
+    """Texts about the model, for its page."""
 
-    description: str = Field("", description="what the model is, for its page")
-    intended_use: str = Field("", description="what the model is for, and for whom; for its page")
-    limits: str = Field("", description="what the model is not for, and where it fails")
+    description: str = Field("", description="what the model is; shown on its page")
+    intended_use: str = Field("", description="purpose and users; shown on its page")
+    limits: str = Field("", description="unsuitable uses and known failures; shown on its page")
 
 
 class Document(PrepareSections, ValidateSections, About):
-    """A whole experiment file, every `$name` replaced by its declared value."""
+    """A whole experiment file, with every `$name` replaced by its declared value."""
 
     parameters: dict[str, Scalar] = Field({})
     model: Model
@@ -57,30 +57,30 @@ class Document(PrepareSections, ValidateSections, About):
 
     @property
     def is_classification(self) -> bool:
-        """Whether the target is a class."""
+        """Whether the task is classification."""
         return self.data.task == "classification"
 
     @property
     def has_loss(self) -> bool:
-        """Whether there is a loss: not of an estimator that tells classes alone."""
+        """Whether there is a loss; an estimator without probabilities has none."""
         return self.model.sklearn is None or tells_probabilities(*self.model.estimator)
 
     @property
     def fit_metrics(self) -> tuple[str, ...]:
-        """The metrics of training and validation rows, besides the loss."""
+        """The metrics on training and validation rows, besides the loss."""
         if self.training.metrics is not None:
             return self.training.metrics
         return ("accuracy",) if self.is_classification else ("mean_absolute_error",)
 
     @property
     def objective(self) -> str:
-        """What the search chooses by."""
+        """The metric or loss that ranks trials."""
         default = "val_accuracy" if "accuracy" in self.fit_metrics else "val_loss"
         return self.search.objective or default
 
     @property
     def test_metrics(self) -> tuple[str, ...]:
-        """The metrics of the evaluation; the first one is what is shown first."""
+        """The metrics on the test rows, the main one first."""
         named = [*(self.evaluation.metrics or ()), *self._required_metrics]
         if not self.evaluation.metrics:
             classes = ("accuracy", "f1_macro", "log_loss")
@@ -90,7 +90,7 @@ class Document(PrepareSections, ValidateSections, About):
 
     @property
     def _other_figures(self) -> frozenset[str]:
-        """What the gate may require besides metrics."""
+        """Figures that the gate can require besides metrics."""
         return PACKAGE_FIGURES | {CALIBRATION} if self.is_classification else PACKAGE_FIGURES
 
     @property
@@ -112,9 +112,9 @@ def _task_faults(document: Document) -> Iterator[str]:
     bounded = [name for name, rule in document.gate.slices.items() if rule.min is not None]
     if document.is_classification:
         if document.features.scale_target:
-            yield "features.scale_target: only the target of a regression is scaled"
+            yield "features.scale_target: only the target of a regression can be scaled"
     elif bounded:
-        yield f"gate.slices.{bounded[0]}.min: regression has no share of right rows"
+        yield f"gate.slices.{bounded[0]}.min: regression has no share of correct predictions"
     elif document.training.class_weight is not None:
         yield "training.class_weight: regression has no classes"
 
@@ -124,11 +124,11 @@ def _monitor_faults(document: Document) -> Iterator[str]:
     if monitor is None or document.data.source is not None:
         return
     if monitor.path is None:
-        yield "monitor: name data.source, or monitor.path: nothing to check"
+        yield "monitor: nothing to check; set data.source or monitor.path"
     if monitor.retrain:
         yield (
-            "monitor.retrain: without data.source there are no new data to train on; name it, or "
-            "set retrain: false"
+            "monitor.retrain: without data.source there are no new data to train on; set "
+            "data.source, or retrain: false"
         )
 
 
@@ -138,8 +138,8 @@ def _evaluation_faults(document: Document) -> Iterator[str]:
     for name, asked in asks.items():
         if asked and document.split.folds:
             yield (
-                f"evaluation.{name} needs validation rows, and with split.folds all of them become "
-                "training rows in the end"
+                f"evaluation.{name} needs validation rows; with split.folds the final model is "
+                "trained on all of them"
             )
     if threshold and not document.is_classification:
         yield "evaluation.threshold: regression has no classes"
@@ -160,11 +160,11 @@ def _metric_faults(document: Document) -> Iterator[str]:
                 yield f"{where}: {fault}"
     for name, rule in document.gate.require.items():
         if name in PACKAGE_FIGURES and rule.of == "low":
-            yield f"gate.require.{name}: it has no interval; leave `of: low` out"
+            yield f"gate.require.{name}: it has no interval; remove `of: low`"
 
 
 def _class_name(label: Scalar) -> str:
-    """A class as metrics name it."""
+    """Return the name of a class in metrics."""
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
@@ -190,20 +190,20 @@ def _estimator_faults(document: Document) -> Iterator[str]:
     if task != document.data.task:
         which = sorted(n for n, (of, _) in ESTIMATORS.items() if of == document.data.task)
         yield (
-            f"model.sklearn: {name} is for {task}, and data.task is {document.data.task}, for "
-            f"which there are {', '.join(which)}"
+            f"model.sklearn: {name} is for {task}, but data.task is {document.data.task}; use one "
+            f"of {', '.join(which)}"
         )
     others = sorted(document.training.model_fields_set - set(FITTING))
     if others:
         typical = ", ".join(argument for argument in arguments_of(name) if argument in TYPICAL)
         yield (
-            f"training: leave {', '.join(others)} out, which {'are' if others[1:] else 'is'} for "
-            f"Keras; {name} has arguments of its own under model.sklearn, such as {typical}"
+            f"training: remove {', '.join(others)}, which {'are' if others[1:] else 'is'} for "
+            f"Keras; the arguments of {name} are set in model.sklearn, such as {typical}"
         )
     if document.search.strategy in BUDGETED:
         yield (
-            f"search.strategy: {document.search.strategy} trains for a few epochs first, and "
-            f"{name} has none; take grid, random or bayesian"
+            f"search.strategy: {document.search.strategy} trains for a few epochs first, but "
+            f"{name} has no epochs; use grid, random or bayesian"
         )
     if document.training.class_weight and "sample_weight" not in arguments_of(name, "fit"):
         yield f"training.class_weight: {name} cannot weight its training rows"
@@ -212,9 +212,9 @@ def _estimator_faults(document: Document) -> Iterator[str]:
     wanted = [*(document.evaluation.metrics or ()), *document.gate.require]
     for metric in (*wanted, *document._compared_metrics):
         if metric_parts(metric)[0] in {*OF_PROBABILITIES, CALIBRATION}:
-            yield f"{metric} is of probabilities, and {name} tells none"
+            yield f"{metric} needs probabilities, which {name} does not predict"
     if document.evaluation.threshold is not None:
-        yield f"evaluation.threshold: {name} tells no probabilities"
+        yield f"evaluation.threshold needs probabilities, which {name} does not predict"
 
 
 def _watched_faults(document: Document) -> Iterator[str]:
@@ -227,11 +227,11 @@ def _watched_faults(document: Document) -> Iterator[str]:
     for where, name in named.items():
         if name.removeprefix("val_") not in watched:
             near = suggest(name, choices, f": there are {', '.join(choices)}", before="; ")
-            yield f"{where}: nothing is called {name!r} during training{near}"
+            yield f"{where}: training has no value {name!r}{near}"
 
 
 RULES = (
     *(_task_faults, _monitor_faults, _evaluation_faults, _metric_faults, _search_faults),
     *(_estimator_faults, _watched_faults),
 )
-"""What must hold between sections; the first fault is reported."""
+"""The rules between sections; the first violation is reported."""

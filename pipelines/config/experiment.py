@@ -1,4 +1,4 @@
-"""The experiment file, read and checked, with `$name` for what is declared once."""
+"""Loading of an experiment file, with declared parameters inserted for `$name`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gristmill.pipelines.config.sections.training import Training
 
 @dataclass(frozen=True)
 class Recipe:
-    """One grid point, every `$name` replaced: what a trial needs to know of the file."""
+    """The settings of one trial, with every `$name` replaced by its value at a grid point."""
 
     parameters: Mapping[str, Scalar]
     features: Features
@@ -47,28 +47,28 @@ class Experiment:
 
     @property
     def space(self) -> dict[str, Distribution]:
-        """The values of each parameter that differs between points, by sorted names."""
+        """The distribution of each varied parameter, sorted by name."""
         varied = self.document.search.varied
         return {name: varied[name] for name in sorted(varied) if name not in self.overrides}
 
     def with_workers(self, count: int) -> Experiment:
-        """The same, its trials trained by so many workers; no result depends on it."""
+        """Return the experiment with another number of workers; no result depends on it."""
         search = self.document.search.model_copy(update={"workers": count})
         return replace(self, document=self.document.model_copy(update={"search": search}))
 
     def at(self, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        """All parameters where the varied ones have these values."""
+        """Return all parameters, the varied ones with these values."""
         return {**self.document.parameters, **values}
 
     def recipe(self, point: Mapping[str, Scalar]) -> Recipe:
-        """The file as this grid point reads it.
+        """Return the settings of the trial at a grid point.
 
         Raises:
-            ConfigError: a value of the grid does not fit where `$name` stands.
+            ConfigError: a value of the grid is invalid in the place of its `$name`.
         """
         document = check_sections(Document, self.name, self.raw, point)
         training = document.training
-        if document.model.sklearn is not None:  # which is trained in one go
+        if document.model.sklearn is not None:  # fitted in one call
             training = training.model_copy(update={"epochs": 1})
         return Recipe(
             parameters=dict(sorted(document.parameters.items())),
@@ -83,10 +83,15 @@ class Experiment:
 def load_experiment(
     project: Project, name: str, overrides: Mapping[str, Scalar] | None = None
 ) -> Experiment:
-    """Reads and checks `experiments/NAME.yaml`; every value of a grid is checked as well.
+    """Load and check `experiments/NAME.yaml`, including every value of a grid.
+
+    Args:
+        project: the project.
+        name: name of the experiment.
+        overrides: values by parameter that replace the declared ones, as given by `-P`.
 
     Raises:
-        ConfigError: the file is missing or wrong; all problems are listed.
+        ConfigError: the file is missing or invalid; all problems are listed.
     """
     file = project.require_experiment(name)
     raw = read_yaml(file)
@@ -115,7 +120,7 @@ def load_experiment(
 
 
 def _require_kind(name: str, key: str, declared: Any, value: Scalar) -> None:
-    """A number is replaced by a number, a text by a text, a truth by a truth."""
+    """Refuse an override of another kind (number, text or boolean) than the declared value."""
     found, expected = _kind(value), _kind(declared)
     if expected not in (None, found):
         raise ConfigError(
@@ -134,7 +139,7 @@ def _kind(value: Any) -> str | None:
 
 
 def _check_varied(experiment: Experiment) -> None:
-    """Every choice and the ends of every range stand where they may."""
+    """Check each choice, and the ends of each range, in the places of their `$name`."""
     training = experiment.raw.get("training") or {}
     for setting in ("threads", "epochs"):
         name = str(training.get(setting, "")).removeprefix("$")
@@ -152,10 +157,10 @@ def _check_varied(experiment: Experiment) -> None:
 
 
 def read_override(text: str) -> tuple[str, Scalar]:
-    """`name=value` of the command line; the value is read as YAML, so `1e-3` is a number.
+    """Parse `name=value` of the command line; the value is YAML, so `1e-3` is a number.
 
     Raises:
-        ConfigError: it has another form.
+        ConfigError: the text has another form.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -169,7 +174,7 @@ def read_override(text: str) -> tuple[str, Scalar]:
             parsed = None
     if not name or not isinstance(parsed, bool | int | float | str):
         raise ConfigError(
-            "-P takes a parameter and a value",
+            "-P needs a parameter and a value",
             expected="-P name=value, such as -P learning_rate=0.01",
             found=f"-P {text}",
         )

@@ -1,4 +1,4 @@
-"""The experiment file, read and checked: what is wrong, in the words of a YAML file."""
+"""Checks of an experiment file; problems are described in YAML terms."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ Sections = TypeVar("Sections", bound=Section)
 
 
 def load_sections(project: Project, name: str, kind: type[Sections]) -> Sections:
-    """Read `experiments/NAME.yaml` and check the sections that `kind` has, and no others.
+    """Read `experiments/NAME.yaml` and check only the sections of `kind`.
+
+    Args:
+        project: The project.
+        name: Name of the experiment.
+        kind: Model with a field for each section to read.
 
     Raises:
-        ConfigError: The file is missing, or one of the sections is wrong; all problems are listed.
+        ConfigError: The file is missing, or a section is invalid; all problems are listed.
     """
     raw = read_yaml(project.require_experiment(name))
     return check_sections(kind, name, {key: raw[key] for key in _keys(kind) if key in raw})
@@ -33,10 +38,16 @@ def check_sections(
     raw: Mapping[str, Any],
     values: Mapping[str, Scalar] | None = None,
 ) -> Sections:
-    """Return the sections of `kind`, every `$name` replaced by its value.
+    """Return the sections of `kind`, with every `$name` replaced by its value.
+
+    Args:
+        kind: Model with a field for each section.
+        name: Name of the experiment, for messages.
+        raw: Content of the file.
+        values: Values that replace `$name`, by parameter.
 
     Raises:
-        ConfigError: Something is wrong; all problems are listed.
+        ConfigError: A section is invalid; all problems are listed.
     """
     values, problems = values or {}, list[Problem]()
     resolved = {
@@ -49,7 +60,7 @@ def check_sections(
         resolved["parameters"] |= values
     if not problems:
         try:
-            # through JSON, where a strict check takes a list for a tuple
+            # through JSON, because a strict check accepts a list for a tuple only there
             return kind.model_validate_json(json.dumps(resolved, default=str))
         except ValidationError as error:
             problems = _problems(kind, error)
@@ -57,7 +68,7 @@ def check_sections(
         f"experiments/{name}.yaml is not valid: {len(problems)} problem"
         + ("s" if len(problems) > 1 else ""),
         problems=problems,
-        next=f"mend experiments/{name}.yaml; `gristmill config schema` lists what may stand in it",
+        next=f"correct experiments/{name}.yaml; `gristmill config schema` lists the allowed keys",
     )
 
 
@@ -78,13 +89,15 @@ def _replace(
     if tree.startswith("$$"):
         return tree[1:]
     if not allowed:
-        problems.append(Problem(where, "a value: $names stand in model and training only", tree))
+        problems.append(
+            Problem(where, "a value: $names are allowed only in model and training", tree)
+        )
     elif tree[1:] in values:
         return values[tree[1:]]
     else:
         names = ", ".join(sorted(values)) or "none"
-        hint = suggest(tree[1:], values, "write $$ for a dollar", mark="$")
-        problems.append(Problem(where, f"a name that stands under parameters: {names}", tree, hint))
+        hint = suggest(tree[1:], values, "write $$ for a dollar sign", mark="$")
+        problems.append(Problem(where, f"a name declared under parameters: {names}", tree, hint))
     return tree
 
 
@@ -110,7 +123,7 @@ WORDS = {
     "integer": "a valid integer",
     "text": "a valid string",
 }
-"""What pydantic says of types, in the words of a YAML file."""
+"""Types in YAML terms, and pydantic's words that they replace."""
 
 
 def _problem(
@@ -122,7 +135,9 @@ def _problem(
         hint = suggest(parts[-1], known)
         return Problem(where, "one of " + ", ".join(known), f"unknown key '{parts[-1]}'", hint)
     if entry["type"] == "missing":
-        return Problem(where, "a value: the key is needed (`{}` will do for a section)", "nothing")
+        return Problem(
+            where, "a value: the key is required (`{}` is enough for a section)", "nothing"
+        )
     if entry["type"] == "value_error":
         message = str(entry["msg"]).removeprefix("Value error, ")
         return Problem(message if where == "the file" else f"{where}: {message}", found=found)
@@ -141,7 +156,7 @@ def _shown(value: object) -> str:
 
 
 def _keys(kind: type[Section]) -> dict[str, object]:
-    """The keys that a section has in the file, and the types of their values."""
+    """Return the keys of a section in the file, with the types of their values."""
     return {f.alias or name: f.annotation for name, f in kind.model_fields.items()}
 
 

@@ -1,4 +1,4 @@
-"""The scikit-learn estimators that a model may name, known without importing scikit-learn."""
+"""The scikit-learn estimators that a model can use, known without importing scikit-learn."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ REGRESSORS = {
         *("GradientBoostingRegressor", "HistGradientBoostingRegressor"),
     ),
 }
-"""By scikit-learn's module, those that can be packaged: they predict from a few plain arrays."""
+"""Regressors by module of scikit-learn. As above, only those that can be packaged, because they
+predict from a few plain arrays."""
 
 ESTIMATORS: Mapping[str, tuple[str, str]] = {
     name: (task, module)
@@ -50,53 +51,58 @@ ESTIMATORS: Mapping[str, tuple[str, str]] = {
     for module, names in modules.items()
     for name in names
 }
-"""The task and the module of each."""
+"""Task and module by name of the estimator."""
 
 ELSEWHERE = {
     "random_state": "the seed is training.seed",
     "n_jobs": "the threads of a trial are training.threads",
     "class_weight": "it is training.class_weight, for every kind of model",
-    "categorical_features": "features.columns says what is a category, and makes columns of it",
-    "init": "a model inside of a model cannot be packaged",
-    "warm_start": "a trial begins anew",
+    "categorical_features": "categories are declared in features.columns and encoded as columns",
+    "init": "a model inside a model cannot be packaged",
+    "warm_start": "every trial starts from the beginning",
 }
-"""Arguments that an experiment file has in another place, or that have no sense in a trial."""
+"""Arguments that are set elsewhere in an experiment file or make no sense in a trial, and why."""
 
 SURE = {"LinearSVC", "Perceptron", "RidgeClassifier", "RidgeClassifierCV"}
-"""Classifiers that tell a class and no probabilities."""
+"""Classifiers that predict a class without probabilities."""
 
 FITTING = ("class_weight", "seed", "threads")
-"""What of the section `training` an estimator takes; all else is for Keras."""
-
+"""Keys of the section `training` that apply to estimators; the others are for Keras."""
 
 TYPICAL = ("C", "alpha", "max_iter", "tol", "max_depth", "n_estimators", "learning_rate", "solver")
-"""Arguments that are named as examples."""
+"""Arguments given as examples in a message."""
 
 
 def check_estimator(name: str, arguments: Mapping[str, Any]) -> None:
-    """Raises ValueError for an unknown estimator or argument; the message names the nearest."""
+    """Check the name and the arguments of an estimator.
+
+    Raises:
+        ValueError: one of them is unknown; the message suggests the nearest.
+    """
     if name not in ESTIMATORS:
         raise ValueError(_unknown(name))
     known = [key for key in arguments_of(name) if key not in ELSEWHERE]
     for key in arguments:
         if key in arguments_of(name) and key in ELSEWHERE:
-            raise ValueError(f"{name}: leave {key} out: {ELSEWHERE[key]}")
+            raise ValueError(f"{name}: remove {key}: {ELSEWHERE[key]}")
         if key not in known:
-            near = suggest(key, known, before="; ")
-            raise ValueError(f"{name} has no argument {key!r}{near} It takes {', '.join(known)}")
+            near = suggest(key, known, ".", before="; ")
+            raise ValueError(
+                f"{name} has no argument {key!r}{near} Its arguments are {', '.join(known)}"
+            )
 
 
 def arguments_of(name: str, method: str = "__init__") -> tuple[str, ...]:
-    """The names of the arguments of an estimator's method, in order.
+    """Return the argument names of an estimator's method, in order.
 
-    Read from the installed package's source, so that checking a file does not import it.
+    They are read from the installed source, so that checking a file does not import scikit-learn.
     """
     found = _method(f"sklearn.{ESTIMATORS[name][1]}", name, method)
     return tuple(a.arg for a in (*found.args.args[1:], *found.args.kwonlyargs)) if found else ()
 
 
 def tells_probabilities(name: str, arguments: Mapping[str, Any]) -> bool:
-    """Whether a classifier tells how probable each class is, and not the class alone."""
+    """Return whether a classifier predicts probabilities and not only classes."""
     if name == "SGDClassifier":
         return arguments.get("loss") in ("log_loss", "modified_huber")
     return name not in SURE
@@ -108,8 +114,8 @@ def _unknown(name: str) -> str:
     theirs = {each for each, _ in all_estimators(["classifier", "regressor"])}
     if name in theirs:
         return (
-            f"scikit-learn's {name} cannot be packaged: a package holds no pickle, and only these "
-            f"estimators can predict from plain arrays: {', '.join(sorted(ESTIMATORS))}"
+            f"scikit-learn's {name} cannot be packaged: a package contains no pickle, and only "
+            f"these estimators can predict from plain arrays: {', '.join(sorted(ESTIMATORS))}"
         )
     otherwise = f": there are {', '.join(sorted(ESTIMATORS))}"
     near = suggest(name, theirs, otherwise, before="; ")
@@ -118,7 +124,7 @@ def _unknown(name: str) -> str:
 
 @cache
 def _method(module: str, kind: str, method: str) -> ast.FunctionDef | None:
-    """A method of a class, or of the first of its bases that has it."""
+    """Return a method of a class, or of its first base that has it."""
     for node in _body(module):
         if isinstance(node, ast.ClassDef) and node.name == kind:
             own = (n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == method)
@@ -140,6 +146,6 @@ def _body(module: str) -> list[ast.stmt]:
 
 
 def folder_of(package: str) -> Path:
-    """Where an installed package is, without importing it."""
+    """Return the folder of an installed package without importing it."""
     spec = importlib.util.find_spec(package)
     return Path(str(spec and spec.origin)).parent

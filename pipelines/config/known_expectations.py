@@ -1,4 +1,4 @@
-"""Great Expectations' own expectations, by name: what `schema.expectations` may list."""
+"""The names of Great Expectations' own expectations, for `schema.expectations`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gristmill.pipelines.base import suggest
 from gristmill.pipelines.config.section import Arguments, read_named
 
 SUITES = "expectations"
-"""The folder below `experiments/` that holds suites; `dvc.yaml` watches it."""
+"""The folder of suites in `experiments/`; a dependency in `dvc.yaml`."""
 
 
 @cache
 def expectation_names() -> frozenset[str]:
-    """The names of the installed Great Expectations.
+    """Return the names of the expectations in the installed Great Expectations.
 
-    Read from the package's source, so that checking a file does not import it.
+    They are read from the source, so that checking a file does not import the package.
     """
     spec = importlib.util.find_spec("great_expectations")
     if spec is None or spec.origin is None:
@@ -33,7 +33,7 @@ def expectation_names() -> frozenset[str]:
 
 
 def unknown_expectation(name: str) -> str:
-    """Return what to say of a name that is not among `expectation_names`."""
+    """Return the message for a name that is not in `expectation_names`."""
     near = suggest(name, expectation_names(), before="; ")
     return f"Great Expectations has no {name!r}{near}"
 

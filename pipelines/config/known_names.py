@@ -1,4 +1,4 @@
-"""The names that an experiment file may use, each list in one place."""
+"""The names that can be used in an experiment file, each list in one place."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from gristmill.pipelines.base import suggest
 from gristmill.pipelines.config.known_estimators import folder_of
 
 CLASSIFICATION_METRICS = {
-    "accuracy": "share of rows predicted right",
+    "accuracy": "share of rows predicted correctly",
     "balanced_accuracy": "mean of the classes' recalls",
     "f1_macro": "mean of the classes' F1 scores",
     "f1_weighted": "mean of the classes' F1 scores, weighted by their rows",
     "precision_macro": "mean of the classes' precisions",
     "precision_weighted": "mean of the classes' precisions, weighted by their rows",
     "recall_macro": "mean of the classes' recalls, absent classes left out",
-    "kappa": "Cohen's kappa: agreement with the truth beyond that of chance",
-    "mcc": "Matthews's correlation of prediction and truth",
-    "roc_auc": "chance that a row of a class is ranked above one of another; of more than two "
-    "classes the mean of each against the rest",
-    "average_precision": "area under the precision-recall curve of the second of two classes; of "
-    "more the mean of each against the rest",
+    "kappa": "Cohen's kappa: agreement with the true classes beyond chance",
+    "mcc": "Matthews correlation of predicted and true classes",
+    "roc_auc": "probability that a row of one class is ranked above a row of another; for more "
+    "than two classes, the mean of each class against the rest",
+    "average_precision": "area under the precision-recall curve of the second of two classes; for "
+    "more, the mean of each class against the rest",
     "log_loss": "mean negative logarithm of the true class's probability; lower is better",
-    "brier": "mean squared distance of the probabilities from the truth; lower is better",
-    "ece": "expected calibration error, in ten bins of equally many rows; lower is better",
+    "brier": "mean squared distance of the probabilities from the true class; lower is better",
+    "ece": "expected calibration error, in ten bins with equal numbers of rows; lower is better",
 }
 REGRESSION_METRICS = {
     "mae": "mean absolute error, in the target's unit; lower is better",
@@ -37,26 +37,26 @@ REGRESSION_METRICS = {
     "max_error": "largest absolute error, in the target's unit; lower is better",
 }
 METRIC_FORMS = {
-    "precision:CLASS": "share of the rows called a class that are of it",
-    "recall:CLASS": "share of a class's rows that are called it",
-    "f1:CLASS": "harmonic mean of a class's precision and recall",
-    "roc_auc:CLASS": "chance that a row of a class is ranked above one of another",
-    "average_precision:CLASS": "area under the precision-recall curve of a class",
+    "precision:CLASS": "share of the rows predicted as the class that belong to it",
+    "recall:CLASS": "share of the rows of the class that are predicted as it",
+    "f1:CLASS": "harmonic mean of the precision and recall of the class",
+    "roc_auc:CLASS": "probability that a row of the class is ranked above a row of another",
+    "average_precision:CLASS": "area under the precision-recall curve of the class",
     "top_N_accuracy": "share of rows whose class is among the N most probable, such as "
     "top_3_accuracy",
     "quantile_loss:Q": "mean pinball loss of a forecast of the quantile Q, such as "
     "quantile_loss:0.9; lower is better",
 }
-"""Metrics with something to fill in: all of classification, but for `quantile_loss`."""
+"""Metrics with a value in their name; all but `quantile_loss` are for classification."""
 
 OF_PROBABILITIES = frozenset({"log_loss", "brier", "ece", "roc_auc", "average_precision", "top"})
-"""Kinds of metrics that a model must tell probabilities for."""
+"""Kinds of metrics that need probabilities."""
 
 CALIBRATION = "calibration"
-"""What the gate calls the expected calibration error."""
+"""The gate's name for the expected calibration error."""
 
 PACKAGE_FIGURES = frozenset({"latency_ms", "start_seconds", "megabytes"})
-"""What the gate may require of a package: to answer one row, to start, and on disk."""
+"""Figures of a package for the gate: time to answer one row, time to start, size on disk."""
 
 LOWER_IS_BETTER = frozenset(
     {"log_loss", "brier", "ece", "mae", "rmse", "mape", "median_error", "max_error"}
@@ -68,7 +68,7 @@ _SAME_AS_ACCURACY = ("f1_micro", "precision_micro", "recall_micro", "recall_weig
 
 
 def metric_parts(name: str) -> tuple[str, str]:
-    """The kind of a metric and what is filled in, if anything.
+    """Return the kind of a metric and the value in its name, if any.
 
     `recall:fraud` is (recall, fraud), `quantile_loss:0.9` (quantile_loss, 0.9), `top_3_accuracy`
     (top, 3), `accuracy` (accuracy, "").
@@ -82,31 +82,32 @@ def metric_parts(name: str) -> tuple[str, str]:
 def metric_fault(
     name: str, task: str, classes: Collection[str] | None = None, more: Collection[str] = ()
 ) -> str:
-    """What is wrong with the name of a metric of the test rows, empty if nothing is.
+    """Return what is wrong with the name of a test metric; empty if the name is valid.
 
     Args:
+        name: name of the metric.
         task: `classification` or `regression`.
-        classes: as text, where they are known.
-        more: names that are no metrics, and could be meant too.
+        classes: the classes as text, if known.
+        more: names other than metrics to suggest.
     """
     kind, filled = metric_parts(name)
     of_classes = task == "classification"
     if name in (known := CLASSIFICATION_METRICS if of_classes else REGRESSION_METRICS):
         return ""
     if of_classes and name in _SAME_AS_ACCURACY:
-        return f"{name} is accuracy where a row has one class: take accuracy"
+        return f"{name} equals accuracy, because each row has one class: use accuracy"
     if of_classes and kind == "top":
         count = int(filled)
         if count < 1 or (classes is not None and count >= len(classes)):
             most = f" to {len(classes) - 1}" if classes is not None else ""
-            return f"{name}: the number must be from 1{most}, below that of the classes"
+            return f"{name}: the number must be from 1{most}, less than the number of classes"
         return ""
     if of_classes and kind in _OF_CLASS:
         if not filled:
-            return f"{name} is of one class: {kind}:CLASS, or of all: {kind}_macro"
+            return f"{name} needs a class, {kind}:CLASS; the mean of all is {kind}_macro"
         if classes is not None and filled not in classes:
             which = suggest(filled, classes, f"there are {_some(classes)}", mark=f"{kind}:")
-            return f"{name}: no class is called {filled!r}; {which}"
+            return f"{name}: there is no class {filled!r}; {which}"
         return ""
     if not of_classes and kind == "quantile_loss":
         is_share = re.fullmatch(r"0?\.\d+", filled) and float(filled) > 0
@@ -123,9 +124,9 @@ def _some(names: Collection[str], most: int = 12) -> str:
 
 @cache
 def keras_names(kind: str) -> frozenset[str]:
-    """The public names of `keras.<kind>` ("layers", "optimizers", "losses", "metrics", …).
+    """Return the public names of `keras.<kind>` ("layers", "optimizers", "losses", "metrics", …).
 
-    Read from the installed package's source, so that checking a file does not import TensorFlow.
+    They are read from the installed source, so that checking a file does not import TensorFlow.
     """
     tree = ast.parse((folder_of("keras") / kind / "__init__.py").read_bytes())
     imported = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
@@ -133,11 +134,11 @@ def keras_names(kind: str) -> frozenset[str]:
 
 
 def keras_classes(kind: str) -> frozenset[str]:
-    """The classes among `keras_names`, such as `Dense` or `Adam`."""
+    """Return the classes among `keras_names`, such as `Dense` or `Adam`."""
     return frozenset(name for name in keras_names(kind) if name[0].isupper())
 
 
 def log_name(metric: str) -> str:
-    """What Keras calls a metric in its logs: `mean_squared_error` for `MeanSquaredError`."""
+    """Return a metric's name in Keras logs: `mean_squared_error` for `MeanSquaredError`."""
     spaced = re.sub(r"(?<=.)([A-Z][a-z]+)", r"_\1", metric)
     return re.sub(r"(?<=[a-z])([A-Z])", r"_\1", spaced).lower()

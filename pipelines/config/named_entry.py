@@ -16,11 +16,15 @@ MIXING = ("CutMix", "MixUp")
 
 
 def check_keras(kind: str, entry: Any) -> dict[str, Arguments]:
-    """Return the entry as `{Name: arguments}`, with a name that `keras.<kind>` has."""
+    """Return the entry as `{Name: arguments}`.
+
+    Raises:
+        ValueError: `keras.<kind>` has no such name.
+    """
     name, arguments = read_named(entry)
     if name in MIXING:
         raise ValueError(
-            f"{name} mixes pictures with their labels, and a layer is given the pictures alone"
+            f"{name} mixes pictures with their labels, but a layer receives only the pictures"
         )
     known = keras_classes(kind)
     if name not in known:

@@ -1,4 +1,4 @@
-"""The project's folder: where everything stands."""
+"""The layout of a project's folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from gristmill.pipelines.base import ConfigError, nearest, read_json, read_yaml, writing
 
 STAGE_LIBRARIES = ("great-expectations", "numpy", "pandas", "pyarrow", "scikit-learn")
-"""What the data stages compute with; `params.yaml` holds their versions for DVC to watch."""
+"""The libraries of the data stages; DVC watches their versions in `params.yaml`."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Project:
 
     @staticmethod
     def find(start: Path | None = None) -> Project:
-        """The project around `start` (the current folder), looking upward.
+        """Return the project that contains `start`, by default the current folder.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: no enclosing folder is a project.
         """
         start = (start or Path.cwd()).resolve()
         for folder in (start, *start.parents):
@@ -54,20 +54,20 @@ class Project:
         return self.root / "params.yaml"
 
     def build(self, experiment: str) -> Path:
-        """The folder of what the stages of one experiment make."""
+        """Return the folder for the outputs of an experiment's stages."""
         return self.root / "build" / experiment
 
     def experiment_file(self, experiment: str) -> Path:
         return self.experiments / f"{experiment}.yaml"
 
     def cuts_file(self, experiment: str) -> Path:
-        """The frozen cuts of the split, under git."""
+        """Return the file of the split's frozen cuts, which is tracked in git."""
         return self.experiments / f"{experiment}.split.json"
 
     def stale_cuts(self, experiment: str, owner: str | None) -> bool:
-        """Whether cuts that an experiment shares are no longer those of the one that owns them.
+        """Return whether shared cuts differ from those of the experiment that owns them.
 
-        DVC cannot see it: which file a stage depends on would hang on what stands in another one.
+        DVC cannot check this, because the stage would depend on a file named in another file.
         """
         if owner is None or not all(self.cuts_file(n).is_file() for n in (experiment, owner)):
             return False
@@ -76,17 +76,17 @@ class Project:
             shared = {**mine, "rule": {k: v for k, v in mine["rule"].items() if k != "as"}}
             shared["cuts"] = {k: v for k, v in mine["cuts"].items() if k in theirs["cuts"]}
         except (AttributeError, KeyError, TypeError, ValueError):
-            return True  # the stage says what is wrong
+            return True  # the stage reports what is wrong
         return bool(shared != theirs)
 
     def experiment_names(self) -> list[str]:
         return sorted(path.stem for path in self.experiments.glob("*.yaml"))
 
     def require_experiment(self, experiment: str) -> Path:
-        """The experiment's file.
+        """Return the file of an experiment.
 
         Raises:
-            ConfigError: there is no such experiment; the nearest name is offered.
+            ConfigError: the experiment does not exist; the message suggests the nearest name.
         """
         path = self.experiment_file(experiment)
         if path.is_file() and path.parent == self.experiments:
@@ -101,23 +101,30 @@ class Project:
         )
 
     def require_git(self) -> None:
-        """Raises ConfigError outside a git repository: DVC and lineage need one."""
+        """Check that the project is in a git repository, which DVC and lineage need.
+
+        Raises:
+            ConfigError: it is not.
+        """
         if not any((folder / ".git").exists() for folder in (self.root, *self.root.parents)):
             raise ConfigError(
                 "the project is not in a git repository",
-                expected=".git here or above: DVC keeps its pins and a run its commit there",
+                expected=".git here or above, for DVC's pins and the commit of each run",
                 found=f"none around {self.root}",
                 next="git init && git add -A && git commit -m 'start'",
             )
 
     def relative(self, path: Path) -> str:
-        """The path as a user in the project's folder would type it."""
+        """Return the path as typed in the project's folder."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
     def register(self, experiment: str, data: str) -> bool:
-        """Makes `params.yaml` list the experiment and the installed libraries' versions.
+        """Add the experiment and the versions of installed libraries to `params.yaml`.
 
-        Comments and order stay. Returns whether anything had to be written.
+        Comments and order are kept.
+
+        Returns:
+            Whether the file changed.
         """
         stale = self.stale_parameters(experiment, data)
         if not stale:
@@ -135,7 +142,7 @@ class Project:
         return True
 
     def stale_parameters(self, experiment: str, data: str) -> list[str]:
-        """What `params.yaml` has to learn before DVC can plan: one line each."""
+        """Return the entries of `params.yaml` that are missing or outdated, one line each."""
         document = read_yaml(self.params_file) if self.params_file.exists() else {}
         listed = (document.get("experiments") or {}).get(experiment)
         libraries = document.get("libraries") or {}
@@ -147,13 +154,13 @@ class Project:
 
 
 def installed_libraries() -> dict[str, str]:
-    """The versions of `STAGE_LIBRARIES` in this environment."""
+    """Return the versions of `STAGE_LIBRARIES` in this environment."""
     from importlib.metadata import version
 
     return {name: version(name) for name in STAGE_LIBRARIES}
 
 
 def writable(folder: Path) -> bool:
-    """Whether files can be made in `folder` or, while it is not there, in the one above it."""
+    """Return whether files can be created in `folder` or, if missing, in its nearest parent."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     return os.access(there, os.W_OK | os.X_OK)

@@ -1,4 +1,4 @@
-"""What every part of an experiment file is made of."""
+"""The base class and common types of the sections of an experiment file."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 T = TypeVar("T")
 Several = Annotated[tuple[T, ...], Strict(False)]
-"""A list of the file: of a section that is read before it is checked, it is not a tuple yet."""
+"""A list in the file. Not strict: after a "before" validator it is still a list, not a tuple."""
 
 Span = Annotated[str, Field(pattern=DURATION)]
-"""A length of time: a number and s, m, h, d or w."""
+"""A duration: a number and s, m, h, d or w."""
 
 
 class Section(BaseModel):
-    """Base of all parts: immutable, and strict about keys and types."""
+    """Base of all sections: immutable, and strict about keys and types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
 
 
 class Range(Section):
-    """Closed range; either end may be left out."""
+    """Closed range; either end can be omitted."""
 
     min: float | None = None
     max: float | None = None
@@ -42,7 +42,7 @@ class Range(Section):
 
 
 def read_named(entry: Any) -> tuple[str, Arguments]:
-    """Return name and arguments of what is written as `Name` or `{Name: {argument: value}}`."""
+    """Return name and arguments of an entry `Name` or `{Name: {argument: value}}`."""
     if isinstance(entry, str):
         entry = {entry: {}}
     if not isinstance(entry, Mapping) or len(entry) != 1:

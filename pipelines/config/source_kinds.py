@@ -1,4 +1,4 @@
-"""Where data may come from: the one list of which help, errors and checks are made."""
+"""The kinds of data sources: one list for help, errors and checks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from urllib.parse import parse_qsl
 
 @dataclass(frozen=True)
 class SourceKind:
-    """One kind of `data.source`: how it is written, and what it brings."""
+    """One kind of `data.source`.
+
+    Attributes:
+        name: name of the kind.
+        form: an example of an address.
+        description: what is at the address.
+    """
 
     name: str
     form: str
@@ -18,26 +24,26 @@ class SourceKind:
 
 SOURCES = (
     SourceKind("path", "customers.csv", "a file or a folder on this machine"),
-    SourceKind("web", "https://host/file.csv", "a download; http:// as well"),
-    SourceKind("store", "s3://bucket/file.csv", "a file or a folder in any store of fsspec's"),
+    SourceKind("web", "https://host/file.csv", "a download; http:// too"),
+    SourceKind("store", "s3://bucket/file.csv", "a file or a folder in any store of fsspec"),
     SourceKind("openml", "openml:credit-g", "a table of openml.org: NAME, NAME@VERSION or ID"),
     SourceKind("keras", "keras:mnist", "a data set of keras.datasets, as .npz"),
-    SourceKind("sklearn", "sklearn:digits", "a table that scikit-learn brings"),
-    SourceKind("database", "postgresql+psycopg://user@host/name", "what data.query selects there"),
+    SourceKind("sklearn", "sklearn:digits", "a table included in scikit-learn"),
+    SourceKind("database", "postgresql+psycopg://user@host/name", "the result of data.query"),
 )
 FORMS = ", ".join(kind.form for kind in SOURCES)
 
 DATABASES = ("postgresql", "sqlite", "mysql", "mariadb", "mssql", "oracle", "duckdb", "snowflake")
-"""The dialects that are known by name; with `data.query` any other one of SQLAlchemy's goes."""
+"""Dialects that are recognised without `data.query`; with it, any dialect of SQLAlchemy is."""
 
 SECRET_KEY = re.compile(
     r"password|passwd|pwd|token|secret|signature|(api|access|service)_?key|sig", re.IGNORECASE
 )
-"""In the keys of an address's query; `sig` only as a whole."""
+"""Keys in the query of an address whose values are secret; `sig` only as the whole key."""
 
 
 def source_kind(source: str, query: str | None = None) -> str:
-    """The name, as in `SOURCES`, of the kind of source that this is written as."""
+    """Return the kind of a source: a name in `SOURCES`."""
     scheme, mark, _ = source.partition("://")
     if mark and re.fullmatch(r"[A-Za-z][\w+.:-]*", scheme):
         if scheme.lower() in ("http", "https"):
@@ -51,7 +57,7 @@ def source_kind(source: str, query: str | None = None) -> str:
 
 
 def holds_password(source: str) -> bool:
-    """Whether an address has a password, a token or a signature in it."""
+    """Return whether an address contains a password, a token or a signature."""
     scheme, _, rest = source.partition("://")
     if re.match(r"[^:/]*:[^@]*@", rest):  # as SQLAlchemy reads it
         return True

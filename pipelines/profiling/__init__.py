@@ -1,4 +1,4 @@
-"""What a table holds, and the experiment file that follows from it."""
+"""The profile of a table, and the experiment file derived from it."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What `gristmill new` takes a column for, and why. Pure: profiles in, assumptions out."""
+"""How `gristmill new` uses a column, and why. Pure: profiles in, assumptions out."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ MOST_CLASSES = 20
 """Whole numbers with more values than this are quantities, not classes."""
 
 PATH = "path"
-"""The column that names the file of a picture."""
+"""The column with the file name of a picture."""
 
 FEW_ROWS = 20
-"""Rows of a class below which some role may hold next to none of it."""
+"""Rows of a class below which a role may contain almost none of it."""
 
 RARE = 0.1
-"""Share of the rarest class below which weights are suggested, and accuracy says little."""
+"""Share of the rarest class below which accuracy is misleading and weights are suggested."""
 
 NEARLY = 0.95
 """Share of distinct values from which a column counts as nearly unique."""
 
 MOST_CLASSES_OF_PICTURES = 1000
-"""Likewise for pictures, whose whole numbers are classes by custom."""
+"""The same for pictures, whose integer targets are usually classes."""
 
 MOST_LEVELS = 1000
-"""Levels above which text is no category."""
+"""Levels above which a text is not a category."""
 
 ROWS_A_LEVEL = 3
-"""Rows that a level must have on average, or nothing can be learnt of it."""
+"""Mean rows per level below which nothing can be learnt about a level."""
 
 WORDS_OF_TEXT = 3.0
-"""Words in the mean from which distinct texts are sentences, not labels."""
+"""Mean number of words at which distinct texts are sentences, not labels."""
 
 ROWS_A_GROUP, GROUPS = (2, 100), 30
-"""Rows of a group in the mean, and groups in all, between and from which a repeated identifier
-makes groups; fewer or larger ones are labels."""
+"""A repeated identifier makes groups if they have this many rows on average and are at least this
+many; otherwise it is a label."""
 
 TELLS_ALL = 0.98
-"""Relation from which a column tells the target nearly alone (an AUC of 0.99)."""
+"""Relation at which a column predicts the target almost alone (an AUC of 0.99)."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,12 @@ class Assumption:
     """How a column is used.
 
     Attributes:
-        kind: as in `features.columns`; for a column that is left out, what it would be.
+        name: name of the column.
+        kind: as in `features.columns`, also for a column that is left out.
         used: whether it is a feature.
-        why: the reason, in a few words; empty where the type says it all.
-        levels: the order, for an ordered category.
-        role: `target`, `key`, `group`, `given` (it says each row's role), or nothing.
+        why: the reason, in a few words; empty if it follows from the type.
+        levels: levels of an ordered category, lowest first.
+        role: `target`, `key`, `group`, `given` (contains each row's role), or empty.
     """
 
     name: str
@@ -75,10 +76,11 @@ class TaskChoice:
 
 
 def choose_task(target: ColumnProfile, pictures: bool = False) -> TaskChoice:
-    """Few distinct values or text: classes. Many numbers: a quantity.
+    """Choose classification for text and for few distinct values, else regression.
 
     Args:
-        pictures: whether it is a target of pictures.
+        target: profile of the target.
+        pictures: whether the rows are pictures.
     """
     if target.type in ("text", "boolean"):
         what = "text" if target.type == "text" else "true and false"
@@ -87,8 +89,8 @@ def choose_task(target: ColumnProfile, pictures: bool = False) -> TaskChoice:
     most = MOST_CLASSES_OF_PICTURES if pictures else MOST_CLASSES
     few = target.distinct <= most and target.distinct * 5 <= target.present
     if whole and few:
-        return TaskChoice("classification", f"whole numbers, only {target.distinct} different")
-    return TaskChoice("regression", f"numbers, {target.distinct:,} different")
+        return TaskChoice("classification", f"only {target.distinct} different whole numbers")
+    return TaskChoice("regression", f"{target.distinct:,} different numbers")
 
 
 def _whole(column: ColumnProfile) -> bool:
@@ -96,12 +98,12 @@ def _whole(column: ColumnProfile) -> bool:
 
 
 def classes_of(target: ColumnProfile) -> Counter[Any]:
-    """Rows by class."""
+    """Count the rows of each class."""
     return Counter(dict(target.levels))
 
 
 def likely_targets(profile: TableProfile) -> list[str]:
-    """Columns that look like targets, the likeliest first: by name, then few classes at the end."""
+    """Return likely targets: columns with typical names, the last one, columns of two values."""
     fit = [c for c in profile.columns if _can_be_target(c)]
     named = [c.name for c in fit if column_words.names_target(c.name)]
     last = [c.name for c in fit[-1:]]
@@ -116,17 +118,17 @@ def _can_be_target(column: ColumnProfile) -> bool:
 
 
 def assume(profile: TableProfile, target: str) -> list[Assumption]:
-    """An assumption for every column, in the table's order."""
+    """Return an assumption for every column, in the table's order."""
     pictures = any(column.type == "picture" for column in profile.columns)
     made = []
     for column in profile.columns:
         if column.name == target:
             made.append(Assumption(column.name, "", False, "the target", role="target"))
         elif column.name == GIVEN_ROLE and _names_roles(column):
-            why = "the data set's own parts"
+            why = "roles given by the data set"
             made.append(Assumption(column.name, "category", False, why, role="given"))
         elif pictures and column.type != "picture":
-            why = "names the file" if column.name == PATH else "pictures are learnt from alone"
+            why = "file name" if column.name == PATH else "models of pictures use only pictures"
             made.append(Assumption(column.name, "category", False, why))
         else:
             made.append(assume_column(column))
@@ -134,13 +136,13 @@ def assume(profile: TableProfile, target: str) -> list[Assumption]:
 
 
 def _names_roles(column: ColumnProfile) -> bool:
-    """Whether the values are roles, with training and test among them."""
+    """Return whether the values are roles, including training and test."""
     words = {str(value).strip().lower() for value, _ in column.levels}
     return words <= {*ROLE_WORDS} and {TRAINING, TEST} <= {ROLE_WORDS[word] for word in words}
 
 
 def assume_column(column: ColumnProfile) -> Assumption:
-    """What one column is taken for."""
+    """Return the assumption for one column."""
     name = column.name
     if column.type == "picture":
         return Assumption(name, "picture", True)
@@ -161,18 +163,18 @@ def assume_column(column: ColumnProfile) -> Assumption:
     if column.type == "integer" and (
         column_words.names_identifier(name) or column_words.names_code(name)
     ):
-        return Assumption(name, "category", True, "a label, by its name")
+        return Assumption(name, "category", True, "a label, according to its name")
     return Assumption(name, "number", True)
 
 
 def _identifier(column: ColumnProfile) -> Assumption | None:
-    """Identifiers and what makes groups of rows; None for other columns."""
+    """Return the assumption for an identifier of rows or groups; None for other columns."""
     name, share = column.name, column.distinct_share
     kind = "number" if column.type in ("integer", "number") else "category"
     if column.type in ("boolean", "date", "number"):
         return None
     if column.numbered:
-        return Assumption(name, kind, False, "counts the rows")
+        return Assumption(name, kind, False, "row number")
     named = column_words.names_identifier(name)
     unique = column.distinct == column.rows
     if (
@@ -180,7 +182,7 @@ def _identifier(column: ColumnProfile) -> Assumption | None:
         and (named or column_words.may_name_identifier(name))
         and column.present > FEW_ROWS
     ):
-        how = "each value once" if unique else "nearly each value once"
+        how = "all values differ" if unique else "almost all values differ"
         role = "key" if unique and named else ""
         return Assumption(name, kind, False, f"identifier: {how}", role=role)
     mean = column.present / column.distinct
@@ -189,11 +191,11 @@ def _identifier(column: ColumnProfile) -> Assumption | None:
     if mean >= ROWS_A_GROUP[0]:
         why = f"identifier of groups of {mean:.1f} rows"
         return Assumption(name, kind, False, why, role="" if column.missing else "group")
-    return Assumption(name, kind, False, "identifier, by its name")
+    return Assumption(name, kind, False, "identifier, according to its name")
 
 
 def _word_pair(column: ColumnProfile) -> bool:
-    """Whether the values are the words of some language for yes and no."""
+    """Return whether the values are words for yes and no in some language."""
     words = {str(value).strip().lower() for value, _ in column.levels}
     return column.type == "text" and any(words == {*pair} for pair in WORD_PAIRS)
 
@@ -202,11 +204,11 @@ def _text(column: ColumnProfile) -> Assumption:
     name, levels = column.name, [str(value) for value, _ in column.levels]
     many = column.distinct > MOST_LEVELS or column.distinct * ROWS_A_LEVEL > column.present
     if column.distinct > 2 and many and column.words >= WORDS_OF_TEXT:
-        return Assumption(name, "text", False, f"free text, {column.words:.0f} words in the mean")
+        return Assumption(name, "text", False, f"free text, {column.words:.0f} words on average")
     if column.distinct_share >= NEARLY and column.present > FEW_ROWS:
-        return Assumption(name, "category", False, "text, nearly each value once")
+        return Assumption(name, "category", False, "text, almost all values differ")
     if column.distinct > 2 and many:
-        why = f"text of {column.distinct:,} values, too many for its rows"
+        why = f"text with {column.distinct:,} values, too many for the number of rows"
         return Assumption(name, "category", False, why)
     if column.distinct <= len(levels) and (order := column_words.scale_of(levels)) is not None:
         return Assumption(name, "ordered", True, " < ".join(order), levels=tuple(order))
@@ -214,7 +216,7 @@ def _text(column: ColumnProfile) -> Assumption:
 
 
 def _one_key(made: list[Assumption]) -> list[Assumption]:
-    """At most one of given roles, group and key, in this order; of several the first."""
+    """Keep the first role of given, group and key that occurs, on the first column with it."""
     by_role = {a.role: a.name for a in reversed(made)}
     kept = next((by_role[role] for role in ("given", "group", "key") if role in by_role), "")
     return [a if a.role in ("", "target") or a.name == kept else replace(a, role="") for a in made]

@@ -1,4 +1,4 @@
-"""Small pictures as SVG text: bars, shares and ranges. A page of hundreds stays small and quick."""
+"""Small plots as SVG text: bars, shares and ranges. A page with hundreds of them stays small."""
 
 from __future__ import annotations
 
@@ -10,27 +10,33 @@ from gristmill.pipelines.profiling.yaml_text import short
 from gristmill.pipelines.reporting import Html
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's palette, which colour-blind readers tell apart."""
+"""Okabe and Ito's palette, suitable for colour-blind readers."""
 
 OTHERS = "#BBBBBB"
 WIDE, HIGH = 300, 90
-"""Of a histogram, in points."""
+"""Size of a histogram, in points."""
 
 LINE = 16
-"""Height of a line of bars."""
+"""Height of a bar with its margin, in points."""
 
 PAIR = 30
-"""Height of a pair of bars."""
+"""Height of a pair of bars with its margin, in points."""
 
 LABEL = 96
-"""Room for the labels left of bars."""
+"""Width of the labels left of bars, in points."""
 
 LETTERS = 15
-"""Letters of a label."""
+"""Largest number of letters in a label."""
 
 
 def histogram(heights: Sequence[int], low: str, high: str) -> Html:
-    """Bars side by side, the ends below."""
+    """Draw bars side by side, with the ends of the range below.
+
+    Args:
+        heights: rows of each bar.
+        low: lower end of the range, as text.
+        high: upper end of the range, as text.
+    """
     most, wide = max(heights, default=0) or 1, WIDE / max(len(heights), 1)
     bars = "".join(
         _rectangle(i * wide, HIGH * (1 - h / most), max(wide - 1, 1), HIGH * h / most, COLOURS[0])
@@ -42,7 +48,7 @@ def histogram(heights: Sequence[int], low: str, high: str) -> Html:
 
 
 def level_bars(levels: Sequence[tuple[str, int]], rows: int) -> Html:
-    """A bar a level, with its share of the rows."""
+    """Draw a bar for each level, with its share of the rows."""
     most = max((count for _, count in levels), default=0) or 1
     room = WIDE - LABEL - 44
     lines = "".join(
@@ -55,7 +61,7 @@ def level_bars(levels: Sequence[tuple[str, int]], rows: int) -> Html:
 
 
 def shares(bins: Sequence[Bin]) -> Html:
-    """A line a bin: the classes' shares beside each other."""
+    """Draw a line for each bin: the shares of the classes, side by side."""
     lines = []
     for place, made in enumerate(bins):
         top, left = place * LINE, float(LABEL)
@@ -72,7 +78,7 @@ def shares(bins: Sequence[Bin]) -> Html:
 
 
 def ranges(bins: Sequence[Bin]) -> Html:
-    """A line a bin: the target's quartiles, and its median."""
+    """Draw a line for each bin: quartiles and median of the target."""
     low = min((made.quartiles[0] for made in bins), default=0.0)
     high = max((made.quartiles[2] for made in bins), default=1.0)
     scale = (WIDE - LABEL - 4) / ((high - low) or 1.0)
@@ -91,7 +97,11 @@ def ranges(bins: Sequence[Bin]) -> Html:
 
 
 def pairs(bins: Sequence[tuple[str, float, float]]) -> Html:
-    """Two bars a bin, in the first two colours: (label, share before, share now)."""
+    """Draw two bars for each bin, in the first two colours.
+
+    Args:
+        bins: (label, share before, share now), shares in [0, 1].
+    """
     most = max((max(before, now) for _, before, now in bins), default=0.0) or 1.0
     room = WIDE - LABEL - 44
     lines = []
@@ -106,7 +116,7 @@ def pairs(bins: Sequence[tuple[str, float, float]]) -> Html:
 
 
 def legend(classes: Sequence[str]) -> Html:
-    """The classes' colours."""
+    """Draw the colours of the classes."""
     shown = [*zip(COLOURS, classes[:CLASSES], strict=False)]
     if len(classes) > CLASSES:
         shown.append((OTHERS, f"{len(classes) - CLASSES} others"))

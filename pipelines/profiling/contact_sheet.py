@@ -18,26 +18,26 @@ from gristmill.pipelines.profiling.yaml_text import comment, short
 from gristmill.pipelines.reporting import Html
 
 CLASSES, EACH = 12, 10
-"""Classes that are shown, the most frequent, and pictures of each."""
+"""Number of classes shown, the most frequent ones, and of pictures of each."""
 
 QUARTERS = 4
-"""Parts of equal count that stand for classes where the target is a number."""
+"""Parts of equal count that replace classes if the target is a number."""
 
 SIDE = 96
 """The longest side of a picture on the page, in pixels."""
 
 GAP = 4
-"""Pixels between two."""
+"""Pixels between two pictures."""
 
 
 def contact_sheet(table: Path, column: ColumnProfile, target: Any, goal: Goal) -> Html:
-    """Some pictures of each class, or of each quarter of a number, a line each, as HTML.
+    """Draw a line of pictures for each class, or for each quarter of a numeric target.
 
     Args:
-        table: Parquet.
-        column: of pictures.
-        target: Arrow array of all rows' target.
-        goal: what the target is.
+        table: Parquet file.
+        column: profile of the column of pictures.
+        target: (n_rows,) Arrow array of the target, all rows.
+        goal: whether there are classes.
     """
     with pyarrow.parquet.ParquetFile(table) as file:
         sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
@@ -54,7 +54,7 @@ def contact_sheet(table: Path, column: ColumnProfile, target: Any, goal: Goal) -
 
 
 def _groups(target: Any, goal: Goal) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
-    """Labels, and the places of their rows, in order."""
+    """Yield each label with the sorted numbers of its rows, from 0."""
     if goal.classes is None:
         values = as_numbers(target)
         for part in np.array_split(np.argsort(values, kind="stable"), QUARTERS):
@@ -72,7 +72,7 @@ def _line(label: str, rows: int, pixels: list[bytes], form: Form) -> Html:
 
 
 def _strip(pixels: list[bytes], form: Form) -> Html:
-    """Pictures side by side as one inline PNG."""
+    """Draw pictures side by side as one inline PNG."""
     from PIL import Image
 
     height, width, channels = form

@@ -1,4 +1,4 @@
-"""The page of an experiment that is there already: how its file uses the columns."""
+"""The profile page of an existing experiment, with the use of columns in its file."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from gristmill.pipelines.profiling.profile_page import Profiled, page_digest, wr
 from gristmill.pipelines.profiling.table_profile import TableProfile, profile_table
 
 MOST_VALUES = 20_000_000
-"""Values of a table above which a run does not wait for its page; some seconds."""
+"""Values of a table above which a run skips the page, because it would take too many seconds."""
 
 
 def current_page(project: Project, name: str, digest: str) -> Path | None:
-    """`build/NAME/profile.html`, made anew where it is not of these data.
+    """Return `build/NAME/profile.html`, written again if it is of other data.
 
     Args:
+        project: the project.
+        name: name of the experiment.
         digest: DVC's hash of the data.
 
     Returns:
-        None where there is no table, or one too large to be profiled in passing.
+        None if there is no table, or if it has more than `MOST_VALUES` values.
     """
     build = project.build(name)
     page, table = build / "profile.html", build / "table.parquet"
@@ -43,7 +45,7 @@ def current_page(project: Project, name: str, digest: str) -> Path | None:
 
 
 def as_declared(profile: TableProfile, document: Document) -> list[Assumption]:
-    """How the experiment file uses each column."""
+    """Return how the experiment file uses each column."""
     target = document.data.target
     features = feature_columns(profile.names, document.features, target)
     kinds = declared_kinds(features, document.features)

@@ -1,4 +1,4 @@
-"""The experiment file that `gristmill new` writes: commented, and as a person would have it."""
+"""The commented experiment file that `gristmill new` writes."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ from gristmill.pipelines.reporting import fill_template
 TEMPLATE = Path(__file__).with_name("experiment.yaml.j2")
 
 MOST_ONE_OF = 20
-"""Levels that a schema lists."""
+"""Largest number of levels that a schema lists."""
 
 FEW_CONSTANT = 5
-"""Constant columns that have a line each."""
+"""Largest number of constant columns with a separate line each."""
 
 MOST_PADDED = 20
-"""Columns of a name that others are aligned with."""
+"""Largest width of a name with which others are aligned."""
 
 SEEN = 5
-"""Rows that each level must have been seen in, or a list of levels would soon be too short."""
+"""Least rows of each listed level; with rarer levels, the list would soon be incomplete."""
 
 FAIR = 0.5
-"""Of the rows that it would have among equals: a class with less is rare."""
+"""A class is rare if it has less than this share of the mean number of rows per class."""
 
 SLACK = 0.05
-"""Share of rows that may lose their value, beyond what was seen."""
+"""Share of missing values that the schema allows beyond the present one."""
 
 SMALL = 7
-"""The side up to which a picture is not halved any more."""
+"""Side, in pixels, up to which a picture is not halved again."""
 
 MOST_BLOCKS = 4
-"""Times that a picture is halved at most."""
+"""Largest number of times that a picture is halved."""
 
 
 class Size(NamedTuple):
@@ -81,20 +81,20 @@ SIZES = (
 
 @dataclass(frozen=True)
 class Draft:
-    """What the file is made from.
+    """The content of a drafted experiment file.
 
     Attributes:
-        name: of the experiment.
-        path: the data file, as it will stand in the project.
-        source: where the data come from, if not from this machine.
-        csv: the dialect that was found out, for text tables.
-        query: SQL, where the source is a database.
-        doubt: whether thousands marks might be decimal ones.
-        pictures: the form to bring pictures to, where files of them are read; and why.
-        target: name of a column.
-        task: and why.
-        profile: of the whole table.
-        assumptions: one a column, in the table's order.
+        name: name of the experiment.
+        path: path of the data file in the project.
+        source: address of the data, if not on this machine.
+        csv: detected dialect of a text table.
+        target: name of the target column.
+        task: the task and the reason for it.
+        profile: profile of the whole table.
+        assumptions: one for each column, in the table's order.
+        query: SQL, if the source is a database.
+        pictures: the size that picture files are converted to, and the reason for it.
+        doubt: whether thousands separators could be decimal marks.
     """
 
     name: str
@@ -111,7 +111,7 @@ class Draft:
 
     @property
     def picture(self) -> ColumnProfile | None:
-        """The column of pictures, if the data are such."""
+        """The column of pictures, if any."""
         return next((c for c in self.profile.columns if c.form is not None), None)
 
     @property
@@ -132,7 +132,7 @@ class Draft:
 
     @property
     def strong(self) -> list[ColumnProfile]:
-        """Features that tell the target nearly alone."""
+        """Features that predict the target almost alone."""
         used = {a.name for a in self.used}
         return [
             c for c in self.profile.columns if c.name in used and (c.relation or 0) >= TELLS_ALL
@@ -140,13 +140,13 @@ class Draft:
 
     @property
     def uneven(self) -> bool:
-        """Whether a class is rare, and not only one of many like it."""
+        """Whether a class is rare, also for the number of classes."""
         classes = len(classes_of(self.profile.column(self.target)))
         return self.rarest < min(RARE, FAIR / max(classes, 1))
 
 
 def write_draft(draft: Draft) -> str:
-    """The text of the experiment file."""
+    """Return the text of the experiment file."""
     rows, columns = draft.profile.rows, len(draft.profile.columns)
     form = draft.picture.form if draft.picture else None
     by_role = {a.role: a for a in reversed(draft.assumptions)}
@@ -178,7 +178,7 @@ def _wrapped_lines(text: str) -> str:
 
 
 def _blocks(form: Form) -> list[int]:
-    """The filters of each block of convolutions."""
+    """Return the number of filters of each convolutional block."""
     side, filters = min(form[:2]), list[int]()
     while side > SMALL and len(filters) < MOST_BLOCKS:
         side //= 2
@@ -189,7 +189,9 @@ def _blocks(form: Form) -> list[int]:
 def _data(draft: Draft) -> list[tuple[str, str]]:
     lines = [(f"path: {scalar(draft.path)}", "")]
     if draft.source:
-        lines.append((f"source: {scalar(draft.source)}", "`gristmill data refresh` fetches it"))
+        lines.append(
+            (f"source: {scalar(draft.source)}", "fetched again by `gristmill data refresh`")
+        )
     if draft.query:
         lines.append((f"query: {scalar(draft.query)}", ""))
     lines.append((f"target: {scalar(draft.target)}", ""))
@@ -197,8 +199,8 @@ def _data(draft: Draft) -> list[tuple[str, str]]:
     found = draft.csv.model_dump(exclude_none=True)
     if found:
         inside = ", ".join(f"{key}: {_flow(value)}" for key, value in found.items())
-        why = 'is 1,234 less than 2? Then decimal: "," instead of thousands' if draft.doubt else ""
-        lines.append((f"csv: {{{inside}}}", why or "as it was found out"))
+        why = 'if 1,234 means 1.234: decimal: "," instead of thousands' if draft.doubt else ""
+        lines.append((f"csv: {{{inside}}}", why or "detected"))
     if draft.pictures:
         form, why = draft.pictures
         inside = ", ".join(f"{key}: {value}" for key, value in form.model_dump().items())
@@ -213,14 +215,14 @@ def _flow(value: object) -> str:
 
 
 def _rules(draft: Draft) -> list[tuple[str, str]]:
-    """Lines of the schema's columns, and what was seen."""
+    """Return the lines of the schema's columns, with the present values as notes."""
     rules = list(_column_rules(draft))
     wide = max((broad(name) for name, _, _ in rules if broad(name) <= MOST_PADDED), default=0)
     return [(f"{n}:{' ' * max(wide - broad(n), 0)} {{{rule}}}", note) for n, rule, note in rules]
 
 
 def _column_rules(draft: Draft) -> Iterator[tuple[str, str, str]]:
-    """Name or pattern, rule, note."""
+    """Yield (name or pattern, rule, note) of each entry."""
     names = draft.profile.names
     by_name = {a.name: a for a in draft.assumptions}
     numbers = [c.name for c in draft.profile.columns if _plain_number(c, by_name[c.name])]
@@ -237,7 +239,7 @@ def _column_rules(draft: Draft) -> Iterator[tuple[str, str, str]]:
 
 
 def _plain_number(column: ColumnProfile, assumed: Assumption) -> bool:
-    """Numbers that are features, and constant ones beside them."""
+    """Return whether a column is a numeric feature or a constant number."""
     number = column.type in ("integer", "number") and bool(column.quantiles)
     feature = assumed.used and assumed.kind == "number"
     return number and (feature or assumed.why == "constant")
@@ -250,7 +252,7 @@ def _rule(column: ColumnProfile, assumed: Assumption, draft: Draft) -> tuple[str
     if assumed.role in ("group", "given"):
         return f"type: {column.type}, missing: never", assumed.why
     if assumed.role == "key":
-        return f"type: {column.type}, missing: never, unique: true", "each value once, always"
+        return f"type: {column.type}, missing: never, unique: true", "unique in every version"
     if target and draft.task.task == "classification":
         return f"type: {column.type}, {_one_of(column)}missing: never", _classes(column)
     if column.type in ("integer", "number") and assumed.kind == "category":
@@ -281,7 +283,7 @@ def _one_of(column: ColumnProfile) -> str:
 def _classes(column: ColumnProfile) -> str:
     few = [f"{value}: {rows}" for value, rows in column.levels if rows < FEW_ROWS]
     if few:
-        return f"classes of fewer than {FEW_ROWS} rows: " + ", ".join(few[:5])
+        return f"classes with fewer than {FEW_ROWS} rows: " + ", ".join(few[:5])
     shares = [f"{value} {rows / column.rows:.0%}" for value, rows in column.levels[:3]]
     return ", ".join(shares) + (", …" if column.distinct > 3 else "")
 
@@ -300,17 +302,17 @@ def _ends(columns: Sequence[ColumnProfile]) -> tuple[float, float]:
 def _seen(columns: Sequence[ColumnProfile]) -> str:
     low, high = _ends(columns)
     gaps = max(c.missing_share for c in columns)
-    return f"{short(low)} … {short(high)}" + (f", {gaps:.1%} gaps" if gaps else "")
+    return f"{short(low)} … {short(high)}" + (f", {gaps:.1%} missing" if gaps else "")
 
 
 def _gaps(columns: Sequence[ColumnProfile]) -> str:
-    """A little above the share that was seen."""
+    """Return a limit slightly above the present share of missing values."""
     share = math.ceil(100 * (max(c.missing_share for c in columns) + SLACK)) / 100
     return f"missing: {share:g}" if share < 1 else "missing: allowed"
 
 
 def _excluded(draft: Draft) -> Iterator[str]:
-    left_out = [a for a in draft.left_out if a.role != "given"]  # no feature in any case
+    left_out = [a for a in draft.left_out if a.role != "given"]  # never a feature
     if not left_out:
         return
     constant = [a.name for a in left_out if a.why == "constant"]
@@ -319,7 +321,7 @@ def _excluded(draft: Draft) -> Iterator[str]:
         yield "  exclude:"
         yield from aligned([(f"- {entry}", why) for entry, why in entries], "    ")
         return
-    for a in left_out:  # pixels at the edge: not a line each
+    for a in left_out:  # many constant columns, such as pixels at the edge, share a line
         if a.name not in constant:
             yield from wrapped(f"{a.name}: {_why_out(a)}", "  ")
     yield from wrapped(f"{len(constant)} columns are constant", "  ")
@@ -328,7 +330,7 @@ def _excluded(draft: Draft) -> Iterator[str]:
 
 def _why_out(assumed: Assumption) -> str:
     if assumed.kind == "text":
-        return f"{assumed.why}; to count its words, free it here and below"
+        return f"{assumed.why}; to count its words, remove it here and uncomment it below"
     return assumed.why
 
 

@@ -1,4 +1,4 @@
-"""The profile as one page: everything inside it, nothing fetched, no script."""
+"""The profile as one self-contained page without scripts."""
 
 from __future__ import annotations
 
@@ -38,27 +38,32 @@ from gristmill.pipelines.reporting import (
 )
 
 CARDS = 60
-"""Columns that are drawn, those that tell most about the target first; the table has all."""
+"""Columns that are drawn, those most related to the target; the table contains all."""
 
 BARS = 8
-"""Levels that are drawn."""
+"""Largest number of levels that are drawn."""
 
 HOW = Html(
-    "<b>tells</b>: how much the column alone says about the target, 0 nothing, 1 everything. For "
-    "classes 2·AUC − 1 of the class told best, for a number |Spearman’s ρ|; the levels of a text "
-    "are ranked on one half of the rows and judged on the other. Counts, gaps and ends are of all "
-    "rows; relations and plots of at most 20,000."
+    "<b>relation</b>: how well the column alone predicts the target, from 0 (not at all) to 1 "
+    "(perfectly). For classes it is 2·AUC − 1 of the class that is predicted best, for a number "
+    "|Spearman’s ρ|; the levels of a text are ranked on one half of the rows and evaluated on the "
+    "other. Counts, missing values and ranges are of all rows; relations and plots of at most "
+    "20,000."
 )
 
 
 @dataclass(frozen=True)
 class Profiled:
-    """What a page is of.
+    """The content of a profile page.
 
     Attributes:
-        name: of the experiment.
-        table: what was profiled; the plots read it once more.
-        digest: of the data, by which `page_digest` tells whether the page is of them.
+        name: name of the experiment.
+        table: the profiled Parquet file, which is read again for the plots.
+        profile: profile of the table.
+        target: name of the target column.
+        task: task of the experiment.
+        assumptions: use of each column.
+        digest: hash of the data, returned by `page_digest`.
     """
 
     name: str
@@ -83,7 +88,7 @@ class Profiled:
 
 
 def write_page(file: Path, of: Profiled) -> None:
-    """Writes the page as HTML."""
+    """Write the page as HTML."""
     profile, target = of.profile, comment(of.target)
     drawn = [c for c in _ranked(profile) if c.name != of.target][:CARDS]
     about = Html("{:,} rows × {} columns; {} of <b>{}</b>.")
@@ -92,7 +97,7 @@ def write_page(file: Path, of: Profiled) -> None:
         _target(profile.column(of.target), of.goal),
         _left_out(of.assumptions),
         Titled(
-            "Columns, those that tell most about the target first",
+            "Columns, ordered by their relation to the target",
             [_sheet(c, of) if c.type == "picture" else _card(c, of) for c in drawn],
         ),
         Titled("All columns", [_table(of)]),
@@ -104,7 +109,7 @@ def write_page(file: Path, of: Profiled) -> None:
 
 
 def page_digest(file: Path) -> str:
-    """The digest of the data that a page is of; an empty text where there is no page."""
+    """Return the digest of the data in a page; empty if there is no page."""
     if not file.is_file():
         return ""
     with file.open(encoding="utf-8") as page:
@@ -112,13 +117,13 @@ def page_digest(file: Path) -> str:
 
 
 def _ranked(profile: TableProfile) -> list[ColumnProfile]:
-    """Pictures first."""
+    """Return the columns, pictures first, then by their relation to the target."""
     return sorted(profile.columns, key=lambda c: (c.type != "picture", -(c.relation or 0.0)))
 
 
 def _target(column: ColumnProfile, goal: Goal) -> Card:
-    told = plots.legend(goal.classes) if goal.classes else summary(column)
-    return Card(comment(column.name), "target", [Text(told, "note")], [_distribution(column)])
+    about = plots.legend(goal.classes) if goal.classes else summary(column)
+    return Card(comment(column.name), "target", [Text(about, "note")], [_distribution(column)])
 
 
 def _left_out(assumptions: Sequence[Assumption]) -> Titled:
@@ -134,7 +139,7 @@ def _card(column: ColumnProfile, of: Profiled) -> Card:
         "missing": f"{column.missing_share:.1%} ({column.missing:,} rows)",
         "distinct": f"{column.distinct:,}",
         "values": summary(column),
-        "tells": f"{column.relation or 0:.2f}",
+        "relation": f"{column.relation or 0:.2f}",
         "assumed": _assumed(assumed),
     }
     return Card(
@@ -152,7 +157,7 @@ def _sheet(column: ColumnProfile, of: Profiled) -> Card:
     blocks: list[Block] = [
         Text(f"{summary(column)}; {column.missing_share:.1%} missing"),
         shown,
-        Text(f"Some of each {by} of {comment(of.target)}, with its number of rows.", "note"),
+        Text(f"Examples of each {by} of {comment(of.target)}, with its number of rows.", "note"),
     ]
     return Card(comment(column.name), "picture", blocks, style="sheet")
 
@@ -172,14 +177,14 @@ def _distribution(column: ColumnProfile) -> Figure:
         ends = [write(end) for end in column.ends]
         cut = column.quantiles and tuple(column.ends) != (column.quantiles[0], column.quantiles[-1])
         drawn = plots.histogram(column.heights, *ends)
-        about = "distribution" + (", without the outermost values" if cut else "")
+        about = "distribution" + (", without the extreme values" if cut else "")
     elif column.distinct_share > NEARLY and column.distinct > BARS:
-        return Figure(Html(""), "nearly each value once")
+        return Figure(Html(""), "almost all values differ")
     else:
         levels = [(_value(value), count) for value, count in column.levels[:BARS]]
         drawn = plots.level_bars(levels, column.rows)
         more = column.distinct - len(levels)
-        about = "commonest values" + (f"; {more:,} more" if more > 0 else "")
+        about = "most frequent values" + (f"; {more:,} more" if more > 0 else "")
     return Figure(drawn, about)
 
 
@@ -188,7 +193,7 @@ def _few(column: ColumnProfile) -> bool:
 
 
 def summary(column: ColumnProfile, levels: int = 3) -> str:
-    """Least, median and greatest value, or the commonest levels."""
+    """Return minimum, median and maximum, or the most frequent levels."""
     if not column.present:
         return "no value"
     if column.form is not None:
@@ -198,13 +203,13 @@ def summary(column: ColumnProfile, levels: int = 3) -> str:
         write = writer(column.type, low, high)
         return f"{write(low)} … {write(middle)} … {write(high)}"
     if not column.levels or (column.words >= 2 and column.distinct_share > 0.5):
-        return f"{column.words:.0f} words in the mean" if column.words >= 2 else "all different"
+        return f"{column.words:.0f} words on average" if column.words >= 2 else "all different"
     shown = [f"{_value(v)} {n / column.rows:.0%}" for v, n in column.levels[:levels]]
     return ", ".join(shown) + (", …" if column.distinct > levels else "")
 
 
 def distinct(column: ColumnProfile) -> str:
-    """The number of different values, as far as it was counted."""
+    """Return the number of different values; empty for pictures, which are not counted."""
     return "" if column.type == "picture" else f"{column.distinct:,}"
 
 
@@ -222,7 +227,7 @@ def _assumed(assumed: Assumption) -> str:
 
 
 def _table(of: Profiled) -> Table:
-    heads = ("column", "type", "missing", "distinct", "values", "tells", "assumed")
+    heads = ("column", "type", "missing", "distinct", "values", "relation", "assumed")
     rows = [
         (
             *(comment(c.name), c.type, f"{c.missing_share:.1%}", distinct(c), summary(c)),
@@ -230,4 +235,4 @@ def _table(of: Profiled) -> Table:
         )
         for c in of.profile.columns
     ]
-    return Table(heads, rows, ("missing", "distinct", "tells"))
+    return Table(heads, rows, ("missing", "distinct", "relation"))

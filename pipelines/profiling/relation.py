@@ -1,9 +1,9 @@
-"""How much one column alone tells about the target: one number, 0 nothing, 1 everything.
+"""How well one column alone predicts the target: from 0 (not at all) to 1 (perfectly).
 
-For classes it is 2·AUC − 1 for the class that is told best, against the rest; for a number
-|Spearman's ρ|. Numbers and dates are ranked as they are. Levels are first ranked by the target of
-one half of the rows and then judged on the other half, and the other way round, so that a column of
-many levels does not look good by chance.
+For classes it is 2·AUC − 1 of the class that is predicted best, against the rest; for a number
+|Spearman's ρ|. Numbers and dates are ranked by value. Levels are ranked by the target on one half
+of the rows and evaluated on the other half, and vice versa, so that a column with many levels does
+not look good by chance.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 FEW = 20
-"""Rows of a class below which its AUC says little; such classes count only if all are so small."""
+"""Rows of a class below which its AUC is unreliable; such classes count only if all are small."""
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -27,7 +27,7 @@ class Goal:
     """The target of the sampled rows.
 
     Attributes:
-        values: (n,) ranks in [0, 1] for regression; else places in `classes`.
+        values: (n,) float64 ranks in [0, 1] for regression, else int64 positions in `classes`.
         classes: labels as text, the most frequent first; None for regression.
         raw: (n,) the target as numbers, for regression.
     """
@@ -38,7 +38,7 @@ class Goal:
 
 
 def class_goal(labels: list[str]) -> Goal:
-    """The goal of a classification from the labels of the rows."""
+    """Return the goal of a classification with these labels."""
     names, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     new = np.empty_like(order)
@@ -47,20 +47,21 @@ def class_goal(labels: list[str]) -> Goal:
 
 
 def number_goal(values: Floats) -> Goal:
-    """The goal of a regression from the numbers of the rows."""
+    """Return the goal of a regression with these (n,) numbers."""
     return Goal(_ranks(values) / max(len(values), 1), None, values)
 
 
 def _ranks(values: Floats) -> Floats:
-    """From 1; equal values share the mean of their places."""
+    """Return ranks from 1; equal values have the mean of their ranks."""
     return np.asarray(pd.Series(values).rank())  # scipy.stats takes a second to import
 
 
 def number_relation(x: Floats, goal: Goal) -> float:
-    """The relation of a column of numbers.
+    """Return the relation of a column of numbers to the target, in [0, 1].
 
     Args:
-        x: (n,) with NaN where missing; these rows do not count.
+        x: (n,) float64; rows with NaN, a missing value, are ignored.
+        goal: the target of the same rows.
     """
     there = ~np.isnan(x)
     if there.sum() < 3 or np.ptp(x[there]) == 0:
@@ -77,10 +78,11 @@ def number_relation(x: Floats, goal: Goal) -> float:
 
 
 def level_relation(codes: Codes, goal: Goal) -> float:
-    """The relation of a column of levels.
+    """Return the relation of a column of levels to the target, in [0, 1].
 
     Args:
-        codes: (n,) a number for each level, from 0; a missing value is a level of its own.
+        codes: (n,) int64 positions of levels, from 0; a missing value is a separate level.
+        goal: the target of the same rows.
     """
     if len(codes) < 4 or not np.ptp(codes):
         return 0.0
@@ -90,7 +92,11 @@ def level_relation(codes: Codes, goal: Goal) -> float:
 
 
 def _judge(codes: Codes, goal: Goal, learn: npt.NDArray[np.bool_]) -> Floats:
-    """One number a class, or one for regression: levels ranked on `learn`, judged on the rest."""
+    """Rank levels on the rows `learn` and evaluate them on the rest.
+
+    Returns:
+        One number for each class, or one for regression.
+    """
     size, y = int(codes.max()) + 1, goal.values
     if goal.classes is None:
         overall = float(y[learn].mean())
@@ -111,7 +117,7 @@ def _judge(codes: Codes, goal: Goal, learn: npt.NDArray[np.bool_]) -> Floats:
 
 
 def _area(scores: Floats, counts: Codes, which: int) -> float:
-    """The AUC of scores by level for one class against the rest; ties count half."""
+    """Return the AUC of scores by level, for one class against the rest; ties count half."""
     _, places = np.unique(scores, return_inverse=True)
     inside = np.bincount(places, weights=counts[:, which])
     outside = np.bincount(places, weights=counts.sum(axis=1) - counts[:, which])
@@ -122,7 +128,7 @@ def _area(scores: Floats, counts: Codes, which: int) -> float:
 
 
 def _enough(counts: Codes) -> npt.NDArray[np.bool_]:
-    """The classes that have rows enough to be judged, and rows outside."""
+    """Return which classes have enough rows to be evaluated, and rows outside."""
     some = (counts > 0) & (counts < counts.sum())
     many = some & (counts >= FEW)
     kept: npt.NDArray[np.bool_] = many if many.any() else some

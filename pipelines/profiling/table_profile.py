@@ -1,4 +1,4 @@
-"""What the columns of a table hold: read one column at a time, so that memory holds one column."""
+"""Profiles of the columns of a table, read one by one to limit memory."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Form = tuple[int, int, int]
 """Height, width, channels of pictures."""
 
 SAMPLE = 20_000
-"""Rows that relations and plots are made from; counts, gaps and ranges are of all rows."""
+"""Rows for relations and plots; counts, missing values and ranges use all rows."""
 
 CELLS = 2**22
-"""Values that are read at a time."""
+"""Values read at a time."""
 
 LEVELS = 60
-"""Levels that are kept of a column, the most frequent."""
+"""Number of levels that are kept of a column, the most frequent ones."""
 
 BARS = 20
 """Bars of a histogram."""
@@ -43,19 +43,21 @@ BARS = 20
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """One column.
+    """The profile of one column.
 
     Attributes:
+        name: name of the column.
         type: as in an experiment file's schema, or `picture`.
-        rows: of the table.
+        rows: rows of the table.
         missing: rows without a value.
         distinct: different values; 0 for pictures, which are not counted.
         levels: (value, rows), the most frequent first; empty for dates and where all are distinct.
-        quantiles: least, lower quartile, median, upper quartile, greatest; seconds since 1970 for
+        quantiles: minimum, lower quartile, median, upper quartile, maximum; seconds since 1970 for
             dates; empty for text and booleans.
-        heights: rows of the sample in each bar of the histogram over `ends`.
+        heights: rows of the sample in each bar of the histogram.
+        ends: range of the histogram.
         words: mean number of words, for text.
-        numbered: whether the values count the rows from 0 or 1.
+        numbered: whether the values are row numbers from 0 or 1.
         relation: to the target, 0 to 1; None without a target, and for pictures.
         form: height, width and channels of pictures.
     """
@@ -84,13 +86,13 @@ class ColumnProfile:
 
     @property
     def distinct_share(self) -> float:
-        """Of the rows with a value."""
+        """Different values as a share of the rows with a value."""
         return self.distinct / max(self.present, 1)
 
 
 @dataclass(frozen=True)
 class TableProfile:
-    """A table, column by column, in its own order."""
+    """The profiles of all columns, in the table's order."""
 
     rows: int
     columns: tuple[ColumnProfile, ...]
@@ -104,7 +106,7 @@ class TableProfile:
 
 
 class Sample:
-    """The columns of a table, whole or at the sampled rows; the same rows for every column."""
+    """The columns of a table, whole or sampled; the sample has the same rows for every column."""
 
     def __init__(self, table: Path) -> None:
         self.file = pa.parquet.ParquetFile(table)
@@ -118,11 +120,11 @@ class Sample:
             self._places = pa.array(np.sort(chosen))
 
     def form(self, name: str) -> Form | None:
-        """Height, width and channels of a column of pictures; None for any other."""
+        """Return height, width and channels of a column of pictures; None for any other."""
         return form_of(self._schema.field(name))
 
     def whole(self, name: str) -> pa.Array:
-        """A column as one Arrow array; NaN is a missing value."""
+        """Return a column as one Arrow array, with null for NaN."""
         if name not in self._read:
             self._read = self._from(name)
         column = self._read.pop(name).combine_chunks()
@@ -131,14 +133,14 @@ class Sample:
         return column
 
     def _from(self, name: str) -> dict[str, pa.ChunkedArray]:
-        """A column and those after it: to read one of many takes as long as to read some."""
+        """Read a column and the next ones, because one takes as long as several."""
         first, group = self.names.index(name), max(CELLS // max(self.rows, 1), 1)
         names = [n for n in self.names[first : first + group] if self.form(n) is None]
         read = self.file.read(columns=names)
         return dict(zip(names, read.columns, strict=True))
 
     def of(self, column: pa.Array) -> pa.Array:
-        """The sampled rows of a whole column."""
+        """Return the sampled rows of a whole column."""
         return column if self._places is None else column.take(self._places)
 
 
@@ -149,13 +151,13 @@ def profile_table(
     *,
     only: Sequence[str] | None = None,
 ) -> TableProfile:
-    """Profiles a table that ingest made.
+    """Profile the table of an experiment.
 
     Args:
-        table: Parquet.
-        target: the column to relate the others to.
-        task: how the target is meant.
-        only: columns to read; all by default.
+        table: Parquet file written by the stage `ingest`.
+        target: column to which the others are related.
+        task: task with this target; without it there are no relations.
+        only: columns to read; default: all.
     """
     sample = Sample(table)
     goal = read_goal(sample, target, task) if target and task else None
@@ -180,12 +182,13 @@ def _profiles(
 def profile_column(
     name: str, column: pa.Array, sampled: pa.Array, goal: Goal | None
 ) -> ColumnProfile:
-    """Profiles one column.
+    """Profile one column.
 
     Args:
+        name: name of the column.
         column: Arrow array of all rows.
-        sampled: the rows that the goal is of.
-        goal: the target; None for the target itself and where there is none.
+        sampled: the sampled rows of `column`.
+        goal: target of the sampled rows; None for the target itself or without a target.
     """
     kind = type_of(column.type)
     counts = pc.value_counts(column.drop_null())
@@ -214,7 +217,7 @@ def profile_column(
 
 
 def type_of(kind: pa.DataType) -> Type:
-    """An Arrow type in the words of a schema."""
+    """Return the schema's type for an Arrow type."""
     if pa.types.is_boolean(kind):
         return "boolean"
     if pa.types.is_integer(kind):
@@ -225,7 +228,7 @@ def type_of(kind: pa.DataType) -> Type:
 
 
 def as_numbers(column: pa.Array) -> Floats:
-    """(n,) float64 with NaN where missing; seconds since 1970 for dates."""
+    """Return (n,) float64 with NaN for missing values; dates in seconds since 1970."""
     if pa.types.is_temporal(column.type):
         stamps = column.cast(pa.timestamp("us", tz=getattr(column.type, "tz", None)))
         seconds = stamps.cast(pa.int64()).to_numpy(zero_copy_only=False).astype("float64") / 1e6
@@ -235,7 +238,10 @@ def as_numbers(column: pa.Array) -> Floats:
 
 
 def as_codes(column: pa.Array) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """(n,) places in the list of levels; a missing value is one of its own, named `no value`."""
+    """Return (n,) positions in the list of levels, and this list.
+
+    A missing value is a separate level, named `no value`.
+    """
     texts = column.cast(pa.string()) if not pa.types.is_string(column.type) else column
     coded = texts.dictionary_encode(null_encoding="encode")
     names = ["no value" if name is None else str(name) for name in coded.dictionary.to_pylist()]
@@ -243,7 +249,13 @@ def as_codes(column: pa.Array) -> tuple[npt.NDArray[np.int64], list[str]]:
 
 
 def read_goal(sample: Sample, target: str, task: Task) -> Goal:
-    """The target of the sampled rows."""
+    """Read the target of the sampled rows.
+
+    Args:
+        sample: the table.
+        target: name of the target column.
+        task: `classification` or `regression`.
+    """
     column = sample.of(sample.whole(target))
     if task == "regression":
         return number_goal(as_numbers(column))
@@ -258,7 +270,7 @@ def _relation(kind: Type, numbers: Floats, sampled: pa.Array, goal: Goal) -> flo
 
 
 def _quantiles(column: pa.Array, finite: Floats) -> tuple[float, ...]:
-    """Of the sample, but for the ends, which are of all rows."""
+    """Return the quantiles of the sample between the minimum and maximum of all rows."""
     low, high = float(finite.min()), float(finite.max())
     ends = pc.min_max(column)
     both = as_numbers(pa.array([ends["min"].as_py(), ends["max"].as_py()], column.type))
@@ -269,7 +281,7 @@ def _quantiles(column: pa.Array, finite: Floats) -> tuple[float, ...]:
 
 
 def _histogram(finite: Floats) -> tuple[tuple[int, ...], tuple[float, float]]:
-    """Equal bars between the ends; where outliers would leave one bar, without 1 % at each end."""
+    """Return bars of equal width, and their range; with outliers, 1 % at each end is left out."""
     if not len(finite):
         return (), (0.0, 0.0)
     low, high = float(finite.min()), float(finite.max())
@@ -297,7 +309,7 @@ def _counts_rows(column: pa.Array) -> bool:
 
 
 def form_of(field: Any) -> Form | None:
-    """The form of a column's pictures; None for a column of anything else."""
+    """Return height, width and channels of a column's pictures; None for other columns."""
     about = field.metadata or {}
     if not pa.types.is_fixed_size_binary(field.type) or b"height" not in about:
         return None
@@ -305,13 +317,13 @@ def form_of(field: Any) -> Form | None:
 
 
 def in_words(form: Form) -> str:
-    """`32 × 32, colour`: height first."""
+    """Return `32 × 32, colour`, height first."""
     height, width, channels = form
     return f"{height} × {width}, {'grey' if channels == 1 else 'colour'}"
 
 
 def gaps_of(file: Any, name: str) -> int:
-    """Rows without a picture, by the file's own count."""
+    """Return the number of rows without a picture, from the file's statistics."""
     about = file.metadata
     place = file.schema_arrow.names.index(name)
     columns = [about.row_group(group).column(place) for group in range(about.num_row_groups)]

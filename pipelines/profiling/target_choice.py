@@ -11,18 +11,19 @@ from gristmill.pipelines.profiling.assumptions import TaskChoice, choose_task, l
 from gristmill.pipelines.profiling.table_profile import ColumnProfile, TableProfile, Task
 
 LEAST_ROWS = 10
-"""Rows without which no role has anything in it."""
+"""Least number of rows with which every role has some."""
 
 
 def require_target(names: Sequence[str], target: str, again: str) -> str:
-    """The target, if the data have such a column.
+    """Return the target if the data have this column.
 
     Args:
-        names: of the data's columns.
-        again: the command so far, to be completed by `--target COLUMN`.
+        names: columns of the data.
+        target: name of the target.
+        again: the command so far; the message appends `--target COLUMN`.
 
     Raises:
-        ConfigError: they have not; the nearest is offered.
+        ConfigError: there is no such column; the message suggests the nearest.
     """
     if target in names:
         return target
@@ -36,10 +37,10 @@ def require_target(names: Sequence[str], target: str, again: str) -> str:
 
 
 def no_target(profile: TableProfile, again: str) -> ConfigError:
-    """The error for a command without a target, with what looks like one."""
+    """Return the error for a command without a target; it names likely targets."""
     likely = likely_targets(profile)
     return ConfigError(
-        "which column is to be predicted?",
+        "which column should be predicted?",
         expected="--target COLUMN",
         found="none; these look like targets: " + ", ".join(likely) if likely else "none",
         next=f"{again} --target {shell_word(likely[0] if likely else 'COLUMN')}",
@@ -47,24 +48,29 @@ def no_target(profile: TableProfile, again: str) -> ConfigError:
 
 
 def shell_word(text: str) -> str:
-    """A text as one word of a command line; letters of any script need no quotes."""
+    """Quote a text for a command line if necessary; letters of any script need no quotes."""
     return text if re.fullmatch(r"[\w@%+=:,./-]+", text) else shlex.quote(text)
 
 
 def require_task(column: ColumnProfile, asked: Task | None, pictures: bool = False) -> TaskChoice:
-    """The task for a target; of pictures or of rows.
+    """Return the task for a target.
+
+    Args:
+        column: profile of the target.
+        asked: the task that was requested; None to choose it.
+        pictures: whether the rows are pictures.
 
     Raises:
-        ConfigError: it cannot be learnt as asked.
-        DataInvalid: it cannot be learnt at all.
+        ConfigError: the target does not fit the task.
+        DataInvalid: no model can be trained on this target.
     """
     name = column.name
     if column.missing:
         raise DataInvalid(
-            f"the target {name} has gaps, and a row without an answer teaches nothing",
+            f"the target {name} has missing values, which cannot be used for training",
             expected="a value in every row",
             found=f"none in {column.missing:,} of {column.rows:,} rows",
-            next="take these rows out of the file; `gristmill score` will predict them later",
+            next="remove these rows from the file; `gristmill score` can predict them later",
         )
     if column.distinct < 2:
         raise DataInvalid(
@@ -74,7 +80,7 @@ def require_task(column: ColumnProfile, asked: Task | None, pictures: bool = Fal
         )
     if column.rows < LEAST_ROWS:
         raise DataInvalid(
-            "too few rows to train and to test on",
+            "too few rows for training and testing",
             expected=f"{LEAST_ROWS} or more",
             found=f"{column.rows}",
         )
@@ -84,16 +90,16 @@ def require_task(column: ColumnProfile, asked: Task | None, pictures: bool = Fal
             f"the target {name} cannot be learnt as a number",
             expected="numbers",
             found=f"type {column.type}",
-            next="leave --task out" if column.type != "date" else "name another --target",
+            next="remove --task" if column.type != "date" else "choose another --target",
         )
     task = asked or chosen.task
     if task == "classification" and column.distinct * 2 > column.rows:
         raise ConfigError(
             f"the target {name} has too many different values to be classes",
-            expected="rows enough of each class",
+            expected="enough rows of each class",
             found=f"{column.distinct:,} different values in {column.rows:,} rows",
-            next="name another --target, or --task regression"
+            next="choose another --target, or --task regression"
             if column.type in ("integer", "number")
-            else "name another --target",
+            else "choose another --target",
         )
-    return chosen if asked in (None, chosen.task) else TaskChoice(task, "as asked for")
+    return chosen if asked in (None, chosen.task) else TaskChoice(task, "as requested")

@@ -1,4 +1,4 @@
-"""A column against the target, bin by bin or level by level: what the page's plots show."""
+"""The target by bins or levels of a column: the data of the page's plots."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from gristmill.pipelines.profiling.table_profile import ColumnProfile, Sample, a
 from gristmill.pipelines.profiling.yaml_text import writer
 
 BINS = 8
-"""Bins of equal count of a number, or levels of a text."""
+"""Number of bins of equal count of a number, or of levels of a text."""
 
 CLASSES = 6
-"""Classes with a colour of their own; the rest is one."""
+"""Classes with a separate colour; the others share one."""
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Rows of the sample with a like value.
+    """Rows of the sample with similar values.
 
     Attributes:
-        shares: of the first `CLASSES` classes, for classification.
-        quartiles: lower, median and upper of the target, for regression.
+        label: the values, as text.
+        rows: number of rows.
+        shares: share of each of the first `CLASSES` classes, for classification.
+        quartiles: lower quartile, median and upper quartile of the target, for regression.
     """
 
     label: str
@@ -36,7 +38,13 @@ class Bin:
 
 
 def against(sample: Sample, column: ColumnProfile, goal: Goal) -> list[Bin]:
-    """The target in each bin of a column, missing values last."""
+    """Summarise the target in each bin or level of a column, missing values last.
+
+    Args:
+        sample: the table.
+        column: profile of the column.
+        goal: target of the sampled rows.
+    """
     values = sample.of(sample.whole(column.name))
     if column.type == "text" or column.distinct <= BINS:
         places, labels = _levels(values)

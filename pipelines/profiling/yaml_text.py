@@ -1,4 +1,4 @@
-"""Values and names as they may stand in a YAML file, and numbers as people write them."""
+"""Formatting of values and names for a YAML file, and of numbers for people."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 WIDTH = 100
-"""Columns of a line of an experiment file."""
+"""Largest width of a line of an experiment file."""
 
 PLAIN = re.compile(r"[^\W\d][\w./-]*( [\w./-]+)*")
 OTHERWISE_READ = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
-"""Plain words that some reader of YAML takes for something else than a text."""
+"""Plain words that some YAML parsers do not read as text."""
 
 NUMBERED = re.compile(r"(.*?)(\d+)")
 GROUP = 5
-"""Columns of one stem and running numbers that are named by one pattern."""
+"""Least number of columns with the same stem and running numbers that share a pattern."""
 
 
 def scalar(value: Any) -> str:
-    """A value of an experiment file; texts that begin with a dollar are escaped."""
+    """Format a value of an experiment file; a dollar sign at the beginning is escaped."""
     if isinstance(value, str):
         return quoted(f"${value}" if value.startswith("$") else value)
     if isinstance(value, bool):
@@ -34,7 +34,7 @@ def scalar(value: Any) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as a key or a value: plain where it can be."""
+    """Format a text as a key or a value, quoted only if necessary."""
     if PLAIN.fullmatch(text) and text.isprintable() and text.lower() not in OTHERWISE_READ:
         return text
     return "".join(
@@ -43,17 +43,17 @@ def quoted(text: str) -> str:
 
 
 def broad(text: str) -> int:
-    """Columns that a text takes on a terminal; Hangul takes two a letter."""
+    """Return the width of a text on a terminal; a letter of Hangul is two columns wide."""
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def comment(text: str) -> str:
-    """Text that can stand behind a `#`: one line, nothing that cannot be printed."""
+    """Format a text for a comment: one line, without unprintable characters."""
     return "".join(c if c.isprintable() else "·" for c in " ".join(text.split()))
 
 
 def number(value: Any) -> str:
-    """Shortest form that YAML 1.2 reads back as the same number."""
+    """Return the shortest form that YAML 1.2 reads back as the same number."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     text = repr(value)
@@ -61,7 +61,7 @@ def number(value: Any) -> str:
 
 
 def short(value: float) -> str:
-    """A number for people: four significant digits, thousands parted."""
+    """Format a number for people: four significant digits, with thousands separators."""
     if value and (abs(value) >= 1e9 or abs(value) < 1e-3):
         return f"{value:.2e}"
     if float(value).is_integer() and 0 <= value < 10_000:
@@ -72,7 +72,7 @@ def short(value: float) -> str:
 
 
 def moment(seconds: float) -> str:
-    """A date for people; the time where there is one."""
+    """Format a date for people, with the time of day unless it is midnight."""
     if not -62135596800 <= seconds <= 253402300799:
         return short(seconds)
     at = datetime.fromtimestamp(seconds, UTC)
@@ -82,21 +82,27 @@ def moment(seconds: float) -> str:
 
 
 DAYS = 5 * 86400.0
-"""Span of dates from which the time of day is left out."""
+"""Range of dates, in seconds, above which the time of day is omitted."""
 
 
 def writer(type: str, low: float, high: float) -> Callable[[float], str]:
-    """How values of a column of this type and span are written for people."""
+    """Return the function that formats the values of a column for people.
+
+    Args:
+        type: the column's type in a schema.
+        low: least value; for dates in seconds since 1970.
+        high: greatest value, likewise.
+    """
     if type != "date":
         return short
     return (lambda value: moment(value)[:10]) if high - low > DAYS else moment
 
 
 def outward(low: float, high: float) -> tuple[float, float]:
-    """Loose bounds: the range widened by its own width at both ends, to round numbers.
+    """Return loose, round bounds: the range widened by its width at both ends.
 
-    Where nothing was below zero the lower bound is zero, and the upper one above zero likewise:
-    a sign is a fact about a quantity, its greatest value so far is not.
+    A bound does not cross zero if no value does, because the sign is a property of the quantity,
+    but its largest value so far is not.
     """
     width = high - low or max(abs(high), 1.0)
     wide_low, wide_high = low - width, high + width
@@ -108,7 +114,7 @@ def outward(low: float, high: float) -> tuple[float, float]:
 
 
 def _round(value: float, towards: Any) -> float:
-    """Two significant digits."""
+    """Round to two significant digits."""
     if value == 0:
         return 0.0
     places = 1 - math.floor(math.log10(abs(value)))
@@ -118,14 +124,14 @@ def _round(value: float, towards: Any) -> float:
 
 
 def stems(names: Sequence[str], within: Sequence[str]) -> dict[str, list[str]]:
-    """Patterns for columns of one stem and running numbers, such as `pixel*`.
+    """Return patterns for columns with the same stem and running numbers, such as `pixel*`.
 
     Args:
         names: the columns to group.
-        within: all columns; a pattern that names others as well is not taken.
+        within: all columns; a pattern that matches others as well is not used.
 
     Returns:
-        Columns by pattern, for groups of `GROUP` and more.
+        Columns by pattern, for groups of `GROUP` or more.
     """
     found: dict[str, list[str]] = {}
     for name in names:
@@ -143,7 +149,7 @@ def stems(names: Sequence[str], within: Sequence[str]) -> dict[str, list[str]]:
 
 
 def aligned(lines: Iterable[tuple[str, str]], indent: str) -> list[str]:
-    """Lines with their comments in one column where that fits, else on a line above."""
+    """Return lines with aligned comments, or with comments on the line above if too long."""
     pairs = [(indent + text, comment(note)) for text, note in lines]
     room = [(broad(text), broad(note) + 4) for text, note in pairs]
     fitting = [long for (long, behind), (_, note) in zip(room, pairs, strict=True) if note]
@@ -162,7 +168,7 @@ def aligned(lines: Iterable[tuple[str, str]], indent: str) -> list[str]:
 
 
 def wrapped(text: str, indent: str = "") -> list[str]:
-    """A comment of as many lines as it needs."""
+    """Return a text as the lines of a comment."""
     import textwrap
 
     start = f"{indent}# "
@@ -172,7 +178,13 @@ def wrapped(text: str, indent: str = "") -> list[str]:
 
 
 def listed(entries: Sequence[str], start: str, indent: str) -> list[str]:
-    """`start[a, b, c]`, broken between entries where the line is full."""
+    """Return `start[a, b, c]`, with line breaks between entries where necessary.
+
+    Args:
+        entries: formatted values.
+        start: the text before the list, with its indent.
+        indent: indent of the following lines.
+    """
     line, out = f"{start}[", []
     for place, entry in enumerate(entries):
         piece = entry + ("]" if place == len(entries) - 1 else ",")

@@ -1,4 +1,4 @@
-"""The data against the experiment's schema, by Great Expectations; leaks; drift."""
+"""Validation of the data: the schema with Great Expectations, leaks, and drift."""
 
 import lazy_loader
 

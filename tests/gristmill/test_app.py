@@ -102,8 +102,8 @@ CASES = [
     ),
     Case("a path for a name", "plan ../tiny", 1, ("no experiment '../tiny'", "gristmill run tiny")),
     Case("no such parameter", "plan tiny -P unitz=3", 1, ("'unitz' is not", "tiny -P units=3")),
-    Case("a parameter without value", "plan tiny -P units", 1, ("-P takes", "-P units")),
-    Case("a parameter that is a list", "plan tiny -P units=[1,2]", 1, ("-P takes", "units=[1,2]")),
+    Case("a parameter without value", "plan tiny -P units", 1, ("-P needs", "-P units")),
+    Case("a parameter that is a list", "plan tiny -P units=[1,2]", 1, ("-P needs", "units=[1,2]")),
     Case(
         "an unknown key",
         "plan tiny",
@@ -154,10 +154,10 @@ CASES = [
         in_file("$units", "$unit"),
     ),
     Case(
-        "a grid of nothing",
+        "a grid without values",
         "plan tiny",
         1,
-        (VALID, "learning_rate has no values: a grid of nothing"),
+        (VALID, "learning_rate has no values, so there would be no trials"),
         in_file("[0.01, 0.1]", "[]"),
     ),
     Case(

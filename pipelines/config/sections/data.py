@@ -13,16 +13,16 @@ from gristmill.pipelines.config.source_kinds import FORMS, holds_password, sourc
 
 
 class Csv(Section):
-    """How a text table is written; what is left out is found out from the file."""
+    """Format of a text table; omitted settings are detected from the file."""
 
     delimiter: str | None = Field(None, min_length=1, max_length=1)
     quote: str | None = Field(None, min_length=1, max_length=1)
     decimal: Literal[".", ","] | None = None
     thousands: Literal[".", ",", " ", "'"] | None = None
-    encoding: str | None = Field(None, description="as Python names it: utf-8, cp949, latin-1, …")
-    missing: tuple[str, ...] | None = Field(None, description="what stands for a missing value")
+    encoding: str | None = Field(None, description="name in Python: utf-8, cp949, latin-1, …")
+    missing: tuple[str, ...] | None = Field(None, description="texts that mean a missing value")
     dates: tuple[str, ...] | None = Field(
-        None, min_length=1, description="how dates are written, such as %d/%m/%Y"
+        None, min_length=1, description="formats of dates, such as %d/%m/%Y"
     )
 
     @field_validator("encoding")
@@ -31,7 +31,7 @@ class Csv(Section):
         try:
             return encoding and codecs.lookup(encoding).name
         except LookupError as error:
-            raise ValueError("is no encoding that Python knows") from error
+            raise ValueError("is not an encoding of Python") from error
 
     @model_validator(mode="after")
     def _marks_differ(self) -> Self:
@@ -43,22 +43,22 @@ class Csv(Section):
 
 
 class Pictures(Section):
-    """The form that all pictures of a folder are brought to."""
+    """Size that all pictures of a folder are converted to."""
 
     height: int = Field(ge=1)
     width: int = Field(ge=1)
-    channels: Literal[1, 3] = Field(3, description="1 for shades of grey, 3 for colours")
+    channels: Literal[1, 3] = Field(3, description="1 for grey, 3 for colour")
 
 
 class Data(Section):
-    """Where the rows come from and which column is to be predicted."""
+    """Where the rows come from and which column is predicted."""
 
     path: str = Field(
         description="file or folder under data/NAME/, such as data/churn/customers.csv"
     )
-    source: str | None = Field(None, min_length=1, description=f"where to fetch it: {FORMS}")
+    source: str | None = Field(None, min_length=1, description=f"where to fetch the data: {FORMS}")
     query: str | None = Field(
-        None, min_length=1, description="SQL, where source is a database's address"
+        None, min_length=1, description="SQL, if source is the address of a database"
     )
     target: str = Field(description="the column to predict")
     task: Literal["classification", "regression"]
@@ -70,22 +70,22 @@ class Data(Section):
     def _under_data(cls, path: str) -> str:
         parts = PurePosixPath(path).parts
         if len(parts) < 3 or parts[0] != "data" or any(part.startswith(".") for part in parts):
-            raise ValueError("must be a file or a folder in a folder of its own: data/NAME/FILE")
+            raise ValueError("must be a file or a folder in its own folder: data/NAME/FILE")
         return path
 
     @model_validator(mode="after")
     def _query_fits(self) -> Self:
         kind = self.source and source_kind(self.source, self.query)
         if self.query is not None and kind != "database":
-            raise ValueError("query goes with the address of a database as source")
+            raise ValueError("query needs the address of a database as source")
         if self.query is None and kind == "database":
-            raise ValueError("source is a database: query must say what to select")
+            raise ValueError("source is a database, so query is required")
         if kind is not None and holds_password(str(self.source)):  # git and dvc.lock would keep it
             place = {
                 "database": "set GRISTMILL_SQL_PASSWORD",
                 "web": "put the login for the host into ~/.netrc",
             }.get(kind, "set the store's own variables, such as AWS_SECRET_ACCESS_KEY")
-            raise ValueError(f"source has a password in it; take it out and {place}")
+            raise ValueError(f"source contains a password; remove it and {place}")
         return self
 
     @property
@@ -95,6 +95,6 @@ class Data(Section):
 
 
 class IngestSections(Section):
-    """What the stage `ingest` reads of the experiment file."""
+    """The sections of the experiment file that the stage `ingest` reads."""
 
     data: Data

@@ -12,17 +12,17 @@ from gristmill.pipelines.config.section import Scalar, Section, Several, Share
 
 
 class Bins(Section):
-    """How a column is cut into slices."""
+    """How a column is divided into slices."""
 
     bins: Several[float] | None = Field(
-        None, min_length=1, description="edges of a number's slices; default: its quartiles"
+        None, min_length=1, description="edges of the slices of a number; default: its quartiles"
     )
 
     @field_validator("bins")
     @classmethod
     def _rising(cls, bins: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if bins is not None and list(bins) != sorted({*bins}):
-            raise ValueError("edges must rise")
+            raise ValueError("edges must increase")
         return bins
 
 
@@ -30,7 +30,7 @@ WrittenSlices = list[str | dict[str, bool | Bins]] | dict[str, bool | Bins | Non
 
 
 def _columns_or_search(given: Any) -> Any:
-    """`[region, {age: {bins: [18, 65]}}, search]` and the like as one mapping.
+    """Return entries such as `[region, {age: {bins: [18, 65]}}, search]` as one mapping.
 
     Also reads `{columns: {region: {}, …}, search: false}`, as `gristmill config show` writes it.
     """
@@ -57,16 +57,16 @@ def _columns_or_search(given: Any) -> Any:
 
 
 class Slices(Section):
-    """Parts of the test rows that are measured by themselves."""
+    """Parts of the test rows that are evaluated separately."""
 
-    columns: dict[str, Bins] = Field({}, description="by value, a number by bins")
+    columns: dict[str, Bins] = Field({}, description="a slice for each value, or bin of a number")
     search: bool = Field(
-        False, description="find the worst on validation rows, confirm three on test rows"
+        False, description="find the worst slices on validation rows, confirm three on test rows"
     )
 
 
 class Costs(Section):
-    """What a mistake costs, of either kind."""
+    """Costs of the two kinds of errors."""
 
     false_positive: float = Field(1.0, ge=0)
     false_negative: float = Field(1.0, ge=0)
@@ -74,18 +74,18 @@ class Costs(Section):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self.false_positive + self.false_negative > 0:
-            raise ValueError("one of them must be above 0")
+            raise ValueError("one of the costs must be above 0")
         return self
 
 
 class ThresholdRule(Section):
-    """From which probability on a row of two classes is called positive."""
+    """How to choose the least probability of a positive prediction, for two classes."""
 
-    cost: Costs | None = Field(None, description="take what costs least on validation rows")
+    cost: Costs | None = Field(None, description="minimise the cost on validation rows")
     precision: Share | None = Field(
-        None, description="find as many as can be at this precision on validation rows"
+        None, description="maximise recall at this precision on validation rows"
     )
-    positive: Scalar | None = Field(None, description="which class; default: the second")
+    positive: Scalar | None = Field(None, description="the positive class; default: the second")
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
@@ -98,7 +98,9 @@ class Evaluation(Section):
     """What is computed on the test rows, once."""
 
     metrics: tuple[str, ...] | None = Field(
-        None, min_length=1, description="default: by the task; also " + ", ".join(METRIC_FORMS)
+        None,
+        min_length=1,
+        description="default: depends on the task; also " + ", ".join(METRIC_FORMS),
     )
     slices: Annotated[
         Slices, BeforeValidator(_columns_or_search, json_schema_input_type=WrittenSlices)

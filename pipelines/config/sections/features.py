@@ -14,8 +14,8 @@ from gristmill.pipelines.config.sections.split import Split
 class Feature(Section):
     """How one column becomes numbers.
 
-    `levels` is the order of an ordered category, lowest first; `words` how many words of a text
-    are counted; `size` the length of an embedding.
+    `levels` is the order of an ordered category, lowest first; `words` is the number of words of a
+    text that are counted; `size` is the length of an embedding.
     """
 
     kind: Literal["number", "category", "ordered", "boolean", "date", "text"]
@@ -31,11 +31,11 @@ class Feature(Section):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if (self.kind == "ordered") != (self.levels is not None):
-            raise ValueError("levels, lowest first, belong to kind: ordered, which needs them")
+            raise ValueError("levels, lowest first, are required for kind: ordered, and only there")
         for setting, kind in (("words", "text"), ("size", "category")):
-            usual = type(self).model_fields[setting].default  # which records and `show` write out
+            usual = type(self).model_fields[setting].default  # also written by `config show`
             if getattr(self, setting) != usual and self.kind != kind:
-                raise ValueError(f"{setting} belongs to kind: {kind}, and not to {self.kind}")
+                raise ValueError(f"{setting} is only for kind: {kind}, not for {self.kind}")
         return self
 
     @field_validator("levels")
@@ -49,24 +49,24 @@ class Feature(Section):
 
 
 class Features(Section):
-    """How columns become numbers; all statistics are from training rows."""
+    """How columns become numbers; all statistics are computed on training rows."""
 
     scale: Literal["minmax", "standard", "none"] = "standard"
-    exclude: tuple[str, ...] = Field((), description="columns or patterns that are no features")
+    exclude: tuple[str, ...] = Field((), description="columns or patterns that are not features")
     columns: dict[str, Feature] = Field(
         {}, description="by column or pattern: number, category, ordered, boolean, date or text"
     )
     embed_above: int = Field(
-        50, ge=2, description="levels above which a category is embedded, not one column a level"
+        50, ge=2, description="number of levels above which a category is embedded, not one-hot"
     )
-    scale_target: bool = Field(False, description="for regression: learn a standardised target")
+    scale_target: bool = Field(False, description="for regression: standardise the target")
     allow_leaks: tuple[str, ...] = Field(
-        (), description="columns that may tell the target, because they are known in time"
+        (), description="columns allowed to reveal the target; they are known before it"
     )
 
 
 class PrepareSections(Section):
-    """What the stages `split` and `scale` read: the roles of rows, how columns become numbers."""
+    """The sections of the experiment file that the stages `split` and `scale` read."""
 
     data: Data
     split: Split

@@ -1,4 +1,4 @@
-"""The section `gate`: what decides over promotion."""
+"""The section `gate`: the rules of promotion."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Requirement(Range):
     """Absolute bounds on a test metric, on `calibration` or on a figure of the package."""
 
     of: Literal["value", "low"] = Field(
-        "value", description="low: the cautious end of its 95 % interval keeps the bound, too"
+        "value", description="low: the worse end of the 95 % interval must be within the bounds"
     )
 
     @model_validator(mode="after")
@@ -24,13 +24,13 @@ class Requirement(Range):
 
 
 class RequiredSlice(Section):
-    """What rows of one kind must not fall below: the champion, and a share predicted right."""
+    """Requirement for a slice: not worse than the champion, and enough correct predictions."""
 
-    min: Share | None = Field(None, description="of these rows predicted right")
+    min: Share | None = Field(None, description="least share of its rows predicted correctly")
 
 
 class Comparison(Section):
-    """How a candidate must beat the champion on the same test rows, one-sided."""
+    """One-sided comparison of a candidate with the champion on the same test rows."""
 
     metric: str | None = Field(None, description="default: the first metric of evaluation")
     confidence: float = Field(0.95, gt=0.5, lt=1)
@@ -38,15 +38,15 @@ class Comparison(Section):
         0.01,
         gt=0,
         lt=1,
-        description="by less than this the same recipe on newer data may be worse: points, or a "
-        "share of the champion's value where the metric has the target's unit",
+        description="how much worse the same recipe on newer data can be: in points, or as a share "
+        "of the champion's value if the metric has the target's unit",
     )
-    fresh_after: int = Field(7, ge=0, description="days from which on a champion may be refreshed")
-    newest: int = Field(2000, ge=20, description="rows to compare on where the data grow")
+    fresh_after: int = Field(7, ge=0, description="age in days at which a champion is refreshed")
+    newest: int = Field(2000, ge=20, description="newest rows to compare on, if the data grow")
 
 
 class Gate(Section):
-    """What decides over promotion."""
+    """The rules of promotion."""
 
     require: dict[str, Requirement] = Field({})
     slices: dict[str, RequiredSlice] = Field(
@@ -55,5 +55,5 @@ class Gate(Section):
     champion: Comparison = Comparison()
     approve: Literal["automatic", "manual"] = Field(
         "automatic",
-        description="manual: what the gate would promote waits as challenger for a person",
+        description="manual: a version that passes becomes challenger until a person promotes it",
     )

@@ -11,8 +11,8 @@ class Monitor(Rhythm):
     """When `gristmill up` checks new rows for drift from those of the champion."""
 
     path: str | None = Field(
-        None, description="files to check, such as incoming/*.csv; default: what the source has"
+        None, description="files to check, such as incoming/*.csv; default: data of the source"
     )
     retrain: bool = Field(
-        True, description="fetch the source and run the experiment when something has drifted"
+        True, description="fetch the source and run the experiment when there is drift"
     )

@@ -1,4 +1,4 @@
-"""The section `schedule`: when `gristmill up` runs the experiment by itself."""
+"""The section `schedule`: when `gristmill up` runs the experiment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gristmill.pipelines.config.section import Section
 
 
 class Rhythm(Section):
-    """When `gristmill up` does something by itself."""
+    """The times of a scheduled action of `gristmill up`."""
 
     cron: str | None = None
     interval: int | None = Field(None, ge=60, description="seconds")
@@ -35,7 +35,7 @@ class Rhythm(Section):
             CronSim(cron, datetime(2000, 1, 1))
         except CronSimError as error:
             raise ValueError(
-                f"{error}; there are five fields: minute hour day month weekday"
+                f"{error}; cron has five fields: minute hour day month weekday"
             ) from error
         return cron
 
@@ -51,6 +51,6 @@ class Rhythm(Section):
 
 
 class Schedule(Rhythm):
-    """When `gristmill up` runs the experiment by itself."""
+    """When `gristmill up` runs the experiment."""
 
-    refresh: bool = Field(False, description="fetch the source anew first")
+    refresh: bool = Field(False, description="fetch the source again before each run")

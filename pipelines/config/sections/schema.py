@@ -1,4 +1,4 @@
-"""The section `schema`: what must hold for the data."""
+"""The section `schema`: the rules for the data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IsoDate = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d")]
 
 
 class Column(Section):
-    """What must hold for a column, or for all columns that a pattern such as `pixel*` names."""
+    """Rules for a column, or for all columns that match a pattern such as `pixel*`."""
 
     type: Literal["integer", "number", "text", "boolean", "date"] | None = None
     min: float | IsoDate | None = Field(None, description="a number; for type: date an ISO date")
@@ -48,7 +48,7 @@ class Column(Section):
             if len(moments) == 2 and moments[0] > moments[1]:
                 raise ValueError(f"min {self.min} is above max {self.max}")
         elif texts := [end for end in ends if isinstance(end, str)]:
-            raise ValueError(f"{texts[0]!r} must be a number; dates go with type: date")
+            raise ValueError(f"{texts[0]!r} must be a number; dates need type: date")
         elif len(ends) == 2 and float(ends[0]) > float(ends[1]):
             raise ValueError(f"min {self.min} is above max {self.max}")
         return self
@@ -63,11 +63,11 @@ def _moment(end: float | str) -> datetime:
 
 
 class Rule(Section):
-    """What must hold between the columns of each row, such as `end >= start`."""
+    """A rule between the columns of each row, such as `end >= start`."""
 
     check: str = Field(
         description="columns (in backticks where needed), numbers, texts, + - * / %, comparisons, "
-        "and, or, not, missing(column); a row that lacks a needed value passes"
+        "and, or, not, missing(column); a row passes if a missing value leaves the result unknown"
     )
     severity: Severity = "error"
 
@@ -79,7 +79,7 @@ class Rule(Section):
 
 
 class Freshness(Section):
-    """How old the newest date of a column may be when a run begins."""
+    """The largest age of the newest date in a column when a run starts."""
 
     column: str
     within: Span = Field(description="such as 36h, 7d or 2w")
@@ -87,31 +87,31 @@ class Freshness(Section):
 
 
 class Drift(Section):
-    """What becomes of columns whose distribution left that of the accepted version."""
+    """The reaction to columns whose distribution differs from that of the accepted version."""
 
     severity: Literal["error", "warning", "off"] = "warning"
-    exclude: tuple[str, ...] = Field((), description="columns or patterns that may drift")
+    exclude: tuple[str, ...] = Field((), description="columns or patterns allowed to drift")
 
 
 class Schema(Section):
-    """The contract for the data; rows that break it stop everything after validation."""
+    """The contract for the data; rows that break it stop the run at validation."""
 
     rows: Range | None = None
     columns: dict[str, Column] = Field({})
     rules: tuple[Rule, ...] = ()
     fresh: Freshness | None = None
     drift: Drift = Drift()
-    extra: Literal["allow", "forbid"] = Field("allow", description="columns that no entry names")
+    extra: Literal["allow", "forbid"] = Field("allow", description="columns that match no entry")
     expectations: tuple[Expectation, ...] = Field(
-        (), description="Great Expectations' own, each by its name with its arguments"
+        (), description="expectations of Great Expectations: each a name with its arguments"
     )
     suite: Suite | None = Field(
-        None, description="a suite that Great Expectations saved below experiments/expectations/"
+        None, description="a suite saved by Great Expectations in experiments/expectations/"
     )
 
 
 class ValidateSections(Section):
-    """What the stage `validate` reads; `split` names the column that identifies a row."""
+    """The sections that the stage `validate` reads; `split` names the key column."""
 
     data: Data
     schema_: Schema = Field(alias="schema")

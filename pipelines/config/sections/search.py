@@ -1,4 +1,4 @@
-"""The section `search`: which points of the parameters' space are trained, and in what order."""
+"""The section `search`: which points of the parameter space are trained, and in what order."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ from gristmill.pipelines.base import read_duration
 from gristmill.pipelines.config.section import Scalar, Section, Several, Span
 
 STEPS = 1000
-"""Values that a range of real numbers is drawn from: `-P` takes them as they are printed."""
+"""Distinct values in a range of real numbers, so that a printed value can be passed to `-P`."""
 
 
 class Distribution(Section):
-    """The values that a parameter may take: one of these kinds."""
+    """The values of a parameter: one of these kinds."""
 
     uniform: Several[float] | None = Field(None, description="[low, high] or [low, high, step]")
-    log_uniform: Several[float] | None = Field(None, description="[low, high], even on a log scale")
+    log_uniform: Several[float] | None = Field(
+        None, description="[low, high], uniform on a log scale"
+    )
     int_: Several[int] | None = Field(
         None, alias="int", description="[low, high] or [low, high, step]"
     )
-    log_int: Several[int] | None = Field(None, description="[low, high], even on a log scale")
-    choice: Several[Scalar] | None = Field(None, description="also written as a list alone")
+    log_int: Several[int] | None = Field(None, description="[low, high], uniform on a log scale")
+    choice: Several[Scalar] | None = Field(None, description="also written as a plain list")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -44,7 +46,7 @@ class Distribution(Section):
         kind, bounds = self.kind, self.bounds
         stepped = kind in ("uniform", "int")
         if len(bounds) not in ((2, 3) if stepped else (2,)):
-            raise ValueError(f"{kind} takes [low, high]" + " or [low, high, step]" * stepped)
+            raise ValueError(f"{kind} needs [low, high]" + " or [low, high, step]" * stepped)
         low, high, *step = bounds
         if not all(map(math.isfinite, bounds)):
             raise ValueError(f"{kind}: low and high must be finite numbers")
@@ -68,17 +70,17 @@ class Distribution(Section):
 
     @property
     def bounds(self) -> tuple[float, ...]:
-        """Low, high and, where there is one, the step; nothing of a choice."""
+        """Low, high and the step, if any; empty for a choice."""
         return self.uniform or self.log_uniform or self.int_ or self.log_int or ()
 
     @property
     def is_log(self) -> bool:
-        """Whether it is even on a log scale."""
+        """Whether it is uniform on a log scale."""
         return self.log_uniform is not None or self.log_int is not None
 
     @property
     def size(self) -> float:
-        """How many values there are; infinite for real numbers."""
+        """The number of values; infinite for real numbers."""
         if self.choice is not None:
             return len(self.choice)
         low, high, *step = self.bounds
@@ -92,7 +94,7 @@ class Distribution(Section):
         return self.choice or (self.at(0.0), self.at(math.nextafter(1.0, 0.0)))
 
     def at(self, share: float) -> Scalar:
-        """The value below which this share of the distribution lies; `share` is in [0, 1)."""
+        """Return the value at a quantile of the distribution; `share` is in [0, 1)."""
         if self.choice is not None:
             return self.choice[int(share * len(self.choice))]
         low, high, *step = self.bounds
@@ -107,10 +109,10 @@ class Distribution(Section):
         return self.rounded(low + share * (high - low))
 
     def read(self, text: str) -> Scalar:
-        """The value that is written so.
+        """Parse a value of this distribution.
 
         Raises:
-            ValueError: it is none of this distribution.
+            ValueError: the text is not one of its values.
         """
         if self.choice is not None:
             texts = [str(value) for value in self.choice]
@@ -122,7 +124,7 @@ class Distribution(Section):
         return value
 
     def rounded(self, value: Scalar) -> Scalar:
-        """The nearest of the values that a range is drawn from; whole numbers and choices as is."""
+        """Round a real number to one of the `STEPS` values; return other values unchanged."""
         if not isinstance(value, float) or self.choice is not None:
             return value
         low, high, *step = self.bounds
@@ -134,15 +136,19 @@ class Distribution(Section):
 
 
 def distinct(values: tuple[Scalar, ...], name: str = "choice") -> None:
-    """Raises ValueError unless there are values, all different; 1 is not `true` here."""
+    """Check that there are values and that all differ; 1 and `true` differ here.
+
+    Raises:
+        ValueError: there are no values, or two are equal.
+    """
     if not values:
-        raise ValueError(f"{name} has no values: a grid of nothing has no trials")
+        raise ValueError(f"{name} has no values, so there would be no trials")
     if len({(type(value), value) for value in values}) < len(values):
         raise ValueError(f"{name} lists a value twice")
 
 
 def _written(values: Any) -> Any:
-    """A list alone is a choice."""
+    """Return a plain list as a choice."""
     return {"choice": values} if isinstance(values, list | tuple) else values
 
 
@@ -152,10 +158,10 @@ Values = Annotated[
 ]
 
 ADAPTIVE = ("bayesian", "halving", "hyperband")
-"""Strategies whose later trials depend on what the earlier ones came to."""
+"""Strategies whose later trials depend on the results of earlier ones."""
 
 BUDGETED = ("halving", "hyperband")
-"""Strategies that decide themselves for how many epochs a trial runs."""
+"""Strategies that set the number of epochs of each trial."""
 
 BELONGS = {
     "seed": ("random", *ADAPTIVE),
@@ -166,50 +172,52 @@ BELONGS = {
     "factor": ("halving", "hyperband"),
     "min_epochs": ("halving", "hyperband"),
 }
-"""The strategies that a setting is for; others are for all."""
+"""Strategies by setting; other settings apply to all strategies."""
 
 
 class Search(Section):
-    """Which trials to run and by what to choose among them."""
+    """Which trials to run, and which value ranks them."""
 
     strategy: Literal["grid", "random", "bayesian", "halving", "hyperband"] = Field(
         "grid",
         description="every point; points drawn at random; Optuna's proposals; or many points for "
-        "few epochs, of which the best go on",
+        "few epochs, of which the best continue",
     )
     grid: dict[str, tuple[Scalar, ...]] = Field({}, description="lists of values by parameter")
     space: dict[str, Values] = Field(
         {},
-        description="by parameter a list, or one of uniform, log_uniform, int, log_int, choice; "
-        "grid instead of it has lists alone",
+        description="by parameter, a list or one of uniform, log_uniform, int, log_int, choice; "
+        "use either grid or space",
     )
     max_trials: int | None = Field(
-        None, ge=1, description="points that random and bayesian try, that halving begins with"
+        None, ge=1, description="points of random and bayesian; initial points of halving"
     )
     max_time: Annotated[float, Field(gt=0)] | Span | None = Field(
-        None, description="seconds, or such as 2h, after which no trial begins"
+        None, description="seconds, or a duration such as 2h, after which no trial starts"
     )
     repeats: int = Field(
         1, ge=1, le=100, description="trainings of each point, with seeds seed, seed + 1, …"
     )
-    seed: int = Field(0, ge=0, description="of the strategy's own draws")
+    seed: int = Field(0, ge=0, description="seed of the strategy")
     sampler: Literal["tpe", "gp", "cmaes", "qmc"] = Field(
-        "tpe", description="Optuna's; gp needs the package torch, cmaes the package cmaes"
+        "tpe", description="sampler of Optuna; gp needs the package torch, cmaes the package cmaes"
     )
     parallel: int = Field(
         4,
         ge=1,
-        description="trials at once: a proposal knows all results but those of the last "
-        "parallel - 1 trials, however many workers there are",
+        description="trials at once: a proposal uses all results except those of the last "
+        "parallel - 1 trials, for any number of workers",
     )
-    factor: int = Field(3, ge=2, description="one point in so many goes on, for as many times more")
+    factor: int = Field(
+        3, ge=2, description="one point in `factor` continues, with `factor` times the epochs"
+    )
     min_epochs: int = Field(1, ge=1, description="smallest budget; training.epochs is the largest")
     objective: str | None = Field(None, description="default: val_accuracy or val_loss")
-    workers: int | None = Field(None, ge=1, description="processes; default: one a core")
+    workers: int | None = Field(None, ge=1, description="processes; default: one per core")
 
     @model_serializer(mode="wrap")
     def _own(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What belongs to the strategy, so that it can be loaded again."""
+        """Write only the settings of the strategy, so that the result can be loaded again."""
         every = (self.strategy,)
         return {n: v for n, v in dump(self).items() if self.strategy in BELONGS.get(n, every)}
 
@@ -228,7 +236,7 @@ class Search(Section):
                     f"{name} is for the strategies {', '.join(strategies)}, not {self.strategy}"
                 )
         if self.grid and self.space:
-            raise ValueError("needs grid or space, not both: a list may stand in space, too")
+            raise ValueError("needs grid or space, not both: space can contain lists, too")
         if self.strategy != "grid" and not self.varied:
             raise ValueError(
                 f"{self.strategy} needs a space, such as "
@@ -243,17 +251,17 @@ class Search(Section):
 
     @property
     def varied(self) -> Mapping[str, Distribution]:
-        """The values of each varied parameter."""
+        """The distribution of each varied parameter."""
         return self.space or {name: Distribution(choice=v) for name, v in self.grid.items()}
 
     @property
     def is_adaptive(self) -> bool:
-        """Whether later trials depend on what the earlier ones came to."""
+        """Whether later trials depend on the results of earlier ones."""
         return self.strategy in ADAPTIVE
 
     @property
     def seconds(self) -> float:
-        """`max_time` as a number; infinite where there is none."""
+        """`max_time` in seconds; infinite if not set."""
         if isinstance(self.max_time, str):
             return read_duration(self.max_time)
         return math.inf if self.max_time is None else self.max_time

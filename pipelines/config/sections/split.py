@@ -13,13 +13,13 @@ from gristmill.pipelines.config.section import Section, Share, Span
 class TimeSplit(Section):
     """Roles by date: training before `validation_from`, then validation, test from `test_from`.
 
-    Dates that are left out follow from the shares when the data set is first split, and are kept.
+    Omitted dates follow from the shares when the data set is first split, and are then kept.
     """
 
     column: str
     validation_from: str | None = Field(None, description="ISO 8601, such as 2026-01-31")
     test_from: str | None = None
-    gap: Span | None = Field(None, description="left out before each date, such as 7d")
+    gap: Span | None = Field(None, description="time before each date that is not used, such as 7d")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -36,19 +36,19 @@ class Split(Section):
     """Which rows are for testing and for validation; a hash of the row decides."""
 
     test: Share | Literal["given"] = Field(
-        0.2, description="a share, or given: the data set comes with its own test rows"
+        0.2, description="a share, or given: the data set has its own test rows"
     )
     validation: Share = 0.2
     folds: int | None = Field(
-        None, ge=2, le=20, description="for few rows: each fold validates once, the rest trains"
+        None, ge=2, le=20, description="for few rows: each fold is used once for validation"
     )
     stratify: bool = True
     seed: int = Field(0, ge=0)
-    key: str | None = Field(None, description="column that identifies a row; else its content")
-    group: str | None = Field(None, description="column whose equal values stay in one role")
+    key: str | None = Field(None, description="column that identifies a row; default: its content")
+    group: str | None = Field(None, description="column whose equal values have the same role")
     time: TimeSplit | None = None
     given: str | None = Field(
-        None, description="column that names each row's role; the data set's own by default"
+        None, description="column with the role of each row; default: that of the data set"
     )
     as_: str | None = Field(None, alias="as", description="experiment whose cuts are shared")
 
@@ -58,14 +58,14 @@ class Split(Section):
         if not self.folds and test + self.validation >= 1:
             raise ValueError("test and validation leave no rows to train on")
         if self.given is not None and self.test != "given":
-            raise ValueError("given names a column of roles; it goes with test: given")
+            raise ValueError("given names a column of roles; it needs test: given")
         ways = [w for w in ("group", "time") if getattr(self, w) is not None]
         if self.test == "given":
             ways.append("test: given")
         if len(ways) > 1:
-            raise ValueError(f"{' and '.join(ways)} cannot go together")
+            raise ValueError(f"{' and '.join(ways)} cannot be combined")
         if self.folds and "validation" in self.model_fields_set:
-            raise ValueError("each of the folds validates once: leave validation out")
+            raise ValueError("remove validation: each fold is used once for validation")
         if self.folds and self.time is not None:
-            raise ValueError("folds and time cannot go together: a fold would know its future")
+            raise ValueError("folds and time cannot be combined: training would use future rows")
         return self

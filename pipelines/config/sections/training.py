@@ -17,7 +17,7 @@ EPOCHS = re.compile(r"(\d+(?:\.\d+)?) epochs?")
 
 
 def read_epochs(value: Any) -> float | None:
-    """The number in `20 epochs`; None for what does not look like it."""
+    """Return the number in `20 epochs`; None for other values."""
     found = EPOCHS.fullmatch(value) if isinstance(value, str) else None
     return float(found[1]) if found else None
 
@@ -25,25 +25,25 @@ def read_epochs(value: Any) -> float | None:
 class EarlyStopping(Section):
     """Keras's early stopping, with its names; the best weights are restored by default."""
 
-    monitor: str = Field("val_loss", description="what to watch at the end of each epoch")
-    min_delta: float = Field(0.0, ge=0, description="less than this is no improvement")
-    patience: int = Field(5, ge=0, description="epochs without an improvement that end it")
-    mode: Literal["auto", "min", "max"] = Field("auto", description="which way is better")
-    baseline: float | None = Field(None, description="value that must be bettered, too")
-    start_from_epoch: int = Field(0, ge=0, description="epochs at the start that do not count")
+    monitor: str = Field("val_loss", description="value to watch at the end of each epoch")
+    min_delta: float = Field(0.0, ge=0, description="least improvement that counts")
+    patience: int = Field(5, ge=0, description="epochs without improvement before it stops")
+    mode: Literal["auto", "min", "max"] = Field("auto", description="direction of improvement")
+    baseline: float | None = Field(None, description="value that must be surpassed")
+    start_from_epoch: int = Field(0, ge=0, description="first epochs, which are ignored")
     restore_best_weights: bool = True
 
 
 class ReduceLROnPlateau(Section):
-    """Keras's smaller learning rate where training gets no further, with its names and defaults."""
+    """Keras's reduction of the learning rate on a plateau, with its names and defaults."""
 
-    monitor: str = Field("val_loss", description="what to watch at the end of each epoch")
+    monitor: str = Field("val_loss", description="value to watch at the end of each epoch")
     factor: float = Field(0.1, gt=0, lt=1, description="new learning rate: old one × factor")
-    patience: int = Field(10, ge=0, description="epochs without an improvement before it")
-    min_delta: float = Field(1e-4, ge=0, description="less than this is no improvement")
-    mode: Literal["auto", "min", "max"] = Field("auto", description="which way is better")
-    cooldown: int = Field(0, ge=0, description="epochs after it that do not count")
-    min_lr: float = Field(0.0, ge=0, description="no smaller learning rate than this")
+    patience: int = Field(10, ge=0, description="epochs without improvement before it")
+    min_delta: float = Field(1e-4, ge=0, description="least improvement that counts")
+    mode: Literal["auto", "min", "max"] = Field("auto", description="direction of improvement")
+    cooldown: int = Field(0, ge=0, description="epochs after it, which are ignored")
+    min_lr: float = Field(0.0, ge=0, description="smallest learning rate")
 
 
 class Training(Section):
@@ -52,28 +52,30 @@ class Training(Section):
     optimizer: Optimizer = Field(
         {"Adam": {}},
         validate_default=True,
-        description="learning_rate may be a schedule: {CosineDecay: {decay_steps: 20 epochs, …}}",
+        description="learning_rate can be a schedule: {CosineDecay: {decay_steps: 20 epochs, …}}",
     )
-    loss: str | None = Field(None, description="default: by the task")
+    loss: str | None = Field(None, description="default: depends on the task")
     metrics: tuple[str, ...] | None = Field(
-        None, description="Keras's, such as accuracy, precision or recall; default: by the task"
+        None, description="metrics of Keras, such as accuracy or recall; default: by the task"
     )
     batch_size: int = Field(32, ge=1)
     epochs: int = Field(100, ge=1)
     class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(
-        None, description="balanced, or a weight for each class: rare classes count for more"
+        None, description="balanced (larger weights for rare classes), or a weight for each class"
     )
     early_stopping: EarlyStopping | None = None
     reduce_lr_on_plateau: ReduceLROnPlateau | None = None
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
-        "float32", description="in which layers compute; weights are kept as float32"
+        "float32", description="type of the layers' computations; weights are always float32"
     )
     seed: int = Field(0, ge=0, lt=2**31)
-    threads: int | Literal["auto"] = Field(1, description="of one trial; part of its identity")
+    threads: int | Literal["auto"] = Field(
+        1, description="threads of one trial; part of its identity"
+    )
 
     @property
     def schedule(self) -> Mapping[str, Arguments] | None:
-        """The learning rate's schedule, `{Name: {argument: value}}`, if it has one."""
+        """The schedule of the learning rate, `{Name: {argument: value}}`, if any."""
         rate = next(iter(self.optimizer.values())).get("learning_rate")
         return rate if isinstance(rate, Mapping) else None
 
@@ -91,8 +93,7 @@ class Training(Section):
                 )
         if self.reduce_lr_on_plateau is not None:
             raise ValueError(
-                "reduce_lr_on_plateau changes a learning rate that is a number; "
-                "this one follows a schedule"
+                "reduce_lr_on_plateau needs a constant learning rate; this one follows a schedule"
             )
         return self
 

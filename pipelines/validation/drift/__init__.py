@@ -1,4 +1,4 @@
-"""Whether new rows are distributed as old ones."""
+"""Drift: whether new rows have the same distribution as old ones."""
 
 import lazy_loader
 

@@ -1,10 +1,10 @@
-"""Whether the distribution of a column left that of an earlier version of the data.
+"""Whether the distribution of a column differs from that in an earlier version of the data.
 
 The measure is the population stability index, PSI = Σ (p − q) · ln(p / q) over the bins of the
 earlier version. Without drift its mean is (B − 1)(1/n + 1/m) for B bins, n and m rows, and PSI over
 (1/n + 1/m) is distributed as χ² with B − 1 degrees of freedom (Yurdakul & Naranjo: Statistical
-properties of the population stability index, 2020). A column has drifted where the effect matters
-(PSI above 0.1) *and* chance does not explain it at a level of 1 % over all columns.
+properties of the population stability index, 2020). A column has drifted if the effect is relevant
+(PSI above 0.1) *and* significant at a level of 1 % over all columns.
 """
 
 from __future__ import annotations
@@ -27,38 +27,39 @@ from gristmill.pipelines.validation.schema import Array, as_text, dates, plain
 
 BINS = 10
 MATTERS = 0.1
-"""PSI below which a difference is of no interest; a shift of 0.3 deviations has about 0.1."""
+"""PSI below which a difference is irrelevant; a shift by 0.3 standard deviations has about 0.1."""
 
 LEVEL = 0.01
-"""Chance of one false alarm or more among all columns together."""
+"""Probability of at least one false alarm among all columns."""
 
 SAMPLE = 50_000
-"""Rows that a summary is made of: there, chance alone makes a PSI of 0.0004."""
+"""Rows of a summary; with so many, the PSI without drift is about 0.0004."""
 
 CELLS = 10_000_000
-"""Values of a sample: a wide table gives fewer rows, …"""
+"""Largest number of values in a sample, so that a wide table has fewer rows."""
 
 FEWEST = 2_000
-"""… but not fewer than these."""
+"""Least number of rows in a sample, also of a wide table."""
 
 PRIOR = 0.5
 """Added to the count of every bin, so that an empty one has a logarithm (Jeffreys)."""
 
 Summary = Mapping[str, Any]
 Column = dict[str, Any]
-"""Of a sample: `type` (number, date, text, boolean), `cuts` or `levels`, `counts`, `missing`."""
+"""Summary of a column: `type` (number, date, text, boolean), `cuts` or `levels`, `counts`,
+`missing`."""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """How far the distribution of a column is from that of an earlier version.
+    """The difference between the distributions of a column in two versions.
 
     Attributes:
-        column: its name.
-        psi: the population stability index; infinite for another type.
-        bound: what it may be.
-        change: what is different most, in words.
-        bins: (label, share of the rows before, share now), both in [0, 1]; none for another type.
+        column: name of the column.
+        psi: the population stability index; infinite if the type changed.
+        bound: the PSI above which the column has drifted.
+        change: the largest difference, in words.
+        bins: (label, share of the rows before, share now), in [0, 1]; empty if the type changed.
     """
 
     column: str
@@ -74,19 +75,19 @@ class Shift:
     def __str__(self) -> str:
         if np.isinf(self.psi):
             return self.change
-        return f"PSI {self.psi:.3g}, may be {self.bound:.3g}; {self.change}"
+        return f"PSI {self.psi:.3g}, limit {self.bound:.3g}; {self.change}"
 
 
 @dataclass(frozen=True)
 class TableDifference:
-    """What sets two versions of a table apart.
+    """The differences between two versions of a table.
 
     Attributes:
-        rows: of the old and of the new one.
-        added: columns that only the new one has.
-        removed: columns that only the old one has.
-        retyped: columns of another type, as (column, before, now).
-        drifted: columns of another distribution.
+        rows: number of rows before and now.
+        added: columns that are new.
+        removed: columns that no longer exist.
+        retyped: columns with another type, as (column, type before, type now).
+        drifted: columns with another distribution.
     """
 
     rows: tuple[int, int]
@@ -97,19 +98,19 @@ class TableDifference:
 
 
 def compare_tables(old: Path, new: Path, exclude: Sequence[str] = ()) -> TableDifference:
-    """What sets two Parquet tables apart.
+    """Compare two Parquet tables.
 
     Args:
         old: the earlier version.
         new: the later version.
-        exclude: columns or patterns whose distribution may change.
+        exclude: columns or patterns that are allowed to drift.
     """
     before = summarise(old, exclude)
     return compare(before, summarise(new, exclude, like=before))
 
 
 def compare(reference: Summary, current: Summary) -> TableDifference:
-    """What sets two summaries apart, the second made `like` the first."""
+    """Compare two summaries, the second computed `like` the first."""
     before, now = reference["columns"], current["columns"]
     kinds = [(n, str(before[n]["type"]), str(now[n]["type"])) for n in before if n in now]
     return TableDifference(
@@ -124,19 +125,20 @@ def compare(reference: Summary, current: Summary) -> TableDifference:
 def summarise(
     table: Path, exclude: Sequence[str] = (), *, like: Summary | None = None
 ) -> dict[str, Any]:
-    """The distribution of every column: counts in ten bins between quantiles, or of ten levels.
+    """Summarise the distribution of every column: counts in ten bins, or of ten levels.
 
-    Of a sample: a row is in it where a hash of its number is small, so that equal tables give equal
-    summaries. Numbers and dates of more than ten different values are counted between their deciles
-    (each bin holds its upper end; the outer ones are open), all others by level, the rest together.
+    The summary is of a sample. A hash of a row's number decides whether it is in the sample, so
+    that equal tables have equal summaries. Numbers and dates with more than ten different values
+    are counted between their deciles (a bin includes its upper end; the outer bins are open), all
+    others by level, with one count for the remaining levels.
 
     Args:
         table: a Parquet file.
-        exclude: columns or patterns to leave out; pictures are left out always.
-        like: an earlier summary, whose bins are to be used.
+        exclude: columns or patterns to leave out; pictures are always left out.
+        like: an earlier summary whose bins are used.
 
     Returns:
-        `rows` (of the table), `sampled` (rows), and `columns`, which can be written as JSON.
+        `rows` (of the table), `sampled` (rows) and `columns`, all serialisable as JSON.
     """
     rows = TableRows(table)
     names = [
@@ -151,17 +153,22 @@ def summarise(
 
 
 def drifted(reference: Summary, current: Summary) -> list[Shift]:
-    """The columns that have drifted, the worst first.
+    """Return the columns that have drifted, the largest PSI first.
 
     Args:
         reference: the summary of the accepted version.
-        current: a summary made `like` it.
+        current: a summary computed `like` it.
     """
     return [shift for shift in shifts(reference, current) if shift.drifted]
 
 
 def shifts(reference: Summary, current: Summary) -> list[Shift]:
-    """How far each column that both have is from what it was, the worst first; as `drifted`."""
+    """Compare each column that both summaries have, the largest PSI first.
+
+    Args:
+        reference: the summary of the accepted version.
+        current: a summary computed `like` it.
+    """
     from scipy.stats import chi2
 
     old, new = reference["columns"], current["columns"]
@@ -185,9 +192,14 @@ def shifts(reference: Summary, current: Summary) -> list[Shift]:
 
 
 def rows_needed(reference: Summary, names: Sequence[str]) -> int | None:
-    """Rows of another version from which no PSI that matters can be chance, in any column.
+    """Return the rows of another version with which every relevant PSI is significant.
 
-    None where the earlier version itself has too few.
+    Args:
+        reference: the summary of the earlier version.
+        names: the columns to compare.
+
+    Returns:
+        The number of rows; None if the earlier version itself has too few.
     """
     from scipy.stats import chi2
 
@@ -203,7 +215,7 @@ def rows_needed(reference: Summary, names: Sequence[str]) -> int | None:
 
 
 def psi(before: npt.ArrayLike, now: npt.ArrayLike) -> float:
-    """The population stability index of two vectors of counts, (n_bins,) each."""
+    """Return the population stability index of two vectors of counts, (n_bins,) each."""
     p, q = _shares(np.asarray(before)), _shares(np.asarray(now))
     return float(((q - p) * np.log(q / p)).sum())
 
@@ -226,7 +238,7 @@ def _labels(column: Column) -> list[str]:
 
 
 def _words(cuts: Sequence[Any]) -> list[str]:
-    """Cuts as people write them, numbers with as many digits as tell them apart."""
+    """Format cuts for people, numbers with as many digits as are needed to distinguish them."""
     if any(isinstance(cut, str) for cut in cuts):
         return [cut.removesuffix("T00:00:00.000000Z") for cut in cuts]
     tries = ([f"{cut:.{digits}g}" for cut in cuts] for digits in range(4, 18))
@@ -248,14 +260,17 @@ def _sample(rows: TableRows, names: Sequence[str]) -> pa.Table:
 
 
 def _hashed(numbers: Hashes) -> Floats:
-    """Numbers in [0, 1) (SplitMix64; Steele, Lea, Flood 2014): no rhythm of the rows is kept."""
+    """Hash row numbers to [0, 1), so that periodic rows do not bias the sample.
+
+    The hash is SplitMix64 (Steele, Lea, Flood 2014).
+    """
     return np.asarray((mix(numbers * GOLDEN) >> np.uint64(11)) * 2.0**-53)
 
 
 def _summary(column: Array, like: Column | None) -> Column:
     present = column.drop_null()
     kind = storage(column.type)
-    if like is not None and not len(present):  # no value speaks for another type
+    if like is not None and not len(present):  # a column without values fits every type
         kind = like["type"]
     made: Column = {"type": kind, "missing": column.null_count}
     if like is not None and like["type"] != kind:

@@ -1,12 +1,11 @@
-"""Leaks: columns and rows that tell the target, or the test rows, before their time.
+"""Leaks: columns and rows that reveal the target, or the test rows, too early.
 
-An error is a proof: what is found cannot be in clean data but by a chance that is not worth
-naming. Strength alone proves nothing (one in three clean binary problems has a column with an AUC
-of 0.99), so it warns.
+An error is a proof: in clean data the finding has a negligible probability. Strength alone proves
+nothing (one in three clean binary problems has a column with an AUC of 0.99), so it is a warning.
 
-That the firewall reads the target of all rows, test rows too, is no leak itself: nothing that it
-finds reaches a model. It changes no value, chooses no column and fits nothing that is kept; it
-stops, or it lets everything pass as it is.
+The firewall reads the target of all rows, including test rows. That is not a leak, because none of
+its findings reaches a model: it changes no value, selects no column and keeps no fitted statistics.
+It either stops the run or leaves everything as it is.
 
 Sources: Kaufman, Rosset, Perlich, Stitelman: Leakage in data mining, 2012; Barz, Denzler: Do we
 train on test data?, 2020.

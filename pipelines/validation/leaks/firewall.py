@@ -1,4 +1,4 @@
-"""The leak firewall: every check over the features and the roles."""
+"""The leak firewall: all checks of the features and the roles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gristmill.pipelines.validation.leaks.reading import Looked, Values, look, v
 from gristmill.pipelines.validation.leaks.role_leaks import TRAINING, Roles
 
 FEW_NUMBERS = 10
-"""Different target values up to which a regression is also looked at as if it had classes."""
+"""Different target values up to which a regression is also checked like a classification."""
 
 
 def require_no_leaks(
@@ -35,14 +35,22 @@ def require_no_leaks(
     report: Path,
     hashes: Hashes | None = None,
 ) -> list[Leak]:
-    """Writes what `find_leaks` finds to a report, and stops where something is proven.
+    """Write the leaks to a report, and raise if one is proven.
+
+    Args:
+        table: Parquet file written by the stage `ingest`.
+        roles: (n_rows,) integers; 0 test, 1 validation, 2 training, others unused.
+        document: the experiment file.
+        features: the feature columns.
+        report: JSON file to write.
+        hashes: (n_rows,) uint64 hashes of all features, if known.
 
     Returns:
         The warnings.
 
     Raises:
-        ConfigError: `features.allow_leaks` names no column.
-        DataInvalid: leaks that are proven, all of them.
+        ConfigError: an entry of `features.allow_leaks` matches no column.
+        DataInvalid: there are proven leaks; all are listed.
     """
     found = find_leaks(table, roles, document, features, hashes)
     write_json(report, {"leaks": [asdict(leak) for leak in found]})
@@ -50,18 +58,18 @@ def require_no_leaks(
     if errors:
         named = ", ".join(dict.fromkeys(leak.column for leak in errors))
         raise DataInvalid(
-            f"the data tell the target before its time: {len(errors)} leak"
+            f"the data leak the target or the test rows: {len(errors)} leak"
             + "s" * (len(errors) > 1),
             problems=[_problem(leak) for leak in errors],
-            next="mend the data or the split, or leave the column out (features.exclude).\n"
-            "What is known before the target is can be allowed: "
+            next="correct the data or the split, or exclude the column (features.exclude).\n"
+            "If a column is known before the target, allow it: "
             f"features: {{allow_leaks: [{named}]}}",
         )
     return found
 
 
 def read_warnings(report: Path) -> list[str]:
-    """The warnings in a report, a line each; none where there is no report."""
+    """Return the warnings in a report, a line each; none if there is no report."""
     if not report.exists():
         return []
     leaks = [Leak(**{**leak, "rows": tuple(leak["rows"])}) for leak in read_json(report)["leaks"]]
@@ -75,24 +83,23 @@ def find_leaks(
     features: Sequence[str],
     hashes: Hashes | None = None,
 ) -> list[Leak]:
-    """Everything in a table and its roles that tells the target, or test rows, too early.
+    """Find everything in a table and its roles that reveals the target or test rows too early.
 
-    Of a large table some 200,000 rows are looked at; a proof that they give is held against all
-    rows. The target of test rows is read as well: see the package's docstring for why that is no
-    leak.
+    For a large table, about 200,000 rows are sampled; a proof on them is verified on all rows. The
+    target of test rows is read as well; the docstring of the package explains why that is no leak.
 
     Args:
-        table: Parquet, what ingest made.
-        roles: (n_rows,) integers; 0 test, 1 validation, 2 training, else left out.
+        table: Parquet file written by the stage `ingest`.
+        roles: (n_rows,) integers; 0 test, 1 validation, 2 training, others unused.
         document: the experiment file.
-        features: the columns that are learnt from; pictures are not looked at.
-        hashes: (n_rows,) uint64 of all features, if they are known already.
+        features: the feature columns; pictures are not checked.
+        hashes: (n_rows,) uint64 hashes of all features, if known.
 
     Returns:
-        Errors first, then in the order of the kinds and of the columns.
+        The leaks: errors first, then by kind and by column.
 
     Raises:
-        ConfigError: `features.allow_leaks` names no column.
+        ConfigError: an entry of `features.allow_leaks` matches no column.
     """
     allowed = _allowed(table, document)
     target = document.data.target
@@ -126,17 +133,26 @@ def _of_roles(
 
 @dataclass(frozen=True)
 class _Subject:
-    """What the columns of a table are held against."""
+    """What the columns of a table are compared with.
+
+    Attributes:
+        table: the Parquet file.
+        looked: the sampled rows.
+        y: the target of these rows.
+        columns: the feature columns of these rows.
+        classes: whether the task is classification.
+        dated: the column of a split by time.
+    """
 
     table: Path
     looked: Looked
     y: Values
     columns: Sequence[Values]
     classes: bool
-    dated: str | None  # the column that a split by time goes by
+    dated: str | None
 
     def both_whole(self, name: str) -> tuple[Values, Values] | None:
-        """A column and the target over all rows; None where these are looked at anyway."""
+        """Return a column and the target of all rows; None if the sample has all rows."""
         if self.looked.whole:
             return None
         x, y = whole_column(self.table, name), whole_column(self.table, self.y.name)
@@ -154,7 +170,7 @@ def _of_columns(
     classes, time = document.data.task == "classification", document.split.time
     subject = _Subject(table, looked, y, columns, classes, time.column if time else None)
     learnt = Learnt(y, roles[looked.places] == TRAINING, classes)
-    if time is None and columns:  # pictures stand in the order of their folders
+    if time is None and columns:  # pictures are in the order of their folders
         yield row_order(y, looked.places, classes)
     for x in columns:
         if (x.codes >= 0).any():
@@ -162,7 +178,7 @@ def _of_columns(
 
 
 def _proof(subject: _Subject, x: Values) -> Leak | None:
-    """The first proof that holds; a recoding is counted out over all rows."""
+    """Return the first proof that holds; a recoding is verified on all rows."""
     y, looked = subject.y, subject.looked
     if subject.classes or len(y.levels) <= FEW_NUMBERS:
         found = proofs.recoding(x, y) or proofs.missingness(x, y)
@@ -170,7 +186,7 @@ def _proof(subject: _Subject, x: Values) -> Leak | None:
             return proofs.recoding(*whole) or proofs.missingness(*whole)
         if found is not None:
             return found
-    if x.name == subject.dated:  # dates may order what is to be foretold
+    if x.name == subject.dated:  # dates can order a target that changes with time
         return None
     found = proofs.identifier(x, y, looked.total, subject.classes)
     if found is None and not subject.classes:
@@ -181,7 +197,7 @@ def _proof(subject: _Subject, x: Values) -> Leak | None:
 
 
 def _mean(subject: _Subject, x: Values) -> Leak | None:
-    """The target's mean by level, counted out over all rows."""
+    """Return the leak of a column with the target's mean by level, verified on all rows."""
     for goal in means.numeric_targets(subject.y, subject.classes):
         if not means.may_be_mean(x, goal):
             continue
@@ -197,7 +213,7 @@ def _mean(subject: _Subject, x: Values) -> Leak | None:
 
 
 def _groups(subject: _Subject, name: str) -> Iterator[Values]:
-    """The columns but one that have levels, over all rows."""
+    """Yield all rows of the columns with levels, except one column."""
     for group in subject.columns:
         if group.name != name and means.is_group(group):
             whole = group if subject.looked.whole else whole_column(subject.table, group.name)

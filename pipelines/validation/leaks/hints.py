@@ -1,4 +1,4 @@
-"""Warnings about columns that are too good, and about rows whose order tells the target."""
+"""Warnings about columns that predict too well, and about rows ordered by the target."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from gristmill.pipelines.validation.leaks.leak import Leak, make_leak
 from gristmill.pipelines.validation.leaks.reading import Codes, Values, ranks
 
 STRONG = 0.99
-"""AUC, or skill, from which on a column alone is nearly as good as the target."""
+"""AUC or skill at which a column alone predicts the target almost perfectly."""
 
 MOST_BINS = 256
 BIN_ROWS = 5
-"""Rows to learn from in each bin of a column that has more values than bins."""
+"""Training rows per bin of a column with more values than bins."""
 
 HELD_OUT = 20
-"""Fewest rows to judge by."""
+"""Least number of rows for an evaluation."""
 
 ROW_ORDER = 0.1
-"""Share of the target that the row before tells, from which on the order of the rows matters."""
+"""Warn when the previous row explains at least this share of the target."""
 
 
 @dataclass(frozen=True)
 class Learnt:
-    """Which rows to learn from, and the target.
+    """The target, and the rows for learning.
 
     Attributes:
         y: the target.
-        training: (n_rows,) whether a row is for training; the others judge.
-        classes: whether the target is one of some classes, not a number.
+        training: (n_rows,) bool; rows for learning, the others are for evaluation.
+        classes: whether the task is classification.
     """
 
     y: Values
@@ -40,10 +40,11 @@ class Learnt:
 
 
 def strength(x: Values, learnt: Learnt) -> Leak | None:
-    """A column that alone tells the target nearly as well as the target itself.
+    """Return a warning if a column alone predicts the target almost perfectly.
 
-    By its AUC where there are two classes and values in order; else, or where the middle values
-    are one class, by the skill of a table of its bins: 0 is a guess, 1 is never wrong.
+    With two classes and ordered values the measure is the AUC. Otherwise, or if the AUC is lower
+    (one class may have the middle values), it is the skill of a table of bins: 0 for guessing, 1
+    for no errors.
     """
     binary = learnt.classes and len(learnt.y.levels) == 2
     area = auc(x.codes, learnt.y.codes) if binary and x.kind != "text" else 0.5
@@ -53,15 +54,17 @@ def strength(x: Values, learnt: Learnt) -> Leak | None:
         found = skill(x, learnt)
         if found is None or found < STRONG:
             return None
-        what = f"a skill of {found:.4f} on rows it has not seen"
-    words = f"tells {learnt.y.name} all alone, with {what}: is it known before the target is?"
+        what = f"a skill of {found:.4f} on unseen rows"
+    words = f"alone predicts {learnt.y.name} with {what}: is it known before the target?"
     return make_leak("strength", x.name, words, len(x.codes), found or 0.0)
 
 
 def auc(x: Codes, y: Codes) -> float:
-    """Area under the ROC curve of values in order for class 1, from ranks (Mann, Whitney 1947).
+    """Return the area under the ROC curve for class 1, from ranks (Mann, Whitney 1947).
 
-    Missing values, -1, count as the lowest.
+    Args:
+        x: (n_rows,) ordered codes; missing values, -1, count as the lowest.
+        y: (n_rows,) 0 or 1.
     """
     ones = int((y == 1).sum())
     zeros = len(y) - ones
@@ -71,11 +74,11 @@ def auc(x: Codes, y: Codes) -> float:
 
 
 def skill(x: Values, learnt: Learnt) -> float | None:
-    """What a table from the column's bins to the target is worth on rows that it has not seen.
+    """Return how well a table from the column's bins to the target predicts unseen rows.
 
     Returns:
-        For classes the share of right answers, each class weighing the same, between that of a
-        guess (0) and 1; for numbers R². None where there are too few rows.
+        For classes the balanced accuracy, rescaled so that guessing is 0; for numbers R². None if
+        there are too few rows.
     """
     training, judging = learnt.training, ~learnt.training
     if training.sum() < HELD_OUT or judging.sum() < HELD_OUT or len(x.levels) < 2:
@@ -88,24 +91,30 @@ def skill(x: Values, learnt: Learnt) -> float | None:
 
 
 def row_order(y: Values, places: Places, classes: bool) -> Leak | None:
-    """A target that the row before tells: a sorted file, or rows that come in sequence."""
+    """Return a warning if the previous row predicts the target, as in a sorted file.
+
+    Args:
+        y: the target.
+        places: (n_rows,) row numbers in the file, ascending.
+        classes: whether the task is classification.
+    """
     next_to = np.diff(places) == 1
     before, after = y.codes[:-1][next_to], y.codes[1:][next_to]
     n = len(before)
     if n < HELD_OUT:
         return None
-    told = _same_class(before, after) if classes else _correlation(y.levels, before, after)
-    if told < max(ROW_ORDER, 5 / np.sqrt(n)):
+    share = _same_class(before, after) if classes else _correlation(y.levels, before, after)
+    if share < max(ROW_ORDER, 5 / np.sqrt(n)):
         return None
     words = (
-        f"the row before tells {told:.0%} of {y.name}: the file is sorted or its rows come in "
-        "sequence, so rows of one role know those of another; split.time or split.group may help"
+        f"the previous row explains {share:.0%} of {y.name}: the file is sorted or its rows are a "
+        "sequence, so rows of one role reveal those of another; consider split.time or split.group"
     )
-    return make_leak("row order", "", words, n, told)
+    return make_leak("row order", "", words, n, share)
 
 
 def _bins(x: Values, training: Flags) -> Codes:
-    """(n_rows,) bins with about the same number of rows; a level each where they are few."""
+    """Return (n_rows,) bins with similar numbers of rows, or one bin per level if few."""
     codes = x.codes + 1
     if x.kind == "text" or len(x.levels) < MOST_BINS:
         return codes
@@ -146,7 +155,7 @@ def _number_skill(bins: Codes, learnt: Learnt) -> float:
 
 
 def _line_skill(x: Values, learnt: Learnt) -> float:
-    """What a straight line is worth: bins are coarse where rows are few."""
+    """Return R² of a straight line, because bins are coarse if there are few rows."""
     y, training = learnt.y.levels[learnt.y.codes].astype(np.float64), learnt.training
     numbers = x.levels[x.codes].astype(np.float64)
     spread = float(numbers[training].std())

@@ -1,4 +1,4 @@
-"""What a leak is, and how it is told."""
+"""The kinds of leaks, and the record of a leak."""
 
 from __future__ import annotations
 
@@ -24,40 +24,40 @@ Kind = Literal[
 ]
 
 KINDS: dict[Kind, tuple[Severity, str]] = {
-    "recoding": ("error", "a column names the classes of the target in other words"),
-    "missingness": ("error", "whether a value is missing tells the class"),
-    "copy": ("error", "a column rises or falls with the target, row by row"),
-    "target mean": ("error", "a column is the target's mean over the rows of a level"),
+    "recoding": ("error", "a column is a recoding of the target's classes"),
+    "missingness": ("error", "the missing values of a column are exactly those of one class"),
+    "copy": ("error", "a column is a monotonic function of the target"),
+    "target mean": ("error", "a column is the mean of the target over the rows of a level"),
     "identifier": ("error", "the order of an identifier is the order of the target"),
     "twice": ("error", "a key or a group is in two roles"),
-    "future": ("error", "rows to learn from are dated on or after the first test row"),
-    "strength": ("warning", "a column alone predicts nearly as well as the target itself"),
-    "near duplicates": ("warning", "test rows lie next to rows that are learnt from"),
-    "row order": ("warning", "the target depends on the place of a row in the file"),
-    "duplicates": ("warning", "test rows equal rows that are learnt from"),
+    "future": ("error", "training or validation rows are not older than all test rows"),
+    "strength": ("warning", "a column alone predicts the target almost perfectly"),
+    "near duplicates": ("warning", "test rows are almost equal to training rows"),
+    "row order": ("warning", "the target depends on the position of a row in the file"),
+    "duplicates": ("warning", "test rows are equal to training or validation rows"),
 }
-"""Each kind with its severity and its meaning. Where rows are too few for a proof, or it has more
-exceptions than a proof may have, an error becomes a warning."""
+"""Severity and meaning by kind. With too few rows or too many exceptions for a proof, an error
+becomes a warning."""
 
 PROOF = 0.005
-"""Largest share of exceptions that a proof may have."""
+"""Largest share of exceptions in a proof."""
 
 SHOWN = 5
-"""Rows that are named as examples."""
+"""Number of rows listed as examples."""
 
 
 @dataclass(frozen=True)
 class Leak:
-    """One way in which the target, or a test row, is told before its time.
+    """One way in which the target or a test row is revealed too early.
 
     Attributes:
         kind: one of `KINDS`.
-        column: the column that tells; empty where whole rows do.
-        severity: an error is a proof, a warning is a reason to look.
-        words: what was found.
-        count: rows that were looked at and bear it out; for rows in two roles, these rows.
-        share: the same as a share of the rows that were looked at, in [0, 1].
-        rows: the numbers of some such rows, counted from 1 below the header.
+        column: the column that leaks; empty if whole rows do.
+        severity: an error is a proof, a warning needs a check by a person.
+        words: the finding.
+        count: checked rows that support the finding; for rows in two roles, the rows concerned.
+        share: `count` as a share of the checked rows, in [0, 1].
+        rows: numbers of some of these rows, counted from 1 below the header.
     """
 
     kind: Kind
@@ -73,14 +73,23 @@ class Leak:
 
     @property
     def allowed_by(self) -> str:
-        """The line of the experiment file that allows it; empty where none does."""
+        """The line of the experiment file that allows the leak; empty if nothing does."""
         return f"features: {{allow_leaks: [{self.column}]}}" if self.column else ""
 
 
 def make_leak(
     kind: Kind, column: str, words: str, count: int, share: float, rows: Iterable[int] = ()
 ) -> Leak:
-    """A leak with the severity of its kind."""
+    """Create a leak with the severity of its kind.
+
+    Args:
+        kind: kind of the leak.
+        column: the column that leaks; empty if whole rows do.
+        words: the finding.
+        count: rows that support the finding.
+        share: `count` as a share of the checked rows, in [0, 1].
+        rows: numbers of these rows, from 0; the first `SHOWN` are kept.
+    """
     some = tuple(int(row) + 1 for row in list(rows)[:SHOWN])
     return Leak(kind, column, KINDS[kind][0], words, int(count), round(float(share), 6), some)
 
@@ -88,7 +97,16 @@ def make_leak(
 def prove(
     kind: Kind, column: str, words: str, exceptions: int, rows: Sequence[int] | Places, enough: bool
 ) -> Leak:
-    """A leak that all of some rows but a few bear out; a warning where they are not enough."""
+    """Create a leak that all given rows except a few support.
+
+    Args:
+        kind: kind of the leak.
+        column: the column that leaks.
+        words: the finding.
+        exceptions: number of rows that do not support it.
+        rows: numbers of all rows that were checked, from 0.
+        enough: whether the rows are enough for a proof; otherwise it is a warning.
+    """
     n = len(rows)
     found = make_leak(kind, column, words, n - exceptions, 1 - exceptions / n, rows)
     return found if enough else replace(found, severity="warning")

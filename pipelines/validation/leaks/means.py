@@ -1,9 +1,9 @@
-"""Proofs that a column was made of the target's means: target encoding over all rows.
+"""Proofs that a column was computed from means of the target: target encoding over all rows.
 
-A column that holds the target's mean by the levels of another column is its own witness: over the
-rows where it has one value, the target's mean is that value. So no other column need be tried. A
-mean that leaves the row itself out, (S − y) / (n − 1), is no function of the level, and is held
-against each column of levels.
+If a column contains the target's mean for each level of another column, the target's mean over the
+rows with one of its values is that value, so that the other column need not be known. A mean
+without the row itself, (S − y) / (n − 1), is not a function of the level, and is compared with each
+column of levels.
 
 Source of both encodings: Micci-Barreca: A preprocessing scheme for high-cardinality categorical
 attributes, 2001.
@@ -22,27 +22,28 @@ from gristmill.pipelines.validation.leaks.reading import Codes, Values
 
 CHANCE = 1e-12
 SUSPECT = 1e-4
-"""Chance below which agreement is a proof, and below which it is worth a warning."""
+"""Probability of chance agreement below which it is a proof, and below which it is a warning."""
 
 FEWEST = 3
-"""Levels with different means that there must be."""
+"""Least number of levels with different means."""
 
 NEAR = 0.15
-"""Largest distance of the column's mean from the target's, in the target's deviations."""
+"""Largest distance of the column's mean from the target's, in standard deviations of the target."""
 
 ROWS = 50
+"""Least number of rows."""
 
 MOST_CLASSES = 20
-"""Classes up to which the share of each is a number that a column may hold."""
+"""Classes up to which a column is compared with the share of each class."""
 
 
 @dataclass(frozen=True)
 class NumericTarget:
-    """The target as a number: itself, or whether it is one class.
+    """The target as a number: a numeric target, or the indicator of a class.
 
     Attributes:
-        name: in words.
-        y: (n_rows,) numbers.
+        name: description of its mean.
+        y: (n_rows,) float64.
     """
 
     name: str
@@ -50,7 +51,7 @@ class NumericTarget:
 
 
 def numeric_targets(y: Values, classes: bool) -> list[NumericTarget]:
-    """What a mean may be taken of."""
+    """Return the numeric forms of the target whose means a column may contain."""
     found = []
     if y.kind == "number":
         found.append(NumericTarget(f"mean of {y.name}", y.levels[y.codes].astype(np.float64)))
@@ -63,7 +64,7 @@ def numeric_targets(y: Values, classes: bool) -> list[NumericTarget]:
 
 
 def may_be_mean(x: Values, goal: NumericTarget) -> bool:
-    """Whether the column's numbers lie as means of the target do: most columns end here."""
+    """Return whether a column's numbers can be means of the target; excludes most columns."""
     if x.kind != "number" or len(x.codes) < ROWS or (x.codes < 0).any() or len(x.levels) < FEWEST:
         return False
     low, high = goal.y.min(), goal.y.max()
@@ -75,9 +76,9 @@ def may_be_mean(x: Values, goal: NumericTarget) -> bool:
 
 
 def own_mean(x: Values, goal: NumericTarget) -> Leak | None:
-    """A column whose every value is the target's mean over the rows that have it.
+    """Return the leak of a column whose values are the target's mean over the rows with them.
 
-    Also of a mean drawn towards that of all rows by m rows' weight, (S + m·mean) / (n + m).
+    It also recognises means shrunk towards that of all rows with weight m: (S + m·mean) / (n + m).
     """
     counts = np.bincount(x.codes, minlength=len(x.levels)).astype(np.float64)
     if len(x.levels) > len(x.codes) / 2:
@@ -95,7 +96,7 @@ def own_mean(x: Values, goal: NumericTarget) -> Leak | None:
         noise = spread if not m else np.full(len(levels), goal.y.std())
         chance = _log_chance(levels, counts, noise, off)
         if counts[off].sum() <= PROOF * len(x.codes) and chance < np.log(SUSPECT):
-            drawn = f", drawn to the mean of all rows with weight {m:g}" if m else ""
+            drawn = f", shrunk towards the mean of all rows with weight {m:g}" if m else ""
             words = f"is the {goal.name} over the rows with that value{drawn}"
             proven, exceptions = bool(chance < np.log(CHANCE)), int(counts[off].sum())
             return prove("target mean", x.name, words, exceptions, range(len(x.codes)), proven)
@@ -103,7 +104,13 @@ def own_mean(x: Values, goal: NumericTarget) -> Leak | None:
 
 
 def left_out_mean(x: Values, groups: Iterable[Values], goal: NumericTarget) -> Leak | None:
-    """A column that is the target's mean over the other rows of a level of some column."""
+    """Return the leak of a column that is the target's mean over the other rows of a level.
+
+    Args:
+        x: the column.
+        groups: columns whose levels are tried.
+        goal: the target as a number.
+    """
     numbers = x.levels[x.codes]
     slack = _rounding(numbers)
     if slack > 0.05 * goal.y.std():
@@ -123,8 +130,8 @@ def left_out_mean(x: Values, groups: Iterable[Values], goal: NumericTarget) -> L
 
 
 def left_out(codes: Codes, y: Floats) -> tuple[Floats, Floats]:
-    """Rows of each row's level, and the mean of y over the others of them: two of (n_rows,)."""
-    present = np.where(codes < 0, codes.max() + 1, codes)  # missing is a level as well
+    """Return the rows in each row's level and the mean of y over the other ones, both (n_rows,)."""
+    present = np.where(codes < 0, codes.max() + 1, codes)  # a missing value is a level too
     counts = np.bincount(present).astype(np.float64)[present]
     sums = np.bincount(present, weights=y)[present]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -132,19 +139,22 @@ def left_out(codes: Codes, y: Floats) -> tuple[Floats, Floats]:
 
 
 def is_group(column: Values) -> bool:
-    """Whether a mean may be taken over the column's levels."""
+    """Return whether the column has levels over which a mean may have been computed."""
     return FEWEST - 1 <= len(column.levels) <= len(column.codes) / 2
 
 
 def _apart(levels: Floats, counts: Floats, sums: Floats, m: float, everywhere: float) -> Floats:
-    """How far each value is from the mean, drawn by m rows; up to four like groups may share it."""
+    """Return each value's distance from the mean, shrunk with weight m.
+
+    With shrinkage, up to four groups of equal size can share a value.
+    """
     groups = np.arange(1, 5 if m else 2)[:, None]
     means = (sums / groups + m * everywhere) / (counts / groups + m)
     return np.asarray(np.abs(means - levels).min(axis=0))
 
 
 def _weight(levels: Floats, counts: Floats, sums: Floats, everywhere: float) -> float | None:
-    """The weight m that the levels give, by the median over them."""
+    """Estimate the weight m, as the median over the levels."""
     apart = np.abs(levels - everywhere) > 1e-3 * (np.abs(levels).max() + 1e-12)
     if apart.sum() < FEWEST:
         return None
@@ -155,7 +165,7 @@ def _weight(levels: Floats, counts: Floats, sums: Floats, everywhere: float) -> 
 
 
 def _rounding(numbers: Floats) -> float:
-    """Half of the last decimal place that the numbers use; a hair where they use them all."""
+    """Return half of the numbers' last decimal place, or a small tolerance if they use all."""
     size = float(np.abs(numbers).max()) or 1.0
     for places in range(2, 7):
         if np.allclose(numbers, np.round(numbers, places), rtol=0, atol=1e-9 * size):
@@ -164,10 +174,10 @@ def _rounding(numbers: Floats) -> float:
 
 
 def _log_chance(levels: Floats, counts: Floats, spread: Floats, off: Flags) -> float:
-    """The logarithm of the chance that so many levels agree though the column is no such mean.
+    """Return the log probability that so many levels agree by chance.
 
-    A column that is right on average still misses each level's mean by about spread / √rows; that
-    it comes as near as the rounding has a chance that is small.
+    Even a column that is right on average misses each level's mean by about spread / √rows; the
+    probability that it is as close as the rounding is small.
     """
     telling = ~off & (counts > 1) & (spread > 1e-6 * (np.abs(levels) + 1)) & _broken(levels)
     if telling.sum() < FEWEST:

@@ -13,27 +13,29 @@ from gristmill.pipelines.validation.leaks.leak import PROOF, Kind, Leak, prove
 from gristmill.pipelines.validation.leaks.reading import Codes, Values, ranks
 
 NEARLY = 0.02
-"""Largest share of exceptions that is worth a warning."""
+"""Largest share of exceptions in a warning."""
 
 PROOF_ROWS = 100
 PROOF_ROWS_BINARY = 500
-"""Rows for a proof. Two levels can be two classes by nature: one pixel, black or white, parts a
-hundred pictures of two digits, and of 360 fails in one; three levels that are three classes are
-no such thing."""
+"""Least number of rows for a proof. Two levels can separate two classes naturally: one black or
+white pixel separates a hundred pictures of two digits, and fails in only one of 360. Three levels
+that equal three classes do not occur naturally."""
 
 WARNING_ROWS = 30
+"""Least number of rows for a warning."""
+
 CLASS_ROWS = 10
-"""Rows of a class from which on it must be told, and rows that the smallest told one must have."""
+"""Least number of rows of a class to check it."""
 
 FEWEST = 10
-"""Different values that a copy must have: fewer are ordered by chance or by nature."""
+"""Least number of different values of a copy; fewer can be ordered by chance or naturally."""
 
 PRESENT = 0.2
-"""Smallest share of rows with a value in a column that is judged by these rows alone."""
+"""Least share of rows with a value, for a column that is checked on these rows alone."""
 
 
 def recoding(x: Values, y: Values) -> Leak | None:
-    """A one-to-one recoding of the classes, among the rows where the column has a value."""
+    """Return the leak of a one-to-one recoding of the classes, on the rows with a value."""
     present = x.codes >= 0
     if present.mean() < PRESENT or len(x.levels) < 2:
         return None
@@ -42,15 +44,15 @@ def recoding(x: Values, y: Values) -> Leak | None:
         return None
     pairs, exceptions = found
     shown = [f"{_text(x.levels[a])} = {_text(y.levels[b])}" for a, b in sorted(pairs.items())]
-    words = f"names the classes of {y.name} in other words ({_some(shown)})"
-    told = np.flatnonzero(present)
+    words = f"is a recoding of the classes of {y.name} ({_some(shown)})"
+    rows = np.flatnonzero(present)
     least = PROOF_ROWS_BINARY if len(pairs) == 2 else PROOF_ROWS
-    enough = len(told) >= least and exceptions <= PROOF * len(told)
-    return _proof("recoding", x, words, exceptions, told, enough)
+    enough = len(rows) >= least and exceptions <= PROOF * len(rows)
+    return _proof("recoding", x, words, exceptions, rows, enough)
 
 
 def missingness(x: Values, y: Values) -> Leak | None:
-    """A column whose value is missing exactly in the rows of one class, or of all but one."""
+    """Return the leak of a column that is missing exactly in one class, or in all but one."""
     missing = x.codes < 0
     n = len(missing)
     if not CLASS_ROWS <= missing.sum() <= n - CLASS_ROWS:
@@ -64,15 +66,15 @@ def missingness(x: Values, y: Values) -> Leak | None:
         return None
     has = "has no value" if gone[one] * 2 > of_class[one] else "has a value"
     words = f"{has} exactly where {y.name} is {_text(y.levels[one])}"
-    told = np.argsort(~missing, kind="stable")  # those without a value first
+    rows = np.argsort(~missing, kind="stable")  # those without a value first
     enough = n >= PROOF_ROWS and found[1] <= PROOF * n
-    return _proof("missingness", x, words, found[1], told, enough)
+    return _proof("missingness", x, words, found[1], rows, enough)
 
 
 def copy(x: Values, y: Values) -> Leak | None:
-    """A column that rises or falls with the target without fail, in steps or row by row.
+    """Return the leak of a column that is a monotonic function of the target, or vice versa.
 
-    Steps are allowed, since a rounded copy is one; a column of a few levels is not judged.
+    Steps are allowed, because a rounded copy has them; a column with few levels is not checked.
     """
     present = x.codes >= 0
     n = int(present.sum())
@@ -90,15 +92,22 @@ def copy(x: Values, y: Values) -> Leak | None:
     if exceptions > PROOF * n:
         return None
     how = "row by row" if strict == exceptions else "in steps"
-    words = f"{'rises' if slope > 0 else 'falls'} with {y.name} {how}"
+    words = f"{'increases' if slope > 0 else 'decreases'} with {y.name} {how}"
     return _proof("copy", x, words, exceptions, np.flatnonzero(present), n >= PROOF_ROWS)
 
 
 def identifier(x: Values, y: Values, total: int, classes: bool) -> Leak | None:
-    """An identifier in whose order the classes stand in blocks, or the target rises or falls.
+    """Return the leak of an identifier in whose order the target is sorted.
 
-    Only what numbers the rows is an identifier: a different whole number (at the end of a text,
-    perhaps) for each row, dense or rising along the file. A measurement may order the classes.
+    An identifier has a different whole number for each row (or a text that ends in one), dense or
+    increasing along the file. Other columns, such as measurements, can order the classes without a
+    leak.
+
+    Args:
+        x: the column.
+        y: the target.
+        total: number of rows of the whole table.
+        classes: whether the task is classification.
     """
     numbers = _row_numbers(x, total)
     if numbers is None or len(numbers) < WARNING_ROWS:
@@ -112,17 +121,18 @@ def identifier(x: Values, y: Values, total: int, classes: bool) -> Leak | None:
     found = _blocks(sorted_y) if classes else _monotone(sorted_y)
     if found is None:
         return None
-    what = f"the classes of {y.name} stand in blocks" if classes else f"{y.name} is sorted"
+    what = f"the classes of {y.name} form blocks" if classes else f"{y.name} is sorted"
     words = f"numbers the rows, and in its order {what}"
     return _proof("identifier", x, words, found, order, len(order) >= PROOF_ROWS)
 
 
 def out_of_order(first: Codes, second: Codes) -> int:
-    """Fewest rows to leave out so that `second` does not fall where `first` rises or stays.
+    """Return the least number of rows to remove so that `second` is a rising function of `first`.
 
-    Rows that are equal in `first` must be equal in `second`: the longest run that does not fall
-    (Fredman: On computing the length of longest increasing subsequences, 1975) is taken with such
-    rows in falling order. Where more than `NEARLY` of the steps fall the answer is all rows.
+    Rows that are equal in `first` must be equal in `second`, so they are put in falling order
+    before the longest non-falling subsequence is computed (Fredman: On computing the length of
+    longest increasing subsequences, 1975). If more than `NEARLY` of the steps fall, all rows are
+    returned.
     """
     order = np.lexsort((-second, first))
     row = second[order]
@@ -145,9 +155,11 @@ def _proof(kind: Kind, x: Values, words: str, exceptions: int, rows: Places, eno
 
 
 def _match(x: Codes, y: Codes, levels: int, classes: int) -> tuple[dict[int, int], int] | None:
-    """The level that is most of each class, as level by class, and the rows of no such pair.
+    """Match levels and classes one to one.
 
-    None where a class has no such level, or shares it, or there are more than a few exceptions.
+    Returns:
+        The class by level, and the number of rows in no pair; None if a class has no level
+        or shares it, or if there are too many exceptions.
     """
     n = len(x)
     of_level = np.bincount(x, minlength=levels)
@@ -171,15 +183,15 @@ def _match(x: Codes, y: Codes, levels: int, classes: int) -> tuple[dict[int, int
 
 
 def _pure(hits: int, rows: int) -> bool:
-    """Few enough exceptions in one class, however rare it is among the rows."""
+    """Return whether a class has few exceptions, however rare it is."""
     return rows - hits <= 1 + NEARLY * rows
 
 
 def _blocks(classes: Codes) -> int | None:
-    """Rows that are not in their class's one block; None where these are too many for blocks.
+    """Return the number of rows outside the single block of their class; None if too many.
 
-    A row out of place makes two more changes of class. What chance would make is the measure where
-    a class is rare.
+    A misplaced row adds two changes of class. For rare classes the limit depends on the changes
+    expected by chance.
     """
     n = len(classes)
     counts = np.bincount(classes)
@@ -200,7 +212,7 @@ def _monotone(target: Codes) -> int | None:
 
 
 def _row_numbers(x: Values, total: int) -> Floats | None:
-    """(n_rows,) the numbers that tell the rows apart; None where the values do not."""
+    """Return (n_rows,) numbers that identify the rows; None if the values do not."""
     if (x.codes < 0).any() or len(x.levels) < 0.999 * len(x.codes) or x.kind == "date":
         return None
     levels = x.levels

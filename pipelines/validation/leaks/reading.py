@@ -1,4 +1,4 @@
-"""The rows and the counts that the firewall looks at; memory does not grow with the table."""
+"""The rows and values that the firewall checks, in bounded memory."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ Codes = npt.NDArray[np.int64]
 MOST_ROWS = 200_000
 LEAST_ROWS = 25_000
 MOST_CELLS = 20_000_000
-"""Up to `MOST_ROWS` rows are looked at; of a wide table as many as make `MOST_CELLS` cells."""
+"""Up to `MOST_ROWS` rows are checked; of a wide table as many as make `MOST_CELLS` cells."""
 
 MOST_HASHES = 1_000_000
-"""Rows that are compared whole: those with the lowest hashes, so that equal rows stay together."""
+"""Rows that are compared as a whole: those with the lowest hashes, so that equal rows are kept
+together."""
 
 RUN = 16
-"""Rows are drawn in runs, so that neighbours can be compared."""
+"""Length of the runs in which rows are sampled, so that neighbours can be compared."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class Values:
     """The values of a column.
 
     Attributes:
-        name: of the column.
-        kind: how its levels are ordered: by number, by date, or as text.
-        codes: (n_rows,) place of each value among the levels; -1 where it is missing.
+        name: name of the column.
+        kind: the order of the levels: by number, by date, or as text.
+        codes: (n_rows,) position of each value in the levels; -1 if it is missing.
         levels: (n_levels,) the different values in order; float64, or texts.
     """
 
@@ -57,14 +58,14 @@ class Values:
 
 @dataclass(frozen=True)
 class Looked:
-    """The rows that are looked at: all of them, or as many as are enough for a proof.
+    """The rows that are checked: all of them, or a sample that is large enough for a proof.
 
     Attributes:
-        table: these rows.
-        places: (n_rows,) their numbers in the whole table, from 0, rising.
-        total: rows of the whole table.
-        hashes: a hash of the features of each row whose hash is among the lowest.
-        hashed: (n_hashed,) the numbers of these rows.
+        table: the sampled rows.
+        places: (n_rows,) their numbers in the whole table, from 0, ascending.
+        total: number of rows in the whole table.
+        hashes: (n_hashed,) uint64 hashes of the features, of the rows with the lowest hashes.
+        hashed: (n_hashed,) numbers of the rows of `hashes`.
     """
 
     table: pa.Table
@@ -79,9 +80,15 @@ class Looked:
 
 
 def look(table: Path, features: Sequence[str], target: str, known: Hashes | None = None) -> Looked:
-    """Read the rows to look at, and hash every row's features where these are not known.
+    """Sample the rows to check, and hash the features of every row if the hashes are not known.
 
-    Runs of rows are drawn by a hash of their number, so that the same file gives the same rows.
+    A hash of their number selects runs of rows, so that the sample of a file is always the same.
+
+    Args:
+        table: the Parquet file.
+        features: the feature columns.
+        target: the target column.
+        known: (n_rows,) uint64 hashes of all features, if known.
     """
     rows = TableRows(table)
     most = min(MOST_ROWS, max(LEAST_ROWS, MOST_CELLS // (len(features) + 1)))
@@ -97,7 +104,7 @@ def look(table: Path, features: Sequence[str], target: str, known: Hashes | None
 
 
 def values(name: str, column: pa.ChunkedArray) -> Values | None:
-    """A column's levels and codes; None for what has no levels, such as bytes."""
+    """Return a column's levels and codes; None for a type without levels, such as bytes."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     kind = storage(column.type)
@@ -111,7 +118,7 @@ def values(name: str, column: pa.ChunkedArray) -> Values | None:
 
 
 def whole_column(table: Path, name: str) -> Values | None:
-    """A column of the whole table: for the last word on what the rows looked at show."""
+    """Read a column of the whole table, to verify a finding of the sample."""
     return values(name, read_column(table, name))
 
 
@@ -125,13 +132,13 @@ def _numbers(name: str, kind: Literal["number", "date"], column: pa.ChunkedArray
 
 
 def encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """A column as one array of codes and levels."""
+    """Return a column as one array of codes and levels."""
     coded = column.combine_chunks().dictionary_encode()
     return coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
 
 
 def ranks(codes: Codes) -> Floats:
-    """(n_rows,) ranks from 1, equal values sharing the middle one."""
+    """Return (n_rows,) ranks from 1; equal values have the mean of their ranks."""
     counts = np.bincount(codes)
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[codes])
 
@@ -147,7 +154,7 @@ def _texts(name: str, column: pa.ChunkedArray) -> Values:
 def _renumbered(codes: npt.NDArray[Any], order: npt.NDArray[Any]) -> Codes:
     places = np.empty(len(order) + 1, dtype=np.int64)
     places[order] = np.arange(len(order))
-    places[-1] = -1  # so that a missing value's code stays what it is
+    places[-1] = -1  # keeps the code of missing values
     return np.asarray(places[codes])
 
 

@@ -1,4 +1,4 @@
-"""Rows in two roles: by key, by group, by date, by content, or nearly so."""
+"""Leaks between roles: by key, group, date, content or similar content."""
 
 from __future__ import annotations
 
@@ -20,23 +20,30 @@ Roles = npt.NDArray[np.integer[Any]]
 Matrix = npt.NDArray[np.float32]
 
 TEST, VALIDATION, TRAINING = 0, 1, 2
-"""As the split stage numbers them; any other number is a row that is left out."""
+"""Numbers of the roles in the split stage; rows with other numbers are unused."""
 
 NEAR = 0.01
-"""A near-duplicate is nearer than this share of the usual distance to the nearest row."""
+"""A near-duplicate is closer than this share of the usual distance to the nearest row."""
 
 NEAR_SHARE = 0.01
 NEAR_ROWS = 3
-"""Near-duplicates from which on a warning is due."""
+"""Least share and number of near-duplicates for a warning."""
 
 MOST_TEST = 1_000
 MOST_OTHERS = 20_000
 MOST_NUMBERS = 200
-"""Test rows that are held against other rows, and by how many columns."""
+"""Largest number of test rows, of other rows, and of columns in a comparison."""
 
 
 def in_two_roles(table: Path, name: str, roles: Roles, what: str) -> Leak | None:
-    """A key or a group, every value of it, that is in more than one role."""
+    """Return the leak of a key or group with values in more than one role.
+
+    Args:
+        table: the Parquet file.
+        name: the column of the key or group.
+        roles: (n_rows,) integers.
+        what: `key` or `group`, for the message.
+    """
     coded = encoded(read_column(table, name))
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     present = np.zeros((len(coded.dictionary), 3), dtype=bool)
@@ -50,12 +57,18 @@ def in_two_roles(table: Path, name: str, roles: Roles, what: str) -> Leak | None
     count = int(twice.sum())
     some = ", ".join(str(coded.dictionary[int(i)]) for i in np.flatnonzero(twice)[:SHOWN])
     values = "value is" if count == 1 else "values are"
-    words = f"{count:,} {values} in more than one role, as a {what} must not be: {some}"
+    words = f"{count:,} {values} in more than one role, but a {what} must have one role: {some}"
     return make_leak("twice", name, words, len(rows), len(rows) / len(roles), rows)
 
 
 def from_the_future(table: Path, name: str, roles: Roles) -> Leak | None:
-    """Training or validation rows that are dated on or after the first test row."""
+    """Return the leak of training or validation rows dated on or after the first test row.
+
+    Args:
+        table: the Parquet file.
+        name: the column of dates.
+        roles: (n_rows,) integers.
+    """
     dates = _dates(read_column(table, name))
     if dates is None:
         return None
@@ -75,7 +88,7 @@ def from_the_future(table: Path, name: str, roles: Roles) -> Leak | None:
 
 
 def _dates(column: pa.ChunkedArray) -> pa.Array | None:
-    """What can be put in order; None for texts that are no dates as 2026-01-31."""
+    """Return values that can be ordered; None for texts that are not ISO dates."""
     if storage(column.type) == "text":
         parsed = pd.to_datetime(column.to_pandas(), format="ISO8601", errors="coerce", utc=True)
         return None if parsed.isna().sum() > column.null_count else pa.Array.from_pandas(parsed)
@@ -83,7 +96,7 @@ def _dates(column: pa.ChunkedArray) -> pa.Array | None:
 
 
 def duplicates(looked: Looked, roles: Roles) -> Leak | None:
-    """Test rows whose features are those of a training or validation row, to the last bit."""
+    """Return a warning about test rows equal to a training or validation row in all features."""
     role = roles[looked.hashed]
     test = role == TEST
     learnt = looked.hashes[(role == VALIDATION) | (role == TRAINING)]
@@ -92,16 +105,21 @@ def duplicates(looked: Looked, roles: Roles) -> Leak | None:
         return None
     rows = looked.hashed[test][twin]
     share = float(twin.mean())
-    words = f"{share:.2%} of the test rows have a twin with the same features among those learnt"
+    words = f"{share:.2%} of the test rows have the same features as a training or validation row"
     return make_leak("duplicates", "", words, len(rows), share, rows)
 
 
 def near_duplicates(looked: Looked, columns: Sequence[Values], roles: Roles) -> Leak | None:
-    """Test rows that lie far nearer to a training row than training rows lie to each other.
+    """Return a warning about test rows that are unusually close to a training row.
 
-    Distances are Euclidean over the columns of numbers, each scaled to deviation 1, and held
-    against the median distance of a training row to the nearest other one. Equal rows are counted
-    by `duplicates`. At most `MOST_TEST` test and `MOST_OTHERS` training rows are compared.
+    Distances are Euclidean over the numeric columns, each scaled to standard deviation 1, relative
+    to the median distance of a training row to the nearest other one. Equal rows are counted by
+    `duplicates`. At most `MOST_TEST` test and `MOST_OTHERS` training rows are compared.
+
+    Args:
+        looked: the sampled rows.
+        columns: the feature columns of these rows.
+        roles: (n_rows,) integers, of the whole table.
     """
     role = roles[looked.places]
     test = _evenly(np.flatnonzero(role == TEST), MOST_TEST)
@@ -122,18 +140,19 @@ def near_duplicates(looked: Looked, columns: Sequence[Values], roles: Roles) -> 
     if near.sum() < NEAR_ROWS or share < max(NEAR_SHARE, 5 * _near_by_chance(among_training)):
         return None
     words = (
-        f"{share:.1%} of {len(test):,} test rows that were looked at lie within {NEAR:.0%} of the "
-        "usual distance to a training row: the same thing taken twice? split.group keeps such rows "
-        "in one role"
+        f"{share:.1%} of {len(test):,} sampled test rows are within {NEAR:.0%} of the usual "
+        "distance from a training row, like repeated measurements; split.group gives such rows one "
+        "role"
     )
     return make_leak("near duplicates", "", words, near.sum(), share, looked.places[test[near]])
 
 
 def _near_by_chance(distances: Matrix) -> float:
-    """The share of rows that is near where rows are spread evenly: many in few dimensions.
+    """Return the expected share of near rows if rows are evenly spread; large in few dimensions.
 
-    Then −ln P(distance > r) grows as r to the power of the dimension, which the median and the
-    upper fifth give (Levina, Bickel: Maximum likelihood estimation of intrinsic dimension, 2004).
+    Then −ln P(distance > r) grows as r to the power of the dimension, which is estimated from the
+    median and the upper fifth (Levina, Bickel: Maximum likelihood estimation of intrinsic
+    dimension, 2004).
     """
     half, fifth = np.log(2), np.log(5)
     wide = float(np.quantile(distances, 0.8) / np.median(distances))
@@ -142,7 +161,7 @@ def _near_by_chance(distances: Matrix) -> float:
 
 
 def _scaled(column: Values, rows: Places) -> Matrix:
-    """(n_rows,) float32, of mean 0 and deviation 1 over all rows that are looked at."""
+    """Return (n_rows,) float32 with mean 0 and standard deviation 1 over all sampled rows."""
     numbers = np.append(column.levels, np.nan)[column.codes]
     finite = numbers[np.isfinite(numbers)]
     spread = float(finite.std()) if len(finite) else 0.0
@@ -153,12 +172,17 @@ def _scaled(column: Values, rows: Places) -> Matrix:
 
 
 def _nearest(points: Matrix, others: Matrix, *, skip_self: bool = False) -> Matrix:
-    """(n_points,) float32 distances to the nearest of the others; row i is itself in others."""
+    """Return (n_points,) float32 distances to the nearest of the others.
+
+    With `skip_self`, point i is row i of the others and is not compared with itself.
+    """
     size = (others**2).sum(axis=1)
     found = np.empty(len(points), dtype=np.float32)
     for start in range(0, len(points), 256):
         block = points[start : start + 256]
-        squares = size - 2 * (block @ others.T)  # but for the block's own sizes, the same in a row
+        squares = size - 2 * (
+            block @ others.T
+        )  # without the block's own squares, constant in a row
         if skip_self:
             here = np.arange(len(block))
             squares[here, start + here] = np.inf
@@ -168,6 +192,6 @@ def _nearest(points: Matrix, others: Matrix, *, skip_self: bool = False) -> Matr
 
 
 def _evenly(rows: Places, most: int) -> Places:
-    """Some of the rows, the same ones each time."""
+    """Return at most `most` of the rows, evenly spaced."""
     step = max(1, -(-len(rows) // most))
     return rows[::step]

@@ -1,4 +1,4 @@
-"""A column of a block as numbers, dates or texts, with what is none of them. Pure."""
+"""Conversion of a column of a block to numbers, dates or texts, with the invalid values. Pure."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Array: TypeAlias = pa.Array | pa.ChunkedArray
 """A column of values; a mask is one of booleans, where null means false."""
 
 NOTHING = "nothing"
-"""What is shown for a missing value."""
+"""Text shown for a missing value."""
 
 MOMENT = pa.timestamp("us", tz="UTC")
-"""What all dates are compared as; a date without a time zone is taken as UTC."""
+"""Type for the comparison of dates; a date without a time zone is in UTC."""
 
 
 def plain(column: Array) -> Array:
-    """The column without a dictionary, and with null for NaN."""
+    """Return the column without a dictionary, and with null for NaN."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     if pa.types.is_dictionary(column.type):
@@ -38,15 +38,15 @@ def plain(column: Array) -> Array:
 def by_level(
     column: Array, result: Callable[[list[object]], list[object]], kind: pa.DataType
 ) -> Array:
-    """A function of the value, computed once for each different value of the block.
+    """Compute a function of the value once for each different value of the block.
 
     Args:
-        column: without NaN.
-        result: from the different values to as many results.
-        kind: the type of the results.
+        column: a column without NaN.
+        result: function from the list of different values to a list of results.
+        kind: type of the results.
 
     Returns:
-        An array as long as the column, null where the column is.
+        An array as long as the column, with null where the column has null.
     """
     encoded = column.dictionary_encode()
     results = pa.array(result(encoded.dictionary.to_pylist()), type=kind, from_pandas=True)
@@ -54,10 +54,10 @@ def by_level(
 
 
 def numbers(column: Array) -> tuple[Array, Array | None]:
-    """The column as int64 or float64, null where it holds no finite number.
+    """Return the column as int64 or float64, with null for values that are not finite numbers.
 
     Returns:
-        The numbers, and where something stands that is no number; None where that is nowhere.
+        The numbers, and a mask of the values that are not numbers; None if there are none.
     """
     kind = column.type
     if pa.types.is_integer(kind):
@@ -75,10 +75,10 @@ def numbers(column: Array) -> tuple[Array, Array | None]:
 
 
 def dates(column: Array) -> tuple[Array, Array | None]:
-    """The column as moments, null where it holds no date.
+    """Return the column as `MOMENT`s, with null for values that are not dates.
 
     Returns:
-        `MOMENT`s, and where something stands that is no date; None where that is nowhere.
+        The dates, and a mask of the values that are not dates; None if there are none.
     """
     kind = column.type
     if pa.types.is_date(kind):
@@ -93,13 +93,13 @@ def dates(column: Array) -> tuple[Array, Array | None]:
 
 
 def moment(text: float | str) -> pa.Scalar:
-    """A date of the experiment file as a `MOMENT`."""
+    """Return a date of the experiment file as a `MOMENT`."""
     read = datetime.fromisoformat(str(text))
     return pa.scalar(read if read.tzinfo else read.replace(tzinfo=UTC), MOMENT)
 
 
 def as_text(value: object) -> str:
-    """A value as a person writes it: 3 and not 3.0, 2026-01-31 and not 2026-01-31T00:00:00."""
+    """Format a value for people: 3 and not 3.0, 2026-01-31 and not 2026-01-31T00:00:00."""
     if value is None:
         return NOTHING
     if isinstance(value, float) and value.is_integer():

@@ -1,4 +1,4 @@
-"""The schema as Great Expectations runs and reports it: our rules, and the user's expectations."""
+"""The run of Great Expectations: the schema's rules and the user's expectations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from gristmill.pipelines.validation.schema.scan_expectations import (
 
 @dataclass
 class _Reading:
-    """The scan, and what it found. pandas copies what a frame carries, and gets this one itself."""
+    """The scan and its result. pandas copies the attributes of a frame, but must not copy this."""
 
     scan: Callable[[], Scanned]
     found: Scanned | None = None
@@ -50,18 +50,18 @@ def run_expectations(
     scan: Callable[[], Scanned],
     given: Sequence[GivenExpectation] = (),
 ) -> tuple[list[Finding], Scanned | None]:
-    """Runs the schema's expectations over a table and writes the full report.
+    """Run the schema's expectations on a table and write the full report.
 
     Args:
-        table: what ingest made.
-        document: the experiment file; the columns that it names are there.
-        report: folder for `result.json` (GX's own, with counts of all rows, the first row numbers
-            and values) and `docs/` (GX Data Docs).
-        scan: gives what a reading of the table finds.
-        given: the user's expectations, computed by GX on the columns that they name.
+        table: Parquet file written by the stage `ingest`.
+        document: the experiment file; all columns that it names must exist.
+        report: folder for `result.json` (written by Great Expectations, with counts of all rows and
+            the first row numbers and values) and `docs/` (Data Docs).
+        scan: reads the table and returns the findings.
+        given: the user's expectations, computed by Great Expectations on the columns they name.
 
     Returns:
-        What breaks the schema, empty when all holds; and the scan, None where it broke down.
+        The findings, empty if all rules hold; and the result of the scan, None if it failed.
     """
     reading = _Reading(scan)
     frame = frame_for(table, given)
@@ -71,7 +71,7 @@ def run_expectations(
         warnings.simplefilter("ignore")
         result = _run(frame, [*ours, *(one.expectation for one in given)], report)
         failed = [part for part in result.results if not part.success]
-        # what all expectations say alike is said once
+        # a failure that all expectations share is reported once
         found = dict.fromkeys(one for part in failed for one in _found(part))
     write_json(report / "result.json", result.to_json_dict())
     return list(found), reading.found
@@ -117,12 +117,12 @@ def _found(part: Any) -> list[Finding]:
     if part.expectation_config.type not in ours:
         return [finding_in(part, message)]
     if message:
-        return [Finding("the table", f"a check that runs: {message}", 0, 1.0, (), ())]
+        return [Finding("the table", f"a check without an error: {message}", 0, 1.0, (), ())]
     return [finding_of(detail) for detail in part.result["details"]]
 
 
 def _raised(info: Mapping[str, Any] | None) -> str:
-    """What a check died of: Great Expectations has it at the top, or below each metric's name."""
+    """Return the error message of a check: at the top level, or below each metric's name."""
     info = info or {}
     places = (info, *(inner for inner in info.values() if isinstance(inner, Mapping)))
     return next((str(p["exception_message"]) for p in places if p.get("exception_message")), "")

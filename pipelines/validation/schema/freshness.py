@@ -1,7 +1,7 @@
-"""How old the newest date of the data is, asked by the clock when a run begins.
+"""Freshness: the age of the newest date in the data when a run starts.
 
-The stage `validate` keeps the newest date; its result is kept by DVC and must not hang on the
-clock. So the flow asks, also where there is nothing else to do.
+The stage `validate` records the newest date. Its result is cached by DVC and must not depend on the
+clock, so the flow checks the age, even if there is nothing else to do.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from gristmill.pipelines.config import Experiment, Project
 
 
 def check_fresh(project: Project, experiment: Experiment, now: datetime | None = None) -> list[str]:
-    """What is to be said of the age of the data: nothing, or a warning.
+    """Check the age of the data; return a warning or nothing.
 
     Args:
-        project: whose validated data are asked.
-        experiment: the one that has a run.
-        now: the clock's time by default.
+        project: the project with the validated data.
+        experiment: the experiment to run.
+        now: time with a time zone; default: the current time.
 
     Raises:
-        DataInvalid: they are too old, and `schema.fresh` has the severity error.
+        DataInvalid: the data are too old, and `schema.fresh` has the severity error.
     """
     fresh = experiment.document.schema_.fresh
     file = project.build(experiment.name) / "validation.json"
@@ -37,7 +37,7 @@ def check_fresh(project: Project, experiment: Experiment, now: datetime | None =
         "the data are not fresh",
         expected=f"a date in {fresh.column} that is at most {fresh.within} old",
         found=_found(fresh.column, newest),
-        next=f"gristmill data refresh {experiment.name}, or mend schema.fresh",
+        next=f"gristmill data refresh {experiment.name}, or correct schema.fresh",
     )
 
 

@@ -1,4 +1,4 @@
-"""Great Expectations' own expectations, as a user lists them or saved them in a suite."""
+"""Great Expectations' own expectations, listed in the experiment file or saved in a suite."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from gristmill.pipelines.validation.schema.rules import LONGEST_VALUE, SHOWN, Fi
 from gristmill.pipelines.validation.schema.scan import blocks
 
 MEMORY_SHARE = 0.5
-"""Of the free memory, what the columns of these expectations may fill."""
+"""Largest share of the free memory for the columns of these expectations."""
 
 COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list")
 TECHNICAL = ("batch_id", "catch_exceptions", "id", "rendered_content", "result_format", "windows")
 """Arguments that Great Expectations sets itself."""
 
 BESIDE = ("severity", "description", "notes", "meta")
-"""What a saved suite keeps beside the arguments."""
+"""Keys of an expectation in a saved suite, besides its arguments."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class GivenExpectation:
 
     Attributes:
         where: its place in the experiment file or the suite.
-        expectation: Great Expectations' object.
+        expectation: the object of Great Expectations.
     """
 
     where: str
@@ -61,13 +61,13 @@ class GivenExpectation:
 
     @property
     def columns(self) -> list[str]:
-        """The columns that it is about; none of one that is about the table."""
+        """The columns that it is about; empty if it is about the table."""
         keys = [key for key in COLUMN_ARGUMENTS if key in self.expectation.domain_keys]
         named = [getattr(self.expectation, key, None) or [] for key in keys]
         return [name for one in named for name in ([one] if isinstance(one, str) else one)]
 
     def reads(self, present: Sequence[str]) -> set[str]:
-        """The columns of the data that it needs."""
+        """Return the columns of the data that it needs, also in its row condition."""
         if not self.columns:
             return set(present)
         condition = str(getattr(self.expectation, "row_condition", None) or "")
@@ -79,10 +79,10 @@ class GivenExpectation:
 
 
 def given_expectations(project: Project, schema: Schema) -> list[GivenExpectation]:
-    """What `schema.expectations` and `schema.suite` ask for.
+    """Create the expectations of `schema.expectations` and `schema.suite`.
 
     Raises:
-        ConfigError: a name, an argument or the suite is wrong; all problems are listed.
+        ConfigError: a name, an argument or the suite is invalid; all problems are listed.
     """
     problems: list[Problem] = []
     listed = [
@@ -99,7 +99,7 @@ def given_expectations(project: Project, schema: Schema) -> list[GivenExpectatio
         raise ConfigError(
             f"the expectations are not valid: {len(problems)} problem" + "s" * (len(problems) > 1),
             problems=problems,
-            next="correct schema.expectations, or save the suite anew with Great Expectations; "
+            next="correct schema.expectations, or save the suite again with Great Expectations; "
             "names and arguments: https://greatexpectations.io/expectations",
         )
     return made
@@ -108,7 +108,7 @@ def given_expectations(project: Project, schema: Schema) -> list[GivenExpectatio
 def _saved(
     project: Project, suite: str, problems: list[Problem]
 ) -> Iterator[tuple[str, str, Arguments]]:
-    """Place, name and arguments of each expectation of a suite."""
+    """Yield place, name and arguments of each expectation of a suite."""
     by_type = {getattr(core, name).expectation_type: name for name in expectation_names()}
     for place, entry in enumerate(_read_suite(project, suite)):
         where = f"{suite}: expectations.{place}"
@@ -139,7 +139,7 @@ def _read_suite(project: Project, suite: str) -> list[dict[str, Any]]:
     except (ValueError, KeyError, TypeError) as error:
         raise _no_suite(suite, f"{type(error).__name__}: {error}") from error
     if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
-        raise _no_suite(suite, "expectations that are no list of mappings")
+        raise _no_suite(suite, "expectations that are not a list of mappings")
     return entries
 
 
@@ -163,7 +163,7 @@ def _made(where: str, name: str, arguments: Arguments, problems: list[Problem]) 
         return None
     for key, value in arguments.items():
         if isinstance(value, Mapping) and "$PARAMETER" in value:
-            words = f"the suite parameter {value['$PARAMETER']}, which nothing gives a value"
+            words = f"the suite parameter {value['$PARAMETER']}, which has no value"
             problems.append(Problem(f"{where}.{key}", "a value", words))
             return None
     if arguments.get("windows"):
@@ -175,7 +175,7 @@ def _made(where: str, name: str, arguments: Arguments, problems: list[Problem]) 
     except WrongArguments as error:
         problems += _argument_problems(where, kind, arguments, error)
         return None
-    # pandas compares its dates with moments alone
+    # pandas compares its dates only with moments
     moments = {
         key: datetime.combine(value, time()) for key, value in expectation if type(value) is date
     }
@@ -209,7 +209,7 @@ def _argument_problems(
             hint = suggest(key, known)
             yield Problem(where, "one of " + ", ".join(known), f"unknown argument {key!r}", hint)
         elif one["type"] == "value_error.missing":
-            yield Problem(f"{where}.{key}", "a value: the argument is needed", "nothing")
+            yield Problem(f"{where}.{key}", "a value: the argument is required", "nothing")
         elif one["type"] != "type_error.dict" or len(error.errors()) == 1:
             expected.setdefault(key, []).append(str(one["msg"]))
     for key, words in expected.items():
@@ -221,15 +221,15 @@ def _argument_problems(
 def frame_for(
     table: Path, given: Sequence[GivenExpectation], free: int | None = None
 ) -> pd.DataFrame:
-    """The columns that the expectations need, with all rows; of none a frame without rows.
+    """Read the columns that the expectations need; without expectations, no rows.
 
     Args:
-        table: what ingest made.
+        table: Parquet file written by the stage `ingest`.
         given: the expectations.
-        free: bytes of free memory; the machine's by default.
+        free: bytes of free memory; default: those of the machine.
 
     Raises:
-        EnvironmentFault: they would fill more than `MEMORY_SHARE` of it.
+        EnvironmentFault: the columns would fill more than `MEMORY_SHARE` of it.
     """
     present = column_names(table)
     if not given:
@@ -240,12 +240,12 @@ def frame_for(
     free = psutil.virtual_memory().available if free is None else free
     if size > MEMORY_SHARE * free:
         raise EnvironmentFault(
-            f"Great Expectations has no room for {len(names):,} columns of the table",
+            f"not enough memory for Great Expectations with {len(names):,} columns of the table",
             expected=f"{size / 2**30:.1f} GiB in half of the free memory: its expectations are "
             "computed on whole columns",
             found=f"{free / 2**30:.1f} GiB free",
-            next="ask for fewer columns in schema.expectations, and say the rest in schema.columns "
-            "and schema.rules, which read any number of rows in blocks",
+            next="use fewer columns in schema.expectations, and check the others with "
+            "schema.columns and schema.rules, which read any number of rows in blocks",
         )
     rows = pa.Table.from_batches(blocks(table, names))
     frame: pd.DataFrame = rows.to_pandas(date_as_object=False)
@@ -253,17 +253,17 @@ def frame_for(
 
 
 def finding_in(part: Any, raised: str) -> Finding:
-    """What a result of Great Expectations says, in our words.
+    """Convert a result of Great Expectations to a finding.
 
     Args:
         part: the result of one expectation that does not hold.
-        raised: what computing it died of, if it did.
+        raised: message of the error in its computation; empty if there was none.
     """
     expectation = part.expectation_config.to_domain_obj()
     names = GivenExpectation("", expectation).columns
     columns, said = ", ".join(names) or "the table", _sentence(expectation)
     if raised:
-        return Finding(columns, f"a check that runs: {said}", 0, 1.0, (), (raised,))
+        return Finding(columns, f"a check without an error: {said}", 0, 1.0, (), (raised,))
     result = part.result
     places = (result.get("partial_unexpected_index_list") or ())[:SHOWN]
     rows = tuple(int(place) + 1 for place in places)
@@ -279,12 +279,12 @@ def finding_in(part: Any, raised: str) -> Finding:
 
 
 def _sentence(expectation: Any) -> str:
-    """What Great Expectations says of it, without the column, which is said beside it."""
+    """Return Great Expectations' sentence for it, without the column, which is shown separately."""
     expectation.render()
     value = expectation.rendered_content[0].value
     words = {key: _value(param["value"]) for key, param in (value.params or {}).items()}
     template = str(value.template or "")
-    if not template or "(**" in template:  # Great Expectations has no words for it
+    if not template or "(**" in template:  # Great Expectations has no sentence for it
         left_out = {*COLUMN_ARGUMENTS, *TECHNICAL}
         kwargs = expectation.configuration.kwargs.items()
         shown = ", ".join(f"{key}: {value}" for key, value in kwargs if key not in left_out)

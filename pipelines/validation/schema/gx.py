@@ -1,4 +1,4 @@
-"""Great Expectations, imported without its noise: the one module that imports it."""
+"""The only module that imports Great Expectations, without its warnings and logs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ with warnings.catch_warnings():
     )
     from great_expectations.render.renderer.renderer import renderer
 
-# what matters is in the results; it also logs that a class is replaced, and its renderers' faults
+# errors are in the results; it also logs the replacement of a class and faults of its renderers
 logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
 
 __all__ = [
@@ -54,8 +54,8 @@ __all__ = [
 class ExpectColumnQuantileValuesToBeBetween(
     core.ExpectColumnQuantileValuesToBeBetween,  # type: ignore[misc]
 ):
-    """Great Expectations' own, registered anew: it calls NumPy's truth a success, which its own
-    store cannot write."""
+    """A replacement of the original, whose `success` is a NumPy boolean that its store cannot
+    write."""
 
     def _validate(self, *arguments: Any, **named: Any) -> dict[str, Any]:
         found = super()._validate(*arguments, **named)

@@ -1,4 +1,4 @@
-"""What a Parquet file's own statistics prove: whole numbers in their range need not be read."""
+"""Rules proven by the statistics of a Parquet file, so that their columns need not be read."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gristmill.pipelines.config import Column
 
 
 def unproven(table: Path, asked: Mapping[Column, Sequence[str]]) -> dict[Column, list[str]]:
-    """The columns by rule that have to be read, because the footer does not prove the rule.
+    """Return the columns that have to be read, by rule, because the footer does not prove the rule.
 
-    The footer holds the least and the greatest value and the number of missing ones for each group
-    of rows; it was written by the ingest stage from the very values. For fractions it is not asked:
-    it passes over NaN.
+    The footer contains minimum, maximum and number of missing values for each row group, and was
+    written by the stage `ingest` together with the values. It is used only for whole numbers,
+    because its range of floats ignores NaN.
 
     Args:
-        table: what ingest made.
-        asked: the columns by what the schema says of them.
+        table: Parquet file written by the stage `ingest`.
+        asked: columns by their rule in the schema.
     """
     footer = pa.parquet.read_metadata(table)
     schema = footer.schema.to_arrow_schema()
@@ -40,7 +40,7 @@ def unproven(table: Path, asked: Mapping[Column, Sequence[str]]) -> dict[Column,
 
 
 def _fits(rule: Column) -> bool:
-    """Whether the rule speaks of nothing but range and missing values of numbers."""
+    """Return whether the rule is only about the range and missing values of numbers."""
     return rule.type in (None, "integer", "number") and rule.one_of is None and rule.matches is None
 
 

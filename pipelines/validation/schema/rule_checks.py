@@ -1,4 +1,4 @@
-"""Cross-column rules such as `end >= start`, evaluated on whole blocks. Pure."""
+"""Evaluation of cross-column rules such as `end >= start` on blocks. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gristmill.pipelines.validation.schema.rules import LONGEST_VALUE, SHOWN, Fi
 Operand: TypeAlias = Array | pa.Scalar
 
 MISFITS = (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid)
-"""What Arrow raises for columns of types that do not go together."""
+"""Exceptions of Arrow for incompatible types."""
 
 COMPARE = {
     ast.Lt: pc.less,
@@ -34,20 +34,20 @@ COMPUTE = {
     ast.Mult: (pc.multiply_checked, pc.multiply),
 }
 DAY = 86_400_000_000
-"""Microseconds of a day: the difference of two dates is a number of days."""
+"""Microseconds of a day, because the difference of two dates is in days."""
 
 
 def check_rule(block: pa.RecordBatch, rule: Rule, before: int = 0) -> list[Finding]:
-    """The rows of a block that break a cross-column rule.
+    """Find the rows of a block that break a cross-column rule.
 
-    A row passes where the rule cannot be told because a value is missing (`missing(x)` always can
-    be). Arithmetic is exact for whole numbers as long as they fit 64 bits, else in float64; a
-    division by zero gives infinity or no number, as in IEEE 754, and no number equals none.
+    A row passes if a missing value leaves the result unknown (`missing(x)` is always known).
+    Arithmetic on whole numbers is exact if the result has 64 bits, otherwise in float64; division
+    by zero results in infinity or NaN, as in IEEE 754, and NaN is not equal to NaN.
 
     Args:
         block: a pyarrow RecordBatch or Table.
         rule: the rule.
-        before: how many rows of the table stand before the block.
+        before: number of rows of the table before the block.
     """
     condition = read_condition(rule.check)
     names = sorted(set(condition.columns.values()))
@@ -56,7 +56,7 @@ def check_rule(block: pa.RecordBatch, rule: Rule, before: int = 0) -> list[Findi
         broken = pc.invert(_holds(condition, block))
     except MISFITS:
         kinds = ", ".join(f"{name} is {storage(block[name].type)}" for name in names)
-        words = f"{rule.check}: columns that can be compared so, but {kinds}"
+        words = f"{rule.check}: columns of compatible types, but {kinds}"
         return [Finding(where, words, len(block), 1.0, (), (), rule.severity)]
     if not pc.any(broken).as_py():
         return []
@@ -72,7 +72,7 @@ def check_rule(block: pa.RecordBatch, rule: Rule, before: int = 0) -> list[Findi
 
 
 def _holds(condition: Condition, block: pa.RecordBatch) -> Array:
-    """Whether the condition is true, row by row; null where that cannot be told."""
+    """Return whether the condition is true for each row; null if unknown."""
     columns = {key: _column(block[name]) for key, name in condition.columns.items()}
     found = _value(condition.tree, columns)
     if not pa.types.is_boolean(found.type):
@@ -113,7 +113,7 @@ def _compare(op: ast.cmpop, left: Operand, right: Operand) -> Operand:
 
 
 def _dated(value: Operand, other: Operand) -> Operand:
-    """A text of the rule as a moment, where it is compared with dates."""
+    """Return a text of the rule as a moment if it is compared with dates."""
     if isinstance(value, pa.StringScalar) and pa.types.is_timestamp(other.type):
         try:
             return moment(value.as_py())
@@ -133,11 +133,11 @@ def _compute(op: ast.operator, left: Operand, right: Operand) -> Operand:
     exact, free = COMPUTE[type(op)]
     try:
         return exact(left, right)
-    except pa.ArrowInvalid:  # whole numbers that leave 64 bits
+    except pa.ArrowInvalid:  # whole numbers beyond 64 bits
         return free(left.cast(pa.float64()), right.cast(pa.float64()))
 
 
 def _remainder(left: Operand, right: Operand) -> Operand:
-    """As in Python, the sign is that of the divisor; exact below 2⁵³."""
+    """Return the remainder, with the sign of the divisor as in Python; exact below 2⁵³."""
     left, right = left.cast(pa.float64()), right.cast(pa.float64())
     return pc.subtract(left, pc.multiply(pc.floor(pc.divide(left, right)), right))

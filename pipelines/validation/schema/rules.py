@@ -1,4 +1,4 @@
-"""What a schema says, checked on blocks of rows. Pure: Arrow blocks in, findings out."""
+"""Checks of the schema's rules on blocks of rows. Pure: Arrow blocks in, findings out."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from gristmill.pipelines.validation.schema.cell_values import (
 )
 
 SHOWN = 20
-"""Row numbers and values that are kept of each finding."""
+"""Number of row numbers and values that are kept of each finding."""
 
 LONGEST_VALUE = 40
-"""Characters that are kept of a value."""
+"""Number of characters that are kept of a value."""
 
 Broken = Iterator[tuple[str, Array]]
-"""What should hold, in words, and the mask of the rows that break it."""
+"""(rule in words, mask of the rows that break it)."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Finding:
     """Rows of one column that break one rule.
 
     Attributes:
-        column: the column's name.
-        rule: what should hold, in words.
-        count: how many rows break it.
-        share: the same as a share of all rows, in [0, 1].
+        column: name of the column.
+        rule: the rule in words.
+        count: number of rows that break it.
+        share: `count` as a share of all rows, in [0, 1].
         rows: the first row numbers, counted from 1 below the header.
-        values: the values there, as text.
-        severity: error, which stops, or warning, which is shown.
+        values: the values in these rows, as text.
+        severity: `error` stops the run, `warning` is only shown.
     """
 
     column: str
@@ -67,14 +67,14 @@ class Finding:
 
 
 def expand(columns: Mapping[str, Column], present: Sequence[str]) -> dict[str, list[str]]:
-    """The columns of the data that each entry of the schema names; a name beats a pattern.
+    """Return the columns of the data that match each entry; a name overrides a pattern.
 
     Args:
         columns: entries of the schema by name or pattern.
         present: the columns of the data.
 
     Returns:
-        Columns by entry; empty where an entry names none.
+        Columns by entry; empty if an entry matches none.
     """
     named = {entry for entry in columns if entry in present}
     return {
@@ -86,7 +86,7 @@ def expand(columns: Mapping[str, Column], present: Sequence[str]) -> dict[str, l
 
 
 def unmatched(columns: Mapping[str, Column], present: Sequence[str]) -> dict[str, str]:
-    """Entries of the schema that name no column of the data, each with the nearest as a hint."""
+    """Return entries of the schema that match no column, each with a hint of the nearest name."""
     found = expand(columns, present)
     return {entry: suggest(entry, present) for entry in columns if not found[entry]}
 
@@ -94,16 +94,16 @@ def unmatched(columns: Mapping[str, Column], present: Sequence[str]) -> dict[str
 def check_block(
     block: pa.RecordBatch, names: Sequence[str], rule: Column, before: int = 0
 ) -> list[Finding]:
-    """The rows of the named columns that break a rule, as far as a block alone can tell.
+    """Find the rows of a block that break the rule of some columns.
 
-    A share of missing values and `unique` hang on all rows: of the first the missing rows are
-    counted here, and `merge` decides; the second is in `uniqueness.py`.
+    Two rules depend on all rows. For a share of missing values, the missing rows are counted here
+    and `merge` decides; `unique` is checked in `uniqueness.py`.
 
     Args:
         block: a pyarrow RecordBatch or Table.
-        names: columns that the rule is for.
+        names: the columns to check.
         rule: the entry of the schema.
-        before: how many rows of the table stand before the block.
+        before: number of rows of the table before the block.
     """
     return [
         finding(name, words, column, mask, before, rule.severity)
@@ -115,12 +115,12 @@ def check_block(
 
 
 def merge(parts: Iterable[Finding], rows: int, rule: Column | None = None) -> list[Finding]:
-    """The findings of all blocks as those of the whole table, whatever the blocks were.
+    """Combine the findings of all blocks; the result does not depend on the size of blocks.
 
     Args:
-        parts: in the order of the rows.
-        rows: of the whole table.
-        rule: whose share of missing values decides whether those are a finding.
+        parts: findings in the order of the rows.
+        rows: number of rows of the whole table.
+        rule: the rule with the allowed share of missing values, if any.
     """
     whole: dict[tuple[str, str], Finding] = {}
     for part in parts:
@@ -135,7 +135,16 @@ def merge(parts: Iterable[Finding], rows: int, rule: Column | None = None) -> li
 def finding(
     name: str, rule: str, column: Array, mask: Array, before: int, severity: str = "error"
 ) -> Finding:
-    """What a mask of a block's rows says."""
+    """Create the finding for the rows of a block in a mask.
+
+    Args:
+        name: name of the column.
+        rule: the rule in words.
+        column: the column's values in the block.
+        mask: booleans of the same length; true where the rule is broken.
+        before: number of rows of the table before the block.
+        severity: severity of the rule.
+    """
     count = pc.sum(mask).as_py()
     first = pc.indices_nonzero(mask)[:SHOWN]
     return Finding(

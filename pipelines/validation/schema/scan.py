@@ -1,4 +1,4 @@
-"""One reading of a table, block by block: everything that validation asks of its rows."""
+"""The scan: all checks of rows in one pass over the table, block by block."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from gristmill.pipelines.validation.schema.rules import Finding, check_block, ex
 from gristmill.pipelines.validation.schema.uniqueness import repeated
 
 CELLS = 1 << 22
-"""Values of a block: 32 MB of numbers, whatever the table's shape."""
+"""Values of a block: 32 MB of numbers for every shape of the table."""
 
 
 @dataclass(frozen=True)
 class Scanned:
-    """What a reading found.
+    """The result of a scan.
 
     Attributes:
-        rows: of the table.
-        columns: of the table.
-        by_entry: findings by entry of the schema; entries of equal content share them.
+        rows: number of rows of the table.
+        columns: columns of the table.
+        by_entry: findings by entry of the schema; entries with equal content share them.
         by_rule: findings by cross-column rule.
-        target: what keeps the target from being learnt.
-        newest: the newest date of the column that must be fresh, as ISO text.
+        target: findings that make the target unusable.
+        newest: newest date of the column that must be fresh, as ISO text.
     """
 
     rows: int
@@ -47,7 +47,7 @@ class Scanned:
 
 @dataclass
 class _Checks:
-    """What blocks of rows break, gathered block by block."""
+    """The findings of the rules, collected block by block."""
 
     asked: Mapping[Column, Sequence[str]]
     between: Sequence[Rule]
@@ -78,7 +78,7 @@ class _Checks:
 
 @dataclass
 class _Target:
-    """What keeps a target from being learnt, gathered block by block."""
+    """The findings that make a target unusable, collected block by block."""
 
     name: str
     regression: bool
@@ -108,12 +108,12 @@ class _Target:
 def blocks(
     table: Path, columns: Sequence[str] | None = None, rows: int | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of a Parquet table in blocks of bounded memory.
+    """Return the rows of a Parquet table in blocks of bounded memory.
 
     Args:
         table: the file.
-        columns: what to read; all by default.
-        rows: of a block; by default as many as make `CELLS` values.
+        columns: columns to read; default: all.
+        rows: rows of a block; default: as many as make `CELLS` values.
     """
     stream = TableRows(table)
     names = stream.names if columns is None else columns
@@ -122,7 +122,7 @@ def blocks(
 
 
 def entries(schema: Schema, present: Sequence[str]) -> dict[Column, list[str]]:
-    """The columns by what the schema says of them: entries of equal content are one."""
+    """Return the columns by their rule in the schema; entries with equal content are merged."""
     made: dict[Column, list[str]] = {}
     for entry, names in expand(schema.columns, present).items():
         made.setdefault(schema.columns[entry], []).extend(names)
@@ -130,12 +130,12 @@ def entries(schema: Schema, present: Sequence[str]) -> dict[Column, list[str]]:
 
 
 def scan(table: Path, document: ValidateSections, rows: int | None = None) -> Scanned:
-    """Reads a table once, and each column that must be unique once more.
+    """Read a table once, and each column that must be unique once more.
 
     Args:
-        table: what ingest made.
-        document: the experiment file; its columns are there.
-        rows: of a block; the findings are the same for any number.
+        table: Parquet file written by the stage `ingest`.
+        document: the experiment file; all columns that it names must exist.
+        rows: rows of a block; the findings do not depend on it.
     """
     schema, present = document.schema_, column_names(table)
     asked, fresh = entries(schema, present), schema.fresh
@@ -160,10 +160,9 @@ def scan(table: Path, document: ValidateSections, rows: int | None = None) -> Sc
 
 
 def breaks(table: Path, document: ValidateSections) -> list[Finding]:
-    """What rows of another file than the data set break of the schema, by column or rule.
+    """Find the rows of another file that break the schema, by column or rule.
 
-    What is said of the number of rows, of the target as a whole and of columns that are not there
-    is left out.
+    Rules about the number of rows, the target and columns that the file does not have are ignored.
     """
     schema, present = document.schema_, column_names(table)
     asked = {rule: names for rule, names in entries(schema, present).items() if names}
@@ -176,7 +175,7 @@ def breaks(table: Path, document: ValidateSections) -> list[Finding]:
 
 
 def columns_of(rule: Rule) -> set[str]:
-    """The columns that a rule is between."""
+    """Return the columns in a rule."""
     return set(read_condition(rule.check).columns.values())
 
 

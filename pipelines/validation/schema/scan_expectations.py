@@ -1,4 +1,4 @@
-"""The schema's own rules as expectations: answered by the scan, shown as sentences."""
+"""The schema's rules as expectations: computed by the scan, shown as sentences."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from gristmill.pipelines.validation.schema.scan import Scanned, entries
 from gristmill.pipelines.validation.schema.sentences import column_said, columns_said, rows_said
 
 GRAVITY = {"error": "critical", "warning": "warning"}
-"""Great Expectations' words for ours, as the Data Docs show them."""
+"""Great Expectations' severity by ours, for the Data Docs."""
 
 TABLED = 50
-"""Findings of one rule that the Data Docs list."""
+"""Largest number of findings of one rule in the Data Docs."""
 
 PAIRS = 5
-"""Rows of a finding that the Data Docs show."""
+"""Largest number of rows of a finding in the Data Docs."""
 
 
 class TableScan(TableMetricProvider):  # type: ignore[misc]
-    """Metric: what one reading of the table finds.
+    """Metric: the result of the scan.
 
-    The frame of the batch carries the function that gives it (`attrs`), so that the rows are read
-    block by block and not held in memory. All our expectations ask for this one metric, and Great
-    Expectations computes it once.
+    The function that computes it is in the `attrs` of the batch's frame, so that the rows are read
+    block by block and not held in memory. All our expectations use this one metric, which Great
+    Expectations computes once.
     """
 
     metric_name = "table.scan"
@@ -58,7 +58,7 @@ class TableScan(TableMetricProvider):  # type: ignore[misc]
 
 
 class ScanExpectation(BatchExpectation):  # type: ignore[misc]
-    """Base of expectations that read their answer from the scan."""
+    """Base of expectations that read their result from the scan."""
 
     metric_dependencies = ("table.scan",)
 
@@ -66,12 +66,12 @@ class ScanExpectation(BatchExpectation):  # type: ignore[misc]
         raise NotImplementedError
 
     def _said(self) -> str:
-        """What is expected, as a sentence."""
+        """Return the expectation as a sentence."""
         raise NotImplementedError
 
     def _seen(self, scanned: Scanned, findings: Sequence[Finding]) -> str:
         count = sum(finding.count for finding in findings)
-        broken = f"{count:,} values break it" if findings else "all keep it"
+        broken = f"{count:,} values break the rule" if findings else "no value breaks the rule"
         return f"{scanned.rows:,} rows, {broken}"
 
     def _validate(
@@ -97,7 +97,7 @@ class ScanExpectation(BatchExpectation):  # type: ignore[misc]
     ) -> list[Any]:
         said = configuration.to_domain_obj()._said()
         if configuration.severity == "warning":
-            said += " (a warning stops nothing)"
+            said += " (only a warning)"
         return [_text(said)]
 
     @classmethod
@@ -113,7 +113,7 @@ class ScanExpectation(BatchExpectation):  # type: ignore[misc]
         rows = [[_text(cell) for cell in _cells(one)] for one in found[:TABLED]]
         table = RenderedTableContent(
             content_block_type="table",
-            header_row=["Column", "Expected", "Rows that break it", "The first of them"],
+            header_row=["Column", "Expected", "Rows that break the rule", "First rows"],
             table=rows,
             styling={"body": {"classes": ["table-bordered", "table-sm", "mt-3"]}},
         )
@@ -122,7 +122,7 @@ class ScanExpectation(BatchExpectation):  # type: ignore[misc]
 
 
 class ExpectBlockToFollowRule(ScanExpectation):
-    """Expect every value of some columns to follow what the schema says of them."""
+    """Expect every value of some columns to follow the schema's rule for them."""
 
     columns: list[str]
     rule: str
@@ -181,15 +181,15 @@ class ExpectNoOtherColumns(ScanExpectation):
 
     def _findings(self, scanned: Scanned) -> list[Finding]:
         others = [name for name in scanned.columns if name not in {*self.named}]
-        words = "a column that the schema names"
+        words = "a column named in the schema"
         return [Finding(name, words, 0, 1.0, (), ("not named",)) for name in others]
 
     def _said(self) -> str:
-        return f"the table: no columns but the {len(self.named):,} that the schema names"
+        return f"the table: no columns except the {len(self.named):,} named in the schema"
 
 
 class ExpectTargetToBeLearnable(ScanExpectation):
-    """Expect a target in each row, of two values or more, numbers for a regression."""
+    """Expect a target in each row, with at least two different values; numbers for regression."""
 
     target: str
     task: str
@@ -204,10 +204,10 @@ class ExpectTargetToBeLearnable(ScanExpectation):
 
 
 def scan_expectations(document: ValidateSections, present: list[str]) -> list[Any]:
-    """The schema's rules, and what a target needs, as expectations for `TableScan`.
+    """Return the schema's rules and the requirements of a target as expectations.
 
     Args:
-        document: the experiment file; the columns that it names are there.
+        document: the experiment file; all columns that it names must exist.
         present: the columns of the data.
     """
     schema = document.schema_
@@ -232,7 +232,7 @@ def scan_expectations(document: ValidateSections, present: list[str]) -> list[An
 
 
 def finding_of(detail: dict[str, Any]) -> Finding:
-    """The finding that a result holds as plain values."""
+    """Return the finding that a result contains as plain values."""
     lists = ("rows", "values")
     return Finding(**detail | {key: tuple(detail[key]) for key in lists})
 
@@ -245,7 +245,7 @@ def _cells(one: Finding) -> list[str]:
 
 
 def _text(text: str) -> Any:
-    """A text for the Data Docs, in which a dollar names nothing."""
+    """Return a text for the Data Docs in which a dollar sign has no meaning."""
     template = {"template": "$text", "params": {"text": text}}
     return RenderedStringTemplateContent(
         content_block_type="string_template", string_template=template

@@ -1,4 +1,4 @@
-"""What the schema says, as sentences for a person. Pure."""
+"""The schema's rules as sentences for people. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ KINDS = {
     "date": "dates",
 }
 NAMED = 3
-"""Columns that are named one by one; of more the first and the last are."""
+"""Columns that are named one by one; of more, only the first and the last."""
 
 LISTED = 12
-"""Allowed values that are named."""
+"""Largest number of allowed values in a sentence."""
 
 
 def columns_said(names: Sequence[str]) -> str:
-    """The columns that a sentence is about: `64 columns pixel_0_0 … pixel_7_7`."""
+    """Return the columns of a sentence: `64 columns pixel_0_0 … pixel_7_7`."""
     if len(names) > NAMED:
         return f"{len(names):,} columns {names[0]} … {names[-1]}"
     *others, last = names
@@ -30,7 +30,7 @@ def columns_said(names: Sequence[str]) -> str:
 
 
 def column_said(rule: Column) -> str:
-    """What must hold for a column: `whole numbers from 0 to 16, never missing`."""
+    """Return the rule for a column: `whole numbers from 0 to 16, never missing`."""
     parts = [_kind_said(rule)]
     if rule.one_of is not None:
         allowed = [as_text(value) for value in rule.one_of]
@@ -47,7 +47,7 @@ def column_said(rule: Column) -> str:
 
 
 def rows_said(low: int | None, high: int | None) -> str:
-    """How many rows there may be."""
+    """Return the allowed number of rows: `2 to 5 rows`."""
     if low is None or high is None:
         return f"{high:,} rows or fewer" if low is None else f"{low:,} rows or more"
     return f"{low:,} to {high:,} rows"

@@ -1,4 +1,4 @@
-"""Values that stand twice in a column of any length: 64-bit keys in memory, never the values."""
+"""Repeated values in a column of any length: 64-bit keys in memory, never the values."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from gristmill.pipelines.validation.schema.cell_values import Array, plain
 from gristmill.pipelines.validation.schema.rules import Finding, finding, merge
 
 Blocks = Callable[[], Iterable[pa.RecordBatch]]
-"""The blocks of the column, from the start each time that it is called."""
+"""Returns the blocks of the column, each time from the start."""
 
 RULE = "each value once"
 AT_ONCE = 1 << 15
 """Rows whose texts are hashed at a time."""
 
 KEYS = ("0123456789123456", "6543219876543210")
-"""With which texts are hashed, 16 bytes each."""
+"""Keys for hashing texts, 16 bytes each."""
 
 
 def repeated(name: str, blocks: Blocks, rows: int, severity: str = "error") -> list[Finding]:
-    """All rows whose value stands in another row as well.
+    """Find all rows whose value occurs in another row as well.
 
-    Numbers, dates and booleans are their own keys. Texts are hashed, and those that share a hash
-    are hashed anew with another key, so that two different texts pass for equal with a chance
-    below 10⁻²⁰ at 10 million rows.
+    Numbers, dates and booleans are their own keys. Texts are hashed, and those with the same hash
+    are hashed again with another key, so that two different texts count as equal with a probability
+    below 10⁻²⁰ for 10 million rows.
 
     Args:
-        name: of the column.
-        blocks: gives blocks that hold it.
-        rows: of the whole table.
-        severity: of the finding.
+        name: name of the column.
+        blocks: returns blocks that contain the column.
+        rows: number of rows of the whole table.
+        severity: severity of the finding.
     """
     keys, present = _keys(name, blocks, rows, KEYS[0])
     twice = _twice(keys, present)
@@ -58,7 +58,7 @@ def _found(name: str, blocks: Blocks, twice: Flags, severity: str) -> Iterator[F
 
 
 def _twice(keys: Hashes, present: Flags) -> Flags:
-    """Which rows share their key; sorting takes a fifth of the time of a hash table."""
+    """Return which rows share their key; sorting takes a fifth of the time of a hash table."""
     ordered = np.sort(keys[present])
     again = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(again):
@@ -68,7 +68,7 @@ def _twice(keys: Hashes, present: Flags) -> Flags:
 
 
 def _keys(name: str, blocks: Blocks, rows: int, key: str) -> tuple[Hashes, Flags]:
-    """A key for each row, and whether it has a value."""
+    """Return a key for each row, and whether it has a value."""
     keys, present = np.zeros(rows, dtype=np.uint64), np.zeros(rows, dtype=bool)
     before = 0
     for block in blocks():
@@ -103,6 +103,6 @@ def _column_keys(column: Array, key: str) -> Hashes:
 
 
 def text_keys(column: Array, key: str) -> Hashes:
-    """(n,) SipHashes of texts; a missing text hashes like an empty one."""
+    """Return (n,) uint64 SipHashes of texts; a missing text has the hash of an empty one."""
     texts = column.fill_null("").to_numpy(zero_copy_only=False)
     return pd.util.hash_array(texts, hash_key=key, categorize=False)

@@ -1,4 +1,4 @@
-"""Validate: the table against the schema. Fails closed."""
+"""Validation of the table against the schema; fails closed."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """What validation found in data that passed.
+    """The result of validation for data that passed.
 
     Attributes:
-        rows: of the table.
-        columns: of the table.
-        rules: entries of the schema, rules between columns and expectations.
-        warnings: what breaks a rule of severity warning.
-        newest: the newest date of the column that must be fresh, as ISO text. How old it may be is
-            asked when a run begins, not here: this result is kept, and must not hang on the clock.
+        rows: number of rows of the table.
+        columns: number of columns of the table.
+        rules: number of column entries, cross-column rules and expectations.
+        warnings: findings of rules with severity warning.
+        newest: newest date of the column that must be fresh, as ISO text. Its age is checked when a
+            run starts, because this result is cached and must not depend on the clock.
     """
 
     rows: int
@@ -47,7 +47,7 @@ class ValidationResult:
 
 
 def validate(project: Project, name: str) -> ValidationResult:
-    """The stage `validate`: the table → `build/NAME/validation.json`, or DataInvalid."""
+    """Run the stage `validate`: write `build/NAME/validation.json`, or raise DataInvalid."""
     document = load_sections(project, name, ValidateSections)
     build = project.build(name)
     result = validate_table(project, build / "table.parquet", document, build / "validation")
@@ -56,10 +56,12 @@ def validate(project: Project, name: str) -> ValidationResult:
 
 
 def check_expectations(project: Project, schema: Schema) -> None:
-    """Checks names and arguments of Great Expectations' own, which is imported only for these.
+    """Check the names and arguments of Great Expectations' own expectations.
+
+    Great Expectations is imported only if there are any.
 
     Raises:
-        ConfigError: one of them, or the suite, is wrong.
+        ConfigError: an expectation or the suite is invalid.
     """
     _given(project, schema)
 
@@ -67,19 +69,18 @@ def check_expectations(project: Project, schema: Schema) -> None:
 def validate_table(
     project: Project, table: Path, document: ValidateSections, report: Path
 ) -> ValidationResult:
-    """Checks a table; all failures are collected before anything is raised.
+    """Check a table; all findings are collected before an error is raised.
 
     Args:
-        project: whose suites are read.
-        table: what ingest made.
+        project: the project with the suites.
+        table: Parquet file written by the stage `ingest`.
         document: the experiment file.
         report: folder for the full report.
 
     Raises:
-        ConfigError: the file and the data do not speak of the same columns, or an expectation of
-            Great Expectations is wrong.
-        DataInvalid: rows break the schema, or the target cannot be learnt.
-        EnvironmentFault: there is no room for the columns of Great Expectations' own.
+        ConfigError: the file names columns that do not exist, or an expectation is invalid.
+        DataInvalid: rows break the schema, or the target is unusable.
+        EnvironmentFault: there is not enough memory for Great Expectations' own expectations.
     """
     from gristmill.pipelines.tables import column_names
     from gristmill.pipelines.validation.schema.scan import scan
@@ -98,7 +99,7 @@ def validate_table(
         raise DataInvalid(
             f"the data break the schema: {len(errors)} finding" + "s" * (len(errors) > 1),
             problems=[Problem(f.column, f.rule, str(f)) for f in errors],
-            next="mend the source, or the schema if it is wrong; full report: "
+            next="correct the source, or the schema if it is wrong; full report: "
             f"{project.relative(report)}/",
         )
     schema = document.schema_
@@ -126,7 +127,7 @@ def _columns_exist(
 ) -> None:
     schema = document.schema_
     problems = [
-        Problem(f"schema.columns.{entry}", "a column of the data", "none of that name", hint)
+        Problem(f"schema.columns.{entry}", "a column of the data", "no match", hint)
         for entry, hint in unmatched(schema.columns, present).items()
     ]
     asked = [(one.where, column) for one in given for column in one.columns]
@@ -144,7 +145,7 @@ def _columns_exist(
 
 
 def _named(document: ValidateSections) -> Iterator[tuple[str, str]]:
-    """Every place of the file that names one column, and the column."""
+    """Yield each place of the file that names one column, and the column."""
     yield "data.target", document.data.target
     if document.split.key is not None:
         yield "split.key", document.split.key

@@ -100,7 +100,7 @@ def test_a_file_becomes_a_valid_experiment_with_pinned_data(
     assert not [*(project.root / "build").glob(".new-*")]
     said = capsys.readouterr().out
     assert "8 columns" in said
-    assert re.search(r"고객번호 +left out +none +300 +identifier: each value once", said)
+    assert re.search(r"고객번호 +left out +none +300 +identifier: all values differ", said)
     assert re.search(r"이탈 +the target", said)
     assert "next: gristmill run churn" in said
 
@@ -151,7 +151,7 @@ def test_without_a_target_the_columns_are_listed_and_likely_targets_named(
     project: Project, raw: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = state(project)
-    with pytest.raises(ConfigError, match="which column is to be predicted") as caught:
+    with pytest.raises(ConfigError, match="which column should be predicted") as caught:
         make("churn", raw, target=None)
     assert "자동이체" in capsys.readouterr().out
     assert "이탈" in caught.value.found
@@ -194,7 +194,7 @@ WRONG = [
     Wrong("a folder for no example", "data or with an example", "--data",
           options={"origin": Path()}),
     Wrong("an empty file", "cannot be read as a table", "", content="", kind=InputError),
-    Wrong("a target with gaps", "has gaps", "gristmill score", content=MANY + "7,\n",
+    Wrong("a target with gaps", "has missing values", "gristmill score", content=MANY + "7,\n",
           options={"target": "y"}, kind=DataInvalid),
     Wrong("a constant target", "constant", "", content="x,y\n1,2\n2,2\n" * 1 + "3,2\n" * 20,
           options={"target": "y"}, kind=DataInvalid),

@@ -210,7 +210,7 @@ WRONG_VALUES = [
     ),
     ({"model": "{layers: [MixUp]}"}, "model.layers", "MixUp mixes pictures with their labels", ""),
     ({"search": "{strategy: rndm}"}, "search.strategy", "'grid'", "'rndm'"),
-    ({"search": "{grid: {u: []}}", "parameters": "{u: 1}"}, "search.grid", "grid of nothing", ""),
+    ({"search": "{grid: {u: []}}", "parameters": "{u: 1}"}, "search.grid", "no values", ""),
     ({"search": "{grid: {u: [1, 1]}}", "parameters": "{u: 1}"}, "search.grid", "value twice", ""),
     ({"search": "{grid: {u: 3}}", "parameters": "{u: 1}"}, "search.grid.u", "a list", "3"),
     ({"search": "{grid: {u: [1]}}"}, "search.grid", "'u' is not declared under parameters", ""),
@@ -247,8 +247,8 @@ WRONG_VALUES = [
                 "step must be .* at most 8",
                 "",
             ),
-            (space("{int: [1]}"), "search.space.u", r"int takes \[low, high\] or \[low, hi", ""),
-            (space("{log_uniform: [1, 2, 3]}"), "search.space.u", r"takes \[low, high\]\n", ""),
+            (space("{int: [1]}"), "search.space.u", r"int needs \[low, high\] or \[low, hi", ""),
+            (space("{log_uniform: [1, 2, 3]}"), "search.space.u", r"needs \[low, high\]\n", ""),
             (space("{uniform: [1, 2], choice: [3]}"), "search.space.u", "exactly one of", ""),
             (space("{int: [1.5, 3]}"), "search.space.u", "integer", "1.5"),
             (space("[1, 1]"), "search.space.u", "choice lists a value twice", ""),
@@ -303,7 +303,7 @@ def test_a_wrong_value_is_refused_with_place_expected_and_found(
 @pytest.mark.parametrize(
     ("monitor", "words"),
     [
-        ("{interval: 90}", "name data.source, or monitor.path: nothing to check"),
+        ("{interval: 90}", "nothing to check; set data.source or monitor.path"),
         ("{interval: 90, path: in/*.csv}", "without data.source there are no new data to train on"),
         ("{path: in/*.csv, retrain: false}", "needs either cron or interval"),
     ],
@@ -319,11 +319,14 @@ def test_a_monitor_with_nothing_to_do_is_refused(load: Load, monitor: str, words
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("{kind: ordered}", "levels, lowest first, belong to kind: ordered"),
-        ("{kind: category, levels: [a, b]}", "levels, lowest first, belong to kind: ordered"),
+        ("{kind: ordered}", "levels, lowest first, are required for kind: ordered"),
+        (
+            "{kind: category, levels: [a, b]}",
+            "levels, lowest first, are required for kind: ordered",
+        ),
         ("{kind: ordered, levels: [a, b, a]}", "lists a twice"),
-        ("{kind: date, words: 5}", "words belongs to kind: text, and not to date"),
-        ("{kind: text, size: 5}", "size belongs to kind: category, and not to text"),
+        ("{kind: date, words: 5}", "words is only for kind: text, not for date"),
+        ("{kind: text, size: 5}", "size is only for kind: category, not for text"),
     ],
 )
 def test_column_settings_that_do_not_fit_the_kind_are_refused(
@@ -359,7 +362,7 @@ def test_an_unquoted_date_is_refused_because_dvc_cannot_store_it(load: Load) -> 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_a_missing_required_section_is_refused(load: Load, section: str) -> None:
     with pytest.raises(
-        ConfigError, match=rf"  {section}\n    expected  a value: the key is needed"
+        ConfigError, match=rf"  {section}\n    expected  a value: the key is required"
     ):
         load(**{section: None})
 
@@ -401,7 +404,9 @@ def test_an_undeclared_dollar_name_is_refused_with_the_nearest_name(load: Load) 
 def test_a_dollar_name_is_refused_in_sections_read_by_dvc(
     load: Load, section: str, value: str, where: str
 ) -> None:
-    with pytest.raises(ConfigError, match=rf"  {where}\n    expected  a value: \$names stand"):
+    with pytest.raises(
+        ConfigError, match=rf"  {where}\n    expected  a value: \$names are allowed"
+    ):
         load(parameters="{u: 1}", **{section: value})
 
 
@@ -584,7 +589,7 @@ def test_the_recipe_of_a_point_contains_its_parameter_values(load: Load) -> None
 
 
 def test_a_parameter_that_refers_to_another_one_is_refused(load: Load) -> None:
-    with pytest.raises(ConfigError, match=r"parameters\.u\n.*\$names stand"):
+    with pytest.raises(ConfigError, match=r"parameters\.u\n.*\$names are allowed"):
         load(parameters="{u: $v, v: 1}")
 
 

@@ -205,9 +205,9 @@ def test_a_test_set_of_one_class_is_evaluated_where_metrics_are_defined(
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ({"metrics": ["recall:lo"]}, "no class is called 'lo'; did you mean recall:low?"),
+        ({"metrics": ["recall:lo"]}, "there is no class 'lo'; did you mean recall:low?"),
         ({"metrics": ["recall:zebra"]}, "there are low, middle, top"),
-        ({"metrics": ["top_3_accuracy"]}, "from 1 to 2, below that of the classes"),
+        ({"metrics": ["top_3_accuracy"]}, "from 1 to 2, less than the number of classes"),
         ({"slices": ["color"]}, r"evaluation.slices\n.*\n +found +color\n.*did you mean colour\?"),
         ({"threshold": {"precision": 0.9}}, r"(?s)is of two classes.*3"),
     ],

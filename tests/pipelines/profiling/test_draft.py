@@ -139,7 +139,7 @@ def test_a_repeated_identifier_becomes_the_group(empty: Project) -> None:
 def test_rare_classes_are_named(empty: Project) -> None:
     y = ["few"] * 7 + ["many"] * 200
     text, _ = draft(empty, {"x": np.arange(207) % 50, "y": y}, "y")
-    assert "classes of fewer than 20 rows: few: 7" in text
+    assert "classes with fewer than 20 rows: few: 7" in text
 
 
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=6).filter(

@@ -233,20 +233,20 @@ def test_unused_rows_do_not_count_as_a_role(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
-def test_a_column_that_is_too_good_warns(tmp_path: Path, task: str) -> None:
+def test_a_column_that_predicts_too_well_is_a_warning(tmp_path: Path, task: str) -> None:
     frame = clean(task)
     y = frame.y if task == "regression" else (frame.y == "yes").astype(float)
     frame["told"] = y + np.random.default_rng(1).normal(0, 0.08, ROWS)
     assert only(found(tmp_path, frame, make(task))) == ("strength", "told", "warning")
 
 
-def test_levels_with_one_class_each_warn(tmp_path: Path) -> None:
+def test_levels_with_one_class_each_are_a_warning(tmp_path: Path) -> None:
     frame = clean()
     frame["told"] = frame.y + frame.b.mod(3).astype(str)
     assert only(found(tmp_path, frame, make())) == ("strength", "told", "warning")
 
 
-def test_twins_across_roles_warn(tmp_path: Path) -> None:
+def test_equal_rows_in_two_roles_are_a_warning(tmp_path: Path) -> None:
     frame = clean()
     twice = pd.concat([frame, frame[:200]], ignore_index=True)
     (leak,) = found(tmp_path, twice, make())
@@ -254,7 +254,7 @@ def test_twins_across_roles_warn(tmp_path: Path) -> None:
     assert 20 <= leak.count <= 120
 
 
-def test_near_twins_across_roles_warn(tmp_path: Path) -> None:
+def test_almost_equal_rows_in_two_roles_are_a_warning(tmp_path: Path) -> None:
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(ROWS, 8))).add_prefix("x")
     frame["y"] = clean().y
     again = frame[:200].copy()
@@ -264,7 +264,7 @@ def test_near_twins_across_roles_warn(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
-def test_a_sorted_file_warns(tmp_path: Path, task: str) -> None:
+def test_a_sorted_file_is_a_warning(tmp_path: Path, task: str) -> None:
     leaks = found(tmp_path, clean(task).sort_values("y"), make(task))
     assert only(leaks) == ("row order", "", "warning")
 
@@ -311,7 +311,7 @@ def test_all_errors_are_raised_together_with_the_setting_that_allows_them(tmp_pa
     assert read_json(report) == {"leaks": []}
 
 
-def test_an_allowed_leak_that_names_no_column_is_refused(tmp_path: Path) -> None:
+def test_an_allowed_leak_that_matches_no_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean a"):
         found(tmp_path, clean(), make(features={"allow_leaks": ["aa"]}))
 
@@ -345,7 +345,7 @@ def test_warnings_are_read_back_from_the_report(tmp_path: Path) -> None:
     clean().sort_values("y").to_parquet(file, index=False)
     warnings = require_no_leaks(file, by_chance(ROWS), make(), ["a", "b", "c"], report)
     assert read_warnings(report) == [str(leak) for leak in warnings]
-    assert "the row before tells 100% of y" in read_warnings(report)[0]
+    assert "the previous row explains 100% of y" in read_warnings(report)[0]
     assert read_warnings(tmp_path / "none.json") == []
 
 

@@ -152,8 +152,11 @@ def test_another_number_of_folds_gives_new_cuts() -> None:
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"folds": 5, "validation": 0.2}, "each of the folds validates once: leave validation out"),
-        ({"folds": 5, "time": {"column": "when"}}, "folds and time cannot go together"),
+        (
+            {"folds": 5, "validation": 0.2},
+            "remove validation: each fold is used once for validation",
+        ),
+        ({"folds": 5, "time": {"column": "when"}}, "folds and time cannot be combined"),
         ({"folds": 1}, "split.folds"),
         ({"folds": 21}, "split.folds"),
     ],

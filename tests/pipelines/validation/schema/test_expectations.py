@@ -64,7 +64,7 @@ def test_the_report_of_many_bad_rows_is_small_and_shows_their_number(tmp_path: P
     assert (tmp_path / "result.json").stat().st_size < 50_000
     pages = [page for page in (tmp_path / "docs").rglob("*.html") if "validations" in str(page)]
     text = "".join(page.read_text(encoding="utf-8") for page in pages)
-    assert "200,000 rows, 400,000 values break it" in text
+    assert "200,000 rows, 400,000 values break the rule" in text
     assert sum(page.stat().st_size for page in pages) < 1_000_000
     assert str(tmp_path) not in text + (tmp_path / "result.json").read_text()
 
@@ -92,5 +92,5 @@ def test_a_check_that_raises_is_a_finding(tmp_path: Path) -> None:
 def test_an_unnamed_column_is_a_finding_even_next_to_a_pattern(tmp_path: Path) -> None:
     schema = Schema(columns={"a*": Column()}, extra="forbid")
     (finding,) = findings(schema, tmp_path)
-    assert (finding.column, finding.rule) == ("b", "a column that the schema names")
+    assert (finding.column, finding.rule) == ("b", "a column named in the schema")
     assert findings(schema, tmp_path, FRAME[["a"]]) == []

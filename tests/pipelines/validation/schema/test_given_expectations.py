@@ -58,7 +58,7 @@ def refused(folder: Path, *expectations: Any, **schema: Any) -> str:
 
 
 def save_suite(folder: Path, *expectations: Any) -> None:
-    """A suite as Great Expectations itself saves it in a project of its own."""
+    """Save a suite with Great Expectations in a separate project, and copy it."""
     context = gx.get_context(mode="file", project_root_dir=folder / "elsewhere")
     context.suites.add(gx.ExpectationSuite("churn", expectations=list(expectations)))
     place = folder / "experiments" / "expectations" / "churn.json"
@@ -66,7 +66,7 @@ def save_suite(folder: Path, *expectations: Any) -> None:
     place.write_bytes((folder / "elsewhere" / "gx" / "expectations" / "churn.json").read_bytes())
 
 
-def test_what_holds_is_counted_among_the_rules(tmp_path: Path) -> None:
+def test_expectations_that_hold_are_counted_among_the_rules(tmp_path: Path) -> None:
     median = {"ExpectColumnMedianToBeBetween": {"column": "age", "min_value": 20, "max_value": 60}}
     result = validated(tmp_path, median, columns={"age": {"min": 0}})
     assert str(result) == "2 rules hold for 4 columns"
@@ -76,7 +76,7 @@ def test_what_holds_is_counted_among_the_rules(tmp_path: Path) -> None:
     }
 
 
-def test_what_does_not_hold_is_found_in_our_words_with_rows_and_values(tmp_path: Path) -> None:
+def test_expectations_that_do_not_hold_are_findings_with_rows_and_values(tmp_path: Path) -> None:
     with pytest.raises(DataInvalid, match="5 findings") as caught:
         validated(
             tmp_path,
@@ -104,7 +104,7 @@ def test_what_does_not_hold_is_found_in_our_words_with_rows_and_values(tmp_path:
     }
 
 
-def test_a_warning_stops_nothing_and_is_kept(tmp_path: Path) -> None:
+def test_a_warning_is_recorded_and_does_not_stop_the_run(tmp_path: Path) -> None:
     asked = {"column": "age", "max_value": 30, "severity": "warning"}
     (found,) = validated(tmp_path, {"ExpectColumnMedianToBeBetween": asked}).warnings
     assert (found.column, found.values, found.severity) == ("age", ("35",), "warning")
@@ -117,9 +117,13 @@ def test_mostly_allows_a_share_of_the_rows(tmp_path: Path, mostly: float, holds:
     assert (result.warnings == ()) is holds
 
 
-def test_what_cannot_be_computed_stops_even_as_a_warning(tmp_path: Path) -> None:
+def test_an_expectation_that_cannot_be_computed_stops_the_run_even_as_a_warning(
+    tmp_path: Path,
+) -> None:
     asked = {"column": "name", "max_value": 3, "severity": "warning"}
-    with pytest.raises(DataInvalid, match=r"name\n +expected +a check that runs: median must be"):
+    with pytest.raises(
+        DataInvalid, match=r"name\n +expected +a check without an error: median must be"
+    ):
         validated(tmp_path, {"ExpectColumnMedianToBeBetween": asked})
 
 
@@ -132,14 +136,14 @@ def test_ranges_of_quantiles_are_computed_and_reported(tmp_path: Path) -> None:
         validated(tmp_path, {"ExpectColumnQuantileValuesToBeBetween": asked})
 
 
-def test_a_misspelt_name_is_refused_with_the_nearest() -> None:
+def test_a_misspelt_name_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(
         ConfigError, match=r"has no 'ExpectColumMedianToBe'; did you mean ExpectColumnM\w+\?"
     ):
         sections({"ExpectColumMedianToBe": {"column": "age"}})
 
 
-def test_wrong_arguments_are_all_listed_before_anything_runs(tmp_path: Path) -> None:
+def test_all_wrong_arguments_are_listed_before_anything_runs(tmp_path: Path) -> None:
     said = refused(
         tmp_path,
         {"ExpectColumnMedianToBeBetween": {"column": "age", "max_vlaue": 3}},
@@ -159,7 +163,7 @@ def test_wrong_arguments_are_all_listed_before_anything_runs(tmp_path: Path) -> 
         "mostly\n    expected  ensure this value is less than or equal to 1.0\n    found     2",
         "min_value and max_value cannot both be None",
         "permitted: 'critical', 'warning', 'info'\n    found     'error'",
-        "the suite parameter top, which nothing gives a value",
+        "the suite parameter top, which has no value",
         "schema.expectations.6.ExpectColumnValuesToMatchLikePattern\n    expected  an expectation",
         "found     one that needs a SQL database",
         "windows, which need a store of earlier results",
@@ -168,14 +172,14 @@ def test_wrong_arguments_are_all_listed_before_anything_runs(tmp_path: Path) -> 
         assert words in said
 
 
-def test_columns_that_the_table_does_not_have_are_refused_with_the_nearest(tmp_path: Path) -> None:
+def test_columns_missing_from_the_table_are_refused_with_the_nearest_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"(?s)schema\.expectations\.0.*did you mean name\?"):
         validated(tmp_path, {"ExpectColumnValuesToBeUnique": {"column": "naem"}})
     with pytest.raises(DataInvalid, match="is a required field"):
         validated(tmp_path, {"ExpectColumnToExist": {"column": "naem"}})
 
 
-def test_a_suite_that_great_expectations_saved_is_run(tmp_path: Path) -> None:
+def test_a_suite_saved_by_great_expectations_is_run(tmp_path: Path) -> None:
     save_suite(
         tmp_path,
         core.ExpectColumnMedianToBeBetween(column="age", max_value=30, severity="warning"),
@@ -189,12 +193,12 @@ def test_a_suite_that_great_expectations_saved_is_run(tmp_path: Path) -> None:
     "suite",
     ["/etc/suite.json", "../suite.json", "expectations/../a.json", "a.json", "expectations"],
 )
-def test_a_suite_must_be_below_the_folder_that_dvc_watches(suite: str) -> None:
+def test_a_suite_must_be_in_the_folder_that_dvc_watches(suite: str) -> None:
     with pytest.raises(ConfigError, match=r"must be a JSON file in experiments/expectations/"):
         sections(suite=suite)
 
 
-def test_a_suite_that_is_not_there_or_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_missing_or_invalid_suite_is_refused(tmp_path: Path) -> None:
     save_suite(tmp_path, core.ExpectColumnValuesToBeUnique(column="name"))
     said = refused(tmp_path, suite="expectations/chrun.json")
     assert "next      schema: {suite: expectations/churn.json}" in said
@@ -214,7 +218,7 @@ def test_a_suite_that_is_not_there_or_is_none_is_refused(tmp_path: Path) -> None
     assert "there is no suite" in refused(tmp_path, suite="expectations/churn.json")
 
 
-def test_only_the_columns_that_are_named_are_read(tmp_path: Path) -> None:
+def test_only_the_named_columns_are_read(tmp_path: Path) -> None:
     table = tmp_path / "table.parquet"
     FRAME.to_parquet(table)
 
@@ -230,7 +234,7 @@ def test_only_the_columns_that_are_named_are_read(tmp_path: Path) -> None:
     assert frame_for(table, []).empty
 
 
-def test_columns_that_fill_half_of_the_free_memory_are_refused_with_the_size(
+def test_columns_larger_than_half_of_the_free_memory_are_refused_with_their_size(
     tmp_path: Path,
 ) -> None:
     table = tmp_path / "table.parquet"
@@ -238,7 +242,9 @@ def test_columns_that_fill_half_of_the_free_memory_are_refused_with_the_size(
     given = [GivenExpectation("here", core.ExpectColumnMedianToBeBetween(column="a", max_value=1))]
     size = 8 << 20
     assert len(frame_for(table, given, free=3 * size)) == 1 << 20
-    with pytest.raises(EnvironmentFault, match=r"(?s)no room for 1 columns.*0\.0 GiB.*fewer"):
+    with pytest.raises(
+        EnvironmentFault, match=r"(?s)not enough memory.*with 1 columns.*0\.0 GiB.*fewer"
+    ):
         frame_for(table, given, free=size)
 
 
@@ -253,7 +259,7 @@ def test_names_are_checked_without_importing_great_expectations() -> None:
     subprocess.run([sys.executable, "-P", "-c", code], check=True)
 
 
-def test_the_data_docs_say_rules_as_sentences_with_the_rows_that_break_them(
+def test_the_data_docs_show_rules_as_sentences_with_the_rows_that_break_them(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(DataInvalid):
@@ -268,7 +274,7 @@ def test_the_data_docs_say_rules_as_sentences_with_the_rows_that_break_them(
     text = "".join(page.read_text(encoding="utf-8") for page in pages)
     for words in (
         "age: numbers from 0 to 60, never missing",
-        "each row: age &gt;= 0 (a warning stops nothing)",
+        "each row: age &gt;= 0 (only a warning)",
         "the table: 2 rows or more",
         "row 5: 90",
         "1 (20.00%)",
@@ -280,7 +286,7 @@ def test_the_data_docs_say_rules_as_sentences_with_the_rows_that_break_them(
 
 
 @pytest.mark.slow
-def test_a_change_of_the_suite_runs_validate_again_under_dvc_repro(reproduced: Project) -> None:
+def test_a_changed_suite_runs_validate_again_under_dvc_repro(reproduced: Project) -> None:
     def reproduce() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(BIN / "dvc"), "repro", "-s", "validate@digits"],

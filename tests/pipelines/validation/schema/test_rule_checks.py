@@ -133,7 +133,7 @@ def test_incompatible_column_types_are_a_finding_for_the_whole_table() -> None:
     block = pa.record_batch({"a": ["1", "many"], "b": [1, 2]})
     for check in ("a > b", "a and b > 1", "a + b > 1", "b > 'x'", "b"):
         (found,) = check_rule(block, Rule(check=check))
-        assert "columns that can be compared so" in found.rule, check
+        assert "columns of compatible types" in found.rule, check
         assert found.count == 2
     dated = pa.record_batch({"a": [datetime(2020, 1, 1, tzinfo=UTC)]})
     (found,) = check_rule(dated, Rule(check="a > 'soon'"))
@@ -148,15 +148,15 @@ def test_incompatible_column_types_are_a_finding_for_the_whole_table() -> None:
         ("", "cannot be read"),
         ("1 < 2", "names no column"),
         ("a + 1", "must compare"),
-        ("a ** 2 > 1", "may not hold .a ..+ 2."),
-        ("__import__('os').system('x') == 0", "may not hold"),
-        ("a.real > 1", "may not hold .a.real."),
-        ("a[0] > 1", "may not hold"),
-        ("missing(a, b)", "may not hold .missing"),
-        ("a in (1, 2)", "may not hold"),
-        ("(lambda: a)() > 1", "may not hold"),
-        ("a > 1 if b else 2", "may not hold"),
-        ("a > 1j", "may not hold"),
+        ("a ** 2 > 1", "must not contain .a ..+ 2."),
+        ("__import__('os').system('x') == 0", "must not contain"),
+        ("a.real > 1", "must not contain .a.real."),
+        ("a[0] > 1", "must not contain"),
+        ("missing(a, b)", "must not contain .missing"),
+        ("a in (1, 2)", "must not contain"),
+        ("(lambda: a)() > 1", "must not contain"),
+        ("a > 1 if b else 2", "must not contain"),
+        ("a > 1j", "must not contain"),
         ("a" * 2000, "longer than 1000"),
         ("-" * 900 + "a > 1", "nested more than 50"),
     ],

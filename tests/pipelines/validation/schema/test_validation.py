@@ -74,7 +74,7 @@ def test_all_findings_are_collected_before_the_error_is_raised(tmp_path: Path) -
         ("id", "each value once"): "2 of the rows (50.00%): rows 2, 3 with 2, 2",
         ("y", "one of no, yes"): "1 of the rows (25.00%): row 4 with maybe",
         ("the table", "5 rows or more"): "4 rows",
-        ("name", "a column that the schema names"): "not named",
+        ("name", "a column named in the schema"): "not named",
         ("y", "a target in each row"): "1 of the rows (25.00%): row 3",
     }
     assert "full report: report/" in caught.value.next
