@@ -13,7 +13,7 @@ from gristmill.pipelines.profiling.profile_page import Profiled, page_digest, wr
 from gristmill.pipelines.profiling.table_profile import TableProfile, profile_table
 
 MOST_VALUES = 20_000_000
-"""Values of a table above which a run skips the page, because it would take too many seconds."""
+"""Values of a table above which a run skips the page, because profiling needs some seconds."""
 
 
 def current_page(project: Project, name: str, digest: str) -> Path | None:

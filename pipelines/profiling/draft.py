@@ -252,7 +252,7 @@ def _rule(column: ColumnProfile, assumed: Assumption, draft: Draft) -> tuple[str
     if assumed.role in ("group", "given"):
         return f"type: {column.type}, missing: never", assumed.why
     if assumed.role == "key":
-        return f"type: {column.type}, missing: never, unique: true", "unique in every version"
+        return f"type: {column.type}, missing: never, unique: true", "unique"
     if target and draft.task.task == "classification":
         return f"type: {column.type}, {_one_of(column)}missing: never", _classes(column)
     if column.type in ("integer", "number") and assumed.kind == "category":

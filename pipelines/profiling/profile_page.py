@@ -44,7 +44,7 @@ BARS = 8
 """Largest number of levels that are drawn."""
 
 HOW = Html(
-    "<b>relation</b>: how well the column alone predicts the target, from 0 (not at all) to 1 "
+    "<b>predicts</b>: how well the column alone predicts the target, from 0 (not at all) to 1 "
     "(perfectly). For classes it is 2·AUC − 1 of the class that is predicted best, for a number "
     "|Spearman’s ρ|; the levels of a text are ranked on one half of the rows and evaluated on the "
     "other. Counts, missing values and ranges are of all rows; relations and plots of at most "
@@ -139,8 +139,8 @@ def _card(column: ColumnProfile, of: Profiled) -> Card:
         "missing": f"{column.missing_share:.1%} ({column.missing:,} rows)",
         "distinct": f"{column.distinct:,}",
         "values": summary(column),
-        "relation": f"{column.relation or 0:.2f}",
-        "assumed": _assumed(assumed),
+        "predicts": f"{column.relation or 0:.2f}",
+        "used as": _assumed(assumed),
     }
     return Card(
         comment(column.name),
@@ -227,7 +227,7 @@ def _assumed(assumed: Assumption) -> str:
 
 
 def _table(of: Profiled) -> Table:
-    heads = ("column", "type", "missing", "distinct", "values", "relation", "assumed")
+    heads = ("column", "type", "missing", "distinct", "values", "predicts", "used as")
     rows = [
         (
             *(comment(c.name), c.type, f"{c.missing_share:.1%}", distinct(c), summary(c)),
@@ -235,4 +235,4 @@ def _table(of: Profiled) -> Table:
         )
         for c in of.profile.columns
     ]
-    return Table(heads, rows, ("missing", "distinct", "relation"))
+    return Table(heads, rows, ("missing", "distinct", "predicts"))

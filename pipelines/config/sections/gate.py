@@ -41,7 +41,9 @@ class Comparison(Section):
         description="how much worse the same recipe on newer data can be: in points, or as a share "
         "of the champion's value if the metric has the target's unit",
     )
-    fresh_after: int = Field(7, ge=0, description="age in days at which a champion is refreshed")
+    fresh_after: int = Field(
+        7, ge=0, description="age in days from which a champion can be refreshed"
+    )
     newest: int = Field(2000, ge=20, description="newest rows to compare on, if the data grow")
 
 

@@ -17,7 +17,9 @@ class Model(Section):
     layers: tuple[Layer, ...] | None = None
     input: dict[str, Arguments] | None = None
     output: tuple[Layer, ...] | None = Field(None, description="replaces the output layer")
-    builder: str | None = Field(None, description="my_models:build: build() in my_models.py")
+    builder: str | None = Field(
+        None, description="my_models:build is build in experiments/my_models.py"
+    )
     arguments: Arguments = Field({}, description="keyword arguments for the builder")
     sklearn: Estimator | None = Field(
         None,

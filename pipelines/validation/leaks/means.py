@@ -28,7 +28,7 @@ FEWEST = 3
 """Least number of levels with different means."""
 
 NEAR = 0.15
-"""Largest distance of the column's mean from the target's, in standard deviations of the target."""
+"""Largest distance between the means of column and target, in standard deviations of the target."""
 
 ROWS = 50
 """Least number of rows."""

@@ -41,8 +41,8 @@ def check_rule(block: pa.RecordBatch, rule: Rule, before: int = 0) -> list[Findi
     """Find the rows of a block that break a cross-column rule.
 
     A row passes if a missing value leaves the result unknown (`missing(x)` is always known).
-    Arithmetic on whole numbers is exact if the result has 64 bits, otherwise in float64; division
-    by zero results in infinity or NaN, as in IEEE 754, and NaN is not equal to NaN.
+    Arithmetic on whole numbers is exact if the result fits in 64 bits, otherwise in float64;
+    division by zero results in infinity or NaN, as in IEEE 754, and NaN is not equal to NaN.
 
     Args:
         block: a pyarrow RecordBatch or Table.
