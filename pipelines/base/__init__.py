@@ -1,4 +1,4 @@
-"""What every folder uses: errors, files written whole or not at all, processes, locks, git."""
+"""Basics that every folder uses: errors, atomic writes, processes, locks, git."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Errors that a user can mend: what failed, expected, found, what to type."""
+"""Errors that a user can fix: what failed, expected, found, next."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, where several are reported together."""
+    """One of several failures that are reported together."""
 
     where: str
     expected: str = ""
@@ -18,14 +18,14 @@ class Problem:
 
 
 class GristmillError(Exception):
-    """Base of all errors that end in one readable block instead of a traceback.
+    """Base of all errors that are printed as a readable block instead of a traceback.
 
     Args:
-        what: what failed, one sentence.
+        what: what failed, in one sentence.
         expected: what would have been right.
         found: what was there instead.
-        next: what to type or do next.
-        problems: the single failures when there are several; `SHOWN` of them are printed.
+        next: the command to type, or what to do next.
+        problems: the single failures if there are several; `SHOWN` of them are printed.
     """
 
     exit_code: ClassVar[int] = 4
@@ -48,7 +48,7 @@ class GristmillError(Exception):
         super().__init__(what)
 
     def lines(self) -> list[str]:
-        """The block as plain lines, the first one saying what failed."""
+        """Return the block as plain lines; the first says what failed."""
         out = [self.what]
         for problem in self.problems[: self.SHOWN]:
             out.append(f"  {problem.where}")
@@ -63,14 +63,14 @@ class GristmillError(Exception):
         return "\n".join(self.lines())
 
     def record(self) -> dict[str, Any]:
-        """A form that can be written as JSON and read back by `from_record`."""
+        """Return the error as a record for JSON, which `from_record` reads back."""
         texts = {key: getattr(self, key) for key in ("what", "expected", "found", "next")}
         problems = [asdict(problem) for problem in self.problems]
         return {"kind": type(self).__name__, **texts, "problems": problems}
 
     @staticmethod
     def from_record(record: dict[str, Any]) -> GristmillError:
-        """The error that another process wrote with `record`."""
+        """Rebuild the error from the record that another process wrote."""
         kinds = {kind.__name__: kind for kind in _family(GristmillError)}
         fields = {key: record[key] for key in ("expected", "found", "next")}
         problems = [Problem(**problem) for problem in record["problems"]]
@@ -78,7 +78,7 @@ class GristmillError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, short enough for a message; or its kind."""
+    """Return the first line of an error's message (300 characters at most), or its class name."""
     return (str(error).strip() or type(error).__name__).split("\n")[0].strip()[:300]
 
 
@@ -89,19 +89,19 @@ class ConfigError(GristmillError):
 
 
 class InputError(GristmillError):
-    """A file that was given cannot be read as data, or is not the one that was pinned."""
+    """A given file cannot be read as data, or is not the pinned one."""
 
     exit_code = 1
 
 
 class DataInvalid(GristmillError):
-    """The data can be read, but they break the schema or what the steps need of them."""
+    """The data can be read, but violate the schema or a requirement of a step."""
 
     exit_code = 2
 
 
 class EnvironmentFault(GristmillError):
-    """A disk, a store or a server that this run needs is not there or not usable."""
+    """A disk, store or server that this run needs is missing or unusable."""
 
     exit_code = 4
 

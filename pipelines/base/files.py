@@ -1,4 +1,4 @@
-"""Files are written beside and renamed into place: a reader sees the old one or the new one."""
+"""Atomic writes: files are written beside their target and renamed over it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """Gives a path to write a file or a folder to; it takes the place of `path` on success.
+    """Yield a temporary path for a file or folder, which replaces `path` on success.
 
-    On any exception, Ctrl-C included, what was written is removed and `path` stays as it was.
+    On any exception, Ctrl-C included, the temporary one is removed and `path` is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
@@ -28,25 +28,25 @@ def writing(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes sorted, indented JSON with a final newline: equal content gives equal bytes."""
+    """Write sorted, indented JSON with a final newline: equal content gives equal bytes."""
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     with writing(path) as aside:
         aside.write_text(text + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file."""
+    """Return the content of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal text."""
+    """Return the SHA-256 of a file's bytes as hexadecimal text."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def content_digest(place: Path) -> str:
-    """SHA-256 of a file, or of the names and contents of a folder's files."""
+    """Return the SHA-256 of a file, or of the names and contents of a folder's files."""
     if not place.is_dir():
         return file_digest(place)
     files = sorted(file for file in place.rglob("*") if file.is_file())
@@ -55,7 +55,7 @@ def content_digest(place: Path) -> str:
 
 
 def _replace(aside: Path, path: Path) -> None:
-    if path.is_dir() or (aside.is_dir() and path.exists()):  # no rename replaces a full folder
+    if path.is_dir() or (aside.is_dir() and path.exists()):  # a rename cannot replace these
         old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
         path.replace(old)
         try:

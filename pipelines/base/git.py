@@ -1,4 +1,4 @@
-"""git, asked as a program."""
+"""Calls of the git program."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from gristmill.pipelines.base.errors import EnvironmentFault
 
 
 def run_git(folder: Path, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run a command of git in a folder; paths are printed as they are.
+    """Run a git command in a folder; paths in its output are not quoted.
 
     Args:
-        folder: In the repository.
-        words: Of the command.
+        folder: A folder in the repository.
+        words: The command and its arguments, without `git`.
         given: Its standard input.
     """
     command = ("git", "-c", "core.quotepath=off", "-C", str(folder), *words)
@@ -21,10 +21,10 @@ def run_git(folder: Path, *words: str, given: bytes = b"") -> subprocess.Complet
 
 
 def ask_git(folder: Path, *words: str, check: bool = False) -> str:
-    """Return what a command of git prints; nothing where it fails.
+    """Return the standard output of a git command; a failure is ignored unless `check` is true.
 
     Raises:
-        EnvironmentFault: It fails, and `check` is true.
+        EnvironmentFault: The command fails and `check` is true.
     """
     done = run_git(folder, *words)
     if check and done.returncode:

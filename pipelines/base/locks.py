@@ -1,4 +1,4 @@
-"""Locks between processes: files, held until the end of the block or of the process."""
+"""Lock files between processes, held until the end of the block or of the process."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 def locked(
     file: Path, on_wait: Callable[[], object] = lambda: None, about: Mapping[str, str] | None = None
 ) -> Iterator[None]:
-    """Hold a lock, waiting for the process that has it.
+    """Hold a lock during the block, waiting while another process has it.
 
     Args:
-        file: The lock; it is made, and stays.
-        on_wait: Called once before the wait; what it raises ends the attempt.
-        about: What `lock_holder` returns to others in the meantime.
+        file: The lock file; it is created if missing, and not removed.
+        on_wait: Called once before waiting; an exception that it raises ends the attempt.
+        about: Description of this process, which `lock_holder` returns to other processes.
     """
     from filelock import FileLock, Timeout
 
@@ -37,7 +37,7 @@ def locked(
 
 
 def lock_holder(file: Path) -> dict[str, str] | None:
-    """Return what the process that holds a lock says of itself; None while nobody holds it."""
+    """Return the description written by the process that holds a lock; None if nobody does."""
     from filelock import FileLock, Timeout
 
     if not file.is_file():

@@ -1,4 +1,4 @@
-"""Processes: which live, which end with this one, and with which this one ends."""
+"""Processes: whether they run, and how they end together with this one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from typing import IO
 def end_with_parent(end: Callable[[], object] = lambda: os._exit(9)) -> None:
     """Watch, in a thread, for the end of the process that started this one.
 
-    That is its parent by `multiprocessing`, else whoever holds the other end of standard input.
+    That is its parent in `multiprocessing`, or else the process at the other end of standard input.
 
     Args:
-        end: What ends this process.
+        end: Called then, to end this process.
     """
     parent = parent_process()
 
@@ -42,14 +42,15 @@ def started(
     output: IO[str] | IO[bytes],
     grace: float = 0.0,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process in a new session; it ends, with all that it started, with the block.
+    """Start a process in a new session, and end the whole session with the block.
 
     Args:
         command: The program and its arguments.
-        folder: To start it in.
-        environment: All of its variables.
-        output: For what it prints; its standard input is a pipe, see `end_with_parent`.
-        grace: Seconds between SIGTERM and SIGKILL; none: SIGKILL at once.
+        folder: Its working directory.
+        environment: All of its environment variables.
+        output: Receives its standard output and standard error. Its standard input is a pipe, see
+            `end_with_parent`.
+        grace: Seconds between SIGTERM and SIGKILL; 0 for SIGKILL at once.
     """
     process = subprocess.Popen(
         command,
@@ -73,7 +74,7 @@ def started(
 
 
 def began(pid: int) -> str:
-    """Return when a process was started; an empty text where it does not run."""
+    """Return when a process started, in seconds since 1970 as text; empty if it does not run."""
     import psutil
 
     try:
@@ -84,7 +85,7 @@ def began(pid: int) -> str:
 
 
 def is_running(pid: int | str, begun: str) -> bool:
-    """Whether a process runs and is the one that began then, not a later one of its number."""
+    """Check that a process runs and that it began at `begun`, so that its number was not reused."""
     try:
         return abs(float(began(int(pid))) - float(begun)) < 1
     except ValueError:

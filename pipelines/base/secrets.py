@@ -1,15 +1,15 @@
-"""Text without secrets: what may be shown, logged or kept of an address or a file."""
+"""Removal of secrets from text that is shown, logged or stored."""
 
 from __future__ import annotations
 
 import re
 
 CREDENTIALS = (
-    # user:password@; everything up to the last @, for a password may hold any sign
+    # user:password@, up to the last @: a password can contain any character
     (re.compile(r"(\w[\w+.-]*://[^\s:/@\"'<>]*):[^\s\"'<>]+@"), r"\1:***@"),
-    # a lone user of a web address is a token
+    # a user without a password in a web address is a token
     (re.compile(r"(https?://)[^\s:/@\"'<>]+@"), r"\1***@"),
-    # the values of a web address's query: signatures, tokens, keys by any name
+    # values in the query of a web address: signatures, tokens and keys under any name
     (
         re.compile(r"(\w[\w+.-]*://[^\s?\"'<>]*\?)([^\s\"'<>#)]+)"),
         lambda found: found[1] + re.sub(r"=[^&;]*", "=***", found[2]),
@@ -24,7 +24,12 @@ CREDENTIALS = (
 
 
 def redact(text: str) -> str:
-    """Text without the secrets in addresses and after words such as `token:`."""
+    """Replace secrets in addresses, and after words such as `token:`, with `***`.
+
+    Examples:
+        >>> redact("postgresql://ann:hunter2@db.example/sales")
+        'postgresql://ann:***@db.example/sales'
+    """
     for pattern, kept in CREDENTIALS:
         text = pattern.sub(kept, text)
     return text

@@ -1,4 +1,4 @@
-"""Source code as meaning: comments, docstrings and layout do not count."""
+"""Digests of source code that ignore comments, docstrings and layout."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def normalised_source(path: Path) -> str:
-    """SHA-256 of a Python file's syntax tree without docstrings and positions.
+    """Return the SHA-256 of a Python file's syntax tree without docstrings and positions.
 
-    Two files that differ only in comments, docstrings or formatting give the same digest.
-    The tree's text is that of the running Python, whose version is part of a trial's key as well.
+    Two files that differ only in comments, docstrings or formatting have the same digest.
+    It depends on the version of the running Python, which is part of a trial's key as well.
     """
     return _digest(path.read_bytes(), str(path))
 

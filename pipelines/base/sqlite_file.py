@@ -1,4 +1,4 @@
-"""SQLite databases that are only read, also after a process was killed while it wrote."""
+"""Read-only access to SQLite databases, also after a process was killed while writing."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ PATIENCE = 10.0
 def open_sqlite(file: Path, *, ours: bool = True) -> sqlite3.Connection:
     """Open an existing database read-only.
 
-    A process that is killed in the middle of a write leaves a hot journal; until somebody with
-    write access opens the database, which rolls the write back, nobody can read it
+    A process that is killed in the middle of a write leaves a hot journal. Nobody can read the
+    database until a process with write access opens it, which rolls the write back
     (https://www.sqlite.org/lockingv3.html#hot_journals).
 
     Args:
-        ours: Whether the database belongs to the project. Such a write is rolled back here then;
-            a database of others is never written to.
+        file: The database file.
+        ours: Whether the database belongs to the project. If so, an interrupted write is rolled
+            back here; a foreign database is never written to.
 
     Raises:
         sqlite3.DatabaseError: The file is not a database, or cannot be read.
-        EnvironmentFault: The database of others has a hot journal.
+        EnvironmentFault: A foreign database has a hot journal.
     """
     try:
         return _opened(file, "ro")
@@ -34,10 +35,10 @@ def open_sqlite(file: Path, *, ours: bool = True) -> sqlite3.Connection:
             raise
         if not ours:
             raise EnvironmentFault(
-                f"{file.name} was left in the middle of a write",
-                expected="a database whose last write has ended",
-                found=f"{file.name}-journal of a program that was killed; only a program that may "
-                "write to the database can undo its write",
+                f"the last write to {file.name} was interrupted",
+                expected="a database without an unfinished write",
+                found=f"{file.name}-journal, left by a program that was killed; only a program "
+                "with write access can roll the write back",
                 next="open it once with its own program, or type: "
                 f"sqlite3 {shlex.quote(str(file))} .tables",
             ) from error
@@ -46,7 +47,7 @@ def open_sqlite(file: Path, *, ours: bool = True) -> sqlite3.Connection:
 
 
 def _opened(file: Path, mode: str) -> sqlite3.Connection:
-    """A connection that has read the file's header, which rolls back what `mode` allows to."""
+    """Connect and read the file's header, which in mode `rw` rolls back an interrupted write."""
     connection = sqlite3.connect(f"{file.as_uri()}?mode={mode}", uri=True, timeout=PATIENCE)
     try:
         connection.execute("PRAGMA schema_version")

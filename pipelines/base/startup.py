@@ -1,4 +1,4 @@
-"""The search for garbage, put off while heavy libraries are imported."""
+"""Garbage collection, turned off while heavy libraries are imported."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Look for no garbage inside: an import makes none, and the search is up to a quarter of it.
+    """Turn off garbage collection inside the block.
 
-    What is left is never searched again, also not by processes that are forked later.
+    An import creates no garbage, and collection takes up to a quarter of its time. The objects
+    that exist at the end are excluded from later collections, in forked processes too.
     """
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Work on the pieces of a table that is never in memory as a whole, on more than one core."""
+"""Parallel work on the pieces of a table that is never in memory as a whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 THREADS = 2
-"""Pieces that are worked on at a time; two more wait, so that memory stays small."""
+"""Default number of pieces in work at a time; two more wait, so that memory stays small."""
 
 Seen = TypeVar("Seen")
 Done = TypeVar("Done")
@@ -17,7 +17,13 @@ Done = TypeVar("Done")
 def side_by_side(
     pieces: Iterable[Seen], work: Callable[[Seen], Done], threads: int = THREADS
 ) -> Iterator[tuple[Seen, Done]]:
-    """What `work` makes of each piece, in order; a few at a time are under way."""
+    """Yield each piece with the result of `work`, in the order of the pieces.
+
+    Args:
+        pieces: Read lazily: at most `threads + 2` of them are in memory.
+        work: Called with one piece, in one of the threads.
+        threads: Number of threads.
+    """
     under_way: deque[tuple[Seen, Future[Done]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:

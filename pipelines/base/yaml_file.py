@@ -9,10 +9,10 @@ from gristmill.pipelines.base.errors import ConfigError
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML 1.2 mapping, as DVC reads it.
+    """Read a YAML 1.2 mapping as DVC reads it.
 
     Raises:
-        ConfigError: it is not YAML, or not a mapping.
+        ConfigError: The file is not YAML, or not a mapping.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -20,7 +20,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     where = f"{path.parent.name}/{path.name}"
     try:
         content = YAML(typ="safe", pure=True).load(path)
-        YAML(typ="safe").load(path)  # DVC's own scanner takes less: no {a: b:c} without quotes
+        YAML(typ="safe").load(path)  # DVC's scanner is stricter: {a: b:c} needs quotes
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
@@ -28,7 +28,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"{where} is not valid YAML{line}",
             expected="YAML 1.2, each key once",
             found=" ".join(str(error.problem or error.context or error).split()),
-            next='put a text that holds a colon in quotes: "recall:yes"'
+            next='put text that contains a colon in quotes: "recall:yes"'
             if "':'" in str(error.problem)
             else "",
         ) from error

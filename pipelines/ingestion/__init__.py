@@ -1,4 +1,4 @@
-"""From a source to one canonical table, with DVC as the memory of versions."""
+"""Sources, readers, the ingested table, and versions of data sets kept by DVC."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Ingest: a raw file becomes one canonical Parquet table. Types are settled here, once."""
+"""Ingest: convert a raw file to one Parquet table with fixed types."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gristmill.pipelines.config import Data, IngestSections, Project, load_secti
 from gristmill.pipelines.ingestion.readers import Again, RowStream, forbidden, read, unreadable
 
 ROW_GROUP = 1 << 18
-"""Rows of a row group: later stages read one at a time."""
+"""Rows of a row group; later stages read one group at a time."""
 
 GROUP_BYTES = 64 << 20
-"""Of pixels in a row group, at most."""
+"""Maximum bytes of pixels in a row group."""
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What ingest made."""
+    """The size of an ingested table."""
 
     rows: int
     columns: int
@@ -32,7 +32,7 @@ class Ingested:
 
 
 def ingest(project: Project, name: str) -> Ingested:
-    """The stage `ingest`: `data.path` → `build/NAME/table.parquet`."""
+    """Run the stage `ingest`: convert `data.path` to `build/NAME/table.parquet`."""
     data = load_sections(project, name, IngestSections).data
     return ingest_file(project.root / data.path, project.build(name) / "table.parquet", data)
 
@@ -40,22 +40,22 @@ def ingest(project: Project, name: str) -> Ingested:
 def ingest_file(
     raw: Path, table: Path, data: Data | None = None, *, not_numbers: Collection[str] = ()
 ) -> Ingested:
-    """Reads a file or folder of any format in `readers.formats` into a Parquet table.
+    """Convert a file or folder of any format in `readers.formats` to a Parquet table.
 
-    Columns become int64, float64, bool or timestamp[us] (UTC where zones are given) when every
-    value fits, all else stays text as it is written: also codes with leading zeros, and whole
-    numbers that the type could not hold exactly. Rows keep their order. Memory does not grow with
+    A column becomes int64, float64, bool or timestamp[us] (UTC if zones are given) if every value
+    fits. Everything else stays text as it is written, including codes with leading zeros and
+    integers that the type cannot hold exactly. Rows keep their order. Memory does not grow with
     the file.
 
     Args:
         raw: the file or folder.
-        table: the Parquet file to write, whole or not at all.
-        data: the experiment's section, whose declared dialect wins over what is found.
-        not_numbers: columns that are no numbers even where all values look like it.
+        table: the Parquet file to write, atomically.
+        data: the experiment's section; its declared dialect overrides the detected one.
+        not_numbers: columns that are not numbers even if all their values look like numbers.
 
     Raises:
-        ConfigError: the file is not there, or may not be read.
-        InputError: it cannot be read as a table: empty, broken off, ragged, names twice, …
+        ConfigError: the file is missing or not readable.
+        InputError: it cannot be read as a table: empty, truncated, ragged, duplicate names, …
     """
     before = _state(raw)
     rows = read(raw, data, not_numbers)
@@ -65,16 +65,16 @@ def ingest_file(
             raise unreadable(raw, "rows below the header", "none")
         if _state(raw) != before:
             raise InputError(
-                f"{raw.name} was changed while it was read",
-                expected="a file that stays as it is",
-                found="another size or time of change than at the beginning",
+                f"{raw.name} changed while it was read",
+                expected="a file that does not change",
+                found="another size or modification time than at the beginning",
                 next="wait until it is complete and try again",
             )
     return Ingested(count, columns)
 
 
 def _written(rows: RowStream, aside: Path) -> tuple[int, int]:
-    """Rows and columns of the table, begun anew as often as the reader says."""
+    """Write the table, again whenever the reader asks; return its numbers of rows and columns."""
     while True:
         try:
             return _write(rows, aside), len(rows.schema)
@@ -83,7 +83,7 @@ def _written(rows: RowStream, aside: Path) -> tuple[int, int]:
 
 
 def _write(rows: RowStream, aside: Path) -> int:
-    """Writes row groups of `ROW_GROUP` rows, however large the blocks are that come in."""
+    """Write row groups of `ROW_GROUP` rows, whatever the size of the blocks that are read."""
     texts = [field.name for field in rows.schema if pa.types.is_string(field.type)]
     count = 0
     with pq.ParquetWriter(aside, rows.schema, compression="snappy", use_dictionary=texts) as writer:
@@ -111,10 +111,10 @@ def _groups(rows_read: RowStream) -> Iterator[pa.Table]:
 
 
 def _state(raw: Path) -> list[tuple[str, int, int]]:
-    """Sizes and times of what is to be read: they must be the same at the end.
+    """Return sizes and modification times of the input, which must not change while it is read.
 
     Raises:
-        ConfigError: it is not there, may not be read, or is neither a file nor a folder.
+        ConfigError: the input is missing, not readable, or neither a file nor a folder.
         InputError: it is empty.
     """
     try:
@@ -132,12 +132,12 @@ def _state(raw: Path) -> list[tuple[str, int, int]]:
 def _not_there(raw: Path) -> ConfigError:
     found = "nothing"
     if raw.is_symlink():
-        found = f"a link to {raw.readlink()}, where nothing is"
+        found = f"a broken link to {raw.readlink()}"
     elif raw.exists():
-        found = "neither a file nor a folder, but a pipe, socket or device"
+        found = "a pipe, socket or device"
     return ConfigError(
-        "the data file is not there",
+        "the data file is missing",
         expected=f"a file or folder at {raw}",
         found=found,
-        next="mend data.path in the experiment file",
+        next="fix data.path in the experiment file",
     )

@@ -1,7 +1,7 @@
-"""A number in [0, 1) for every row that follows from the seed and the row's identity alone.
+"""Hashes of rows, and random numbers that depend on nothing but a seed and a row's content.
 
-Numbers hash by their value, whatever their type; texts by their bytes; dates and times by their
-microseconds since 1970 (UTC where they have a zone); a missing value or NaN as missing.
+Numbers are hashed by their value, whatever their type; text by its bytes; dates and times by their
+microseconds since 1970 (UTC if they have a zone); a missing value and NaN as missing.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ Places = npt.NDArray[np.int64]
 """Positions of rows in a table, or of values in a list of levels."""
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-"""What SplitMix64 adds to its state for each number: 2⁶⁴ over the golden ratio."""
+"""SplitMix64's increment of its state: 2⁶⁴ divided by the golden ratio."""
 
 _MISSING = np.uint64(0x6D697373696E6721)
 _MOMENT = np.uint64(0x6D6F6D656E742121)
-"""Salt that keeps a date apart from the whole number that it is stored as."""
+"""Salt that distinguishes a date from the integer that it is stored as."""
 
 _BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
-"""Types that hold bytes, such as pictures."""
+"""Types of bytes, such as pictures."""
 
 _EXACT = 2**53
-"""Up to here every whole number is a float64."""
+"""Every integer up to here is exact as float64."""
 
 
 def row_hashes(rows: pa.Table | pa.RecordBatch, columns: Sequence[str]) -> Hashes:
-    """A 64-bit hash of each row's content in some columns.
+    """Return a 64-bit hash of each row's content in some columns.
 
-    Numbers of equal value hash alike whatever their type, and the order of the columns or of the
-    rows does not matter.
+    Numbers of equal value have equal hashes whatever their type; the order of the columns and of
+    the rows does not matter.
 
     Returns:
         (n_rows,) uint64.
@@ -55,7 +55,7 @@ def row_hashes(rows: pa.Table | pa.RecordBatch, columns: Sequence[str]) -> Hashe
 
 
 def column_hashes(column: pa.Array | pa.ChunkedArray) -> Hashes:
-    """A hash of each value: (n_rows,) uint64."""
+    """Return a hash of each value: (n_rows,) uint64."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     if pa.types.is_dictionary(column.type) and not _is_of_texts(column):
@@ -78,19 +78,19 @@ def column_hashes(column: pa.Array | pa.ChunkedArray) -> Hashes:
 
 
 def microseconds(column: pa.Array) -> pa.Array:
-    """Dates or times as int64 microseconds since 1970, in UTC where they have a zone."""
+    """Return dates or times as int64 microseconds since 1970, in UTC if they have a zone."""
     zone = column.type.tz if pa.types.is_timestamp(column.type) else None
     return column.cast(pa.timestamp("us", zone), safe=False).cast(pa.int64())
 
 
 def mix(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Scatter 64-bit numbers, in place: equal ones stay equal, others look random.
+    """Scramble 64-bit numbers in place: equal ones stay equal, others look random.
 
     Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014. `mix(n · GOLDEN)` is
     number n of the generator that starts at 0.
 
     Returns:
-        The array that was given.
+        The given array.
     """
     z += GOLDEN
     shifted = z >> np.uint64(30)
@@ -103,7 +103,12 @@ def mix(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def occurrences(hashes: Hashes) -> Hashes:
-    """For each row how many rows with the same hash stand before it: (n_rows,) uint64."""
+    """Return for each row the number of rows before it with the same hash: (n_rows,) uint64.
+
+    Examples:
+        >>> occurrences(np.array([7, 7, 3, 7], dtype=np.uint64))
+        array([0, 1, 0, 2], dtype=uint64)
+    """
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
     first = np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(hashes)]
@@ -114,12 +119,12 @@ def occurrences(hashes: Hashes) -> Hashes:
 
 
 def combine(first: Hashes, second: Hashes) -> Hashes:
-    """One hash of two."""
+    """Return one hash for each pair of hashes."""
     return mix(first ^ mix(second + GOLDEN))
 
 
 def uniform(hashes: Hashes, seed: int) -> Floats:
-    """Numbers in [0, 1) from hashes and a seed: (n_rows,) float64 with 53 random bits."""
+    """Return numbers in [0, 1) from hashes and a seed: (n_rows,) float64 with 53 random bits."""
     keyed = mix(hashes ^ _text_hash(f"seed {seed}"))
     keyed >>= np.uint64(11)
     made = keyed.astype(np.float64)
@@ -128,13 +133,18 @@ def uniform(hashes: Hashes, seed: int) -> Floats:
 
 
 def distinct_share(hashes: Hashes) -> float:
-    """How many different hashes there are, as a share of all."""
+    """Return the number of distinct hashes divided by the number of all hashes.
+
+    Examples:
+        >>> distinct_share(np.array([7, 7, 3, 7], dtype=np.uint64))
+        0.5
+    """
     ordered = np.sort(hashes)
     return (1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))) / max(len(hashes), 1)
 
 
 def _filled(column: pa.Array) -> npt.NDArray[Any]:
-    """Values with 0 for the missing ones, in an array of their own."""
+    """Return a copy of the values with 0 for the missing ones."""
     return np.array(pc.fill_null(column, pa.scalar(0, column.type)))
 
 
@@ -143,7 +153,7 @@ def _of_floats(numbers: Floats) -> Hashes:
 
 
 def _of_integers(numbers: npt.NDArray[Any]) -> Hashes:
-    """As the float64 of equal value hashes; where there is none, by the number itself as well."""
+    """Hash integers as the equal float64; if there is none, the integer itself is mixed in."""
     floats = numbers.astype(np.float64)
     hashes = _of_floats(floats)
     wide = np.flatnonzero((numbers > _EXACT) | (numbers < -_EXACT))

@@ -1,4 +1,4 @@
-"""What is different between two versions of a table, by the content of their rows."""
+"""Differences between two versions of a table, by the content of their rows."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from gristmill.pipelines.tables.table_rows import TableRows, storage
 
 @dataclass(frozen=True)
 class Changes:
-    """From an old version to a new one.
+    """Changes from an old version of a table to a new one.
 
     Attributes:
         before, after: numbers of rows.
-        added, removed: rows, by content and how often it occurs; a changed row is both.
-        shared: the columns by which rows were compared: in both versions, of one kind.
-        new_columns, lost_columns: by name.
-        retyped: for a column of both versions: name, old type, new type.
+        added, removed: numbers of rows that only the new or only the old version has, duplicates
+            counted; a changed row counts in both.
+        shared: the columns by which rows were compared: those of the same kind in both versions.
+        new_columns, lost_columns: names of columns that only the new or only the old version has.
+        retyped: columns whose type changed, as (name, old type, new type).
     """
 
     before: int
@@ -36,7 +37,7 @@ class Changes:
 
 
 def table_changes(old: Path, new: Path) -> Changes:
-    """Compares two Parquet tables; memory grows by 8 bytes a row, not with the columns."""
+    """Compare two Parquet tables; memory grows by 8 bytes per row, not with the columns."""
     first, second = TableRows(old), TableRows(new)
     both = [name for name in first.names if name in second.names]
     kinds = {n: (first.schema.field(n).type, second.schema.field(n).type) for n in both}
@@ -55,18 +56,27 @@ def table_changes(old: Path, new: Path) -> Changes:
 
 
 def changed_columns(old: Path, new: Path, columns: Sequence[str]) -> list[str]:
-    """Those of some columns whose values, as a bag, differ between two Parquet tables."""
+    """Return the columns whose values differ between two Parquet tables, whatever their order.
+
+    Args:
+        old, new: the tables.
+        columns: the names to compare; each is in both tables.
+    """
     first, second = TableRows(old), TableRows(new)
     return [n for n in columns if _unmatched(first.hashes([n]), second.hashes([n])) != (0, 0)]
 
 
 def _kind(kind: pa.DataType) -> str:
-    alike = {"number": "number", "boolean": "number", "text": "text"}  # equal values hash alike
+    alike = {
+        "number": "number",
+        "boolean": "number",
+        "text": "text",
+    }  # equal values have equal hashes
     return alike.get(storage(kind), str(kind))
 
 
 def _unmatched(old: Hashes, new: Hashes) -> tuple[int, int]:
-    """How many rows only the new, and only the old version has, as bags."""
+    """Return how many rows only the new and only the old version has, duplicates counted."""
     left, times_left = np.unique(old, return_counts=True)
     right, times_right = np.unique(new, return_counts=True)
     _, at_left, at_right = np.intersect1d(left, right, assume_unique=True, return_indices=True)

@@ -1,4 +1,4 @@
-"""A table read a batch at a time: memory holds a number or two a row, never the rows."""
+"""Tables read in batches: memory holds one or two numbers per row, never the rows."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from gristmill.pipelines.tables.hashing import Flags, Floats, Hashes, row_hashes
 Storage = Literal["number", "boolean", "date", "text", "picture", "other"]
 
 BATCH = 1 << 16
-"""Rows of a batch, unless a caller asks for another number."""
+"""Default number of rows of a batch."""
 
 BATCH_BYTES = 8 << 20
-"""Bytes of a batch, more or less, where its rows follow from its columns."""
+"""Approximate bytes of a batch, if its number of rows is computed from its columns."""
 
 BUFFER = 1 << 16
-"""Bytes that are read ahead of a column."""
+"""Bytes of each column that are read ahead."""
 
 SMALLEST = 64
-"""Rows of a batch at least, where they follow from its columns."""
+"""Minimum number of rows of a batch, if it is computed from its columns."""
 
 VALUE = 8
-"""Bytes of a value, but for pictures."""
+"""Assumed bytes of a value, except of pictures."""
 
 MISSING = "<NA>"
 """The label of a missing value."""
@@ -39,11 +39,11 @@ MISSING = "<NA>"
 
 @dataclass(frozen=True)
 class TableRows:
-    """Some rows of a Parquet file or of a table in memory; each method reads them anew.
+    """Some rows of a Parquet file or of a table in memory; each method reads them again.
 
     Attributes:
         source: the file or the table.
-        keep: (n_rows,) the rows to read; None for all.
+        keep: (n_rows_of_source,) bool, the rows to read; None for all.
     """
 
     source: Path | pa.Table
@@ -67,14 +67,14 @@ class TableRows:
 
     @cached_property
     def count(self) -> int:
-        """How many rows are read."""
+        """The number of rows to read."""
         if self.keep is not None:
             return int(np.count_nonzero(self.keep))
         source = self.source if isinstance(self.source, pa.Table) else self._footer
         return int(source.num_rows)
 
     def storage(self, name: str) -> Storage:
-        """What a column's values are in the table."""
+        """Return the kind of a column's values."""
         return storage(self.schema.field(name).type)
 
     def batches(
@@ -84,9 +84,13 @@ class TableRows:
         plain: Collection[str] = (),
         size: int = BATCH,
     ) -> Iterator[pa.RecordBatch]:
-        """The rows in their order, so many of the file's at a time.
+        """Yield the rows in order, in batches.
 
-        Text from a file comes as dictionaries, but for the columns named in `plain`.
+        Args:
+            columns: names of the columns; None for all.
+            plain: text columns to read as plain strings; others from a file are
+                dictionary-encoded.
+            size: rows of the source per batch, before `keep` is applied.
         """
         start = 0
         for batch in self._read(columns, plain, size):
@@ -114,7 +118,13 @@ class TableRows:
     def pieces(
         self, columns: Sequence[str], *, plain: Collection[str] = (), size: int | None = None
     ) -> Iterator[tuple[slice, pa.RecordBatch]]:
-        """Batches, by default of about `BATCH_BYTES`, each with its place among the rows."""
+        """Yield batches, each with its position among the rows.
+
+        Args:
+            columns: names of the columns.
+            plain: text columns to read as plain strings, see `batches`.
+            size: rows of the source per batch; by default as many as give about `BATCH_BYTES`.
+        """
         start = 0
         if size is None:
             width = sum(_width(self.schema.field(name).type) for name in columns)
@@ -124,7 +134,7 @@ class TableRows:
             start += batch.num_rows
 
     def hashes(self, columns: Sequence[str]) -> Hashes:
-        """The hash of each row's content in some columns: (n_rows,) uint64."""
+        """Return the hash of each row's content in some columns: (n_rows,) uint64."""
         made = np.zeros(self.count, dtype=np.uint64)
         pieces = self.pieces(columns) if columns else ()
         for (place, _), hashes in side_by_side(pieces, lambda piece: row_hashes(piece[1], columns)):
@@ -132,9 +142,11 @@ class TableRows:
         return made
 
     def labels(self, column: str) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
-        """A column as codes: (n_rows,) int32 places in the texts of its different values.
+        """Return a column as codes, and the texts of its distinct values.
 
-        A missing value is a value of its own, `MISSING`.
+        Returns:
+            (n_rows,) int32 positions in the texts; the texts. A missing value has the text
+            `MISSING`.
         """
         codes = np.empty(self.count, dtype=np.int32)
         known: dict[str, int] = {}
@@ -152,14 +164,14 @@ class TableRows:
         return codes, tuple(known)
 
     def numbers(self, column: str) -> Floats:
-        """A column as (n_rows,) float64, NaN where a value is missing."""
+        """Return a column as (n_rows,) float64, with NaN for missing values."""
         made = np.empty(self.count)
         for place, batch in self.pieces([column]):
             made[place] = batch.column(0).cast(pa.float64(), safe=False).to_numpy(False)
         return made
 
     def value(self, column: str, row: int) -> Any:
-        """One value."""
+        """Return one value of a column."""
         for place, batch in self.pieces([column]):
             if place.start <= row < place.stop:
                 return batch.column(0)[row - place.start].as_py()
@@ -167,12 +179,12 @@ class TableRows:
 
 
 def column_names(table: Path) -> list[str]:
-    """The columns of a Parquet file, from its footer."""
+    """Return the column names of a Parquet file, from its footer."""
     return list(TableRows(table).names)
 
 
 def read_column(table: Path, name: str) -> pa.ChunkedArray:
-    """A whole column of a Parquet file."""
+    """Read a whole column of a Parquet file."""
     return pa.parquet.read_table(table, columns=[name])[name]
 
 
@@ -181,7 +193,7 @@ def _width(kind: pa.DataType) -> int:
 
 
 def storage(kind: pa.DataType) -> Storage:
-    """What values of an Arrow type are."""
+    """Return the kind of values that an Arrow type holds."""
     types = pa.types
     if types.is_dictionary(kind):
         kind = kind.value_type
@@ -190,7 +202,7 @@ def storage(kind: pa.DataType) -> Storage:
     if any(is_it(kind) for is_it in (types.is_integer, types.is_floating, types.is_decimal)):
         return "number"
     if types.is_null(kind):
-        return "number"  # no value in any row, which is said when it is scaled
+        return "number"  # no value in any row; the stage `scale` reports it
     if types.is_timestamp(kind) or types.is_date(kind):
         return "date"
     if types.is_fixed_size_binary(kind):

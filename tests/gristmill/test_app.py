@@ -184,7 +184,7 @@ CASES = [
         "a broken off file",
         "stage ingest tiny",
         1,
-        ("tiny.csv.gz cannot be read", "a whole CSV", "Truncated"),
+        ("tiny.csv.gz cannot be read", "a complete CSV", "Truncated"),
         broken_off,
     ),
     Case("a picture", "stage ingest tiny", 1, (TABLE, "binary data"), bytes_are(b"\x89PNG\0\0")),

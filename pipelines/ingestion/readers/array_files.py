@@ -1,4 +1,4 @@
-"""NumPy's .npz, without pickles; and arrays as rows."""
+"""NumPy's .npz files, without pickles, and conversion of arrays to rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NAMES = (
     *(("test", "x_test", "y_test"), ("", "x", "y"), ("", "X", "y")),
     *(("", "images", "labels"), ("", "data", "target")),
 )
-"""Roles and names of arrays in a .npz: with parts of its own, as Keras has them, or without."""
+"""Roles and names of arrays in a .npz: split into parts, as in Keras, or not."""
 
 
 @dataclass(frozen=True)
@@ -44,29 +44,30 @@ class Part:
 
 
 def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
-    """The arrays of a .npz as rows; see `rows_of`.
+    """Read the arrays of a .npz as rows; see `rows_of`.
 
     Raises:
-        InputError: damaged, with pickled objects, or with other names or shapes than expected.
+        InputError: the file is damaged, or contains pickled objects or other names or shapes than
+            expected.
     """
     return rows_of(raw, _parts(raw, load_arrays(raw)), data)
 
 
 def load_arrays(raw: Path) -> dict[str, Array]:
-    """The arrays of a .npz by their names.
+    """Return the arrays of a .npz by name.
 
     Raises:
-        InputError: damaged, or with pickled objects.
+        InputError: the file is damaged, or contains pickled objects.
     """
     try:
         with raw.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except ValueError as error:
         pickled = "allow_pickle" in str(error)
-        found = "Python objects, which only a pickle can hold" if pickled else str(error)[:200]
+        found = "Python objects, which require pickle" if pickled else str(error)[:200]
         raise unreadable(raw, "arrays of numbers or texts", found) from error
     except (OSError, EOFError, zipfile.BadZipFile, TypeError) as error:
-        raise unreadable(raw, "a whole .npz file", f"{error}"[:200]) from error
+        raise unreadable(raw, "a complete .npz file", f"{error}"[:200]) from error
 
 
 def _parts(file: Path, arrays: Mapping[str, Array]) -> list[Part]:
@@ -78,7 +79,19 @@ def _parts(file: Path, arrays: Mapping[str, Array]) -> list[Part]:
 
 
 def rows_of(place: Path, parts: list[Part], data: Data | None) -> RowStream:
-    """Parts as rows: `picture` or `x0`, `x1`, …, the target, and `given_role` for several."""
+    """Convert parts to rows.
+
+    The columns are `picture` or `x0`, `x1`, …, the target, and `given_role` if there are several
+    parts.
+
+    Args:
+        place: the file or folder, to be named in errors.
+        parts: one or more; all with the same shape of a row.
+        data: the experiment's section, for the name of the target and the size of pictures.
+
+    Raises:
+        InputError: shapes or types do not fit.
+    """
     for part in parts:
         _check(place, part)
     x, y = parts[0].x, parts[0].y
@@ -99,9 +112,9 @@ def _check(place: Path, part: Part) -> None:
         wanted = "rows × columns, or pictures: rows × height × width (× 1 or 3 channels)"
         found = f"an array {named} of shape {x.shape}"
     elif part.y.size != len(x):
-        wanted, found = "a label a row", f"{len(x):,} rows and {part.y.size:,} labels {named}"
+        wanted, found = "one label per row", f"{len(x):,} rows and {part.y.size:,} labels {named}"
     elif x.ndim > 2 and x.dtype != np.uint8:
-        wanted, found = "pixels as whole numbers from 0 to 255 (uint8)", f"{x.dtype} {named}"
+        wanted, found = "pixels as integers from 0 to 255 (uint8)", f"{x.dtype} {named}"
     elif not np.issubdtype(x.dtype, np.number) and x.dtype != bool:
         wanted, found = "numbers", f"{x.dtype} {named}"
     if wanted:
@@ -111,7 +124,9 @@ def _check(place: Path, part: Part) -> None:
 def _form(place: Path, parts: list[Part], data: Data | None) -> Pictures | None:
     shapes = {part.x.shape[1:] for part in parts}
     if len(shapes) > 1:
-        raise unreadable(place, "one shape in all parts", " and ".join(map(str, sorted(shapes))))
+        raise unreadable(
+            place, "the same shape in all parts", " and ".join(map(str, sorted(shapes)))
+        )
     (shape,) = shapes
     if len(shape) == 1:
         return None

@@ -1,4 +1,4 @@
-"""CSV and its relatives: text with a header, one row a line, values parted by a mark."""
+"""CSV and similar: text with a header, one row per line, values separated by a delimiter."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from gristmill.pipelines.ingestion.readers.value_kinds import Kind, Reading
 
 
 def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
-    """The columns and rows of a text table."""
+    """Read the columns and rows of a text table."""
     return settle(raw, [open_source(raw, data)], not_numbers)
 
 
 def open_source(raw: Path, data: Data | None) -> Delimited:
-    """The file as a source whose types are settled by reading it."""
+    """Open a file as a source whose types are inferred from its values."""
     return Delimited(raw, sniff_csv(raw, data.csv if data is not None else Csv()))
 
 
@@ -45,7 +45,7 @@ class Delimited(TextSource):
 
     Args:
         raw: the file.
-        dialect: how it is written, with nothing left open but thousands and dates.
+        dialect: its dialect, complete except for thousands and dates.
     """
 
     def __init__(self, raw: Path, dialect: Csv) -> None:
@@ -59,20 +59,20 @@ class Delimited(TextSource):
         self._missing = sorted(words | {" " + word for word in words})  # after `a, b`
 
     def fits(self, piece: Chunk, among: Collection[str] | None) -> dict[str, Kind]:
-        """The kinds that all values of the named columns fit."""
+        """Return the kinds that all values of the named columns fit."""
         batch, _ = self._read(piece)
         wanted = self.names if among is None else [n for n in self.names if n in among]
         return {name: self._reading.fits(batch[name]) for name in wanted}
 
     def parse(self, piece: Chunk, plan: Plan) -> Parsed:
-        """The rows of a piece with typed columns."""
+        """Return the rows of a piece with typed columns, or why they do not fit the plan."""
         texts, refused = self._read(piece)
         if refused:
             return Refused(refused)
         return as_batch({n: self._reading.read(texts[n], kind) for n, kind in plan.items()})
 
     def _read(self, piece: Chunk) -> tuple[pa.RecordBatch, tuple[Problem, ...]]:
-        """One block as text columns through Arrow's parser, and the rows that it refused."""
+        """Parse one block with Arrow into text columns; return also the rows that it refused."""
         odd: list[Any] = []
 
         def note(row: Any) -> str:
@@ -116,7 +116,7 @@ class Delimited(TextSource):
             raise broken(self.raw, error) from error
 
     def _located(self, piece: Chunk, odd: list[Any]) -> tuple[Problem, ...]:
-        """The refused rows with the lines on which they begin."""
+        """Return the refused rows with the numbers of the lines on which they begin."""
         wanted = len(self.names)
         found: list[Problem] = []
         text = io.StringIO(piece.text.decode("utf-8", errors="replace"), newline="")

@@ -1,4 +1,4 @@
-"""How a text table is written, found out from its beginning."""
+"""Detection of the dialect of a text table from its beginning."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ from gristmill.pipelines.ingestion.readers.value_kinds import Kind, Reading
 from gristmill.pipelines.ingestion.readers.wrapped import Readable, opened
 
 HEAD = 1 << 20
-"""Bytes from which a dialect is found out."""
+"""Bytes from which a dialect is detected."""
 
 ROWS = 2000
-"""Rows from which delimiter and quote are found out."""
+"""Rows from which delimiter and quote are detected."""
 
 DELIMITERS = (",", ";", "\t", "|")
-AND_SO_ON = "two column names or more, parted by comma, semicolon, tab or |"
+AND_SO_ON = "at least two column names, separated by comma, semicolon, tab or |"
 
 
 def sniff_csv(file: Path, declared: Csv = Csv()) -> Csv:  # noqa: B008 - it is frozen
-    """The dialect of a text table, also a compressed one; what is declared wins over what is found.
+    """Detect the dialect of a text table, compressed or not; declared values are kept.
 
-    Read are the first 2^20 bytes, and the rest only where these are all ASCII: what encoding it is
-    in shows at the first letter that is not.
+    The first 2^20 bytes are read, and more only if these are all ASCII: the encoding shows at the
+    first other character.
 
     Returns:
-        `delimiter`, `quote`, `decimal`, `encoding` and `missing` are set; `thousands` only where
-        the numbers have such marks, `dates` only where declared: dates in the usual forms need not
-        be.
+        `delimiter`, `quote`, `decimal`, `encoding` and `missing` are set; `thousands` only if the
+        numbers have such marks, `dates` only if declared: dates in the usual formats need no
+        declaration.
 
     Raises:
-        InputError: nothing fits, or the file is broken.
-        ConfigError: a declared mark cannot be one.
+        InputError: no dialect fits, or the file is damaged.
+        ConfigError: a declared delimiter or quote is not an ASCII character.
     """
     for name in ("delimiter", "quote"):
         mark = getattr(declared, name)
         if mark is not None and not (mark.isascii() and (mark.isprintable() or mark == "\t")):
             raise ConfigError(
-                f"csv.{name} cannot be this mark",
-                expected="one letter of ASCII, such as ; or a tab",
+                f"csv.{name} cannot be this character",
+                expected="one printable ASCII character, such as ;, or a tab",
                 found=repr(mark),
             )
     encoding = declared.encoding or find_encoding(file)
@@ -69,10 +69,10 @@ def sniff_csv(file: Path, declared: Csv = Csv()) -> Csv:  # noqa: B008 - it is f
 
 
 def header(file: Path, dialect: Csv) -> tuple[list[str], int]:
-    """The names of the columns, without blanks around them, and how many lines they take.
+    """Return the column names, stripped of blanks, and the number of lines of the header.
 
     Raises:
-        InputError: there are fewer than two, or they are blank or double.
+        InputError: there are fewer than two names, or a name is blank or occurs twice.
     """
     text = _head(file, dialect.encoding or "utf-8")
     if "\r" in text[:-1] and "\n" not in text:
@@ -93,7 +93,7 @@ def header(file: Path, dialect: Csv) -> tuple[list[str], int]:
 
 
 def find_encoding(file: Path) -> str:
-    """The encoding of a text file, read until it shows."""
+    """Return the encoding of a text file, reading until it can be detected."""
     with opened(file) as stream:
         start = _read(stream, HEAD)
         whole = len(start) < HEAD
@@ -121,7 +121,7 @@ def _read(stream: Readable, size: int) -> bytes:
 
 
 def _quote(text: str) -> str:
-    """The apostrophe where values stand in apostrophes and none in quotes."""
+    """Return the apostrophe if values are enclosed in apostrophes and none in double quotes."""
     edge = r"(?:^|[,;\t|])[ ]?{0}[^{0}\n]*{0}(?=[,;\t|\r\n]|$)"
     if re.search(edge.format('"'), text, re.MULTILINE):
         return '"'
@@ -131,7 +131,7 @@ def _quote(text: str) -> str:
 
 
 def _delimiter(file: Path, text: str, quote: str) -> str:
-    """The mark that parts all rows, or the most, into as many values as the header."""
+    """Return the delimiter that splits the most rows into as many values as the header."""
     scores: dict[str, tuple[float, int]] = {}
     for mark in DELIMITERS:
         rows = _rows(text, mark, quote, ROWS)
@@ -143,14 +143,14 @@ def _delimiter(file: Path, text: str, quote: str) -> str:
             file,
             f"a header with {AND_SO_ON}",
             repr(text[:60]),
-            "declare another mark in the experiment file, data: csv: {delimiter: …}",
+            "declare the delimiter in the experiment file, data: csv: {delimiter: …}",
         )
     below = [row for row in scores if scores[row][0] > 1 / ROWS]
     return max(below or scores, key=lambda mark: scores[mark])
 
 
 def _rows(text: str, delimiter: str, quote: str, most: int) -> list[list[str]]:
-    """The first whole rows, without empty ones."""
+    """Return the first complete rows, without empty ones."""
     end = text.rfind("\n") + 1 if len(text) >= HEAD // 4 else len(text)
     reader = csv.reader(io.StringIO(text[:end], newline=""), delimiter=delimiter, quotechar=quote)
     rows: list[list[str]] = []
@@ -160,7 +160,7 @@ def _rows(text: str, delimiter: str, quote: str, most: int) -> list[list[str]]:
 
 
 def _columns(rows: list[list[str]]) -> list[list[str]]:
-    """The values below the header by column; ragged rows are left out."""
+    """Return the values below the header by column, without ragged rows."""
     if not rows:
         return []
     whole = [row for row in rows[1:] if len(row) == len(rows[0])]
@@ -168,13 +168,13 @@ def _columns(rows: list[list[str]]) -> list[list[str]]:
 
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
-"""What always stands for a missing value, unless other words are declared."""
+"""Words that always mean a missing value, unless others are declared."""
 
 MAYBE_MISSING = (
     *("?", "-", "--", ".", "n/a", "n.a.", "N.A.", "na", "#N/A", "<NA>", "\\N", "none", "NONE"),
     *("Null", "(null)", "NIL", "nil", "*", "..", "…", "–", "unknown", "missing"),
 )
-"""What stands for a missing value where all else in its column is no text."""
+"""Words that mean a missing value if all other values of the column are not text."""
 
 Decimal = Literal[".", ","]
 Thousands = Literal[".", ",", " ", "'"]
@@ -187,7 +187,7 @@ MARKS: tuple[tuple[Decimal, Thousands | None], ...] = (
 
 
 def words_for_nothing(columns: Sequence[Sequence[str]], declared: Csv) -> tuple[str, ...]:
-    """The words of `MAYBE_MISSING` that keep a column from being numbers, truths or dates."""
+    """Return the words of `MAYBE_MISSING` in columns that are otherwise numbers, bools or dates."""
     readings = [Reading(dialect) for dialect in _dialects(declared)]
     found: dict[str, None] = {}
     for values in columns:
@@ -203,10 +203,15 @@ def words_for_nothing(columns: Sequence[Sequence[str]], declared: Csv) -> tuple[
 def number_marks(
     columns: Sequence[Sequence[str]], missing: Collection[str], declared: Csv
 ) -> tuple[str, str | None]:
-    """The decimal and thousands marks with which the most columns are numbers.
+    """Return the decimal and thousands marks with which the most columns are numbers.
 
-    `1,234` alone may be one and a bit or a thousand and more: where nothing else tells, neither is
-    taken and the column stays text.
+    `1,234` alone is ambiguous. If no other value decides, neither reading is used and the column
+    stays text.
+
+    Args:
+        columns: for each column, some of its values as text.
+        missing: the words that mean a missing value.
+        declared: its marks are kept; only the others are detected.
 
     Returns:
         Decimal mark; thousands mark or None.
@@ -227,7 +232,7 @@ def number_marks(
 
 
 def _are_digits(texts: pa.Array) -> bool:
-    """Whether the values are whole numbers with no mark: such a column speaks for no dialect."""
+    """Check whether the values are integers without marks, which fit every dialect."""
     with suppress(pa.ArrowInvalid):
         texts.cast(pa.int64())
         return True
@@ -235,7 +240,7 @@ def _are_digits(texts: pa.Array) -> bool:
 
 
 def _dialects(declared: Csv) -> list[Csv]:
-    """All ways to write numbers that agree with what is declared."""
+    """Return all ways to write numbers that agree with the declared marks."""
     return [
         Csv.model_construct(decimal=decimal, thousands=thousands, dates=declared.dates)
         for decimal, thousands in MARKS

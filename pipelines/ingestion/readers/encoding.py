@@ -1,4 +1,4 @@
-"""Text in any encoding as UTF-8."""
+"""Detection of a text's encoding, and its conversion to UTF-8."""
 
 from __future__ import annotations
 
@@ -17,37 +17,41 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-"""Byte order marks, longer ones before those that they begin with."""
+"""Byte order marks; a longer one comes before the one that it begins with."""
 
 SIGNS = frozenset("€£§°µ«»“”‘’–—…·²³½©®™\u00a0")
-"""What stands in texts that are English but for it."""
+"""Characters that occur in otherwise English text."""
 
 HANGUL = 0.8
-"""Share of Hangul in Korean text; Chinese text read as Korean has about a half."""
+"""Minimum share of Hangul in Korean text; Chinese text decoded as Korean has about a half."""
 
 LETTERS = frozenset("ŠšŽžŒœŸ") | frozenset(map(chr, range(0xC0, 0x100)))
 """Letters of Western European languages in Windows' encoding."""
 
-DECLARE = "declare it in the experiment file, data: csv: {encoding: …}, or save the file as UTF-8"
+DECLARE = (
+    "declare the encoding in the experiment file, data: csv: {encoding: …}, or save the file as "
+    "UTF-8"
+)
 
 
 def guess_encoding(raw: Path, start: bytes, whole: bool) -> str | None:
-    """The encoding of a text by its first bytes, as Python names it.
+    """Guess the encoding of a text from its first bytes.
 
-    Marks first; then UTF-8, which other text is by chance hardly ever; then CP949 where what
-    is not ASCII becomes Hangul; then Windows' and ISO's Latin, where letters stand alone
-    between ASCII ones. Other encodings cannot be told from these.
+    Byte order marks are checked first; then UTF-8, which other text hardly ever matches by
+    chance; then CP949, if the characters outside ASCII are mostly Hangul; then Windows-1252 and
+    Latin-1, if such characters occur singly between ASCII letters. Other encodings cannot be
+    distinguished from these.
 
     Args:
-        raw: to name in an error.
+        raw: the file, to be named in an error.
         start: the first bytes.
-        whole: whether these are all.
+        whole: whether these are all bytes of the file.
 
     Returns:
-        None where all is ASCII so far.
+        Python's name of the encoding; None if all bytes are ASCII so far.
 
     Raises:
-        InputError: none fits, or it is no text.
+        InputError: no encoding fits, or the file is not text.
     """
     for mark, name in MARKS.items():
         if start.startswith(mark):
@@ -58,7 +62,7 @@ def guess_encoding(raw: Path, start: bytes, whole: bool) -> str | None:
         return None
     for name in ("utf-8", "cp949", "cp1252", "latin-1"):
         if name == "cp1252" and _mostly_utf_8(start):
-            return "utf-8"  # the error that names the line comes when that line is read
+            return "utf-8"  # reading the wrong line raises an error that names it
         text = _decoded(start, name, whole)
         if text is not None and _plausible(text, start, name):
             return codecs.lookup(name).name
@@ -88,7 +92,7 @@ def _decoded(start: bytes, encoding: str, whole: bool) -> str | None:
 
 
 def _mostly_utf_8(start: bytes) -> bool:
-    """Whether more letters are well-formed UTF-8 than are not: other text is so by chance only."""
+    """Check whether more characters are valid UTF-8 than are not."""
     foreign = re.findall(r"[^\0-\x7f]", start.decode("utf-8", errors="replace"))
     return 2 * foreign.count("\ufffd") <= len(foreign)
 
@@ -99,7 +103,7 @@ def _plausible(text: str, start: bytes, encoding: str) -> bool:
     foreign: list[str] = re.findall(r"[^\0-\x7f]", text)
     if encoding == "cp949":
         return sum("가" <= letter <= "힣" for letter in foreign) > HANGUL * len(foreign)
-    # two letters of another script would be four bytes
+    # in a multi-byte encoding, two letters would be a run of four
     together: list[str] = re.findall(r"[^\0-\x7f]{3,}", text)
     letters = sum(letter in LETTERS for letter in foreign)
     return bool(
@@ -110,7 +114,7 @@ def _plausible(text: str, start: bytes, encoding: str) -> bool:
 
 
 class Utf8:
-    """A stream of text of another encoding, given as UTF-8 without a mark."""
+    """A stream of text in any encoding, converted to UTF-8 without a byte order mark."""
 
     def __init__(self, raw: Path, stream: Readable, encoding: str) -> None:
         self._raw, self._stream, self._encoding = raw, stream, codecs.lookup(encoding).name
@@ -119,7 +123,7 @@ class Utf8:
         self._lines, self._began = 1, False
 
     def read(self, size: int, /) -> bytes:
-        """About `size` bytes; none at the end."""
+        """Return about `size` bytes; none at the end."""
         if not self._began:
             self._began = True
             start = self._read(max(size, 3))
@@ -144,6 +148,12 @@ class Utf8:
 
 
 def not_in(raw: Path, encoding: str, line: int) -> Exception:
-    """The error for bytes that the encoding does not have."""
+    """Return the error for bytes that are invalid in an encoding.
+
+    Args:
+        raw: the file.
+        encoding: Python's name of it.
+        line: number of the line with these bytes, from 1.
+    """
     name = "UTF-8" if encoding.startswith("utf-8") else encoding
     return unreadable(raw, f"text in {name}", f"line {line} is not in {name}", DECLARE)

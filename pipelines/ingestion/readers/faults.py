@@ -1,4 +1,4 @@
-"""How readers say that a file is no table."""
+"""Errors of readers for files that are not tables."""
 
 from __future__ import annotations
 
@@ -10,58 +10,67 @@ from gristmill.pipelines.base import ConfigError, InputError, Problem
 from gristmill.pipelines.ingestion.readers.formats import FORMATS
 
 KEPT = 100
-"""Refused rows that are kept to be reported."""
+"""Maximum number of refused rows that are kept for the report."""
 
 
 def unreadable(
-    raw: Path, expected: str, found: str, next: str = "mend the file at its source"
+    raw: Path, expected: str, found: str, next: str = "fix the file at its source"
 ) -> InputError:
-    """The file as a whole cannot be read."""
+    """Return the error for a file that cannot be read as a whole.
+
+    Args:
+        raw: the file or folder.
+        expected, found, next: as in `GristmillError`.
+    """
     return InputError(
         f"{raw.name} cannot be read as a table", expected=expected, found=found, next=next
     )
 
 
 def forbidden(raw: Path) -> ConfigError:
-    """The user lacks the right to read it."""
+    """Return the error for a file that the user has no permission to read."""
     return ConfigError(
-        f"{raw.name} may not be read",
-        expected="a file or folder that you may read",
+        f"{raw.name} is not readable",
+        expected="permission to read it",
         found="no permission",
         next=f"chmod u+rX '{raw}'",
     )
 
 
 def broken(raw: Path, error: BaseException) -> InputError:
-    """A library gave the file up; its words are shortened."""
+    """Return the error for a file that a library could not read, with its message shortened."""
     words = " ".join(str(error).split())[:200] or type(error).__name__
     if isinstance(error, EOFError):
         words = "Truncated: " + words
     kinds = [kind.name for kind in FORMATS if not kind.folder]
-    whole = f"a whole {', '.join(kinds[:-1])} or {kinds[-1]} file"
+    whole = f"a complete {', '.join(kinds[:-1])} or {kinds[-1]} file"
     return unreadable(raw, whole, words)
 
 
 def refused(raw: Path, what: str, expected: str, problems: Sequence[Problem]) -> InputError:
-    """Rows that are no rows of the table; the list may be cut at `KEPT`.
+    """Return the error for rows that cannot be read; at most `KEPT` are listed.
 
     Args:
         raw: the file.
-        what: one of the rows, such as `ragged row`.
-        expected: what each should be.
-        problems: where they are.
+        what: the kind of row in the singular, such as `ragged row`.
+        expected: what each row should be.
+        problems: where the rows are.
     """
     count = f"{KEPT} or more" if len(problems) >= KEPT else str(len(problems))
     return InputError(
         f"{raw.name} has {count} {what}" + "s" * (len(problems) > 1),
         expected=expected,
         problems=problems[:KEPT],
-        next="mend these lines in the source",
+        next="fix these lines in the source",
     )
 
 
 def check_names(raw: Path, names: Sequence[str]) -> None:
-    """Raises InputError for names that are blank, double or of several lines."""
+    """Check that column names are unique, not blank, and without line breaks.
+
+    Raises:
+        InputError: a name is not.
+    """
     twice = [name for name, count in Counter(names).items() if count > 1 and name.strip()]
     if twice:
         shown = ", ".join(repr(name) for name in twice[:10])
@@ -75,7 +84,17 @@ def check_names(raw: Path, names: Sequence[str]) -> None:
 
 
 def check_same(raw: Path, names: Sequence[str], first: Path, wanted: Sequence[str]) -> None:
-    """Raises InputError where two parts of a folder have different columns."""
+    """Check that two parts of a folder have the same columns, in any order.
+
+    Args:
+        raw: the part to check.
+        names: its columns.
+        first: the part to compare with.
+        wanted: the columns of `first`.
+
+    Raises:
+        InputError: the columns differ.
+    """
     lacking = [name for name in wanted if name not in names]
     more = [name for name in names if name not in wanted]
     if lacking or more:

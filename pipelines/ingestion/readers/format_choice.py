@@ -1,4 +1,4 @@
-"""The format of a file by its name, or that of a folder by what is in it, and its reader."""
+"""The format of a file by its name, or of a folder by its content, and its reader."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from gristmill.pipelines.ingestion.readers.wrapped import unwrapped_name
 
 
 def find_format(raw: Path) -> Format:
-    """The format of a file by its name, or that of a folder.
+    """Return the format of a file by its name, or of a folder by its content.
 
     Raises:
-        InputError: no format has such a name, or a broken zip archive hides it.
+        InputError: the name has no known suffix, or is inside a damaged zip archive.
     """
     if raw.is_dir():
         folders = [kind for kind in FORMATS if kind.folder]
@@ -28,17 +28,23 @@ def find_format(raw: Path) -> Format:
     for kind in FORMATS:
         if suffix in kind.suffixes and (kind.wraps or not wrapped):
             return kind
-    inner = suffix if suffix or not wrapped else f"no known name inside of {raw.suffix}"
+    inner = suffix if suffix or not wrapped else f"no suffix before {raw.suffix}"
     raise InputError(
         f"{raw.name} has no known format",
         expected="\n".join(describe_formats()),
-        found=f"a name that ends in {inner}" if inner.startswith(".") else inner or "no ending",
-        next="name the file after what it is, or save it as CSV or Parquet",
+        found=f"a name that ends in {inner}" if inner.startswith(".") else inner or "no suffix",
+        next="rename the file with the suffix of its format, or save it as CSV or Parquet",
     )
 
 
 def read(raw: Path, data: Data | None = None, not_numbers: Collection[str] = ()) -> RowStream:
-    """The columns and rows of a file or folder of any format."""
+    """Read the columns and rows of a file or folder of any format.
+
+    Args:
+        raw: the file or folder.
+        data: the experiment's section; None to detect everything.
+        not_numbers: columns that are not numbers even if all their values look like numbers.
+    """
     rows: RowStream = _module(find_format(raw)).read(raw, data, not_numbers)
     return rows
 

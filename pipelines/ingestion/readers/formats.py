@@ -1,24 +1,24 @@
-"""The one list of formats, from which errors, help and documentation are made."""
+"""The list of formats; errors, help and documentation are generated from it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 WRAPS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}
-"""Suffixes of compressed files, and what they are."""
+"""Suffixes of compressed files, and the compression of each."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file.
+    """A file format.
 
     Attributes:
-        name: what it is called.
-        suffixes: how the names of its files end; none for a folder.
+        name: its name in messages.
+        suffixes: suffixes of its files' names; none for a folder.
         about: one line for help and documentation.
-        module: in this package, with `read(raw, data, not_numbers) -> RowStream`.
-        wraps: whether it may be compressed.
-        folder: whether it is a folder; its module says with `takes(folder)` whether this one.
+        module: module in this package with `read(raw, data, not_numbers) -> RowStream`.
+        wraps: whether its files can be compressed.
+        folder: whether it is a folder; `takes(folder)` in its module recognises one.
     """
 
     name: str
@@ -31,14 +31,14 @@ class Format:
 
 _TEXTS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data")
 _PICTURES = (
-    "a folder with a folder a class (below train, validation, test or not), or with a CSV of path "
-    "and label"
+    "a folder with one folder per class (also below train, validation, test), or with a CSV of "
+    "path and label"
 )
-_IDX = "a folder of train-images…, train-labels… and t10k-…, as MNIST has them (also .gz)"
-_PARTS = "CSV, JSON lines or Parquet files of the same columns, read in the order of their names"
-_ARRAYS = "x_train, y_train, x_test, y_test as Keras has them, or x and y; no pickles"
+_IDX = "a folder of train-images…, train-labels… and t10k-…, as for MNIST (also .gz)"
+_PARTS = "CSV, JSON lines or Parquet files with the same columns, read in the order of their names"
+_ARRAYS = "x_train, y_train, x_test, y_test as in Keras, or x and y; no pickles"
 _MARKED = "text with a header: any delimiter, quote, encoding, decimal and thousands mark"
-_LINES = "one flat JSON object a line"
+_LINES = "one flat JSON object per line"
 
 FORMATS = (
     Format("CSV", _TEXTS, _MARKED, "delimited", wraps=True),
@@ -49,14 +49,15 @@ FORMATS = (
     Format("pictures", (), _PICTURES, "picture_folders", folder=True),
     Format("a folder of parts", (), _PARTS, "multipart", folder=True),
 )
-"""A format is an entry here and a module; of the folders the first that takes it, or the last."""
+"""Each format has an entry here and a module. A folder has the first format whose module accepts
+it, or the last one."""
 
 
 def describe_formats() -> list[str]:
-    """The formats in words, one line each."""
+    """Return one line of text per format, and one about compression."""
     suffixes = [f" ({' '.join(kind.suffixes)})" if kind.suffixes else "" for kind in FORMATS]
     lines = [
         f"{kind.name}{named}: {kind.about}" for kind, named in zip(FORMATS, suffixes, strict=True)
     ]
     texts = " and ".join(kind.name for kind in FORMATS if kind.wraps)
-    return [*lines, f"{texts} may be compressed: {' '.join(WRAPS)} (one file in a zip)"]
+    return [*lines, f"{texts} can be compressed: {' '.join(WRAPS)} (one file in a zip)"]

@@ -1,4 +1,4 @@
-"""Folders of IDX files, as MNIST has them."""
+"""Folders of IDX files, the format of MNIST."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from gristmill.pipelines.ingestion.readers.faults import unreadable
 from gristmill.pipelines.ingestion.readers.type_inference import RowStream
 
 IDX_PARTS = {"train": "training", "t10k": "test"}
-"""What the names of IDX files begin with."""
+"""Prefixes of the names of IDX files, and their roles."""
 
 BYTE = 8
 IDX_TYPES = {BYTE: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-"""Types of an IDX file's values by the third byte of its head."""
+"""Types of an IDX file's values by the third byte of its header."""
 
 
 def takes(folder: Path) -> bool:
-    """Whether a folder holds IDX files."""
+    """Return whether a folder contains IDX files."""
     return bool(_idx_files(folder))
 
 
 def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
-    """A folder of IDX files (also .gz) as rows: images and labels, `train` and `t10k`.
+    """Read a folder of IDX files (also .gz) as rows: images and labels, `train` and `t10k`.
 
     Source: Yann LeCun's description of the MNIST files.
 
@@ -42,7 +42,7 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStrea
 
 
 def parts_of(folder: Path) -> list[Part]:
-    """The pictures and labels of a folder of IDX files, those for training first.
+    """Return the pictures and labels of a folder of IDX files, those for training first.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -60,7 +60,7 @@ def parts_of(folder: Path) -> list[Part]:
 
 
 def idx_digest(values: Any) -> str:
-    """MD5 of the IDX file, not compressed, that would hold an array of bytes."""
+    """Return the MD5 of the uncompressed IDX file that would contain an array of bytes."""
     head = struct.pack(f">HBB{values.ndim}I", 0, BYTE, values.ndim, *values.shape)
     return hashlib.md5(head + values.tobytes(), usedforsecurity=False).hexdigest()
 
@@ -82,8 +82,8 @@ def _idx(file: Path) -> Any:
         zero, kind, dimensions = struct.unpack(">HBB", content[:4])
         shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
         if zero or kind not in IDX_TYPES:
-            raise ValueError("its head is no IDX file's")
+            raise ValueError("it has no IDX header")
         values = np.frombuffer(content, IDX_TYPES[kind], offset=4 + 4 * dimensions)
         return values.reshape(shape).astype(values.dtype.newbyteorder("="), copy=False)
     except (OSError, EOFError, ValueError, struct.error) as error:
-        raise unreadable(file, "a whole IDX file", f"{error}"[:200]) from error
+        raise unreadable(file, "a complete IDX file", f"{error}"[:200]) from error

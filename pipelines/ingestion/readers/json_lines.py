@@ -1,4 +1,4 @@
-"""JSON lines: one flat object a line."""
+"""JSON lines: one flat object per line."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ from gristmill.pipelines.ingestion.readers.value_kinds import (
 WORDS = reduce(Kind.__or__, LAYOUTS, Kind.TEXT | Kind.DECLARED)
 
 QUICK = {Kind.INTEGER: pa.int64(), Kind.FLOAT: pa.float64(), Kind.BOOLEAN: pa.bool_()}
-"""What Arrow's own parser makes of JSON's numbers and truths."""
+"""The types that Arrow's own parser gives to JSON's numbers and booleans."""
 
 
 class _Token(str):
-    """A number, as it is written."""
+    """A number as it is written."""
 
 
 def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
-    """The columns and rows of a file of JSON lines."""
+    """Read the columns and rows of a file of JSON lines."""
     return settle(raw, [open_source(raw, data)], not_numbers)
 
 
 def open_source(raw: Path, data: Data | None) -> JsonLines:
-    """The file as a source whose types are settled by reading it."""
+    """Open a file as a source whose types are inferred from its values."""
     return JsonLines(raw, data.csv if data is not None else Csv())
 
 
@@ -64,7 +64,7 @@ class JsonLines(TextSource):
         declared: `missing`, `dates` and `encoding` are used; numbers are JSON's own.
     """
 
-    refuses = ("broken line", "one flat JSON object a line")
+    refuses = ("invalid line", "one flat JSON object per line")
 
     def __init__(self, raw: Path, declared: Csv) -> None:
         self.raw, self.encoding = raw, declared.encoding or find_encoding(raw)
@@ -72,11 +72,11 @@ class JsonLines(TextSource):
         self._reading = Reading(Csv(dates=declared.dates))
 
     def fits(self, piece: Chunk, among: Collection[str] | None) -> dict[str, Kind]:
-        """The kinds that all values of the named columns fit; text in quotes is no number."""
+        """Return the kinds that all values of the named columns fit; quoted text is no number."""
         return self._fits(self._rows(piece)[0], among)
 
     def parse(self, piece: Chunk, plan: Plan) -> Parsed:
-        """The lines of a piece with typed columns."""
+        """Return the lines of a piece with typed columns, or why they do not fit the plan."""
         batch = None if self._missing else self._quickly(piece, plan)
         return batch if batch is not None else self._slowly(piece, plan)
 
@@ -86,7 +86,7 @@ class JsonLines(TextSource):
         nested = {n: None for row in rows for n, v in row.items() if isinstance(v, dict | list)}
         if nested:
             some = ", ".join(list(nested)[:10])
-            raise unreadable(self.raw, "flat columns", f"nested ones: {some}")
+            raise unreadable(self.raw, "flat columns", f"nested columns: {some}")
         found: dict[str, Kind] = {}
         for name in names:
             if among is None or name in among:
@@ -97,7 +97,7 @@ class JsonLines(TextSource):
         return found
 
     def _quickly(self, piece: Chunk, plan: Plan) -> pa.RecordBatch | None:
-        """The lines through Arrow's parser, None where it does not take them as planned."""
+        """Parse the lines with Arrow; return None if they do not fit the plan."""
         schema = pa.schema([(n, QUICK.get(kind, pa.string())) for n, kind in plan.items()])
         whole = arrow_json.ReadOptions(use_threads=False, block_size=len(piece.text) + 1)
         strict = arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
@@ -152,7 +152,7 @@ class JsonLines(TextSource):
     def _an_array(self) -> Exception:
         return unreadable(
             self.raw,
-            "JSON lines: one object a line, none around them",
+            "JSON lines: one object per line, without an array around them",
             "a JSON array",
             f"jq -c '.[]' {self.raw.name} > {self.raw.stem}.jsonl",
         )
@@ -163,7 +163,7 @@ def _once(pairs: list[tuple[str, Any]]) -> Any:
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        return ValueError(f"the name {twice!r} twice")
+        return ValueError(f"duplicate name {twice!r}")
     return made
 
 
@@ -173,7 +173,7 @@ def _shown(value: Any, line: bytes) -> str:
 
 
 def _allowed(types: Set[type]) -> Kind:
-    """What JSON's own types leave open: text in quotes is neither a number nor a truth."""
+    """Return the kinds that JSON's types allow: quoted text is neither a number nor a boolean."""
     said = types & {str, bool, _Token}
     return Kind.TEXT if len(said) > 1 else WORDS if said == {str} else ANY
 

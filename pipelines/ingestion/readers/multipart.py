@@ -1,4 +1,4 @@
-"""A folder of parts: files of one format and the same columns, one after the other."""
+"""A folder of parts: files of one format with the same columns, read one after the other."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStr
 
 
 def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
-    """The rows of all parts in the order of their names.
+    """Read the rows of all parts in the order of their names.
 
     Raises:
-        InputError: no part, a subfolder, parts of several formats or of different columns.
+        InputError: there are no parts, subfolders, several formats or different columns.
     """
     files = part_files(raw)
     formats = {find_format(file).module: file for file in files}
@@ -35,11 +35,11 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStrea
 
 
 def part_files(raw: Path) -> list[Path]:
-    """The files of a folder, sorted by name, without hidden ones and those that begin with _."""
+    """Return the files of a folder sorted by name, without those that begin with `.` or `_`."""
     entries = sorted(p for p in raw.iterdir() if not p.name.startswith((".", "_")))
     odd = [entry.name for entry in entries if not entry.is_file()]
     if odd:
-        raise unreadable(raw, "a folder of files", "in it, no file: " + ", ".join(odd[:10]))
+        raise unreadable(raw, "a folder of files", "not a file: " + ", ".join(odd[:10]))
     empty = [entry.name for entry in entries if entry.stat().st_size == 0]
     if empty:
         raise unreadable(raw, "parts that are not empty", "empty: " + ", ".join(empty[:10]))
@@ -49,7 +49,7 @@ def part_files(raw: Path) -> list[Path]:
 
 
 def _of_one_dialect(files: list[Path], data: Data | None) -> list[delimited.Delimited]:
-    """Text tables in the dialect of the first one, but for their own encodings."""
+    """Open text tables in the dialect of the first one, each in its own encoding."""
     first = delimited.open_source(files[0], data)
     like = first.dialect.model_copy(update={"encoding": data and data.csv.encoding})
     same = {"thousands": first.dialect.thousands}

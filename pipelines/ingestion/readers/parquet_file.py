@@ -1,4 +1,4 @@
-"""Parquet: typed already, brought to the same few types as all else."""
+"""Parquet files, with their types converted to the few of an ingested table."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStr
 from gristmill.pipelines.ingestion.readers.value_kinds import MOMENT
 
 ROWS = 1 << 16
-"""Rows that are held at a time."""
+"""Rows in memory at a time."""
 
 BUFFER = 1 << 20
-"""Bytes of a column that are read ahead: without a limit, a whole row group would be."""
+"""Bytes of a column that are read ahead; without a limit it would be a whole row group."""
 
 
 def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
-    """The columns and rows of a Parquet file, read piece by piece.
+    """Read the columns and rows of a Parquet file, piece by piece.
 
     Raises:
-        InputError: it is broken, has nested columns or types that no table has.
+        InputError: the file is damaged, or has nested columns or unsupported types.
     """
     try:
         file = pq.ParquetFile(raw, buffer_size=BUFFER, pre_buffer=False)
@@ -33,7 +33,7 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStrea
     check_names(raw, file.schema_arrow.names)
     nested = [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]
     if nested:
-        raise unreadable(raw, "flat columns", "nested ones: " + ", ".join(nested[:10]))
+        raise unreadable(raw, "flat columns", "nested columns: " + ", ".join(nested[:10]))
     kinds = [_canonical(field.type, field.name not in not_numbers) for field in file.schema_arrow]
     schema = pa.schema(list(zip(file.schema_arrow.names, kinds, strict=True)))
     return RowStream(schema, _batches(raw, file, schema))
@@ -64,6 +64,6 @@ def _canonical(kind: pa.DataType, numbers: bool) -> pa.DataType:
 def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if pa.types.is_timestamp(column.type):  # nanoseconds are cut, never refused
+    if pa.types.is_timestamp(column.type):  # nanoseconds are truncated, not refused
         return column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(kind)
     return column.cast(kind, safe=not pa.types.is_date64(column.type))

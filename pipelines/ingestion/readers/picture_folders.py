@@ -1,4 +1,4 @@
-"""Folders of pictures: one folder a class, or a CSV of path and label beside them."""
+"""Folders of pictures: one folder per class, or a CSV of path and label beside them."""
 
 from __future__ import annotations
 
@@ -23,28 +23,29 @@ from gristmill.pipelines.ingestion.readers.picture_sizes import (
 from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStream
 
 PICTURE, PATH, GIVEN_ROLE = "picture", "path", "given_role"
-"""Columns that a table of pictures has beside its labels."""
+"""Columns of a table of pictures, besides the labels."""
 
 ROLES = {
     **dict.fromkeys(("train", "training"), "training"),
     **dict.fromkeys(("valid", "validation", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-"""Names of folders, in any case, that hold a data set's own parts."""
+"""Names of folders, in upper or lower case, for the parts of a data set that is already split."""
 
 BLOCK = 32 << 20
-"""Bytes of pixels that are held at a time."""
+"""Bytes of pixels in memory at a time."""
 
 FEWEST, PIECE = 16, 1024
-"""Files that a thread decodes at a time; fewer only where they are large or the last ones."""
+"""Minimum and maximum number of files that a thread decodes at a time; fewer only if they are
+large or the last ones."""
 
 SHOWN = 20
-"""Pictures that an error names."""
+"""Maximum number of pictures in an error."""
 
 
 @dataclass(frozen=True)
 class ListedPicture:
-    """One picture: where it stands below the folder, its label, and its part where there are."""
+    """One picture: its path in the folder, its label, and its part if the data set has parts."""
 
     path: str
     label: Any
@@ -52,17 +53,17 @@ class ListedPicture:
 
 
 def takes(folder: Path) -> bool:
-    """Whether there is a picture anywhere below the folder."""
+    """Return whether there is a picture in the folder or its subfolders."""
     return any(is_picture(file) for file in folder.rglob("*"))  # the first one is enough
 
 
 def target_of(data: Data | None) -> str:
-    """The name of the column of labels."""
+    """Return the name of the column of labels."""
     return data.target if data is not None else "label"
 
 
 def label_columns(folder: Path) -> list[str]:
-    """What a CSV beside the pictures says of them; `label` where the folders name the classes."""
+    """Return the columns of labels: those of the CSV, or `label` if folders name the classes."""
     table = _labels_table(folder)
     names = ["label"] if table is None else _read_labels(table).column_names
     return [name for name in names if name not in (PATH, GIVEN_ROLE)]
@@ -83,15 +84,15 @@ def _read_labels(table: Path) -> pa.Table:
 
 
 def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
-    """The pictures of a folder as rows, sorted by path.
+    """Read the pictures of a folder as rows, sorted by path, or in the order of the CSV.
 
-    Columns are `path`, `picture` (height × width × channels bytes, row by row, as its field's
-    metadata say), the target, and `given_role` where the folder has parts such as `train` and
-    `test`.
+    Columns are `path`, `picture` (height × width × channels bytes, row by row, with these numbers
+    in the field's metadata), the target, and `given_role` if the folder has parts such as `train`
+    and `test`.
 
     Raises:
-        InputError: no pictures, damaged ones, or of several sizes with none asked for.
-        ConfigError: the CSV of labels does not fit.
+        InputError: there are no pictures, damaged ones, or several sizes and none is declared.
+        ConfigError: the CSV of labels lacks a column.
     """
     target = target_of(data)
     listed = _listed(raw, target)
@@ -105,10 +106,10 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStrea
 
 
 def read_unlabelled(raw: Path, form: Pictures) -> RowStream:
-    """The pictures of a folder, however deep they stand in it, or a single one: `path`, `picture`.
+    """Read the pictures of a folder and its subfolders, or a single one, as `path` and `picture`.
 
     Raises:
-        InputError: no pictures, damaged ones, or a link that leaves the folder.
+        InputError: there are no pictures, damaged ones, or a link out of the folder.
     """
     folder = raw if raw.is_dir() else raw.parent
     found = _pictures_in(raw, pictures_below(folder) if raw.is_dir() else [raw])
@@ -120,19 +121,19 @@ def read_unlabelled(raw: Path, form: Pictures) -> RowStream:
 
 
 def picture_field(form: Pictures) -> pa.Field:
-    """The column of pixels, with its form in the metadata."""
+    """Return the column of pixels, with its form in the metadata."""
     form_of = {"height": form.height, "width": form.width, "channels": form.channels}
     size = form.height * form.width * form.channels
     return pa.field(PICTURE, pa.binary(size), metadata={k: str(v) for k, v in form_of.items()})
 
 
 def rows_in_a_block(form: Pictures) -> int:
-    """How many pictures of a form are held at a time."""
+    """Return how many pictures of a form are in memory at a time."""
     return max(1, BLOCK // int(form.height * form.width * form.channels))
 
 
 def fit(image: Any, form: Pictures) -> bytes:
-    """The pixels of a picture in the form that all have; resized bilinearly."""
+    """Return the pixels of a picture in a form; it is resized bilinearly if needed."""
     from PIL import Image
 
     fitted = image.convert("L" if form.channels == 1 else "RGB")
@@ -152,8 +153,8 @@ def _listed(folder: Path, target: str) -> list[ListedPicture]:
     if loose:
         raise unreadable(
             folder,
-            "one folder a class, or a CSV of path and label beside the pictures",
-            f"{len(loose):,} pictures outside of any class's folder, such as {loose[0]}",
+            "one folder per class, or a CSV of path and label beside the pictures",
+            f"{len(loose):,} pictures outside of any class folder, such as {loose[0]}",
         )
     return listed
 
@@ -176,10 +177,10 @@ def _by_table(folder: Path, table: Path, target: str) -> list[ListedPicture]:
     absent = [name for name in (PATH, target) if name not in rows.column_names]
     if absent:
         raise ConfigError(
-            f"{table.name} does not say which picture has which label",
+            f"{table.name} does not assign labels to pictures",
             expected=f"columns {PATH} and {target}",
             found=", ".join(rows.column_names[:10]),
-            next=f"name the columns so, or mend data.target: it is {target}",
+            next=f"rename the columns, or fix data.target, which is {target}",
         )
     paths, labels = rows[PATH].to_pylist(), rows[target].to_pylist()
     roles = rows[GIVEN_ROLE].to_pylist() if GIVEN_ROLE in rows.column_names else [None] * len(paths)
@@ -197,28 +198,28 @@ def _require_inside(folder: Path, listed: Sequence[ListedPicture]) -> None:
     ]
     if wrong:
         raise InputError(
-            f"{len(wrong):,} of the {len(listed):,} pictures of {folder.name} cannot be taken",
+            f"{len(wrong):,} of the {len(listed):,} pictures of {folder.name} cannot be used",
             problems=wrong[:SHOWN],
-            next="mend the folder at its source",
+            next="fix the folder at its source",
         )
 
 
 def _elsewhere(home: Path, file: Path) -> str:
     if not file.resolve().is_relative_to(home):
-        return "a path that leaves the folder"
-    return "" if file.is_file() else "nothing there"
+        return "a path out of the folder"
+    return "" if file.is_file() else "no file"
 
 
 def _common_form(folder: Path, listed: Sequence[ListedPicture]) -> Pictures:
     sizes = sizes_of(folder / one.path for one in listed)
     if not sizes.counts:
-        raise unreadable(folder, "pictures", f"{len(listed):,} files, and none can be read")
+        raise unreadable(folder, "pictures", f"{len(listed):,} files, none of them readable")
     ((height, width), _) = sizes.counts.most_common(1)[0]
     form = Pictures(height=height, width=width, channels=sizes.channels)
     if len(sizes.counts) > 1:
         raise InputError(
-            f"the pictures of {folder.name} are of {len(sizes.counts):,} sizes",
-            expected="one size, or the size to bring them to",
+            f"the pictures of {folder.name} have {len(sizes.counts):,} sizes",
+            expected="one size, or a declared size to resize them to",
             found=f"{sizes}, height × width",
             next=f"data: {{pictures: {{height: {form.height}, width: {form.width}, channels: "
             f"{form.channels}}}}} in the experiment file",
@@ -234,7 +235,7 @@ def _label_type(listed: Iterable[ListedPicture]) -> pa.DataType:
 def _batches(
     folder: Path, listed: Sequence[ListedPicture], form: Pictures, schema: pa.Schema
 ) -> Batches:
-    threads = os.cpu_count() or 1  # Pillow decodes outside of Python's lock
+    threads = os.cpu_count() or 1  # Pillow releases Python's lock while it decodes
     share = max(FEWEST, len(listed) // (4 * threads))
     step = max(1, min(share, PIECE, rows_in_a_block(form) // threads))
     parts = (listed[start : start + step] for start in range(0, len(listed), step))
@@ -243,7 +244,7 @@ def _batches(
         parts, lambda part: [_pixels(folder / one.path, form) for one in part], threads
     ):
         wrong += [
-            Problem(one.path, "a whole picture", found)
+            Problem(one.path, "an undamaged picture", found)
             for one, found in zip(part, pixels, strict=True)
             if isinstance(found, str)
         ]
@@ -253,7 +254,7 @@ def _batches(
         raise InputError(
             f"{len(wrong):,} of the {len(listed):,} pictures of {folder.name} cannot be read",
             problems=wrong[:SHOWN],
-            next="mend these files at their source, or take them out",
+            next="fix these files at their source, or remove them",
         )
 
 
@@ -270,7 +271,7 @@ def _batch(
 
 
 def _pixels(file: Path, form: Pictures) -> bytes | str:
-    """The pixels, or in words why there are none."""
+    """Return the pixels, or the reason in words why the picture cannot be read."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -279,7 +280,7 @@ def _pixels(file: Path, form: Pictures) -> bytes | str:
                 raise Image.DecompressionBombError
             return fit(image, form)
     except UnidentifiedImageError:
-        return "no picture"
+        return "not a picture"
     except (OSError, ValueError, SyntaxError) as error:
         return f"{type(error).__name__}: {error}"[:120]
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

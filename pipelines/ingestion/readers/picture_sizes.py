@@ -1,4 +1,4 @@
-"""The sizes of pictures, from the heads of their files."""
+"""Sizes of pictures, from the headers of their files."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from typing import Literal
 from gristmill.pipelines.config import Pictures
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
-"""Files that count as pictures."""
+"""Suffixes of pictures."""
 
 SHOWN = 5
-"""Sizes that are named."""
+"""Maximum number of sizes in a message."""
 
 LOOKED_AT = 5_000
-"""Pictures whose heads are read to find a size that suits all."""
+"""Maximum number of pictures whose headers are read to suggest a size."""
 
 MOST_SIDE = 128
-"""The longest side that is suggested: a larger picture costs much and seldom tells more."""
+"""The longest side that is suggested: larger pictures cost much and seldom improve a model."""
 
 
 def is_picture(file: Path) -> bool:
-    """Whether a file's name says that it is a picture."""
+    """Return whether a file is a picture by its name; hidden files are not."""
     return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
 
 
 def pictures_below(folder: Path) -> list[Path]:
-    """All pictures of a folder, however deep they are in it, sorted."""
+    """Return all pictures in a folder and its subfolders, sorted."""
     return sorted(file for file in folder.rglob("*") if is_picture(file))
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes that were seen.
+    """Sizes of pictures.
 
     Attributes:
-        counts: pictures by (height, width).
-        channels: 3 where any is more than grey.
+        counts: numbers of pictures by (height, width).
+        channels: 3 if any picture has colours, else 1.
     """
 
     counts: Counter[tuple[int, int]]
@@ -52,7 +52,7 @@ class Sizes:
 
 
 def sizes_of(files: Iterable[Path]) -> Sizes:
-    """Reads the heads of pictures; files that are none are passed over, the reader names them."""
+    """Read the sizes of pictures; unreadable files are skipped, since the reader reports them."""
     from PIL import Image, UnidentifiedImageError
 
     counts: Counter[tuple[int, int]] = Counter()
@@ -69,12 +69,12 @@ def sizes_of(files: Iterable[Path]) -> Sizes:
 
 
 def fitting_form(folder: Path) -> tuple[Pictures, str] | None:
-    """A form for all pictures of a folder, and in words where it is from.
+    """Suggest a common size for the pictures of a folder.
 
-    The median of the heights and of the widths, made smaller where a side is above `MOST_SIDE`.
+    It is the median of the heights and of the widths, scaled down if a side exceeds `MOST_SIDE`.
 
     Returns:
-        None where no picture can be read.
+        The size, and the reason for it in words; None if no picture can be read.
     """
     files = pictures_below(folder)
     sizes = sizes_of(files[:: -(-len(files) // LOOKED_AT) or 1])
@@ -84,7 +84,9 @@ def fitting_form(folder: Path) -> tuple[Pictures, str] | None:
     factor = min(1.0, MOST_SIDE / max(middle))
     height, width = (max(1, round(side * factor)) for side in middle)
     one = len(sizes.counts) == 1
-    why = "the size of all" if one else f"the median of {len(sizes.counts):,} sizes: {sizes}"
+    why = (
+        "the size of all pictures" if one else f"the median of {len(sizes.counts):,} sizes: {sizes}"
+    )
     if [height, width] != middle:
-        why += f"; {middle[0]} × {middle[1]} made smaller, larger costs more"
+        why += f"; {middle[0]} × {middle[1]} scaled down, since larger pictures cost more"
     return Pictures(height=height, width=width, channels=sizes.channels), why

@@ -1,8 +1,8 @@
-"""The types of all columns, settled over the whole file, and the rows in them.
+"""Inference of the column types over a whole file, and the rows in these types.
 
-The first rows say what the columns seem to be, and the file is read as that, straight to typed
-columns: the usual file is read once. Where a later value contradicts, the columns in doubt are
-looked at exactly over the whole file, and it is read again with what they turned out to be.
+A plan is made from the first rows, and the file is parsed straight to typed columns: usually it is
+read once. If a later value contradicts the plan, the columns in doubt are checked over the whole
+file, and it is read again with the new plan.
 """
 
 from __future__ import annotations
@@ -35,39 +35,39 @@ SAMPLE = 1 << 20
 """Bytes from which the first plan is made."""
 
 BLOCK = 8 << 20
-"""Bytes that are parsed at a time."""
+"""Bytes parsed at a time."""
 
 Batches = Iterator[pa.RecordBatch]
 
 NO_QUOTE = "\0"
-"""Where no value holds a line break, no quote has to be looked for; text holds no NUL."""
+"""For formats whose values cannot contain line breaks: text contains no NUL."""
 
 LONGEST = 64 << 20
-"""Bytes of a row beyond which a quote is taken as never closed."""
+"""Bytes of a row beyond which a quote is assumed to be never closed."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Whole rows of a text in UTF-8; the first one begins at line number `line`, from 1."""
+    """Complete rows of a text in UTF-8; the first one begins at line number `line`, from 1."""
 
     line: int
     text: bytes
 
 
 Plan = Mapping[str, Kind]
-"""What each column is read as."""
+"""The kind that each column is read as."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """Rows of a piece that are no rows of the table."""
+    """Malformed rows of a piece."""
 
     problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True)
 class Misfit:
-    """Columns of a piece that hold values which contradict the plan."""
+    """Columns of a piece with values that contradict the plan."""
 
     columns: frozenset[str]
 
@@ -76,19 +76,19 @@ Parsed: TypeAlias = pa.RecordBatch | Refused | Misfit
 
 
 class TextSource(ABC):
-    """A file whose types are settled by reading it.
+    """A text file whose types are inferred from its values.
 
     Attributes:
         raw: the file.
-        encoding: of its text.
-        refuses: what a refused row is called, and what is expected instead.
-        quote: what stands around values.
-        delimiter: what parts them.
-        header_lines: lines before the first row.
-        exact: whether each quote is looked at to find where rows end, which takes several times as
-            long. Otherwise a row is taken to end at a line break with an even number of quotes
-            before it. That is wrong only where quotes are also letters inside of values (5" pipe),
-            and then shows in ragged rows.
+        encoding: encoding of its text.
+        refuses: the name of a malformed row, and what is expected instead.
+        quote: the character around values.
+        delimiter: the character between values.
+        header_lines: number of lines before the first row.
+        exact: whether each quote is examined to find where rows end, which takes several times as
+            long. Otherwise a row ends at a line break with an even number of quotes before it.
+            That is wrong only if quotes also occur inside of values (5" pipe), and then shows as
+            ragged rows.
     """
 
     raw: Path
@@ -100,10 +100,10 @@ class TextSource(ABC):
     exact = False
 
     def pieces(self, size: int) -> Iterator[Chunk]:
-        """The rows from the first one, in pieces of whole rows of about `size` bytes.
+        """Yield the rows below the header in pieces of complete rows, of about `size` bytes.
 
         Raises:
-            InputError: a NUL byte, or a quote that is never closed.
+            InputError: there is a NUL byte, or a quote that is never closed.
         """
         left = self.header_lines
         with opened(self.raw) as stream:
@@ -115,7 +115,7 @@ class TextSource(ABC):
                     yield chunk
 
     def _chunks(self, stream: Readable, size: int) -> Iterator[Chunk]:
-        """All of the text in pieces that end where a row ends; quotes may hold line breaks."""
+        """Yield the whole text in pieces that end where a row ends, not at a quoted line break."""
         line, rest = 1, b""
         while data := stream.read(size):
             if b"\0" in data:
@@ -136,18 +136,18 @@ class TextSource(ABC):
             yield Chunk(line, rest)
 
     def _end_of_row(self, text: bytes) -> int:
-        """The place after the last line break that ends a row, 0 where there is none."""
+        """Return the position after the last line break that ends a row, 0 if there is none."""
         end, quote = text.rfind(b"\n") + 1, self.quote.encode()
         if not end or quote not in text:
             return end
         if not self.exact and _count(text, quote, end) % 2 == 0:
             return end
         while (where := self._open_quote(text[:end])) is not None:
-            end = text.rfind(b"\n", 0, where) + 1  # an earlier value may hold line breaks too
+            end = text.rfind(b"\n", 0, where) + 1  # an earlier value can have line breaks too
         return end
 
     def _open_quote(self, text: bytes) -> int | None:
-        """The place of a quote that opens a value and is not closed; a row begins at place 0."""
+        """Return the position of an unclosed quote that opens a value; a row begins at 0."""
         last = next(iter(deque(self._quoted.finditer(text), maxlen=1)), None)
         return last.start("open") if last is not None and not last["close"] else None
 
@@ -159,59 +159,63 @@ class TextSource(ABC):
 
     def _never_closed(self, line: int, text: bytes, where: int) -> Exception:
         line += text.count(b"\n", 0, where)
-        return unreadable(self.raw, "quotes that are closed", f"the quote in line {line} is not")
+        return unreadable(self.raw, "closed quotes", f"the quote in line {line} is not closed")
 
     def read_carefully(self) -> bool:
-        """From now on, look at each quote to find where rows end; False where that is no help."""
+        """From now on, examine each quote to find where rows end; False if that changes nothing."""
         before, self.exact = self.exact, True
         return not before and self.quote != NO_QUOTE
 
     @abstractmethod
     def fits(self, piece: Chunk, among: Collection[str] | None) -> dict[str, Kind]:
-        """The kinds that all values of the named columns (None: of all) fit."""
+        """Return the kinds that all values of the named columns fit; None for all columns."""
 
     @abstractmethod
     def parse(self, piece: Chunk, plan: Plan) -> Parsed:
-        """A piece as the plan says, or why not."""
+        """Return the rows of a piece as planned, or why they do not fit the plan."""
 
 
 def as_batch(columns: Mapping[str, pa.Array | None]) -> pa.RecordBatch | Misfit:
-    """Columns as rows, unless some of them are None, for they did not fit the plan."""
+    """Return columns as rows, or the names of those that are None since they do not fit."""
     misfits = frozenset(name for name, column in columns.items() if column is None)
     return Misfit(misfits) if misfits else pa.RecordBatch.from_pydict(dict(columns))
 
 
 def _count(text: bytes, letter: bytes, end: int) -> int:
-    """As `bytes.count`, which is slower for letters that are frequent."""
+    """Count like `bytes.count`, which is slower for frequent letters."""
     return int(np.count_nonzero(np.frombuffer(text, dtype=np.uint8, count=end) == ord(letter)))
 
 
 class RowStream(NamedTuple):
-    """What a reader gives: the columns, and the rows in blocks."""
+    """The result of a reader: the columns, and the rows in blocks."""
 
     schema: pa.Schema
     batches: Batches
 
 
 class Again(Exception):
-    """What came so far is void, for a late value was of another kind: all begins again."""
+    """Discard the rows read so far and begin again with `rows`: a late value was of another kind.
+
+    Args:
+        rows: the columns with their new types, and all rows.
+    """
 
     def __init__(self, rows: RowStream) -> None:
-        super().__init__("types were settled anew")
+        super().__init__("the column types changed")
         self.rows = rows
 
 
 def settle(raw: Path, sources: Sequence[TextSource], not_numbers: Collection[str]) -> RowStream:
-    """The columns and rows of a file, or of several with the same columns.
+    """Infer the types of a file, or of several with the same columns, and read the rows.
 
     Args:
         raw: the file, or the folder of the files.
         sources: the files.
-        not_numbers: columns that are no numbers even where all values look like it.
+        not_numbers: columns that are not numbers even if all their values look like numbers.
 
     Raises:
-        Again: while the rows are read, when a type must change or quotes misled; at most twice.
-        InputError: it cannot be read.
+        Again: while the rows are read, if a type must change or quotes were misread; at most twice.
+        InputError: a file cannot be read.
     """
     return _Inference(raw, sources, not_numbers).settle()
 
@@ -258,7 +262,7 @@ class _Inference:
             raise Again(self._rows({**found, **self._exactly(doubtful)}))
 
     def _exactly(self, names: Collection[str]) -> dict[str, Kind]:
-        """The kinds that all values of some columns fit, over the whole file."""
+        """Return the kinds that all values of some columns fit, over the whole file."""
         pieces = side_by_side(self._pieces(BLOCK), lambda piece: piece[0].fits(piece[1], names))
         return reduce(_both, (fits for _, fits in pieces), {})
 

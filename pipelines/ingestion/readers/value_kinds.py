@@ -1,6 +1,6 @@
-"""What the values of a column can be, and text made into it.
+"""Kinds of values, and the conversion of text to them.
 
-A value may fit several kinds: `5` is a whole number, a number and text. The kinds of a column are
+A value can fit several kinds: `5` is an integer, a number and text. The kinds of a column are
 those that every value fits, so they depend on neither the order nor the blocks of the rows.
 """
 
@@ -19,10 +19,10 @@ import pyarrow.compute as pc
 from gristmill.pipelines.config import Csv
 
 EXACT = 2**53
-"""Beyond it, not every whole number is a float64."""
+"""Beyond it, not every integer is exact as float64."""
 
 MOMENT = pa.timestamp("us")
-"""The one type of all dates and times; those with a zone are taken to UTC."""
+"""The type of all dates and times; those with a zone are converted to UTC."""
 
 
 class Kind(Flag):
@@ -42,10 +42,10 @@ class Kind(Flag):
 
 
 ANY = ~Kind(0)
-"""What a column without values may be."""
+"""The kinds of a column without values."""
 
 UNDECIDED = Kind.DAY_FIRST | Kind.MONTH_FIRST
-"""03/04/2024 alone does not say which of the two it is."""
+"""Kinds that 03/04/2024 alone does not distinguish."""
 
 TYPES = {
     Kind.INTEGER: pa.int64(),
@@ -64,7 +64,7 @@ LAYOUTS = {
     Kind.DAY_FIRST: (r"^(\d{1,2})/(\d{1,2})/(\d{4})" + _TIME, r"\3-\2-\1 \4"),
     Kind.MONTH_FIRST: (r"^(\d{1,2})/(\d{1,2})/(\d{4})" + _TIME, r"\3-\1-\2 \4"),
 }
-"""How dates are written, and the same in ISO 8601, which Arrow checks against the calendar."""
+"""Patterns of dates, and their form in ISO 8601, which Arrow checks against the calendar."""
 
 PREFERRED = (Kind.DECLARED, Kind.INTEGER, Kind.FLOAT, Kind.BOOLEAN, *LAYOUTS)
 
@@ -72,11 +72,11 @@ TRUTHS = ("true", "false", "True", "False", "TRUE", "FALSE")
 
 
 def chosen(fits: Kind, numbers: bool = True) -> Kind:
-    """The kind that a column becomes: the narrowest, text where days and months are undecided.
+    """Return the kind of a column: the narrowest one, or text if day and month are ambiguous.
 
     Args:
         fits: the kinds that all its values fit.
-        numbers: whether it may be a number.
+        numbers: whether it can be a number.
     """
     if fits == ANY:
         return Kind.INTEGER if numbers else Kind.TEXT
@@ -88,18 +88,18 @@ def chosen(fits: Kind, numbers: bool = True) -> Kind:
 
 
 def arrow_type(kind: Kind) -> pa.DataType:
-    """The type of a column of one kind."""
+    """Return the type of a column of one kind."""
     return TYPES.get(kind, MOMENT)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Text made into values of a kind, as a dialect writes them."""
+    """Conversion of text, as a dialect writes it, to values of a kind."""
 
     dialect: Csv = field(default_factory=Csv)
 
     def fits(self, texts: pa.Array, among: Kind = ANY) -> Kind:
-        """The kinds that all values fit; missing ones fit all."""
+        """Return the kinds that all values fit; missing values fit all kinds."""
         if texts.null_count == len(texts):
             return ANY
         fitting = Kind.TEXT
@@ -108,11 +108,11 @@ class Reading:
             if kind in among and self.read(start, kind) is not None:
                 fitting |= kind if self.read(texts, kind) is not None else Kind(0)
             if kind is Kind.FLOAT and Kind.INTEGER in fitting:
-                break  # whole numbers are neither truths nor dates, but for declared ones
+                break  # integers are neither booleans nor dates, except declared ones
         return fitting
 
     def read(self, texts: pa.Array, kind: Kind) -> pa.Array | None:
-        """The values as one kind, None where one of them does not fit it."""
+        """Return the values as one kind, or None if one of them does not fit it."""
         if texts.null_count == len(texts):
             return texts.cast(arrow_type(kind))
         if kind is Kind.TEXT:
@@ -147,7 +147,7 @@ class Reading:
         return pc.replace_substring(bare, self.dialect.decimal or ".", ".").cast(pa.float64())
 
     def _declared(self, texts: pa.Array) -> pa.Array | None:
-        """Each different text is read once; the first of the declared forms that fits is taken."""
+        """Convert each distinct text once, with the first declared format that fits."""
         coded, layouts = texts.dictionary_encode(), self.dialect.dates or ()
         moments = [_declared_moment(text, layouts) for text in coded.dictionary.to_pylist()]
         return None if None in moments else pa.array(moments, MOMENT).take(coded.indices)
@@ -178,13 +178,13 @@ class Reading:
 
 
 def loses_its_start(texts: pa.Array) -> bool:
-    """Whether a value begins with what a number would lose, such as 007, -01, 0x1F or +49."""
+    """Return whether a value has a prefix that a number would lose: 007, -01, 0x1F or +49."""
     lost = pc.match_substring_regex(texts, r"^(?:\+(?s:.)|-?0[0-9xX])")
     return bool(pc.any(lost).as_py())
 
 
 def beyond_exact(numbers: pa.Array) -> bool:
-    """Whether a number is so large that float64 may not hold it exactly."""
+    """Return whether a number is so large that float64 possibly does not hold it exactly."""
     ends = pc.min_max(numbers).as_py()
     return ends["max"] is not None and max(ends["max"], -ends["min"]) >= EXACT
 

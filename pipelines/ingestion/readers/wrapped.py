@@ -1,4 +1,4 @@
-"""The bytes of a file, out of whatever compression is around it."""
+"""The bytes of a file, decompressed if it is compressed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from gristmill.pipelines.ingestion.readers.faults import broken, forbidden, unre
 from gristmill.pipelines.ingestion.readers.formats import WRAPS
 
 EXPANSION = 500
-"""How many times its own size a compressed file may become; tables of text stay below 100."""
+"""Maximum ratio of decompressed to compressed size; that of text tables is below 100."""
 
 HARMLESS = 256 << 20
-"""Bytes that any compressed file may become, however small it is."""
+"""Decompressed bytes that are always allowed, however small the compressed file is."""
 
 LEFT_BY_SYSTEMS = ("__MACOSX", ".DS_Store", "Thumbs.db")
 
@@ -37,27 +37,27 @@ MAGIC = {
     b"%PDF": "binary data, a PDF document",
     b"SQLite format 3\0": "binary data, an SQLite database",
 }
-"""What the first bytes of a file that is no text tell."""
+"""Descriptions of files that are not text, by their first bytes."""
 
 FAULTS = (
     *(pa.ArrowInvalid, OSError, EOFError, lzma.LZMAError, zlib.error),
     *(zipfile.BadZipFile, RuntimeError, NotImplementedError),
 )
-"""What the libraries raise for broken files; RuntimeError is zipfile's for a password."""
+"""Exceptions that libraries raise for damaged files; zipfile raises RuntimeError for a password."""
 
 
 class Readable(Protocol):
-    """What has bytes to give."""
+    """A stream of bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; none at the end."""
+        """Return at most `size` bytes; none at the end."""
 
 
 def unwrapped_name(raw: Path) -> str:
-    """The name of the file inside the compression, or its own where there is none.
+    """Return the name of the file inside the compression, or its own if it is not compressed.
 
     Raises:
-        InputError: a zip archive that is broken or does not hold exactly one file.
+        InputError: a zip archive is damaged or does not contain exactly one file.
     """
     if raw.suffix.lower() == ".zip":
         return PurePosixPath(_only_member(raw)).name
@@ -66,10 +66,11 @@ def unwrapped_name(raw: Path) -> str:
 
 @contextmanager
 def opened(raw: Path) -> Iterator[Readable]:
-    """The file's own bytes, uncompressed, as a stream whose faults are readable errors.
+    """Open a file as a stream of its decompressed bytes.
 
     Raises:
-        InputError: it is broken, or grows beyond `EXPANSION` times its size.
+        InputError: it is damaged, or decompresses to more than `EXPANSION` times its size.
+        ConfigError: the user has no permission to read it.
     """
     wrap = WRAPS.get(raw.suffix.lower())
     try:
@@ -93,7 +94,7 @@ def _stream(raw: Path, wrap: str | None) -> Any:
 
 
 class _Guarded:
-    """A stream that stops at the limit and speaks of its file when it breaks."""
+    """A stream that stops at the size limit and whose errors name the file."""
 
     def __init__(self, raw: Path, stream: Any, limited: bool) -> None:
         self._raw, self._stream, self._given = raw, stream, 0
@@ -110,7 +111,7 @@ class _Guarded:
                 self._raw,
                 f"at most {EXPANSION} times its size when unpacked",
                 f"more than {self._limit >> 20:,} MiB from {self._raw.stat().st_size:,} bytes",
-                "if it is meant to be so, unpack it yourself and give the plain file",
+                "if that is intended, unpack it yourself and use the plain file",
             )
         return data
 
@@ -127,7 +128,7 @@ def _only_member(raw: Path) -> str:
         raise unreadable(raw, "a zip archive with exactly one file", shown)
     place = PurePosixPath(names[0].replace("\\", "/"))
     if place.is_absolute() or ".." in place.parts or ":" in place.parts[0]:
-        raise unreadable(raw, "a file inside the archive's own folder", repr(names[0]))
+        raise unreadable(raw, "a path inside the archive", repr(names[0]))
     return names[0]
 
 

@@ -17,5 +17,5 @@ def test_a_number_and_a_unit_are_converted_to_seconds(text: str, seconds: float)
 
 @pytest.mark.parametrize("text", ["", "30", "d", "30 d", "-1d", "1y", "1d2h", "1.d", "1d\n2"])
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a number and one of s, m, h, d, w"):
+    with pytest.raises(ValueError, match="is not a number followed by one of s, m, h, d, w"):
         read_duration(text)

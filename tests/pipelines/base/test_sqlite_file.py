@@ -41,7 +41,9 @@ def test_a_write_interrupted_by_a_kill_is_rolled_back(database: Path) -> None:
 def test_a_foreign_database_with_an_interrupted_write_is_left_unchanged(database: Path) -> None:
     leave_hot_journal(database)
     before = database.read_bytes(), journal(database).read_bytes()
-    with pytest.raises(EnvironmentFault, match=r"(?s)a write.*: sqlite3 '.*' \.tables"):
+    with pytest.raises(
+        EnvironmentFault, match=r"(?s)write to .* interrupted.*: sqlite3 '.*' \.tables"
+    ):
         open_sqlite(database, ours=False)
     assert (database.read_bytes(), journal(database).read_bytes()) == before
 

@@ -48,7 +48,7 @@ BAD = {
     "nothing at all": ("a.csv", b"", "an empty file"),
     "only a header": ("a.csv", b"a,b\n", "rows below the header\n.*none"),
     "a header without an end": ("a.csv", b"a,b", "cannot be read"),
-    "nothing inside the gzip": ("a.csv.gz", gzip.compress(b""), "two column names or more"),
+    "nothing inside the gzip": ("a.csv.gz", gzip.compress(b""), "at least two column names"),
     "half a gzip": ("a.csv.gz", gzip.compress(LONG)[:9000], "Truncated"),
     "a gzip without its end": ("a.csv.gz", gzip.compress(LONG)[:-4], "Truncated"),
     "half a bzip2": ("a.csv.bz2", bz2.compress(LONG)[:4000], "Truncated"),
@@ -72,12 +72,20 @@ BAD = {
         b"a,b\n\xc3\xa4,1\n" + b"1,2\n" * 300_000 + b"\xff,2\n",
         "text in UTF-8\n.*line 300003 is not in UTF-8",
     ),
-    "one column": ("a.csv", b"a\n1\n", "two column names or more"),
-    "an unusual delimiter": ("a.csv", b"a~b\n1~2\n", "parted by comma, semi.*'a~b.*delimiter: …"),
+    "one column": ("a.csv", b"a\n1\n", "at least two column names"),
+    "an unusual delimiter": (
+        "a.csv",
+        b"a~b\n1~2\n",
+        "separated by comma, semi.*'a~b.*delimiter: …",
+    ),
     "a parquet that is none": ("a.parquet", PLAIN, "Parquet"),
     "half a parquet": ("a.parquet", parquet(a=[1, 2], b=[1, 2])[:200], "Parquet"),
     "a parquet without rows": ("a.parquet", parquet(a=pa.nulls(0, pa.int64())), "rows"),
-    "nested columns": ("a.parquet", parquet(a=[[1], [2]], b=[{"x": 1}] * 2), "nested ones: a, b"),
+    "nested columns": (
+        "a.parquet",
+        parquet(a=[[1], [2]], b=[{"x": 1}] * 2),
+        "nested columns: a, b",
+    ),
     "too large a number": ("a.parquet", parquet(a=pa.array([2**64 - 1], pa.uint64())), "range"),
 }
 
@@ -103,7 +111,9 @@ def test_a_bad_file_keeps_the_last_good_table(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_a_config_error(tmp_path: Path) -> None:
     raw = tmp_path / "raw.csv"
-    with pytest.raises(ConfigError, match=r"(?s)not there.*raw.csv\n  found +nothing\n.*data.path"):
+    with pytest.raises(
+        ConfigError, match=r"(?s)data file is missing.*raw.csv\n  found +nothing\n.*data.path"
+    ):
         ingest_file(raw, tmp_path / "table.parquet")
 
 

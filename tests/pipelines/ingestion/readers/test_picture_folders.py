@@ -124,13 +124,13 @@ def _csv(text: str) -> Write:
     ("broken", "error", "message"),
     [
         (_of_two_sizes, InputError, r"2 sizes.*8×8 \(2\).*height: 8, width: 8, channels: 1"),
-        (_cut_short, InputError, r"1 of the 2 pictures.*x/1\.png.*a whole picture"),
-        (_text_by_another_name, InputError, r"1 of the 2 pictures.*x/2\.png.*no picture"),
-        (_loose, InputError, r"one folder a class.*1 pictures outside.*1\.png"),
-        (_leaving, InputError, r"x/2\.png.*leaves the folder"),
+        (_cut_short, InputError, r"1 of the 2 pictures.*x/1\.png.*an undamaged picture"),
+        (_text_by_another_name, InputError, r"1 of the 2 pictures.*x/2\.png.*not a picture"),
+        (_loose, InputError, r"one folder per class.*1 pictures outside.*1\.png"),
+        (_leaving, InputError, r"x/2\.png.*out of the folder"),
         (_csv("path,label\n1.png,a\n"), ConfigError, r"columns path and kind.*path, label"),
-        (_csv("path,kind\n2.png,a\n"), InputError, r"2\.png.*nothing there"),
-        (_csv("path,kind\n../1.png,a\n"), InputError, r"leaves the folder"),
+        (_csv("path,kind\n2.png,a\n"), InputError, r"2\.png.*no file"),
+        (_csv("path,kind\n../1.png,a\n"), InputError, r"out of the folder"),
         (_csv("path,kind\n1.png\n"), InputError, r"a CSV of path and label"),
     ],
 )
@@ -206,14 +206,14 @@ def _npz(**arrays: Any) -> Write:
         (_npz(x=np.zeros((3, 2)), y=np.zeros(2)), r"3 rows and 2 labels"),
         (_npz(x=np.zeros(3), y=np.zeros(3)), r"rows × columns.*shape \(3,\)"),
         (_npz(x=np.zeros((3, 2, 2)), y=np.zeros(3)), r"0 to 255.*float64"),
-        (_npz(x=np.array([[{}]], dtype=object), y=np.zeros(1)), r"only a pickle can hold"),
+        (_npz(x=np.array([[{}]], dtype=object), y=np.zeros(1)), r"which require pickle"),
         (_npz(x=np.array([["a"]]), y=np.zeros(1)), r"numbers.*<U1"),
         (
             _npz(x_train=np.zeros((1, 2)), y_train=[0], x_test=np.zeros((1, 3)), y_test=[0]),
-            r"one shape in all parts",
+            r"the same shape in all parts",
         ),
-        (lambda file: file.write_bytes(b"PK\x03\x04 broken"), r"a whole \.npz"),
-        (lambda file: file.write_bytes(b""), r"a whole \.npz"),
+        (lambda file: file.write_bytes(b"PK\x03\x04 broken"), r"a complete \.npz"),
+        (lambda file: file.write_bytes(b""), r"a complete \.npz"),
     ],
 )
 def test_a_broken_npz_is_refused_with_the_reason(
@@ -229,9 +229,9 @@ def test_a_broken_npz_is_refused_with_the_reason(
     ("name", "content", "message"),
     [
         ("train-labels-idx1-ubyte", None, r"train-images and train-labels.*no labels"),
-        ("train-labels-idx1-ubyte", b"\0\0\x08\x01\0\0\0\x09ab", r"a whole IDX file"),
-        ("train-labels-idx1-ubyte", b"\0\0\x07\x01\0\0\0\x01a", r"no IDX file's"),
-        ("train-labels-idx1-ubyte.gz", b"no gzip", r"a whole IDX file"),
+        ("train-labels-idx1-ubyte", b"\0\0\x08\x01\0\0\0\x09ab", r"a complete IDX file"),
+        ("train-labels-idx1-ubyte", b"\0\0\x07\x01\0\0\0\x01a", r"no IDX header"),
+        ("train-labels-idx1-ubyte.gz", b"no gzip", r"a complete IDX file"),
     ],
 )
 def test_a_broken_idx_file_is_refused_with_the_reason(
