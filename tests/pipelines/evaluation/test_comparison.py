@@ -110,6 +110,17 @@ def test_disagreements_are_the_rows_with_different_answers_most_confident_mistak
     assert made.agreement.tolist() == [[1, 0.5], [0.5, 1]]
 
 
+def test_rows_are_counted_by_which_of_two_models_is_right() -> None:
+    right = ([1, 1, 1, 1, 0, 0, 0, 0, 0, 0], [1, 1, 1, 0, 1, 1, 0, 0, 0, 0])
+    first, other = (
+        Predictions(np.arange(10), np.zeros(10, dtype=int), np.eye(2)[1 - np.array(r)], ("a", "b"))
+        for r in right
+    )
+    made = compare(named(first, other), ["accuracy"])
+    assert made.right(1).tolist() == [[3, 1], [2, 4]]
+    assert made.right(0).tolist() == [[4, 0], [0, 6]]
+
+
 def test_regression_answers_are_sorted_by_their_distance() -> None:
     first = Predictions(np.arange(3), np.zeros(3), np.array([0.0, 1.0, 2.0]), None)
     made = compare(named(first, replace(first, outputs=np.array([1.0, -4.0, 2.5]))), ["mae"])

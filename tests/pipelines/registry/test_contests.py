@@ -53,6 +53,14 @@ def test_a_comparison_uses_the_same_rows_in_the_same_order() -> None:
     assert made.p + back.p == pytest.approx(1)
 
 
+def test_only_a_candidate_with_a_loss_can_be_significantly_worse() -> None:
+    better, same = predictions([1] * 12), predictions([0] * 3 + [1] * 9)
+    assert contest("4", "accuracy", better, same).worse == 1.0
+    other = predictions([1] * 9 + [0] * 3)
+    assert contest("4", "accuracy", same, other).worse == 1.0
+    assert contest("4", "accuracy", same, better).worse < 0.1
+
+
 def test_a_comparison_of_equal_models_holds() -> None:
     same = predictions([1, 0, 1, 1] * 20)
     for metric in ("accuracy", "log_loss", "brier", "f1_macro"):

@@ -119,6 +119,21 @@ def test_a_trial_contains_its_parameters_epochs_scores_and_files(
     assert fetched.read_bytes() == b"weights"
 
 
+def test_equal_recipes_and_parts_are_stored_as_equal_text(stored: Project) -> None:
+    with Tracker(stored, "tiny") as tracker:
+        made = []
+        for order in (1, -1):
+            recipe = dict([("model", {"units": 3}), ("epochs", 5)][::order])
+            parts = dict([("seed", "0"), ("data", "d")][::order])
+            trial = TrialRun(tracker, "k", "one", {}, parts, recipe=recipe)
+            trial.finish(RESULT, [])
+            made.append(run_of(stored, trial.run_id).data.tags)
+    first, second = made
+    assert json.loads(first["gristmill.recipe"]) == {"model": {"units": 3}, "epochs": 5}
+    for name in ("gristmill.recipe", "gristmill.parts"):
+        assert first[name] == second[name]
+
+
 def test_more_epochs_than_fit_into_one_call_are_all_stored(stored: Project) -> None:
     long = {**RESULT, "history": {"loss": [float(i) for i in range(2500)]}, "scores": {}}
     with Tracker(stored, "tiny") as tracker:

@@ -94,6 +94,17 @@ def test_a_model_with_only_codes_is_built(home: Project) -> None:
     assert model.layers[0].output_shape == (None, 2)
 
 
+@pytest.mark.parametrize(("numbers", "codes"), [(0, 2), (1, 1), (1, 2)])
+def test_numbers_and_the_vectors_of_all_codes_are_the_input_of_the_layers(
+    home: Project, numbers: int, codes: int
+) -> None:
+    experiment = write_experiment(home)
+    recipe = experiment.recipe(experiment.document.parameters)
+    traits = DataTraits((numbers + codes,), 3, [(4, 2), (9, 3)][:codes])
+    model = build_model(recipe, traits, home.experiments)
+    assert model.layers[0].output_shape == (None, numbers + sum([2, 3][:codes]))
+
+
 def test_a_builder_receives_the_rows_with_their_codes(home: Project) -> None:
     (home.experiments / "my_models.py").write_text(BUILDER)
     model = embedded(home, model={"layers": None, "builder": "my_models:build"})
