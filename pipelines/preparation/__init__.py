@@ -1,4 +1,4 @@
-"""A role for every row, and numbers for what is in its columns."""
+"""Preparation of data: a role for every row, and numeric features."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Which columns of a table are features, and of which kind the experiment file says they are."""
+"""The feature columns of a table, and their kinds declared in the experiment file."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ from gristmill.pipelines.base import ConfigError, Problem, nearest
 from gristmill.pipelines.config import Feature, Features, PrepareSections, Split
 
 GIVEN_ROLE = "given_role"
-"""The column in which data with test rows of their own say each row's role."""
+"""The column with each row's role, for data with given test rows."""
 
 
 def feature_columns(
     present: Iterable[str], features: Features, target: str, split: Split | None = None
 ) -> list[str]:
-    """All columns but the target and what `features.exclude` names, in the data's order.
+    """Return the feature columns: all but the target and those in `features.exclude`.
 
-    Columns that say what a row is and not how it is are none: given roles, the key, the group.
+    Columns with given roles, the key and the group identify rows and are not features either.
+
+    Args:
+        present: the columns of the data; the result has their order.
+        features: the section `features` of the experiment file.
+        target: the target column.
+        split: the section `split` of the experiment file, if any.
 
     Raises:
-        ConfigError: none is left, or an entry of `exclude` names no column.
+        ConfigError: no column is left, or an entry of `exclude` matches no column.
     """
     columns = [str(name) for name in present]
     idle = [p for p in features.exclude if p not in columns and not fnmatch.filter(columns, p)]
@@ -46,15 +52,17 @@ def feature_columns(
 
 
 def features_of(present: Iterable[str], document: PrepareSections) -> list[str]:
-    """The columns that an experiment learns from; see `feature_columns`."""
+    """Return the feature columns of an experiment; see `feature_columns`."""
     return feature_columns(present, document.features, document.data.target, document.split)
 
 
 def declared_kinds(columns: Sequence[str], features: Features) -> dict[str, Feature]:
-    """What `features.columns` says of feature columns: an exact name first, else the first pattern.
+    """Return the settings in `features.columns` by feature column.
+
+    An entry with the exact name has priority, then the first matching pattern.
 
     Raises:
-        ConfigError: an entry names no feature; all such entries are listed.
+        ConfigError: entries match no feature; all of them are listed.
     """
     problems = [
         Problem(f"features.columns.{entry}", "a feature, or a pattern of features", entry, _hint(n))
@@ -63,7 +71,7 @@ def declared_kinds(columns: Sequence[str], features: Features) -> dict[str, Feat
         for n in [nearest(entry, columns)]
     ]
     if problems:
-        raise ConfigError("features.columns names what is no feature", problems=problems)
+        raise ConfigError("features.columns has entries that match no feature", problems=problems)
     patterns = [(p, feature) for p, feature in features.columns.items() if p not in columns]
     found = {name: features.columns[name] for name in columns if name in features.columns}
     for name in columns:
@@ -74,4 +82,4 @@ def declared_kinds(columns: Sequence[str], features: Features) -> dict[str, Feat
 
 
 def _hint(near: str | None) -> str:
-    return f"did you mean {near}?" if near else "the target and excluded columns are no features"
+    return f"did you mean {near}?" if near else "the target and excluded columns are not features"

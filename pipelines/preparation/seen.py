@@ -1,4 +1,4 @@
-"""The rows that a model has seen, as hashes that outlive the data that they are of."""
+"""The rows that a model has seen, as hashes that can be kept without the data."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ class SeenRows:
     """The training and validation rows of a model.
 
     Attributes:
-        hashes: (n,) uint64, sorted: of each row's identity, features and group, each once.
-        features: the columns by whose content rows are twins; () where equal rows are told apart,
-            since fewer than `DISTINCT` of them are distinct.
-        group: the column that keeps rows together; None where none does.
+        hashes: (n,) uint64, sorted and distinct: hashes of the rows' identities, features and
+            groups.
+        features: the columns in which twins are equal; () if fewer than `DISTINCT` of the rows are
+            distinct, because equal rows are no leak then.
+        group: the column whose groups stay together in one role; None without groups.
     """
 
     hashes: Hashes
@@ -43,11 +44,11 @@ class SeenRows:
     group: str | None
 
     def marks(self, rows: TableRows, identity: Hashes) -> Flags:
-        """Which rows the model has seen, or a twin or another row of the group: (n_rows,) bool.
+        """Return which rows the model has seen, themselves, as twins or by group: (n_rows,) bool.
 
         Args:
-            rows: as they came in.
-            identity: (n_rows,) uint64.
+            rows: raw rows.
+            identity: (n_rows,) uint64 hashes of the rows' identities.
         """
         marked = self.has(identity)
         if self.features and not self.absent(rows):
@@ -57,11 +58,11 @@ class SeenRows:
         return marked
 
     def absent(self, rows: TableRows) -> list[str]:
-        """The columns that rows would need to be told from those that the model has seen."""
+        """Return the missing columns that are needed to compare rows with those seen."""
         return [c for c in (*self.features, *filter(None, [self.group])) if c not in rows.names]
 
     def has(self, hashes: Hashes) -> Flags:
-        """Which hashes are among those of the model: (n,) bool."""
+        """Return which hashes are among those of the model: (n,) bool."""
         if not len(self.hashes):
             return np.zeros(len(hashes), dtype=np.bool_)
         place = np.searchsorted(self.hashes, hashes)
@@ -70,7 +71,13 @@ class SeenRows:
 
 
 def seen_rows(project: Project, name: str, document: Document) -> SeenRows:
-    """What the models of an experiment see of its present data."""
+    """Return the rows that models of an experiment see, from its present table and roles.
+
+    Args:
+        project: the project.
+        name: name of the experiment.
+        document: its experiment file.
+    """
     build = project.build(name)
     roles = build / "roles.parquet"
     used = np.isin(read_roles(roles), (TRAINING, VALIDATION))
@@ -88,7 +95,7 @@ def seen_rows(project: Project, name: str, document: Document) -> SeenRows:
 
 
 def write_seen(file: Path, seen: SeenRows) -> None:
-    """One Parquet file of a column, 8 bytes a row and more where rows have groups or keys."""
+    """Write a Parquet file of one column, with 8 bytes for each distinct hash."""
     about = json.dumps({"features": seen.features, "group": seen.group})
     table = pa.table({"hash": seen.hashes}).replace_schema_metadata({ABOUT: about})
     with writing(file) as aside:
@@ -96,7 +103,7 @@ def write_seen(file: Path, seen: SeenRows) -> None:
 
 
 def read_seen(file: Path) -> SeenRows:
-    """What `write_seen` wrote.
+    """Read a file of `write_seen`.
 
     Raises:
         ValueError: the file is damaged.
@@ -111,18 +118,30 @@ def read_seen(file: Path) -> SeenRows:
 
 
 def group_column(project: Project, document: Document) -> str | None:
-    """The column by which an experiment's split keeps rows together, if it does."""
+    """Return the group column of an experiment's split; None without groups."""
     return _split(project, document).group
 
 
 def group_of(project: Project, document: Document, rows: TableRows) -> Hashes | None:
-    """The hash of each row's group, (n_rows,) uint64; None where the split knows no groups."""
+    """Return the hash of each row's group, (n_rows,) uint64; None without groups.
+
+    Args:
+        project: the project.
+        document: the experiment file, whose section `split` is read.
+        rows: rows with the group column.
+    """
     column = group_column(project, document)
     return None if column is None else rows.hashes([column])
 
 
 def dates_of(project: Project, document: Document, rows: TableRows) -> Moments | None:
-    """When each row is from, (n_rows,) int64; None where the split is not by time."""
+    """Return each row's time, (n_rows,) int64 microseconds since 1970; None without a time split.
+
+    Args:
+        project: the project.
+        document: the experiment file, whose section `split` is read.
+        rows: rows with the time column.
+    """
     time = _split(project, document).time
     return None if time is None else moments(rows, time.column)
 

@@ -1,4 +1,4 @@
-"""Columns and pictures as numbers; all statistics are from training rows."""
+"""Features: convert columns and pictures to numbers, by statistics of training rows."""
 
 import lazy_loader
 

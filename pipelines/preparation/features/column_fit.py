@@ -1,4 +1,4 @@
-"""How each kind of column but numbers is fitted to training rows."""
+"""Fit each kind of column except numbers to the training rows."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from gristmill.pipelines.preparation.features.transforms import (
 from gristmill.pipelines.tables import Floats, TableRows
 
 MOST_LEVELS = 100_000
-"""Levels above which no column is a category."""
+"""Largest number of levels of a category."""
 
 IDENTIFIES = 0.5
-"""Distinct values a row above which a text tells rows apart, and is no category."""
+"""Share of distinct values above which a text column identifies rows and is no category."""
 
 MOST_WORDS = 500_000
-"""Different words that are counted at a time; the rarest are forgotten above it."""
+"""Largest number of different words counted at a time; above it the rarest are dropped."""
 
 WORD_PAIRS = (
     ("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"),
@@ -38,7 +38,7 @@ WORD_PAIRS = (
     ("nee", "ja"), ("нет", "да"), ("아니오", "예"), ("아니요", "네"),
     ("否", "是"), ("いいえ", "はい"),
 )  # fmt: skip
-"""Words for false and true, by which two texts are known as a boolean."""
+"""Pairs of words for false and true; a text column with such a pair is a boolean."""
 
 Column = dict[str, Any]
 
@@ -46,14 +46,14 @@ Column = dict[str, Any]
 def fit_column(
     rows: TableRows, name: str, feature: Feature, declared: bool, features: Features
 ) -> Column | Problem:
-    """What `transform` has to know of a column that is no number, or why it is not of its kind.
+    """Return the statistics of a column that is no number, or why it does not fit its kind.
 
     Args:
         rows: raw training rows.
-        name: of the column.
+        name: name of the column.
         feature: its kind and settings.
-        declared: whether the experiment file says so; else two words such as yes and no are taken
-            for a boolean.
+        declared: whether the kind is from the experiment file; if not, a text column with two words
+            such as yes and no becomes a boolean.
         features: settings for all columns.
     """
     kind = feature.kind
@@ -74,20 +74,31 @@ def fit_column(
 
 
 def series(rows: TableRows, name: str, plain: bool = False) -> Iterator[pd.Series[Any]]:
-    """A column piece by piece; text as categories unless it is to be plain."""
+    """Return an iterator over a column's batches.
+
+    Args:
+        rows: the rows.
+        name: name of the column.
+        plain: whether to read texts as strings instead of categories.
+    """
     return (frame[name] for frame in frames(rows, [name], [name] if plain else []))
 
 
 def nothing(name: str) -> Problem:
-    """That a column is empty."""
+    """Return the problem of a column without values."""
     return Problem(
-        f"column {name} has not a single value in the training rows",
-        "values", "none", f"leave it out: features: {{exclude: [{name}]}}",
+        f"column {name} has no values in the training rows",
+        "values", "none", f"exclude it: features: {{exclude: [{name}]}}",
     )  # fmt: skip
 
 
 def scaling(known: Floats, scale: str) -> tuple[float, float]:
-    """Offset and factor of values without gaps, as scikit-learn's scalers find them."""
+    """Return offset and factor of values, computed by scikit-learn's scalers.
+
+    Args:
+        known: (n,) values without NaN.
+        scale: `minmax`, `standard` or `none`.
+    """
     from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
     block = known.reshape(-1, 1)
@@ -101,7 +112,7 @@ def scaling(known: Floats, scale: str) -> tuple[float, float]:
 
 
 def _levels(rows: TableRows, name: str, few: int) -> list[str] | Problem:
-    """All different values as text, in order, where missing is one; or why they are no levels."""
+    """Return the distinct values as sorted texts, missing included, or why they are no levels."""
     found: set[str] = set()
     known = 0
     for values in series(rows, name):
@@ -112,9 +123,9 @@ def _levels(rows: TableRows, name: str, few: int) -> list[str] | Problem:
     if len(found) > MOST_LEVELS or (len(found) > few and len(found) > IDENTIFIES * known):
         return Problem(
             f"column {name} has too many different values to be a category",
-            f"{few} or fewer; more, in twice as many rows, up to {MOST_LEVELS:,}",
+            f"at most {few}, or at most {MOST_LEVELS:,} and half the number of rows",
             f"{len(found):,} in {known:,} training rows with a value",
-            f"leave it out: features: {{exclude: [{name}]}},\n"
+            f"exclude it: features: {{exclude: [{name}]}},\n"
             f"or count its words: features: {{columns: {{{name}: text}}}}",
         )
     if found == {MISSING}:
@@ -130,7 +141,14 @@ def _category(name: str, levels: list[str], feature: Feature, features: Features
 
 
 def embedding_size(levels: int) -> int:
-    """1.6 · levels^0.56, 50 at most: fastai's rule of thumb (Howard, Gugger 2020)."""
+    """Return the length of an embedding: 1.6 · levels^0.56, at most 50.
+
+    It is fastai's rule of thumb (Howard, Gugger 2020).
+
+    Examples:
+        >>> embedding_size(100), embedding_size(100_000)
+        (21, 50)
+    """
     return min(50, round(1.6 * float(levels**0.56)))
 
 
@@ -148,7 +166,7 @@ def _boolean(rows: TableRows, name: str) -> Column | Problem:
         return nothing(name)
     if known is None and len(words) != 2:
         return Problem(
-            f"column {name} is declared boolean",
+            f"column {name} is declared as boolean",
             "two different values",
             f"{len(words):,}: " + ", ".join(words[:5]) + "…" * (len(words) > 5),
             f"features: {{columns: {{{name}: category}}}}",
@@ -156,7 +174,7 @@ def _boolean(rows: TableRows, name: str) -> Column | Problem:
     false, true = known or sorted(words)
     made = {"false": [false], "true": [true]}
     if false not in ("true", "1") and true not in ("false", "0"):
-        # whoever asks a served model may write what JSON has for it
+        # requests to a served model can contain JSON's true and false
         made = {"false": sorted({false, "false", "0"}), "true": sorted({true, "true", "1"})}
     found = [truths(values, made["false"], made["true"]) for values in series(rows, name)]
     values = np.concatenate(found)
@@ -179,11 +197,11 @@ def _ordered(rows: TableRows, name: str, feature: Feature) -> Column | Problem:
     if unknown:
         near = nearest(unknown[0], levels)
         return Problem(
-            f"column {name} has values that its levels do not name",
+            f"column {name} has values that are not among its levels",
             "one of " + ", ".join(levels[:20]) + "…" * (len(levels) > 20),
             ", ".join(unknown[:5]) + "…" * (len(unknown) > 5),
             (f"did you mean {near}? " if near else "")
-            + f"mend features.columns.{name}.levels or the source",
+            + f"fix features.columns.{name}.levels or the source",
         )
     if not counts.keys() - {MISSING}:
         return nothing(name)
@@ -199,9 +217,9 @@ def _date(rows: TableRows, name: str, features: Features) -> Column | Problem:
         moments = np.concatenate([moments_of(values) for values in series(rows, name)])
     except ValueError as error:
         return Problem(
-            f"column {name} is declared a date", "dates as 2026-01-31, or with a time of day",
+            f"column {name} is declared as date", "dates like 2026-01-31, or with a time of day",
             str(error).rpartition("found ")[2],
-            "data: {csv: {dates: [\"%d/%m/%Y\"]}} says how a file writes them",
+            "set the format of the file's dates: data: {csv: {dates: [\"%d/%m/%Y\"]}}",
         )  # fmt: skip
     known = moments[~np.isnat(moments)]
     if not len(known):
@@ -213,7 +231,7 @@ def _date(rows: TableRows, name: str, features: Features) -> Column | Problem:
             offset, factor = scaling(found.astype("float64"), features.scale)
             parts.append({"part": part, "offset": offset, "factor": factor,
                           "fill": float(np.median(found))})  # fmt: skip
-        elif found.min() < found.max():  # what never changes tells nothing
+        elif found.min() < found.max():  # a constant part has no information
             about: Column = {"part": part}
             if part == "year":
                 offset, factor = scaling(found.astype("float64"), features.scale)
@@ -225,7 +243,7 @@ def _date(rows: TableRows, name: str, features: Features) -> Column | Problem:
 
 def _text(rows: TableRows, name: str, most: int) -> Column | Problem:
     counts: Counter[str] = Counter()
-    within: Counter[str] = Counter()  # in how many rows
+    within: Counter[str] = Counter()  # number of rows with the word
     gaps = False
     for values in series(rows, name, plain=True):
         gaps = gaps or bool(values.isna().any())

@@ -1,4 +1,4 @@
-"""Rows of a table as pandas has them."""
+"""Rows of a table as pandas data frames."""
 
 from __future__ import annotations
 
@@ -14,13 +14,22 @@ from gristmill.pipelines.tables import TableRows, storage
 def frames(
     rows: TableRows, columns: Sequence[str], plain: Collection[str] = ()
 ) -> Iterator[pd.DataFrame]:
-    """The rows batch by batch, text as categories but for the columns named in `plain`."""
+    """Return an iterator over batches of rows.
+
+    Args:
+        rows: the rows.
+        columns: columns to read.
+        plain: text columns to read as strings; the others become categories.
+    """
     return (to_frame(batch) for batch in rows.batches(columns, plain=plain))
 
 
 def to_frame(batch: pa.RecordBatch) -> pd.DataFrame:
-    """Arrow's columns as pandas has them: float64 numbers with NaN, texts as categories, dates in
-    UTC, booleans that may be missing."""
+    """Convert a batch to pandas.
+
+    Numbers become float64 with NaN, dictionary-encoded texts categories, dates datetime64[us] in
+    UTC, booleans the nullable `boolean`.
+    """
     pairs = zip(batch.schema.names, batch.columns, strict=True)
     return pd.DataFrame({name: _series(column) for name, column in pairs}, copy=False)
 

@@ -1,4 +1,4 @@
-"""What `transform` has to know of pictures."""
+"""Statistics and arrays of pictures."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from gristmill.pipelines.config import Features
 from gristmill.pipelines.tables import Floats, TableRows
 
 PIXELS = 1 << 23
-"""Bytes of pictures that are read at a time."""
+"""Bytes of pictures per batch."""
 
 
 def fit_picture(
     rows: TableRows, names: Sequence[str], name: str, features: Features
 ) -> dict[str, Any]:
-    """The form of all pictures, and how each channel is shifted and scaled.
+    """Return the statistics of a column of pictures: their shape, and offset and factor by channel.
 
-    `minmax` takes 0 to 255 to 0 to 1; `standard` has mean and deviation of the training rows.
+    `minmax` maps 0–255 to 0–1; `standard` uses mean and standard deviation of the training rows.
 
     Args:
+        rows: raw training rows.
         names: all feature columns.
-        name: of the column of pictures.
+        name: the column of pictures.
+        features: the section `features` of the experiment file.
 
     Returns:
-        The statistics of a table that has no other feature.
+        The statistics that `transform` needs.
 
     Raises:
         ConfigError: there are other features.
@@ -37,8 +39,8 @@ def fit_picture(
     rest = [other for other in names if other != name]
     if rest:
         raise ConfigError(
-            "pictures are learnt from alone",
-            expected=f"no feature beside {name}",
+            "pictures cannot be combined with other features",
+            expected=f"{name} as the only feature",
             found=", ".join(rest[:10]) + "…" * (len(rest) > 10),
             next="features: {exclude: [" + ", ".join(rest[:10]) + "]}",
         )
@@ -55,10 +57,10 @@ def fit_picture(
 
 
 def pixels_of(column: pa.Array) -> npt.NDArray[np.uint8]:
-    """A column of pictures as (n_rows, bytes of one) uint8, over the column's own memory.
+    """View a column of pictures as (n_rows, bytes per picture) uint8, without a copy.
 
     Raises:
-        ValueError: one is missing.
+        ValueError: pictures are missing.
     """
     if column.null_count:
         raise ValueError(f"{column.null_count:,} rows have no picture")
@@ -68,12 +70,15 @@ def pixels_of(column: pa.Array) -> npt.NDArray[np.uint8]:
 
 
 def pictures_at_a_time(kind: pa.DataType) -> int:
-    """How many rows of a column of pictures to read at a time."""
+    """Return the number of rows per batch for a column of pictures."""
     return max(1, PIXELS // int(kind.byte_width))
 
 
 def _moments(rows: TableRows, name: str, channels: int) -> tuple[Floats, Floats]:
-    """Mean and deviation of each channel, (channels,) float64, exact in whole numbers."""
+    """Return mean and standard deviation of each channel, (channels,) float64.
+
+    They are computed from integer counts and therefore do not depend on the batches.
+    """
     counts = np.zeros((channels, 256), dtype=np.int64)
     size = pictures_at_a_time(rows.schema.field(name).type)
     for batch in rows.batches([name], size=size):

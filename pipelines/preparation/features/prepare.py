@@ -1,4 +1,4 @@
-"""Scale: statistics from training rows only, and arrays that are ready to train on."""
+"""Stage scale: compute statistics of training rows, and write arrays for training and testing."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ from gristmill.pipelines.preparation.split import (
 from gristmill.pipelines.tables import BATCH, TableRows, read_column
 
 MOST_VALUES = 1 << 23
-"""Values that are transformed at a time, at most: 64 MiB while they are float64."""
+"""Largest number of values transformed at a time: 64 MiB as float64."""
 
 GROUP = 1 << 17
-"""Test rows in a row group, at most."""
+"""Largest number of test rows in a row group."""
 
 GROUP_BYTES = 64 << 20
-"""Of test rows that wait for their row group, at most."""
+"""Largest size in bytes of test rows buffered for a row group."""
 
 
 Arrays = tuple[npt.NDArray[Any], npt.NDArray[Any]]
@@ -60,7 +60,12 @@ Append = Callable[[npt.NDArray[Any]], object]
 
 @dataclass(frozen=True)
 class Scaled:
-    """What the arrays look like."""
+    """The result of the stage `scale`.
+
+    Attributes:
+        shape: shape of one row's features.
+        classes: number of classes; None for regression.
+    """
 
     shape: tuple[int, ...]
     classes: int | None
@@ -71,17 +76,22 @@ class Scaled:
 
 
 def scale(project: Project, name: str) -> Scaled:
-    """The stage `scale`: table and roles → `build/NAME/training/` and `build/NAME/test/`.
+    """Run the stage `scale`: table and roles → `build/NAME/training/` and `build/NAME/test/`.
 
-    `training/` holds x_ and y_ of training and validation rows as .npy, and `statistics.json`;
-    `test/` holds those of the test rows, their identities, their raw rows and which of them were
-    seen in training, and is opened by the final evaluation alone. The target of the test rows is in
-    its own unit. Pictures are stored as uint8, and scaled by `scaled` whenever they are read. Rows
-    are read and written piece by piece; a column of numbers is in memory while its median is found.
+    `training/` contains features and target of training and validation rows as `.npy`, and
+    `statistics.json`. `test/` contains the same arrays of the test rows, their identities, their
+    raw rows, and a mark for those seen in training; only the final evaluation reads it. The target
+    of test rows is in its original unit. Pictures are stored as uint8, and scaled on reading by
+    `scaled`. Rows are read and written in batches; a numeric column is held in memory to find its
+    median.
 
-    With folds all rows that are not for testing are training rows, and none validates;
-    `training/fold-0/` and so on hold the same four arrays with the rows of that fold for
-    validation, and the statistics of all other folds' rows.
+    With folds all rows but the test rows are training rows, and there are no validation rows.
+    `training/fold-0/` etc. contain the same arrays with that fold as validation rows, and the
+    statistics of the other folds.
+
+    Args:
+        project: the project.
+        name: name of the experiment.
     """
     document = load_sections(project, name, PrepareSections)
     build = project.build(name)
@@ -106,11 +116,11 @@ def scale(project: Project, name: str) -> Scaled:
 
 
 def roles_in(fold: RoleCodes, number: int) -> RoleCodes:
-    """What each row does while one fold validates: (n_rows,) int8.
+    """Return the role of each row with one fold for validation: (n_rows,) int8.
 
     Args:
-        fold: (n_rows,) int8, −1 for rows that are for testing.
-        number: of the fold.
+        fold: (n_rows,) int8, −1 for test rows.
+        number: number of the validation fold.
     """
     kinds = [fold == number, fold >= 0]
     return np.select(kinds, [VALIDATION, TRAINING], UNUSED).astype(np.int8)
@@ -179,34 +189,39 @@ def _require_known(unseen: set[str]) -> None:
             "some classes have no training rows",
             expected="training rows of every class",
             found="none of " + ", ".join(sorted(unseen)[:10]),
-            next="set split.stratify: true, or leave these classes out of the data",
+            next="set split.stratify: true, or remove these classes from the data",
         )
 
 
 def _features(
     batch: pa.RecordBatch, frame: pd.DataFrame, statistics: Statistics
 ) -> npt.NDArray[Any]:
-    """What is stored of some rows: pixels as they are, or what `transform` gives."""
+    """Return the features to store: unscaled pixels, or the result of `transform`."""
     picture = statistics["picture"]
     try:
         if picture:
             made = pixels_of(batch.column(picture["name"]))
             return made.reshape(-1, *feature_shape(statistics))
         return transform(frame, statistics)
-    except ValueError as error:  # of rows that the statistics were not made from
+    except ValueError as error:  # in validation or test rows; training rows were checked by `fit`
         raise DataInvalid(
-            "validation or test rows hold what cannot become numbers",
-            expected="values such as the training rows have",
+            "validation or test rows have values that cannot be converted to numbers",
+            expected="values like those of the training rows",
             found=str(error),
-            next="mend the source, or leave the column out: features: {exclude: [...]}",
+            next="fix the source, or exclude the column: features: {exclude: [...]}",
         ) from error
 
 
 @contextmanager
 def npy(target: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> Iterator[Append]:
-    """A .npy file that is written piece by piece: gives a function that appends rows.
+    """Open a `.npy` file for writing in parts; yield a function that appends rows.
 
-    Plain writes, no mapped pages, so that memory does not grow with the file.
+    The file is written, not mapped, so that memory does not grow with it.
+
+    Args:
+        target: the file.
+        shape: shape of the whole array.
+        kind: dtype of the array.
     """
     about = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
     with target.open("wb") as file:
@@ -216,7 +231,7 @@ def npy(target: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> Iterator[A
 
 @contextmanager
 def _raw_rows(target: Path, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], None]]:
-    """A Parquet file of raw rows that is written piece by piece."""
+    """Open a Parquet file for writing in batches; yield a function that appends a batch."""
     waiting: list[pa.RecordBatch] = []
     with pa.parquet.ParquetWriter(target, schema, compression="snappy") as writer:
 

@@ -1,4 +1,4 @@
-"""What `transform` has to know of each column, from training rows alone."""
+"""Statistics of each column for `transform`, from training rows only."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ from gristmill.pipelines.preparation.features.transforms import labels
 from gristmill.pipelines.tables import Floats, TableRows
 
 BLOCK = 1 << 24
-"""Values that are in memory at a time while numbers are measured: 128 MiB."""
+"""Numeric values in memory at a time: 128 MiB as float64."""
 
 PIECE = 1 << 18
-"""Values that a thread measures at a time."""
+"""Numeric values per piece of work of a thread."""
 
 
 def fit_statistics(training: pd.DataFrame, document: PrepareSections) -> Column:
-    """As `fit`, of training rows in memory."""
+    """Fit statistics to training rows in memory; see `fit`."""
     return fit(TableRows(pa.Table.from_pandas(training, preserve_index=False)), document)
 
 
 def fit(rows: TableRows, document: PrepareSections) -> Column:
-    """Everything that `transform` has to know.
+    """Fit the statistics that `transform` needs.
 
     Args:
         rows: raw training rows.
         document: the experiment file.
 
     Returns:
-        `picture` (name, form, offset and factor a channel, or None), `numbers` (name, offset,
-        factor, fill, indicator), `columns` (name, kind and what the kind
-        needs; the embedded ones last), `embedded` (how many codes each of those has, and the length
-        of its embedding), `classes` (labels in order, or None), `target_scale` (offset and factor,
-        or None), `target` and `task`.
+        A dictionary for JSON: `picture` (name, height, width, channels, and offset and factor by
+        channel; or None), `numbers` (name, offset, factor, fill and indicator of each), `columns`
+        (name, kind and settings of each, embedded ones last), `embedded` (number of codes and
+        embedding length of each embedded column), `classes` (labels in order, or None),
+        `target_scale` (offset and factor, or None), `target` and `task`.
 
     Raises:
         ConfigError: `features.columns` does not fit the data.
-        DataInvalid: a column cannot be made numbers; all such columns are listed.
+        DataInvalid: columns cannot be converted to numbers; all of them are listed.
     """
     features, target = document.features, document.data.target
     names = feature_columns(rows.schema.names, features, target, document.split)
@@ -74,7 +74,7 @@ def fit(rows: TableRows, document: PrepareSections) -> Column:
         problems.append(fitted) if isinstance(fitted, Problem) else columns.append(fitted)
     if problems:
         raise DataInvalid(
-            f"{len(problems)} column{'s' * (len(problems) > 1)} cannot become features",
+            f"{len(problems)} column{'s' * (len(problems) > 1)} cannot be used as features",
             problems=problems,
         )
     columns.sort(key=lambda column: bool(column["kind"] == "embedded"))
@@ -102,23 +102,23 @@ def _of_target(rows: TableRows, document: PrepareSections) -> Column:
 
 
 def _kind(rows: TableRows, name: str, declared: Feature | None) -> Feature:
-    """What the experiment file says of a column, else what it is stored as."""
+    """Return the kind declared in the experiment file, else the one of the stored type."""
     stored = rows.storage(name)
     if declared is not None and declared.kind == "number" and stored == "date":
         raise ConfigError(
-            f"column {name} is declared a number, and holds dates",
+            f"column {name} is declared as number but contains dates",
             expected="numbers",
             found=str(rows.schema.field(name).type),
-            next=f"features: {{columns: {{{name}: date}}}}, which is the default",
+            next=f"features: {{columns: {{{name}: date}}}}, the default",
         )
     if declared is not None and (declared.kind, stored) != ("number", "boolean"):
         return declared
     if stored == "other" or stored == "picture":
         raise ConfigError(
-            f"column {name} holds what cannot become numbers",
+            f"column {name} cannot be converted to numbers",
             expected="numbers, booleans, dates or text",
             found=str(rows.schema.field(name).type),
-            next=f"leave it out: features: {{exclude: [{name}]}}",
+            next=f"exclude it: features: {{exclude: [{name}]}}",
         )
     return Feature(kind="category" if stored == "text" else stored)
 
@@ -126,7 +126,7 @@ def _kind(rows: TableRows, name: str, declared: Feature | None) -> Feature:
 def _numbers(
     rows: TableRows, names: Sequence[str], features: Features, problems: list[Problem]
 ) -> list[Column]:
-    """Column by column, or as many at a time as `BLOCK` allows."""
+    """Measure numeric columns, as many at a time as `BLOCK` allows."""
     width = max(1, BLOCK // max(rows.count, 1))
     found: list[Column] = []
     for start in range(0, len(names), width):
@@ -155,7 +155,7 @@ def _measured_one(name: str, values: Floats, features: Features) -> Column | Pro
         return Problem(
             f"column {name} has infinite values in the training rows",
             "finite numbers",
-            hint="mend the source; `type: number` in the schema finds such rows",
+            hint="fix the source; `type: number` in the schema finds such rows",
         )
     offset, factor = scaling(known, features.scale)
     return {
@@ -168,7 +168,7 @@ def _measured_one(name: str, values: Floats, features: Features) -> Column | Pro
 
 
 def _values(rows: TableRows, names: Sequence[str]) -> Floats:
-    """(n_columns, n_rows) float64, NaN where missing."""
+    """Read columns as (n_columns, n_rows) float64, NaN where missing."""
     values = np.empty((len(names), rows.count))
     place = 0
     for frame in frames(rows, names, names):
@@ -185,10 +185,10 @@ def _floats(values: pd.Series[Any]) -> Floats:
     wrong = parsed.isna() & values.notna()
     if wrong.any():
         raise DataInvalid(
-            f"column {values.name} is declared a number, and holds something else",
+            f"column {values.name} is declared as number but contains other values",
             expected="numbers",
             found=repr(values[wrong].iloc[0]),
-            next=f"features: {{columns: {{{values.name}: category}}}}, or mend the source",
+            next=f"features: {{columns: {{{values.name}: category}}}}, or fix the source",
         )
     return parsed.to_numpy(dtype="float64", na_value=np.nan)
 
@@ -212,7 +212,7 @@ def _target_scale(rows: TableRows, target: str) -> Column:
         raise DataInvalid(
             f"the target {target} is not a finite number in every training row",
             expected="finite numbers",
-            found=f"{int((~np.isfinite(values)).sum()):,} rows without one",
+            found=f"{int((~np.isfinite(values)).sum()):,} rows with other values",
         )
     offset, factor = scaling(values, "standard")
     return {"offset": offset, "factor": factor}

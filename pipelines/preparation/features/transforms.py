@@ -1,9 +1,9 @@
-"""Raw rows to numbers and back, from statistics alone.
+"""Convert raw rows to features, and model outputs to predictions, by stored statistics.
 
-This file is also the preprocessing of every package: it is stored beside the model and loaded from
-there, so it imports nothing but numpy and pandas; and Pillow, for files of pictures.
+A copy of this file is the preprocessing in every package: it is stored beside the model and loaded
+from there. It therefore imports only numpy and pandas, and Pillow for picture files.
 
-A new kind of column is an entry in `KINDS`: the names of what it becomes, and what fills them.
+To add a kind of column, add an entry to `KINDS`: its feature names and its fill function.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import numpy.typing as npt
 import pandas as pd
 
 MISSING = "(missing)"
-"""The level that stands for no value."""
+"""The level of missing values."""
 
 WORD = re.compile(r"\w+")
 DAY = 86_400_000_000
-"""Microseconds."""
+"""Microseconds per day."""
 
 PARTS: dict[str, tuple[str, ...]] = {
     "days": ("days",),
@@ -33,13 +33,13 @@ PARTS: dict[str, tuple[str, ...]] = {
     "weekday": ("weekday, sine", "weekday, cosine"),
     "hour": ("hour, sine", "hour, cosine"),
 }
-"""What a date can become, and the columns of each."""
+"""Parts of a date, and the names of their feature columns."""
 
 PERIODS = {"month": 12, "weekday": 7, "hour": 24}
 
 Statistics = Mapping[str, Any]
 Column = Mapping[str, Any]
-"""What the statistics say of one column."""
+"""The statistics of one column."""
 
 Features = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
@@ -51,27 +51,27 @@ Pixels = npt.NDArray[np.uint8] | Features
 
 
 def input_names(statistics: Statistics) -> list[str]:
-    """The raw columns that `transform` reads."""
+    """Return the raw columns that `transform` reads."""
     if picture := statistics.get("picture"):
         return [picture["name"]]
     return [c["name"] for kind in ("numbers", "columns") for c in statistics[kind]]
 
 
 def optional_names(statistics: Statistics) -> list[str]:
-    """The raw columns that may be absent: those that had gaps in the training rows."""
+    """Return the raw columns that are optional: those with gaps in the training rows."""
     gaps = [c["name"] for c in statistics["numbers"] if c["indicator"]]
     return gaps + [c["name"] for c in statistics["columns"] if _has_gaps(c)]
 
 
 def feature_shape(statistics: Statistics) -> tuple[int, ...]:
-    """What `transform` gives of one row: (n_features,), or (height, width, channels)."""
+    """Return the shape of one row's features: (n_features,), or (height, width, channels)."""
     if picture := statistics.get("picture"):
         return picture["height"], picture["width"], picture["channels"]
     return (len(feature_names(statistics)),)
 
 
 def feature_names(statistics: Statistics) -> list[str]:
-    """The names of the columns that `transform` gives, in order; none for pictures."""
+    """Return the names of the feature columns in order; empty for pictures."""
     names = [column["name"] for column in statistics["numbers"]]
     names += [_mark(column) for column in statistics["numbers"] if column["indicator"]]
     for column in statistics["columns"]:
@@ -80,23 +80,23 @@ def feature_names(statistics: Statistics) -> list[str]:
 
 
 def transform(frame: pd.DataFrame, statistics: Statistics) -> Features:
-    """Features of raw rows.
+    """Convert raw rows to features.
 
-    Numbers are filled where missing, shifted and scaled. A category is one column a level, and all
-    zeros for a level that training has not seen; an embedded one is a single column of codes, from
-    1, and 0 for such a level. A column that is absent counts as missing in every row if training
-    rows had gaps in it.
+    Missing numbers are filled; numbers are shifted and scaled. A category becomes one column per
+    level, all zeros for a level that does not occur in the training rows. An embedded category
+    becomes a single column of codes from 1, and 0 for such a level. An absent column counts as
+    missing in every row, if it had gaps in the training rows.
 
     Args:
-        frame: raw rows; columns in any order, more than needed do no harm.
-        statistics: what the stage `scale` found in the training rows.
+        frame: raw rows; columns in any order, additional ones are ignored.
+        statistics: statistics of the training rows from the stage `scale`.
 
     Returns:
-        (n_rows, n_features) float32; of pictures (n_rows, height, width, channels) float32.
+        (n_rows, n_features) float32; for pictures (n_rows, height, width, channels) float32.
 
     Raises:
-        ValueError: a column is missing, or holds text where numbers or dates belong, or infinity,
-            or no picture.
+        ValueError: a column is missing, or has values that are no finite numbers, dates or
+            pictures, as required.
     """
     absent = [name for name in input_names(statistics) if name not in frame]
     refused = sorted(set(absent) - set(optional_names(statistics)))
@@ -120,13 +120,15 @@ def transform(frame: pd.DataFrame, statistics: Statistics) -> Features:
 
 
 def scaled(stored: Pixels, statistics: Statistics) -> Features:
-    """Rows as a model takes them, of rows as the stage `scale` stores them.
+    """Convert rows stored by the stage `scale` to the inputs of a model.
 
     Args:
-        stored: of pictures (n_rows, height, width, channels) uint8; else what `transform` gives.
+        stored: (n_rows, height, width, channels) uint8 for pictures; else the result of
+            `transform`.
+        statistics: statistics of the training rows.
 
     Returns:
-        What `transform` gives of the same rows, float32.
+        The result of `transform` for the same rows, float32.
     """
     if not statistics.get("picture"):
         return cast("Features", stored)
@@ -148,24 +150,24 @@ def _pictures(frame: pd.DataFrame, picture: Column) -> Features:
 
 
 def pixels(value: object, shape: tuple[int, int, int]) -> Pixels:
-    """The pixels of one picture, whole numbers from 0 to 255.
+    """Return the pixels of one picture, with values from 0 to 255.
 
     Args:
-        value: the pixels themselves, row by row, as bytes or as (nested) lists; or a whole PNG,
-            JPEG or other file that Pillow reads. Bytes may be written in base64, for JSON.
-        shape: height, width and channels; a picture of another size is resized.
+        value: the pixels, row by row, as bytes or (nested) lists; or the content of a PNG, JPEG or
+            other file that Pillow can read. Bytes can be base64 text, for JSON.
+        shape: height, width and channels; a picture file of another size is resized.
 
     Returns:
-        (height, width, channels) uint8, or another type from lists.
+        (height, width, channels), uint8 from bytes and float32 from lists.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the value is not a picture.
     """
     if isinstance(value, str):
         try:
             value = base64.b64decode(value, validate=True)
         except ValueError as error:
-            raise ValueError(f"a picture is wanted in base64, found {value[:40]!r}") from error
+            raise ValueError(f"a picture must be base64 text, found {value[:40]!r}") from error
     if isinstance(value, bytes | bytearray | memoryview):
         if len(value) == shape[0] * shape[1] * shape[2]:
             return np.frombuffer(value, np.uint8).reshape(shape)
@@ -173,7 +175,7 @@ def pixels(value: object, shape: tuple[int, int, int]) -> Pixels:
     try:
         return np.asarray(value, dtype=np.float32).reshape(shape)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"a picture of shape {shape} or a file of one is wanted") from error
+        raise ValueError(f"a picture must be of shape {shape}, or a picture file") from error
 
 
 def _decoded(content: bytes, shape: tuple[int, int, int]) -> Pixels:
@@ -190,22 +192,22 @@ def _decoded(content: bytes, shape: tuple[int, int, int]) -> Pixels:
 
 
 def labels(values: Iterable[object]) -> list[str]:
-    """Values as the text that levels are compared by, whatever type a file or a caller has them in.
+    """Return values as the texts by which levels are compared, independent of their types.
 
-    3 and 3.0 are one level, for a column of whole numbers becomes one of floats by its first gap.
+    3 and 3.0 give the same text, because a gap turns a column of integers into floats.
     """
     return [_label(value) for value in (values.tolist() if hasattr(values, "tolist") else values)]
 
 
 def as_text(column: pd.Series) -> pd.Series:
-    """Each value's label; a missing one is a level of its own."""
+    """Return each value's label; that of a missing value is `MISSING`."""
     codes, values = _distinct(column)
     texts = np.array([*labels(values), MISSING], dtype=object)
     return pd.Series(texts[codes], index=column.index, dtype=object)
 
 
 def places(column: pd.Series, levels: Sequence[str]) -> npt.NDArray[np.int64]:
-    """(n_rows,) int64: each value's place in the levels, −1 for one that is not among them."""
+    """Return each value's index in the levels, (n_rows,) int64; −1 for other values."""
     codes, values = _distinct(column)
     place = {level: i for i, level in enumerate(levels)}
     table = np.array([place.get(text, -1) for text in (*labels(values), MISSING)], dtype=np.int64)
@@ -213,10 +215,10 @@ def places(column: pd.Series, levels: Sequence[str]) -> npt.NDArray[np.int64]:
 
 
 def _distinct(column: pd.Series) -> tuple[Codes, pd.Index | npt.NDArray[np.generic]]:
-    """Codes, −1 for missing, and the distinct values that they stand for."""
+    """Return codes, −1 for missing, and the distinct values that they index."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.codes.to_numpy(), column.cat.categories
-    if column.dtype == object:  # where True and 1 would be one value
+    if column.dtype == object:  # pandas would treat True and 1 as equal
         kinds = [type(value) for value in column]
         if bool in kinds and len(set(kinds)) > 1:
             column = column.map(lambda v: _label(v) if isinstance(v, bool | np.bool_) else v)
@@ -234,7 +236,7 @@ def _label(value: object) -> str:
         return str(int(value)) if float(value).is_integer() else repr(float(value))
     if isinstance(value, np.datetime64):
         value = pd.Timestamp(value)
-    if isinstance(value, date):  # pandas's and Python's own moments are dates as well
+    if isinstance(value, date):  # pandas.Timestamp and datetime are subclasses
         return value.isoformat().removesuffix("T00:00:00")
     return str(value)
 
@@ -273,10 +275,10 @@ def _refuse_infinite(out: Features, frame: pd.DataFrame, numbers: Sequence[Colum
 
 
 def _floats(frame: pd.DataFrame, names: list[str]) -> Floats:
-    """(n_rows, n_columns) float64, NaN where missing, to be written into."""
+    """Return a writable copy of columns, (n_rows, n_columns) float64, NaN where missing."""
     try:
         return frame[names].to_numpy(dtype="float64", na_value=np.nan, copy=True)
-    except (ValueError, TypeError):  # a gap of pandas's own among objects, too
+    except (ValueError, TypeError):  # text, or pandas.NA in a column of objects
         parsed = frame[names].apply(pd.to_numeric, errors="coerce")
         for name in names:
             wrong = parsed[name].isna() & frame[name].notna()
@@ -308,7 +310,13 @@ def _fill_boolean(out: Features, values: pd.Series, column: Column) -> None:
 
 
 def truths(values: pd.Series, false: Sequence[str], true: Sequence[str]) -> Floats:
-    """(n_rows,) float64: 0 or 1 by the words for each, whatever their case; NaN for all else."""
+    """Return 0 or 1 for each value, (n_rows,) float64; NaN for all other values.
+
+    Args:
+        values: raw values, compared without case and surrounding spaces.
+        false: words for 0, in lower case.
+        true: words for 1, in lower case.
+    """
     codes, distinct = _distinct(values)
     means = dict.fromkeys(false, 0.0) | dict.fromkeys(true, 1.0)
     words = [text.strip().lower() for text in labels(distinct)]
@@ -331,7 +339,7 @@ def _fill_date(out: Features, values: pd.Series, column: Column) -> None:
     place = 0
     for part in column["parts"]:
         found = date_part(moments, part["part"])
-        if part["part"] in PERIODS:  # a missing one has no place on the circle
+        if part["part"] in PERIODS:  # a missing value becomes the centre of the circle
             found = np.where(missing, 0, found)
             out[:, place], out[:, place + 1] = _on_circle(found, PERIODS[part["part"]])
             out[missing, place : place + 2] = 0
@@ -344,7 +352,7 @@ def _fill_date(out: Features, values: pd.Series, column: Column) -> None:
 
 
 def _on_circle(found: Floats | Codes, period: int) -> tuple[Floats, Floats]:
-    """Sine and cosine; whole numbers are looked up, for they are few."""
+    """Return sine and cosine; those of whole numbers are looked up in a table of the period."""
     whole = np.issubdtype(found.dtype, np.integer)
     angle = 2 * np.pi * (np.arange(period) if whole else found) / period
     sine, cosine = np.sin(angle), np.cos(angle)
@@ -352,7 +360,7 @@ def _on_circle(found: Floats | Codes, period: int) -> tuple[Floats, Floats]:
 
 
 def moments_of(values: pd.Series) -> Moments:
-    """(n_rows,) datetime64[us] in UTC from dates or from text in ISO 8601; NaT where missing.
+    """Convert dates or ISO 8601 texts to (n_rows,) datetime64[us] in UTC, NaT where missing.
 
     Raises:
         ValueError: a value is neither.
@@ -375,8 +383,11 @@ def moments_of(values: pd.Series) -> Moments:
 
 
 def date_part(moments: Moments, part: str) -> Floats | Codes:
-    """(n_rows,) float64: days since 1970, the year, the month from 0, the weekday from Monday as
-    0, or the hour with its fraction; anything where missing."""
+    """Return a part of dates, (n_rows,): a key of `PARTS`. Undefined where missing.
+
+    Days since 1970 and hours with fractions, the year, the month from 0, or the weekday from
+    Monday = 0.
+    """
     if part == "year":
         return moments.astype("datetime64[Y]").astype("float64") + 1970
     if part == "month":
@@ -388,8 +399,10 @@ def date_part(moments: Moments, part: str) -> Floats | Codes:
 
 
 def _fill_text(out: Features, values: pd.Series, column: Column) -> None:
-    """tf-idf as scikit-learn has it: counts × (ln((1 + n) / (1 + df)) + 1), each row of length 1
-    (Salton, Buckley: Term-weighting approaches in automatic text retrieval, 1988)."""
+    """Fill in tf-idf as scikit-learn does: counts × (ln((1 + n) / (1 + df)) + 1), rows of length 1.
+
+    Salton, Buckley: Term-weighting approaches in automatic text retrieval, 1988.
+    """
     rows, words = words_of(values)
     place = {word: i for i, word in enumerate(column["words"])}
     found = np.array([place.get(word, -1) for word in words], dtype=np.int64)
@@ -404,7 +417,7 @@ def _fill_text(out: Features, values: pd.Series, column: Column) -> None:
 
 
 def words_of(values: pd.Series) -> tuple[Codes, list[str]]:
-    """The words of all rows in lower case, and the place of each one's row."""
+    """Return the row number of each word, and the words of all rows in lower case."""
     texts = values.astype(object).where(values.notna(), "")
     found = [WORD.findall(_label(text).lower()) for text in texts]
     rows = np.repeat(np.arange(len(found)), [len(words) for words in found])
@@ -421,15 +434,15 @@ KINDS: dict[
     "text": (lambda c: [f"{c['name']}: {word}" for word in c["words"]], _fill_text),
     "embedded": (lambda c: [f"{c['name']}, code"], _fill_embedded),
 }
-"""Names and filling of each kind; `gaps` in a column's statistics adds a mark for missing ones."""
+"""Feature names and fill function of each kind; with `gaps` a column marks missing values."""
 
 
 def encode_target(column: pd.Series, statistics: Statistics) -> npt.NDArray[np.int32] | Features:
-    """The target as the model learns it.
+    """Encode the target for training.
 
     Returns:
-        (n_rows,) int32 places in the list of classes, −1 for a class that training has not seen;
-        for regression (n_rows,) float32, standardised where the statistics have a `target_scale`.
+        (n_rows,) int32 indices into the classes, −1 for a class that is not in the training rows;
+        for regression (n_rows,) float32, standardised if the statistics have a `target_scale`.
     """
     classes = statistics["classes"]
     if classes is not None:
@@ -442,18 +455,20 @@ def encode_target(column: pd.Series, statistics: Statistics) -> npt.NDArray[np.i
 
 
 def in_own_units(values: Outputs, statistics: Statistics) -> Floats:
-    """What a model of a regression gave, float64, in the unit of the target."""
+    """Convert the outputs of a regression model to the unit of the target, float64."""
     scale = statistics.get("target_scale")
     made: Floats = np.asarray(values, dtype="float64")
     return made / scale["factor"] + scale["offset"] if scale else made
 
 
 def answers(outputs: Outputs, statistics: Statistics) -> pd.DataFrame:
-    """What a caller gets: the prediction in the target's own words and, for classes, probabilities.
+    """Return predictions as labels or values of the target and, for classes, probabilities.
 
     Args:
-        outputs: (n_rows, n_outputs) of the model; one output for two classes is the second's.
-        statistics: with a `threshold`, `value` and `place`, one of two classes is called by it.
+        outputs: (n_rows, n_outputs) of the model; a single output for two classes is the
+            probability of the second.
+        statistics: statistics of the training rows; a `threshold` (`value` and `place`) replaces
+            the most probable of two classes.
 
     Returns:
         Columns `prediction` and, for classification, `probability_<class>`.
@@ -470,7 +485,7 @@ def answers(outputs: Outputs, statistics: Statistics) -> pd.DataFrame:
 
 
 def called(shares: Outputs, statistics: Statistics) -> Codes:
-    """(n_rows,) places of the classes that are called: the most probable, or by the threshold."""
+    """Return the indices of predicted classes, (n_rows,): the most probable, or by threshold."""
     threshold = statistics.get("threshold")
     if threshold is None:
         return np.asarray(shares.argmax(axis=1))
@@ -480,12 +495,12 @@ def called(shares: Outputs, statistics: Statistics) -> Codes:
 
 
 def class_name(label: object) -> str:
-    """A class as it stands in the names of columns."""
+    """Return a class as it is written in column names."""
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def probabilities(outputs: npt.ArrayLike) -> Outputs:
-    """(n_rows, n_classes) from the model's outputs; two columns where it has a single one."""
+    """Return probabilities, (n_rows, n_classes); a single output becomes two columns."""
     outputs = np.asarray(outputs)
     if outputs.shape[1] == 1:
         return np.concatenate([1 - outputs, outputs], axis=1)

@@ -1,4 +1,4 @@
-"""A role for every row: a hash decides, frozen cuts make it exact."""
+"""Split: assign a role to every row by its hash and frozen cuts."""
 
 import lazy_loader
 

@@ -1,9 +1,10 @@
-"""Split: a role for every row. A hash decides, frozen cuts make it exact.
+"""Stage split: assign a role to every row by its hash and frozen cuts.
 
-u = hash(seed, identity of the row). When a data set is first split, each class's rows are ordered
-by u and cut where the shares are exact to one row. The cuts are kept; from then on a row's role is
-a function of the row alone, and appending, deleting or re-ordering rows moves no other row. Groups
-are hashed whole; a split by time keeps dates instead of cuts; roles that the data bring stay.
+u = hash(seed, identity of the row). When a data set is first split, the rows of each class are
+sorted by u and cut so that the shares are exact to one row. The cuts are stored. From then on a
+row's role depends on the row only, and appending, deleting or re-ordering rows moves no other row.
+With groups the group is hashed; a split by time stores dates instead of cuts; roles given in the
+data are kept.
 """
 
 from __future__ import annotations
@@ -68,20 +69,19 @@ Task = Literal["classification", "regression"]
 Strata = tuple[Codes, tuple[str, ...]]
 
 MOVABLE = ("validation_from", "test_from", "gap")
-"""What may change in a split by time without splitting anew."""
+"""Settings of a split by time that can change without a new split."""
 
 
 @dataclass(frozen=True)
 class Assigned:
-    """Roles for all rows, and the cuts that gave them.
+    """Roles of all rows, and the cuts that determine them.
 
     Attributes:
-        cuts: made, or kept.
-        identities: (n_rows,) uint64, what makes a row the same row in another version of the data.
-        roles: (n_rows,) int8.
-        notes: what a person should know.
-        folds: (n_rows,) int8, the fold of each row that is not for testing, −1 for the others;
-            None where none were asked for.
+        cuts: the cuts, new or kept.
+        identities: (n_rows,) uint64, identifies a row across versions of the data.
+        roles: (n_rows,) int8, indices into `ROLES`.
+        notes: remarks for the user.
+        folds: (n_rows,) int8, the fold of each row, −1 for test rows; None without folds.
     """
 
     cuts: Cuts
@@ -92,15 +92,19 @@ class Assigned:
 
 
 def split_table(project: Project, name: str) -> Roles:
-    """The stage `split`: the table → `build/NAME/roles.parquet` and `experiments/NAME.split.json`.
+    """Run the stage `split`: table → `build/NAME/roles.parquet` and `experiments/NAME.split.json`.
 
-    `roles.parquet` has, in the order of the table, `role`, `identity`, and `twin`: whether it is a
-    test row of which a training row has the very same features; and `fold` where folds were asked
-    for: all rows but those for testing are training rows then. Memory holds a few numbers a row.
+    `roles.parquet` contains, in the order of the table, `role`, `identity`, and `twin`, which marks
+    test rows with the same features as a training row. With folds it also contains `fold`, and all
+    rows but the test rows are training rows. Only a few numbers per row are held in memory.
+
+    Args:
+        project: the project.
+        name: name of the experiment.
 
     Raises:
-        DataInvalid: a role or a fold has no rows, a class none to train on, or the data tell the
-            target.
+        DataInvalid: a role or a fold has no rows, a class has no training rows, or a feature leaks
+            the target.
     """
     document = load_sections(project, name, PrepareSections)
     file = project.cuts_file(name)
@@ -142,13 +146,21 @@ def split_table(project: Project, name: str) -> Roles:
 def assign(
     rows: TableRows, target: str, features: list[str], rule: Split, task: Task, old: Cuts | None
 ) -> Assigned:
-    """Roles for all rows, and the cuts that gave them.
+    """Assign a role to each row; return the roles and the cuts.
 
-    Cuts made under the same rule are kept as they are; strata that they do not know are added.
+    Cuts of the same rule are kept, and cuts of new strata are added.
+
+    Args:
+        rows: the table.
+        target: the target column.
+        features: the feature columns.
+        rule: the section `split` of the experiment file.
+        task: `classification` or `regression`.
+        old: the cuts in the split file; None for the first split.
 
     Raises:
-        ConfigError: a column that the split needs is not there, or dates were moved backward.
-        DataInvalid: rows without a group, a date or a role.
+        ConfigError: a column that the split needs does not exist, or a date was moved backward.
+        DataInvalid: rows have no group, date or role.
     """
     settings = settings_of(rule, target)
     identities: Hashes | None = None
@@ -189,7 +201,7 @@ def _by_hash(rows: TableRows, target: str, rule: Split, old: Cuts, identities: H
 
 
 def _cutter(rule: Split) -> Callable[[Uniform], tuple[float, ...]]:
-    """What makes the cuts of one stratum."""
+    """Return the function that computes the cuts of one stratum."""
     test = 0.0 if rule.test == "given" else float(rule.test)
     if rule.folds:
         return partial(fold_cuts, test=test, folds=rule.folds)
@@ -199,7 +211,7 @@ def _cutter(rule: Split) -> Callable[[Uniform], tuple[float, ...]]:
 def _assigned(
     cuts: Cuts, identities: Hashes, rule: Split, parts: RoleCodes, notes: Sequence[str] = ()
 ) -> Assigned:
-    """Parts are the roles; or, with folds, 0 for test and i + 1 for fold i."""
+    """Convert parts to roles and folds. Parts are roles; with folds, 0 is test and i + 1 fold i."""
     if not rule.folds:
         return Assigned(cuts, identities, parts, tuple(notes))
     roles = np.where(parts > 0, TRAINING, TEST).astype(np.int8)
@@ -227,7 +239,7 @@ def _by_group(
 
 
 def _same_rule(old: Cuts, settings: dict[str, object]) -> bool:
-    """Whether cuts were made by these settings; the dates of a split by time may have moved."""
+    """Return whether cuts are of these settings, apart from the dates of a split by time."""
 
     def fixed(rule: object) -> object:
         if not isinstance(rule, dict) or not isinstance(rule.get("time"), dict):
@@ -241,7 +253,7 @@ def _same_rule(old: Cuts, settings: dict[str, object]) -> bool:
 def _fresh(
     rows: TableRows, target: str, features: list[str], rule: Split, task: Task
 ) -> tuple[Cuts, Hashes]:
-    """A start without cuts, and the identities of the rows."""
+    """Return an empty set of cuts for a first split, and the identities of the rows."""
     identity: Literal["key", "content", "occurrence"] = "key"
     columns = [rule.key] if rule.key else features
     identities = rows.hashes(columns)
@@ -277,7 +289,7 @@ def _shares(rule: Split) -> tuple[float, float]:
 
 
 def _require_named(rows: TableRows, rule: Split) -> None:
-    """Raises ConfigError where a column that the section `split` names is not there."""
+    """Raise ConfigError if a column named in the section `split` does not exist."""
     named = {"split.key": rule.key, "split.group": rule.group}
     named["split.time.column"] = rule.time.column if rule.time else None
     if rule.test == "given":
@@ -300,5 +312,5 @@ def _require(rows: TableRows, columns: list[str]) -> None:
             "the split was made on columns that the data no longer have",
             expected=", ".join(absent[:10]),
             found="columns " + ", ".join(map(str, rows.names[:10])),
-            next="delete the split file to split anew: every row may change its role",
+            next="delete the split file for a new split, in which any row can change its role",
         )

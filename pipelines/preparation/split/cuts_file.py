@@ -1,4 +1,4 @@
-"""What the split makes: roles, and the frozen cuts that are kept under git."""
+"""The results of the split: roles, and frozen cuts in a file under git."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from gristmill.pipelines.config import Split
 
 TEST, VALIDATION, TRAINING, UNUSED = 0, 1, 2, 3
 ROLES = ("test", "validation", "training", "gap")
-"""Names of the roles by their codes; rows in a gap before a date of the time split have no use."""
+"""Names of the roles by their codes; rows in a gap before a date of the time split are unused."""
 
 RoleCodes = npt.NDArray[np.int8]
 
 
 def fold_names(folds: int) -> tuple[str, ...]:
-    """Names of the parts that a table is cut into: test, and each fold."""
+    """Return the names of the parts of a split with folds: test, and each fold."""
     return ("test", *(f"fold {fold}" for fold in range(folds)))
 
 
 _ALWAYS = ("key", "seed", "stratify", "test", "validation")
-"""Settings that stand in every split file; the others only where they are not the default."""
+"""Settings in every split file; the others are left out if they have their defaults."""
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """Where the roles begin and end; what stands in `experiments/NAME.split.json`.
+    """The content of `experiments/NAME.split.json`: the boundaries of the roles.
 
     Attributes:
-        rule: the settings that the cuts were made with.
-        identity: what makes two rows the same row: the key, the content of `columns`, or that
-            content and the number of its occurrence.
-        columns: the columns that the identity is made of.
+        rule: the settings of the split.
+        identity: what identifies a row: the key, the content of `columns`, or the content and the
+            number of its occurrence.
+        columns: the columns of the identity.
         edges: inner edges of the target's bins, for regression.
         cuts: for each stratum, in [0, 1]: test below the first, validation below the second; or
             with folds test below the first, fold 0 below the second, and so on.
-        seed: the one that was chosen among many, for a split by groups.
+        seed: the chosen seed of a split by groups.
         dates: `validation_from` and `test_from` in ISO 8601, for a split by time.
     """
 
@@ -57,7 +57,7 @@ class Cuts:
 
 @dataclass(frozen=True)
 class Roles:
-    """How many rows each role got, and what a person should know of it."""
+    """Numbers of rows by role, and by fold if there are any; and remarks for the user."""
 
     training: int
     validation: int
@@ -77,7 +77,7 @@ class Roles:
 
 
 def settings_of(rule: Split, target: str) -> dict[str, Any]:
-    """What the cuts depend on, as it stands in the split file."""
+    """Return the settings that the cuts depend on, as stored in the split file."""
     values = rule.model_dump(by_alias=True, exclude={"as_"})
     plain = Split().model_dump(by_alias=True, exclude={"as_"})
     kept = {k: v for k, v in values.items() if k in _ALWAYS or v != plain[k]}
@@ -89,10 +89,10 @@ def settings_of(rule: Split, target: str) -> dict[str, Any]:
 
 
 def read_cuts(file: Path) -> Cuts:
-    """The cuts in a split file.
+    """Read a split file.
 
     Raises:
-        ConfigError: the file was damaged.
+        ConfigError: the file is damaged.
     """
     try:
         content = read_json(file)
@@ -111,19 +111,19 @@ def read_cuts(file: Path) -> Cuts:
             f"{file.name} cannot be read",
             expected="rule, identity, columns, edges and cuts",
             found=f"{type(error).__name__}: {error}",
-            next="git checkout the file; only the dates of a split by time may be moved by hand",
+            next="git checkout the file; only the dates of a split by time can be edited",
         ) from error
 
 
 def _bounds(cuts: Sequence[float], rule: Mapping[str, Any]) -> tuple[float, ...]:
     bounds = tuple(map(float, cuts))
     if len(bounds) != (expected := rule.get("folds") or 2):
-        raise ValueError(f"{len(bounds)} cuts of a stratum where there are {expected}")
+        raise ValueError(f"{len(bounds)} cuts of a stratum instead of {expected}")
     return bounds
 
 
 def write_cuts(file: Path, cuts: Cuts) -> None:
-    """Writes what `read_cuts` reads; what a split has no use for is left out."""
+    """Write a split file for `read_cuts`; unused entries are left out."""
     content = asdict(cuts)
     for name in ("seed", "dates"):
         if content[name] is None:

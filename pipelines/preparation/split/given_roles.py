@@ -1,4 +1,4 @@
-"""Roles that the data bring along: a column that names each row's."""
+"""Roles given in a column of the data."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ WORDS = {
     **dict.fromkeys(("valid", "validation", "val", "dev"), VALIDATION),
     "test": TEST,
 }
-"""What a role may be called, in any case."""
+"""Accepted names of the roles; case is ignored."""
 
 
 def given_roles(rows: TableRows, column: str) -> RoleCodes:
-    """Each row's role by what the column says: (n_rows,) int8.
+    """Return each row's role from a column, (n_rows,) int8.
 
     Raises:
-        DataInvalid: values that name no role, or no training or no test rows.
+        DataInvalid: values are not roles, or there are no training or no test rows.
     """
     codes, names = rows.labels(column)
     counts = np.bincount(codes, minlength=len(names))
@@ -42,9 +42,9 @@ def given_roles(rows: TableRows, column: str) -> RoleCodes:
     ]
     if strange:
         raise DataInvalid(
-            f"the column '{column}' has values that name no role",
+            f"the column '{column}' has values that are not roles",
             problems=strange,
-            next="mend them at the source, or name another column: split: {given: …}",
+            next="fix them at the source, or use another column: split: {given: …}",
         )
     by_name = np.array([WORDS[name.strip().lower()] for name in names], dtype=np.int8)
     roles = by_name[codes]
@@ -54,6 +54,6 @@ def given_roles(rows: TableRows, column: str) -> RoleCodes:
                 f"the column '{column}' names no {ROLES[role]} rows",
                 expected="training and test rows",
                 found=", ".join(names),
-                next="set split.test to a share, and the rows are split here",
+                next="set split.test to a share, to split the rows by hash",
             )
     return roles

@@ -1,4 +1,4 @@
-"""Groups: whole in one role, by the best of a thousand seeds."""
+"""Split by groups: each group is in one role, by the best of up to a thousand seeds."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from gristmill.pipelines.preparation.split.hashed import SAFE, Codes
 from gristmill.pipelines.tables import Hashes, TableRows, uniform
 
 TRIES = 1_000
-"""Seeds of which the best is kept (re-randomisation: Morgan & Rubin 2012)."""
+"""Largest number of seeds to try; the best is kept (re-randomisation: Morgan & Rubin 2012)."""
 
 WORK = 50_000_000
-"""Groups times seeds that are tried at most: of many groups any seed is near to the shares."""
+"""Limit of groups × seeds: with many groups any seed is close to the shares."""
 
 FEWEST = 10
-"""Seeds that are tried in any case."""
+"""Smallest number of seeds to try."""
 
 SHOWN = 5
-"""Groups that a note names."""
+"""Largest number of groups named in notes."""
 
 Counts = npt.NDArray[np.int64]
 
 
 def best_seed(hashes: Hashes, classes: Codes | None, shares: Sequence[float], first: int) -> int:
-    """The seed whose parts come nearest to the shares, over all rows and within each class.
+    """Return the seed whose parts are closest to the shares, over all rows and within each class.
 
     Args:
-        hashes: (n_rows,) of the groups.
-        classes: (n_rows,) codes, or None where classes do not count.
-        shares: of test and validation; or of test and of each fold but the last.
-        first: the experiment's seed: each has a thousand others to try.
+        hashes: (n_rows,) hashes of the groups.
+        classes: (n_rows,) class codes; None without stratification.
+        shares: shares of test and validation; or of test and of each fold but the last.
+        first: the experiment's seed s; the seeds tried begin with s · `TRIES`.
     """
     groups, pairs, kinds, counts = _pairs(hashes, classes)
     wanted = np.array([*shares, 1 - sum(shares)])
@@ -45,9 +45,14 @@ def best_seed(hashes: Hashes, classes: Codes | None, shares: Sequence[float], fi
 
 
 def group_parts(hashes: Hashes, seed: int, shares: Sequence[float]) -> RoleCodes:
-    """Each row's part, which follows from its group alone: (n_rows,) int8.
+    """Return each row's part, which depends only on its group: (n_rows,) int8.
 
-    It is the role, or with folds 0 for test and i + 1 for fold i.
+    A part is a role; with folds, 0 is test and i + 1 is fold i.
+
+    Args:
+        hashes: (n_rows,) uint64 hashes of the groups.
+        seed: result of `best_seed`.
+        shares: shares of test and validation; or of test and of each fold but the last.
     """
     ends = np.cumsum(shares)
     return np.searchsorted(ends, uniform(hashes, seed), side="right").astype(np.int8)
@@ -61,7 +66,16 @@ def group_notes(
     shares: Sequence[float],
     names: Sequence[str] = ROLES,
 ) -> list[str]:
-    """The achieved shares, and groups that are too big for the part that they are in."""
+    """Return notes on the achieved shares, and on groups that are larger than their part's share.
+
+    Args:
+        rows: the table.
+        column: the group column.
+        hashes: (n_rows,) hashes of the groups.
+        parts: (n_rows,) result of `group_parts`.
+        shares: requested shares of all parts but the last.
+        names: names of the parts.
+    """
     groups, first, counts = np.unique(hashes, return_index=True, return_counts=True)
     wanted = np.array([*shares, 1 - sum(shares)])
     share = np.bincount(parts, minlength=len(wanted))[: len(wanted)] / len(parts)
@@ -69,7 +83,7 @@ def group_notes(
     notes = [
         f"{len(groups):,} groups, each whole in one {'role' if names is ROLES else 'fold'}: "
         + ", ".join(f"{100 * share[p]:.1f} % {names[p]}" for p in backward)
-        + f" (asked for {', '.join(f'{100 * wanted[p]:g}' for p in backward)})"
+        + f" (requested {', '.join(f'{100 * wanted[p]:g}' for p in backward)})"
     ]
     big = np.flatnonzero(counts / len(parts) > wanted[parts[first]])
     for place in big[np.argsort(-counts[big])][:SHOWN]:
@@ -82,7 +96,7 @@ def group_notes(
 
 
 def _pairs(hashes: Hashes, classes: Codes | None) -> tuple[Hashes, Counts, Counts, Counts]:
-    """The groups; and for each group and class that meet: both places, and their rows."""
+    """Return the groups; and for each occurring pair of group and class its indices and rows."""
     groups, inverse = np.unique(hashes, return_inverse=True)
     if classes is None:
         return (
@@ -101,9 +115,10 @@ def _pairs(hashes: Hashes, classes: Codes | None) -> tuple[Hashes, Counts, Count
 def _error(
     parts: RoleCodes, kinds: Counts, counts: Counts, wanted: npt.NDArray[np.float64]
 ) -> float:
-    """How far parts are from the shares: the worst one, over all rows and on average by class.
+    """Return the distance of parts from the shares.
 
-    A part that is empty, or has none of a class that is big enough for all, weighs more than all.
+    It is the largest error overall, plus the mean over classes of the largest error. An empty part,
+    or one without a class of `SAFE` rows or more, outweighs all other errors.
     """
     width, n = int(kinds.max()) + 1, len(wanted)
     by_class = np.bincount(parts * np.int64(width) + kinds, counts, n * width).reshape(n, width)

@@ -1,4 +1,4 @@
-"""Cuts by hash: the rows of each stratum are ordered by u and cut where the shares are exact."""
+"""Split by hash: the rows of each stratum are sorted by u, and cut so that the shares are exact."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ BINS = 10
 """Bins of equal count by which a regression target is stratified."""
 
 SAFE = 20
-"""Rows of a class from which every role gets one of them."""
+"""Number of rows from which a class has at least one row in every role."""
 
 Codes = npt.NDArray[np.int32]
 Uniform = npt.NDArray[np.float64]
 
 
 def cut(u: Uniform, test: float, validation: float) -> tuple[float, float]:
-    """The two cuts that give one stratum's rows their shares, exact to one row.
+    """Return the two cuts that divide one stratum by the shares, exact to one row.
 
-    A cut lies half way between two neighbours; equal values of u stay on one side. Of `SAFE` rows
-    or more each role gets one at least, of fewer the training rows do.
+    A cut is half way between two neighbours; equal values of u stay on one side. From `SAFE` rows
+    on each role gets at least one row; with fewer only training is sure to get one.
 
     Args:
         u: (n_rows,) in [0, 1).
-        test: share in [0, 1), 0 where the test rows are known already.
+        test: share in [0, 1), 0 if the test rows are given.
         validation: share in (0, 1).
     """
     ordered = np.sort(u)
@@ -39,17 +39,17 @@ def cut(u: Uniform, test: float, validation: float) -> tuple[float, float]:
 
 
 def fold_cuts(u: Uniform, test: float, folds: int) -> tuple[float, ...]:
-    """The cuts that give one stratum's rows to test and to folds of equal size, to one row.
+    """Return the cuts that divide one stratum into test and folds of equal size, to one row.
 
-    Test rows are those of `cut`; fold i lies between cuts i and i + 1, the last one above them.
+    The test rows are those of `cut`; fold i is between cuts i and i + 1, the last one above all.
 
     Args:
         u: (n_rows,) in [0, 1).
-        test: share in [0, 1), 0 where the test rows are known already.
-        folds: how many, 2 or more.
+        test: share in [0, 1), 0 if the test rows are given.
+        folds: number of folds, at least 2.
 
     Returns:
-        As many cuts as there are folds, in ascending order.
+        `folds` cuts in ascending order.
     """
     ordered = np.sort(u)
     n = len(ordered)
@@ -59,7 +59,7 @@ def fold_cuts(u: Uniform, test: float, folds: int) -> tuple[float, ...]:
 
 
 def _between(ordered: Uniform, place: int) -> float:
-    """A value with `place` of the ordered values below it, or the nearest that ties allow."""
+    """Return a value with `place` of the ordered values below it, or as near as ties allow."""
     n = len(ordered)
     if place <= 0:
         return 0.0
@@ -81,14 +81,14 @@ def cuts_for(
     known: Mapping[str, tuple[float, ...]],
     make: Callable[[Uniform], tuple[float, ...]],
 ) -> dict[str, tuple[float, ...]]:
-    """The known cuts, and new ones for the strata that they lack.
+    """Return the known cuts, and new ones for the other strata.
 
     Args:
         u: (n_rows,) in [0, 1).
-        codes: (n_rows,) places in `names`.
-        names: of the strata.
+        codes: (n_rows,) indices into `names`.
+        names: names of the strata.
         known: cuts by stratum.
-        make: the cuts of one stratum's rows.
+        make: computes the cuts of one stratum from its u.
     """
     ends = np.cumsum(np.bincount(codes, minlength=len(names)))
     made = dict(known)
@@ -104,7 +104,19 @@ def cuts_for(
 def parts_by(
     u: Uniform, codes: Codes, names: Sequence[str], cuts: Mapping[str, tuple[float, ...]]
 ) -> RoleCodes:
-    """How many of its stratum's cuts each row is not below: (n_rows,) int8."""
+    """Return for each row how many of its stratum's cuts are at or below its u: (n_rows,) int8.
+
+    Args:
+        u: (n_rows,) in [0, 1).
+        codes: (n_rows,) indices into `names`.
+        names: names of the strata.
+        cuts: ascending cuts by stratum.
+
+    Examples:
+        >>> u, codes = np.array([0.1, 0.2, 0.7]), np.zeros(3, np.int32)
+        >>> parts_by(u, codes, ["all"], {"all": (0.2, 0.5)}).tolist()
+        [0, 1, 2]
+    """
     width = max(map(len, cuts.values()), default=0)
     bounds = np.array([cuts.get(name, (0.0,) * width) for name in names]).reshape(-1, width)
     part = np.zeros(len(u), dtype=np.int8)
@@ -114,6 +126,6 @@ def parts_by(
 
 
 def bin_edges(values: Uniform) -> tuple[float, ...]:
-    """Inner edges of bins of equal count."""
+    """Return the inner edges of `BINS` bins of equal count."""
     shares = np.linspace(0, 1, BINS + 1)[1:-1]
     return tuple(float(edge) for edge in np.unique(np.quantile(values, shares)))

@@ -1,4 +1,4 @@
-"""What must hold of any split: rows in every part, classes that can be learnt; and twins."""
+"""Checks of every split: rows in each part, training rows of each class; and twins."""
 
 from __future__ import annotations
 
@@ -19,17 +19,24 @@ from gristmill.pipelines.preparation.split.hashed import SAFE, Codes
 from gristmill.pipelines.tables import Flags, Hashes, Places, TableRows, distinct_share
 
 DISTINCT = 0.9
-"""Share of distinct rows below which equal rows are told apart by their occurrence."""
+"""Share of distinct rows below which equal rows are distinguished by their occurrence."""
 
 SHOWN = 12
-"""Classes that a message names."""
+"""Largest number of classes named in a message."""
 
 ROWS_SHOWN = 5
-"""Rows that a message names."""
+"""Largest number of rows named in a message."""
 
 
 def require_values(rows: TableRows, column: str, what: str, setting: str) -> None:
-    """Raises DataInvalid where a column that the split needs has no value."""
+    """Raise DataInvalid if a column that the split needs has missing values.
+
+    Args:
+        rows: the table.
+        column: name of the column.
+        what: what it contains, for the message: `group` or `date`.
+        setting: the setting that names the column, for the message.
+    """
     missing = [
         place.start + row + 1
         for place, batch in rows.pieces([column])
@@ -43,17 +50,17 @@ def require_values(rows: TableRows, column: str, what: str, setting: str) -> Non
             found=f"none in {len(missing):,} of {rows.count:,} rows: row "
             + ", ".join(f"{row:,}" for row in missing[:ROWS_SHOWN])
             + " …" * (len(missing) > ROWS_SHOWN),
-            next=f"give each of these rows a {what} at their source, or leave them out of the data",
+            next=f"add the {what} of these rows at their source, or remove the rows from the data",
         )
 
 
 def require_roles(roles: RoleCodes) -> None:
-    """Raises DataInvalid where training, validation or test has no rows."""
+    """Raise DataInvalid if training, validation or test has no rows."""
     _require_parts(roles, ROLES[:3], "a role has no rows")
 
 
 def require_folds(folds: RoleCodes, count: int) -> None:
-    """Raises DataInvalid where test or a fold has no rows."""
+    """Raise DataInvalid if test or a fold has no rows."""
     _require_parts(folds + 1, fold_names(count), "a part of the split has no rows")
 
 
@@ -66,15 +73,20 @@ def _require_parts(parts: npt.NDArray[np.integer], names: Sequence[str], what: s
             expected=f"rows for {', '.join(names)}",
             found=f"none for {' and '.join(name for name, count in sizes if not count)} "
             f"of {len(parts):,} rows: " + ", ".join(f"{count:,} {name}" for name, count in sizes),
-            next="bring more rows, or fix the section split of the experiment file",
+            next="add rows to the data, or fix the section split of the experiment file",
         )
 
 
 def class_notes(codes: Codes, names: Sequence[str], roles: RoleCodes) -> list[str]:
-    """Classes that lack rows for testing or validation, in words.
+    """Return a note on classes without test or validation rows, if any.
+
+    Args:
+        codes: (n_rows,) indices into `names`.
+        names: names of the classes.
+        roles: (n_rows,) indices into `ROLES`.
 
     Raises:
-        DataInvalid: classes that have rows, but none to train on.
+        DataInvalid: classes have no training rows.
     """
     table = _rows_by_class(codes, names, roles, len(ROLES))[:, :3]
 
@@ -86,17 +98,23 @@ def class_notes(codes: Codes, names: Sequence[str], roles: RoleCodes) -> list[st
     thin = _without_a_part(names, table)
     shown = [f"{names[i]} ({_plural(table[i].sum(), 'row')}, {lacks(i)})" for i in thin[:SHOWN]]
     return [
-        f"classes that are not in every role: {_some(shown, len(thin))}; what they lack is not "
-        f"measured: bring {SAFE} rows or more of each, or leave them out of the data"
+        f"classes that are not in every role: {_some(shown, len(thin))}; they are not measured in "
+        f"the others: add rows ({SAFE} of each are enough), or remove the classes from the data"
     ] * bool(thin)
 
 
 def fold_notes(codes: Codes, names: Sequence[str], folds: RoleCodes, count: int) -> list[str]:
-    """Classes that are not in test and in every fold, in words.
+    """Return a note on classes that are not in test and in every fold, if any.
+
+    Args:
+        codes: (n_rows,) indices into `names`.
+        names: names of the classes.
+        folds: (n_rows,) fold of each row, −1 for test rows.
+        count: number of folds.
 
     Raises:
-        DataInvalid: classes whose rows are all for testing or in one fold: where that fold
-            validates, there are none to train on.
+        DataInvalid: classes are in fewer than two folds, so that they have no training rows when
+            their fold is the validation fold.
     """
     table = _rows_by_class(codes, names, folds + 1, count + 1)
     held = (table[:, 1:] > 0).sum(axis=1)
@@ -115,7 +133,7 @@ def fold_notes(codes: Codes, names: Sequence[str], folds: RoleCodes, count: int)
 def _rows_by_class(
     codes: Codes, names: Sequence[str], parts: npt.NDArray[np.integer], width: int
 ) -> Places:
-    """(n_classes, n_parts)"""
+    """Count rows by class and part, (n_classes, n_parts)."""
     counts = np.bincount(codes * np.int64(width) + parts, minlength=len(names) * width)
     return counts.reshape(-1, width)
 
@@ -131,13 +149,13 @@ def _require_trained(
                 Problem(f"{names[i]}: {_plural(rows[i], 'row')}", expected, found(i))
                 for i in places
             ],
-            next=f"bring more rows of them ({SAFE} or more are safe), or leave these classes "
-            "out of the data",
+            next=f"add rows of them ({SAFE} of each are enough), or remove these classes "
+            "from the data",
         )
 
 
 def _without_a_part(names: Sequence[str], table: Places) -> list[int]:
-    """Classes that have rows, but not in every part; by name."""
+    """Return the classes that have rows, but not in every part; sorted by name."""
     return _by_name(names, (table.sum(axis=1) > 0) & (table == 0).any(axis=1))
 
 
@@ -146,23 +164,23 @@ def _some(shown: Sequence[str], count: int) -> str:
 
 
 def twins(content: Hashes, roles: RoleCodes) -> tuple[Flags, list[str]]:
-    """Test rows of which a training row has the very same features: (n_rows,) bool, and notes.
+    """Mark test rows with the same features as a training row: (n_rows,) bool, and notes.
 
-    They stay in their role, and the evaluation leaves them out. Where fewer than `DISTINCT` of the
-    rows are distinct (a table of few categories), equal rows are no leak and none is marked.
+    They stay in their role, and the evaluation ignores them. If fewer than `DISTINCT` of the rows
+    are distinct (a table of few categories), equal rows are no leak, and none is marked.
 
     Args:
         content: (n_rows,) hashes of the features.
-        roles: (n_rows,).
+        roles: (n_rows,) indices into `ROLES`.
 
     Raises:
-        DataInvalid: no test row is left.
+        DataInvalid: all test rows are marked.
     """
     marked = np.zeros(len(roles), dtype=np.bool_)
     if (share := distinct_share(content)) < DISTINCT:
         return marked, [
-            f"{100 * share:.0f} % of the rows are distinct: equal rows are told apart, and test "
-            "rows that equal training rows count"
+            f"{100 * share:.0f} % of the rows are distinct: test rows that equal training rows "
+            "are kept"
         ]
     trained = np.sort(content[roles == TRAINING])
     test = np.flatnonzero(roles == TEST)
@@ -173,9 +191,9 @@ def twins(content: Hashes, roles: RoleCodes) -> tuple[Flags, list[str]]:
     if seen == len(test):
         raise DataInvalid(
             "every test row was seen in training",
-            expected="test rows whose features equal those of no training row",
+            expected="test rows whose features differ from those of all training rows",
             found=f"{seen:,} of {len(test):,} test rows equal a training row",
-            next="leave the copies out of the data, or set split.group to what they share",
+            next="remove the copies from the data, or set split.group to a column that they share",
         )
     if not seen:
         return marked, []

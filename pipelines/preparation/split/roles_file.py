@@ -1,4 +1,4 @@
-"""The file `roles.parquet`: the role, the identity and perhaps the fold of each row of a table."""
+"""The file `roles.parquet`: role, identity, twin mark and optionally fold of each row."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def write_roles(
 
     Args:
         file: `roles.parquet`.
-        roles: (n_rows,).
-        identities: (n_rows,), what makes a row the same row in another version of the data.
-        twins: (n_rows,), whether it is a test row with the very features of a training row.
-        folds: (n_rows,), −1 for test rows; None where there are no folds.
+        roles: (n_rows,) int8, indices into `ROLES`.
+        identities: (n_rows,) uint64, identifies a row across versions of the data.
+        twins: (n_rows,) bool, marks test rows with the same features as a training row.
+        folds: (n_rows,) int8, −1 for test rows; None without folds.
     """
     columns = {"role": roles, "identity": identities, "twin": twins}
     if folds is not None:
@@ -33,18 +33,18 @@ def write_roles(
 
 
 def read_roles(file: Path) -> RoleCodes:
-    """The role of each row: (n_rows,) int8."""
+    """Return the role of each row: (n_rows,) int8."""
     roles: RoleCodes = read_column(file, "role").to_numpy()
     return roles
 
 
 def read_folds(file: Path) -> RoleCodes | None:
-    """The fold of each row, −1 for test rows: (n_rows,) int8; None where there are no folds."""
+    """Return the fold of each row, −1 for test rows: (n_rows,) int8; None without folds."""
     return read_column(file, "fold").to_numpy() if "fold" in column_names(file) else None
 
 
 def read_twins(file: Path) -> Flags:
-    """Which test rows equal a training row: (n_test,); none does where the file does not say."""
+    """Return which test rows equal a training row: (n_test,) bool; none if twins are not marked."""
     test = read_roles(file) == TEST
     if "twin" not in column_names(file):
         return np.zeros(int(test.sum()), dtype=np.bool_)
@@ -53,7 +53,7 @@ def read_twins(file: Path) -> Flags:
 
 
 def changed_roles(old: Path, new: Path) -> int:
-    """How many rows have another role or fold, in two files of one table."""
+    """Return how many rows have another role or fold, in two files of the same table."""
     before, after = read_roles(old), read_roles(new)
     folds = read_folds(old), read_folds(new)
     if (folds[0] is None) != (folds[1] is None):
@@ -65,5 +65,5 @@ def changed_roles(old: Path, new: Path) -> int:
 
 
 def rows_to_learn_from(file: Path) -> int:
-    """How many rows are for training or validation."""
+    """Return the number of training and validation rows."""
     return int(np.count_nonzero(np.isin(read_roles(file), (TRAINING, VALIDATION))))

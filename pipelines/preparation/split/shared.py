@@ -1,4 +1,4 @@
-"""Cuts that another experiment owns: `split: {as: churn}`, so that models can be compared."""
+"""Use the cuts of another experiment, `split: {as: churn}`, so that models can be compared."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from gristmill.pipelines.preparation.split.cuts_file import Cuts, read_cuts, set
 def owner_of(
     project: Project, name: str, document: PrepareSections
 ) -> tuple[PrepareSections, Cuts | None]:
-    """The experiment whose rule decides, and its cuts; itself and None where none are shared.
+    """Return the experiment that owns the cuts, and the cuts; None if they are not shared.
+
+    Args:
+        project: the project.
+        name: name of the experiment.
+        document: its experiment file.
 
     Raises:
-        ConfigError: there is no such experiment, it has other data, shares cuts itself, or its
-            cuts are missing, damaged or not those of its present rule.
+        ConfigError: the other experiment does not exist, has other data or folds, shares cuts
+            itself, or its cuts are missing, damaged or outdated.
     """
     other = document.split.as_
     if other is None:
@@ -28,13 +33,13 @@ def owner_of(
     owner = load_sections(project, other, PrepareSections)
     if owner.data.folder != document.data.folder:
         raise ConfigError(
-            f"the cuts of '{other}' cannot be shared: it has other data",
+            f"the cuts of '{other}' cannot be shared: it uses other data",
             expected=f"an experiment over data/{document.data.folder}",
             found=f"data/{owner.data.folder}",
         )
     if owner.split.as_ is not None:
         raise ConfigError(
-            f"the cuts of '{other}' are shared themselves",
+            f"'{other}' shares the cuts of another experiment itself",
             expected="the experiment that owns them",
             found=f"split.as: {owner.split.as_} in experiments/{other}.yaml",
             next=f"split: {{as: {owner.split.as_}}}",
@@ -56,7 +61,7 @@ def _cuts(project: Project, other: str, owner: PrepareSections) -> Cuts:
     again = f"dvc repro split@{other}"
     if not file.exists():
         raise ConfigError(
-            f"there are no cuts of '{other}' to share yet",
+            f"there are no cuts of '{other}' yet",
             expected=f"experiments/{file.name}",
             found="no such file",
             next=again,
@@ -66,7 +71,7 @@ def _cuts(project: Project, other: str, owner: PrepareSections) -> Cuts:
     if dict(cuts.rule) != wanted:
         changed = [k for k in {**wanted, **cuts.rule} if wanted.get(k) != cuts.rule.get(k)]
         raise ConfigError(
-            f"the cuts of '{other}' are not those of its experiment file",
+            f"the cuts of '{other}' do not match its experiment file",
             expected=", ".join(f"{k} {wanted.get(k)}" for k in changed),
             found=", ".join(f"{k} {cuts.rule.get(k)}" for k in changed),
             next=again,

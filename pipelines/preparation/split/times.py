@@ -1,4 +1,4 @@
-"""A split by time: training before a date, validation up to another, test from there on."""
+"""Split by time: training before a date, validation from it up to a second one, test after it."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ NAMES = ("validation_from", "test_from")
 
 
 def moments(rows: TableRows, column: str) -> Moments:
-    """When each row is from: (n_rows,) int64.
+    """Return each row's time: (n_rows,) int64 microseconds since 1970.
 
     Raises:
-        ConfigError: the column holds no dates.
-        DataInvalid: rows without a date.
+        ConfigError: the column does not contain dates.
+        DataInvalid: rows have no date.
     """
     made = np.empty(rows.count, dtype=np.int64)
     for place, batch in rows.pieces([column]):
@@ -44,10 +44,16 @@ def moments(rows: TableRows, column: str) -> Moments:
 def dates_for(
     time: TimeSplit, when: Moments, shares: tuple[float, float], old: Mapping[str, str] | None
 ) -> dict[str, str]:
-    """The two dates: the given ones, else the kept ones, else those that give the shares.
+    """Return the two dates: given ones, else stored ones, else those that give the shares.
 
-    Rows of one date stay together, in the later role. Dates may only be moved forward, so that no
-    row that was trained on is ever tested.
+    Rows of one date stay together, in the later role. Dates can only be moved forward, so that no
+    training row ever becomes a test row.
+
+    Args:
+        time: the section `split.time` of the experiment file.
+        when: (n_rows,) int64 microseconds since 1970.
+        shares: shares of test and validation.
+        old: the stored dates, `validation_from` and `test_from` in ISO 8601, if any.
 
     Raises:
         ConfigError: a date was moved backward, or the dates are not in order.
@@ -57,11 +63,11 @@ def dates_for(
     for name, value in given.items():
         if name in kept and micro(value) < micro(kept[name]):
             raise ConfigError(
-                f"split.time.{name} was moved backward: rows that were trained on would be tested",
+                f"split.time.{name} was moved backward: training rows would become test rows",
                 expected=f"{kept[name]} or later",
                 found=value,
-                next="move it forward, or delete the split file to split anew: "
-                "no model of before can be compared then",
+                next="move it forward, or delete the split file for a new split, after which "
+                "earlier models cannot be compared",
             )
     dates = kept | given
     ordered = np.sort(when) if len(dates) < 2 else when
@@ -83,7 +89,13 @@ def dates_for(
 
 
 def time_roles(when: Moments, dates: Mapping[str, str], gap: str | None) -> RoleCodes:
-    """Each row's role: (n_rows,) int8; UNUSED in a gap before either date."""
+    """Return each row's role: (n_rows,) int8; UNUSED in a gap before either date.
+
+    Args:
+        when: (n_rows,) int64 microseconds since 1970.
+        dates: `validation_from` and `test_from` in ISO 8601.
+        gap: length of the gaps, for example `7d`; None for no gaps.
+    """
     roles = np.full(len(when), TRAINING, dtype=np.int8)
     validation, test = (micro(dates[name]) for name in NAMES)
     left_out = span(gap) if gap else 0
@@ -96,14 +108,14 @@ def time_roles(when: Moments, dates: Mapping[str, str], gap: str | None) -> Role
 
 
 def micro(date: str) -> int:
-    """An ISO 8601 date in microseconds since 1970; without a zone it is UTC, or the data's own."""
+    """Convert an ISO 8601 date to microseconds since 1970; without a zone it is taken as UTC."""
     moment = datetime.fromisoformat(date)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def span(text: str) -> int:
-    """A length of time such as 7d in microseconds."""
+    """Convert a duration, for example `7d`, to microseconds."""
     return timedelta(seconds=read_duration(text)) // timedelta(microseconds=1)
 
 
@@ -115,20 +127,20 @@ def _dates(values: pa.Array, column: str) -> pa.Array:
         return microseconds(values)
     try:
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-            raise pa.ArrowInvalid(f"it holds {kind}")
+            raise pa.ArrowInvalid(f"a column of {kind}")
         return microseconds(values.cast(pa.timestamp("us")))
     except pa.ArrowInvalid as error:
         raise ConfigError(
-            f"split.time.column '{column}' holds no dates",
-            expected="dates or times; texts in ISO 8601, such as 2026-01-31",
+            f"split.time.column '{column}' does not contain dates",
+            expected="dates or times, or texts in ISO 8601 (2026-01-31)",
             found=" ".join(str(error).split())[:120],
-            next=f"name a column of dates, or say how they are written: "
+            next=f"use a column of dates, or declare it: "
             f"schema: {{columns: {{{column}: {{type: date}}}}}}",
         ) from error
 
 
 def _from_share(ordered: Moments, share: float) -> int:
-    """The date from which on so large a share of the rows is, ties on its later side."""
+    """Return the date from which on there is this share of the rows; ties are in the later part."""
     n = len(ordered)
     if not n:
         return 0

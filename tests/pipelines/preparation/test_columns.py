@@ -1,4 +1,4 @@
-"""Which columns are features."""
+"""Selection of the feature columns."""
 
 from __future__ import annotations
 

@@ -224,7 +224,7 @@ def test_rare_classes_are_named_with_the_missing_roles_and_a_solution() -> None:
     _, roles = roles_of(frame, Split())
     (note,) = checked(frame, roles)
     assert "7 (2 rows, none for test and validation), 8 (1 row, none for test" in note
-    assert "bring 20 rows or more" in note
+    assert "add rows (20 of each are enough)" in note
 
 
 def test_all_classes_without_training_rows_are_refused() -> None:

@@ -243,7 +243,7 @@ def test_rows_without_a_date_and_columns_without_dates_are_named() -> None:
     with pytest.raises(DataInvalid, match=r"(?s)without a date.*2 of 150 rows: row 5, 10"):
         assigned(holes, rule)
     for strange in (1.5, "31.01.2026", 7):
-        with pytest.raises(ConfigError, match=r"(?s)'when' holds no dates.*ISO 8601"):
+        with pytest.raises(ConfigError, match=r"(?s)'when' does not contain dates.*ISO 8601"):
             assigned(frame.assign(when=strange), rule)
 
 
@@ -271,7 +271,8 @@ def test_all_values_that_are_not_a_role_are_named() -> None:
     frame = rows(60, 0).assign(given_role=["train", "test", "tset"] * 20)
     frame.loc[:3, "given_role"] = None
     with pytest.raises(
-        DataInvalid, match=r"(?s)name no role.*given_role: <NA>.*4 rows.*no value.*given_role: tset"
+        DataInvalid,
+        match=r"(?s)are not roles.*given_role: <NA>.*4 rows.*no value.*given_role: tset",
     ):
         assigned(frame, Split(test="given"))
     with pytest.raises(DataInvalid, match=r"(?s)names no test rows.*split\.test to a share"):
@@ -361,7 +362,7 @@ def test_cuts_that_cannot_be_shared_are_refused_with_the_reason(home: Project) -
     with pytest.raises(ConfigError, match=r"(?s)has other data.*data/tiny.*data/else"):
         split_table(home, "other")
     with_table(home, "owner", frame, split={"as": "third"})
-    with pytest.raises(ConfigError, match=r"(?s)shared themselves.*as: third"):
+    with pytest.raises(ConfigError, match=r"(?s)shares the cuts of another.*as: third"):
         split_table(home, "other")
     with_table(home, "other", frame, split={"as": "other"})
     with pytest.raises(ConfigError, match="names the experiment itself"):
@@ -430,7 +431,7 @@ def test_notes_show_the_value_of_a_group() -> None:
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ({"test": "given", "given": "g"}, r"name no role\n  g: <NA>\n.*2 rows\n.*have no value"),
+        ({"test": "given", "given": "g"}, r"are not roles\n  g: <NA>\n.*2 rows\n.*have no value"),
         ({"group": "g"}, r"without a group.*row 4, 8"),
     ],
 )

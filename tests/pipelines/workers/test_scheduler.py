@@ -1,4 +1,4 @@
-"""How requests are shared out, with workers that end or are lost on demand."""
+"""Distribution of requests to workers, some of which are lost on demand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a worker process carries out its requests."""
+"""A worker process carries out its requests."""
 
 from __future__ import annotations
 

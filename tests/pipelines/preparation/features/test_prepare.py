@@ -205,7 +205,7 @@ def test_classes_keep_their_type_and_are_sorted(
 @pytest.mark.parametrize(
     ("column", "words"),
     [
-        (pd.array([None] * 300, dtype="Float64"), r"n has not a single value.*exclude: \[n\]"),
+        (pd.array([None] * 300, dtype="Float64"), r"n has no values.*exclude: \[n\]"),
         (
             pd.array([1.0] * 299 + [np.inf], dtype="Float64"),
             r"column n has infinite values.*finite",

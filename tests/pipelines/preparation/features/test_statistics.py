@@ -259,13 +259,13 @@ def test_a_text_becomes_the_tfidf_weights_of_scikit_learn_for_its_frequent_words
     ("values", "kind", "words"),
     [
         (["a", "b"], {"kind": "ordered", "levels": ["A", "b"]}, r"levels do not name.*found +a"),
-        (["a", "b", "c"], "boolean", r"declared boolean.*two different.*3: a, b, c"),
-        (["2024-01-01", "soon"], "date", r"declared a date.*found +'soon'"),
-        (["1", "two"], "number", r"declared a number.*found +'two'"),
-        ([None, None], "text", r"not a single value"),
+        (["a", "b", "c"], "boolean", r"declared as boolean.*two different.*3: a, b, c"),
+        (["2024-01-01", "soon"], "date", r"declared as date.*found +'soon'"),
+        (["1", "two"], "number", r"declared as number.*found +'two'"),
+        ([None, None], "text", r"has no values"),
         ([f"id {i}" for i in range(60)], "category", r"too many different.*60 in 60"),
-        ([None, None], "date", r"not a single value"),
-        (["..", "--"], "text", r"not a single value"),
+        ([None, None], "date", r"has no values"),
+        (["..", "--"], "text", r"has no values"),
     ],
 )
 def test_a_column_that_does_not_fit_its_declared_kind_is_an_error(
@@ -284,7 +284,7 @@ def test_all_unusable_columns_are_named_together() -> None:
 
 
 def test_a_date_declared_a_number_is_refused_and_a_boolean_is_accepted() -> None:
-    with pytest.raises(ConfigError, match="c is declared a number, and holds dates"):
+    with pytest.raises(ConfigError, match="c is declared as number but contains dates"):
         fitted(pd.to_datetime(["2024-01-01", "2024-01-02"]), "number")
     assert encoded(["true", False], fitted([True, False], "number")).tolist() == [[1], [0]]
 

@@ -138,7 +138,7 @@ def test_the_cuts_of_folds_are_read_back_unchanged(tmp_path: Path) -> None:
     content = read_json(file)
     content["cuts"]["a"].pop()
     file.write_text(json.dumps(content))
-    with pytest.raises(ConfigError, match="6 cuts of a stratum where there are 7"):
+    with pytest.raises(ConfigError, match="6 cuts of a stratum instead of 7"):
         read_cuts(file)
 
 
