@@ -233,7 +233,7 @@ def test_all_classes_without_training_rows_are_refused() -> None:
     with pytest.raises(
         DataInvalid,
         match=r"(?s)0: 15 rows\n +expected +training rows\n +found +none for validation and train"
-        r".*1: 15 rows.*20 or more are safe",
+        r".*1: 15 rows.*20 of each are enough",
     ):
         checked(frame, roles)
 

@@ -359,7 +359,7 @@ def test_cuts_that_cannot_be_shared_are_refused_with_the_reason(home: Project) -
     with pytest.raises(ConfigError, match=r"owner\.split\.json cannot be read"):
         split_table(home, "other")
     write_experiment(home, "owner", data={"path": "data/else/a.csv", "target": "y"})
-    with pytest.raises(ConfigError, match=r"(?s)has other data.*data/tiny.*data/else"):
+    with pytest.raises(ConfigError, match=r"(?s)uses other data.*data/tiny.*data/else"):
         split_table(home, "other")
     with_table(home, "owner", frame, split={"as": "third"})
     with pytest.raises(ConfigError, match=r"(?s)shares the cuts of another.*as: third"):

@@ -107,7 +107,7 @@ def test_the_arrays_do_not_depend_on_the_number_of_pictures_in_memory(
 
 def test_other_features_next_to_a_picture_are_refused(tmp_path: Path) -> None:
     project, _ = stored(tmp_path, exclude=[])
-    with pytest.raises(ConfigError, match=r"(?s)learnt from alone.*path.*exclude: \[path\]"):
+    with pytest.raises(ConfigError, match=r"(?s)cannot be combined.*path.*exclude: \[path\]"):
         scale(project, "tiny")
 
 

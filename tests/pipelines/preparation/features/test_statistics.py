@@ -258,7 +258,7 @@ def test_a_text_becomes_the_tfidf_weights_of_scikit_learn_for_its_frequent_words
 @pytest.mark.parametrize(
     ("values", "kind", "words"),
     [
-        (["a", "b"], {"kind": "ordered", "levels": ["A", "b"]}, r"levels do not name.*found +a"),
+        (["a", "b"], {"kind": "ordered", "levels": ["A", "b"]}, r"not among its levels.*found +a"),
         (["a", "b", "c"], "boolean", r"declared as boolean.*two different.*3: a, b, c"),
         (["2024-01-01", "soon"], "date", r"declared as date.*found +'soon'"),
         (["1", "two"], "number", r"declared as number.*found +'two'"),
