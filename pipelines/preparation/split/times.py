@@ -108,7 +108,7 @@ def time_roles(when: Moments, dates: Mapping[str, str], gap: str | None) -> Role
 
 
 def micro(date: str) -> int:
-    """Convert an ISO 8601 date to microseconds since 1970; without a zone it is taken as UTC."""
+    """Convert an ISO 8601 date to microseconds since 1970; without a zone UTC is assumed."""
     moment = datetime.fromisoformat(date)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

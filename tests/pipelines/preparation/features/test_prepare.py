@@ -212,7 +212,7 @@ def test_classes_keep_their_type_and_are_sorted(
         ),
         (
             [f"name {i}" for i in range(300)],
-            r"column n has too many.*at most 50.*found +300 in.*exclude: \[n\].*columns: \{n: text\}",
+            r"column n has too many.*most 50.*found +300 in.*exclude: \[n\].*columns: \{n: text\}",
         ),
     ],
 )
