@@ -16,7 +16,7 @@ from gristmill.pipelines.evaluation.metrics.measures import measure_all, measure
 from gristmill.pipelines.evaluation.predictions import Predictions
 from gristmill.pipelines.tables import Floats, Places
 
-LISTED = "gristmill models lists what there is to compare"
+LISTED = "gristmill models lists what can be compared"
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def compare(models: Sequence[Answers], names: Sequence[str]) -> ModelComparison:
         raise ConfigError(
             "no test row is left to compare on",
             expected="rows that no model saw in training",
-            found=f"all {len(keep):,} rows equal a training row of one of them",
+            found=f"all {len(keep):,} rows equal a training row of one of the models",
             next=LISTED,
         )
     kept = [p.rows(keep) for p in same]
@@ -152,7 +152,7 @@ def _as_first(first: Answers, other: Answers) -> Predictions:
         tasks = ["regression" if p.classes is None else "classification" for p in (mine, theirs)]
         found = f"{first.name}: {tasks[0]}, {other.name}: {tasks[1]}"
         raise ConfigError(
-            f"{both} have other tasks", expected="models of one task", found=found, next=LISTED
+            f"{both} have different tasks", expected="models of one task", found=found, next=LISTED
         )
     if not np.array_equal(np.sort(theirs.identity), np.sort(mine.identity)):
         _refuse_rows(first, other)
@@ -165,9 +165,9 @@ def _as_first(first: Answers, other: Answers) -> Predictions:
     if not np.array_equal(ordered.truth, mine.truth):
         count = int((ordered.truth != mine.truth).sum())
         raise ConfigError(
-            f"{both} predict other things",
+            f"{both} predict different targets",
             expected="the same target for the same test rows",
-            found=f"{count:,} of {len(mine.truth):,} rows have another truth",
+            found=f"{count:,} of {len(mine.truth):,} rows have different targets",
             next=f"look at data.target in experiments/{first.experiment}.yaml "
             f"and experiments/{other.experiment}.yaml",
         )
@@ -178,14 +178,14 @@ def _refuse_rows(first: Answers, other: Answers) -> None:
     mine, theirs = first.predictions.identity, other.predictions.identity
     common = len(np.intersect1d(mine, theirs))
     if first.experiment == other.experiment:
-        what = f"gristmill run {first.experiment} trains and scores on today's rows"
+        what = f"gristmill run {first.experiment} trains and evaluates on the current rows"
     else:
         what = (
             f"split: {{as: {first.experiment}}} in experiments/{other.experiment}.yaml,\n"
             f"then gristmill run {other.experiment}"
         )
     raise ConfigError(
-        f"{first.name} and {other.name} were tested on other rows",
+        f"{first.name} and {other.name} were tested on different rows",
         expected="the same test rows",
         found=f"{first.name}: {len(mine):,} rows, {other.name}: {len(theirs):,} rows, "
         f"{common:,} of them the same",
@@ -200,7 +200,7 @@ def _with_classes(first: Answers, other: Answers) -> Predictions:
         only = ((first.name, {*mine} - {*theirs}), (other.name, {*theirs} - {*mine}))
         words = [f"only {name}: {', '.join(sorted(these)[:8]) or 'none'}" for name, these in only]
         raise ConfigError(
-            f"{first.name} and {other.name} know other classes",
+            f"{first.name} and {other.name} have different classes",
             expected="the same classes",
             found=", ".join(words),
             next=LISTED,

@@ -165,14 +165,14 @@ def check_asked(project: Project, experiment: Experiment) -> None:
     if asked.threshold is not None and names is not None:
         where, positive = "evaluation.threshold", asked.threshold.positive
         if len(names) != 2:
-            problems.append(Problem(where, "is of two classes", f"{len(names)}"))
+            problems.append(Problem(where, "two classes", f"{len(names)} classes"))
         elif positive is not None and (found := class_name(positive)) not in names:
             problems.append(Problem(f"{where}.positive", " or ".join(names), found))
     if problems:
         raise ConfigError(
-            f"the data do not have what experiments/{experiment.name}.yaml asks to evaluate",
+            f"experiments/{experiment.name}.yaml evaluates what the data do not have",
             problems=problems,
-            next=f"mend experiments/{experiment.name}.yaml",
+            next=f"correct experiments/{experiment.name}.yaml",
         )
 
 
@@ -220,7 +220,7 @@ class Winner:
             raise EnvironmentFault(
                 f"the model's outputs for the {role} rows are not all finite numbers",
                 found=f"{int((~np.isfinite(outputs)).any(axis=1).sum())} rows with NaN or infinity",
-                next="lower the learning rate, or look at the data's range",
+                next="lower the learning rate, or check the range of the data",
             )
         return outputs
 
@@ -313,7 +313,7 @@ def _twins(test: Path) -> Flags | None:
             "every test row was seen in training",
             expected="test rows whose features equal those of no training row",
             found=f"{len(twin):,} of {len(twin):,} test rows equal a training row",
-            next="leave the copies out of the data, or set split.group to what they share",
+            next="remove the copies from the data, or set split.group to a column that they share",
         )
     return twin if twin.any() else None
 

@@ -110,6 +110,6 @@ def choose_threshold(
         reached = bool((precisions >= precision).any())
         kept = precisions >= (precision if reached else precisions.max())
         best = np.flatnonzero(kept & (found == found[kept].max()))
-        rule = f"most found at a precision of {precision:g}"
+        rule = f"highest recall at a precision of {precision:g}"
     cut = cuts[best[np.abs(cuts[best] - 0.5).argmin()]]
     return Threshold(float(cut), place, reached, rule)

@@ -108,7 +108,7 @@ def from_answers(frame: pd.DataFrame, like: Predictions) -> Predictions:
     found = probability_columns(frame)
     if set(found) != set(wanted):
         raise ValueError(
-            "it knows other classes: " + ", ".join(name.removeprefix(PREFIX) for name in found)
+            "it has different classes: " + ", ".join(name.removeprefix(PREFIX) for name in found)
         )
     return replace(like, outputs=frame[wanted].to_numpy("float64"))
 

@@ -30,12 +30,12 @@ UNSEEN = "a level that training has not seen"
 NOTHING = "neither a number nor a date nor a picture"
 
 SAME = {
-    "single": "rows that come one by one have other answers",
-    "part": "fewer rows at a time have other answers",
-    "many": "many rows at a time have other answers",
-    "turned": "columns in another order have other answers",
-    "extra": "a column that is not needed changes the answers",
-    "again": "the same rows have other answers later",
+    "single": "single rows are answered differently",
+    "part": "small batches are answered differently",
+    "many": "large batches are answered differently",
+    "turned": "columns in another order change the answers",
+    "extra": "an extra column changes the answers",
+    "again": "the same rows are answered differently later",
 }
 """What must be answered as the evaluation did, and what is wrong where it is not."""
 
@@ -110,21 +110,23 @@ def problems(
     deeds = list(_deeds(answered))
     if error := answered.error or answered.errors.get("rows", ""):
         where = "it does not work in a fresh process"
-        return [*deeds, Problem(where, "it loads, and answers the test rows", error)]
+        return [*deeds, Problem(where, "it loads and answers the test rows", error)]
     checks = _Checks(answered, expected, tolerance)
-    if other := checks.same("rows", "it does not give the evaluation's predictions again"):
+    if other := checks.same("rows", "its predictions differ from the evaluation's"):
         return [*deeds, other]
     required = [n for n in input_names(statistics) if n not in optional_names(statistics)]
     found = [
         checks.labels(),
         *(checks.same(ask, where) for ask, where in SAME.items()),
-        checks.same("absent", "an absent column is not what gaps in it are", "as gaps"),
-        checks.finite("unseen", "a level that training has not seen has no answer"),
-        checks.refused("incomplete", "a column is missing", required[:1]),
-        checks.refused("wrong type", "a value has the wrong type", [_typed(statistics)]),
+        checks.same("absent", "an absent column is not treated as missing values", "as gaps"),
+        checks.finite("unseen", "an unseen level has no answer"),
+        checks.refused("incomplete", "a missing column is not reported", required[:1]),
+        checks.refused(
+            "wrong type", "a value of the wrong type is not reported", [_typed(statistics)]
+        ),
     ]
     if statistics.get("picture"):
-        found.append(checks.refused("empty", "a picture is missing", ["picture"]))
+        found.append(checks.refused("empty", "a missing picture is not reported", ["picture"]))
     else:
         found += [checks.finite(ask, "a missing value has no answer") for ask in ("gaps", "empty")]
     return [*deeds, *filter(None, found)]
@@ -132,12 +134,12 @@ def problems(
 
 def _deeds(answered: Answered) -> Iterator[Problem]:
     if answered.imported:
-        where = "it needs this project, and would break with it"
+        where = "it depends on this project, and would break with it"
         found = "it imports " + ", ".join(answered.imported)
-        yield Problem(where, "a package that imports nothing of it", found)
+        yield Problem(where, "a package that imports none of its modules", found)
     if answered.strayed:
-        where = "it does more than to answer"
-        expected = "no network, no process, and files in its own or a temporary folder alone"
+        where = "it does more than answer"
+        expected = "no network, no process, and writes only to its own and the temporary folder"
         yield Problem(where, expected, "\n".join(f"it {deed}" for deed in answered.strayed[:3]))
 
 
@@ -159,7 +161,7 @@ class _Checks:
             wanted = self._outputs(other) if other else self._expected.outputs
         except (KeyError, ValueError) as error:  # other columns than the evaluation's
             names = ", ".join(map(str, self._answered.tables[ask].columns))
-            return Problem(where, "its columns", f"{names}: {error}"[:300])
+            return Problem(where, "the evaluation's columns", f"{names}: {error}"[:300])
         wanted = wanted[np.resize(np.arange(len(wanted)), len(given))]
         apart = np.abs(given - wanted).reshape(len(given), -1) / self._size
         if bool((apart <= self._tolerance).all()):
@@ -170,8 +172,8 @@ class _Checks:
         of = f" for {self._expected.classes[place]}" if self._expected.classes else ""
         return Problem(
             where,
-            f"{wanted[row, place]:.6g}{of} in row {row + 1}, up to {self._tolerance:g} of its size",
-            f"{given[row, place]:.6g}, a difference of {apart[row, place]:.3g}",
+            f"{wanted[row, place]:.6g}{of} in row {row + 1}, within {self._tolerance:g}",
+            f"{given[row, place]:.6g}, a relative difference of {apart[row, place]:.3g}",
         )
 
     def labels(self) -> Problem | None:
@@ -188,9 +190,9 @@ class _Checks:
         if not wrong:
             return None
         return Problem(
-            "its predictions are not the classes that its probabilities mean",
+            "its predictions do not match its probabilities",
             f"{meant[wrong[0]]} in row {wrong[0] + 1}",
-            f"{told[wrong[0]]}; so in {len(wrong):,} of {len(told):,} rows",
+            f"{told[wrong[0]]}; {len(wrong):,} of {len(told):,} rows differ",
         )
 
     def finite(self, ask: str, where: str) -> Problem | None:
@@ -203,7 +205,9 @@ class _Checks:
         wrong = np.flatnonzero(~rows.all(axis=1))
         if not len(wrong):
             return None
-        return Problem(where, "finite numbers", f"others in {len(wrong)} of {len(rows)} rows")
+        return Problem(
+            where, "finite numbers", f"NaN or infinity in {len(wrong)} of {len(rows)} rows"
+        )
 
     def refused(self, ask: str, where: str, names: Sequence[str]) -> Problem | None:
         """There is an error, and it names what it is about."""

@@ -181,10 +181,10 @@ def _try(
     expected = read_predictions(evaluation.predictions).rows(slice(len(rows)))
     if wrong := problems(answered, expected, statistics, tolerance):
         raise EnvironmentFault(
-            "the package did not pass its trial",
+            "the package failed its rehearsal",
             problems=wrong,
-            next="nothing was registered; mend the model's own code, if it has any: a layer that "
-            "is not saved with its arguments, one that stays in training",
+            next="nothing was registered; check the model's own code, if any: a layer may be saved "
+            "without its arguments, or stay in training mode",
         )
     return answered.measured
 

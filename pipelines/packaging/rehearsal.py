@@ -81,7 +81,7 @@ class Differing:
     found: str
 
     def __str__(self) -> str:
-        return f"{self.name} {self.wanted}, installed is {self.found or 'none'}"
+        return f"{self.name} {self.wanted}, installed: {self.found or 'none'}"
 
 
 def installed(name: str) -> str:
@@ -111,10 +111,10 @@ def other_versions(address: str, others: Sequence[Differing], problem: str) -> E
     pins = " ".join(f"{one.name}=={one.wanted}" for one in others)
     have = ", ".join(f"{one.name} {one.found}" if one.found else f"no {one.name}" for one in others)
     return EnvironmentFault(
-        f"{address} does not work with the versions of libraries that are installed",
+        f"{address} does not work with the installed library versions",
         expected=", ".join(f"{one.name} {one.wanted}" for one in others),
         found=f"{have}: {problem}",
-        next=f"uv pip install {pins}, or take a version that was made with what is installed: "
+        next=f"uv pip install {pins}, or use a version made with the installed libraries: "
         f"gristmill models {model}",
     )
 
@@ -193,7 +193,7 @@ class Rehearsal:
                 expected=f"{model} loads and answers {len(rows)} raw rows",
                 found=problem,
             )
-        told = f"{model} works, but it was made with " + "; with ".join(map(str, others))
+        told = f"{model} works, but was made with " + "; with ".join(map(str, others))
         if others and told not in self.warnings:
             self.warnings.append(told)
         return made.tables["rows"]

@@ -47,7 +47,7 @@ LONGEST_ERROR = 1500
 
 NETWORK = {
     "socket.connect": "connects to",
-    "socket.bind": "listens at",
+    "socket.bind": "listens on",
     "socket.sendto": "sends to",
     "socket.sendmsg": "sends to",
     "socket.getaddrinfo": "looks up",
@@ -93,7 +93,7 @@ class AuditWatch:
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self._on and (deed := self._deed(event, arguments)):
             self._strayed.append(deed)
-            raise PermissionError(f"not while a package is tried: it {deed}")
+            raise PermissionError(f"not allowed while a package is rehearsed: it {deed}")
 
     def _deed(self, event: str, arguments: tuple[Any, ...]) -> str:
         if event == "open":
@@ -254,7 +254,7 @@ def _answers(model: Any, rows: Any) -> Any:
     few = len(rows) <= FEW
     made = model.predict(rows) if few else model.unwrap_python_model().predict(None, rows)
     if not isinstance(made, pd.DataFrame):
-        raise TypeError(f"the answer is no table, but {type(made).__name__}")
+        raise TypeError(f"the answer is not a table but {type(made).__name__}")
     if len(made) != len(rows):
         raise TypeError(f"{len(made):,} answers for {len(rows):,} rows")
     return made

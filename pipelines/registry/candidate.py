@@ -105,8 +105,8 @@ def _judge(
     if champion is None:
         facts, gone = _with_slices(facts, ground, None), None
         if model and model.moves:
-            lost = f"the champion, version {model.moves[-1]['version']}, is gone"
-            gone = f"{lost}: gristmill promote {name} names another"
+            lost = f"the champion, version {model.moves[-1]['version']}, no longer exists"
+            gone = f"{lost}: choose another with gristmill promote {name}"
         return decide(facts, gone, rules)
     if isinstance(candidate, Version) and candidate.number == champion.number:
         if cut and candidate.tags.get(registry.RUN) == cut:
@@ -116,7 +116,7 @@ def _judge(
         decision = decide(facts, None, rules)
         if decision.outcome == "reject":
             return decision
-        reasons = (*decision.reasons[:-1], "this version is the champion already")
+        reasons = (*decision.reasons[:-1], "this version is already the champion")
         return Decision("hold", reasons, "", decision.evidence)
     try:
         ground.rehearsal.answer(champion.address, training_examples(build, ground.experiment))

@@ -118,11 +118,11 @@ def earlier_on(version: Version, ground: Ground) -> Earlier:
     compared = replace(ground.compared, newer=~np.isin(identity, stored.identity))
     seen = _seen_by(ground.project, version)
     if seen is None:
-        words = f"version {version.number} kept no list of the rows that it has seen: "
+        words = f"version {version.number} has no list of the rows that it has seen: "
         return Earlier(predictions, compared, None, (words + "the split is trusted",))
     absent = seen.absent(ground.rows)
     assumed = tuple(
-        f"twins of rows that version {version.number} has seen count: no column {column}"
+        f"copies of rows that version {version.number} has seen are counted: no column {column}"
         for column in absent[:1]
     )
     compared = replace(compared, seen=ground.own | seen.marks(ground.rows, identity))
@@ -212,7 +212,7 @@ def _require_numbers(predictions: Predictions) -> None:
     finite = np.isfinite(predictions.outputs)
     bad = int((~(finite if finite.ndim == 1 else finite.all(axis=1))).sum())
     if bad:
-        raise ValueError(f"its answers for {bad:,} rows are no finite numbers")
+        raise ValueError(f"its answers for {bad:,} rows are not finite numbers")
 
 
 def champion_predictions(ground: Ground, champion: Version, stored: Predictions) -> Predictions:
@@ -230,7 +230,7 @@ def champion_predictions(ground: Ground, champion: Version, stored: Predictions)
     """
     wanted = ground.mine
     if stored.classes != wanted.classes:
-        raise ValueError(f"it knows other classes: {', '.join(stored.classes or ('none',))}")
+        raise ValueError(f"it has different classes: {', '.join(stored.classes or ('none',))}")
     known = pd.Series(np.arange(len(stored.identity)), index=stored.identity)
     known = known[~known.index.duplicated()]
     places = known.reindex(wanted.identity).to_numpy(dtype="float64", na_value=np.nan)
@@ -239,7 +239,7 @@ def champion_predictions(ground: Ground, champion: Version, stored: Predictions)
     other = int((stored.truth[there] != wanted.truth[~new]).sum())
     if other > len(there) / 2:  # a few may have been mended in newer data
         raise ValueError(
-            f"it predicts something else: {other:,} of {len(there):,} rows had another truth"
+            f"it predicts another target: {other:,} of {len(there):,} rows had another value"
         )
     outputs = np.empty(wanted.outputs.shape, dtype="float64")
     outputs[~new] = stored.outputs[there]

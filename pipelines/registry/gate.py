@@ -203,7 +203,7 @@ def _refreshed(against: Contest, alpha: float, rules: Gate) -> Decision | None:
 
 def _not_worse_words(each: NotWorse) -> str:
     return (
-        f"worse than version {each.version} by less than {each.margin:.3g}, if at all: "
+        f"non-inferior to version {each.version} by a margin of {each.margin:.3g}: "
         f"p = {each.p:.3g} on {each.rows:,} rows"
     )
 
@@ -221,14 +221,17 @@ def _scores(against: Contest) -> Iterator[str]:
 
 def _read_words(reads: int, alpha: float) -> Iterator[str]:
     if reads > MANY_READS:
-        yield f"these test rows have judged {reads} candidates: p must be below {alpha:.3g}"
+        yield (
+            f"these test rows have been used to judge {reads} candidates: "
+            f"p must be below {alpha:.3g}"
+        )
 
 
 def _no_rows(against: Contest, alpha: float, rules: Gate) -> Iterator[str]:
     gain = rules.champion.margin
     enough = rows_enough(TYPICAL, gain, alpha)
-    yield f"no test row that neither it nor the champion, version {against.champion}, has seen"
-    yield f"{enough:,} such rows are enough for a gain of {number(gain, 3)}, as a rule"
+    yield f"every test row was seen by the candidate or the champion, version {against.champion}"
+    yield f"about {enough:,} unseen rows are needed to show a gain of {number(gain, 3)}"
 
 
 def _enough_words(found: Contest | None) -> Iterator[str]:
@@ -272,9 +275,9 @@ def _required(candidate: CandidateFacts, name: str, bound: Requirement) -> Requi
         return RequirementCheck(name, bound.min, bound.max, bound.of, holds, words, *figures)
 
     if metric is None:
-        return check(f"{name} is required and was not measured")
+        return check(f"{name} is required but was not measured")
     if metric.why:
-        return check(f"{name} is required and {metric.shown}")
+        return check(f"{name} is required but {metric.shown}")
     ends = {"value": (metric.value, metric.value), "low": (metric.low, metric.high)}[bound.of]
     what = (name, name) if bound.of == "value" else (f"{name}'s low end", f"{name}'s high end")
     kept = []
@@ -285,7 +288,7 @@ def _required(candidate: CandidateFacts, name: str, bound: Requirement) -> Requi
         if limit is None:
             continue
         if value is None:
-            return check(f"{which} is required and not known: it has no interval")
+            return check(f"{which} is required but unknown: it has no interval")
         if not (value >= limit if sign == "≥" else value <= limit):
             side = "below" if sign == "≥" else "above"
             return check(f"{which} {number(value)} is {side} the required {limit:g}")

@@ -186,7 +186,7 @@ def set_aside(
                 expected="a version that is not in service",
                 found=f"the alias champion on version {number}",
                 next=f"gristmill rollback {model}, or gristmill promote {model} --version N; "
-                "then again",
+                "then try again",
             )
         if target.standing == standing:
             return None
@@ -220,8 +220,8 @@ def anchor(project: Project, champion: Version) -> Version:
     there = [version for version in (found.versions if found else ()) if version.number == number]
     if not there:
         raise EnvironmentFault(
-            f"the anchor of version {champion.number} is no longer there",
-            expected=f"version {number}, the last that was promoted for being better",
+            f"the anchor of version {champion.number} no longer exists",
+            expected=f"version {number}, the last one promoted for being better",
             found="no such version",
             next=f"gristmill promote {champion.model} --version {champion.number} --reason …",
         )
@@ -257,7 +257,7 @@ def before(model: RegisteredModel) -> Version:
 
 def _require_seen(found: RegisteredModel, seen: ChampionSeen | None) -> None:
     if seen is not None and seen != found.seen:
-        gone = {"who": "unknown", "why": "its alias was taken away", "by": "person"}
+        gone = {"who": "unknown", "why": "its alias was removed", "by": "person"}
         move = [*found.moves, *_elsewhere(found)][-1] if found.seen.champion else gone
         error = ChampionMoved(
             f"the champion of {found.name} was moved in the meantime",
@@ -274,7 +274,7 @@ def _require_reason(target: Version) -> None:
     if target.standing or rejected:
         raise ConfigError(
             f"{target.model} version {target.number} was {target.standing or 'rejected'}; "
-            "to promote it takes a reason",
+            "promoting it requires a reason",
             expected="--reason TEXT",
             found=target.tags.get(models.REASONS, "")[:300] if rejected else "none",
             next=f"gristmill promote {target.model} --version {target.number} --reason …",
@@ -307,7 +307,7 @@ def _elsewhere(found: RegisteredModel) -> list[dict[str, Any]]:
     champion, moves = found.alias(records.CHAMPION), found.moves
     if champion is None or (moves and moves[-1]["version"] == champion.number):
         return []
-    said = "found there: the alias was moved outside of Gristmill"
+    said = "the alias was moved outside Gristmill"
     return [{**_entry("promote", champion, said), "who": "unknown"}]
 
 
@@ -330,7 +330,7 @@ def _carry_out(project: Project, name: str, plan: Plan) -> RegisteredModel:
             if change is None or _done(project, registry, found, change):
                 return found
     raise EnvironmentFault(
-        f"the aliases of {name} are being moved by others",
+        f"the aliases of {name} are being moved by other processes",
         expected="a server that keeps what was just written",
         found=f"other moves, {TRIES} times in a row",
         next=f"gristmill models {name} --history",
@@ -392,10 +392,10 @@ def _one_at_a_time(project: Project) -> Iterator[None]:
             yield
     except Timeout as error:
         raise EnvironmentFault(
-            "another process has been moving aliases in this store for long",
-            expected=f"an end within {PATIENCE:.0f} s",
+            "another process has held the lock on the aliases of this store for too long",
+            expected=f"a free lock within {PATIENCE:.0f} s",
             found=f"{error.lock_file} is held",
-            next="the same again, once that process has ended",
+            next="try again once that process has ended",
         ) from error
 
 

@@ -40,7 +40,7 @@ def render(block: Block, console: Console) -> Iterator[RenderableType]:
             for inner in block.shown:
                 yield from render(inner, console)
         case _:
-            raise TypeError("HTML is not for a terminal")
+            raise TypeError("HTML cannot be shown on a terminal")
 
 
 def print_blocks(console: Console, *blocks: Block) -> None:

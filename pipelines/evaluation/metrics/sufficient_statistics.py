@@ -188,18 +188,18 @@ def why_undefined(name: str, truth: Array, outputs: Array, labels: Labels) -> st
     if kind == "r2":
         return "all test rows have the same target"
     if kind in ("kappa", "mcc"):
-        return "the test rows or the predictions are of a single class"
+        return "the test rows or the predictions have a single class"
     if filled:
         place = labels.place(filled)
         if kind == "precision":
-            return f"no test row was called {filled}"
+            return f"no test row is predicted as {filled}"
         if not (truth == place).any():
-            also = " or was called it" if kind == "f1" else ""
+            also = " or predicted as it" if kind == "f1" else ""
             return f"no test row is of class {filled}{also}"
         return f"every test row is of class {filled}"
     present = np.unique(truth)
     if len(present) == 1:
-        return "the test rows are of a single class"
+        return "the test rows have a single class"
     absent = [i for i in range(outputs.shape[1]) if i not in present]
     named = [labels.classes[i] if labels.classes else str(i) for i in absent]
     more = f" and {len(named) - 5} more" if len(named) > 5 else ""

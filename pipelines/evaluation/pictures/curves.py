@@ -43,7 +43,7 @@ def calibration_curve(file: Path, made: Calibration) -> None:
         axis.set_major_formatter(PercentFormatter(1, decimals=0 if low < 0.9 else None))
     of = f"of {plots.shortened(made.of)}" if made.of else "of the most probable class"
     axes.set_xlabel(f"predicted probability {of}")
-    axes.set_ylabel("share of rows that are so" if made.of else "share of rows predicted right")
+    axes.set_ylabel("observed share" if made.of else "share predicted correctly")
     rows = sum(one.rows for one in made.bins)
     axes.set_title(f"{rows:,} test rows, calibration error {made.ece}", fontsize=10)
     axes.legend(frameon=False, fontsize=8, loc="best")
@@ -89,23 +89,23 @@ def roc_pr_curves(file: Path, predictions: Predictions) -> None:
         plots.clean(axes)
     left.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", zorder=0)
     one = f" of {plots.shortened(classes[positive], plots.LONGEST_LABEL)}" if not several else ""
-    left.set_xlabel("share of the others called so (false positive rate)")
-    left.set_ylabel(f"share{one} found (recall)")
-    right.set_xlabel(f"share{one} found (recall)")
-    right.set_ylabel("share of the called that are so (precision)")
+    left.set_xlabel("false positive rate")
+    left.set_ylabel(f"recall{one}")
+    right.set_xlabel(f"recall{one}")
+    right.set_ylabel("precision")
     if not several and positive in present:
         right.axhline(float((truth == positive).mean()), color=GREY, lw=1, ls="--", zorder=0)
     rest, most, missing = "", plots.MOST_CURVES - 1, len(classes) - len(present)
     if several and len(present) > most:
         rest = f"; the {most} worst of {len(present)} classes"
     if several and missing:
-        rest += f"; {missing} without rows to tell apart"
+        rest += f"; {missing} without a curve"
     figure.suptitle(f"{len(truth):,} test rows{rest}", fontsize=11)
     for axes, where in ((left, "lower right"), (right, "lower left")):
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False, fontsize=8, loc=where)
         else:
-            axes.text(0.5, 0.5, "the test rows are of one class", ha="center", va="center")
+            axes.text(0.5, 0.5, "the test rows have a single class", ha="center", va="center")
     plots.save(figure, file)
 
 
@@ -120,7 +120,7 @@ def _mark(axes: Axes, predictions: Predictions, place: int, kind: str) -> None:
             return
         x, y = recall, hits / called.sum()
     threshold = predictions.threshold.value if predictions.threshold else 0.5
-    axes.plot([x], [y], "o", color=plots.COLOURS[1], ms=7, label=f"called from {threshold:.3g} on")
+    axes.plot([x], [y], "o", color=plots.COLOURS[1], ms=7, label=f"threshold {threshold:.3g}")
 
 
 def _roc(positive: Array, scores: Array) -> tuple[Array, Array]:

@@ -127,7 +127,7 @@ def _title(predictions: Predictions) -> str:
     if predictions.classes is None:
         return "Test rows, the largest errors first"
     rows, wrong = len(predictions.truth), len(_mistakes(predictions))
-    return f"{rows:,} test rows, {wrong:,} of them wrong (the surest mistakes first)"
+    return f"{rows:,} test rows, {wrong:,} of them wrong (most confident mistakes first)"
 
 
 def chosen_rows(predictions: Predictions) -> list[int]:

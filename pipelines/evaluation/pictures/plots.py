@@ -160,7 +160,7 @@ def confusion_matrix(file: Path, predictions: Predictions) -> None:
     told = [names[i] if of_class[i] else f"{names[i]} (no rows)" for i in places]
     axes.set_yticks(places, told, fontsize=size)
     axes.set(xlabel="predicted", ylabel="true")
-    every = f", one class in {step} is named" if step > 1 else ""
+    every = f", 1 class in {step} labelled" if step > 1 else ""
     axes.set_title(f"{len(predictions.truth):,} test rows{every}", fontsize=11)
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.7)
     save(figure, file)

@@ -254,7 +254,7 @@ def test_promote_and_rollback_move_the_alias_and_report_it(
     project, run = Project(root), gristmill_in(root)
     refused = run("promote", "digits")
     assert refused.returncode == 1
-    assert "to promote it takes a reason" in refused.stderr
+    assert "promoting it requires a reason" in refused.stderr
     up = run("promote", "digits", "--reason", "for show", check=True).stdout
     assert "digits version 2 is the champion now, it was version 1" in up
     assert "the gate had rejected it" in up

@@ -192,10 +192,10 @@ def test_a_test_set_of_one_class_is_evaluated_where_metrics_are_defined(
     made = evaluate(home, experiment, trial, pool)
     whys = {metric.name: metric.why for metric in made.metrics}
     assert whys == {
-        "roc_auc": "the test rows are of a single class",
+        "roc_auc": "the test rows have a single class",
         "accuracy": "",
         "recall:1": "no test row is of class 1",
-        "average_precision": "the test rows are of a single class",
+        "average_precision": "the test rows have a single class",
         "log_loss": "",
     }
     assert made.value("accuracy") > 0
@@ -209,7 +209,7 @@ def test_a_test_set_of_one_class_is_evaluated_where_metrics_are_defined(
         ({"metrics": ["recall:zebra"]}, "there are low, middle, top"),
         ({"metrics": ["top_3_accuracy"]}, "from 1 to 2, less than the number of classes"),
         ({"slices": ["color"]}, r"evaluation.slices\n.*\n +found +color\n.*did you mean colour\?"),
-        ({"threshold": {"precision": 0.9}}, r"(?s)is of two classes.*3"),
+        ({"threshold": {"precision": 0.9}}, r"(?s)two classes.*3"),
     ],
 )
 def test_settings_that_do_not_match_the_data_are_refused_before_training(

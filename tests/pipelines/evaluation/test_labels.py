@@ -60,7 +60,7 @@ def test_a_precision_that_no_threshold_reaches_is_reported() -> None:
     truth, outputs = scored(0, steps=3)
     made = choose_threshold(truth, outputs[:, ::-1], 1, precision=0.99)
     assert not made.reached
-    assert made.rule == "most found at a precision of 0.99"
+    assert made.rule == "highest recall at a precision of 0.99"
 
 
 def test_labels_follow_the_threshold_and_rank_metrics_do_not() -> None:

@@ -85,5 +85,5 @@ def test_answers_are_read_by_column_name() -> None:
 @pytest.mark.parametrize("names", [["no", "maybe"], ["no"], ["no", "yes", "maybe"], []])
 def test_answers_of_a_model_with_other_classes_are_refused(names: list[str]) -> None:
     frame = pd.DataFrame({f"probability_{name}": [0.5] * 3 for name in names})
-    with pytest.raises(ValueError, match=f"it knows other classes: {', '.join(names)}"):
+    with pytest.raises(ValueError, match=f"it has different classes: {', '.join(names)}"):
         from_answers(frame, OF_CLASSES)

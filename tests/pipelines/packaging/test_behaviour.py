@@ -202,26 +202,26 @@ ROWS = 30
 """Test rows of the package."""
 
 FAULTS: dict[Callable[[Path], None], str] = {
-    scaler_forgotten: "does not give the evaluation's predictions again",
-    labels_swapped: "does not give the evaluation's predictions again",
-    least_likely_class: "predictions are not the classes that its probabilities mean",
+    scaler_forgotten: "its predictions differ from the evaluation's",
+    labels_swapped: "its predictions differ from the evaluation's",
+    least_likely_class: "predictions do not match its probabilities",
     column_renamed: "(?s)does not work in a fresh process.*breadth",
-    optional_column_renamed: "does not give the evaluation's predictions again",
-    another_splits_statistics: "does not give the evaluation's predictions again",
-    left_in_training: "does not give the evaluation's predictions again",
-    half_precision: "does not give the evaluation's predictions again",
+    optional_column_renamed: "its predictions differ from the evaluation's",
+    another_splits_statistics: "its predictions differ from the evaluation's",
+    left_in_training: "its predictions differ from the evaluation's",
+    half_precision: "its predictions differ from the evaluation's",
     file_missing: "(?s)does not work in a fresh process.*statistics.json",
-    writes_a_log: "(?s)more than to answer.*writes requests.log",
-    asks_a_server: "(?s)more than to answer.*looks up features.example",
-    keeps_state: "the same rows have other answers later",
-    scales_by_the_batch: "rows that come one by one have other answers",
-    imports_the_project: "(?s)needs this project.*gristmill",
-    reads_by_position: "columns in another order have other answers",
-    takes_anything: "(?s)wrong type.*an error that names width.*an answer",
-    fails_for_unseen_levels: "(?s)level that training has not seen.*unknown level",
+    writes_a_log: "(?s)more than answer.*writes requests.log",
+    asks_a_server: "(?s)more than answer.*looks up features.example",
+    keeps_state: "the same rows are answered differently later",
+    scales_by_the_batch: "single rows are answered differently",
+    imports_the_project: "(?s)depends on this project.*gristmill",
+    reads_by_position: "columns in another order change the answers",
+    takes_anything: "(?s)wrong type is not reported.*an error that names width.*an answer",
+    fails_for_unseen_levels: "(?s)unseen level has no answer.*unknown level",
     breaks_on_gaps: "a missing value has no answer",
 }
-"""Each fault, and the message of the trial."""
+"""Each fault, and the message that reports it."""
 
 
 def test_an_unchanged_package_passes(stored: Stored) -> None:
@@ -255,7 +255,7 @@ def test_with_two_classes_the_threshold_decides_the_label() -> None:
         return [problem.found for problem in found]
 
     assert wrong_with("no", "yes", "yes") == []
-    assert wrong_with("no", "no", "yes") == ["no; so in 1 of 3 rows"]
+    assert wrong_with("no", "no", "yes") == ["no; 1 of 3 rows differ"]
 
 
 def test_start_time_latency_and_size_are_measured_in_the_trial(stored: Stored) -> None:
@@ -297,4 +297,4 @@ def test_a_package_that_works_with_other_library_versions_gives_a_warning(
     older(folder, "keras==2.15.0")
     assert len(stored.rehearsal.answer(str(folder), stored.rows)) == ROWS
     (warning,) = stored.rehearsal.warnings
-    assert "was made with keras 2.15.0, installed is 3" in warning
+    assert "was made with keras 2.15.0, installed: 3" in warning

@@ -76,16 +76,16 @@ def test_a_value_that_is_no_number_or_not_measured_fails_its_requirement(champio
         rules = gate(accuracy={end: 0.5})
         assert decide(told(accuracy=float("nan")), champion, rules).outcome == "reject"
         decision = decide(told(), champion, gate(latency_ms={end: 0.5}))
-        assert str(decision).startswith("reject: latency_ms is required and was not measured")
+        assert str(decision).startswith("reject: latency_ms is required but was not measured")
 
 
 def test_an_undefined_metric_fails_its_requirement_with_a_reason() -> None:
-    why = "the test rows are of a single class"
+    why = "the test rows have a single class"
     candidate = CandidateFacts({"roc_auc": Metric("roc_auc", float("nan"), None, None, why)})
     rules = Gate.model_validate({"require": {"roc_auc": {"max": 0.9}}})
     made = decide(candidate, None, rules)
     assert made.outcome == "reject"
-    assert made.reasons == (f"roc_auc is required and undefined: {why}",)
+    assert made.reasons == (f"roc_auc is required but undefined: {why}",)
     assert made.record["requirements"][0]["value"] is None
 
 
@@ -187,7 +187,9 @@ def test_more_reads_of_the_same_rows_never_make_a_promotion_easier(
     if many.outcome == "promote":
         assert few.outcome in ("promote", "reject")
     if reads > MANY_READS and champion.rows:
-        assert f"these test rows have judged {reads} candidates" in " ".join(few.reasons)
+        assert f"these test rows have been used to judge {reads} candidates" in " ".join(
+            few.reasons
+        )
 
 
 def test_after_twenty_reads_a_tenth_of_alpha_decides() -> None:
@@ -220,8 +222,8 @@ def test_a_hold_names_the_number_of_rows_that_would_be_enough() -> None:
     none = decide(told(), replace(against(1.0), rows=0), gate())
     assert none.outcome == "hold"
     assert none.reasons == (
-        "no test row that neither it nor the champion, version 3, has seen",
-        "6,181 such rows are enough for a gain of 0.01, as a rule",
+        "every test row was seen by the candidate or the champion, version 3",
+        "about 6,181 unseen rows are needed to show a gain of 0.01",
     )
 
 

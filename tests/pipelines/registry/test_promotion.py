@@ -214,7 +214,7 @@ def test_an_alias_removed_by_hand_counts_as_a_move_by_a_person(stored: Project) 
     make_versions(stored, 2)
     promote(stored, "tiny", "1", "first")
     client(stored).delete_registered_model_alias("tiny", "champion")
-    with pytest.raises(ChampionMoved, match="taken away") as caught:
+    with pytest.raises(ChampionMoved, match="removed") as caught:
         promote(stored, "tiny", "2", "better", Basis("superiority", seen=ChampionSeen("1", 1)))
     assert caught.value.by_person
 
@@ -235,7 +235,7 @@ def test_promoting_a_rejected_or_archived_version_needs_a_reason(stored: Project
     set_aside(stored, "tiny", "3", "archive", "")
     assert [v.standing for v in versions(stored, "tiny")] == ["archived", "rejected", ""]
     for number in "23":
-        with pytest.raises(ConfigError, match=r"(?s)takes a reason.*--reason"):
+        with pytest.raises(ConfigError, match=r"(?s)requires a reason.*--reason"):
             promote(stored, "tiny", number)
     promote(stored, "tiny", "2", "mended its data")
     assert versions(stored, "tiny")[1].standing == ""
@@ -250,7 +250,7 @@ def test_promoting_a_version_rejected_by_the_gate_needs_a_reason(stored: Project
     make_versions(stored, 1)
     said = {"gristmill.decision": "reject", "gristmill.reasons": "mae 9 is above the required 1"}
     tag_version(stored, versions(stored, "tiny")[0], said)
-    with pytest.raises(ConfigError, match=r"(?s)takes a reason.*mae 9 is above"):
+    with pytest.raises(ConfigError, match=r"(?s)requires a reason.*mae 9 is above"):
         promote(stored, "tiny", None)
     promote(stored, "tiny", None, "for the demonstration")
     assert champion_number(stored) == "1"
@@ -296,7 +296,7 @@ def test_the_anchor_was_promoted_by_superiority_or_by_a_person(stored: Project) 
     promote(stored, "tiny", "2", "as good", Basis("non-inferiority"))
     assert anchor(stored, champion_of(stored)).number == "1"
     client(stored).delete_model_version("tiny", "1")
-    with pytest.raises(EnvironmentFault, match="anchor of version 2 is no longer there"):
+    with pytest.raises(EnvironmentFault, match="anchor of version 2 no longer exists"):
         anchor(stored, champion_of(stored))
 
 

@@ -138,13 +138,13 @@ def test_quantile_loss_equals_scikit_learns(quantile: float) -> None:
 
 
 UNDEFINED = [
-    ("roc_auc", [1, 1, 1], "the test rows are of a single class"),
-    ("average_precision", [0, 0, 0], "the test rows are of a single class"),
+    ("roc_auc", [1, 1, 1], "the test rows have a single class"),
+    ("average_precision", [0, 0, 0], "the test rows have a single class"),
     ("roc_auc:b", [1, 1, 1], "every test row is of class b"),
     ("average_precision:b", [0, 0, 0], "no test row is of class b"),
     ("recall:b", [0, 0, 0], "no test row is of class b"),
-    ("precision:b", [0, 0, 1], "no test row was called b"),
-    ("f1:b", [0, 0, 0], "no test row is of class b or was called it"),
+    ("precision:b", [0, 0, 1], "no test row is predicted as b"),
+    ("f1:b", [0, 0, 0], "no test row is of class b or predicted as it"),
     ("kappa", [0, 0, 0], "a single class"),
     ("mcc", [0, 0, 1], "a single class"),
 ]
