@@ -221,10 +221,7 @@ def _scores(against: Contest) -> Iterator[str]:
 
 def _read_words(reads: int, alpha: float) -> Iterator[str]:
     if reads > MANY_READS:
-        yield (
-            f"these test rows have been used to judge {reads} candidates: "
-            f"p must be below {alpha:.3g}"
-        )
+        yield (f"test rows used to judge {reads} candidates: p must be below {alpha:.3g}")
 
 
 def _no_rows(against: Contest, alpha: float, rules: Gate) -> Iterator[str]:

@@ -73,12 +73,15 @@ def test_rows_that_any_model_saw_in_training_are_left_out_for_all() -> None:
     ("other", "says"),
     [
         (of_values(1), r"(?s)have different tasks.*m0: classification, m1: regression"),
-        (of_classes(1, rows=90), r"(?s)other rows.*120 rows, m1: 90 rows, 90 of them.*\{as: e0\}"),
+        (
+            of_classes(1, rows=90),
+            r"(?s)different rows.*120 rows, m1: 90 rows, 90 of them.*\{as: e0\}",
+        ),
         (
             replace(of_classes(1), classes=("a", "b", "z")),
-            r"(?s)other classes.*only m0: c, only m1: z.*gristmill models",
+            r"(?s)different classes.*only m0: c, only m1: z.*gristmill models",
         ),
-        (of_classes(1, k=4), r"(?s)other classes.*only m0: none, only m1: d"),
+        (of_classes(1, k=4), r"(?s)different classes.*only m0: none, only m1: d"),
         (
             replace(of_classes(1), truth=(of_classes(1).truth + 1) % 3),
             r"(?s)predict different targets.*120 of 120 rows.*data.target",
