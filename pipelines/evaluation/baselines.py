@@ -1,4 +1,4 @@
-"""What a model must be worth more than: the most simple guess, and a linear model."""
+"""Baselines of a model: a constant guess and a linear model."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Array = npt.NDArray[Any]
 Columns: TypeAlias = "Array | csr_array"
 
 MOST_ROWS = 20_000
-"""Training rows that a baseline is fitted on at most; evenly spaced ones of a larger set."""
+"""Most training rows that a baseline is fitted on; of more, evenly spaced ones are used."""
 
 MOST_PIXELS = 1024
 
 PART = 4096
-"""Rows that are predicted at a time."""
+"""Rows that are predicted at once."""
 
 
 def baseline_outputs(
@@ -35,17 +35,17 @@ def baseline_outputs(
     codes: Sequence[int] = (),
     scaled: Callable[[Array], Array] = np.asarray,
 ) -> dict[str, Array]:
-    """Outputs of a dummy and a linear model, fitted on training rows, for other rows.
+    """Fit a dummy and a linear model on training rows and predict other rows.
 
     Args:
-        x: (n, n_features) training features, scaled; or (n, height, width, channels) pictures, of
-            which the linear model sees `MOST_PIXELS` evenly spaced values or fewer.
+        x: (n, n_features) training features, scaled; or (n, height, width, channels) pictures,
+            subsampled evenly to at most about `MOST_PIXELS` pixels.
         y: (n,) training targets.
         rows: (m, n_features) features to predict.
-        classes: how many, None for regression.
-        codes: for each of the last features that hold a code, how many codes there are; the linear
-            model gets a column for each code instead, and none for code 0, a level unseen.
-        scaled: makes features of rows as they are stored.
+        classes: Number of classes, None for regression.
+        codes: Number of codes of each trailing feature that holds a code. The linear model gets one
+            column per code instead, and none for code 0, an unseen level.
+        scaled: Function that turns stored rows into features.
 
     Returns:
         `dummy` and `linear`: (m, classes) probabilities or (m,) values.
@@ -58,7 +58,7 @@ def baseline_outputs(
     step = max(1, -(-len(x) // MOST_ROWS))
     columns = partial(_columns, codes=codes, scaled=scaled)
     x, y = columns(x[::step]), np.asarray(y[::step])
-    # With more, the BLAS of numpy and that of scipy wait for each other: five times as long.
+    # With more threads, the BLAS of numpy and of scipy block each other: five times slower.
     with warnings.catch_warnings(), threadpool_limits(limits=1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         if classes is None:
@@ -78,7 +78,7 @@ def _predict(
 
 
 def _columns(rows: Array, codes: Sequence[int], scaled: Callable[[Array], Array]) -> Columns:
-    """(n_rows, n_columns), sparse where codes become a column each."""
+    """Return features, (n_rows, n_columns); sparse if codes become a column each."""
     if rows.ndim > 2:
         step = math.ceil(math.sqrt(math.prod(rows.shape[1:]) / MOST_PIXELS))
         rows = rows[:, ::step, ::step]

@@ -1,4 +1,4 @@
-"""Models beside each other on the same test rows, by what each has answered already."""
+"""Comparison of models on the same test rows, from their stored predictions."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LISTED = "gristmill models lists what can be compared"
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model answered for the test rows of its experiment.
+    """Predictions of a model for the test rows of its experiment.
 
     Attributes:
-        name: what it is called here.
-        experiment: of which it is a model.
-        predictions: as they were stored.
+        name: Name of the model in this comparison.
+        experiment: Experiment of the model.
+        predictions: Stored predictions.
     """
 
     name: str
@@ -36,15 +36,15 @@ class Answers:
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """Models on the same rows, each against the first.
+    """Models on the same rows, each compared with the first.
 
     Attributes:
-        models: their answers, row by row the same rows: those that no model saw in training.
-        places: (n_rows,) int64, where these rows are among the first model's test rows.
-        left_out: how many rows are left out, because a model saw them in training.
-        metrics: of each model.
-        differences: of each model but the first: its value less the first one's. The p-values of a
-            metric are corrected for the number of models by Holm's method.
+        models: Predictions of each model, all for the rows that no model saw in training.
+        places: (n_rows,) int64, positions of these rows among the first model's test rows.
+        left_out: Number of rows left out because a model saw them in training.
+        metrics: Metrics of each model.
+        differences: For each model but the first, its value minus the first one's. The p-values of
+            a metric are corrected for the number of models by Holm's method.
     """
 
     models: tuple[Answers, ...]
@@ -63,20 +63,20 @@ class ModelComparison:
 
     @property
     def truth(self) -> npt.NDArray[Any]:
-        """(n_rows,) places in `classes`, or values."""
+        """True values, (n_rows,): positions in `classes`, or numbers."""
         return self.models[0].predictions.truth
 
     @cached_property
     def answers(self) -> npt.NDArray[Any]:
-        """(n_models, n_rows): places in `classes`, or values."""
+        """Predicted values, (n_models, n_rows): positions in `classes`, or numbers."""
         return np.stack([model.predictions.answers for model in self.models])
 
     @property
     def disagreements(self) -> Places:
-        """The rows on which the models differ, by their places among these rows.
+        """Positions of the rows on which the models differ.
 
-        Of classes those whose answers are not all the same, first those of which a model that is
-        wrong was surest; of values all, first those that are furthest apart.
+        Classification: rows with different answers, the most confident wrong answers first.
+        Regression: all rows, the largest differences first.
         """
         if self.classes is None:
             apart = self.answers.max(axis=0) - self.answers.min(axis=0)
@@ -89,28 +89,28 @@ class ModelComparison:
 
     @property
     def agreement(self) -> Floats:
-        """(n_models, n_models): the share of rows with the same answer, or how errors correlate."""
+        """Share of rows with the same answer, or correlation of errors; (n_models, n_models)."""
         if self.classes is not None:
             return np.asarray((self.answers[:, None] == self.answers[None]).mean(axis=2))
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(np.nan_to_num(np.corrcoef(self.answers - self.truth)))
 
     def right(self, other: int) -> Places:
-        """(2, 2) rows: those that the first model gets right and wrong, by those of another."""
+        """Count rows, (2, 2): right and wrong by the first model (rows) and another (columns)."""
         first, second = (self.answers[place] == self.truth for place in (0, other))
         cells = 2 * ~first + ~second
         return np.bincount(cells, minlength=4).reshape(2, 2)
 
 
 def compare(models: Sequence[Answers], names: Sequence[str]) -> ModelComparison:
-    """Compares models with the first one.
+    """Compare models with the first one.
 
     Args:
-        models: two or more.
-        names: of the metrics.
+        models: Two or more models.
+        names: Names of the metrics.
 
     Raises:
-        ConfigError: they did not answer the same questions about the same rows.
+        ConfigError: The models differ in their task, test rows, classes or target.
     """
     first = models[0].predictions
     same = [first, *(_as_first(models[0], other) for other in models[1:])]
@@ -141,10 +141,10 @@ def compare(models: Sequence[Answers], names: Sequence[str]) -> ModelComparison:
 
 
 def _as_first(first: Answers, other: Answers) -> Predictions:
-    """Another model's answers with the rows and the classes in the order of the first one's.
+    """Return another model's predictions in the first one's order of rows and classes.
 
     Raises:
-        ConfigError: the tasks, the test rows, the classes or the targets differ.
+        ConfigError: The tasks, the test rows, the classes or the targets differ.
     """
     mine, theirs = first.predictions, other.predictions
     both = f"{first.name} and {other.name}"
@@ -194,7 +194,7 @@ def _refuse_rows(first: Answers, other: Answers) -> None:
 
 
 def _with_classes(first: Answers, other: Answers) -> Predictions:
-    """The other model's answers with the classes in the order of the first one's."""
+    """Return the other model's predictions with the classes in the first one's order."""
     mine, theirs = first.predictions.classes or (), other.predictions.classes or ()
     if {*mine} != {*theirs}:
         only = ((first.name, {*mine} - {*theirs}), (other.name, {*theirs} - {*mine}))

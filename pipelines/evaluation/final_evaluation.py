@@ -1,4 +1,4 @@
-"""The final evaluation: the one place that opens the test rows, once a model."""
+"""The final evaluation: the only place that reads the test rows, once per model."""
 
 from __future__ import annotations
 
@@ -45,22 +45,22 @@ from gristmill.pipelines.workers import Export, Pool
 
 @dataclass(frozen=True)
 class FinalEvaluation:
-    """How a trial's model did on the test rows, and the files that show it.
+    """Results of a trial's model on the test rows, and the files that hold them.
 
     Attributes:
-        metrics: of the model, in the order of the experiment file.
-        baselines: the same metrics of `dummy` and `linear`, on the same rows, without intervals.
-        rows: how many test rows there are.
-        seen: how many of them were left out, because a training row has the very same features.
-        model: the `.keras` file, or the `.npz` of an estimator's arrays.
-        predictions: Parquet, a row each.
-        raw: Parquet, the test rows as they came in, in the order of the predictions.
-        scored: whether the test rows were read now, and not in an earlier run.
-        maps: `.npz` of the first layers' feature maps; None where there are none.
-        slices: parts of the test rows, the declared ones first.
-        calibration: of the probabilities; None where there are none.
-        threshold: by which one of two classes is called; None for the most probable one.
-        reads: how many candidates these test rows have had, this one included; 0 if not counted.
+        metrics: Metrics of the model, in the order of the experiment file.
+        baselines: The same metrics of `dummy` and `linear` on the same rows, without intervals.
+        rows: Number of test rows.
+        seen: Number of test rows left out because a training row has the same features.
+        model: The `.keras` file, or the `.npz` file of an estimator's arrays.
+        predictions: Parquet file, one row per test row.
+        raw: Parquet file of the raw test rows, in the order of the predictions.
+        scored: Whether the test rows were scored now, not in an earlier run.
+        maps: `.npz` file of the first layers' feature maps; None if there are none.
+        slices: Results on parts of the test rows, the declared slices first.
+        calibration: Calibration of the probabilities; None if there are none.
+        threshold: Decision threshold of two classes; None for the most probable class.
+        reads: Number of candidates judged on these rows, including this one; 0 if not counted.
     """
 
     metrics: tuple[Metric, ...]
@@ -79,12 +79,12 @@ class FinalEvaluation:
 
     @property
     def measured(self) -> int:
-        """How many test rows the metrics are of."""
+        """Number of test rows that the metrics use."""
         return self.rows - self.seen
 
     @property
     def left_out(self) -> str:
-        """What was left out, in words; empty if nothing was."""
+        """Description of the rows left out; empty if there are none."""
         if not self.seen:
             return ""
         return f"{self.seen:,} of {self.rows:,} test rows left out: seen in training"
@@ -94,11 +94,18 @@ class FinalEvaluation:
 
 
 def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool) -> FinalEvaluation:
-    """Scores the winner on the test rows, unless that has been done and stored.
+    """Score the winner on the test rows, or read the result stored by an earlier run.
+
+    Args:
+        project: Project with the build folder.
+        experiment: Experiment that was trained.
+        trial: Winner of the search.
+        pool: Worker processes that load the model and compute its outputs.
 
     Raises:
-        ConfigError: a metric, a slice or a threshold is of what the data do not have.
-        EnvironmentFault: the model gave something that is no number.
+        ConfigError: A metric, slice or threshold names what the data do not have.
+        EnvironmentFault: The model's outputs are not finite numbers.
+        DataInvalid: Every test row was seen in training.
     """
     check_asked(project, experiment)
     winner = Winner(project, experiment, trial, pool)
@@ -142,11 +149,11 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
 
 
 def check_asked(project: Project, experiment: Experiment) -> None:
-    """Whether the data have what evaluation and gate ask for; known before anything is trained.
+    """Check before training that the data have what `evaluation` and `gate` name.
 
     Raises:
-        ConfigError: a metric is of a class, a slice of a column, or the threshold of classes that
-            are not there.
+        ConfigError: A metric names a missing class, a slice a missing column, or a threshold is set
+            for other than two classes.
     """
     build, document = project.build(experiment.name), experiment.document
     asked = document.evaluation
@@ -178,7 +185,7 @@ def check_asked(project: Project, experiment: Experiment) -> None:
 
 @dataclass(frozen=True)
 class Winner:
-    """The trial that a search has chosen: its files, outputs, and answers for validation rows."""
+    """The trial that a search selected: its files, outputs and validation predictions."""
 
     project: Project
     experiment: Experiment
@@ -195,20 +202,26 @@ class Winner:
 
     @cached_property
     def weights(self) -> str:
-        """The beginning of their digest: a trial with a longer budget ends with other weights."""
+        """Start of the weights' digest; it differs when the same trial trains for longer."""
         return file_digest(self.folder / "weights.npz")[:12]
 
     @cached_property
     def statistics(self) -> dict[str, Any]:
-        """Of the training rows."""
+        """Statistics of the training rows."""
         made: dict[str, Any] = read_json(self.build / "training" / "statistics.json")
         return made
 
     def outputs(self, role: str, rows: Path, model: Path, maps: Path | None = None) -> Array:
-        """What the model gives for the rows of an array; it is written on the way, as `Export` is.
+        """Return the model's outputs for the rows of an array, and write the model file.
+
+        Args:
+            role: Role of the rows, for error messages.
+            rows: `.npy` file of features.
+            model: Model file to write.
+            maps: `.npz` file of feature maps to write; None writes none.
 
         Raises:
-            EnvironmentFault: the model gave something that is no number.
+            EnvironmentFault: The model's outputs are not finite numbers.
         """
         training, file = self.build / "training", self.folder / "outputs.npy"
         weights, modules = self.folder / "weights.npz", self.project.experiments
@@ -226,7 +239,7 @@ class Winner:
 
     @cached_property
     def validation(self) -> Predictions:
-        """Of all validation rows; computed once for the trial's weights, and stored."""
+        """Predictions of all validation rows; computed once for the trial's weights and stored."""
         stored = self.folder / f"validation-{self.weights}.parquet"
         if not stored.is_file():
             training, copy = self.build / "training", self.folder / "model-again"
@@ -241,7 +254,7 @@ class Winner:
         return answers.read_predictions(stored)
 
     def validation_columns(self) -> Iterator[pd.Series[Any]]:
-        """The raw columns, one by one, without the target and without pictures."""
+        """Yield the raw columns one by one, without the target and pictures."""
         role = read_roles(self.build / "roles.parquet")
         rows = TableRows(self.build / "table.parquet", role == VALIDATION)
         for name in rows.schema.names:
@@ -253,7 +266,7 @@ class Winner:
 def _slices(
     asked: Slices, winner: Winner, raw: TableRows, predictions: Predictions, group: Hashes | None
 ) -> tuple[Slice, ...]:
-    """The declared ones, then those that were worst on validation rows."""
+    """Measure the declared slices, then those that were worst on validation rows."""
     worst = []
     if asked.search:
         told = replace(winner.validation, threshold=predictions.threshold)
@@ -269,7 +282,7 @@ def _slices(
 
 
 def _threshold(rule: ThresholdRule | None, winner: Winner) -> Threshold | None:
-    """What the rule comes to on the validation rows."""
+    """Choose the threshold on the validation rows."""
     if rule is None:
         return None
     known = winner.validation
@@ -302,10 +315,10 @@ def _baselines(
 
 
 def _twins(test: Path) -> Flags | None:
-    """Which test rows were seen in training, None if none was.
+    """Return which test rows were seen in training, (n_rows,) bool; None if none was.
 
     Raises:
-        DataInvalid: all were.
+        DataInvalid: All were.
     """
     twin: Flags = np.load(test / "twin.npy")
     if twin.all():
@@ -319,7 +332,7 @@ def _twins(test: Path) -> Flags | None:
 
 
 def _digest(folder: Path) -> str:
-    """Of the test rows, by their identities, features and targets, and which of them count."""
+    """Return the digest of the test rows' identities, features, targets and twin flags."""
     names = ("identity.npy", "x.npy", "y.npy", "twin.npy")
     parts = "\n".join(file_digest(folder / name) for name in names)
     return hashlib.sha256(parts.encode()).hexdigest()[:12]

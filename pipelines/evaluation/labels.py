@@ -1,4 +1,4 @@
-"""Which class an output means: the most probable, or of two classes by a threshold."""
+"""Labels from outputs: the most probable class, or one of two classes by a threshold."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Threshold:
-    """From which probability on a row is called positive, chosen on validation rows.
+    """Decision threshold for two classes, chosen on validation rows.
 
     Attributes:
-        value: in [0, 1]; a row is positive from it on.
-        place: of the positive one of the two classes, 0 or 1.
-        reached: whether the precision that was asked for was reached on the validation rows.
-        rule: what was asked for, in words.
+        value: Probability from which a row is positive; above 1 if no row ever is.
+        place: Position of the positive class, 0 or 1.
+        reached: Whether the required precision was reached on the validation rows.
+        rule: Rule that chose the value, as text.
     """
 
     value: float
@@ -30,28 +30,28 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Labels:
-    """How outputs are read.
+    """Rules that turn outputs into labels.
 
     Attributes:
-        classes: as text, in the order of the outputs; empty where no metric names one.
-        threshold: of two classes; None for the most probable class.
+        classes: Class names in the order of the outputs; empty if no metric names a class.
+        threshold: Threshold of two classes; None for the most probable class.
     """
 
     classes: tuple[str, ...] = ()
     threshold: Threshold | None = None
 
     def of(self, outputs: Array) -> npt.NDArray[np.int64]:
-        """(n_rows,) places of the classes that (n_rows, k) probabilities mean."""
+        """Return the predicted class of each row, (n_rows,), from (n_rows, k) probabilities."""
         if self.threshold is None:
             return np.asarray(outputs.argmax(axis=1))
         place = self.threshold.place
         return np.where(outputs[:, place] >= self.threshold.value, place, 1 - place)
 
     def place(self, name: str) -> int:
-        """Of a class, by its name.
+        """Return the position of a class.
 
         Raises:
-            KeyError: there is no such class.
+            KeyError: There is no class with this name.
         """
         if name not in self.classes:
             raise KeyError(name)
@@ -62,7 +62,7 @@ MOST_PROBABLE = Labels()
 
 
 class Given(NamedTuple):
-    """(n_rows, k) probabilities or (n_rows,) values, and how they are read."""
+    """Outputs, (n_rows, k) probabilities or (n_rows,) values, and the rules for their labels."""
 
     outputs: Array
     labels: Labels = MOST_PROBABLE
@@ -77,19 +77,19 @@ def choose_threshold(
     false_negative: float = 1.0,
     precision: float | None = None,
 ) -> Threshold:
-    """The threshold that costs least, or finds most at a precision.
+    """Return the threshold with the least cost, or with the highest recall at a precision.
 
-    Candidates lie halfway between neighbouring probabilities, so that a row of either side may
-    move a little. Of equal ones the nearest to a half is taken.
+    Candidates are halfway between neighbouring probabilities, so that small changes of a
+    probability do not change a label. Of equally good ones, the nearest to 0.5 is used.
 
     Args:
-        truth: (n_rows,) places of the classes, of rows that no metric is reported of.
+        truth: (n_rows,) positions of the classes; validation rows, not rows that metrics report.
         outputs: (n_rows, 2) probabilities.
-        place: of the positive class.
-        false_positive: what it costs to call a negative row positive.
-        false_negative: what it costs to miss a positive row.
-        precision: in (0, 1); the costs do not count where it is given. Where no threshold reaches
-            it, the one of the highest precision is taken.
+        place: Position of the positive class, 0 or 1.
+        false_positive: Cost of a false positive.
+        false_negative: Cost of a false negative.
+        precision: Required precision in (0, 1); the costs are ignored if it is set. If no threshold
+            reaches it, the one with the highest precision is used.
     """
     positive, given = truth == place, outputs[:, place].astype("float64")
     values, inverse = np.unique(given, return_inverse=True)

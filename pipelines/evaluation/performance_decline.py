@@ -1,4 +1,4 @@
-"""Whether a model does worse on new rows than it did on its test rows."""
+"""Decline of a model on new rows, compared with its test rows."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from gristmill.pipelines.evaluation.metrics import Metric, lower_is_better, meas
 from gristmill.pipelines.evaluation.predictions import Predictions
 
 POINT = 0.01
-"""Of a score whose best value is 1: a loss of less is of no interest, as at the gate."""
+"""Smallest relevant loss of a score whose best value is 1, as at the gate."""
 
 TENTH = 0.1
-"""Of an error: a growth by less than this share of it is of no interest."""
+"""Smallest relevant growth of an error, as a share of it."""
 
 LEVEL = 0.01
-"""Chance of one false alarm or more among all metrics together."""
+"""Probability of at least one false alarm among all metrics."""
 
 MOST = 20_000
-"""Rows that metrics are taken of: there, chance moves a share by 0.7 points at most."""
+"""Most rows that metrics use; with these, chance moves a share by at most 0.7 points."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class MetricChange:
     """A metric on the test rows and on new ones.
 
     Attributes:
-        test: on the test rows, with its 95 % interval.
-        now: on the new rows, with its 95 % interval.
-        worse: by how much it is worse now, in the metric's own unit; negative where it is better.
-        matters: the loss from which on it is of interest.
-        p: one-sided, that it is no worse; None where an interval is not known.
-        level: the p-value from which on it is more than chance.
+        test: Metric on the test rows.
+        now: Metric on the new rows.
+        worse: Loss in the metric's own unit; negative if the metric improved.
+        matters: Smallest relevant loss.
+        p: One-sided p-value that there is no loss; None if an interval is unknown.
+        level: A p-value below this is significant.
     """
 
     test: Metric
@@ -50,21 +50,21 @@ class MetricChange:
 
 
 def decline(names: Sequence[str], test: Predictions, new: Predictions) -> tuple[MetricChange, ...]:
-    """Each metric on new rows against the same on the test rows.
+    """Compare each metric on new rows with its value on the test rows.
 
     A metric has declined where the effect matters *and* chance does not explain it. The effect: a
     loss of a point or more (0.01) of a score whose best value is 1, or growth of an error by a
     tenth or more. Chance: a one-sided p-value below 1 % over the number of metrics (Bonferroni), of
     the difference of two independent samples. Its deviation comes from the two 95 % intervals, by
-    the distances from each value to that end of its interval which faces the other one (Zou,
+    the distance from each value to the end of its interval that faces the other value (Zou,
     Donner: Construction of confidence limits about effect measures, 2008; for shares with Wilson's
-    intervals this is Newcombe's hybrid score method, 1998). So it holds for every metric that has
-    an interval; for accuracy alone the size is 0.4 to 1.6 % with 10 to 400 new rows.
+    intervals this is Newcombe's hybrid score method, 1998). This works for every metric with an
+    interval; for accuracy alone the size is 0.4 to 1.6 % with 10 to 400 new rows.
 
     Args:
-        names: of metrics.
-        test: what the model said of its test rows; those that were seen in training do not count.
-        new: what it said of new rows, with their truth.
+        names: Names of metrics.
+        test: Predictions of the test rows; rows seen in training are left out.
+        new: Predictions of the new rows, with their truth.
     """
     then, now = (measured(names, given) for given in (test.unseen(), new))
     level = LEVEL / max(len(names), 1)
@@ -72,7 +72,7 @@ def decline(names: Sequence[str], test: Predictions, new: Predictions) -> tuple[
 
 
 def measured(names: Sequence[str], given: Predictions) -> tuple[Metric, ...]:
-    """Metrics of at most `MOST` of the rows, drawn at random."""
+    """Return metrics of at most `MOST` rows, drawn at random."""
     if len(given.truth) > MOST:
         drawn = np.random.default_rng(0).choice(len(given.truth), MOST, replace=False)
         given = given.rows(np.sort(drawn))

@@ -1,4 +1,4 @@
-"""Predictions of test rows, as they are stored and compared: labels and shares, row by row."""
+"""Predictions of test rows, as stored and compared: labels and probabilities by row."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ PREFIX = "probability_"
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said of rows.
+    """Predictions of a model for rows.
 
     Attributes:
-        identity: (n_rows,) uint64, what makes a row the same row in another version of the data.
-        truth: (n_rows,) places in `classes`, or values.
+        identity: (n_rows,) uint64 hashes that identify a row across versions of the data.
+        truth: (n_rows,) positions in `classes`, or values.
         outputs: (n_rows, k) probabilities, or (n_rows,) values.
-        classes: labels as text, None for regression.
-        twin: (n_rows,) bool, whether a training row has the very same features; None if none has.
-        threshold: by which one of two classes is called; None for the most probable one.
+        classes: Class names, None for regression.
+        twin: (n_rows,) bool, whether a training row has the same features; None if none has.
+        threshold: Decision threshold of two classes; None for the most probable class.
     """
 
     identity: Hashes
@@ -40,27 +40,27 @@ class Predictions:
 
     @property
     def labels(self) -> Labels:
-        """How the outputs are read."""
+        """The rules that turn the outputs into labels."""
         return Labels(self.classes or (), self.threshold)
 
     @property
     def given(self) -> Given:
-        """The outputs, and how they are read."""
+        """The outputs with their label rules."""
         return Given(self.outputs, self.labels)
 
     @property
     def answers(self) -> Array:
-        """(n_rows,) places in `classes`, or values."""
+        """Predicted values, (n_rows,): positions in `classes`, or numbers."""
         return np.asarray(self.outputs) if self.classes is None else self.labels.of(self.outputs)
 
     @property
     def sure(self) -> Array:
-        """(n_rows,) probabilities of the classes that the answers are."""
+        """Probabilities of the predicted classes, (n_rows,)."""
         return np.asarray(self.outputs[np.arange(len(self.outputs)), self.answers])
 
     @property
     def digest(self) -> str:
-        """Of the rows and their truth, in any order: 32 hexadecimal digits, one for a test set."""
+        """Digest of the rows and their truth, whatever their order: 32 hexadecimal digits."""
         order = np.lexsort((self.truth, self.identity))
         made = hashlib.sha256(repr(self.classes).encode())
         made.update(np.ascontiguousarray(self.identity[order]).tobytes())
@@ -68,7 +68,7 @@ class Predictions:
         return made.hexdigest()[:32]
 
     def rows(self, keep: Array | slice) -> Predictions:
-        """Some rows, by a mask or by places."""
+        """Select rows by a mask or by positions."""
         return replace(
             self,
             identity=self.identity[keep],
@@ -78,29 +78,36 @@ class Predictions:
         )
 
     def unseen(self) -> Predictions:
-        """The rows that tell how good a model is: those that were not seen in training."""
+        """Select the rows that were not seen in training, which metrics use."""
         return self if self.twin is None else self.rows(~self.twin)
 
 
 def probability_columns(frame: pd.DataFrame) -> list[str]:
-    """The columns that hold a class's probability, in the order of the classes."""
+    """Return the columns of probabilities, in the order of the classes."""
     return [str(name) for name in frame.columns if str(name).startswith(PREFIX)]
 
 
 def from_outputs(
     outputs: Array, truth: Array, identity: Hashes, statistics: dict[str, Any]
 ) -> Predictions:
-    """From what the model gave for the test arrays."""
+    """Return predictions from a model's outputs.
+
+    Args:
+        outputs: (n_rows, k) probabilities, or (n_rows, 1) scaled values.
+        truth: (n_rows,) true classes as positions, or values.
+        identity: (n_rows,) uint64 hashes of the rows.
+        statistics: Statistics of the training rows: classes, or the scale of the target.
+    """
     given, classes = _outputs(answers(outputs, statistics))
     truth = np.asarray(truth, dtype="float64" if classes is None else None)
     return Predictions(identity, truth, given, classes)
 
 
 def from_answers(frame: pd.DataFrame, like: Predictions) -> Predictions:
-    """From what a package answered for the rows of other predictions.
+    """Return predictions from a package's table for the rows of other predictions.
 
     Raises:
-        ValueError: the package knows other classes.
+        ValueError: The package has different classes.
     """
     if like.classes is None:
         return replace(like, outputs=frame["prediction"].to_numpy("float64"))
@@ -114,7 +121,7 @@ def from_answers(frame: pd.DataFrame, like: Predictions) -> Predictions:
 
 
 def write_predictions(file: Path, predictions: Predictions) -> None:
-    """One Parquet file: identity, truth, twin, and a column for each class or the prediction."""
+    """Write a Parquet file: identity, truth, twin, and a column per class or the prediction."""
     table: dict[str, Any] = {"identity": predictions.identity, "truth": predictions.truth}
     if predictions.twin is not None:
         table["twin"] = predictions.twin
@@ -131,7 +138,7 @@ def write_predictions(file: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(file: Path) -> Predictions:
-    """What `write_predictions` wrote."""
+    """Read a file of `write_predictions`."""
     frame = pd.read_parquet(file)
     identity, truth = frame["identity"].to_numpy(), frame["truth"].to_numpy()
     twin = frame["twin"].to_numpy() if "twin" in frame else None
@@ -141,7 +148,7 @@ def read_predictions(file: Path) -> Predictions:
 
 
 def _outputs(frame: pd.DataFrame) -> tuple[Array, tuple[str, ...] | None]:
-    """(n_rows, k) probabilities and the classes that they are of; or values, and None."""
+    """Return (n_rows, k) probabilities and their classes; or values and None."""
     columns = probability_columns(frame)
     if not columns:
         return frame["prediction"].to_numpy(), None

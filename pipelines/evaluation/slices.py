@@ -1,4 +1,4 @@
-"""Parts of the rows, by the values of a column: how good a model is on each of them."""
+"""Slices: metrics of a model on the rows with certain values of a column."""
 
 from __future__ import annotations
 
@@ -21,45 +21,45 @@ from gristmill.pipelines.tables import Flags, Floats, Hashes, TableRows
 
 ALPHA = 0.05
 WORST = 3
-"""Searched slices that are taken to the test rows."""
+"""Slices found by the search that are tested on the test rows."""
 
 FEWEST = 30
-"""Validation rows of a slice that the search looks at."""
+"""Fewest validation rows of a slice in the search."""
 
 LARGEST = 0.5
-"""Share of the rows; what is larger is no part that hides behind the rest."""
+"""Largest share of the rows of a slice in the search."""
 
 KEPT = 50
-"""Slices that the search has in mind."""
+"""Slices that the search keeps at once."""
 
 ALIKE = 0.5
-"""Share of common rows above which two slices are the same finding."""
+"""Share of common rows above which two slices count as the same."""
 
 MOST_LEVELS = 12
-"""Values of a declared column that are slices each; the others are one together."""
+"""Most values of a declared column with a slice each; the others share one slice."""
 
 MOST_SEARCHED = 50
-"""Values of a column that the search looks at; one with more is likely a name or a text."""
+"""Most values of a column in the search; a column with more is likely a name or a text."""
 
 FEW_NUMBERS = 8
-"""Different numbers up to which each is a slice of its own."""
+"""Most distinct numbers that become a slice each."""
 
 OTHERS = "(others)"
 
 
 @dataclass(frozen=True)
 class Slice:
-    """How a model does on a part of the test rows.
+    """Result of a model on a part of the test rows.
 
     Attributes:
-        column: by which the rows were chosen.
-        value: which of them, in words: `Seoul`, `18 to 40`, `(missing)`.
-        rows: how many test rows these are.
-        metric: accuracy, or the mean absolute error, with an interval that holds for all slices
+        column: Column that selects the rows.
+        value: Selected value or range: `Seoul`, `18 to 40`, `(missing)`.
+        rows: Number of test rows.
+        metric: Accuracy or mean absolute error, with an interval that holds for all slices
             together.
-        overall: the same of all test rows.
-        worse: whether it is shown to be worse than that.
-        validation: what it was on the validation rows, where the search found it there.
+        overall: The same metric on all test rows.
+        worse: Whether the slice is significantly worse.
+        validation: The metric on the validation rows, if the search found the slice there.
     """
 
     column: str
@@ -76,7 +76,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Cut:
-    """Which rows a slice takes: those of some values, or of numbers from `low` to below `high`."""
+    """Rule that selects rows: certain values, or numbers from `low` to below `high`."""
 
     column: str
     value: str
@@ -86,11 +86,11 @@ class Cut:
 
 
 Found = tuple[Cut, Flags, float | None]
-"""A cut, the rows that it takes, and what the search found there."""
+"""A cut, its rows, and the metric that the search found there."""
 
 
 def masks_of(cuts: Iterable[Cut], values: pd.Series[Any]) -> Iterator[Flags]:
-    """Which rows each cut of a column takes, (n_rows,) bool."""
+    """Yield the rows of each cut of a column, (n_rows,) bool."""
     texts = numbers = None
     for cut in cuts:
         if cut.levels is not None:
@@ -103,7 +103,7 @@ def masks_of(cuts: Iterable[Cut], values: pd.Series[Any]) -> Iterator[Flags]:
 
 
 def column_of(rows: TableRows, name: str) -> pd.Series[Any]:
-    """A column of raw rows."""
+    """Return a column of raw rows."""
     parts = [frame[name] for frame in frames(rows, [name])]
     return pd.concat(parts, ignore_index=True) if parts else pd.Series(dtype=object, name=name)
 
@@ -114,13 +114,13 @@ def declared_slices(
     predictions: Predictions,
     group: Hashes | None = None,
 ) -> list[Slice]:
-    """Each part of each column, as far as there are rows of it.
+    """Measure every declared slice that has rows.
 
     Args:
-        columns: what was declared.
-        values: of these columns in the test rows.
-        predictions: of the same rows.
-        group: (n_rows,), equal where rows belong together.
+        columns: Declared columns with their bins.
+        values: Values of these columns in the test rows, (n_rows,) each.
+        predictions: Predictions of the same rows.
+        group: (n_rows,) uint64, equal for rows of one group.
     """
     found: list[Found] = []
     for name, bins in columns.items():
@@ -135,10 +135,17 @@ def confirmed_slices(
     predictions: Predictions,
     group: Hashes | None = None,
 ) -> list[Slice]:
-    """The slices that `worst_slices` found, on test rows.
+    """Measure the slices that `worst_slices` found, on test rows.
 
-    Each is worse than all rows by Clopper-Pearson's bound at a third of 5 %, so that in 95 % of
-    cases none of three is so by chance: the rows that found them do not confirm them.
+    Clopper-Pearson's bound at a third of 5 % decides whether one is worse than all rows, so that
+    with a probability of 95 % none of the three is flagged by chance: the rows that found the
+    slices do not confirm them.
+
+    Args:
+        worst: Cuts with their metric on the validation rows.
+        values: Values of their columns in the test rows, (n_rows,) each.
+        predictions: Predictions of the same rows.
+        group: (n_rows,) uint64, equal for rows of one group.
     """
     found = [(c, mask, v) for c, v in worst for mask in masks_of([c], values[c.column])]
     return _measured([one for one in found if one[1].any()], predictions, WORST, group)
@@ -147,11 +154,11 @@ def confirmed_slices(
 def worst_slices(
     columns: Iterable[pd.Series[Any]], predictions: Predictions
 ) -> list[tuple[Cut, float]]:
-    """The slices on which a model does worst, by how surely that is so, and what it does there.
+    """Find the slices on which a model is most significantly worse, with its metric there.
 
     Args:
-        columns: of the raw validation rows, looked at one by one.
-        predictions: of the same rows.
+        columns: Columns of the raw validation rows, read one by one.
+        predictions: Predictions of the same rows.
     """
     each = _each(predictions)
     overall, spread = float(each.mean()), float(each.std())
@@ -177,20 +184,28 @@ def worst_slices(
 def parts_of(
     values: pd.Series[Any], edges: Sequence[float] | None, most: int = 0
 ) -> Iterator[tuple[Cut, Flags]]:
-    """The slices of a column, as `cuts_of` has them, and which rows each takes."""
+    """Return the slices of a column, as in `cuts_of`, and the rows of each, (n_rows,) bool.
+
+    Args:
+        values: Column, (n_rows,).
+        edges: Declared edges; None for values or quartiles.
+        most: As in `cuts_of`.
+    """
     cuts = [*cuts_of(values, edges, most)]
     return zip(cuts, masks_of(cuts, values), strict=True)
 
 
 def cuts_of(values: pd.Series[Any], edges: Sequence[float] | None, most: int = 0) -> Iterator[Cut]:
-    """The slices of a column.
+    """Yield the slices of a column.
 
-    Numbers and dates by their edges, by their values if these are few, else by their quartiles;
-    all else by its values. Rows without a value are a slice, too.
+    Numbers and dates are cut by their edges, by their values if there are few, else by their
+    quartiles; other columns by their values. Rows without a value form a slice, too.
 
     Args:
-        most: values up to which a column is cut by them at all; 0 makes one slice of all values
-            but the most frequent.
+        values: Column, (n_rows,).
+        edges: Declared edges; None for values or quartiles.
+        most: Most values of a column that is cut by values; 0 puts all but the most frequent
+            values into one slice.
     """
     name = str(values.name)
     dates = pd.api.types.is_datetime64_any_dtype(values.dtype)
@@ -209,7 +224,7 @@ def cuts_of(values: pd.Series[Any], edges: Sequence[float] | None, most: int = 0
 
 
 def _quartiles(held: Floats) -> list[float]:
-    """Edges above the smallest number; where that is most of them the next one is an edge."""
+    """Return edges above the smallest number; the next number if most are the smallest."""
     smallest = np.nanmin(held)
     ends = {*np.nanquantile(held, [0.25, 0.5, 0.75]).tolist()} - {smallest}
     return sorted(ends) or [float(np.min(held[held > smallest]))]
@@ -227,7 +242,7 @@ def _by_value(name: str, texts: pd.Series[Any], most: int) -> Iterator[Cut]:
 
 
 def _numbers(values: pd.Series[Any]) -> Floats:
-    """(n_rows,) float64, NaN where missing; of dates microseconds since 1970."""
+    """Return numbers, (n_rows,) float64, NaN if missing; dates as microseconds since 1970."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         moments = values.to_numpy("datetime64[us]")
         return np.where(np.isnat(moments), np.nan, moments.astype("int64").astype("float64"))
@@ -244,7 +259,7 @@ def _span(low: float, high: float, dates: bool) -> str:
 
 
 def _each(predictions: Predictions) -> Floats:
-    """(n_rows,) 1 where the answer is right, or the absolute error."""
+    """Return 1 for a right answer and 0 for a wrong one, or the absolute error; (n_rows,)."""
     answers, truth = predictions.answers, predictions.truth
     if predictions.classes is None:
         return np.asarray(np.abs(answers - truth))
@@ -254,9 +269,9 @@ def _each(predictions: Predictions) -> Floats:
 def _measured(
     masks: Sequence[Found], predictions: Predictions, tests: int, group: Hashes | None
 ) -> list[Slice]:
-    """Slices whose intervals hold together: each end is a bound at 5 % over their number.
+    """Measure slices with simultaneous intervals: each end is a bound at 5 % over their number.
 
-    Clopper and Pearson's of a share of independent rows, else those of `measure`.
+    Clopper-Pearson intervals for shares of independent rows, otherwise those of `measure`.
     """
     each = _each(predictions)
     name = "mae" if predictions.classes is None else "accuracy"
@@ -280,7 +295,7 @@ def _measured(
 
 
 def write_slices(file: Path, slices: Sequence[Slice]) -> None:
-    """As JSON, and as CSV beside it."""
+    """Write slices as JSON, and as CSV beside it."""
     records = [
         {"column": one.column, "slice": one.value, "rows": one.rows, "metric": one.metric.name}
         | {"value": one.metric.value, "low": one.metric.low, "high": one.metric.high}

@@ -1,4 +1,4 @@
-"""Whether probabilities are what they say: of rows called 0.8, are 80 % so?"""
+"""Calibration: whether 80 % of the rows with a probability of 0.8 are positive."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from gristmill.pipelines.evaluation.predictions import Predictions
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Rows of much the same probability.
+    """Rows with similar probabilities.
 
     Attributes:
-        confidence: their mean probability.
-        share: of them that are so, with Wilson's 95 % interval from `low` to `high`.
+        confidence: Mean probability.
+        share: Observed share, with Wilson's 95 % interval from `low` to `high`.
+        rows: Number of rows.
     """
 
     confidence: float
@@ -31,13 +32,14 @@ class CalibrationBin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Probabilities against what came of them, in ten bins of equally many rows.
+    """Probabilities against observed shares, in ten bins of equally many rows.
 
     Attributes:
-        of: the class whose probability it is, of two classes the second; empty where it is that of
-            the most probable class.
-        ece: the expected calibration error, the mean gap between the two by rows. It is above 0
-            for a perfect model, too, the more the fewer rows there are.
+        of: Class of the probabilities, the second of two classes; empty for the most probable class
+            of more.
+        ece: Expected calibration error: the mean gap between probability and share, weighted by
+            rows. It is above 0 even for a perfect model, and more so with fewer rows.
+        bins: Bins by increasing probability; empty ones are left out.
     """
 
     of: str
@@ -46,7 +48,7 @@ class Calibration:
 
 
 def calibrate(predictions: Predictions, group: Any = None) -> Calibration | None:
-    """None for values, and for answers that are certain in every row."""
+    """Return the calibration; None for regression and if every probability is 0 or 1."""
     classes = predictions.classes
     if classes is None or not len(predictions.truth):
         return None

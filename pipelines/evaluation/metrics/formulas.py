@@ -1,7 +1,7 @@
-"""What metrics compute: of counts of classes, of means over rows, of ranks.
+"""Formulas of metrics: from counts of classes, means over rows, and ranks.
 
-Each formula of counts and of means works on many samples at once, so that a bootstrap is a few
-operations on arrays; it gives NaN where the metric is undefined.
+Formulas of counts and means work on many samples at once, so that a bootstrap is a few array
+operations; they return NaN if the metric is undefined.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gristmill.pipelines.tables import Places
 
 SMALLEST_PROBABILITY = 1e-15
 BINS = 10
-"""Of the calibration error, of equally many rows."""
+"""Bins of the calibration error, with equally many rows."""
 
 
 def _ratio(above: Array, below: Array) -> Array:
@@ -33,7 +33,7 @@ def _recalls_mean(hits: Array, true: Array, called: Array) -> Array:
 
 
 def _precisions(hits: Array, called: Array) -> Array:
-    return hits / np.maximum(called, 1)  # one that is never called counts as 0
+    return hits / np.maximum(called, 1)  # a class that is never predicted counts as 0
 
 
 def _kappa(hits: Array, true: Array, called: Array) -> Array:
@@ -63,9 +63,9 @@ OF_COUNTS: dict[str, Callable[[Array, Array, Array], Array]] = {
     "kappa": _kappa,
     "mcc": _mcc,
 }
-"""Of (…, k) counts by class: rows predicted right, rows of it, rows called it.
+"""Metrics of (…, k) counts by class: hits, true rows, predicted rows.
 
-Cohen 1960 for kappa; Gorodkin 2004 for Matthews's correlation of several classes.
+Cohen 1960 for kappa; Gorodkin 2004 for Matthews's correlation of more than two classes.
 """
 
 OF_ONE_CLASS: dict[str, Callable[[Array, Array, Array], Array]] = {
@@ -73,7 +73,7 @@ OF_ONE_CLASS: dict[str, Callable[[Array, Array, Array], Array]] = {
     "precision": lambda h, t, c: _ratio(h, c),
     "f1": lambda h, t, c: _ratio(2 * h, t + c),
 }
-"""The same of a single class's counts, (…,)."""
+"""Metrics of the counts of a single class, (…,)."""
 
 
 def log_losses(truth: Array, outputs: Array) -> Array:
@@ -87,19 +87,24 @@ def briers(truth: Array, outputs: Array) -> Array:
 
 
 def among_first(truth: Array, outputs: Array, count: int) -> Array:
-    """(n_rows,) bool: whether the true class is among so many most probable ones.
+    """Return whether the true class is among the most probable ones, (n_rows,) bool.
 
-    Of equally probable classes the first ones are taken.
+    Of equally probable classes the first ones count.
+
+    Args:
+        truth: (n_rows,) positions of classes.
+        outputs: (n_rows, k) probabilities.
+        count: Number of most probable classes.
     """
     first = np.argsort(-outputs, axis=1, kind="stable")[:, :count]
     return np.asarray((first == truth[:, None]).any(axis=1))
 
 
 def confidence(truth: Array, outputs: Array) -> tuple[Array, Array]:
-    """What a model says it is sure of, and whether it is so: (n_rows,) probabilities and bools.
+    """Return probabilities and whether they came true, (n_rows,) float and bool.
 
-    Of two classes the second's probability; of more that of the most probable class (Guo, Pleiss,
-    Sun, Weinberger 2017).
+    With two classes, the probability of the second; with more, that of the most probable class
+    (Guo, Pleiss, Sun, Weinberger 2017).
     """
     if outputs.shape[1] == 2:
         return outputs[:, 1], truth == 1
@@ -107,7 +112,7 @@ def confidence(truth: Array, outputs: Array) -> tuple[Array, Array]:
 
 
 def bins_of(sure: Array, count: int = BINS) -> Places:
-    """(n_rows,) bins of equally many rows; equal probabilities share one, and a bin may be empty.
+    """Assign rows to bins of equal size, (n_rows,); equal values share a bin, some may be empty.
 
     Nguyen & O'Connor 2015.
     """
@@ -116,7 +121,7 @@ def bins_of(sure: Array, count: int = BINS) -> Places:
 
 
 def gaps_by_bin(truth: Array, outputs: Array) -> Array:
-    """(n_rows, BINS): what each row adds to the gap between share and confidence of its bin."""
+    """Return each row's part of the gap between share and confidence, (n_rows, BINS)."""
     sure, so = confidence(truth, outputs)
     made = np.zeros((len(truth), BINS))
     made[np.arange(len(truth)), bins_of(sure)] = so - sure
@@ -124,30 +129,36 @@ def gaps_by_bin(truth: Array, outputs: Array) -> Array:
 
 
 def pinballs(truth: Array, outputs: Array, quantile: float) -> Array:
-    """Koenker & Bassett 1978."""
+    """Return the quantile loss of each row, (n_rows,) (Koenker & Bassett 1978).
+
+    Args:
+        truth: (n_rows,) true values.
+        outputs: (n_rows,) predicted values.
+        quantile: Quantile in (0, 1).
+    """
     under = truth - outputs
     return np.asarray(np.maximum(quantile * under, (quantile - 1) * under))
 
 
 def r2(means: Array) -> Array:
-    """Of means (…, 3) of squared errors, and of true values less a constant and their squares."""
+    """Return R² from means, (…, 3): squared error, centred true value, and its square."""
     spread = means[..., 2] - means[..., 1] ** 2
-    tiny = 1e-12 * np.maximum(means[..., 2], 1e-300)  # what is left of a constant by rounding
+    tiny = 1e-12 * np.maximum(means[..., 2], 1e-300)  # rounding errors of a constant
     return 1 - _ratio(means[..., 0], np.where(spread > tiny, spread, 0))
 
 
 def ranked(positive: Array, scores: Array) -> tuple[float, Array]:
-    """The area under the ROC curve, and how far each row moves it.
+    """Return the area under the ROC curve, and the influence of each row on it.
 
     DeLong, DeLong & Clarke-Pearson 1988, by ranks: Sun & Xu 2014.
 
     Args:
         positive: (n_rows,) bool.
-        scores: (n_rows,), higher for positive rows.
+        scores: (n_rows,) scores, higher for positive rows.
 
     Returns:
-        The area, NaN with one kind of rows; and (n_rows,) float64 whose squares sum to DeLong's
-        variance.
+        The area, NaN if all rows are positive or all negative; and (n_rows,) float64 influences
+        whose squares sum to DeLong's variance.
     """
     m, n = int(positive.sum()), int((~positive).sum())
     moves = np.zeros(len(positive))
@@ -163,14 +174,14 @@ def ranked(positive: Array, scores: Array) -> tuple[float, Array]:
 
 
 def _ranks(values: Array) -> Array:
-    """From 1; equal values share their mean rank. `scipy.stats` takes a second to import."""
+    """Return ranks from 1; ties share their mean rank. `scipy.stats` is slow to import."""
     return np.asarray(pd.Series(values).rank())
 
 
 def found_early(positive: Array, scores: Array) -> tuple[float, Array]:
-    """The average precision, and how far each row moves it (the infinitesimal jackknife).
+    """Return the average precision, and the influence of each row (infinitesimal jackknife).
 
-    Without interpolation, equal scores at once; NaN without positive rows.
+    There is no interpolation, ties count together, and the value is NaN without positive rows.
     """
     count = int(positive.sum())
     if not count:

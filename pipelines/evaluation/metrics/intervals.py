@@ -1,4 +1,4 @@
-"""Intervals of metrics, each with its source. None and None where there is none."""
+"""Confidence intervals of metrics, each with its source; None and None if unknown."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ DRAWS = 2000
 """Bootstrap draws of an interval."""
 
 AT_A_TIME = 1 << 20
-"""Numbers that a bootstrap holds, at most."""
+"""Most numbers that a bootstrap holds in memory at once."""
 
 MOST_UNDEFINED = 0.1
-"""Share of draws in which a metric may be undefined; they are left out."""
+"""Largest share of draws with an undefined metric; those draws are left out."""
 
 Ends = tuple[float | None, float | None]
 NONE: Ends = (None, None)
@@ -33,7 +33,17 @@ def _z(level: float) -> float:
 
 
 def wilson(successes: int, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """Wilson's score interval of a share (Wilson 1927)."""
+    """Return Wilson's score interval of a share (Wilson 1927).
+
+    Args:
+        successes: From 0 to `n`.
+        n: Number of rows, above 0.
+        level: Confidence level in (0, 1).
+
+    Examples:
+        >>> [round(end, 3) for end in wilson(8, 10)]
+        [0.49, 0.943]
+    """
     z = _z(level)
     share, below = successes / n, 1 + z * z / n
     middle = (share + z * z / (2 * n)) / below
@@ -45,9 +55,14 @@ def wilson(successes: int, n: int, level: float = LEVEL) -> tuple[float, float]:
 
 
 def clopper_pearson(successes: int, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """The exact interval of a share, which never covers less than it says (Clopper, Pearson 1934).
+    """Return the exact interval of a share (Clopper, Pearson 1934).
 
-    Each end alone is a bound at (1 + level) / 2.
+    Its coverage is at least nominal. Each end alone is a one-sided bound at (1 + level) / 2.
+
+    Args:
+        successes: From 0 to `n`.
+        n: Number of rows, above 0.
+        level: Confidence level in (0, 1).
     """
     from scipy.special import betaincinv
 
@@ -58,10 +73,16 @@ def clopper_pearson(successes: int, n: int, level: float = LEVEL) -> tuple[float
 
 
 def newcombe(area: float, m: int, n: int, level: float = LEVEL) -> tuple[float, float]:
-    """The interval of an area under the ROC curve of m and n rows (Newcombe 2006, method 5).
+    """Return the interval of an area under the ROC curve (Newcombe 2006, method 5).
 
-    The areas that lie within z deviations of the one found, with the deviation that each of them
-    would have; also for an area of 1.
+    It contains the areas within z of their own standard deviations of the observed one, and works
+    for an area of 1, too.
+
+    Args:
+        area: Observed area in [0, 1].
+        m: Number of positive rows, above 0.
+        n: Number of negative rows, above 0.
+        level: Confidence level in (0, 1).
     """
     from scipy.optimize import brentq
 
@@ -78,7 +99,7 @@ def newcombe(area: float, m: int, n: int, level: float = LEVEL) -> tuple[float, 
 
 
 def normal(value: float, deviation: float, level: float = LEVEL) -> Ends:
-    """Value ± z deviations."""
+    """Return value ± z deviations; None and None if undefined or without deviation."""
     if not (deviation > 0 and math.isfinite(value)):
         return NONE
     half = _z(level) * deviation
@@ -86,7 +107,7 @@ def normal(value: float, deviation: float, level: float = LEVEL) -> Ends:
 
 
 def logit_normal(share: float, deviation: float, level: float = LEVEL) -> Ends:
-    """The same on the scale of log odds, and so within 0 and 1 (Pepe 2003)."""
+    """Return a normal interval on the scale of log odds, so within 0 and 1 (Pepe 2003)."""
     if not (deviation > 0 and 0 < share < 1):
         return NONE
     ends = normal(math.log(share / (1 - share)), deviation / (share * (1 - share)), level)
@@ -95,7 +116,7 @@ def logit_normal(share: float, deviation: float, level: float = LEVEL) -> Ends:
 
 
 def order_statistics(values: Array, level: float = LEVEL) -> Ends:
-    """Of a median, from the sorted values alone, whatever their distribution (Conover 1999)."""
+    """Return the distribution-free interval of a median, from order statistics (Conover 1999)."""
     from scipy.stats import binom
 
     n = len(values)
@@ -109,12 +130,12 @@ def order_statistics(values: Array, level: float = LEVEL) -> Ends:
 
 @dataclass(frozen=True)
 class Sums:
-    """A statistic of sums over rows, or over whole groups of rows.
+    """A statistic of sums over units: rows, or groups of rows.
 
     Attributes:
-        of: (m, d) sums of m samples to (m,) values, NaN where it is undefined.
-        parts: (n_units, d), what a unit adds; dense, or sparse for many counts of classes.
-        counts: (n_units,) int64, how many of a unit there are.
+        of: Function from (m, d) sums of m samples to (m,) values, NaN if undefined.
+        parts: (n_units, d) contributions of the units; dense, or sparse for counts of many classes.
+        counts: (n_units,) int64 multiplicities of the units.
     """
 
     of: Callable[[Array], Array]
@@ -126,11 +147,11 @@ class Sums:
         return float(self.of(self._sums(self.counts[None]))[0])
 
     def grouped(self, group: Array | None, unit: Array | None = None) -> Sums:
-        """With whole groups for units.
+        """Return the statistic with whole groups as units.
 
         Args:
-            group: (n_rows,), equal where rows belong together; None leaves everything as it is.
-            unit: (n_rows,), the unit of each row; by itself where left out.
+            group: (n_rows,), equal for rows of one group; None changes nothing.
+            unit: (n_rows,) unit of each row; by default each row is its own unit.
         """
         from scipy import sparse
 
@@ -143,10 +164,10 @@ class Sums:
         return Sums(self.of, where @ self.parts, np.ones(where.shape[0], dtype=np.int64))
 
     def draws(self, seed: int = 0) -> Array:
-        """(DRAWS,) values of samples of as many units, drawn with replacement."""
+        """Return values of bootstrap samples of the same size, (DRAWS,)."""
         rng = np.random.default_rng(seed)
         n, units = int(self.counts.sum()), len(self.counts)
-        few = units * 8 < n  # then counts are drawn at once: multinomial
+        few = units * 8 < n  # few kinds of units: draw multinomial counts
         every = None if units == n else np.repeat(np.arange(units), self.counts)
         made = []
         step = max(1, min(DRAWS, AT_A_TIME // max(n * (not few), units, self.parts.shape[1])))
@@ -163,7 +184,7 @@ class Sums:
         return np.concatenate(made)
 
     def without_each(self) -> Array:
-        """(n_units,) values without one of each unit in turn: the jackknife."""
+        """Return the jackknife values, (n_units,): each without one of that unit."""
         whole = self._sums(self.counts[None])
         step = max(1, AT_A_TIME // self.parts.shape[1])
         starts = range(0, len(self.counts), step)
@@ -177,11 +198,12 @@ class Sums:
 
 
 def bca(sums: Sums, drawn: Array | None = None, level: float = LEVEL) -> Ends:
-    """The bootstrap's interval, corrected for bias and skewness (Efron 1987: BCa).
+    """Return the bootstrap interval corrected for bias and skewness (BCa, Efron 1987).
 
     Args:
-        sums: the statistic.
-        drawn: its draws, if they are known already.
+        sums: Statistic.
+        drawn: (DRAWS,) its bootstrap draws; drawn here by default.
+        level: Confidence level in (0, 1).
     """
     from scipy.special import ndtr, ndtri
 
@@ -193,7 +215,7 @@ def bca(sums: Sums, drawn: Array | None = None, level: float = LEVEL) -> Ends:
     without, counts = sums.without_each(), sums.counts
     sure = np.isfinite(without)
     if not 0 < share < 1 or not sure.any() or np.ptp(known) <= 1e-12 * max(1.0, abs(value)):
-        return NONE  # of a perfect model all draws are the same
+        return NONE  # all draws of a perfect model are equal
     away = np.average(without[sure], weights=counts[sure]) - without[sure]
     squares = (counts[sure] * away**2).sum()
     skewed = (counts[sure] * away**3).sum() / (6 * squares**1.5) if squares > 0 else 0.0
@@ -205,7 +227,7 @@ def bca(sums: Sums, drawn: Array | None = None, level: float = LEVEL) -> Ends:
 
 
 def jackknifed(sums: Sums) -> float:
-    """The deviation of a smooth statistic, without draws (Efron & Stein 1981)."""
+    """Return the jackknife standard deviation of a smooth statistic (Efron & Stein 1981)."""
     without, counts = sums.without_each(), sums.counts
     n = counts.sum()
     centre = np.average(without, weights=counts)

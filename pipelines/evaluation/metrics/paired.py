@@ -1,4 +1,4 @@
-"""Two models on the same rows, one-sided: is the one better, or no worse than by a margin?"""
+"""One-sided tests of two models on the same rows: superiority and non-inferiority."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from gristmill.pipelines.evaluation.metrics.intervals import DRAWS
 from gristmill.pipelines.tables import Floats, Places
 
 POWER = 0.8
-"""With which a gain is to be shown where the rows that are needed for it are told."""
+"""Power for which the required number of rows is computed."""
 
 AT_ONCE = 1 << 22
-"""Signs that are drawn at a time, at most."""
+"""Most signs that are drawn at once."""
 
 
 @dataclass(frozen=True)
 class Tested:
-    """The p-value of a one-sided test, and what the test is called."""
+    """The p-value of a one-sided test, and the name of the test."""
 
     p: float
     method: str
@@ -32,15 +32,17 @@ class Tested:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """What two models answered for the same rows.
+    """Predictions of two models for the same rows.
 
-    Of more than 100,000 rows that need the bootstrap, 100,000 drawn ones are tested.
+    If a test needs the bootstrap and there are more than 100,000 rows, it uses a random sample of
+    100,000.
 
     Attributes:
-        metric: by which they are compared.
-        truth: (n_rows,) as `score` takes it.
-        mine, theirs: of the model that is to be shown better, and of the other one.
-        group: (n_rows,) hashes; rows of one group are not independent. None where all rows are.
+        metric: Metric of the comparison.
+        truth: (n_rows,) as in `score`.
+        mine: Outputs of the model that is tested.
+        theirs: Outputs of the other model.
+        group: (n_rows,) hashes; rows of one group are not independent. None if all rows are.
     """
 
     metric: str
@@ -59,7 +61,7 @@ class Pair:
 
     @cached_property
     def values(self) -> tuple[float, float]:
-        """The metric of each model; NaN where it is undefined."""
+        """The metric of each model; NaN if undefined."""
         mine, theirs = (
             measures.score(self.metric, self.truth, *one) for one in (self.mine, self.theirs)
         )
@@ -67,18 +69,18 @@ class Pair:
 
     @property
     def gain(self) -> float:
-        """How much better the first model is; NaN where the metric is undefined."""
+        """Gain of the first model over the other; NaN if the metric is undefined."""
         mine, theirs = self.values
         return self._sign * (mine - theirs)
 
     @property
     def turned(self) -> Pair:
-        """The same with the models' parts changed."""
+        """The same pair with the models swapped."""
         return Pair(self.metric, self.truth, self.theirs, self.mine, self.group)
 
     @cached_property
     def gains(self) -> Floats | None:
-        """(n_rows,) how much better each row is answered; None if the metric is no mean of rows."""
+        """Gain of each row, (n_rows,); None if the metric is not a mean of rows."""
         mine = measures.row_losses(self.metric, self.truth, *self.mine)
         theirs = measures.row_losses(self.metric, self.truth, *self.theirs)
         if mine is None or theirs is None:
@@ -87,10 +89,10 @@ class Pair:
 
     @cached_property
     def deviation(self) -> float:
-        """Root of the mean square of a row's gain, rows of one group counted together.
+        """Root mean square of the per-row gain, with the rows of a group summed.
 
-        The gain of n rows deviates by this over √n where there is truly none. For accuracy it is
-        the root of the share of rows on which only one of both is right.
+        Without a true gain, the observed gain of n rows has this over √n as its standard deviation.
+        For accuracy it is the root of the share of rows that only one of both models gets right.
         """
         if self.gains is None:
             return float(np.std(self._draws) * math.sqrt(self.rows))
@@ -98,12 +100,11 @@ class Pair:
         return math.sqrt(float((sums**2).sum()) / self.rows)
 
     def better(self) -> Tested:
-        """Is the first model better?
+        """Test whether the first model is better.
 
         Accuracy: McNemar's mid-p (Fagerland, Lydersen, Laake 2013). Brier score, and other means
-        over more than 100,000 rows: z-test of the rows' differences. All else: the paired
-        bootstrap. Rows in groups: whole groups change sides at random, by the signs of their sums
-        where the metric is a mean of rows.
+        over more than 100,000 rows: paired z-test. Otherwise: paired bootstrap. Rows in groups:
+        whole groups swap models at random; sign flips of their sums if the metric is a mean.
         """
         if self._places is not None:
             return Tested(self._flipped(0.0), "sign flips by group")
@@ -114,13 +115,13 @@ class Pair:
         return Tested(self._share_without(0.0), "paired bootstrap")
 
     def no_worse(self, margin: float) -> Tested:
-        """Is the first model worse by less than a margin?
+        """Test whether the first model is worse by less than a margin.
 
-        Accuracy: Tango's score test (Tango 1998). Other means of rows: z-test. All else: the paired
+        Accuracy: Tango's score test (Tango 1998). Other means of rows: z-test. Otherwise: paired
         bootstrap. Rows in groups as in `better`, the margin added to each row's gain.
 
         Args:
-            margin: in the metric's own unit, above 0.
+            margin: Margin in the metric's own unit, above 0.
         """
         if self._places is not None and self.gains is not None:
             return Tested(self._flipped(margin), "sign flips by group")
@@ -137,7 +138,7 @@ class Pair:
 
     @cached_property
     def _places(self) -> Places | None:
-        """(n_rows,) each row's group as a place; None where no two rows share one."""
+        """Each row's group as a position, (n_rows,); None if no two rows share one."""
         if self.group is None:
             return None
         groups, places = np.unique(self.group, return_inverse=True)
@@ -152,7 +153,7 @@ class Pair:
         return self._swapped()
 
     def _swapped(self) -> float:
-        """The same for any metric: whole groups get the other model's answers."""
+        """Return the p-value for any metric by swapping the models of whole groups."""
         n, places = self.rows, np.asarray(self._places)
         of = measures.statistic(
             self.metric,
@@ -170,12 +171,12 @@ class Pair:
         return (without + 1) / (DRAWS + 1)
 
     def _share_without(self, least: float) -> float:
-        """The share of draws with no more than some gain; one that is no number is none."""
+        """Return the share of draws with at most a certain gain; NaN counts as no gain."""
         return float(((~(self._draws > least)).sum() + 1) / (DRAWS + 1))
 
     @cached_property
     def _draws(self) -> Floats:
-        """(DRAWS,) gains of rows, or of whole groups, drawn with replacement."""
+        """Gains of bootstrap samples of rows or of whole groups, (DRAWS,)."""
         rng = np.random.default_rng(0)
         truth, mine, theirs, places = self.truth, self.mine, self.theirs, self._places
         if self.rows > measures.LARGE:
@@ -194,7 +195,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class _Halves(Labels):
-    """Labels for the first half of the rows, and others for the second."""
+    """Label rules for the first half of the rows, and others for the second."""
 
     other: Labels = MOST_PROBABLE
 
@@ -204,7 +205,7 @@ class _Halves(Labels):
 
 
 def _drawer(rng: np.random.Generator, n: int, places: Array | None) -> Callable[[], Array]:
-    """Draws rows with replacement: one by one, or by whole groups."""
+    """Return a function that draws rows with replacement, one by one or by whole groups."""
     if places is None:
         return lambda: rng.integers(0, n, n)
     order = np.argsort(places, kind="stable")
@@ -213,13 +214,13 @@ def _drawer(rng: np.random.Generator, n: int, places: Array | None) -> Callable[
 
 
 def tango_p(gained: Any, lost: Any, n: Any, margin: float) -> Any:
-    """One-sided p-value that a share is worse by less than a margin (Tango 1998).
+    """Return the one-sided p-value that a share is worse by less than a margin (Tango 1998).
 
     Args:
-        gained: rows that only the candidate gets right; numbers or arrays of them.
-        lost: rows that only the other one gets right.
-        n: all rows.
-        margin: in (0, 1).
+        gained: Rows that only the candidate gets right, a number or an array.
+        lost: Rows that only the other model gets right.
+        n: All rows.
+        margin: Margin in (0, 1).
     """
     from scipy.stats import norm
 
@@ -227,11 +228,11 @@ def tango_p(gained: Any, lost: Any, n: Any, margin: float) -> Any:
 
 
 def flip_p(sums: Floats, draws: int = DRAWS) -> float:
-    """One-sided p-value that sums of groups are above 0, by drawing their signs (Fisher 1935).
+    """Return the one-sided sign-flip p-value that sums of groups exceed 0 (Fisher 1935).
 
     Args:
-        sums: (n_groups,) of independent groups, symmetric about 0 where there is no gain.
-        draws: of all signs.
+        sums: (n_groups,) sums of independent groups, symmetric about 0 without a gain.
+        draws: Number of random draws of all signs.
     """
     rng, found, without = np.random.default_rng(0), float(sums.sum()), 0
     size = max(1, AT_ONCE // max(1, len(sums)))
@@ -245,13 +246,18 @@ def flip_p(sums: Floats, draws: int = DRAWS) -> float:
 
 
 def rows_enough(deviation: float, gain: float, alpha: float, power: float = POWER) -> int:
-    """How many rows show a true gain with some power (Connor 1987).
+    """Return the number of rows that show a true gain with a certain power (Connor 1987).
 
     Args:
-        deviation: as `Pair` has it; for accuracy the root of the share of rows on which only one
-            of two models is right.
-        gain: above 0, in the metric's unit.
-        alpha: of the one-sided test.
+        deviation: As `Pair.deviation`; for accuracy the root of the share of rows that only one of
+            two models gets right.
+        gain: True gain in the metric's unit, above 0.
+        alpha: Size of the one-sided test, in (0, 1).
+        power: Power in (0, 1).
+
+    Examples:
+        >>> rows_enough(0.3, 0.02, 0.05)
+        1389
     """
     from scipy.stats import norm
 
@@ -261,7 +267,14 @@ def rows_enough(deviation: float, gain: float, alpha: float, power: float = POWE
 
 
 def power_of(deviation: float, gain: float, rows: int, alpha: float) -> float:
-    """The power of so many rows for a true gain: `rows_enough` turned round."""
+    """Return the power of a number of rows for a true gain, the inverse of `rows_enough`.
+
+    Args:
+        deviation: As in `rows_enough`.
+        gain: True gain in the metric's unit, above 0.
+        rows: Number of rows.
+        alpha: Size of the one-sided test, in (0, 1).
+    """
     from scipy.stats import norm
 
     apart = math.sqrt(max(deviation**2 - gain**2, 1e-12))

@@ -1,4 +1,4 @@
-"""What metrics are made of: counts of classes, means over rows, ranks, errors."""
+"""Inputs of metrics: counts of classes, means over rows, ranks, errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from gristmill.pipelines.tables import Places
 
 
 def confusion(truth: Array, answers: Array, k: int) -> Places:
-    """(k, k) counts: truth by row, prediction by column, of (n_rows,) places of classes each."""
+    """Count rows by true class (rows) and predicted class (columns), (k, k).
+
+    Args:
+        truth: (n_rows,) positions of the true classes.
+        answers: (n_rows,) positions of the predicted classes.
+        k: Number of classes.
+    """
     return table_of(cells_of(truth, answers, k), k)
 
 
@@ -33,7 +39,7 @@ def by_class(table: Array) -> tuple[Array, Array, Array]:
 
 
 def is_of_counts(kind: str, name: str) -> bool:
-    """Whether a metric is a function of counts of classes."""
+    """Return whether a metric is a function of counts of classes."""
     return name in formulas.OF_COUNTS or (kind in formulas.OF_ONE_CLASS and kind != name)
 
 
@@ -47,7 +53,14 @@ def of_counts(name: str, labels: Labels) -> Callable[[Array, Array, Array], Arra
 
 
 def summed(name: str, truth: Array, given: Sequence[Given], group: Array | None) -> Sums:
-    """A metric of one model as a statistic of sums; of two models their difference."""
+    """Return a metric as a statistic of sums; with two models, their difference.
+
+    Args:
+        name: Name as in an experiment file.
+        truth: (n_rows,) classes as positions, or values.
+        given: Outputs of one or two models.
+        group: (n_rows,), equal for rows of one group; None if the rows are independent.
+    """
     of_rows = metric_parts(name)[0] in ROWS
     of_each, parts, counts, unit = (_means if of_rows else _counts)(name, truth, given)
 
@@ -59,7 +72,7 @@ def summed(name: str, truth: Array, given: Sequence[Given], group: Array | None)
 
 
 Summed = tuple[Callable[[Array], list[Array]], Any, Places, Array | None]
-"""The metric of each model from the sums, what a unit adds, how many of it, each row's unit."""
+"""Function from sums to each model's metric, and parts, counts and units as in `Sums`."""
 
 
 def _means(name: str, truth: Array, given: Sequence[Given]) -> Summed:
@@ -101,7 +114,14 @@ def _counts(name: str, truth: Array, given: Sequence[Given]) -> Summed:
 
 
 def share_of(name: str, truth: Array, outputs: Array, labels: Labels) -> tuple[int, int] | None:
-    """Rows that count and rows in all, of metrics that are a share of independent rows."""
+    """Return successes and rows of a metric that is a share of rows; None for other metrics.
+
+    Args:
+        name: Name as in an experiment file.
+        truth: (n_rows,) classes as positions.
+        outputs: (n_rows, k) probabilities.
+        labels: Rules that turn probabilities into labels.
+    """
     kind, filled = metric_parts(name)
     if kind == "top":
         return int(formulas.among_first(truth, outputs, int(filled)).sum()), len(truth)
@@ -117,7 +137,14 @@ def share_of(name: str, truth: Array, outputs: Array, labels: Labels) -> tuple[i
 
 
 def ranked_by(name: str, truth: Array, outputs: Array, labels: Labels) -> tuple[float, Array]:
-    """The value and how far each row moves it; of several classes their means."""
+    """Return a rank metric and each row's influence, (n_rows,); means over several classes.
+
+    Args:
+        name: `roc_auc` or `average_precision`, with or without a class.
+        truth: (n_rows,) classes as positions.
+        outputs: (n_rows, k) probabilities.
+        labels: Class names.
+    """
     kind, filled = metric_parts(name)
     k = outputs.shape[1]
     places = [labels.place(filled)] if filled else [1] if k == 2 else range(k)
@@ -126,7 +153,13 @@ def ranked_by(name: str, truth: Array, outputs: Array, labels: Labels) -> tuple[
 
 
 def rows_of(name: str, truth: Array, outputs: Array) -> tuple[Array, Callable[[Array], Array]]:
-    """What each row adds, (n_rows, d), and the metric of the means (…, d)."""
+    """Return each row's contribution, (n_rows, d), and the function from means, (…, d), to values.
+
+    Args:
+        name: Name of a metric in `ROWS`.
+        truth: (n_rows,) classes as positions, or values.
+        outputs: (n_rows, k) probabilities, or (n_rows,) values.
+    """
     kind, filled = metric_parts(name)
     if kind == "top":
         added = formulas.among_first(truth, outputs, int(filled))
@@ -159,14 +192,14 @@ ROWS: dict[str, Callable[..., Array]] = {
     "rmse": lambda t, o: (t - o) ** 2,
     "r2": _squares,
 }
-"""What each row adds to means."""
+"""Contribution of each row to means."""
 
 OF_MEANS: dict[str, Callable[[Array], Array]] = {
     "ece": lambda means: np.abs(means).sum(axis=-1),
     "rmse": lambda means: np.sqrt(means[..., 0]),
     "r2": formulas.r2,
 }
-"""The metric of the means, where it is not the mean itself."""
+"""Functions from means to the metric, if it is not the mean itself."""
 
 LINEAR = frozenset(ROWS) - frozenset(OF_MEANS)
 
@@ -176,11 +209,18 @@ RANKS: dict[str, Callable[[Array, Array], tuple[float, Array]]] = {
 }
 
 OF_ERRORS: dict[str, Callable[[Array], Any]] = {"median_error": np.median, "max_error": np.max}
-"""Of the absolute errors."""
+"""Metrics of the absolute errors."""
 
 
 def why_undefined(name: str, truth: Array, outputs: Array, labels: Labels) -> str:
-    """In words, why a metric is undefined on these rows."""
+    """Return the reason why a metric is undefined on these rows, as text.
+
+    Args:
+        name: Name as in an experiment file.
+        truth: (n_rows,) classes as positions, or values.
+        outputs: (n_rows, k) probabilities, or (n_rows,) values.
+        labels: Class names.
+    """
     kind, filled = metric_parts(name)
     if kind == "mape":
         zeros = int((truth == 0).sum())
