@@ -80,6 +80,7 @@ def run_expectations(
 def _run(frame: pd.DataFrame, expectations: list[Any], report: Path) -> Any:
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    context.variables.plugins_directory = str(Path(__file__).with_name("gx_plugins"))  # style sheet
     docs = {
         "class_name": "SiteBuilder",
         "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
