@@ -237,8 +237,8 @@ CASES = [
         1,
         (
             "data/tiny was edited by hand",
-            "gristmill data refresh tiny --data data/tiny/tiny.csv   takes the edit in",
-            "gristmill data restore tiny   throws the edit away",
+            "gristmill data refresh tiny --data data/tiny/tiny.csv   pins the edit",
+            "gristmill data restore tiny   discards the edit",
         ),
         data_are(ROWS[:-1]),
     ),
@@ -253,7 +253,7 @@ CASES = [
         "a source with other bytes",
         "data restore tiny",
         1,
-        ("no longer holds the pinned bytes", "origin.csv", "gristmill data refresh tiny to take"),
+        ("no longer has the pinned bytes", "origin.csv", "gristmill data refresh tiny to use"),
         source_changed,
     ),
     Case(

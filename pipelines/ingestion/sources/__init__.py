@@ -1,4 +1,4 @@
-"""Where data come from: each kind of source writes the raw file or folder, whole or not at all."""
+"""Sources of data: each kind writes the raw file or folder, atomically."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Archives, unpacked with care: nothing leaves the folder, nothing grows past the limit."""
+"""Safe unpacking of archives: nothing is written outside the folder or beyond the limit."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from gristmill.pipelines.ingestion.sources.meter import DownloadMeter, is_full, 
 CHUNK = 1 << 20
 
 MOST_EXPANSION = 200
-"""How many times its own size an archive may unpack to; text packs 10 to 50 times."""
+"""Maximum ratio of unpacked to packed size; text is compressed 10 to 50 times."""
 
 SMALL = 100 * 10**6
-"""Bytes that any archive may unpack to."""
+"""Unpacked bytes that are always allowed, however small the archive is."""
 
 BROKEN = (
     *(zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError),
@@ -31,14 +31,14 @@ Member = tuple[str, IO[bytes]]
 
 
 def is_archive(file: Path) -> bool:
-    """Whether a file is a zip or a tar, packed or not, by its bytes."""
+    """Return whether a file is a zip or a tar, compressed or not, by its bytes."""
     return zipfile.is_zipfile(file) or tarfile.is_tarfile(file)
 
 
 def holds_several(file: Path) -> bool:
-    """Whether a file is an archive of files that only make sense together: a tar, a zip of many.
+    """Return whether a file is a tar, or a zip of more than one file.
 
-    A zip of one file is that file, compressed; hidden files do not count.
+    A zip of one file counts as that file, compressed; hidden files are ignored.
     """
     if not zipfile.is_zipfile(file):
         return tarfile.is_tarfile(file)
@@ -48,13 +48,18 @@ def holds_several(file: Path) -> bool:
 
 
 def unpack(archive: Path, folder: Path, meter: DownloadMeter) -> None:
-    """Writes an archive's files to a new folder; a single folder around all of them is taken off.
+    """Unpack an archive to a new folder, without hidden files.
 
-    Hidden files are left out.
+    If all files are in a single top-level folder, that folder is removed from their paths.
+
+    Args:
+        archive: a zip or tar file.
+        folder: the folder to create.
+        meter: its limit applies to the unpacked bytes.
 
     Raises:
-        InputError: the archive is broken or locked, a path leaves the folder, there are links, or
-            it unpacks to more than may be.
+        InputError: the archive is damaged or encrypted, contains links or paths out of the folder,
+            or unpacks to more than the limit.
     """
     most = min(meter.limit, max(SMALL, MOST_EXPANSION * archive.stat().st_size))
     members = _zip if zipfile.is_zipfile(archive) else _tar
@@ -71,9 +76,9 @@ def unpack(archive: Path, folder: Path, meter: DownloadMeter) -> None:
             raise
         raise InputError(
             "the archive cannot be unpacked",
-            expected="a whole zip or tar",
+            expected="a complete zip or tar",
             found=f"{type(error).__name__}: {words_of(error, 160)}",
-            next="fetch it again, or unpack it by hand and name the folder as data.source",
+            next="fetch it again, or unpack it by hand and set data.source to the folder",
         ) from error
     _take_off(folder)
 
@@ -100,7 +105,7 @@ def _tar(archive: Path) -> Iterator[Member]:
 
 
 def _inside(name: str) -> PurePosixPath | None:
-    """The path below the folder; None for a hidden file."""
+    """Return the path below the folder; None for a hidden file."""
     path = PurePosixPath(name.replace("\\", "/"))
     if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
         _refuse("paths inside the folder", f"{name!r}")
@@ -116,7 +121,7 @@ def _write(content: IO[bytes], place: Path, most: int) -> int:
             size += len(chunk)
             if size > most:
                 _refuse(
-                    f"at most {MOST_EXPANSION} times its own size, and what the limit allows",
+                    f"at most {MOST_EXPANSION} times its own size, and at most the size limit",
                     f"more than that, at {place.name} after {shown_size(size)}",
                 )
             file.write(chunk)
@@ -136,8 +141,8 @@ def _take_off(folder: Path) -> None:
 
 def _refuse(expected: str, found: str) -> NoReturn:
     raise InputError(
-        "the archive is not taken",
+        "archive refused",
         expected=expected,
         found=found,
-        next="unpack it by hand, look at it, and name the folder as data.source",
+        next="unpack it by hand, inspect it, and set data.source to the folder",
     )

@@ -1,4 +1,4 @@
-"""Downloads: resumed where the server can, started anew where it cannot, checked at the end."""
+"""Downloads: resumed if the server can, else started again, and checked at the end."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     from requests import Response, Session
 
 TIMEOUT = 60.0
-"""Seconds without an answer after which an attempt is given up."""
+"""Seconds without an answer after which an attempt is abandoned."""
 
 PAUSES = (0.5, 2.0, 5.0)
-"""Seconds before each further attempt; one that brought something new counts as the first."""
+"""Seconds before each further attempt; an attempt that received new bytes resets the count."""
 
 LONGEST_PAUSE = 60.0
-"""Seconds that a server may ask to be left alone (Retry-After)."""
+"""Maximum seconds to wait if the server asks for it (Retry-After)."""
 
 CHUNK = 1 << 16
-"""Bytes of a download that are held at a time; at most so many are fetched twice."""
+"""Bytes of a download in memory at a time; at most this many are fetched twice."""
 
 PASSING = (408, 425, 429, 500, 502, 503, 504)
-"""Answers that may be better a moment later."""
+"""Temporary failures, after which the request is repeated."""
 
 WEB_PAGES = (".html", ".htm", ".xml", ".xhtml")
 
 
 class _AgainError(Exception):
-    """The attempt failed in a way that may pass; `pause` is what the server asked for."""
+    """The attempt failed, possibly temporarily; `pause` is the wait that the server asked for."""
 
     def __init__(self, reason: str, pause: float = 0.0) -> None:
         self.pause = pause
@@ -49,12 +49,12 @@ class _AgainError(Exception):
 
 
 def download(wanted: Wanted, aside: Path) -> None:
-    """Fetches a web address; proxies, CA bundles and ~/.netrc count as requests has them.
+    """Download from a web address; proxies, CA bundles and ~/.netrc are used as in requests.
 
     Raises:
-        ConfigError: there is no such file, or it is not for everybody.
-        InputError: a web page came instead of data, nothing, or more than the limit.
-        EnvironmentFault: the server cannot be reached or breaks off again and again.
+        ConfigError: there is no such file, or it requires a login.
+        InputError: the server sent a web page instead of data, nothing, or more than the limit.
+        EnvironmentFault: the server cannot be reached or interrupts each attempt.
     """
     import requests
 
@@ -75,12 +75,14 @@ def download(wanted: Wanted, aside: Path) -> None:
                     _unreachable(wanted.source, error)
                 time.sleep(max(PAUSES[attempts], getattr(error, "pause", 0.0)))
                 attempts += 1
-            except ValueError as error:  # InvalidURL and its like; their words hold the address
+            except (
+                ValueError
+            ) as error:  # InvalidURL and similar; their messages contain the address
                 raise no_source(
-                    "the source is no web address",
+                    "the source is not a valid web address",
                     "https://host/path, with %2F for a / and %40 for an @ in a name or a password",
                     f"{type(error).__name__}: {redact(wanted.source)}",
-                    f"{MEND}; a login belongs into ~/.netrc",
+                    f"{MEND}; put a login into ~/.netrc",
                 ) from None
             except requests.RequestException as error:
                 _unreachable(wanted.source, error)
@@ -89,10 +91,10 @@ def download(wanted: Wanted, aside: Path) -> None:
 
 @dataclass
 class _Download:
-    """A file that grows by attempts.
+    """A file that is downloaded in one or more attempts.
 
     Attributes:
-        version: what the server calls the bytes that are here; without it none can be added.
+        version: the server's ETag or date of the bytes on disk; without it they cannot be resumed.
     """
 
     address: str
@@ -112,7 +114,7 @@ class _Download:
                 have = 0
             elif not have or not part.startswith(f"bytes {have}-"):
                 self.version = ""
-                raise _AgainError("the server sent another part than was asked for")
+                raise _AgainError("the server sent another part than requested")
             self._receive(answer, have)
 
     def _receive(self, answer: Response, have: int) -> None:
@@ -127,7 +129,7 @@ class _Download:
                 file.write(chunk)
                 self.meter.add(len(chunk))
         if total is not None and self.meter.done != total:
-            raise _AgainError(f"{self.meter.done:,} of {total:,} bytes came")
+            raise _AgainError(f"{self.meter.done:,} of {total:,} bytes arrived")
 
     def _refuse(self, answer: Response) -> None:
         status = answer.status_code
@@ -152,7 +154,7 @@ class _Download:
         free = shutil.disk_usage(self.file.parent).free
         if total is not None and total - self.meter.done > free:
             raise EnvironmentFault(
-                "the disk has no room for the download",
+                "not enough disk space for the download",
                 expected=shown_size(total - self.meter.done),
                 found=f"{shown_size(free)} free",
                 next="free some space and try again",
@@ -160,7 +162,7 @@ class _Download:
 
 
 def _version(answer: Response) -> str:
-    """A strong ETag or a date: what If-Range may carry (RFC 9110, 13.1.5)."""
+    """Return a strong ETag or a date, as If-Range allows (RFC 9110, 13.1.5)."""
     tag = answer.headers.get("ETag", "")
     return str(tag if tag.startswith('"') else answer.headers.get("Last-Modified", ""))
 
@@ -173,8 +175,8 @@ def _check(file: Path, wanted: Wanted) -> None:
         raise InputError(
             "the server sent a web page instead of data",
             expected=f"a data file from {redact(wanted.source)}",
-            found="HTML: a login, or a page about the file",
-            next="give the address of the file itself; a login belongs into ~/.netrc",
+            found="HTML: a login form, or a page about the file",
+            next="use the address of the file itself; put a login into ~/.netrc",
         )
     if not file.stat().st_size:
         raise InputError(
@@ -187,14 +189,14 @@ def _check(file: Path, wanted: Wanted) -> None:
 def _unreachable(source: str, error: Exception, hint: str = "") -> NoReturn:
     raise EnvironmentFault(
         "the source could not be downloaded",
-        expected=f"a whole file from {redact(source)}",
+        expected=f"a complete file from {redact(source)}",
         found=f"{type(error).__name__.strip('_').removesuffix('Error')}: {_reason(error)}",
         next=hint or "try again, or put the file there by hand and type gristmill run",
     ) from None
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost words, without the address and whatever secret it holds."""
+    """Return the innermost message, without the secrets in its address."""
     inner = error.args[0] if error.args else error
     inner = getattr(inner, "reason", inner)
     return re.sub(r"\?\S*", "?…", redact(words_of(inner, 10_000)))[:200]

@@ -1,4 +1,4 @@
-"""Fetch: one door for all kinds of sources."""
+"""Fetch data from a source of any kind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FETCHERS: dict[str, Callable[[Wanted, Path], Notes | None]] = {
     "sklearn": scikit_learn_table,
     "database": select,
 }
-"""What writes each kind of `SOURCES` to a path, and says what is to be known."""
+"""For each kind of `SOURCES`, the function that writes it to a path and returns notes, if any."""
 
 
 def fetch(
@@ -38,23 +38,23 @@ def fetch(
     query: str | None = None,
     progress: Progress | None = None,
 ) -> Notes:
-    """Writes what `source` holds today to `target`, whole or not at all.
+    """Write the current content of `source` to `target`, atomically.
 
-    A folder comes as a folder. An archive (zip, tar) for a target without a suffix is unpacked.
+    A folder becomes a folder. An archive (zip, tar) is unpacked if the target has no suffix.
 
     Args:
         project: relative paths are relative to its folder.
         source: one of the forms of `gristmill.pipelines.config.SOURCES`.
         target: the file or folder to write.
-        query: SQL, where the source is a database.
-        progress: is told how far it is.
+        query: SQL, if the source is a database.
+        progress: called with the bytes so far and the expected total.
 
     Returns:
-        What a person should know of how the data came.
+        Notes for the user about the source.
 
     Raises:
-        ConfigError: the source has another form or is not there.
-        InputError: what it holds cannot be taken.
+        ConfigError: the source has another form or does not exist.
+        InputError: its content cannot be used.
         EnvironmentFault: it could not be reached, or the disk is full.
     """
     wanted = Wanted(project, source, target, query, DownloadMeter(progress=progress))
@@ -69,7 +69,7 @@ def fetch(
             raise
         raise EnvironmentFault(
             "the data could not be written: the disk is full",
-            expected=f"room for {redact(source)}",
+            expected=f"space for {redact(source)}",
             found=f"{error.strerror} at {wanted.meter.done:,} bytes",
             next="free some space and try again; nothing was lost",
         ) from error

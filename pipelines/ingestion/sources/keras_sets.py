@@ -27,37 +27,37 @@ KNOWN = {
         "27ae3e4e09519cfbb04c329615203637",
     ),
 }
-"""MD5 of the IDX files, not compressed, that `PARTS` of a set were published as."""
+"""MD5 of the published IDX files of a set's `PARTS`, uncompressed."""
 
 WHY_REFUSED = {
-    "boston_housing": "Keras warns against it for its ethics: take keras:california_housing",
+    "boston_housing": "Keras warns against it for ethical reasons: use keras:california_housing",
     "imdb": "its rows are lists of word numbers of any length, kept as a pickle",
     "reuters": "its rows are lists of word numbers of any length, kept as a pickle",
 }
 
 
 def keras_set(wanted: Wanted, aside: Path) -> None:
-    """Writes `x_train`, `y_train`, `x_test`, `y_test`, uncompressed: equal arrays, equal bytes.
+    """Write `x_train`, `y_train`, `x_test`, `y_test`, uncompressed: equal arrays give equal bytes.
 
     Keras fetches the files into its own cache (`KERAS_HOME`, else ~/.keras).
 
     Raises:
-        ConfigError: the name is none of `SETS`, or the target is no `.npz` file.
+        ConfigError: the name is not in `SETS`, or the target is not a `.npz` file.
         EnvironmentFault: the files are not in the cache and cannot be fetched.
-        InputError: they are damaged, or not those of `KNOWN`.
+        InputError: they are damaged, or differ from `KNOWN`.
     """
     name = wanted.name
     if name not in SETS:
         near = nearest(name, SETS)
         raise no_source(
-            f"keras:{name[:60]} is not taken",
+            f"keras:{name[:60]} is not supported",
             "keras: and one of " + ", ".join(SETS),
-            WHY_REFUSED.get(name, "a name that is none of them"),
+            WHY_REFUSED.get(name, "another name"),
             f"source: keras:{near}" if near else "",
         )
     if wanted.target.suffix != ".npz":
         raise no_source(
-            f"keras:{name} comes as arrays",
+            f"keras:{name} consists of arrays",
             "a data.path that ends in .npz",
             wanted.target.name,
             f"path: data/{name}/{name}.npz",
@@ -72,13 +72,13 @@ def keras_set(wanted: Wanted, aside: Path) -> None:
         if is_full(error):
             raise
         raise InputError(
-            f"the files of keras:{name} are broken",
-            expected="the files that Keras knows the hash of",
+            f"the files of keras:{name} are damaged",
+            expected="files with the hashes in Keras",
             found=words_of(error),
-            next=f"take them out of {home} and try again",
+            next=f"remove them from {home} and try again",
         ) from error
     except Exception as error:
-        if type(error) is not Exception:  # Keras has no narrower one for a lost network
+        if type(error) is not Exception:  # Keras has no narrower one if there is no network
             raise
         raise EnvironmentFault(
             f"keras:{name} could not be fetched",
@@ -90,16 +90,16 @@ def keras_set(wanted: Wanted, aside: Path) -> None:
 
 
 def keras_set_from(name: str, origin: Path, target: Path) -> None:
-    """Writes what `keras:NAME` brings from the same files on this machine, held to the same hash.
+    """Write the data set `keras:NAME` from files on this machine, checked against the same hashes.
 
     Args:
-        name: of `KNOWN`.
-        origin: a folder of IDX files, compressed or not, or Keras's own `NAME.npz`; or one such
-            folder or file in it.
-        target: the `.npz` file to write, whole or not at all.
+        name: a key of `KNOWN`.
+        origin: a folder of IDX files, compressed or not, or Keras's `NAME.npz`; or a folder that
+            contains one of these.
+        target: the `.npz` file to write, atomically.
 
     Raises:
-        InputError: the files are not there, damaged, or others.
+        InputError: the files are missing, damaged, or different ones.
     """
     from gristmill.pipelines.ingestion.readers import array_files, idx
 
@@ -116,7 +116,7 @@ def keras_set_from(name: str, origin: Path, target: Path) -> None:
     elif folder is not None:
         parts = {part.role: part for part in idx.parts_of(folder)}
         if set(parts) != {"training", "test"}:
-            raise _other_files(name, origin, " and ".join(parts) + " alone")
+            raise _other_files(name, origin, "only " + " and ".join(parts))
         both = parts["training"], parts["test"]
         arrays = dict(zip(PARTS, (a for part in both for a in (part.x, part.y)), strict=True))
     else:
@@ -145,5 +145,5 @@ def _other_files(name: str, origin: Path | str, found: str) -> InputError:
         expected="train-images-idx3-ubyte, train-labels-…, t10k-images-…, t10k-labels-… (also .gz)"
         f"\nor {name}.npz, as they were published",
         found=f"{found}, in {origin}",
-        next=f"gristmill new NAME --data {origin}   begins with any pictures",
+        next=f"gristmill new NAME --data {origin}   starts an experiment with any pictures",
     )

@@ -13,12 +13,12 @@ from urllib.parse import unquote, urlsplit
 from gristmill.pipelines.base import ConfigError, InputError, nearest
 from gristmill.pipelines.ingestion.sources.meter import MEND, Wanted, no_source
 
-MEND_PATH = f"{MEND}, or what stands after --data"
+MEND_PATH = f"{MEND}, or the path after --data"
 PREFIXES = ("sklearn", "openml", "keras", "https", "file")
 
 
 def copy(wanted: Wanted, aside: Path) -> None:
-    """Copies a file, or a folder without hidden files; links may not lead out of it."""
+    """Copy a file, or a folder without hidden files; links out of the folder are refused."""
     origin = _place(wanted)
     try:
         if origin.is_dir():
@@ -29,8 +29,8 @@ def copy(wanted: Wanted, aside: Path) -> None:
             raise _not_there(origin, wanted.source)
     except PermissionError as error:
         raise InputError(
-            "the source may not be read",
-            expected="the right to read it",
+            "the source is not readable",
+            expected="permission to read it",
             found=f"no permission for {error.filename or origin}",
             next=f"chmod u+rX {error.filename or origin}",
         ) from error
@@ -52,7 +52,7 @@ def _place(wanted: Wanted) -> Path:
 
 
 def _no_path(text: str) -> ConfigError:
-    return no_source("the source is no path", "a path", repr(text[:60]), MEND_PATH)
+    return no_source("the source is not a valid path", "a path", repr(text[:60]), MEND_PATH)
 
 
 def _not_there(origin: Path, source: str) -> ConfigError:
@@ -60,7 +60,7 @@ def _not_there(origin: Path, source: str) -> ConfigError:
     near = nearest(prefix, PREFIXES) if colon else ""
     found = f"something else at {origin}" if os.path.lexists(origin) else f"nothing at {origin}"
     next = f"did you mean {near}:{rest}?" if near and near != prefix else MEND_PATH
-    return no_source("the source file is not there", "a file or a folder", found, next)
+    return no_source("the source file is missing", "a file or a folder", found, next)
 
 
 def _copy_file(origin: Path, aside: Path) -> None:
@@ -70,7 +70,7 @@ def _copy_file(origin: Path, aside: Path) -> None:
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise InputError(
             "the source changed while it was copied",
-            expected=f"{origin} to stay as it is",
+            expected=f"{origin} to stay unchanged",
             found=f"{before.st_size:,} bytes, then {after.st_size:,}",
             next="try again when nothing writes to it",
         )
@@ -78,7 +78,7 @@ def _copy_file(origin: Path, aside: Path) -> None:
 
 def _copy_folder(origin: Path, aside: Path, target: Path) -> None:
     if origin.resolve() in target.resolve().parents:
-        beside = "a source beside the project's data"
+        beside = "a source outside the project's data"
         raise no_source("a folder cannot be copied into itself", beside, str(origin), MEND_PATH)
     files = list(_files(origin))
     if not files:
@@ -90,7 +90,7 @@ def _copy_folder(origin: Path, aside: Path, target: Path) -> None:
 
 
 def _files(origin: Path) -> Iterator[Path]:
-    """All files that are not hidden, sorted; raises InputError at what is no plain file."""
+    """Yield all files that are not hidden, sorted; raise InputError for anything else."""
     inside = origin.resolve()
     for folder, folders, names in os.walk(origin, onerror=_stop):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -100,7 +100,7 @@ def _files(origin: Path) -> Iterator[Path]:
         for name in sorted(name for name in names if not name.startswith(".")):
             file = Path(folder) / name
             if file.is_symlink() and not file.resolve().is_relative_to(inside):
-                _refuse(file, "a link that leads out of the folder")
+                _refuse(file, "a link out of the folder")
             if not file.is_file():
                 _refuse(file, "a broken link" if file.is_symlink() else "a pipe or a device")
             yield file
@@ -112,8 +112,8 @@ def _stop(error: OSError) -> None:
 
 def _refuse(place: Path, what: str) -> NoReturn:
     raise InputError(
-        "the source folder holds what cannot be copied",
-        expected="files and folders, and no link that leads out of it",
+        "the source folder contains something that cannot be copied",
+        expected="files and folders, and no link out of it",
         found=f"{what}: {place}",
-        next="put the file itself there, or take the link away",
+        next="replace the link by the file itself, or remove it",
     )

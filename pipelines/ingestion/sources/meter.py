@@ -1,4 +1,4 @@
-"""How many bytes a source has brought, held against the limit and told to whoever shows it."""
+"""A count of the bytes from a source, with a limit, reported to a progress callback."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from gristmill.pipelines.base import ConfigError, InputError
 from gristmill.pipelines.config import Project
 
 LIMIT = "GRISTMILL_DOWNLOAD_LIMIT"
-"""Environment variable: the most that one source may bring, packed or unpacked, such as 500MB."""
+"""Environment variable: maximum size of a source, packed or unpacked, such as 500MB."""
 
 DEFAULT_LIMIT = "20GB"
 SIZE = TypeAdapter(ByteSize)
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors of a disk that has no room."""
+"""Errors of a full disk."""
 
-MEND = "mend data.source in the experiment file"
+MEND = "fix data.source in the experiment file"
 
 Progress = Callable[[int, int | None], object]
-"""Is called with the bytes that are there and, where it is known, how many there will be."""
+"""Called with the bytes so far and the expected total, None if it is unknown."""
 
 
 def size_limit() -> int:
-    """The most bytes that a source may bring.
+    """Return the maximum bytes of a source.
 
     Raises:
         ConfigError: the environment variable has another form.
@@ -47,12 +47,13 @@ def size_limit() -> int:
 
 @dataclass
 class DownloadMeter:
-    """Counts what arrives.
+    """A counter of received bytes.
 
     Attributes:
-        limit: the most bytes that may arrive.
-        done: bytes that are there.
-        total: bytes that there will be, where the source says so.
+        limit: maximum number of bytes.
+        progress: called after each change.
+        done: bytes so far.
+        total: expected bytes; None if the source does not say.
     """
 
     limit: int = field(default_factory=size_limit)
@@ -61,19 +62,19 @@ class DownloadMeter:
     total: int | None = None
 
     def begin(self, done: int, total: int | None) -> None:
-        """A (new) start with `done` bytes already there.
+        """Start, or start again, with `done` bytes already there.
 
         Raises:
-            InputError: more is announced than may come.
+            InputError: the announced size exceeds the limit.
         """
         self.done, self.total = done, total
         self._check(max(done, total or 0))
 
     def add(self, count: int) -> None:
-        """`count` bytes more.
+        """Count further bytes.
 
         Raises:
-            InputError: that is more than may come.
+            InputError: the limit is exceeded.
         """
         self.done += count
         self._check(self.done)
@@ -81,7 +82,7 @@ class DownloadMeter:
     def _check(self, size: int) -> None:
         if size > self.limit:
             raise InputError(
-                "the source brings more than may come",
+                "the source exceeds the size limit",
                 expected=f"{shown_size(self.limit)} at most",
                 found=f"{shown_size(size)} or more",
                 next=f"{LIMIT}=100GB gristmill … raises the limit",
@@ -92,11 +93,11 @@ class DownloadMeter:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be fetched.
+    """A request to fetch a source.
 
     Attributes:
-        source: as it stands in the experiment file; may hold secrets, so it is never shown.
-        target: the file or folder that will be written; its suffix says in what form.
+        source: as in the experiment file; it can contain secrets, so it is never shown.
+        target: the file or folder to write; its suffix selects the format.
         query: SQL, for a database.
     """
 
@@ -108,7 +109,7 @@ class Wanted:
 
     @property
     def name(self) -> str:
-        """What stands behind the colon of `kind:NAME`."""
+        """The part after the colon of `kind:NAME`."""
         return self.source.partition(":")[2]
 
     @property
@@ -118,20 +119,24 @@ class Wanted:
 
 
 def shown_size(size: float) -> str:
-    """Bytes in a unit that is easy to read."""
+    """Return a number of bytes in a readable unit."""
     return ByteSize(size).human_readable(decimal=True, separator=" ").replace(" B", " bytes")
 
 
 def is_full(error: Exception) -> bool:
-    """Whether a write failed because a disk has no room."""
+    """Return whether a write failed because the disk is full."""
     return isinstance(error, OSError) and error.errno in FULL
 
 
 def words_of(error: object, most: int = 200) -> str:
-    """What an error says, in one line."""
+    """Return the message of an error in one line."""
     return " ".join(str(error).split())[:most]
 
 
 def no_source(what: str, expected: str, found: str, next: str = MEND) -> ConfigError:
-    """The experiment file names a source that is none."""
+    """Return the error for an unusable source in the experiment file.
+
+    Args:
+        what, expected, found, next: as in `GristmillError`.
+    """
     return ConfigError(what, expected=expected, found=found, next=next)

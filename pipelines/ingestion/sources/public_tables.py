@@ -1,4 +1,4 @@
-"""Tables that scikit-learn brings or fetches from openml.org."""
+"""Tables that scikit-learn contains or fetches from openml.org."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ TARGETS = {
     "iris": "species",
     "wine": "cultivar",
 }
-"""Tables that scikit-learn brings, and what their targets are called here."""
+"""Tables in scikit-learn, and the names of their targets here."""
 
 
 def scikit_learn_table(wanted: Wanted, aside: Path) -> None:
-    """One of the tables that scikit-learn brings; whole numbers are written without a point."""
+    """Write one of scikit-learn's tables; integers are written without a decimal point."""
     from sklearn import datasets
 
     name = wanted.name
     if name not in TARGETS:
         near = nearest(name, TARGETS)
         raise no_source(
-            f"scikit-learn brings no data set '{name[:60]}'",
+            f"scikit-learn has no data set '{name[:60]}'",
             "sklearn: and one of " + ", ".join(TARGETS),
             f"sklearn:{name[:60]}",
             f"source: sklearn:{near}" if near else "",
@@ -47,13 +47,16 @@ def _number(value: float) -> float:
 
 
 def openml_table(wanted: Wanted, aside: Path) -> tuple[str, ...]:
-    """A table of openml.org by `NAME`, `NAME@VERSION` or ID, its target as the last column.
+    """Write a table of openml.org by `NAME`, `NAME@VERSION` or ID, its target as the last column.
 
-    scikit-learn checks the download against the MD5 that openml.org gives.
+    scikit-learn checks the download against the MD5 from openml.org.
+
+    Returns:
+        A note with the name, version and ID of the table.
 
     Raises:
         ConfigError: there is no such table.
-        InputError: it is a sparse one.
+        InputError: it is sparse or damaged.
         EnvironmentFault: openml.org could not be reached.
     """
     from urllib.error import URLError
@@ -64,7 +67,9 @@ def openml_table(wanted: Wanted, aside: Path) -> tuple[str, ...]:
     asked = _asked(wanted.name)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on retries, and on versions: the notes name them
+            warnings.simplefilter(
+                "ignore"
+            )  # about retries, and about versions, which the note names
             bunch = fetch_openml(**asked, as_frame=True, parser="pandas", cache=False)
     except (URLError, TimeoutError) as error:
         if getattr(error, "code", None) in (404, 412):
@@ -79,17 +84,17 @@ def openml_table(wanted: Wanted, aside: Path) -> tuple[str, ...]:
         raise _no_such_table(wanted.name, error) from None
     except ValueError as error:  # a sparse table, broken bytes, an ARFF that pandas cannot read
         raise InputError(
-            "the table of openml.org cannot be taken",
-            expected="a whole table of numbers, texts and categories",
+            "the table of openml.org cannot be used",
+            expected="a complete table of numbers, texts and categories",
             found=words_of(error),
-            next="take another version, or put the file there by hand",
+            next="use another version, or put the file there by hand",
         ) from error
     frame = bunch.frame
     columns = [[*map(_value, frame[name].astype(object).tolist())] for name in frame.columns]
     write_rows([*map(str, frame.columns)], [columns], aside, wanted.parquet)
     about = bunch.details
     note = f"openml: {about['name']} version {about['version']}, ID {about['id']}"
-    exact = f"; source: openml:{about['id']} asks for this very table"
+    exact = f"; source: openml:{about['id']} always means this table"
     return (note + ("" if "data_id" in asked else exact),)
 
 
@@ -99,7 +104,7 @@ def _asked(text: str) -> dict[str, Any]:
         return {"data_id": int(name)}
     if not name or (version and not version.isdigit()) or "/" in name:
         found = f"openml:{text[:60]}"
-        raise no_source("openml: takes a name or a number", OPENML_FORMS, found, "")
+        raise no_source("openml: needs a name or a number", OPENML_FORMS, found, "")
     return {"name": name, "version": int(version) if version else "active"}
 
 
@@ -113,7 +118,7 @@ def _no_such_table(name: str, error: Exception) -> ConfigError:
 
 
 def _value(value: Any) -> Any:
-    """A cell: missing is None, a whole number an int."""
+    """Convert a cell: a missing value to None, an integral number to int."""
     if value is None or value != value:
         return None
     if isinstance(value, bool | str):

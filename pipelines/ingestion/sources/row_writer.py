@@ -1,4 +1,4 @@
-"""Rows in memory, chunk by chunk, to a file: the bytes follow from the values alone."""
+"""Writing rows chunk by chunk to a file whose bytes depend on nothing but the values."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from gristmill.pipelines.base import InputError
 
 Column = Sequence[object]
 Columns = Sequence[Column]
-"""One sequence of Python values a column, all equally long."""
+"""One sequence of Python values per column, all of the same length."""
 
 AS_THEY_ARE = frozenset({int, str, type(None)})
-"""Types of which csv itself writes the text that we want."""
+"""Types that the csv module writes correctly without conversion."""
 
 KEPT = AS_THEY_ARE | {bool, float, Decimal, date, time}
-"""Types of values that both forms can hold."""
+"""Types of values that both CSV and Parquet can store."""
 
 BYTES = frozenset({bytes, bytearray, memoryview})
 
 Arrived = Callable[[int], object]
-"""Is told how many bytes a chunk took on the disk."""
+"""Called with the bytes of each chunk on disk."""
 
 
 def write_rows(
@@ -39,22 +39,29 @@ def write_rows(
     parquet: bool,
     arrived: Arrived = bool,
 ) -> int:
-    """Writes CSV (UTF-8, commas, line feeds, a header) or Parquet; returns the number of rows.
+    """Write CSV (UTF-8, commas, line feeds, a header) or Parquet; return the number of rows.
 
-    Whole numbers, numbers, texts and booleans (`true`, `false`) stay what they are, dates are ISO
-    8601 and times with a zone are in UTC, spans are seconds, JSON is a text. A decimal is written
-    digit by digit to CSV and as float64 to Parquet.
+    Numbers, text and booleans (`true`, `false`) keep their types. Dates are ISO 8601, times with a
+    zone are in UTC, durations are seconds, JSON is text. A decimal is written digit by digit to
+    CSV and as float64 to Parquet.
+
+    Args:
+        names: the columns.
+        chunks: pieces of the rows, by column.
+        target: the file to write.
+        parquet: whether to write Parquet instead of CSV.
+        arrived: called with the bytes of each chunk on disk.
 
     Raises:
-        InputError: a name stands for two columns, or a column holds bytes.
+        InputError: two columns have the same name, or a column contains bytes.
     """
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise InputError(
-            "the source names a column twice",
+            "the source has duplicate column names",
             expected="each name once",
             found=", ".join(twice[:10]),
-            next="name them apart: SELECT a.id AS a_id, b.id AS b_id",
+            next="give them different names: SELECT a.id AS a_id, b.id AS b_id",
         )
     plain = ([*map(_plain_column, names, columns)] for columns in chunks)
     return (_write_parquet if parquet else _write_csv)(names, plain, target, arrived)
@@ -64,10 +71,10 @@ def _plain_column(name: str, column: Column) -> Column:
     kinds = {*map(type, column)}
     if kinds & BYTES:
         raise InputError(
-            "a column holds bytes",
+            "a column contains bytes",
             expected="numbers, texts, booleans and dates",
             found=f"bytes in {name}",
-            next="leave the column out of the query",
+            next="remove the column from the query",
         )
     return column if kinds <= KEPT else [_plain(value) for value in column]
 
@@ -115,7 +122,7 @@ def _text(value: object) -> object:
 def _write_parquet(
     names: Sequence[str], chunks: Iterable[Columns], target: Path, arrived: Arrived
 ) -> int:
-    """The types must fit all chunks: each is put aside, and the last one decides."""
+    """Write Parquet from temporary chunks: the column types are known only after the last one."""
     with TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.") as aside:
         parts: list[Path] = []
         kinds: list[set[str]] = [set() for _ in names]
@@ -135,7 +142,7 @@ def _write_parquet(
 
 
 def _array(column: Column, kinds: set[str]) -> pa.Array:
-    """A chunk of a column without loss: texts where it holds several kinds, which are noted."""
+    """Convert a chunk of a column without loss, to text if it has several kinds; add the kinds."""
     if Decimal in {*map(type, column)}:
         column = [float(value) if isinstance(value, Decimal) else value for value in column]
     found = _kinds(column)
@@ -149,7 +156,7 @@ def _array(column: Column, kinds: set[str]) -> pa.Array:
 
 
 def _kinds(column: Column) -> set[str]:
-    """The names of the types of a column's values; a time with a zone is a `moment`."""
+    """Return the names of the types of a column's values; `moment` for a time with a zone."""
     types = {*map(type, column)}
     names = {kind.__name__ for kind in types - {type(None), datetime}}
     if datetime in types:
@@ -159,7 +166,7 @@ def _kinds(column: Column) -> set[str]:
 
 
 def _type(kinds: set[str]) -> pa.DataType:
-    """The type that all kinds of values of a column fit."""
+    """Return the type that all kinds of values of a column fit."""
     if kinds == {"int", "float"}:
         return pa.float64()
     if kinds == {"moment"}:
@@ -170,7 +177,7 @@ def _type(kinds: set[str]) -> pa.DataType:
 
 
 def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
-    """Texts are made by Python from what was noted, so that they do not hang on the chunks."""
+    """Cast to the final type; Python formats text, so that it does not depend on the chunks."""
     if kind == "string" and column.type != kind:
         return _as_texts(column.to_pylist())
     return column.cast(kind, safe=kind != "float64")

@@ -1,4 +1,4 @@
-"""A database: what a query selects, read in chunks and never changed."""
+"""Databases: the rows of a query, read in chunks over a read-only connection."""
 
 from __future__ import annotations
 
@@ -21,18 +21,22 @@ if TYPE_CHECKING:
     from sqlalchemy.exc import DBAPIError
 
 PASSWORD = "GRISTMILL_SQL_PASSWORD"
-"""Environment variable: the password of a database; without it the driver's own ways count."""
+"""Environment variable: the password of a database; without it the driver looks for one."""
 
 ROWS = 20_000
-"""Rows that are held at a time."""
+"""Rows in memory at a time."""
 
 
 def select(wanted: Wanted, aside: Path) -> tuple[str, ...] | None:
-    """Writes the rows of a query as CSV or Parquet; the connection can only read.
+    """Write the rows of a query as CSV or Parquet, over a read-only connection.
+
+    Returns:
+        A warning if the query has no ORDER BY.
 
     Raises:
-        ConfigError: the address, the query or a driver is wrong or missing; a password is in it.
-        InputError: the query gives no rows.
+        ConfigError: the address, the query or a driver is wrong or missing, or the address
+            contains a password.
+        InputError: the query returns no rows.
         EnvironmentFault: the database cannot be reached, or a write to it was interrupted.
     """
     from sqlalchemy.exc import DBAPIError, NoSuchModuleError
@@ -49,20 +53,20 @@ def select(wanted: Wanted, aside: Path) -> tuple[str, ...] | None:
         _failed(wanted, error)
     if not rows:
         raise InputError(
-            "the query gives no rows", expected="rows to learn from", found="none", next=MEND_QUERY
+            "the query returns no rows", expected="rows", found="none", next=MEND_QUERY
         )
     return None if is_ordered(str(wanted.query)) else (UNORDERED,)
 
 
-MEND_QUERY = "mend data.query in the experiment file"
+MEND_QUERY = "fix data.query in the experiment file"
 UNORDERED = (
-    "the query has no ORDER BY: a database may give its rows in another order each time, "
+    "the query has no ORDER BY: a database can return its rows in another order each time, "
     "which looks like new data"
 )
 
 
 def is_ordered(query: str) -> bool:
-    """Whether a query's own result, not only an inner one's, has an ORDER BY."""
+    """Return whether the outermost query has an ORDER BY."""
     text = re.sub(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"[^\"]*\"", " ", query, flags=re.DOTALL)
     inner = re.compile(r"\([^()]*\)")
     while inner.search(text):
@@ -77,7 +81,7 @@ def _engine(wanted: Wanted) -> Engine:
 
     if holds_password(wanted.source):
         where = f"an address without one, and the password in {PASSWORD}"
-        what = "a database's address may hold no password"
+        what = "the address of a database must not contain a password"
         raise no_source(what, where, redact(wanted.source), "")
     if wanted.query is None:
         such = "data.query, such as SELECT * FROM customers ORDER BY id"
@@ -100,9 +104,9 @@ def _engine(wanted: Wanted) -> Engine:
 
 def _sqlite(wanted: Wanted, url: URL) -> sqlite3.Connection:
     file = wanted.project.root / Path(url.database or "").expanduser()
-    if not file.is_file():  # sqlite would make an empty one
+    if not file.is_file():  # SQLite would create an empty one
         raise no_source(
-            "the database is not there",
+            "the database is missing",
             "an SQLite file: sqlite:///a.db in the project, sqlite:////srv/a.db anywhere",
             f"a folder at {file}" if file.exists() else f"nothing at {file}",
         )
@@ -143,7 +147,7 @@ def _no_driver(source: str, error: Exception) -> NoReturn:
 
 
 def _failed(wanted: Wanted, error: DBAPIError) -> NoReturn:
-    """The driver's words, without the password, whatever the driver says."""
+    """Report the driver's error without the password."""
     from sqlalchemy.exc import OperationalError
 
     words = redact(words_of(error.orig, 10_000))[:300]
@@ -156,7 +160,7 @@ def _failed(wanted: Wanted, error: DBAPIError) -> NoReturn:
             "the database could not be reached",
             expected=f"an answer from {redact(wanted.source)}",
             found=words,
-            next=f"try again; {PASSWORD} holds the password, where it needs one",
+            next=f"try again; set {PASSWORD} if the database needs a password",
         ) from None
     rows = f"rows from {redact(wanted.source)}"
     raise no_source("the database refused the query", rows, words, MEND_QUERY) from None

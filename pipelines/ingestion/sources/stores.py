@@ -16,10 +16,10 @@ CHUNK = 1 << 20
 
 
 def copy_from_store(wanted: Wanted, aside: Path) -> None:
-    """Copies a file or, without hidden files, a folder; logins are the store's own variables.
+    """Copy a file, or a folder without hidden files; logins are the store's own variables.
 
     Raises:
-        ConfigError: fsspec does not know the store, a package for it is missing, nothing is there.
+        ConfigError: fsspec does not know the store, or a package or the source is missing.
         EnvironmentFault: the store cannot be reached.
     """
     try:
@@ -33,13 +33,13 @@ def copy_from_store(wanted: Wanted, aside: Path) -> None:
             raise FileNotFoundError
     except FileNotFoundError as error:
         found = f"nothing at {redact(wanted.source)}"
-        raise no_source("the source is not there", "a file or a folder", found) from error
+        raise no_source("the source is missing", "a file or a folder", found) from error
     except OSError as error:
         if is_full(error):
             raise
         raise EnvironmentFault(
             "the store could not be read",
-            expected=f"an answer for {redact(wanted.source)}",
+            expected=f"a response for {redact(wanted.source)}",
             found=f"{type(error).__name__}: {redact(str(error))[:200]}",
             next="try again; a login comes from the store's own environment variables",
         ) from None
@@ -65,9 +65,9 @@ def _opened(source: str) -> tuple[AbstractFileSystem, str]:
         missing = getattr(error.__cause__ or error, "name", None)
         raise no_source(
             f"{scheme}:// cannot be read here",
-            "the package that fsspec needs for it" if missing else "a whole address",
+            "the package that fsspec needs for it" if missing else "a complete address",
             f"no {missing}" if missing else redact(str(error))[:200],
-            f"pip install {missing}" if missing else "mend data.source",
+            f"pip install {missing}" if missing else "fix data.source",
         ) from error
 
 
@@ -86,9 +86,7 @@ def _copy_folder(system: AbstractFileSystem, path: str, aside: Path, meter: Down
     meter.begin(0, sum(sizes) if None not in sizes else None)
     for place, name in wanted:
         if ".." in place.parts:
-            raise InputError(
-                "the source folder is not taken", expected="paths inside it", found=repr(name)
-            )
+            raise InputError("source folder refused", expected="paths inside it", found=repr(name))
         target = aside / place
         target.parent.mkdir(parents=True, exist_ok=True)
         _copy_file(system, name, target, meter)

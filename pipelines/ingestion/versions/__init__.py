@@ -1,1 +1,1 @@
-"""Versions of data sets: pinned, restored, renewed, listed, merged."""
+"""Versions of data sets: pinned, restored, refreshed, listed, merged."""

@@ -1,8 +1,7 @@
-"""DVC's cache and its remote: lists of files, and their bytes. The one module that imports
-dvc_data and dvc_objects.
+"""DVC's cache and its remote: lists of files, and their bytes.
 
-A list (DVC's `Tree`) holds the files of a folder with their hashes, and has a hash itself: that is
-the hash of a version.
+This is the only module that imports dvc_data and dvc_objects. A list (DVC's `Tree`) contains the
+files of a folder with their hashes; its own hash is the hash of a version.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class Kept(Enum):
 
 
 def file_list(entries: Iterable[tuple[Key, Any, Any]]) -> Tree:
-    """A list of files with its hash."""
+    """Return a list of files with its hash."""
     made = Tree()
     for key, meta, info in entries:
         made.add(key, meta, info)
@@ -59,7 +58,13 @@ def file_list(entries: Iterable[tuple[Key, Any, Any]]) -> Tree:
 
 
 def load_list(repo: Repo, digest: str, *, remote: bool = False) -> Tree | None:
-    """A list of files by its hash, from the cache or, where asked, the remote."""
+    """Return a list of files by its hash; None if it is not found.
+
+    Args:
+        repo: DVC's repository.
+        digest: hash of the list.
+        remote: whether to look in the remote too, if the cache does not have it.
+    """
     odb, info = repo.cache.local, HashInfo("md5", digest)
     with suppress(FileNotFoundError, ObjectFormatError):
         return Tree.load(odb, info)
@@ -73,7 +78,7 @@ def load_list(repo: Repo, digest: str, *, remote: bool = False) -> Tree | None:
 
 
 def keep_list(repo: Repo, files: Tree) -> None:
-    """Put a list of files, without their bytes, into the cache."""
+    """Add a list of files, without their bytes, to the cache."""
     if not repo.cache.local.exists(files.oid):
         files.digest()
         add_update_tree(repo.cache.local, files)
@@ -85,12 +90,12 @@ def has_remote(repo: Repo) -> bool:
 
 @contextmanager
 def asked_remote(repo: Repo) -> Iterator[Any]:
-    """The remote's store; its errors become ours.
+    """Yield the remote's store, and translate its errors.
 
     Raises:
         RemoteRefused: the login is not accepted.
         RemoteUnusable: it cannot be reached, or fails in another way.
-        FileNotFoundError: it does not have what was asked for.
+        FileNotFoundError: it does not have the requested file.
     """
     try:
         yield repo.cloud.get_remote_odb()
@@ -98,7 +103,7 @@ def asked_remote(repo: Repo) -> Iterator[Any]:
         raise
     except (ImportError, RemoteMissingDepsError) as error:
         raise without_package(error) from error
-    except Exception as error:  # each kind of remote has errors of its own
+    except Exception as error:  # each kind of remote has its own errors
         if _is_absence(error):
             raise
         name = repo.config["core"]["remote"]
@@ -112,15 +117,15 @@ def asked_remote(repo: Repo) -> Iterator[Any]:
             ) from error
         raise RemoteRefused(
             f"DVC's remote '{name}' refused the login",
-            expected="a login that may read it",
+            expected="a login with permission to read it",
             found=found,
-            next=f"log in as that storage wants it, or dvc remote modify --local {name} "
-            "… with what it needs",
+            next=f"log in as that storage requires, or dvc remote modify --local {name} "
+            "… with the options it needs",
         ) from error
 
 
 def without_package(error: Exception) -> Exception:
-    """Of a remote's kind that this environment has no package for; other errors stay."""
+    """Return a readable error if the package for a kind of remote is missing, else the same."""
     named = re.search(r"dvc-\w+", str(error))
     package = f"dvc-{error.protocol}" if isinstance(error, RemoteMissingDepsError) else ""
     package = package or (named[0] if named else "")
@@ -128,20 +133,20 @@ def without_package(error: Exception) -> Exception:
         return error
     return RemoteUnusable(
         "DVC's remote needs a package that is not installed",
-        expected=f"{package}, which `make setup` does not bring",
+        expected=f"{package}, which `make setup` does not install",
         found=str(error),
         next=f".venv/bin/uv pip install --python .venv {package}",
     )
 
 
 REFUSAL = re.compile("auth|credential|permission|denied|forbidden", re.IGNORECASE)
-"""In the names of the errors that the libraries of remotes raise for a login."""
+"""Parts of the names of errors that libraries of remotes raise for a login."""
 
 AWAY = re.compile("connect|timeout", re.IGNORECASE)
 
 
 def causes(error: BaseException, *, context: bool = False) -> list[BaseException]:
-    """An error and what it was raised from; with `context` also what was handled meanwhile."""
+    """Return an error and its causes; with `context` also the errors being handled meanwhile."""
     found = [error]
     while cause := found[-1].__cause__ or (found[-1].__context__ if context else None):
         found.append(cause)
@@ -157,26 +162,26 @@ def _is_refusal(error: BaseException) -> bool:
 
 
 def _is_absence(error: BaseException) -> bool:
-    """Whether a file is not there; some libraries say so of all that they could not read."""
+    """Check whether a file is missing; some libraries report every failed read that way."""
     every = causes(error, context=True)
     failed = any(_status(one) >= 500 or AWAY.search(type(one).__name__) for one in every)
     return isinstance(error, FileNotFoundError) and not failed and not _is_refusal(error)
 
 
 def _status(error: BaseException) -> int:
-    """The status of an answer in HTTP that an error is about, else 0."""
+    """Return the HTTP status in an error, else 0."""
     said = (getattr(error, name, 0) for name in ("status", "status_code", "code"))
     return next((status for status in said if isinstance(status, int) and status), 0)
 
 
 def lacking(repo: Repo, files: Tree) -> set[str]:
-    """The hashes of those files that are not in the cache."""
+    """Return the hashes of the files that are not in the cache."""
     odb = repo.cache.local
     return {info.value for _, _, info in files if not odb.exists(info.value)}
 
 
 def fetch_files(repo: Repo, files: Tree) -> int:
-    """Bring bytes from the remote to the cache; returns how many files lack them still."""
+    """Fetch bytes from the remote to the cache; return how many files are still missing."""
     wanted = lacking(repo, files)
     if wanted and has_remote(repo):
         with suppress(FileNotFoundError), asked_remote(repo) as there:
@@ -188,14 +193,17 @@ def fetch_files(repo: Repo, files: Tree) -> int:
 
 
 def _require_login(there: Any, missing: Collection[str]) -> None:
-    """Read what seems to be missing, for its error: DVC takes what is refused for missing."""
+    """Read a missing file to raise the actual error: DVC reports refused files as missing."""
     for digest in sorted(missing)[:1]:
         with there.fs.open(there.oid_to_path(digest), "rb") as file:
             file.read(1)
 
 
 def where_kept(repo: Repo, versions: Mapping[str, Tree | None]) -> dict[str, Kept]:
-    """Where the bytes of versions are, by hash; a remote has a list after all of its files."""
+    """Return where the bytes of versions are, by hash.
+
+    The remote receives a list of files after the files, so the list's presence is sufficient.
+    """
     files = {
         digest: {digest} if one is None else lacking(repo, one) for digest, one in versions.items()
     }
@@ -217,7 +225,12 @@ def where_kept(repo: Repo, versions: Mapping[str, Tree | None]) -> dict[str, Kep
 
 
 def list_from(repo: Repo, path: Path, *, add: bool = False) -> Any:
-    """The hashes of a file or folder on disk; with `add` its bytes go to the cache.
+    """Compute the hashes of a file or folder on disk.
+
+    Args:
+        repo: DVC's repository.
+        path: the file or folder.
+        add: whether to add its bytes to the cache.
 
     Returns:
         A list of files, or DVC's record of one file; both have `oid` and `hash_info`.
@@ -232,17 +245,23 @@ def list_from(repo: Repo, path: Path, *, add: bool = False) -> Any:
 
 
 def check_out(repo: Repo, place: Path, files: Tree) -> None:
-    """Make a folder hold what a list says, from the cache; files that are there are overwritten."""
+    """Write the files of a list from the cache to a folder; existing files are overwritten.
+
+    Args:
+        repo: DVC's repository.
+        place: the folder.
+        files: a list whose bytes are all in the cache.
+    """
     known = {"ignore": repo.dvcignore, "state": repo.state}
     checkout(str(place), LocalFileSystem(), files, repo.cache.local, force=True, **known)
 
 
 def size_of(repo: Repo, files: Tree) -> int | None:
-    """Bytes in all; None where some are not in the cache."""
+    """Return the total bytes; None if some files are not in the cache."""
     size: int | None = du(repo.cache.local, files)
     return size
 
 
 def place_of(repo: Repo, digest: str) -> Path:
-    """Where the cache has, or would have, a file."""
+    """Return the path of a file in the cache, whether it exists or not."""
     return Path(repo.cache.local.oid_to_path(digest))

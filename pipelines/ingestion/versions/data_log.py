@@ -1,4 +1,4 @@
-"""The versions of one data set: each content that was ever pinned, and how to find one again."""
+"""The versions of a data set: every content that was ever pinned, and the search for one."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class DataVersion:
 
     Attributes:
         digest: DVC's hash of the data set's folder.
-        commit: the first one that pinned it; empty while none did.
+        commit: the first commit that pinned it; empty if none did.
         when: that commit's time, in seconds since 1970.
         kept: where its bytes are.
-        on_disk: whether the work tree holds it now.
+        on_disk: whether it is in the work tree now.
         pinned: whether `data.dvc` pins it now.
-        rows: None where nothing recorded them.
+        rows: number of rows; None if it was not recorded.
     """
 
     digest: str
@@ -41,14 +41,14 @@ class DataVersion:
 
 @dataclass(frozen=True)
 class Log:
-    """The versions, newest first, and how many pins could not be read for lack of their list."""
+    """The versions, newest first, and the number of pins whose list of files was not found."""
 
     versions: tuple[DataVersion, ...]
     unknown: int
 
 
 def data_log(project: Project, folder: str) -> Log:
-    """All versions of a data set that the commits up to HEAD, and the work tree, pin."""
+    """Return all versions of a data set that the commits up to HEAD, and the work tree, pin."""
     found, unknown = _listed(project, folder)
     there = pins.data_state(project, folder) in (pins.DataState.PINNED, pins.DataState.OTHER)
     disk = pins.data_digest(project, folder) if there else ""
@@ -65,13 +65,13 @@ def data_log(project: Project, folder: str) -> Log:
 
 
 def _listed(project: Project, folder: str, *revisions: str) -> tuple[list[DataVersion], int]:
-    """The versions, newest first, and the number of pins whose data sets are not known."""
+    """Return the versions, newest first, and the number of pins whose data sets are unknown."""
     now = pin_file.PinnedAt("", math.inf, pin_file.read_pin(project))
     every = [now, *pin_file.pins(project, *revisions)]
     with opened(project) as repo:
         known = pins.known_sets(repo, [at.pin for at in every], remote=True)
     first: dict[str, DataVersion] = {}
-    for at in reversed(every):  # the oldest commit that has a content gives it its place
+    for at in reversed(every):  # the oldest commit with a content determines its position
         digest = known.get(at.pin.whole, at.pin.sets).get(folder)
         if digest and digest not in first:
             first[digest] = DataVersion(digest, at.commit, at.when if at.commit else None)
@@ -80,7 +80,12 @@ def _listed(project: Project, folder: str, *revisions: str) -> tuple[list[DataVe
 
 
 def sets_in(project: Project, pin: pin_file.Pin, asked: str) -> Mapping[str, str]:
-    """The hash of each data set of a pin.
+    """Return the hash of each data set of a pin.
+
+    Args:
+        project: the project.
+        pin: what a `data.dvc` pins.
+        asked: the revision as the user wrote it, to be named in errors.
 
     Raises:
         InputError: the pin is one hash whose list of files is neither in the cache nor the remote.
@@ -91,13 +96,13 @@ def sets_in(project: Project, pin: pin_file.Pin, asked: str) -> Mapping[str, str
         return pins.require_sets_of(
             repo,
             pin.whole,
-            f"what {asked} pins is not known here",
-            f"where it is: git checkout {asked} && dvc push data.dvc",
+            f"the data pinned by {asked} are unknown here",
+            f"on a machine that has them: git checkout {asked} && dvc push data.dvc",
         )
 
 
 def sets_with(project: Project, digest: str) -> set[str]:
-    """The versions of data sets, of those whose lists are here, that hold a file's bytes."""
+    """Return the versions of data sets, if their lists are here, that contain a file's bytes."""
     every = [pin_file.read_pin(project), *(at.pin for at in pin_file.pins(project, "--all"))]
     with opened(project) as repo:
         known = pins.known_sets(repo, every)
@@ -107,7 +112,12 @@ def sets_with(project: Project, digest: str) -> set[str]:
 
 
 def find(project: Project, name: str, asked: str) -> str:
-    """The version of an experiment's data set at a git revision, or with a hash.
+    """Return the version of an experiment's data set at a git revision, or with a hash.
+
+    Args:
+        project: the project.
+        name: the experiment.
+        asked: a git revision, or the first 4 or more digits of a version's hash.
 
     Raises:
         ConfigError: there is no such revision or hash, or the data set was not pinned there.
@@ -125,7 +135,7 @@ def find(project: Project, name: str, asked: str) -> str:
         if fitting:
             raise ConfigError(
                 f"{asked} is the beginning of {len(fitting)} versions",
-                expected="as many digits as tell one from the others",
+                expected="enough digits to identify one version",
                 found=", ".join(digest[:12] for digest in sorted(fitting)[:8]),
             )
     some = [f"{v.digest[:8]} ({v.commit[:8] or 'not committed'})" for v in listed[:6]]
@@ -133,13 +143,13 @@ def find(project: Project, name: str, asked: str) -> str:
         f"data/{folder} has no version '{asked}'",
         expected="a commit, branch or tag, or a hash of "
         + (", ".join(some) if some else "a version; none is pinned yet"),
-        found=f"{asked} does not pin data/{folder}" if at else "git and DVC know none of that name",
+        found=f"{asked} does not pin data/{folder}" if at else "a name unknown to git and DVC",
         next=f"gristmill data log {name}",
     )
 
 
 def _in_cache(project: Project, name: str, prefix: str) -> list[str]:
-    """Versions that no commit pins, but that were left here by `use` or a merge."""
+    """Return versions that no commit pins, but that `use` or a merge left in the cache."""
     data = load_experiment(project, name).data
     inside = "/".join(data.path.split("/")[2:])
     found = []
@@ -151,17 +161,30 @@ def _in_cache(project: Project, name: str, prefix: str) -> list[str]:
 
 
 ROWS = "rows.json"
-"""In the experiment's folder under `build/`: rows of versions that a refresh has counted."""
+"""A file in the experiment's folder under `build/`: numbers of rows counted by refreshes."""
 
 
 def note_rows(project: Project, name: str, digest: str, rows: int) -> None:
-    """Keeps how many rows a version has, until a run has recorded them."""
+    """Record the number of rows of a version until a run does.
+
+    Args:
+        project: the project.
+        name: the experiment.
+        digest: hash of the version.
+        rows: its number of rows.
+    """
     file = project.build(name) / "refresh" / ROWS
     write_json(file, {**(read_json(file) if file.exists() else {}), digest: rows})
 
 
 def recorded_rows(project: Project, name: str, wanted: Collection[str]) -> dict[str, int]:
-    """Rows of versions, as refreshes and the validations that `dvc.lock` ever knew have them."""
+    """Return the numbers of rows of versions, from refreshes and validations in any `dvc.lock`.
+
+    Args:
+        project: the project.
+        name: the experiment.
+        wanted: hashes of versions; those without a record are left out.
+    """
     file = project.build(name) / "refresh" / ROWS
     noted = read_json(file) if file.exists() else {}
     found = {digest: int(noted[digest]) for digest in wanted if digest in noted}
@@ -177,7 +200,7 @@ def recorded_rows(project: Project, name: str, wanted: Collection[str]) -> dict[
 
 
 def _validations(project: Project, name: str, wanted: set[str]) -> dict[str, str]:
-    """For versions of a data set, DVC's hash of the `validation.json` that was made of each."""
+    """Return for each version of a data set DVC's hash of its `validation.json`."""
     folder = load_experiment(project, name).data.folder
     found: dict[str, str] = {}
     names = [f"ingest@{name}", f"validate@{name}"]
@@ -196,9 +219,9 @@ def _validations(project: Project, name: str, wanted: set[str]) -> dict[str, str
 def _lock_files(
     project: Project, names: Collection[str], wanted: Collection[str]
 ) -> Iterable[Mapping[str, Any]]:
-    """The entries of some stages in every `dvc.lock` that names one of the hashes.
+    """Yield the entries of some stages in every `dvc.lock` that contains one of the hashes.
 
-    Only they are read as YAML: the whole of 500 lock files would take half a minute.
+    Only these entries are parsed as YAML: 500 complete lock files would take half a minute.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError

@@ -1,4 +1,4 @@
-"""Merges of the files that hold a list of independent things, for git: a three-way by name."""
+"""A merge driver for git: a three-way merge, by name, of files that list independent entries."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ from gristmill.pipelines.ingestion.versions import pin_file
 from gristmill.pipelines.ingestion.versions.pin_file import Map, dump, load_map
 
 DRIVER = "gristmill-data"
-"""The name by which `.gitattributes` asks for the driver."""
+"""The name of the driver in `.gitattributes`."""
 
 
 @dataclass(frozen=True)
 class Merged:
-    """The text of a merged file, and what both sides changed, each in a line or more."""
+    """The text of a merged file, and a message for each entry that both sides changed."""
 
     text: str
     conflicts: tuple[str, ...] = ()
 
 
 def merge_file(project: Project, name: str, base: str, ours: str, theirs: str) -> Merged:
-    """Merges `data.dvc`, `dvc.lock` or `params.yaml`.
+    """Merge `data.dvc`, `dvc.lock` or `params.yaml`.
+
+    Args:
+        project: the project.
+        name: the name of the file.
+        base, ours, theirs: its text in the common ancestor and on both sides.
 
     Raises:
-        InputError: a side is not what that file should be, or DVC does not know its files.
+        InputError: a side is not valid, or its list of files is neither in DVC's cache nor remote.
     """
     if name == pin_file.PIN:
         return _pins(project, base, ours, theirs)
@@ -39,7 +44,7 @@ def merge_file(project: Project, name: str, base: str, ours: str, theirs: str) -
 
 
 def _merge(base: Map, ours: Map, theirs: Map) -> list[str]:
-    """Take into `ours` what only they changed; returns the keys that both changed."""
+    """Apply to `ours` the changes of `theirs` only; return the keys that both changed."""
     both = []
     for key in dict.fromkeys((*theirs, *base)):
         old, mine, other = base.get(key), ours.get(key), theirs.get(key)
@@ -68,7 +73,7 @@ def _pins(project: Project, *texts: str) -> Merged:
 
 
 def _entries(project: Project, text: str) -> dict[str, Map]:
-    """The entries of a side; those of one hash for all data sets are made of DVC's list."""
+    """Return the entries of a side; one hash for all data sets is split by DVC's list."""
     entries = pin_file.entries_in(text)
     whole = entries.pop("data", None)
     if whole is None:
@@ -81,8 +86,8 @@ def _entries(project: Project, text: str) -> dict[str, Map]:
             repo,
             whole["md5"],
             "the pins cannot be merged: a list of files is not in DVC's cache",
-            "git merge --abort, dvc fetch --all-branches (where that version was pinned: "
-            "dvc push), and merge again",
+            "git merge --abort, dvc fetch --all-branches (after dvc push on the machine that "
+            "pinned that version), and merge again",
         )
         paths = {f"data/{name}": digest for name, digest in sets.items()}
         return {path: entry_of(repo, path, digest) for path, digest in paths.items()} | entries
@@ -90,13 +95,13 @@ def _entries(project: Project, text: str) -> dict[str, Map]:
 
 def _conflict(project: Project, folder: str, here: str, there: str) -> str:
     user = next(iter(users(project, folder)), "NAME")
-    take = f"gristmill data use {user} {there[:8]}   takes theirs"
+    take = f"gristmill data use {user} {there[:8]}   uses theirs"
     return (
         f"data/{folder} was changed on both sides: {_called(here)} here, {_called(there)} there\n"
-        "  data.dvc holds ours of it, and everything else merged\n"
+        "  data.dvc has our version of it; everything else is merged\n"
         "  next      git add data.dvc   keeps ours\n"
         + (f"            {take}; then git add data.dvc\n" if there else "")
-        + f"            gristmill data refresh {user} --data FILE   takes one made of both; "
+        + f"            gristmill data refresh {user} --data FILE   uses a file merged by hand; "
         "then git add data.dvc"
     )
 
@@ -106,7 +111,7 @@ def _called(digest: str) -> str:
 
 
 def users(project: Project, folder: str) -> list[str]:
-    """The experiments over a data set, as `params.yaml` lists them."""
+    """Return the experiments that use a data set, as `params.yaml` lists them."""
     try:
         listed = load_map(project.params_file.read_text(encoding="utf-8")).get("experiments") or {}
     except (OSError, InputError):
@@ -115,7 +120,11 @@ def users(project: Project, folder: str) -> list[str]:
 
 
 def merge_locks(base: str, ours: str, theirs: str) -> Merged:
-    """`dvc.lock` by stage; what both sides changed is left out, so that DVC does it again."""
+    """Merge `dvc.lock` by stage; stages that both changed are removed, so that DVC reruns them.
+
+    Args:
+        base, ours, theirs: its text in the common ancestor and on both sides.
+    """
     document, their_document = load_map(ours), load_map(theirs)
     sides = [side.get("stages") or {} for side in (load_map(base), document, their_document)]
     for name in _merge(*sides):
@@ -126,7 +135,11 @@ def merge_locks(base: str, ours: str, theirs: str) -> Merged:
 
 
 def merge_parameters(base: str, ours: str, theirs: str) -> Merged:
-    """`params.yaml` by key; where both sides changed one to different values, ours stands."""
+    """Merge `params.yaml` by key; ours is kept where both sides changed a key differently.
+
+    Args:
+        base, ours, theirs: its text in the common ancestor and on both sides.
+    """
     document = load_map(ours)
     conflicts = _into(document, load_map(base), load_map(theirs), "")
     return Merged(dump(document, width=100), tuple(conflicts))
@@ -142,8 +155,8 @@ def _into(ours: Map, base: Map, theirs: Map, where: str) -> list[str]:
         else:
             conflicts.append(
                 f"{where}{key} was changed on both sides: {_said(mine)} here, {_said(other)} there"
-                "\n  params.yaml holds ours of it, and everything else merged"
-                "\n  next      git add params.yaml   keeps ours; or edit that line before it"
+                "\n  params.yaml has our value of it; everything else is merged"
+                "\n  next      git add params.yaml   keeps ours; or edit that line first"
             )
     return conflicts
 
@@ -153,17 +166,21 @@ def _said(value: Any) -> str:
 
 
 def plain_merge(base: Path, ours: Path, theirs: Path) -> None:
-    """What git does without a driver: `ours` becomes the merged text, or has conflict marks."""
+    """Merge as git does without a driver: write the merged text, or conflict markers, to `ours`.
+
+    Args:
+        base, ours, theirs: files with the text in the common ancestor and on both sides.
+    """
     labels = ["-L", "ours", "-L", "base", "-L", "theirs"]
     run_git(Path(), "merge-file", *labels, str(ours), str(base), str(theirs))
 
 
 def driver_command(project: Project, program: Path) -> str:
-    """The driver as git calls it, from the top of the work tree, by the shell.
+    """Return the shell command of the driver, which git runs at the top of the work tree.
 
-    The program inside of the clone is named from its top, so that the clone can be moved; from
-    outside of it, such as a second work tree, its whole path is tried, then PATH. Where there is
-    none git's own merge is done.
+    A program inside the clone has a path relative to its top, so that the clone can be moved. Its
+    absolute path is tried next, for a second work tree, then PATH. If nothing is found, git's own
+    merge runs.
     """
     shown = ask_git(project.root, "rev-parse", "--show-toplevel").strip()
     top = Path(shown or project.root).resolve()
@@ -180,12 +197,12 @@ def driver_command(project: Project, program: Path) -> str:
 
 
 def registered_driver(project: Project) -> str:
-    """The driver in the clone's settings; empty where there is none."""
+    """Return the driver in the clone's git settings; empty if it is not registered."""
     return ask_git(project.root, "config", "--local", f"merge.{DRIVER}.driver").rstrip("\n")
 
 
 def register_driver(project: Project, program: Path) -> None:
-    """Writes the driver into the clone's settings."""
+    """Write the driver to the clone's git settings."""
     command = driver_command(project, program)
     settings = {"name": "data sets and experiments by name", "driver": command}
     for key, value in settings.items():

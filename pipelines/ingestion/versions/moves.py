@@ -1,4 +1,4 @@
-"""Versions of one data set on their way: from a file to the pin, and from the pin to the disk."""
+"""Moves of a data set to another version: from a file to the pin, and from the pin to the disk."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from gristmill.pipelines.ingestion.versions.repository import begin_move, finish
 
 
 def restore_from_cache(project: Project, folder: str) -> bool:
-    """Put the pinned bytes of `data/<folder>` back from DVC's cache or its remote.
+    """Restore the pinned bytes of `data/<folder>` from DVC's cache or its remote.
 
     Returns:
         Whether the folder then matches the pin.
 
     Raises:
-        RemoteUnusable: they are not in the cache, and the remote cannot be asked.
+        RemoteUnusable: they are not in the cache, and the remote cannot be reached.
         RemoteRefused: the remote does not accept the login.
     """
     with opened(project) as repo:
@@ -35,20 +35,26 @@ def restore_from_cache(project: Project, folder: str) -> bool:
 
 
 def would_be(project: Project, path: PurePosixPath, raw: Path, *, edits: bool) -> str:
-    """DVC's hash of a data set's folder with `raw` at `path`, `data/NAME/…`.
+    """Return the hash that a data set's folder would have with `raw` at `path`.
 
     Args:
-        edits: whether the folder's other files are taken as they are on disk, not as pinned.
+        project: the project.
+        path: a path `data/NAME/…` in the project.
+        raw: the file or folder to put there.
+        edits: whether to use the folder's other files as they are on disk, not as pinned.
     """
     with opened(project) as repo:
         return str(_with(project, repo, path, raw, edits=edits, add=False).oid)
 
 
 def take(project: Project, path: PurePosixPath, raw: Path, *, edits: bool) -> str:
-    """Make the pin and the disk hold the data set with `raw` at `path`; see `would_be`.
+    """Move the pin and the disk to the version with `raw` at `path`.
 
-    All bytes are in DVC's cache before the pin moves, in one rename. A process that is killed
-    before it leaves the old version; one that is killed after it is finished by the next command.
+    All bytes are in DVC's cache before the pin moves, in one rename. A process killed before the
+    rename leaves the old version; after a kill behind it the next command finishes the move.
+
+    Args:
+        project, path, raw, edits: as in `would_be`.
 
     Returns:
         DVC's hash of the data set's folder.
@@ -61,7 +67,12 @@ def take(project: Project, path: PurePosixPath, raw: Path, *, edits: bool) -> st
 
 
 def go_to(project: Project, folder: str, digest: str) -> None:
-    """Make the pin and the disk hold the version of one data set that has this hash.
+    """Move the pin and the disk to a version of one data set.
+
+    Args:
+        project: the project.
+        folder: name of the data set under `data/`.
+        digest: hash of the version.
 
     Raises:
         InputError: its bytes are neither in the cache nor in the remote.
@@ -80,13 +91,16 @@ def _move(project: Project, repo: Repo, folder: str, digest: str) -> None:
 
 
 def lay_out_version(project: Project, folder: str, digest: str, target: Path) -> list[str]:
-    """Link a version of one data set from DVC's cache to a place aside, its bytes read once.
+    """Link a version of one data set from DVC's cache to a separate folder, and check its bytes.
 
     Args:
-        digest: hash of the data set's folder.
+        project: the project.
+        folder: name of the data set under `data/`.
+        digest: hash of the version.
+        target: the folder to fill.
 
     Returns:
-        The files whose bytes in the cache are not those of the version.
+        The files whose bytes in the cache are damaged.
 
     Raises:
         InputError: its bytes are neither in the cache nor in the remote.
@@ -108,17 +122,18 @@ def lay_out_version(project: Project, folder: str, digest: str, target: Path) ->
 
 
 def _whole_version(project: Project, repo: Repo, folder: str, digest: str) -> Any:
-    """The files of a version of one data set, all of their bytes in the cache."""
+    """Return the files of a version of one data set, with all of their bytes in the cache."""
     files = pins.find_list(project, repo, digest)
     missing = None if files is None else cache.fetch_files(repo, files)
     if files is None or missing:
         what = "its list of files" if files is None else f"{missing} of its {len(files)} files"
         remote = "DVC's cache or remote" if cache.has_remote(repo) else "DVC's cache; no remote"
         raise InputError(
-            f"the bytes of version {digest[:8]} of data/{folder} are not here",
+            f"the bytes of version {digest[:8]} of data/{folder} are missing",
             expected=f"in {remote}",
-            found=f"{what} is nowhere to be found" if files is None else f"{what} are missing",
-            next=f"where it is: gristmill data use NAME {digest[:8]} && dvc push data.dvc",
+            found=f"{what} is missing" if files is None else f"{what} are missing",
+            next=f"on a machine that has it: gristmill data use NAME {digest[:8]} "
+            "&& dvc push data.dvc",
         )
     return files
 
@@ -126,7 +141,7 @@ def _whole_version(project: Project, repo: Repo, folder: str, digest: str) -> An
 def _with(
     project: Project, repo: Repo, path: PurePosixPath, raw: Path, *, edits: bool, add: bool
 ) -> Any:
-    """The files of a data set with another one at a path."""
+    """Return the files of a data set with another one at a path."""
     folder, inside = path.parts[1], path.parts[2:]
     place = project.root / "data" / folder
     base = cache.list_from(repo, place, add=add) if edits else _pinned_files(project, repo, folder)
@@ -137,7 +152,7 @@ def _with(
 
 
 def _pinned_files(project: Project, repo: Repo, folder: str) -> Any:
-    """The files of the pinned version; none where there is no pin."""
+    """Return the files of the pinned version; none if there is no pin."""
     digest = pins.require_pinned(project, repo).get(folder)
     if digest is None:
         return ()
@@ -151,6 +166,6 @@ def _pinned_files(project: Project, repo: Repo, folder: str) -> Any:
             f"the other files of data/{folder} must be restored before one is replaced",
             expected=f"the list of files {digest} in DVC's cache or remote",
             found="nothing",
-            next=f"dvc pull data/{folder}, where a remote has it",
+            next=f"dvc pull data/{folder}, if a remote has it",
         )
     return files

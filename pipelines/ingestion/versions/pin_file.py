@@ -1,7 +1,7 @@
-"""The text of `data.dvc`, as it is now and at every commit: one entry for each data set.
+"""The text of `data.dvc`, now and at every commit: one entry per data set.
 
-It once had one entry for all of `data/`, whose data sets only a list in DVC's cache names. That
-form is read wherever it is found, and never written.
+An older form has one entry for all of `data/`, and the names of the data sets only in a list in
+DVC's cache. It is still read, but never written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PIN = "data.dvc"
 LOCK = "dvc.lock"
 
 LEAST_PREFIX = 4
-"""Digits of a hash that are enough to name a version, as git has it."""
+"""Minimum digits of a hash to name a version, as in git."""
 
 DIGITS = re.compile(rf"[0-9a-f]{{{LEAST_PREFIX},32}}(\.dir)?")
 
@@ -33,7 +33,7 @@ class Pin:
 
     Attributes:
         sets: DVC's hash of each data set's folder, by its name.
-        whole: hash of the list of all files in `data/`, where one entry stands for all of them.
+        whole: hash of the list of all files in `data/`, if there is one entry for all of them.
     """
 
     sets: Mapping[str, str] = field(default_factory=dict)
@@ -56,7 +56,7 @@ def pin_in(text: str) -> Pin:
         raise InputError(
             f"{PIN} cannot be read",
             expected="one entry for each data set",
-            found="marks of a merge conflict" if "<<<<<<<" in text else str(error)[:200],
+            found="markers of a merge conflict" if "<<<<<<<" in text else str(error)[:200],
             next=f"gristmill doctor --fix && git checkout --merge {PIN}   merges it by data set",
         ) from error
     sets = {path.removeprefix("data/"): md5 for path, md5 in hashes.items() if path != "data"}
@@ -64,23 +64,23 @@ def pin_in(text: str) -> Pin:
 
 
 def read_pin(project: Project) -> Pin:
-    """What the work tree's `data.dvc` pins; nothing where there is none."""
+    """Return what the work tree's `data.dvc` pins; nothing if the file is missing."""
     return pin_in(read_text(project))
 
 
 def read_text(project: Project) -> str:
-    """The work tree's `data.dvc`; empty where there is none."""
+    """Return the text of the work tree's `data.dvc`; empty if the file is missing."""
     file = project.root / PIN
     return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
 def entries_in(text: str) -> dict[str, Map]:
-    """The entries of a `data.dvc` for data, by path."""
+    """Return the entries of a `data.dvc` for data, by path."""
     return dict(_by_path(load_map(text)))
 
 
 def with_entries(text: str, entries: Mapping[str, Map]) -> str:
-    """The text of a `data.dvc` with these entries for data; whatever else is in it stays."""
+    """Return the text of a `data.dvc` with these entries for data; the rest is unchanged."""
     document = load_map(text)
     mine = {id(entry) for _, entry in _by_path(document)}
     others = [entry for entry in document.get("outs") or () if id(entry) not in mine]
@@ -95,7 +95,7 @@ def _by_path(document: Any) -> list[tuple[str, Map]]:
 
 
 def load_map(text: str) -> Map:
-    """A YAML mapping with its comments, so that it can be written again."""
+    """Read a YAML mapping with its comments, so that it can be written again."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -107,7 +107,7 @@ def load_map(text: str) -> Map:
 
 
 def dump(document: Map, width: int | None = None) -> str:
-    """YAML as DVC (without a width) or `Project.register` (with one) writes it."""
+    """Return YAML as DVC (without a width) or `Project.register` (with one) writes it."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
@@ -122,7 +122,7 @@ def dump(document: Map, width: int | None = None) -> str:
 
 @dataclass(frozen=True)
 class PinnedAt:
-    """The pin at a commit; an empty one where there was none that can be read."""
+    """The pin at a commit; empty if there is none or it cannot be read."""
 
     commit: str
     when: float
@@ -130,13 +130,13 @@ class PinnedAt:
 
 
 def pins(project: Project, *revisions: str) -> list[PinnedAt]:
-    """The commits that changed the pin, newest first: of HEAD, or of the revisions named."""
+    """Return the commits that changed the pin, newest first: up to HEAD, or to some revisions."""
     contents = _contents(project, PIN, revisions)
     return [PinnedAt(commit, when, _pin_of(text)) for commit, when, text in contents]
 
 
 def locks(project: Project) -> Iterator[str]:
-    """The contents of `dvc.lock` up to HEAD, newest first, the one in the work tree before them."""
+    """Yield the texts of `dvc.lock`: that in the work tree, then those up to HEAD, newest first."""
     file = project.root / LOCK
     if file.exists():
         yield file.read_text(encoding="utf-8")
@@ -152,7 +152,7 @@ def _pin_of(text: str) -> Pin:
 
 
 def pin_at(project: Project, revision: str) -> PinnedAt | None:
-    """The pin at a git revision; None where git knows no such revision."""
+    """Return the pin at a git revision; None if git knows no such revision."""
     if revision.startswith("-"):
         return None
     commit = ask_git(project.root, "rev-parse", "--verify", "-q", f"{revision}^{{commit}}").strip()
@@ -164,14 +164,20 @@ def pin_at(project: Project, revision: str) -> PinnedAt | None:
 
 
 def is_before(project: Project, old: str, new: str) -> bool:
-    """Whether a commit is among those that another one is built on; it is so of itself."""
+    """Return whether a commit is an ancestor of another one, or the same.
+
+    Args:
+        project: the project.
+        old: full hash of the possible ancestor.
+        new: any revision.
+    """
     return ask_git(project.root, "merge-base", old, new).strip() == old
 
 
 def _contents(
     project: Project, name: str, revisions: Sequence[str]
 ) -> list[tuple[str, float, str]]:
-    """A file at each commit that changed it: commit, time and text, in two calls of git."""
+    """Return commit, time and text of a file for each commit that changed it, in two git calls."""
     listed = ask_git(project.root, "log", "--format=%H %ct", *revisions, "--", name).split()
     commits = list(zip(listed[::2], map(float, listed[1::2]), strict=True))
     prefix = ask_git(project.root, "rev-parse", "--show-prefix").strip("\n")
@@ -181,7 +187,7 @@ def _contents(
 
 
 def _blobs(answer: bytes) -> Iterator[str]:
-    """The contents in an answer of `git cat-file --batch`; empty for what was not there."""
+    """Yield the contents in the output of `git cat-file --batch`; empty for missing files."""
     place = 0
     while place < len(answer):
         end = answer.index(b"\n", place)

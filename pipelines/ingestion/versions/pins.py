@@ -1,4 +1,4 @@
-"""The pin: how a data set on disk stands to it, and how it is moved."""
+"""The pin: comparing a data set on disk with it, and moving it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from gristmill.pipelines.ingestion.versions.repository import opened
 
 
 class DataState(Enum):
-    """How a data set's folder on disk stands to the pin.
+    """A data set's folder on disk compared with the pin.
 
-    EDITED would be lost if it were replaced; OTHER was pinned once and is in DVC's cache.
+    EDITED data would be lost if replaced; OTHER data were pinned once and are in DVC's cache.
     """
 
     PINNED = "matches the pin"
@@ -56,24 +56,24 @@ def state_of(project: Project, repo: Repo, folder: str) -> DataState:
 
 
 def data_digest(project: Project, folder: str) -> str:
-    """DVC's hash of `data/<folder>` as it is on disk."""
+    """Return DVC's hash of `data/<folder>` as it is on disk."""
     return hash_of(project, project.root / "data" / folder)
 
 
 def hash_of(project: Project, path: Path) -> str:
-    """DVC's hash of a file or folder as it is on disk."""
+    """Return DVC's hash of a file or folder as it is on disk."""
     with opened(project) as repo:
         return str(cache.list_from(repo, path).oid)
 
 
 def pinned_digest(project: Project, folder: str) -> str | None:
-    """DVC's hash of the pinned version of a data set; None while there is none, or none known."""
+    """Return DVC's hash of the pinned version of a data set; None if there is none or unknown."""
     with opened(project) as repo:
         return current_pin(project, repo, remote=True).sets.get(folder)
 
 
 def require_pinned(project: Project, repo: Repo) -> Mapping[str, str]:
-    """The hashes of all pinned data sets.
+    """Return the hashes of all pinned data sets.
 
     Raises:
         ConfigError: `data.dvc` has one hash for all of them, and not all are known.
@@ -85,17 +85,17 @@ def require_pinned(project: Project, repo: Repo) -> Mapping[str, str]:
 
 
 def unknown_pin() -> ConfigError:
-    """The error for one hash of all of `data/` whose list of files is nowhere."""
+    """Return the error for one hash of all of `data/` whose list of files is missing."""
     return ConfigError(
         "the other pinned data sets must be restored before a new one is pinned",
         expected=f"all of data/ on disk, as {pin_file.PIN} pins it",
         found="a pin whose list of files is not in DVC's cache",
-        next="gristmill data restore; or dvc pull, where a remote has them",
+        next="gristmill data restore; or dvc pull, if a remote has them",
     )
 
 
 def keep(project: Project, folder: str) -> None:
-    """Have DVC's cache keep the bytes of `data/<folder>`, which is as pinned."""
+    """Add the bytes of `data/<folder>`, which matches the pin, to DVC's cache."""
     with opened(project) as repo:
         place = project.root / "data" / folder
         if cache.load_list(repo, str(cache.list_from(repo, place).oid)) is None:
@@ -103,13 +103,13 @@ def keep(project: Project, folder: str) -> None:
 
 
 def pin_data(project: Project, folder: str) -> str:
-    """Take `data/<folder>` as it is into the pin; the other data sets stay as pinned.
+    """Pin `data/<folder>` as it is on disk; the other data sets stay as pinned.
 
     Returns:
         DVC's hash of the folder.
 
     Raises:
-        ConfigError: what else is pinned cannot be known.
+        ConfigError: the other pinned data sets are unknown.
     """
     with opened(project) as repo:
         require_pinned(project, repo)
@@ -119,7 +119,14 @@ def pin_data(project: Project, folder: str) -> str:
 
 
 def write_pin(project: Project, repo: Repo, folder: str, digest: str) -> None:
-    """Move the pin of one data set, in one rename of `data.dvc`."""
+    """Move the pin of one data set, in one rename of `data.dvc`.
+
+    Args:
+        project: the project.
+        repo: DVC's repository.
+        folder: name of the data set under `data/`.
+        digest: hash of the version.
+    """
     before = pin_file.read_text(project)
     entries, old = {}, pin_file.entries_in(before)
     for name, pinned in {**require_pinned(project, repo), folder: digest}.items():
@@ -135,7 +142,13 @@ def write_pin(project: Project, repo: Repo, folder: str, digest: str) -> None:
 
 
 def entry_of(repo: Repo, path: str, digest: str) -> pin_file.Map:
-    """What `data.dvc` says of a version, in DVC's order."""
+    """Return the entry of a version in `data.dvc`, with its keys in DVC's order.
+
+    Args:
+        repo: DVC's repository.
+        path: `data/NAME`.
+        digest: hash of the version.
+    """
     files = cache.load_list(repo, digest)
     size = None if files is None else cache.size_of(repo, files)
     nfiles = None if files is None else len(files)
@@ -144,9 +157,14 @@ def entry_of(repo: Repo, path: str, digest: str) -> pin_file.Map:
 
 
 def sets_of(repo: Repo, whole: str, *, remote: bool = False) -> dict[str, str] | None:
-    """The hash of each data set of a pin of all of `data/`; None where its list is not known.
+    """Return the hash of each data set of a pin of all of `data/`; None if its list is missing.
 
-    The data sets' own lists go to the cache: from then on each is found by its own hash.
+    The lists of the data sets are added to the cache, where each is then found by its own hash.
+
+    Args:
+        repo: DVC's repository.
+        whole: hash of the list of all files in `data/`.
+        remote: whether to look in the remote too.
     """
     files = cache.load_list(repo, whole, remote=remote)
     if files is None:
@@ -164,7 +182,13 @@ def sets_of(repo: Repo, whole: str, *, remote: bool = False) -> dict[str, str] |
 
 
 def require_sets_of(repo: Repo, whole: str, what: str, next: str) -> dict[str, str]:
-    """As `sets_of`, with the remote asked.
+    """Return the data sets as `sets_of` does, from the cache or the remote.
+
+    Args:
+        repo: DVC's repository.
+        whole: hash of the list of all files in `data/`.
+        what: first line of the error.
+        next: last line of the error.
 
     Raises:
         InputError: the list is neither in the cache nor in the remote.
@@ -182,10 +206,15 @@ def require_sets_of(repo: Repo, whole: str, what: str, next: str) -> dict[str, s
 
 
 def current_pin(project: Project, repo: Repo, *, remote: bool = False) -> Pin:
-    """What the work tree's `data.dvc` pins, with the data sets named.
+    """Return what the work tree's `data.dvc` pins, by data set.
 
-    Where a list is not known, the data on disk may have its hash; else `whole` stays, beside the
-    data sets that the stages read last, as `dvc.lock` says.
+    If a list is missing, the data on disk are compared with its hash. If they differ, `whole` is
+    kept, together with the data sets that `dvc.lock` records for the ingest stages.
+
+    Args:
+        project: the project.
+        repo: DVC's repository.
+        remote: whether to look in the remote too.
     """
     pin = read_pin(project)
     if not pin.whole:
@@ -201,7 +230,13 @@ def current_pin(project: Project, repo: Repo, *, remote: bool = False) -> Pin:
 def known_sets(
     repo: Repo, pins: Iterable[Pin], *, remote: bool = False
 ) -> dict[str, Mapping[str, str]]:
-    """The data sets of pins of one hash, by that hash, as far as their lists are known."""
+    """Return the data sets of pins of all of `data/`, by their hash, if their lists are found.
+
+    Args:
+        repo: DVC's repository.
+        pins: any pins; those with one entry per data set are skipped.
+        remote: whether to look in the remote too.
+    """
     found: dict[str, Mapping[str, str]] = {}
     for whole in dict.fromkeys(pin.whole for pin in pins if pin.whole):
         try:
@@ -214,7 +249,7 @@ def known_sets(
 
 
 def _last_read(project: Project) -> dict[str, str]:
-    """The hashes of the data sets that `dvc.lock` has from the ingest stages."""
+    """Return the hashes of the data sets that `dvc.lock` records for the ingest stages."""
     file = project.root / pin_file.LOCK
     stages = (read_yaml(file) if file.exists() else {}).get("stages") or {}
     return {
@@ -227,7 +262,7 @@ def _last_read(project: Project) -> dict[str, str]:
 
 
 def _on_disk(repo: Repo, whole: str, read: Collection[str]) -> dict[str, str] | None:
-    """The data sets on disk, if all of them, or those that stages have read, have a pin's hash."""
+    """Return the data sets on disk, if all of them, or those that stages read, match the hash."""
     data = Path(repo.root_dir, "data")
     names = [place.name for place in data.iterdir()] if data.is_dir() else []
     for among in (names, [name for name in names if name in read]):
@@ -246,7 +281,14 @@ def _on_disk(repo: Repo, whole: str, read: Collection[str]) -> dict[str, str] | 
 
 
 def find_list(project: Project, repo: Repo, digest: str, *, remote: bool = True) -> Any:
-    """The list of files of a version: its own, or a part of one that was ever pinned as a whole."""
+    """Return the list of files of a version: its own, or its part of an old pin of all of `data/`.
+
+    Args:
+        project: the project.
+        repo: DVC's repository.
+        digest: hash of the version.
+        remote: whether to look in the remote too.
+    """
     files = cache.load_list(repo, digest, remote=remote)
     if files is None:
         wholes = {at.pin.whole for at in pin_file.pins(project, "--all", "--reflog")}

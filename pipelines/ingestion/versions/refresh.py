@@ -1,4 +1,4 @@
-"""Refresh: a new version of a data set is fetched and tried aside; only then the pin moves."""
+"""Refresh: fetch and check a new version of a data set separately, then move the pin."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from gristmill.pipelines.ingestion.versions.snapshot import edited, not_pinned
 from gristmill.pipelines.ingestion.versions.stages import data_plan
 
 Accept = Callable[[Experiment, Path], object]
-"""Raises when an ingested table does not fit the experiment."""
+"""Raises an error if an ingested table does not fit the experiment."""
 
 Compare = Callable[[Path, Path], object]
-"""Is given the old version's table and the new one's; what it returns is handed on."""
+"""Called with the old version's table and the new one's; its result is passed on."""
 
 PREFIX = ".refresh-"
 
 
 @dataclass(frozen=True)
 class Refreshed:
-    """What a refresh did.
+    """The result of a refresh.
 
     Attributes:
-        folder: of the data set, under `data/`.
-        before: DVC's hash of the version that was pinned; None where there was none.
+        folder: name of the data set under `data/`.
+        before: DVC's hash of the version that was pinned; None if there was none.
         after: DVC's hash of the version that is pinned now.
-        made: the new version's table; None where nothing changed.
-        difference: what `Compare` said; None where the old version is not here to be compared.
-        accepted: the experiments that were asked, and accept the new version.
-        unread: files of experiments that could not be read, so that they could not be asked.
-        notes: what is to be known of how the data came.
+        made: size of the new version's table; None if nothing changed.
+        difference: the result of `Compare`; None if the old version is not available here.
+        accepted: the experiments that accept the new version.
+        unread: experiment files that could not be read and were not checked.
+        notes: notes for the user about the source.
     """
 
     folder: str
@@ -73,16 +73,18 @@ def refresh(
     compare: Compare,
     progress: Progress | None = None,
 ) -> Refreshed:
-    """Takes a new version of a data set, if there is one that all who use it accept.
+    """Fetch a new version of a data set and pin it, if all experiments that use it accept it.
 
     Args:
-        given: a file to take instead of the experiment's source.
+        project: the project.
+        name: the experiment.
+        given: a file to use instead of the experiment's source.
         accept: called for each experiment that reads the file, with its ingested table.
         compare: called with the tables of the old and the new version.
-        progress: is told how far a download is.
+        progress: called with the downloaded bytes and the expected total.
 
     Raises:
-        GristmillError: whatever is wrong with the new version; the old one stays in place.
+        GristmillError: the new version cannot be used; the old one stays pinned.
     """
     experiment = load_experiment(project, name)
     data, path = experiment.data, PurePosixPath(experiment.data.path)
@@ -118,7 +120,7 @@ def refresh(
 
 
 def _replaceable(project: Project, experiment: Experiment, edits: bool) -> DataState:
-    """How the data set stands to the pin, if replacing it loses nothing.
+    """Return the state of the data set, if replacing it loses nothing.
 
     Raises:
         InputError: it was edited by hand, or was never pinned.
@@ -135,7 +137,7 @@ def _replaceable(project: Project, experiment: Experiment, edits: bool) -> DataS
 
 
 def _readers(project: Project, experiment: Experiment) -> tuple[list[Experiment], tuple[str, ...]]:
-    """The experiment and all others that read the same file, and the files that say nothing."""
+    """Return all experiments that read the same file, and the unreadable experiment files."""
     path = PurePosixPath(experiment.data.path)
     found, unread = [experiment], []
     for name in project.experiment_names():
@@ -174,23 +176,22 @@ def _all_accept(readers: Sequence[Experiment], aside: Path, accept: Accept) -> N
         raise first
     accepted = ", ".join(one.name for one in readers if one.name not in refused)
     raise type(first)(
-        f"the new version does not fit {', '.join(refused)}: the old one stays",
+        f"the new version does not fit {', '.join(refused)}; the old one stays pinned",
         problems=[
             Problem(f"{name}: {problem.where}", problem.expected, problem.found, problem.hint)
             for name, error in refused.items()
             for problem in error.problems or (Problem(error.what, error.expected, error.found),)
         ],
-        expected=f"data that all {len(readers)} experiments over this file accept",
+        expected=f"data that all {len(readers)} experiments with this file accept",
         found=f"accepted by {accepted or 'none'}",
-        next="mend the source, or the schema that is wrong, or give that experiment a file of "
-        "its own",
+        next="fix the source, or the schema that is wrong, or give that experiment a separate file",
     )
 
 
 def _old_table(
     project: Project, experiment: Experiment, before: str | None, state: DataState, aside: Path
 ) -> Path | None:
-    """The pinned version's table, made aside unless the last run's is it; None if not here."""
+    """Return the pinned version's table, from the last run or newly ingested; None if missing."""
     data, path = experiment.data, PurePosixPath(experiment.data.path)
     raw = project.root / path
     if state is DataState.PINNED:
@@ -206,14 +207,16 @@ def _old_table(
             lay_out_version(project, data.folder, before, aside / "old" / "raw")
             raw = aside.joinpath("old", "raw", *path.parts[2:])
         ingest_file(raw, table, data)
-    except GristmillError:  # its bytes are not here, or could be read by earlier rules only
+    except (
+        GristmillError
+    ):  # its bytes are missing, or only an earlier version of the code can read them
         return None
     return table
 
 
 @contextmanager
 def _aside(project: Project) -> Iterator[Path]:
-    """A folder to try a version in; its lock tells others that this process lives."""
+    """Yield a temporary folder, with a lock that shows others that this process runs."""
     scratch = project.root / "build"
     scratch.mkdir(exist_ok=True)
     with (
@@ -224,7 +227,7 @@ def _aside(project: Project) -> Iterator[Path]:
 
 
 def sweep(project: Project) -> int:
-    """Removes what refreshes left whose process was killed; returns how many folders."""
+    """Remove the folders of refreshes whose process was killed; return how many."""
     swept = 0
     for folder in (project.root / "build").glob(f"{PREFIX}*"):
         if _is_dead(folder):

@@ -1,4 +1,4 @@
-"""The repository of DVC, opened under its lock; what killed processes left is put right first."""
+"""DVC's repository, opened under its lock after repairing what killed processes left."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from gristmill.pipelines.ingestion.versions import cache
 from gristmill.pipelines.ingestion.versions.pin_file import read_pin
 
 MOVE = "gristmill-move.json"
-"""In DVC's own folder for temporary files: the move of a data set that is under way."""
+"""A file in DVC's folder for temporary files: the move of a data set in progress."""
 
 
 @contextmanager
 def opened(project: Project) -> Iterator[Repo]:
-    """The repository under DVC's lock; its own methods may take the lock again."""
+    """Open the repository under DVC's lock, which its own methods can acquire again."""
     project.require_git()
     for package in ("dvc", "dvc_objects", "dvc_data"):
         logging.getLogger(package).setLevel(logging.CRITICAL)  # below it, DVC draws progress bars
@@ -41,13 +41,13 @@ def opened(project: Project) -> Iterator[Repo]:
         ) from error
     except DvcException as error:
         raise EnvironmentFault(
-            "DVC could not do its part", found=_first_lines(error), next="dvc status -v"
+            "DVC failed", found=_first_lines(error), next="dvc status -v"
         ) from error
 
 
 @contextmanager
 def unlocked(project: Project, *, wait: bool = False) -> Iterator[Repo]:
-    """The repository without DVC's lock, for a process that git starts while another holds it."""
+    """Open the repository without DVC's lock, for a process of git while another one holds it."""
     try:
         with Repo(str(project.root), _wait_for_lock=wait) as repo:
             yield repo
@@ -56,14 +56,14 @@ def unlocked(project: Project, *, wait: bool = False) -> Iterator[Repo]:
 
 
 def dvc_path(project: Project, name: str) -> str:
-    """A path in the project as DVC takes it: from the folder that the command was typed in."""
+    """Return a path in the project as DVC expects it: relative to the current folder."""
     return os.path.relpath(project.root / name)
 
 
 def _drop_broken_users(repo: Repo) -> None:
-    """Drop DVC's list of who uses which file when a process was killed while it wrote that.
+    """Remove DVC's list of used files if a process was killed while writing it.
 
-    DVC reads and writes it under a lock of its own, and takes no list for an empty one.
+    DVC reads and writes it under a separate lock, and treats a missing list as an empty one.
     """
     file = Path(repo.tmp_dir) / RWLOCK_FILE
     if _is_json(file):
@@ -88,12 +88,18 @@ def _is_json(file: Path) -> bool:
 
 
 def begin_move(repo: Repo, folder: str, digest: str) -> None:
-    """Note that the pin is about to move to a version whose bytes are in the cache."""
+    """Record that the pin is about to move to a version whose bytes are in the cache.
+
+    Args:
+        repo: DVC's repository.
+        folder: name of the data set under `data/`.
+        digest: hash of the version.
+    """
     write_json(Path(repo.tmp_dir, MOVE), {"folder": folder, "digest": digest})
 
 
 def finish_move(project: Project, repo: Repo) -> None:
-    """Lay out the files of a move whose pin is in place; forget one that did not come so far."""
+    """Check out the files of a move whose pin is written; discard a move that was not so far."""
     journal = Path(repo.tmp_dir, MOVE)
     if not journal.exists():
         return

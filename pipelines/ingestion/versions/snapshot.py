@@ -1,4 +1,4 @@
-"""Snapshot: the pinned bytes are on disk, or the run ends here."""
+"""Snapshot: make sure that the pinned bytes are on disk, or end the run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gristmill.pipelines.ingestion.versions.stages import cache_folder
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The data set's version and how it came to be on disk."""
+    """The data set's version, and in words how it was obtained."""
 
     digest: str
     how: str
@@ -29,14 +29,17 @@ class Snapshot:
 
 
 def snapshot(project: Project, name: str, progress: Progress | None = None) -> Snapshot:
-    """Makes `data/NAME` hold what `data.dvc` pins; a data set that is not pinned yet is taken in.
+    """Restore the pinned bytes of a data set if needed; pin it if it is not pinned yet.
 
     Args:
-        progress: is told how far a download is.
+        project: the project.
+        name: the experiment.
+        progress: called with the downloaded bytes and the expected total.
 
     Raises:
-        InputError: the data were edited by hand, or the source no longer has the pinned bytes.
-        ConfigError: data are missing and there is no source, or a link leads out of `data/`.
+        InputError: the data were edited by hand, the source no longer has the pinned bytes, or a
+            link leads out of `data/`.
+        ConfigError: data are missing and there is no source.
     """
     data = load_experiment(project, name).data
     check_links(project, data.folder, lambda: cache_folder(project))
@@ -60,15 +63,19 @@ def snapshot(project: Project, name: str, progress: Progress | None = None) -> S
 def restore(
     project: Project, name: str, *, discard: bool = False, progress: Progress | None = None
 ) -> str:
-    """Brings the pinned bytes of one data set back: from DVC's cache or remote, else its source.
+    """Restore the pinned bytes of one data set from DVC's cache or remote, else from its source.
 
     Args:
-        name: of an experiment.
-        discard: whether files that were edited by hand may be overwritten.
-        progress: is told how far a download is.
+        project: the project.
+        name: the experiment.
+        discard: whether to overwrite files that were edited by hand.
+        progress: called with the downloaded bytes and the expected total.
+
+    Returns:
+        In words, how the bytes were obtained.
 
     Raises:
-        InputError: what the source holds today is not what was pinned.
+        InputError: the data were edited by hand, or the source no longer has the pinned bytes.
         ConfigError: there is no cache, no remote and no source.
     """
     data = load_experiment(project, name).data
@@ -96,7 +103,7 @@ def restore(
 
 
 def _refetch(project: Project, data: Data, name: str, progress: Progress | None) -> None:
-    """Fetch the pinned bytes from the source; what is on disk goes when they have come."""
+    """Fetch the pinned bytes from the source; data on disk are removed after that."""
     place = project.root / "data" / data.folder
     kept = None
     if place.exists():
@@ -109,11 +116,11 @@ def _refetch(project: Project, data: Data, name: str, progress: Progress | None)
             raise pins.unknown_pin()
         if state is not pins.DataState.PINNED:
             raise InputError(
-                f"the source of {name} no longer holds the pinned bytes",
-                expected=f"what data.dvc pins for data/{data.folder}",
+                f"the source of {name} no longer has the pinned bytes",
+                expected=f"the bytes that data.dvc pins for data/{data.folder}",
                 found=f"other bytes from {_shown(data)}",
-                next=f"dvc pull data/{data.folder}, where a remote has the old version;\n"
-                f"gristmill data refresh {name} to take the new one on purpose",
+                next=f"dvc pull data/{data.folder}, if a remote has the old version;\n"
+                f"gristmill data refresh {name} to use the new one",
             )
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
@@ -141,32 +148,50 @@ def _shown(data: Data) -> str:
 
 
 def edited(folder: str, path: str, name: str) -> InputError:
-    """The error for data that were changed by hand, with both ways out."""
+    """Return the error for data that were edited by hand, with the two possible actions.
+
+    Args:
+        folder: name of the data set under `data/`.
+        path: `data.path` of the experiment.
+        name: the experiment.
+    """
     return InputError(
         f"data/{folder} was edited by hand",
         expected="the bytes that data.dvc pins",
-        found="others",
-        next=f"gristmill data refresh {name} --data {path}   takes the edit in, as a new version\n"
-        f"gristmill data restore {name}   throws the edit away",
+        found="other bytes",
+        next=f"gristmill data refresh {name} --data {path}   pins the edit as a new version\n"
+        f"gristmill data restore {name}   discards the edit",
     )
 
 
 def not_pinned(folder: str, path: str, name: str) -> InputError:
-    """The error for data that would be overwritten and that nothing but this folder has."""
+    """Return the error for data that would be overwritten and exist nowhere else.
+
+    Args:
+        folder: name of the data set under `data/`.
+        path: `data.path` of the experiment.
+        name: the experiment.
+    """
     return InputError(
         f"data/{folder} is on disk, but not pinned: it would be overwritten",
         expected="data that data.dvc pins, or none",
-        found="data that only this folder has",
+        found="data that exist only in this folder",
         next=f"gristmill data refresh {name} --data {path}   pins them\n"
-        "or move them out of data/, and type this again",
+        "or move them out of data/, and run this again",
     )
 
 
 def check_links(project: Project, folder: str, cache: Callable[[], Path]) -> None:
-    """Raises InputError where a link in `data/<folder>` leads out of `data/`.
+    """Check that no link in `data/<folder>` leads out of `data/`.
 
     Args:
-        cache: DVC's cache; links there, as `cache.type symlink` makes them, are what is pinned.
+        project: the project.
+        folder: name of the data set under `data/`.
+        cache: returns DVC's cache; links into it are allowed, since `cache.type symlink` creates
+            them.
+
+    Raises:
+        InputError: a link leads out of `data/`.
     """
     data = (project.root / "data").resolve()
     for link in (path for path in _below(data / folder) if path.is_symlink()):
@@ -177,7 +202,7 @@ def check_links(project: Project, folder: str, cache: Callable[[], Path]) -> Non
                 "a link leads out of the data folder",
                 expected="the files themselves: DVC pins what is inside data/",
                 found=f"{shown} → {end}",
-                next=f"rm {shown}, and copy what it leads to; or name that as data.source",
+                next=f"rm {shown}, and copy its target; or set data.source to its target",
             )
 
 

@@ -1,4 +1,4 @@
-"""The data stages as DVC runs them: what is to do, why, and what they read and made."""
+"""The data stages in DVC: what they would do and why, their runs, and hashes of their files."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from gristmill.pipelines.ingestion.versions.repository import dvc_path, opened
 
 STAGES = ("ingest", "validate", "split", "scale")
 MISSING = ("deleted", "not in cache")
-"""What DVC says of files of which only the hash is here."""
+"""DVC's words for files of which only the hash is known here."""
 
 
 @dataclass(frozen=True)
 class StageState:
-    """Whether a stage has something to do, and why."""
+    """The reasons for a stage to run; none if it is up to date."""
 
     name: str
     changes: tuple[str, ...]
@@ -33,12 +33,12 @@ class StageState:
 
 @dataclass(frozen=True)
 class DataPlan:
-    """What DVC knows of an experiment.
+    """DVC's plan for an experiment.
 
     Attributes:
-        data: how the data set stands to the pin.
-        stages: what each stage would do, in their order.
-        digests: DVC's hashes of what the stages read and made, by path.
+        data: the data set compared with the pin.
+        stages: the stages in order, with the reasons to run.
+        digests: DVC's hashes of the inputs and outputs of the stages, by path.
     """
 
     data: DataState
@@ -47,7 +47,13 @@ class DataPlan:
 
 
 def data_plan(project: Project, experiment: str, folder: str) -> DataPlan:
-    """What DVC would do for the experiment over the data set in `data/<folder>`."""
+    """Return what DVC would do for an experiment.
+
+    Args:
+        project: the project.
+        experiment: its name.
+        folder: name of its data set under `data/`.
+    """
     with opened(project) as repo:
         data = state_of(project, repo, folder)
         stages = _stages(project, repo, experiment)
@@ -57,32 +63,38 @@ def data_plan(project: Project, experiment: str, folder: str) -> DataPlan:
 
 
 def stage_digests(project: Project, experiment: str) -> Mapping[str, str]:
-    """DVC's hashes of what the experiment's stages read and made, by path."""
+    """Return DVC's hashes of the inputs and outputs of the experiment's stages, by path."""
     with opened(project) as repo:
         return _digests(_stages(project, repo, experiment))
 
 
 def cached_files(project: Project, digests: Collection[str]) -> dict[str, Path]:
-    """The places in DVC's cache of the files that are there, by hash."""
+    """Return the paths in DVC's cache, by hash, of the files that are there."""
     with opened(project) as repo:
         places = {digest: place_of(repo, digest) for digest in digests}
     return {digest: place for digest, place in places.items() if place.exists()}
 
 
 def cache_folder(project: Project) -> Path:
-    """Where DVC keeps the bytes on this machine."""
+    """Return the folder of DVC's cache on this machine."""
     with opened(project) as repo:
         return Path(repo.cache.local.path)
 
 
 def run_stage(project: Project, stage: str, experiment: str, force: bool) -> bool:
-    """Have DVC carry out one stage, unless nothing that it depends on has changed.
+    """Run one stage with DVC, unless none of its dependencies has changed.
+
+    Args:
+        project: the project.
+        stage: one of `STAGES`.
+        experiment: name of the experiment.
+        force: whether to run it even if nothing has changed.
 
     Returns:
-        Whether anything was done.
+        Whether the stage ran.
 
     Raises:
-        GristmillError: what the stage's own process reported.
+        GristmillError: the error that the stage's process reported.
         KeyboardInterrupt: the stage was interrupted.
     """
     record = project.build(experiment) / "logs" / f"{stage}.json"
@@ -106,7 +118,7 @@ def run_stage(project: Project, stage: str, experiment: str, force: bool) -> boo
 
 
 def stop_stage(stage: str, experiment: str) -> None:
-    """End the process that carries out a stage, if there is one."""
+    """Kill the process that runs a stage, if there is one."""
     wanted = f"stage {stage} {experiment}"
     for child in psutil.Process().children(recursive=True):
         try:

@@ -74,7 +74,7 @@ def test_switching_to_another_version_loses_no_edit(versioned: Project, gristmil
     done = gristmill("data", "use", "tiny", "first")
     assert done.returncode == 1
     assert "data/tiny was edited by hand" in done.stderr
-    assert "gristmill data restore tiny   throws the edit away" in done.stderr
+    assert "gristmill data restore tiny   discards the edit" in done.stderr
     assert len(raw(versioned).read_text().splitlines()) == 10
 
 

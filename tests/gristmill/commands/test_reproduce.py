@@ -122,7 +122,7 @@ def test_missing_data_are_named(tiny: Project, gristmill: Run) -> None:
     kept = tiny.root / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
     kept.unlink()
     done = gristmill("reproduce", "tiny")
-    assert (done.returncode, "are not here" in done.stderr) == (1, True)
+    assert (done.returncode, "are missing" in done.stderr) == (1, True)
     tag(tiny, "mlflow.source.git.commit", "0" * 40)
     done = gristmill("reproduce", "tiny")
     assert done.returncode == 1

@@ -267,7 +267,7 @@ def test_an_openml_table_can_be_written_as_parquet(tmp_path: Path, openml: Web) 
 
 def test_bytes_that_do_not_match_the_openml_hash_are_refused(tmp_path: Path, openml: Web) -> None:
     openml.files["/data/v1/download/7"] = ARFF.replace("2.5", "2.6").encode()
-    with pytest.raises(InputError, match=r"(?s)cannot be taken.*md5"):
+    with pytest.raises(InputError, match=r"(?s)cannot be used.*md5"):
         fetch(Project(tmp_path), "openml:7", tmp_path / "a.csv")
     assert not list(tmp_path.iterdir())
 

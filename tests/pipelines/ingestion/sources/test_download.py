@@ -67,7 +67,7 @@ def test_a_download_stops_at_the_limit(
     tmp_path: Path, web: Web, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRISTMILL_DOWNLOAD_LIMIT", "3 MB")
-    with pytest.raises(InputError, match=r"(?s)more than may come\n.*3\.0 MB at most"):
+    with pytest.raises(InputError, match=r"(?s)exceeds the size limit\n.*3\.0 MB at most"):
         fetch(Project(tmp_path), web.address + path, tmp_path / "a.csv")
     assert not list(tmp_path.iterdir())
 

@@ -109,7 +109,7 @@ def test_a_version_whose_bytes_are_lost_is_marked_and_refused(
 ) -> None:
     forget(versioned)
     before = everything(versioned)
-    with pytest.raises(InputError, match=r"(?s)its list of files is nowhere.*&& dvc push data"):
+    with pytest.raises(InputError, match=r"(?s)its list of files is missing.*&& dvc push data"):
         use(versioned, "first")
     assert [v.kept for v in data_log(versioned, "tiny").versions] == [Kept.NOWHERE] * 2
     assert everything(versioned) == before
@@ -123,7 +123,9 @@ def test_a_version_with_files_missing_from_the_cache_is_marked_and_refused(
             file.unlink()
     before = everything(versioned)
     assert {v.kept for v in data_log(versioned, "tiny").versions} == {Kept.NOWHERE}
-    with pytest.raises(InputError, match=r"(?s)not here.*no remote.*1 of its 1 files are missing"):
+    with pytest.raises(
+        InputError, match=r"(?s)are missing.*no remote.*1 of its 1 files are missing"
+    ):
         use(versioned, "first")
     assert everything(versioned) == before
 

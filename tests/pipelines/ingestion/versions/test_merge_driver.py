@@ -102,7 +102,7 @@ def test_a_data_set_changed_on_both_sides_is_a_conflict_with_both_solutions(
     for words in (
         f"data/tiny was changed on both sides: version {ours[:8]} here, {'version'} {theirs[:8]}",
         "git add data.dvc   keeps ours",
-        f"gristmill data use tiny {theirs[:8]}   takes theirs",
+        f"gristmill data use tiny {theirs[:8]}   uses theirs",
     ):
         assert words in said
     assert pinned_digest(versioned, "tiny") == ours

@@ -137,7 +137,7 @@ def test_all_experiments_on_a_file_must_accept_it_and_the_one_that_does_not_is_n
     new = write(versioned.root / "new.csv", [*ROWS, "60,1,no"])
     with pytest.raises(
         DataInvalid,
-        match=r"(?s)does not fit strict: the old one stays\n  strict: a\n.*accepted by tiny",
+        match=r"(?s)does not fit strict; the old one stays pinned\n  strict: a\n.*accepted by tiny",
     ):
         refresh(versioned, "tiny", new, valid, sizes)
     assert everything(versioned) == before

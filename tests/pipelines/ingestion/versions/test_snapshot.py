@@ -95,7 +95,7 @@ def test_a_source_with_other_bytes_than_the_pin_is_refused(project: Project) -> 
     another_source(project)
     before = everything(project)
     with pytest.raises(
-        InputError, match=r"(?s)no longer holds the pinned bytes.*other\.csv.*dvc pull.*refresh"
+        InputError, match=r"(?s)no longer has the pinned bytes.*other\.csv.*dvc pull.*refresh"
     ):
         snapshot(project, "digits")
     assert everything(project) == before
@@ -134,7 +134,7 @@ def test_an_edit_is_kept_if_the_pinned_bytes_cannot_be_restored(project: Project
     another_source(project)
     edit(project)
     before = everything(project)
-    with pytest.raises(InputError, match="no longer holds the pinned bytes"):
+    with pytest.raises(InputError, match="no longer has the pinned bytes"):
         restore(project, "digits", discard=True)
     assert everything(project) == before
 

@@ -155,7 +155,7 @@ def test_a_pin_with_unknown_content_is_counted_and_named(versioned: Project) -> 
     forget_bytes(versioned)
     log = data_log(versioned, "tiny")
     assert (len(log.versions), log.unknown) == (3, 1)
-    with pytest.raises(InputError, match=rf"(?s){old} pins is not known here.*dvc push data"):
+    with pytest.raises(InputError, match=rf"(?s)pinned by {old} are unknown here.*dvc push data"):
         find(versioned, "tiny", old)
 
 
