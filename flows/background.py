@@ -1,4 +1,4 @@
-"""Work that goes on beside the steps of a run."""
+"""Work in the background of a run's steps."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from gristmill.pipelines.base import EnvironmentFault
 Result = TypeVar("Result")
 
 PATIENCE = 5.0
-"""Seconds for work to see that its processes are gone."""
+"""Seconds to wait for work to end after its processes were stopped."""
 
 
 class Work(Generic[Result]):
-    """Work in a thread of its own, so that Ctrl-C reaches the one who waits for it at once.
+    """Work in a separate thread, so that Ctrl-C reaches the waiting main thread at once.
 
-    DVC turns Ctrl-C off in the main thread while a stage's command runs.
+    DVC disables Ctrl-C in the main thread while a stage's command runs.
 
     Args:
-        work: what to do; it begins at once.
-        stop: ends the processes that it has started.
-        after: work that has to be done before; where that fails, this fails as well.
+        work: function to call; it starts at once.
+        stop: ends the processes that the work has started.
+        after: work to wait for first; if it fails, this fails as well.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Work(Generic[Result]):
         self._thread.start()
 
     def result(self) -> Result:
-        """Waits for what the work comes to; raises the error that it raised."""
+        """Wait for the result and return it, or raise the error of the work."""
         try:
             return self._future.result()
         except BaseException:
@@ -50,7 +50,7 @@ class Work(Generic[Result]):
 
     @staticmethod
     def end(works: Collection[Work[Any]]) -> None:
-        """Ends the processes of all these; what has not begun does not begin."""
+        """End the processes of all works; work that has not started is not started."""
         for work in works:
             work._ended = True
         for work in works:

@@ -1,4 +1,4 @@
-"""What a check of new rows found: the record, on the screen, as a page and as rows of a table."""
+"""The result of a check of new rows: record, screen, page and table rows."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ from gristmill.pipelines.validation import Shift
 
 @dataclass(frozen=True)
 class Checked:
-    """New rows against those that a version was trained and tested on.
+    """Comparison of new rows with those that a version was trained and tested on.
 
     Attributes:
-        model: of which it is a version.
-        version: its number.
-        file: what was checked, as it was named.
+        model: registered model.
+        version: number of the version.
+        file: name of the checked file, as given.
         digest: SHA-256 of its content.
-        rows: of the file.
-        before: of the data that the version was trained on.
-        inputs: each column against those data, the worst first.
-        predictions: the version's answers against those for its test rows.
-        labelled: how many rows have the target, of a class that the version knows.
-        performance: each metric on the labelled rows against the test rows; empty without labels.
-        breaks: what breaks the schema; listed, but no drift.
-        notes: what is to be known of the comparison.
+        rows: number of rows in the file.
+        before: number of rows of the data that the version was trained on.
+        inputs: shift of each column, worst first.
+        predictions: shifts of the predictions, compared with those for the test rows.
+        labelled: number of rows with a target of a class known to the version.
+        performance: each metric on the labelled rows and on the test rows; empty without labels.
+        breaks: violations of the schema; listed, but not counted as drift.
+        notes: remarks on the comparison.
     """
 
     model: str
@@ -66,7 +66,7 @@ class Checked:
 
     @property
     def found(self) -> dict[str, list[str]]:
-        """What has drifted: columns of the inputs, of the predictions, and metrics."""
+        """What has drifted: input columns, prediction columns, and metrics."""
         return {
             "inputs": [one.column for one in self.inputs if one.drifted],
             "predictions": [one.column for one in self.predictions if one.drifted],
@@ -79,7 +79,7 @@ class Checked:
 
     @property
     def verdict(self) -> str:
-        """What came out, in a line."""
+        """The result in one line."""
         parts = []
         if names := self.found["inputs"]:
             parts.append(f"{len(names)} of {len(self.inputs)} columns")
@@ -91,14 +91,14 @@ class Checked:
 
     @property
     def heading(self) -> str:
-        """What was compared with what."""
+        """A line that names the file and the version."""
         return (
             f"{self.file}, {self.rows:,} rows, against {self.model} version {self.version}, "
             f"trained on data of {self.before:,} rows"
         )
 
     def record(self) -> dict[str, Any]:
-        """All of it, as JSON takes it: what is not defined is None."""
+        """Return everything as JSON-compatible values; undefined numbers are None."""
         known: dict[str, Any] = _finite(asdict(self) | {"drifted": self.drifted})
         return known | {"found": self.found}
 
@@ -112,25 +112,31 @@ def _finite(tree: Any) -> Any:
 
 
 SHOWN = 10
-"""Lines of a section on the screen; the page has more."""
+"""Maximum lines of a section on the screen; the page has more."""
 
 CARDS = 60
-"""Columns that are drawn on the page, the worst first; its table has all."""
+"""Maximum number of columns drawn on the page, worst first; its table has all."""
 
-COLUMNS = ("column", "PSI", "may be", "what is different most")
+COLUMNS = ("column", "PSI", "limit", "largest change")
 METRICS = ("metric", "test rows", "new rows", "worse by", "p")
 
 HOW = Html(
-    "A column has drifted where its population stability index (PSI) is above 0.1, from where on a "
-    "difference matters, <i>and</i> above what chance explains at a level of 1 % over all columns. "
-    "A metric is worse where it lost a point, or an error grew by a tenth, <i>and</i> chance does "
-    "not explain it at a level of 1 % over all metrics; intervals are of 95 %. What breaks the "
-    "schema is no drift."
+    "A column has drifted if its population stability index (PSI) is above 0.1, the smallest "
+    "relevant difference, <i>and</i> above what chance explains at a level of 1 % over all "
+    "columns. A metric is worse if it lost a point, or an error grew by a tenth, <i>and</i> chance "
+    "does not explain it at a level of 1 % over all metrics; intervals are 95 %. Violations of the "
+    "schema are not drift."
 )
 
 
 def show(made: Checked, page: str, *, as_json: bool = False) -> None:
-    """The tables on the screen, or the record as JSON."""
+    """Print the tables, or the record as JSON.
+
+    Args:
+        made: result of the check.
+        page: path of its page.
+        as_json: print the record alone.
+    """
     screen = Screen()
     if as_json:
         record = json.dumps(made.record(), indent=1, sort_keys=True, ensure_ascii=False)
@@ -142,7 +148,7 @@ def show(made: Checked, page: str, *, as_json: bool = False) -> None:
     if made.performance:
         screen.say(f"\nperformance on {made.labelled:,} rows", "bold")
         screen.show(metric_table(made))
-    for title, lines in (("breaks the schema; no drift", made.breaks), ("", made.notes)):
+    for title, lines in (("schema violations (not drift)", made.breaks), ("", made.notes)):
         if lines:
             screen.say(f"\n{title}".rstrip(), "bold")
         for line in lines[:SHOWN]:
@@ -151,11 +157,11 @@ def show(made: Checked, page: str, *, as_json: bool = False) -> None:
             screen.say(f"  … and {len(lines) - SHOWN} more")
     screen.say("")
     screen.say(made.verdict, "bold")
-    screen.say(f"the whole of it: {page}", whole=True)
+    screen.say(f"full report: {page}", whole=True)
 
 
 def _show(screen: Screen, title: str, found: Sequence[Shift]) -> None:
-    """Columns that have drifted, the worst first; the worst alone where none has."""
+    """Print the drifted columns, worst first; the worst one alone if none has drifted."""
     if not found:
         return
     bad = [one for one in found if one.drifted]
@@ -166,19 +172,19 @@ def _show(screen: Screen, title: str, found: Sequence[Shift]) -> None:
 
 
 def shift_table(found: Sequence[Shift]) -> Table:
-    """A row a column; those that have drifted are marked."""
+    """Return a table with a row per column; drifted ones are marked."""
     marked = [place for place, one in enumerate(found) if one.drifted]
-    return Table(COLUMNS, [*map(cells, found)], ("PSI", "may be"), marked=marked)
+    return Table(COLUMNS, [*map(cells, found)], ("PSI", "limit"), marked=marked)
 
 
 def metric_table(made: Checked) -> Table:
-    """A row a metric; those that have declined are marked."""
+    """Return a table with a row per metric; declined ones are marked."""
     marked = [place for place, one in enumerate(made.performance) if one.declined]
     return Table(METRICS, [*map(_cells, made.performance)], ("worse by", "p"), marked=marked)
 
 
 def cells(one: Shift) -> tuple[str, str, str, str]:
-    """A column as the cells of `COLUMNS`."""
+    """Return the cells of a column, in the order of `COLUMNS`."""
     return comment(one.column), f"{one.psi:.2g}", f"{one.bound:.2g}", one.change
 
 
@@ -188,15 +194,15 @@ def _cells(one: MetricChange) -> tuple[str, str, str, str, str]:
 
 
 def _value(metric: Metric) -> str:
-    """A metric and its interval; never a number where there is none."""
+    """Return a metric with its interval, or "not defined"."""
     return "not defined" if metric.value != metric.value else str(metric)
 
 
 def table_rows(made: Checked) -> list[dict[str, str]]:
-    """All of it as the rows of one table: what has drifted first."""
+    """Return everything as rows of one table, drifted ones first."""
     rows = [
         {"of": of, "name": one.column, "drifted": _yes(one.drifted), "now": f"PSI {one.psi:.3g}",
-         "then": f"may be {one.bound:.3g}", "about": one.change}
+         "then": f"limit {one.bound:.3g}", "about": one.change}
         for of, found in (("inputs", made.inputs), ("predictions", made.predictions))
         for one in found
     ]  # fmt: skip
@@ -214,26 +220,26 @@ def _yes(holds: bool) -> str:
 
 
 def markdown(made: Checked) -> str:
-    """What came out, for a page of Prefect's."""
+    """Return the result as Markdown, for Prefect."""
     lines = [f"**{made.verdict}**", "", made.heading, ""]
     lines += [f"- {line}" for line in (*made.breaks[:SHOWN], *made.notes)]
     return "\n".join(lines) + "\n"
 
 
 def write_page(file: Path, made: Checked) -> None:
-    """Writes the check as one page."""
+    """Write the check as an HTML page."""
     drawn = [one for one in made.inputs if one.drifted] or made.inputs[:3]
     blocks: list[Block] = [
         Text(made.heading),
         Text(made.verdict, "verdict" + " bad" * made.drifted),
-        Titled("Breaks the schema; no drift", [Lines([*map(comment, made.breaks)])]),
-        Titled("To be known", [Lines([*map(comment, made.notes)])]),
+        Titled("Schema violations (not drift)", [Lines([*map(comment, made.breaks)])]),
+        Titled("Notes", [Lines([*map(comment, made.notes)])]),
         Titled(f"Performance on {made.labelled:,} rows", [named(metric_table(made))]),
         Titled("Predictions", [_legend("test rows", "new rows"), *map(_card, made.predictions)]),
     ]
     if made.inputs:
-        shown = [_legend("data of then", "new rows"), *map(_card, drawn[:CARDS])]
-        blocks.append(Titled("Columns, the worst first", shown))
+        shown = [_legend("training data", "new rows"), *map(_card, drawn[:CARDS])]
+        blocks.append(Titled("Columns, worst first", shown))
         blocks.append(Titled("All columns", [named(shift_table(made.inputs))]))
     heading = f"{made.model} version {made.version}: check"
     page = Page(f"{made.model}: check", heading, [*blocks, Text(HOW, "note")])
@@ -242,7 +248,7 @@ def write_page(file: Path, made: Checked) -> None:
 
 
 def named(table: Table) -> Table:
-    """The same, with names that are not broken."""
+    """Return the table with a style that does not wrap names."""
     return replace(table, style="names", numbers=())
 
 
@@ -252,12 +258,12 @@ def _legend(before: str, now: str) -> Text:
 
 def _card(one: Shift) -> Card:
     bars = plots.pairs([(_short(label), before, now) for label, before, now in one.bins])
-    facts = {"PSI": f"{one.psi:.3g}", "may be": f"{one.bound:.3g}", "change": one.change}
+    facts = {"PSI": f"{one.psi:.3g}", "limit": f"{one.bound:.3g}", "change": one.change}
     kind, style = ("drifted", "pair bad") if one.drifted else ("no drift", "pair out")
     return Card(comment(one.column), kind, [Facts(facts)], [Figure(bars)], style)
 
 
 def _short(label: str) -> str:
-    """The label of a bin in few letters: of numbers the upper end, for they stand in order."""
+    """Shorten the label of a bin; ordered bins of numbers need only their upper end."""
     label = re.sub(r"^(above \S+ )?up to (\S+)$", r"≤ \2", comment(label))
     return re.sub(r"^above (\S+)$", r"> \1", label)

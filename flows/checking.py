@@ -1,4 +1,4 @@
-"""`gristmill check`: whether new rows have left what a model was trained and tested on."""
+"""`gristmill check`: compare new rows with those that a model was trained and tested on."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ from gristmill.pipelines.tracking import fetch_artifact
 from gristmill.pipelines.validation import MATTERS, Shift, breaks, rows_needed, shifts, summarise
 
 DRIFTED = 5
-"""Exit code when something has drifted."""
+"""Exit code if something has drifted."""
 
 PAGE, RECORD = "check.html", "check.json"
 
 ANSWER, SURENESS = "prediction", "its probability"
-"""What is compared of the answers."""
+"""Columns in which predictions are compared."""
 
 
 def check(text: str, file: Path, *, as_json: bool = False) -> int:
-    """Checks a file, shows what came out and writes a page; returns the exit code.
+    """Check a file, print the result and write a page; return the exit code.
 
     Args:
-        text: `NAME` for the champion, `NAME@ALIAS` or `NAME@VERSION`.
-        file: like the data, with or without the target.
+        text: `NAME` (its champion), `NAME@ALIAS` or `NAME@VERSION`.
+        file: file in the format of the data, with or without the target.
         as_json: print the record instead of tables.
 
     Raises:
-        ConfigError: no such file or version.
-        InputError: the file is no table, or not of the columns that the model was trained on.
-        EnvironmentFault: what the version's run kept is not there.
+        ConfigError: the file or version does not exist.
+        InputError: the file is not a table, or lacks columns that the model needs.
+        EnvironmentFault: artifacts of the version's run are missing.
     """
     project = Project.find()
     require_file(file, "check")
@@ -70,7 +70,13 @@ def check(text: str, file: Path, *, as_json: bool = False) -> int:
 
 
 def write(project: Project, made: Checked, file: Path) -> Path:
-    """Writes the page and the record of a check; returns the page."""
+    """Write the page and the record of a check; return the path of the page.
+
+    Args:
+        project: the project.
+        made: result of the check.
+        file: the checked file, whose name becomes part of the folder's name.
+    """
     folder = folder_of(project, made.model, file, made.digest)
     write_page(folder / PAGE, made)
     write_json(folder / RECORD, made.record())
@@ -78,24 +84,32 @@ def write(project: Project, made: Checked, file: Path) -> Path:
 
 
 def folder_of(project: Project, model: str, file: Path, digest: str) -> Path:
-    """Where the check of a file is kept: the same content gives the same folder."""
+    """Return the folder for the check of a file; equal content gives the same folder.
+
+    Args:
+        project: the project.
+        model: registered model.
+        file: the checked file; only its name is used.
+        digest: SHA-256 of its content.
+    """
     stem = file.absolute().name.split(".")[0] or "file"
     return project.root / "build" / "check" / model / f"{stem}-{digest[:8]}"
 
 
 def examine(project: Project, version: Version, file: Path, shown: str) -> Checked:
-    """Compares the rows of a file with what a version was trained and tested on.
+    """Compare the rows of a file with those that a version was trained and tested on.
 
     Args:
-        version: of a registered model.
-        file: like the data, with or without the target.
-        shown: how to name the file to the user.
+        project: the project.
+        version: registered version.
+        file: file in the format of the data, with or without the target.
+        shown: name of the file in messages.
     """
     document = declared(project, version.model)
     reference = distributions(project, version)
     if reference is None:
         raise EnvironmentFault(
-            f"{version.model} version {version.number} kept no distributions of its data",
+            f"{version.model} version {version.number} has no stored distributions of its data",
             expected=f"{DISTRIBUTIONS} among the artifacts of its run",
             found="none: schema.drift was off, or the run is older than drift checks",
             next="set schema: {drift: {severity: warning}}, then gristmill run "
@@ -115,7 +129,7 @@ def examine(project: Project, version: Version, file: Path, shown: str) -> Check
     names = [name for name in version.metrics if len(given.truth)]
     performance = decline(names, tested, given)
     labelled = len(given.truth)
-    made = [f"it was made with {other}" for other in others]
+    made = [f"the model was built with {other}" for other in others]
     notes = [*made, *seen.notes, *_about_labels(labelled, unknown), *_undefined(performance)]
     return Checked(
         version.model,
@@ -135,11 +149,11 @@ def examine(project: Project, version: Version, file: Path, shown: str) -> Check
 
 @dataclass(frozen=True)
 class _Seen:
-    """What the columns of a file say, and a model of its rows.
+    """The comparison of a file's columns, and a model's predictions for its rows.
 
     Attributes:
-        answers: as the model's package gives them.
-        truth: the target's column; None where the file does not have it.
+        answers: output of the model's package.
+        truth: target column; None if the file does not have it.
         inputs, breaks, notes: as in `Checked`.
     """
 
@@ -158,7 +172,7 @@ def _see_pictures(file: Path, model: Any, data: Data | None) -> _Seen:
         answers.append(answer(model, rows[[picture["name"]]])[0])
         truths += [rows[target]] if target in rows else []
     truth = pd.concat(truths, ignore_index=True) if truths else None
-    note = "pictures are not compared by column; the answers to them are"
+    note = "pictures are not compared by column; their predictions are"
     return _Seen(pd.concat(answers, ignore_index=True), truth, notes=(note,))
 
 
@@ -183,13 +197,13 @@ def _see_table(
     broken = [f"{one.column}: {one.rule}; found {one}" for one in rules]
     notes = [*_too_few(reference, inputs, int(current["rows"]))]
     if absent:
-        notes.append("taken as missing in every row: " + ", ".join(absent))
+        notes.append("treated as missing in every row: " + ", ".join(absent))
     listed = (*_columns(reference, current, target, excluded), *retyped, *broken)
     return _Seen(answers, rows.get(target), inputs, listed, tuple(notes))
 
 
 def _columns(reference: Any, current: Any, target: str, excluded: Sequence[str]) -> Iterator[str]:
-    """Columns that are missing or more than there were; the target may be missing."""
+    """Yield a line per missing or additional column; the target is allowed to be missing."""
     before, now = reference["columns"], current["columns"]
     for name in before:
         left_out = name == target or any(fnmatchcase(name, entry) for entry in excluded)
@@ -205,17 +219,17 @@ def _too_few(reference: Any, inputs: Sequence[Shift], rows: int) -> Iterator[str
     if bound <= MATTERS:
         return
     needed = rows_needed(reference, [one.column for one in inputs])
-    enough = f"{needed:,} rows are enough" if needed else "the data of then have too few"
+    enough = f"{needed:,} rows are enough" if needed else "the training data have too few rows"
     yield (
-        f"{rows:,} rows: drift below a PSI of {bound:.2g} may be chance here; "
-        f"to see one of {MATTERS:g}, {enough}"
+        f"{rows:,} rows: a PSI below {bound:.2g} can be chance; "
+        f"to detect one of {MATTERS:g}, {enough}"
     )
 
 
 def _shifted(tested: Predictions, answers: pd.DataFrame, aside: Path) -> tuple[Shift, ...]:
-    """The answers' distribution against that of the answers for the test rows.
+    """Compare the distribution of the predictions with that for the test rows.
 
-    Of classes their shares, and how probable the predicted one is; of numbers their values.
+    For classes: their shares and the probability of the predicted class. For numbers: the values.
     """
     now = from_answers(answers, _like(tested, len(answers)))
     files = [aside / f"{name}.parquet" for name in ("then", "now")]
@@ -233,14 +247,14 @@ def _spread(given: Predictions) -> pd.DataFrame:
 
 
 def _like(tested: Predictions, rows: int, truth: Any = None) -> Predictions:
-    """Rows that have no identity, of the same classes, called in the same way."""
+    """Return predictions without identity or outputs, with the same classes and threshold."""
     nothing = np.zeros(rows, dtype=np.uint64)
     known = nothing if truth is None else truth
     return replace(tested, identity=nothing, truth=known, outputs=None, twin=None)
 
 
 def _labelled(seen: _Seen, tested: Predictions, statistics: Any) -> tuple[Predictions, int]:
-    """The answers to rows whose target is known, and how many have one of no known class."""
+    """Return predictions for the rows with a known target, and the number of unknown classes."""
     rows, truth = len(seen.answers), seen.truth
     if truth is None:
         return from_answers(seen.answers, _like(tested, rows)).rows(slice(0)), 0
@@ -258,12 +272,12 @@ def _about_labels(labelled: int, unknown: int) -> Iterator[str]:
     if not labelled:
         yield "no labels: performance was not measured"
     if unknown:
-        yield f"labels of no class that the model knows, left out of the metrics: {unknown:,}"
+        yield f"labels of classes unknown to the model, left out of the metrics: {unknown:,}"
     if labelled > MOST:
-        yield f"metrics are of {MOST:,} of the {labelled:,} labelled rows, drawn at random"
+        yield f"metrics use {MOST:,} of the {labelled:,} labelled rows, drawn at random"
 
 
 def _undefined(performance: Sequence[MetricChange]) -> Iterator[str]:
     names = [one.now.name for one in performance if one.p is None]
     if names:
-        yield "not judged, for there is no interval: " + ", ".join(names)
+        yield "not judged, because they have no interval: " + ", ".join(names)

@@ -1,4 +1,4 @@
-"""The flow that checks new rows by itself; what has drifted is an event that starts `train`."""
+"""The flow that checks new rows on a schedule; drift emits an event that starts `train`."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from gristmill.pipelines.ingestion import fetch
 from gristmill.pipelines.registry import require_champion
 
 DRIFT_FOUND = "gristmill.drift.found"
-"""The event, whose resource is `resource_of` the experiment."""
+"""Name of the event; its resource is `resource_of` the experiment."""
 
 MARK = "monitored"
-"""Stands beside the page of a file whose drift, if there was any, has been told."""
+"""Name of the file next to the page of a checked file, after its drift was reported."""
 
 DRAIN = 10.0
-"""Seconds that the event may take on its way to the server."""
+"""Seconds to wait for the event to reach the server."""
 
 
 def resource_of(experiment: str) -> str:
-    """What an experiment is called among Prefect's resources."""
+    """Return the id of an experiment among Prefect's resources."""
     return f"gristmill.experiment.{experiment}"
 
 
 def retrains(experiment: str) -> DeploymentEventTrigger:
-    """Starts a run of `train` on new data when drift was found; the gate decides as ever."""
+    """Return a trigger that starts `train` with new data after drift; the gate still decides."""
     return DeploymentEventTrigger(
         name=f"retrain {experiment} when its data have drifted",
         expect={DRIFT_FOUND},
@@ -50,7 +50,13 @@ def retrains(experiment: str) -> DeploymentEventTrigger:
 
 @task(name="check", task_run_name="{shown}", cache_policy=NO_CACHE)
 def check_file(experiment: str, file: Path, shown: str) -> Checked:
-    """One file against the champion."""
+    """Check a file against the champion and publish the result in Prefect.
+
+    Args:
+        experiment: name of the experiment and its model.
+        file: file to check.
+        shown: name of the file in messages.
+    """
     project = Project.find()
     made = examine(project, require_champion(project, experiment), file, shown)
     page = write(project, made, file)
@@ -64,17 +70,17 @@ def check_file(experiment: str, file: Path, shown: str) -> Checked:
 
 @flow(name="monitor", flow_run_name="{experiment}", log_prints=False)
 def monitor(experiment: str, path: str | None = None) -> list[str]:
-    """Checks each file that was not checked yet, and tells Prefect of drift.
+    """Check each file that was not checked before, and report drift to Prefect.
 
     Args:
         experiment: name of a file in `experiments/`.
-        path: files to check instead of `monitor.path`, such as `incoming/*.csv`.
+        path: files to check instead of `monitor.path`, for example `incoming/*.csv`.
 
     Returns:
         The files that have drifted.
 
     Raises:
-        InputError: files could not be checked; they are tried again next time.
+        InputError: some files could not be checked; the next run tries them again.
     """
     project, say = Project.find(), get_run_logger().info
     keep_log(project, str(flow_run.id))
@@ -99,7 +105,7 @@ def monitor(experiment: str, path: str | None = None) -> list[str]:
         say(f"no file at {pattern}")
     drifted = [made for made, _ in checked if made.drifted]
     if drifted:
-        _tell(experiment, drifted)
+        _report(experiment, drifted)
     for _, mark in checked:
         mark.touch()
     if problems:
@@ -111,7 +117,7 @@ def monitor(experiment: str, path: str | None = None) -> list[str]:
 
 @contextmanager
 def _files(project: Project, data: Data, pattern: str | None) -> Iterator[dict[str, Path]]:
-    """The files of a pattern, by what they are called; without one what the source has now."""
+    """Yield the files of a pattern by display name; without a pattern, the source's data."""
     if pattern is not None:
         wanted = PurePath(pattern)
         place = Path(wanted.anchor) if wanted.is_absolute() else project.root
@@ -124,8 +130,8 @@ def _files(project: Project, data: Data, pattern: str | None) -> Iterator[dict[s
         yield {redact(str(data.source)): file}
 
 
-def _tell(experiment: str, drifted: list[Checked]) -> None:
-    """Emits one event for all files of this run."""
+def _report(experiment: str, drifted: list[Checked]) -> None:
+    """Emit one event for all files of this run."""
     about: dict[str, Any] = {
         "files": [made.file for made in drifted],
         "version": drifted[0].version,

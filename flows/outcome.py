@@ -1,4 +1,4 @@
-"""What a run came to, in words."""
+"""The outcome of a run, in words."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gristmill.pipelines.tracking import ARTIFACTS, StoredRun
 EXIT_CODES = {"promote": 0, "challenger": 0, "hold": 0, "reject": 3}
 DONE = {"promote": "promoted", "challenger": "challenger", "hold": "held", "reject": "rejected"}
 PAGE, REPORT = "report.html", "report.md"
-"""In `build/NAME`, of the latest run, and among the artifacts of each."""
+"""Files of the latest run in `build/NAME`, and artifacts of every run."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to."""
+    """The outcome of a run."""
 
     experiment: str
     decision: str
@@ -30,8 +30,8 @@ class Outcome:
 
 
 def done_lines(project: Project, done: StoredRun) -> list[str]:
-    """That there is nothing to do, what the earlier run decided, whether a person still may, where
-    its page is."""
+    """Return the message that nothing has changed since an earlier run: its decision, whether a
+    person can still decide, and the path of its page."""
     waits = done.decision == "challenger" and _still_waits(project, done)
     return [
         f"{done.model}: nothing to do, nothing changed since run {done.run_id[:8]}",
@@ -43,7 +43,7 @@ def done_lines(project: Project, done: StoredRun) -> list[str]:
 
 
 def _still_waits(project: Project, done: StoredRun) -> bool:
-    """Whether no person has promoted the version, set it aside or passed it over since."""
+    """Return whether the version is still the challenger."""
     from gristmill.pipelines.registry import CHALLENGER, versions
 
     known = {version.number: version for version in versions(project, done.model)}
@@ -51,7 +51,7 @@ def _still_waits(project: Project, done: StoredRun) -> bool:
 
 
 def waiting_lines(model: str, version: str) -> list[str]:
-    """What a person may type about a challenger."""
+    """Return the commands that decide about a challenger."""
     return [
         f"next: gristmill promote {model} --version {version} makes it the champion",
         f"      gristmill reject {model} --version {version} --reason … does not",
@@ -59,7 +59,7 @@ def waiting_lines(model: str, version: str) -> list[str]:
 
 
 def decision_lines(outcome: Outcome) -> list[str]:
-    """The decision, why, and what to type next."""
+    """Return the decision, its reasons and the next commands."""
     name = outcome.experiment
     if outcome.decision == "promote":
         first = f"{name} version {outcome.version} is the champion now"
@@ -80,7 +80,13 @@ def decision_lines(outcome: Outcome) -> list[str]:
 
 
 def page_lines(project: Project, experiment: str, run_id: str) -> list[str]:
-    """Where a run's page is on this machine; nothing if it is not."""
+    """Return a line with the path of a run's page, or no line if it is not on this machine.
+
+    Args:
+        project: the project.
+        experiment: name of the experiment.
+        run_id: MLflow's id; the page of a later run is not accepted.
+    """
     latest = project.build(experiment) / PAGE
     kept = project.root / ARTIFACTS / experiment / run_id / "artifacts" / PAGE
     for file in (latest, kept):

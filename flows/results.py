@@ -1,4 +1,4 @@
-"""What the steps of a run hand on to each other."""
+"""Records that the steps of a run pass to each other."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Searched:
     """The outcome of a search.
 
     Attributes:
-        asked: every trial that was asked for, known ones included.
-        point: the best one.
-        plan: of its trial; of repeats the first, which has the file's own seed; with folds the one
-            that was trained again on the rows of all of them.
-        best: what the winner came to.
-        run_key: what the decision depends on.
+        asked: the search with all its trials, known ones included.
+        point: the best point.
+        plan: plan of its trial: with repeats the first, which has the file's own seed; with folds
+            the refit on the rows of all folds.
+        best: result of the winning trial.
+        run_key: digest of everything that the decision depends on.
     """
 
     asked: TrialSearch
@@ -46,13 +46,13 @@ class Searched:
 
 @dataclass(frozen=True)
 class Finished:
-    """All that a run came to.
+    """The results of a run.
 
     Attributes:
-        candidate: the winner's package, or the version that is this very package.
-        pictures: files of plots.
-        champion: the metrics of the champion that the run met on the same test rows; none where
-            they are not known.
+        candidate: the winner's package, or the registered version with the same package.
+        pictures: plot files.
+        champion: the champion's metrics on the same test rows, at the time of the run; empty if
+            unknown.
         times: seconds by part.
     """
 
@@ -72,7 +72,7 @@ class Finished:
 
 
 def trial_parameters(trial: Trial) -> dict[str, Any]:
-    """What MLflow shows of a trial, and of a run whose winner it is: the same names for all."""
+    """Return the parameters that MLflow shows of a trial, and of a run that it won."""
     training, model = trial.recipe.training, trial.recipe.model
     if model.library == "sklearn":
         how: dict[str, Any] = {"model.sklearn": model.estimator[0]}

@@ -1,4 +1,4 @@
-"""What a flow run says, kept in a file of its own, so that it is read without a server."""
+"""The log of a flow run, kept in a file, so that it can be read without a server."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ CLOCK = "%H:%M:%S"
 
 
 def log_file(project: Project, flow_run: str) -> Path:
-    """Where the lines of a flow run are."""
+    """Return the log file of a flow run."""
     return project.prefect_home / "logs" / f"{flow_run}.log"
 
 
 def keep_log(project: Project, flow_run: str) -> None:
-    """Write what a flow run and its tasks log from now on, line by line: a kill loses none."""
+    """Write what a flow run and its tasks log from now on, line by line: a kill loses no line."""
     file = log_file(project, flow_run)
     file.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(file, encoding="utf-8")
@@ -32,16 +32,16 @@ def keep_log(project: Project, flow_run: str) -> None:
 
 
 def kept_logs(project: Project, beginning: str) -> list[str]:
-    """The flow runs whose log is kept and whose ids begin like this."""
+    """Return the ids of flow runs with a kept log that begin with the text."""
     found = (project.prefect_home / "logs").glob("*.log")
     return sorted(file.stem for file in found if file.stem.startswith(beginning))
 
 
 def log_lines(project: Project, flow_run: str) -> list[str]:
-    """Clock times and texts of a flow run, the first one first.
+    """Return the log lines of a flow run, with clock times, oldest first.
 
-    A run of a release that kept no file is asked of the server that `PREFECT_API_URL` names, else
-    of the project's own.
+    Without a log file, as in older releases, they are requested from the server at
+    `PREFECT_API_URL`, else from the project's own server.
     """
     file = log_file(project, flow_run)
     if file.is_file():

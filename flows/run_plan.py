@@ -1,4 +1,4 @@
-"""What a run would do and why, found out without Prefect, TensorFlow or MLflow."""
+"""What a run would do and why, determined without Prefect, TensorFlow or MLflow."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ JUDGING_PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy")
 
 @dataclass(frozen=True)
 class Plan:
-    """All steps of a run.
+    """The steps of a run.
 
     Attributes:
-        data: how the data on disk stand to the pin.
-        parameters: what `params.yaml` has to learn first.
-        stages: the data stages.
-        trials: None while the data that they depend on are still to be made. Of a strategy whose
-            trials depend on each other those that are asked for so far.
-        remaining: trials at most that may be asked for once it is known what others came to.
-        done: the earlier run that came to this very end, if there is one.
-        refit: the winner on the rows of all folds; None without folds, or while it is not known
-            who wins.
+        data: state of the data on disk relative to the pin.
+        parameters: keys that are missing or outdated in `params.yaml`.
+        stages: states of the data stages.
+        trials: None until the data they depend on are built. For an adaptive strategy only those
+            requested so far.
+        done: the earlier run with the same inputs and a result, or None.
+        refit: training of the winner on the rows of all folds; None without folds, or while the
+            winner is unknown.
+        remaining: maximum number of trials that depend on the results of others.
     """
 
     data: DataState
@@ -49,17 +49,17 @@ class Plan:
 
     @property
     def trains(self) -> bool:
-        """Whether a trial has to be trained, as far as that is known."""
+        """Whether a trial has to be trained, as far as is known."""
         if self.trials is None or (self.refit is not None and self.refit.known is None):
             return True
         return self.remaining > 0 or any(trial.known is None for trial in self.trials)
 
 
 def make_plan(project: Project, experiment: Experiment) -> Plan:
-    """Plans a run.
+    """Plan a run.
 
     Raises:
-        ConfigError: an expectation of Great Expectations is wrong, and was not checked before.
+        ConfigError: an expectation of Great Expectations is invalid and was not checked before.
     """
     folder = experiment.data.folder
     parameters = project.stale_parameters(experiment.name, folder)
@@ -98,7 +98,7 @@ def _with_shared_cuts(
     owner = experiment.document.split.as_
     if not project.stale_cuts(experiment.name, owner):
         return stages
-    reason = f"the cuts of {owner} are others now"
+    reason = f"the cuts of {owner} changed"
     return [
         replace(state, changes=(*state.changes, reason)) if state.name == "split" else state
         for state in stages
@@ -106,7 +106,16 @@ def _with_shared_cuts(
 
 
 def run_key(experiment: Experiment, search: TrialSearch, digests: Mapping[str, str]) -> str:
-    """What a run's decision depends on, as 32 hexadecimal digits."""
+    """Return a digest of everything that a run's decision depends on.
+
+    Args:
+        experiment: the experiment.
+        search: its search, with the trials requested so far.
+        digests: DVC's hashes of the stages' inputs and outputs, by path.
+
+    Returns:
+        32 hexadecimal digits.
+    """
     document = experiment.document
     parts = {
         "experiment": experiment.name,
@@ -122,7 +131,7 @@ def run_key(experiment: Experiment, search: TrialSearch, digests: Mapping[str, s
 
 
 def judging_sources() -> dict[str, str]:
-    """The meaning of the code that a decision depends on, by file."""
+    """Return the normalised source of the code that a decision depends on, by file."""
     root = Path(pipelines.__path__[0])
     files = [
         file

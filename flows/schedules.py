@@ -1,4 +1,4 @@
-"""What runs by itself: the schedules and monitors of experiments, as Prefect's deployments."""
+"""Schedules and monitors of experiments, as Prefect deployments."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gristmill.pipelines.config import Document, Project, Rhythm, load_experimen
 
 
 def schedules_of(project: Project) -> dict[str, Document]:
-    """The experiments that name a schedule or a monitor."""
+    """Return the experiments with a schedule or a monitor."""
     found = {name: load_experiment(project, name).document for name in project.experiment_names()}
     return {name: it for name, it in found.items() if it.schedule or it.monitor}
 
 
 @contextmanager
 def scheduler(project: Project, scheduled: dict[str, Document]) -> Iterator[Process | None]:
-    """The process that starts what is scheduled; none where nothing is."""
+    """Yield the process that starts scheduled runs; None if nothing is scheduled."""
     if not scheduled:
         yield None
         return
@@ -31,7 +31,7 @@ def scheduler(project: Project, scheduled: dict[str, Document]) -> Iterator[Proc
 
 
 def schedule_lines(name: str, document: Document) -> Iterator[str]:
-    """What is done by itself, a line each."""
+    """Yield a line each about an experiment's schedule and monitor."""
     schedule, monitor = document.schedule, document.monitor
     if schedule is not None:
         yield f"schedule {name}: {_rhythm(schedule)}" + ", new data first" * schedule.refresh
@@ -47,7 +47,7 @@ def _rhythm(rhythm: Rhythm) -> str:
 
 
 def _serve_schedules(root: Path) -> None:
-    """The process that starts scheduled runs."""
+    """Start scheduled runs, in a separate process, until it ends."""
     os.chdir(root)
     from prefect import serve
 
@@ -56,7 +56,7 @@ def _serve_schedules(root: Path) -> None:
 
 
 def deployments(name: str, document: Document) -> Iterator[Any]:
-    """What Prefect has to know of an experiment that runs or is monitored by itself."""
+    """Yield the Prefect deployments of an experiment with a schedule or a monitor."""
     from gristmill.flows.monitor import monitor, retrains
     from gristmill.flows.train import train
 

@@ -34,11 +34,17 @@ FORMATS = (".csv", ".parquet")
 
 
 def score(name: str, file: Path, output: Path | None, number: str | None) -> None:
-    """Writes the rows of a file with the model's answers beside them.
+    """Predict the rows of a file and write them with the predictions as additional columns.
+
+    Args:
+        name: registered model.
+        file: table, picture file or folder, with or without the target.
+        output: CSV or Parquet file to write; None: FILE with the ending .scored.csv.
+        number: version; None: the champion.
 
     Raises:
-        ConfigError: no such file, model, version or format.
-        InputError: the file is no table, or not of the columns that the model was trained on.
+        ConfigError: the file, model or version does not exist, or the format is unknown.
+        InputError: the file is not a table, or lacks columns that the model needs.
     """
     project = Project.find()
     target = output if output is not None else _beside(project, file)
@@ -72,22 +78,22 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
     scored = f"{len(table):,} rows scored with {name} version {version.number}: {target}"
     screen.say(scored, whole=True)
     for other in others:
-        screen.say(f"! the model was made with {other}", whole=True)
+        screen.say(f"! the model was built with {other}", whole=True)
     if absent:
-        taken = "not in the file, taken as missing in every row: "
-        screen.say(taken + ", ".join(absent), whole=True)
+        missing = "not in the file, treated as missing in every row: "
+        screen.say(missing + ", ".join(absent), whole=True)
 
 
 def require_file(file: Path, what: str) -> None:
-    """Raises ConfigError where the file that is to be read is not there."""
+    """Raise ConfigError if a file does not exist; `what` is the verb of the message."""
     if not file.exists():
         raise ConfigError(
-            f"the file to {what} is not there", expected="a file or a folder", found=str(file)
+            f"the file to {what} does not exist", expected="a file or a folder", found=str(file)
         )
 
 
 def _beside(project: Project, file: Path) -> Path:
-    """Where scores are written: beside the file, but never into the data that are pinned."""
+    """Return the default output path: next to the file, but never in the pinned data."""
     name = f"{file.absolute().stem.split('.')[0]}.scored.csv"
     pinned = file.resolve().is_relative_to(project.root.resolve() / "data")
     return Path(name) if pinned else file.with_name(name)
@@ -96,7 +102,7 @@ def _beside(project: Project, file: Path) -> Path:
 def _scored(
     model: Any, blocks: Iterator[pd.DataFrame], hidden: Collection[str]
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The rows with the answers, without the columns to hide; and what the rows did not have."""
+    """Return the rows with predictions, without hidden columns, and the missing columns."""
     tables: list[pd.DataFrame] = []
     absent: list[str] = []
     for rows in blocks:
@@ -110,12 +116,12 @@ def _scored(
 def read_pictures(
     file: Path, data: Data | None, picture: Mapping[str, Any]
 ) -> Iterator[pd.DataFrame]:
-    """The pictures of a folder, or one; or of a file that holds such, in blocks.
+    """Yield in blocks the pictures of a folder, an image file or a file of arrays.
 
     Args:
-        file: to read.
-        data: the experiment's section; None where there is none.
-        picture: the form that the model takes, and the name of its column.
+        file: folder or file to read.
+        data: the experiment's data section, or None.
+        picture: input form of the model: `height`, `width`, `channels` and the column's `name`.
     """
     form = Pictures(**{side: picture[side] for side in ("height", "width", "channels")})
     if is_picture(file) or (file.is_dir() and find_format(file).module == "picture_folders"):
@@ -132,15 +138,15 @@ def read_pictures(
 def read_rows(
     file: Path, data: Data | None, texts: Collection[str], numbers: Collection[str]
 ) -> pd.DataFrame:
-    """The rows of a file through the reader of ingest, with the kinds of columns of a model.
+    """Read the rows of a file as ingest does, with the column types that a model expects.
 
-    A few rows may look like numbers where training saw text, and the other way round.
+    A few rows can look like numbers where training saw text, and the other way round.
 
     Args:
-        file: to read.
-        data: the experiment's section, whose dialect is used; None where there is none.
-        texts: columns that the model takes as text.
-        numbers: columns that it takes as numbers.
+        file: file to read.
+        data: the experiment's data section, whose CSV dialect is used, or None.
+        texts: columns to read as text.
+        numbers: columns to read as numbers.
     """
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "table.parquet"
@@ -149,36 +155,36 @@ def read_rows(
 
 
 def typed_rows(table: Path, numbers: Collection[str]) -> pd.DataFrame:
-    """The rows that ingest made of a file, those columns as numbers that are wanted as such."""
+    """Read a table written by ingest, and convert the named text columns to numbers."""
     rows = pd.read_parquet(table, dtype_backend="numpy_nullable")
     for name in numbers:
         if name in rows and pd.api.types.is_string_dtype(rows[name]):
-            with contextlib.suppress(ValueError):  # left as it is, the model says what is wrong
+            with contextlib.suppress(ValueError):  # left unchanged: the model reports the error
                 rows[name] = pd.to_numeric(rows[name])
     return rows
 
 
 def declared(project: Project, name: str) -> Document | None:
-    """The experiment file of a model; None where there is none any more."""
+    """Return the experiment file of a model, or None if it no longer exists."""
     known = project.experiment_file(name).is_file()
     return load_experiment(project, name).document if known else None
 
 
 def columns_of(model: Any) -> tuple[list[str], list[str]]:
-    """The columns that a model takes as text as it is written, and those it takes as numbers."""
+    """Return the columns that a model reads as unchanged text, and those it reads as numbers."""
     statistics = model.unwrap_python_model().statistics
     texts = [c["name"] for c in statistics["columns"] if not _are_numbers(c.get("levels", [""]))]
     return texts, [column["name"] for column in statistics["numbers"]]
 
 
 def _are_numbers(levels: Collection[str]) -> bool:
-    """Whether levels are what numbers look like once they are read, but for the missing one."""
+    """Return whether all levels except the missing one are numbers in their usual notation."""
     known = [level for level in levels if level != MISSING]
     return labels(pd.to_numeric(pd.Series(known, dtype=object), "coerce")) == known
 
 
 def answer(model: Any, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The model's answers, and the columns that it wants but can do without and has to."""
+    """Return the model's predictions, and the optional columns that the rows lack."""
     from mlflow.exceptions import MlflowException
 
     schema = model.metadata.get_input_schema()
@@ -186,7 +192,7 @@ def answer(model: Any, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     refused = [name for name in schema.required_input_names() if name not in rows]
     if refused:
         raise InputError(
-            "the file does not have the columns that the model was trained on",
+            "the file lacks columns that the model was trained on",
             expected=f"{len(wanted)} columns: " + ", ".join(wanted[:8]) + "…" * (len(wanted) > 8),
             found="without " + ", ".join(refused[:8]) + "…" * (len(refused) > 8),
         )
@@ -195,15 +201,15 @@ def answer(model: Any, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         answers = model.predict(plain_types(rows[present]))
     except (MlflowException, ValueError) as error:
         raise InputError(
-            "the model does not take these rows",
-            expected="columns of the types that it was trained on",
+            "the model refuses these rows",
+            expected="columns with the types that it was trained on",
             found=first_line(error),
         ) from error
     taken = [name for name in answers if name in rows]
     if taken:
         raise InputError(
-            "the file has columns with the names of answers already",
-            expected="a file without them",
+            "the file already has columns with the names of predictions",
+            expected="a file without these columns",
             found=", ".join(map(str, taken)),
         )
     return pd.DataFrame(answers), [name for name in wanted if name not in rows]

@@ -1,4 +1,4 @@
-"""What the tasks of one flow run share, so that only names and records pass between them."""
+"""State shared by the tasks of a flow run, so that they pass only names and records."""
 
 from __future__ import annotations
 
@@ -22,23 +22,27 @@ if TYPE_CHECKING:
     from gristmill.pipelines.tracking import Tracker
 
 LOCK = ".lock"
-"""In `build/NAME`: held by the process that works on the experiment, which it names."""
+"""Lock file in `build/NAME`; it names the process that works on the experiment."""
 
 
 @dataclass
 class Session:
-    """One run of an experiment in this process.
+    """A run of an experiment in this process.
 
     Attributes:
-        boards: the folder of event files for TensorBoard, where they were asked for.
-        on: where trials are trained: `local`, or a Ray cluster as `address_of` takes it.
-        champion: the version in service when the run's data were compared with its own.
-        drift: what came out of that, in words.
-        trainer: what trains them.
-        tracker: what records the run, once the data are ready.
-        begun: work that is under way before its step has come, by the step's name.
-        pool: what evaluates, always on this machine.
-        artist: what draws beside it.
+        force: repeat every step, even if its result is known.
+        boards: folder of TensorBoard event files; None: write none.
+        on: where to train: `local`, or a Ray cluster as `address_of` accepts it.
+        flow_run: id of Prefect's flow run.
+        warnings: warnings of all steps, for the report.
+        champion: the champion at the time of the drift check.
+        drift: result of the drift check, in words.
+        begun: work that was started before its step, by the step's name.
+        pool: workers for the evaluation, always on this machine.
+        artist: worker that draws pictures in parallel.
+        trainer: workers that train the trials.
+        rehearsal: process that tests the package before it is registered.
+        tracker: records the run; set when the data are ready.
     """
 
     project: Project
@@ -74,11 +78,11 @@ class Session:
 
     @property
     def overridden(self) -> str:
-        """The parameters that replace those of the file, in words; empty if none does."""
+        """The parameters that replace those of the file, as text; empty if there are none."""
         return " ".join(f"{name}={value}" for name, value in self.experiment.overrides.items())
 
     def warn(self, *lines: str) -> None:
-        """Shows warnings, and keeps them for the report."""
+        """Print warnings and keep them for the report."""
         self.warnings += lines
         for line in lines[: GristmillError.SHOWN]:
             self.screen.say(f"    ! {line}")
@@ -86,7 +90,7 @@ class Session:
             self.screen.say(f"    ! and {len(lines) - GristmillError.SHOWN} more")
 
     def stop(self) -> None:
-        """Ends all processes of the run."""
+        """End all processes of the run."""
         Work.end(self.begun.values())
         self.trainer.close()
         self.pool.close()
@@ -98,13 +102,13 @@ _CURRENT: ContextVar[Session] = ContextVar("session")
 
 
 def current() -> Session:
-    """The session of the flow run that the calling task belongs to."""
+    """Return the session of the flow run that the calling task belongs to."""
     return _CURRENT.get()
 
 
 @contextmanager
 def open_session(made: Session) -> Iterator[Session]:
-    """Makes a session the current one, alone on its experiment, and ends its processes after."""
+    """Make a session current and lock its experiment; end its processes at the end."""
     token = _CURRENT.set(made)
     try:
         with alone(made):
@@ -121,5 +125,5 @@ def alone(made: Session) -> AbstractContextManager[None]:
 
 
 def holder(project: Project, experiment: str) -> Mapping[str, str] | None:
-    """The process that works on an experiment on this machine, as `process_tags` has it."""
+    """Return the `process_tags` of the process that works on an experiment, or None."""
     return lock_holder(project.build(experiment) / LOCK)

@@ -1,4 +1,4 @@
-"""The flow: from pinned data to a decision over a registered model."""
+"""The flow: from pinned data to a decision about a registered model."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ from gristmill.pipelines.tracking import (
 )
 
 RETRIES = 2
-"""For steps that can fail for a reason that passes by itself: a network, a lock, a server."""
+"""Retries of steps that can fail for a temporary reason: a network, a lock, a server."""
 
 DELAYS: list[float] = [1, 5]
 
 AHEAD = ("mlflow.store.tracking.sqlalchemy_store", "scipy.stats", "sklearn.linear_model")
 
 DRAIN = 2.0
-"""Seconds that the last log lines and states may take on their way to the server."""
+"""Seconds to wait for the last log lines and states to reach the server."""
 
 
 def _passes(_task: Any, _run: Any, state: Any) -> bool:
-    """Whether trying again may help: only faults of the surroundings pass."""
+    """Return whether a retry can help: only faults of the environment are temporary."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, EnvironmentFault) or not isinstance(error, GristmillError)
 
@@ -82,13 +82,13 @@ def train(
     refresh: bool = False,
     force: bool = False,
 ) -> Outcome:
-    """Takes an experiment from its data to a decision over a registered model.
+    """Run an experiment from its data to a decision about a registered model.
 
     Args:
         experiment: name of a file in `experiments/`.
         parameters: values that replace declared parameters.
-        refresh: fetch the data's source first, and take a new version if there is one.
-        force: do every step again, whatever is known.
+        refresh: fetch the data's source first, and use a new version if there is one.
+        force: repeat every step, even if its result is known.
     """
     with _session(experiment, parameters, force) as run:
         run.screen.spend({"start": time.monotonic() - run.screen.began})
@@ -125,20 +125,20 @@ def train(
 
 
 def run_train(made: Session) -> Outcome:
-    """Runs the flow in this process with a session that is open already."""
+    """Run the flow in this process, in a session that is already open."""
     try:
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             return train(made.experiment.name, dict(made.experiment.overrides), False, made.force)
-    finally:  # what is unsent when the server ends would hold up the end
+    finally:  # unsent messages would delay the exit once the server has ended
         EventsWorker.drain_all(timeout=DRAIN)
         APILogWorker.drain_all(timeout=DRAIN)
 
 
 def _tag_flow_run() -> str:
-    """Says on the flow run which process it is, so that it can be told when that is gone.
+    """Tag the flow run with this process, so that a dead process is detected; return its id.
 
-    Returns its id. Tags of a context would be the tasks' too, and each task asks the server for
-    its tags.
+    Tags of a context would apply to the tasks too, and each task requests its tags from the
+    server.
     """
     labels = [f"{n.removeprefix('gristmill.')}:{value}" for n, value in process_tags().items()]
     with get_client(sync_client=True) as client:
@@ -147,10 +147,10 @@ def _tag_flow_run() -> str:
 
 
 def _import_ahead() -> None:
-    """Imports and finds out what later steps need, while the stages' processes are waited for.
+    """Import what later steps need while the stages' processes run.
 
-    Not before the first of them: by then DVC has imported all that it needs, so that no package is
-    imported from two ends by two threads.
+    Not before the first stage: by then DVC has imported its packages, so that two threads never
+    import the same package at the same time.
     """
     with uncollected():
         import_mlflow()
@@ -162,7 +162,7 @@ def _import_ahead() -> None:
 
 @contextmanager
 def _session(experiment: str, parameters: dict[str, Any] | None, force: bool) -> Iterator[Session]:
-    """The session that is open, else one of this flow run's own; what is said is kept."""
+    """Yield the open session, or a new one for this flow run; keep its log."""
     try:
         run = current()
     except LookupError:
@@ -184,7 +184,7 @@ def _tracker(run: Session) -> Tracker:
 
 
 def _show_in_prefect(run: Session, made: Finished) -> None:
-    """The report, the trials and where the page is, on the flow run."""
+    """Publish the report, the trials and a link to the page on the flow run."""
     outcome = made.outcome
     name = "".join(c if c.isalnum() else "-" for c in outcome.experiment.lower())
     text = (run.build / REPORT).read_text(encoding="utf-8")

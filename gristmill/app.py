@@ -18,9 +18,9 @@ from gristmill.commands.endings import INTERRUPTED, is_ctrl_c, leave
 
 GROUPS = {
     "": "From a data set and one YAML file to a registered, promotable model, every night.",
-    "data": "The data set behind an experiment: pinned, restored, renewed.",
-    "runs": "What was run: listed, its log, ended, cleared away.",
-    "config": "The experiment file: resolved, and its schema.",
+    "data": "Data sets: compare, restore, refresh and switch versions.",
+    "runs": "Runs: list, show the log, cancel and clean up.",
+    "config": "The experiment file with all defaults, and its JSON Schema.",
 }
 
 COMMANDS = {
@@ -58,19 +58,19 @@ COMMANDS = {
     "config show": "config:show",
     "config schema": "config:print_schema",
 }
-"""The module in `commands` and the function of each; its docstring is the help."""
+"""Module in `commands` and function of each command; the docstring is the help."""
 
 HIDDEN = ("retrain", "probe", "data merge")
-"""What other processes call; listed nowhere."""
+"""Commands that other processes call; not listed in the help."""
 
 
 class LazyCommand(TyperCommand):
-    """A command of which only the help is known until it is called."""
+    """A command whose module is imported only when it is called."""
 
     place: ClassVar[str]
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
-        """Import the command's module, and begin the command that is there."""
+        """Import the command's module and return the context of the real command."""
         module, function = self.place.split(":")
         typed = getattr(import_module(f"gristmill.commands.{module}"), function)
         alone = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -96,7 +96,7 @@ def _main(
 
 
 def _make_app() -> typer.Typer:
-    """Put the commands of the table into their groups."""
+    """Build the application from the table of commands."""
     groups = {
         name: typer.Typer(
             name=name or "gristmill",
@@ -121,7 +121,7 @@ def _make_app() -> typer.Typer:
 
 
 def _help(place: str) -> str:
-    """The docstring of a command up to its form feed, read without importing its module."""
+    """Return a command's docstring up to the form feed, without importing its module."""
     module, function = place.split(":")
     source = Path(__file__).with_name("commands") / f"{module}.py"
     pattern = rf'^def {function}\(.*?"""(.*?)(?:\\f|""")'
@@ -133,20 +133,22 @@ app = _make_app()
 
 
 def main() -> None:
-    """Entry point: errors are one readable block; docs/operations.md lists the exit codes."""
+    """Run the command line; print errors as one block. Exit codes: docs/operations.md."""
     _put_environment_on_path()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # for the processes that this one starts
-    gc.set_threshold(100_000, 50, 100)  # to look for garbage as often as usual takes a sixth longer
-    record = os.environ.get("GRISTMILL_RECORD", "")  # ours; a stage that we start gets its own
+    gc.set_threshold(100_000, 50, 100)  # the default thresholds cost a sixth of the run time
+    record = os.environ.get(
+        "GRISTMILL_RECORD", ""
+    )  # of this process; a stage started here gets another
     try:
         code = app(standalone_mode=False)
-        if code == INTERRUPTED:  # typer's word for Ctrl-C
+        if code == INTERRUPTED:  # typer returns it on Ctrl-C
             raise KeyboardInterrupt
         leave(code if isinstance(code, int) else 0)
     except (KeyboardInterrupt, Exception) as error:
         if is_ctrl_c(error):
             if not record:
-                typer.echo("interrupted; the next run goes on from here", err=True)
+                typer.echo("interrupted; the next run continues from here", err=True)
             leave(INTERRUPTED)
         if type(error).__module__.startswith(("typer", "click")):
             _usage(error, record)
@@ -154,7 +156,7 @@ def main() -> None:
 
 
 def _end(error: BaseException, record: str) -> NoReturn:
-    """Says what failed: on the screen, or in a record for the process that started this one."""
+    """Report an error on the screen, or in a record for the parent process; then exit."""
     from gristmill.pipelines.base import EnvironmentFault, GristmillError, write_json
 
     if os.environ.get("GRISTMILL_DEBUG"):
@@ -167,7 +169,7 @@ def _end(error: BaseException, record: str) -> NoReturn:
     elif isinstance(error, GristmillError):
         typer.echo(f"error: {error}", err=True)
     else:
-        where = "  next      gristmill --debug … shows where"
+        where = "  next      gristmill --debug … shows the traceback"
         typer.echo(f"error: {_first_line(error)}\n{where}", err=True)
     leave(error.exit_code if isinstance(error, GristmillError) else 4)
 
@@ -180,10 +182,10 @@ def _of_the_system(error: OSError) -> Exception:
     from gristmill.pipelines.base import EnvironmentFault
 
     hints = {
-        errno.ENOSPC: "free some space; nothing was lost, the next run goes on",
-        errno.EDQUOT: "free some space; nothing was lost, the next run goes on",
+        errno.ENOSPC: "free some space; nothing was lost, the next run continues",
+        errno.EDQUOT: "free some space; nothing was lost, the next run continues",
         errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
-        errno.EACCES: "mend the permissions",
+        errno.EACCES: "fix the permissions",
         errno.EROFS: "the file system is read-only",
     }
     if error.errno not in hints:
@@ -201,7 +203,7 @@ def _usage(error: BaseException, record: str) -> NoReturn:
     if show is not None:
         show()
     elif type(error).__name__ == "Abort" and error.__cause__ is not None:
-        # an EOFError of ours, which typer takes for an end of input
+        # an EOFError from our code, which typer treats as the end of input
         _end(error.__cause__, record)
     else:
         typer.echo(f"error: {error}", err=True)
@@ -209,7 +211,7 @@ def _usage(error: BaseException, record: str) -> NoReturn:
 
 
 def _put_environment_on_path() -> None:
-    """DVC calls `gristmill` by name: it must be found where the environment is not activated."""
+    """Add the environment's scripts to PATH: DVC calls `gristmill` by name."""
     place = str(Path(sys.executable).parent)
     paths = os.environ.get("PATH", "").split(os.pathsep)
     if place not in paths:

@@ -1,4 +1,4 @@
-"""The page of a run, the same as Markdown, and the table on the screen at its end."""
+"""The report of a run: as HTML page, as Markdown, and on the screen."""
 
 import lazy_loader
 

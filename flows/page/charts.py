@@ -1,4 +1,4 @@
-"""Pictures of the page of a run: its plots, small enough, and charts of its metrics."""
+"""Pictures of a run's page: its plots, reduced to fit, and charts of its metrics."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 ROOM = 1_300_000
-"""Bytes that all pictures of a page may take together, as base64; a page stays below 2 MB."""
+"""Maximum bytes of all pictures of a page, as base64; a page stays below 2 MB."""
 
 WIDTHS = (1200, 900, 700, 500, 350)
-"""Pixels, tried one after the other for a picture that is too large."""
+"""Widths in pixels, tried in order for a picture that is too large."""
 
 PLOTTED = 150 / 96
-"""Dots of a plot for each CSS pixel, so that its letters are as large as the page's."""
+"""Dots of a plot per CSS pixel, so that its text is as large as the page's."""
 
 CAPTIONS = {
-    "calibration": "How often a class came true, by the probability that it was given.",
+    "calibration": "Observed frequency of a class by its predicted probability.",
     "confusion_matrix": "True classes against predicted ones, on the test rows.",
-    "feature_maps": "What the first layers make of a test picture.",
-    "gallery": "Some test rows with the answer and the truth; the surest mistakes come first.",
-    "importance": "How much each parameter accounts for the differences between the points.",
+    "feature_maps": "Output of the first layers for a test picture.",
+    "gallery": "Some test rows with prediction and truth; most confident errors first.",
+    "importance": "Share of the differences between points that each parameter explains.",
     "learning_curves": "Loss and objective by epoch, on training rows (dashed) and validation rows "
     "(solid).",
-    "parallel_coordinates": "Each point of the search as a line over its parameters, to its score.",
-    "residuals": "Predicted against true values, and how the errors are distributed.",
+    "parallel_coordinates": "Each point of the search as a line over its parameters to its score.",
+    "residuals": "Predicted against true values, and the distribution of the errors.",
     "roc_pr": "True against false positives (ROC), and precision against recall.",
 }
 
 
 def figures(pictures: Sequence[Path]) -> list[Block]:
-    """The pictures, all inside the page; what one does not need of the room is another's."""
+    """Return the pictures, embedded; bytes that one does not need are left for the others."""
     sizes = {file: file.stat().st_size for file in pictures}
     left, made = ROOM * 3 // 4, {}  # base64 writes three bytes as four letters
     for place, file in enumerate(sorted(pictures, key=lambda file: sizes[file])):
@@ -49,7 +49,7 @@ def figures(pictures: Sequence[Path]) -> list[Block]:
 
 
 def _figure(file: Path, most: int) -> tuple[Block, int]:
-    """A picture, and the bytes that it took; one that has no room is named."""
+    """Return a picture and its bytes; one that does not fit is only named."""
     import PIL.Image
 
     words = file.stem.replace("_", " ")
@@ -58,7 +58,9 @@ def _figure(file: Path, most: int) -> tuple[Block, int]:
         wide, high = (round(side / PLOTTED) for side in image.size)
         content, kind = _shrunk(file, image, most)
     if not content:
-        note = f"{caption} It is too large for this page: {file.name} of the run's artifacts."
+        note = (
+            f"{caption} It is too large for this page; see {file.name} among the run's artifacts."
+        )
         return Text(note, "note"), 0
     data = base64.b64encode(content).decode("ascii")
     drawn = Html('<img src="data:image/{};base64,{}" width="{}" height="{}" alt="{}">').format(
@@ -68,7 +70,7 @@ def _figure(file: Path, most: int) -> tuple[Block, int]:
 
 
 def _shrunk(file: Path, image: Image, most: int) -> tuple[bytes, str]:
-    """The file as it is if it is small enough, else a WebP of fewer dots; else nothing."""
+    """Return the file if it is small enough, else a smaller WebP, else no bytes."""
     if file.stat().st_size <= most:
         return file.read_bytes(), "png"
     for width in WIDTHS:
@@ -82,24 +84,33 @@ def _shrunk(file: Path, image: Image, most: int) -> tuple[bytes, str]:
 
 
 WIDE, HIGH, EDGE = 170, 18, 9
-"""Of the chart of a metric, in CSS pixels."""
+"""Size of a metric's chart, in CSS pixels."""
 
 MODEL, LINEAR, CHAMPION = "#0072B2", "#D55E00", "#009E73"
 
 
 def legend(others: Collection[str]) -> Text:
-    """What the marks of `metric_chart` are, of those that are there."""
+    """Return the legend of `metric_chart` for the models that are present."""
     marks = [(MODEL, "●", "the model and its interval")]
     marks += [(LINEAR, "▮", "linear")] * ("linear" in others)
     marks += [(CHAMPION, "◇", "champion")] * ("champion" in others)
-    said = Html(" · ").join(
+    text = Html(" · ").join(
         Html('<span style="color:{}">{}</span> {}').format(*each) for each in marks
     )
-    return Text(said + ". Each line has a scale of its own.", "note")
+    return Text(text + ". Each row has its own scale.", "note")
 
 
 def metric_chart(metric: Metric, linear: float | None, champion: float | None) -> Html:
-    """A metric beside what it is compared with, as a small picture without words."""
+    """Draw a metric with its comparisons, as an SVG without text.
+
+    Args:
+        metric: value and interval of the model.
+        linear: value of the linear baseline, or None.
+        champion: value of the champion, or None.
+
+    Returns:
+        SVG; empty if the value is undefined or there is nothing to compare.
+    """
     known = [metric.low, metric.high, metric.value, linear, champion]
     numbers = [value for value in known if value is not None and math.isfinite(value)]
     if not math.isfinite(metric.value) or len(numbers) < 2:

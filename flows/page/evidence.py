@@ -1,4 +1,4 @@
-"""What the gate measured, in words and tables: the part of a run's page below its reasons."""
+"""The gate's measurements: the part of a run's page below the reasons."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from gristmill.flows.page.tables import cell, interval, words
 from gristmill.pipelines.reporting import Block, Facts, Table, Text, Titled
 
 SHOWN = frozenset({"alpha", "contest", "reads", "requirements", "slices"})
-"""What has a form of its own here; all else of a decision is told as it is."""
+"""Keys with their own layout here; other keys of a decision are listed as they are."""
 
 KEPT = frozenset({"by", "outcome", "reasons"})
-"""What the page says elsewhere."""
+"""Keys shown elsewhere on the page."""
 
 
 def evidence_of(found: Mapping[str, Any]) -> list[Block]:
-    """A decision's evidence; nothing where there is none."""
+    """Return the blocks of a decision's evidence."""
     contest = found.get("contest") or {}
     others = {name: found[name] for name in found if name not in SHOWN | KEPT}
     return [
         _requirements(found.get("requirements") or ()),
         *([_contest(contest, found.get("alpha"))] if contest else []),
         _slices(found.get("slices") or ()),
-        Facts({words(name): told(value) for name, value in others.items()}),
+        Facts({words(name): as_text(value) for name, value in others.items()}),
     ]
 
 
@@ -49,41 +49,41 @@ def _bounds(check: Mapping[str, Any]) -> str:
         if check.get(end) is not None
     ]
     of = check.get("of", "value")
-    said = " and ".join(ends)
-    return said if of == "value" else f"{said} for the interval's {of} end"
+    text = " and ".join(ends)
+    return text if of == "value" else f"{text} for the interval's {of} end"
 
 
 def _contest(found: Mapping[str, Any], alpha: float | None) -> Titled:
-    """Candidate against champion: values, rows, p, and what so many rows can show."""
+    """Return the comparison of candidate and champion: values, rows, p and power."""
     mine, theirs = (*found.get("values", ()), None, None)[:2]
     metric = str(found.get("metric", ""))
     rows = found.get("rows") or 0
     newer, left_out, groups = (found.get(name) or 0 for name in ("newer", "left_out", "groups"))
     counted = [
-        f"{rows:,} that both answered and neither has seen",
+        f"{rows:,} predicted by both and seen in training by neither",
         f"{newer:,} of them newer than the champion" if newer else "",
         f"in {groups:,} groups" if groups else "",
-        f"{left_out:,} left out, which one has seen or which are not among the newest"
+        f"{left_out:,} left out: seen in training by one, or not among the newest"
         if left_out
         else "",
     ]
-    said = {
+    facts = {
         metric: f"{cell(mine)} against {cell(theirs)}",
         "rows": ", ".join(filter(None, counted)),
         "better": _p(found.get("p"), alpha, "that it is better"),
         "worse": _p(found.get("worse"), alpha, "that it is worse"),
         "method": str(found.get("method") or ""),
         "power": _power(found),
-        "assumed": "; ".join(found.get("assumed") or ()),
+        "assumptions": "; ".join(found.get("assumed") or ()),
     }
     title = f"Against the champion, version {found.get('champion', '')}"
-    return Titled(title, [Facts(said), _refresh(found.get("refresh"))])
+    return Titled(title, [Facts(facts), _refresh(found.get("refresh"))])
 
 
 def _p(p: float | None, alpha: float | None, what: str) -> str:
     if p is None:
         return ""
-    bound = f"; below {alpha:.3g} is taken as shown" if alpha is not None else ""
+    bound = f"; shown below {alpha:.3g}" if alpha is not None else ""
     return f"p = {p:.3g} {what} (one-sided{bound})"
 
 
@@ -91,18 +91,18 @@ def _power(found: Mapping[str, Any]) -> str:
     gain, power, enough = (found.get(name) for name in ("shown_gain", "power", "enough"))
     if gain is None or power is None:
         return ""
-    more = f"; {enough:,} rows would show it 4 times in 5" if enough else ""
-    return f"a gain of {gain:.3g} is shown by so many rows with probability {power:.2f}{more}"
+    more = f"; {enough:,} rows would show it with probability 0.8" if enough else ""
+    return f"these rows show a gain of {gain:.3g} with probability {power:.2f}{more}"
 
 
 def _refresh(found: Mapping[str, Any] | None) -> Block:
-    """The champion's own recipe on newer data: against it and the anchor."""
+    """Return the checks of the champion's own recipe on newer data, against it and the anchor."""
     if not found:
         return Text("")
     heads = ("version", "values", "worse by less than", "p", "rows", "method")
     each = found.get("against")
     if isinstance(each, str) or not each:
-        return Text(told(each) if each else "")
+        return Text(as_text(each) if each else "")
     rows = [
         (
             one.get("version", ""),
@@ -140,12 +140,12 @@ def _holds(check: Mapping[str, Any]) -> str:
     return "✓ yes" if check.get("holds") else "✗ no"
 
 
-def told(value: Any) -> str:
-    """JSON in words."""
+def as_text(value: Any) -> str:
+    """Return a JSON value as readable text."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{words(k)} {told(v)}" for k, v in value.items() if v is not None)
+        return ", ".join(f"{words(k)} {as_text(v)}" for k, v in value.items() if v is not None)
     if isinstance(value, list | tuple):
-        return "; ".join(map(told, value))
+        return "; ".join(map(as_text, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else cell(value)

@@ -1,4 +1,4 @@
-"""What the page of a run shows, gathered at its end."""
+"""The content of a run's page, collected at its end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gristmill.pipelines.search import data_changes
 from gristmill.pipelines.tracking import rows_read, run_tags
 
 SHOWN = ("training", "validation", "test", "gap")
-"""The order of the roles on the page."""
+"""Order of the roles on the page."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class DataFacts:
 
     Attributes:
         digest: DVC's hash of the data set.
-        source: where they came from.
-        rows: by role.
-        since: what is different since the champion's data, in words.
-        drift: whether columns drifted from the champion's data, in words.
+        source: address or path they came from.
+        rows: number of rows by role.
+        since: changes since the champion's data, in words.
+        drift: drift from the champion's data, in words.
     """
 
     digest: str
@@ -45,22 +45,22 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """All that the page shows.
+    """The content of the page.
 
     Attributes:
-        description: of the experiment.
-        run_id: MLflow's.
-        began: when, in local time.
-        evidence: what the gate measured; JSON.
-        trials: a row a point, the winner first.
-        about_trials: sentences on them.
-        settings: of the winner.
-        champion: version that the run met.
-        champion_metrics: on the very same test rows; none where they are not known.
-        package: what was measured of it: `start_seconds`, `latency_ms` of one row, `megabytes`.
+        description: description of the experiment.
+        run_id: MLflow's id of the run.
+        began: start of the run in local time.
+        trials: a row per point, the winner first.
+        evidence: the gate's measurements, as JSON.
+        about_trials: sentences about the trials.
+        settings: settings of the winner.
+        champion: version of the champion at the time of the run.
+        champion_metrics: its metrics on the same test rows; empty if unknown.
+        package: measurements: `start_seconds`, `latency_ms` of one row, `megabytes`.
         pictures: PNG files.
-        tags: of the run in MLflow.
-        file: the experiment file.
+        tags: MLflow tags of the run.
+        file: text of the experiment file.
         overrides: parameters that replaced those of the file.
         times: seconds by part.
     """
@@ -87,7 +87,7 @@ class RunFacts:
 
 
 def gather(run: Session, made: Finished) -> RunFacts:
-    """All that the page shows."""
+    """Collect the content of the page."""
     searched, document = made.searched, run.experiment.document
     tags = run_tags(run.project, run.tracker.run_id)
     began = time.localtime(time.time() - sum(made.times.values()))
@@ -129,7 +129,7 @@ def _data(run: Session, tags: Mapping[str, str]) -> DataFacts:
 
 
 def _since(run: Session, tags: Mapping[str, str], rows: int) -> str:
-    """What is different since the data of the champion that the run met."""
+    """Describe the changes since the champion's data."""
     champion = run.champion
     if champion is None:
         return "there was no champion to compare with"
@@ -138,22 +138,23 @@ def _since(run: Session, tags: Mapping[str, str], rows: int) -> str:
     theirs = run_tags(run.project, champion.run_id)
     try:
         words = data_changes(run.project, run.experiment.name, theirs, now)
-    except (OSError, ValueError):  # a damaged file in DVC's cache; the run is done without it
+    except (OSError, ValueError):  # a damaged file in DVC's cache must not fail a finished run
         words = None
     if words is None:
         before = rows_read(run.project, champion.run_id)
-        words = f"{before:,} rows then, {rows:,} now; its rows are not kept here any more"
+        words = f"{before:,} rows then, {rows:,} now; its rows are no longer stored here"
     return f"{words or 'none'} {against}"
 
 
 def champion_metrics(
     run: Session, version: str, evaluation: FinalEvaluation
 ) -> Mapping[str, float]:
-    """Metrics of the champion that a run met, if they are of the very same test rows.
+    """Return the champion's metrics, if they were measured on the same test rows.
 
     Args:
-        version: of the run; a champion is not beside itself.
-        evaluation: whose metrics are wanted, by their names in the experiment file.
+        run: session of the run.
+        version: version registered by the run; the champion is not compared with itself.
+        evaluation: names the metrics, as in the experiment file.
     """
     champion, test = run.champion, f"dvc.build/{run.experiment.name}/test"
     if champion is None or champion.number == version:

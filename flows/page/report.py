@@ -1,4 +1,4 @@
-"""The end of a run in words: on the screen, the same as Markdown."""
+"""The report of a run, on the screen and as Markdown."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ MOST_TRIALS = 8
 MOST_SLICES = 8
 
 SLICE_WORDS = (
-    "The intervals of declared slices hold together (95 %), as do those of searched ones. A slice "
-    "with a value on validation rows was found there for being bad: only its test value counts. "
-    "*Worse* is said where the interval lies on the bad side of the value of all test rows."
+    "The intervals hold simultaneously (95 %), separately for declared and searched slices. A "
+    "slice with a value on validation rows was selected there as bad: only its test value counts. "
+    "*Worse* means that the interval is entirely on the bad side of the value of all test rows."
 )
 
 TIME_WORDS = (
-    "The parts follow one another and sum to the wall clock, up to this report. Those of the "
-    "search are shares of its workers' time: in *tracing* they built models and traced them, in "
-    "*training* they trained, in *waiting* they had nothing to do: they were starting, or no trial "
-    "was left."
+    "The parts are consecutive and sum to the wall time up to this report. Those of the search are "
+    "shares of its workers' time: *tracing* is building and tracing models, *training* is the fit, "
+    "and *waiting* is idle time: workers were starting, or no trial was left."
 )
 
 SHOWN_SHARE = 0.02
-"""Of the whole time; a part that took less is not named on the screen."""
+"""Minimum share of the whole time for a part to be named on the screen."""
 
 
 def show(run: Session, made: Finished) -> None:
-    """The tables that end a run, on its screen."""
+    """Print the tables at the end of a run."""
     searched, evaluation = made.searched, made.evaluation
     document, screen = run.experiment.document, run.screen
     slices = slice_table(evaluation, MOST_SLICES).without("all rows")
@@ -57,7 +56,7 @@ def show(run: Session, made: Finished) -> None:
 
 
 def time_line(parts: Mapping[str, float]) -> str:
-    """Where the time went, part after part; short ones are counted as the rest."""
+    """Return the time by part; short parts are summed as the rest."""
     whole = sum(parts.values())
     shown = [part for part in parts.items() if part[0] != "rest" and part[1] >= whole * SHOWN_SHARE]
     rest = whole - sum(seconds for _, seconds in shown)
@@ -66,7 +65,7 @@ def time_line(parts: Mapping[str, float]) -> str:
 
 
 def fold_lines(document: Document, searched: Searched) -> list[str]:
-    """What the scores of several trainings a point are, and what became of the winner."""
+    """Explain scores over folds and repeats, and the final training of the winner."""
     folds, repeats = document.split.folds, document.search.repeats
     lines = []
     if folds or repeats > 1:
@@ -84,26 +83,26 @@ def fold_lines(document: Document, searched: Searched) -> list[str]:
 
 
 def notes(evaluation: FinalEvaluation) -> list[str]:
-    """What is to be known about the metrics: what is undefined, left out, and called by what."""
+    """Return remarks on the metrics: undefined values, rows left out, the threshold."""
     lines = [f"{metric.name} is {metric.shown}" for metric in evaluation.metrics if metric.why]
     if evaluation.left_out:
         lines.append(evaluation.left_out)
     if (threshold := evaluation.threshold) is not None:
         lines.append(
-            f"A row is called positive from {number(threshold.value)} on, "
+            f"A row is classified as positive from {number(threshold.value)} on, "
             f"chosen on validation rows: {threshold.rule}."
         )
     return lines
 
 
 def read_line(evaluation: FinalEvaluation) -> str:
-    """How many candidates the test rows have had."""
+    """Return how many candidates the test rows have judged."""
     many = f"{evaluation.reads} candidates" if evaluation.reads > 1 else "one candidate"
-    return f"these test rows have judged {many}, this one included"
+    return f"these test rows have been used to judge {many}, including this one"
 
 
 def markdown(run: Session, made: Finished) -> str:
-    """The report of a run."""
+    """Return the report of a run as Markdown."""
     searched, evaluation, times = made.searched, made.evaluation, made.times
     document = run.experiment.document
     first, *rest = decision_lines(made.outcome)

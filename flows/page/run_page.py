@@ -1,4 +1,4 @@
-"""The report of a run as one page: the decision first, then all that it stands on."""
+"""The report of a run as an HTML page: first the decision, then its evidence."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from gristmill.pipelines.reporting import (
 from gristmill.pipelines.tracking import tags as names
 
 MOST_ROWS = 100
-"""Lines of a table or a list; MLflow has the rest."""
+"""Maximum rows of a table or list; MLflow has the rest."""
 
 LONGEST_FILE = 20_000
-"""Characters of the experiment file that are shown."""
+"""Maximum characters shown of the experiment file."""
 
 TIME_WORDS = (
-    "The parts follow one another and sum to the wall clock, up to this page. Those of the search "
+    "The parts are consecutive and sum to the wall time up to this page. Those of the search "
     "(tracing, training, waiting) are shares of its workers' time."
 )
 
@@ -48,7 +48,7 @@ MARKS = {"promote": "✓", "challenger": "?", "hold": "=", "reject": "✗"}
 
 
 def page(facts: RunFacts) -> str:
-    """The page as HTML; all that it shows is inside of it."""
+    """Return the page as HTML without external resources."""
     outcome = facts.outcome
     first, *lines = decision_lines(outcome)
     sections: dict[str, list[Block]] = {
@@ -59,7 +59,7 @@ def page(facts: RunFacts) -> str:
         "Slices": _slices(facts.evaluation),
         "Package": [_package(facts.package)],
         "Pictures": figures(facts.pictures),
-        "How to get it again": _again(facts),
+        "How to reproduce it": _again(facts),
         "Time": _times(facts.times),
         "Experiment file": [_file(facts.file)],
     }
@@ -78,23 +78,23 @@ def page(facts: RunFacts) -> str:
 
 
 def _why(facts: RunFacts, following: Sequence[str]) -> list[Block]:
-    said = Html("<br>").join(line.strip() for line in following)
+    commands = Html("<br>").join(line.strip() for line in following)
     reasons = Lines(facts.outcome.reasons, MOST_ROWS, "why")
-    return [reasons, *evidence_of(facts.evidence), Text(said)]
+    return [reasons, *evidence_of(facts.evidence), Text(commands)]
 
 
 def _data(facts: RunFacts) -> list[Block]:
     data = facts.data
     rows = ", ".join(f"{count:,} {role}" for role, count in data.rows.items())
-    said = {
+    shown = {
         "version": Html("<code>{}</code> (DVC's hash)").format(data.digest),
         "source": data.source,
         "rows": f"{sum(data.rows.values()):,}: {rows}",
         "changes": data.since,
         "drift": data.drift,
     }
-    none = Text("No warnings of validation, leaks or drift." * (not facts.warnings))
-    return [Facts(said), Titled("Warnings", [Lines(facts.warnings, style="warned")]), none]
+    none = Text("No warnings about validation, leaks or drift." * (not facts.warnings))
+    return [Facts(shown), Titled("Warnings", [Lines(facts.warnings, style="warned")]), none]
 
 
 def _trials(facts: RunFacts) -> list[Block]:
@@ -119,8 +119,8 @@ def _metrics(facts: RunFacts) -> list[Block]:
         for metric in evaluation.metrics
     ]
     lower = [metric.name for metric in evaluation.metrics if lower_is_better(metric.name)]
-    said = [
-        f"On {evaluation.measured:,} test rows, used for neither training nor choosing.",
+    notes = [
+        f"On {evaluation.measured:,} test rows, used for neither training nor model selection.",
         f"{evaluation.left_out}." if evaluation.left_out else "",
         f"{read_line(evaluation).capitalize()}." if evaluation.reads else "",
         f"The champion is version {facts.champion}." if facts.champion_metrics else "",
@@ -130,13 +130,13 @@ def _metrics(facts: RunFacts) -> list[Block]:
     return [
         table.beside("", charts),
         legend(table.heading),
-        Text(" ".join(filter(None, said))),
+        Text(" ".join(filter(None, notes))),
         *_called(evaluation),
     ]
 
 
 def _called(evaluation: FinalEvaluation) -> list[Block]:
-    """How far probabilities can be believed, and how a class is called by them."""
+    """Describe the calibration of the probabilities, and the threshold of the positive class."""
     calibration, threshold = evaluation.calibration, evaluation.threshold
     lines = []
     if calibration is not None:
@@ -145,30 +145,30 @@ def _called(evaluation: FinalEvaluation) -> list[Block]:
         ends = interval(error.low, error.high)
         between = f", 95 % interval {ends}" if ends else ""
         lines.append(
-            f"The probabilities{of} are off by {cell(error.value)} in the mean (expected "
+            f"The probabilities{of} are off by {cell(error.value)} on average (expected "
             f"calibration error{between})."
         )
     if threshold is not None:
-        short = "" if threshold.reached else ", which was not reached"
+        short = "" if threshold.reached else ", not reached"
         lines.append(
-            f"A row is called positive from a probability of {cell(threshold.value)} on "
-            f"({threshold.rule}{short}), as chosen on the validation rows."
+            f"A row is classified as positive if its probability is at least "
+            f"{cell(threshold.value)} ({threshold.rule}{short}; chosen on the validation rows)."
         )
     return [Text(line) for line in lines]
 
 
 def _slices(evaluation: FinalEvaluation) -> list[Block]:
-    """Parts of the test rows, the declared ones first."""
+    """Return the slices of the test rows, declared ones first."""
     if not evaluation.slices:
         return []
     searched = any(one.validation is not None for one in evaluation.slices)
-    about = "The intervals hold for all slices together."
-    more = " Those with a value on validation rows were the worst there." if searched else ""
+    about = "The intervals hold simultaneously for all slices."
+    more = " Slices with a value on validation rows were the worst ones there." if searched else ""
     return [slice_table(evaluation).first(MOST_ROWS, ""), Text(about + more, "note")]
 
 
 def _package(measured: Mapping[str, float]) -> Facts:
-    """What it takes to serve."""
+    """Return the measured costs of serving."""
     units = {"start_seconds": "s", "latency_ms": "ms", "megabytes": "MB"}
     called = {"start_seconds": "start", "latency_ms": "one row", "megabytes": "size"}
     return Facts(
@@ -203,8 +203,8 @@ def _again(facts: RunFacts) -> list[Block]:
         if tag.startswith("version.")
     }
     kept = facts.settings
-    said = {
-        "commit": commit + (" and changes that no commit has" if dirty else ""),
+    origin = {
+        "commit": commit + (" and uncommitted changes" if dirty else ""),
         "data": facts.data.digest,
         "environment": ", ".join(f"{what} {version}" for what, version in versions.items()),
         "machine": " ".join(tags.get(f"gristmill.{t}", "") for t in ("device", "instructions")),
@@ -213,7 +213,7 @@ def _again(facts: RunFacts) -> list[Block]:
         "split": f"the cuts of experiments/{name}.split.json",
         "not repeatable": tags.get(names.NOT_REPEATABLE, ""),
     }
-    return [Code("\n".join(lines)), Facts(said)]
+    return [Code("\n".join(lines)), Facts(origin)]
 
 
 def _times(times: Mapping[str, float]) -> list[Block]:

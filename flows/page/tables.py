@@ -1,4 +1,4 @@
-"""The tables of a run, as records: the screen, the Markdown and the page show the same ones."""
+"""The tables of a run, shared by the screen, the Markdown report and the page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gristmill.pipelines.training import more_is_better
 
 
 def trial_table(document: Document, searched: Searched) -> Table:
-    """A row a point, the winner first, then those of the largest budget, the best first."""
+    """Return a row per point: the winner, then larger budgets first, then better scores first."""
     objective = document.objective
     known = {plan.trial.point for plan in searched.asked.plans}
     known -= {plan.trial.point for plan in searched.asked.plans if not plan.known}
@@ -45,7 +45,7 @@ def trial_table(document: Document, searched: Searched) -> Table:
 
 
 def metric_table(evaluation: FinalEvaluation, champion: Mapping[str, float] | None = None) -> Table:
-    """A row a metric: value, interval, the champion's where it is known, the baselines' values."""
+    """Return a row per metric: value, interval, the champion's value if known, the baselines."""
     others: dict[str, Mapping[str, float]] = {
         str(who): {metric.name: metric.value for metric in metrics}
         for who, metrics in evaluation.baselines.items()
@@ -67,7 +67,7 @@ def metric_table(evaluation: FinalEvaluation, champion: Mapping[str, float] | No
 
 
 def slice_table(evaluation: FinalEvaluation, most: int | None = None) -> Table:
-    """A row a slice, as they are; of more than `most` those furthest on the wrong side."""
+    """Return a row per slice, in order; of more than `most` the worst ones."""
     slices = list(evaluation.slices)
     metric = words(slices[0].metric.name) if slices else ""
     if most is not None and len(slices) > most:
@@ -87,7 +87,7 @@ def slice_table(evaluation: FinalEvaluation, most: int | None = None) -> Table:
 
 
 def time_table(times: Mapping[str, float]) -> Table:
-    """A row a part of the run, and their sum."""
+    """Return a row per part of the run, and their sum."""
     rows = [(part, f"{seconds:.1f}") for part, seconds in times.items()]
     if rows:
         rows.append(("all", f"{sum(times.values()):.1f}"))

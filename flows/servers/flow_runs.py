@@ -1,4 +1,4 @@
-"""What is asked of a Prefect server by its address: its health, its flow runs."""
+"""Requests to a Prefect server: health and flow runs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE = 3.0
-"""Seconds that a server may take to answer which is said to be there."""
+"""Seconds to wait for the answer of an existing server."""
 
 UNAVAILABLE = 503
-"""What a server says while its database is locked by one of its own services."""
+"""Status of a server whose database is locked by one of its own services."""
 
 BUSY = (0.2, 0.5, 1.0, 2.0)
-"""Seconds to wait before it is asked again."""
+"""Seconds before each retry."""
 
 
 def answers(url: str) -> bool:
-    """Whether a Prefect server is healthy at this address."""
+    """Return whether a healthy Prefect server is at this address."""
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=2) as reply:
             return bool(reply.status == 200)
@@ -32,12 +32,11 @@ def answers(url: str) -> bool:
 
 
 def mend_dead_flow_runs(url: str, *, alone: bool = False) -> int:
-    """Marks flow and task runs as crashed whose process is gone; returns how many flow runs.
+    """Mark flow and task runs of dead processes as crashed; return the number of flow runs.
 
     Args:
-        url: of the server.
-        alone: whether no other process uses it, so that a run which was killed before it could say
-            what its process is must be dead.
+        url: address of the server's API.
+        alone: whether no other process uses it; then a run without a recorded process is dead.
     """
     from gristmill.pipelines.tracking import process_lives
 
@@ -62,13 +61,16 @@ def mend_dead_flow_runs(url: str, *, alone: bool = False) -> int:
 
 
 def remove_flow_runs(url: str, before: str, logs: Path, *, dry_run: bool) -> int:
-    """Removes flow runs that ended before a moment, with their tasks, logs and artifacts.
+    """Remove flow runs that ended before a time, with tasks, logs and artifacts.
 
     Args:
-        url: of the server.
-        before: ISO 8601.
-        logs: the folder of the files that `keep_log` wrote.
+        url: address of the server's API.
+        before: time in ISO 8601.
+        logs: folder of the files that `keep_log` wrote.
         dry_run: only count them.
+
+    Returns:
+        Number of flow runs.
     """
     wanted = {
         "flow_runs": {
@@ -88,7 +90,12 @@ def remove_flow_runs(url: str, before: str, logs: Path, *, dry_run: bool) -> int
 
 
 def wait_until_recorded(url: str, flow_run: str, seconds: float = 1.0) -> bool:
-    """Wait until the states of a flow run's tasks are stored: they travel as events.
+    """Wait until the states of a flow run's tasks are stored: they are sent as events.
+
+    Args:
+        url: address of the server's API.
+        flow_run: id of the flow run.
+        seconds: longest wait.
 
     Returns:
         Whether the flow run itself is stored as ended.
@@ -110,7 +117,7 @@ def wait_until_recorded(url: str, flow_run: str, seconds: float = 1.0) -> bool:
 
 
 def post(url: str, content: Mapping[str, Any]) -> Any:
-    """What a Prefect server at an address answers to a request with JSON."""
+    """Send JSON to a Prefect server; return the decoded answer. Retry while it is busy."""
     request = urllib.request.Request(
         url, json.dumps(content).encode(), {"Content-Type": "application/json"}
     )

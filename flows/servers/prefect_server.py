@@ -1,4 +1,4 @@
-"""The project's Prefect server: found, joined or started, and ended by its last user."""
+"""The project's Prefect server: joined or started, and ended by its last user."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from gristmill.pipelines.tracking import BEGUN, PID, process_lives, process_tags
 from gristmill.pipelines.tracking import HOST as MACHINE
 
 STARTUP = 120.0
-"""Seconds that a server may take until it answers; a fresh database takes about ten."""
+"""Seconds to wait for a new server; with a fresh database it needs about ten."""
 
 LINGER = 1.0
-"""Seconds without anyone who needs it after which a server of ours ends."""
+"""Seconds without users after which the project's server ends."""
 
 GRACE = 0.3
-"""Seconds that a server gets to end by itself; its database is consistent at any moment."""
+"""Seconds for a server to end by itself; its database is always consistent."""
 
 MLFLOW_PORT = 5000
 
 
 def settings(project: Project) -> dict[str, str]:
-    """Prefect's environment: its home in the project, no telemetry, no noise."""
+    """Return Prefect's environment: home in the project, no telemetry, no console log."""
     home = project.prefect_home
     mine = {
         "PREFECT_HOME": str(home),
@@ -52,12 +52,12 @@ def settings(project: Project) -> dict[str, str]:
 
 
 class Server:
-    """The server that this process uses.
+    """The Prefect server that this process uses.
 
-    It is the one that `PREFECT_API_URL` names, else one of the project's own: `gristmill up`'s or
-    another run's if there is one, else a new one. Processes that use it leave a file that says
-    which they are; a server whose users are all gone ends by itself, however they ended. The file
-    of a process that was killed stays: what it left is finished by the next command.
+    It is the one at `PREFECT_API_URL`, else the project's own: that of `gristmill up` or of another
+    run if there is one, else a new one. Each process that uses it leaves a file with its process
+    tags; a server without live users ends by itself. The file of a killed process stays, and the
+    next command cleans up after it.
     """
 
     def __init__(self, project: Project) -> None:
@@ -69,12 +69,12 @@ class Server:
         self.url = os.environ.get("PREFECT_API_URL", "")
 
     def start(self, port: int = 0, *, ui: bool = False, mlflow: int = MLFLOW_PORT) -> None:
-        """Begins to start it, or joins one; returns at once. Prefect must not be imported yet.
+        """Join a server or start one, without waiting. Prefect must not be imported yet.
 
         Args:
-            port: of a new one; any by default.
-            ui: whether a new one has the UI.
-            mlflow: the port at which MLflow's UI is, or will be, beside it.
+            port: port of a new server; 0: any free one.
+            ui: whether a new server has the UI.
+            mlflow: port of MLflow's UI, to be recorded with a new server.
 
         Raises:
             EnvironmentFault: `PREFECT_API_URL` names a server that does not answer.
@@ -92,10 +92,10 @@ class Server:
         os.environ["PREFECT_API_URL"] = self.url
 
     def wait(self) -> None:
-        """Returns when it answers.
+        """Wait until the server answers.
 
         Raises:
-            EnvironmentFault: it does not.
+            EnvironmentFault: it does not answer.
         """
         end = time.monotonic() + (STARTUP if self._ours else PATIENCE)
         while True:
@@ -121,21 +121,21 @@ class Server:
 
     @property
     def alone(self) -> bool:
-        """Whether it is the project's own and no other process uses it."""
+        """Whether it is the project's own server and no other process uses it."""
         return self._ours and users(self._home) == [self._user]
 
     def mend(self) -> None:
-        """Mark what says that it runs though its process is gone as crashed."""
+        """Mark flow runs of dead processes as crashed."""
         gone = left_by_the_dead(self._project) if self._ours else []
         mend_dead_flow_runs(self.url, alone=self.alone)
         for file in gone:
             file.unlink(missing_ok=True)
 
     def leave(self, *, ended: bool = True) -> None:
-        """This process needs it no longer; the last one to leave ends it.
+        """Stop using the server; the last process to leave ends it.
 
         Args:
-            ended: whether its flow run has ended; else the next command has to see to that.
+            ended: whether the flow run has ended; if not, the next command marks it as crashed.
         """
         if not self._ours:
             return
@@ -158,7 +158,7 @@ class Server:
 
     def _spawn(self, port: int, ui: bool, mlflow: int) -> dict[str, Any]:
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        environment["PYTHONSAFEPATH"] = "1"  # this code, not what lies in the project's folder
+        environment["PYTHONSAFEPATH"] = "1"  # import this code, not files in the project's folder
         environment.pop("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", None)  # its log is a file
         environment["PREFECT_SERVER_UI_ENABLED"] = str(ui).lower()
         environment["PREFECT_UI_API_URL"] = environment["PREFECT_API_URL"] = (
@@ -172,7 +172,7 @@ class Server:
                 stderr=log,
                 env=environment,
                 cwd=self._project.root,
-                start_new_session=True,  # Ctrl-C is for the run; the server outlives it
+                start_new_session=True,  # Ctrl-C must not reach the server
             )
         pid = self._process.pid
         about = {"pid": pid, "port": port, "ui": ui, "mlflow": mlflow, **process_tags(pid)}
@@ -182,7 +182,7 @@ class Server:
 
 @contextmanager
 def serving(project: Project) -> Iterator[Server]:
-    """The server that this process uses, while it needs it."""
+    """Yield a running server for this process."""
     server = Server(project)
     try:
         server.start()
@@ -193,38 +193,38 @@ def serving(project: Project) -> Iterator[Server]:
 
 
 def mend_killed(project: Project) -> None:
-    """Finish what killed processes left; starts no server where there is nothing."""
+    """Clean up after killed processes; start a server only if there are any."""
     if "PREFECT_API_URL" not in os.environ and left_by_the_dead(project):
         with serving(project) as server:
             server.mend()
 
 
 def running_server(project: Project) -> dict[str, Any] | None:
-    """The project's own server, if its process lives: pid, port, whether it has the UI."""
+    """Return pid, port and UI of the project's own server, or None if it does not run."""
     about = _read(project.prefect_home / "server.json")
     return about if lives(about) else None
 
 
 def mlflow_ui(project: Project) -> str:
-    """Where `gristmill up` shows the local store of MLflow, or would by default."""
+    """Return the address of MLflow's UI in `gristmill up`, or the default one."""
     running = running_server(project) or {}
     return f"http://{HOST}:{running.get('mlflow', MLFLOW_PORT)}"
 
 
 def file_of_user(project: Project) -> Path:
-    """The file of this process."""
+    """Return the file of this process, whose folder is created."""
     file = project.prefect_home / "users" / str(os.getpid())
     file.parent.mkdir(parents=True, exist_ok=True)
     return file
 
 
 def users(home: Path) -> list[Path]:
-    """The files of the processes of this machine that need the server."""
+    """Return the files of live processes of this machine that use the server."""
     return [file for file in (home / "users").glob("*") if lives(_read(file))]
 
 
 def left_by_the_dead(project: Project) -> list[Path]:
-    """The files of processes of this machine that were killed."""
+    """Return the files of killed processes of this machine."""
     read = {file: _read(file) for file in (project.prefect_home / "users").glob("*")}
     here = socket.gethostname()
     return [
@@ -235,7 +235,7 @@ def left_by_the_dead(project: Project) -> list[Path]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """What a process has left in a file; a release before this one wrote no record of users."""
+    """Read the record of a process; {} without one, as in older releases."""
     try:
         about = base.read_json(file)
     except (FileNotFoundError, json.JSONDecodeError):
@@ -244,26 +244,26 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def lives(about: Mapping[str, Any]) -> bool:
-    """Whether this is a process of this machine, and still there."""
+    """Return whether the record is of a live process of this machine."""
     host = about.get(MACHINE, "")
     return host == socket.gethostname() and process_lives(host, about[PID], about[BEGUN])
 
 
 @contextmanager
 def under_way(project: Project) -> Iterator[None]:
-    """Say in a file that this process has a flow run; the file outlives its being killed."""
+    """Record in a file that this process has a flow run; the file stays after a kill."""
     file = file_of_user(project)
     base.write_json(file, process_tags())
     try:
         yield
-    except Exception:  # the flow run is recorded as failed; after Ctrl-C it may be not
+    except Exception:  # the flow run is recorded as failed; after Ctrl-C perhaps not
         file.unlink(missing_ok=True)
         raise
     file.unlink(missing_ok=True)
 
 
 def _serve(home: Path, port: int) -> None:
-    """The server's own process."""
+    """Serve until there are no users, in the server's process."""
     with base.uncollected():  # 0.8 s of 3.7 s of processor time
         import uvicorn
         from prefect.server.api.server import create_app
@@ -284,7 +284,7 @@ def _serve(home: Path, port: int) -> None:
             if time.monotonic() - alone_since > LINGER:
                 server.should_exit = True
         time.sleep(1)
-        os._exit(0)  # services that do not end in time; the database is consistent at any moment
+        os._exit(0)  # some services do not end in time; the database is always consistent
 
     threading.Thread(target=watch, daemon=True).start()
     server.run()

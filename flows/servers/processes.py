@@ -1,4 +1,4 @@
-"""Processes beside a command, MLflow's server among them, and the ports they listen at."""
+"""Child processes of a command, such as MLflow's server, and their ports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOST = "127.0.0.1"
 
 
 def port_fault(port: int) -> str:
-    """Why nothing can listen at a port, in the system's words; empty where it is free."""
+    """Return the system's error for listening at a port; empty if the port is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -32,10 +32,16 @@ def port_fault(port: int) -> str:
 
 
 def require_free(port: int, what: str, option: str) -> None:
-    """Raises ConfigError where a port is taken, with what to type for the next one."""
+    """Raise ConfigError if a port is in use, with the option for the next one.
+
+    Args:
+        port: port on 127.0.0.1.
+        what: name of the server in the message.
+        option: option of `gristmill up` that sets the port.
+    """
     if fault := port_fault(port):
         raise ConfigError(
-            f"port {port} for {what} is taken",
+            f"port {port} for {what} is in use",
             expected="a free port",
             found=fault,
             next=f"gristmill up {option} {port + 1}",
@@ -43,14 +49,14 @@ def require_free(port: int, what: str, option: str) -> None:
 
 
 def free_port() -> int:
-    """Any port that nobody uses."""
+    """Return an unused port."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 GRACE = 3.0
-"""Seconds that a process may take to end before it is killed."""
+"""Seconds for a process to end before it is killed."""
 
 STARTUP = 60.0
 
@@ -59,7 +65,10 @@ Process = subprocess.Popen[bytes]
 
 @contextmanager
 def mlflow_server(project: Project, port: int) -> Iterator[tuple[str, Process | None]]:
-    """MLflow's server over the local store, or the address of the one that is there."""
+    """Serve the local store with MLflow and yield address and process.
+
+    With a configured server it yields that address and None.
+    """
     if not is_local(project):
         yield tracking_uri(project), None
         return
@@ -75,11 +84,17 @@ def mlflow_server(project: Project, port: int) -> Iterator[tuple[str, Process | 
 
 @contextmanager
 def process_of(project: Project, command: list[str], log: Path) -> Iterator[Process]:
-    """A process of this Python's, which ends with the block, and all that it started."""
+    """Run this Python in a process that ends with the block, as do its children.
+
+    Args:
+        project: the project; its root is the working folder.
+        command: arguments of Python.
+        log: file for the output.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # four processes for what is not used here
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # four processes for an unused feature
         "DO_NOT_TRACK": "1",
         "PYTHONSAFEPATH": "1",
     }
@@ -89,7 +104,7 @@ def process_of(project: Project, command: list[str], log: Path) -> Iterator[Proc
 
 
 def _await_answer(url: str, process: Process, log: Path) -> None:
-    """Returns when an MLflow server answers; raises EnvironmentFault where it does not."""
+    """Wait until an MLflow server answers, or raise EnvironmentFault."""
     end = time.monotonic() + STARTUP
     while time.monotonic() < end and process.poll() is None:
         try:
@@ -106,13 +121,13 @@ def _await_answer(url: str, process: Process, log: Path) -> None:
 
 
 def watch_over(processes: Sequence[Process | None], logs: str) -> None:
-    """Returns never, but by an error when a process ends or by Ctrl-C."""
+    """Block until a process ends, which is an error, or until Ctrl-C."""
     while all(process is None or process.poll() is None for process in processes):
         time.sleep(0.5)
     raise EnvironmentFault("a server ended by itself", next=f"look at build/{logs}")
 
 
 def last_line(log: Path) -> str:
-    """How a log ends."""
+    """Return the last line of a log, at most 300 characters, or "nothing"."""
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
     return lines[-1][:300] if lines else "nothing"

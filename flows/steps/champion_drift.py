@@ -1,4 +1,4 @@
-"""The data of a run against those that the champion was trained on."""
+"""Drift of a run's data from those that the champion was trained on."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from gristmill.pipelines.validation import Shift, drifted, summarise
 
 DISTRIBUTIONS, DRIFT = "distributions.json", "drift.json"
 FOLDER = "validation"
-"""Where MLflow's runs have the two files."""
+"""Artifact folder of the two files."""
 
 
 def check_drift(run: Session) -> tuple[str, list[str]]:
-    """Compares with the accepted version, and keeps the distributions for later runs.
+    """Compare the data with the champion's, and store the distributions for later runs.
 
     Returns:
-        What came out, in a few words, and warnings.
+        The result in a few words, and warnings.
 
     Raises:
         DataInvalid: columns have drifted, and `schema.drift` has the severity error.
-        EnvironmentFault: the store or what the champion left in it cannot be read.
+        EnvironmentFault: the store or the champion's artifacts cannot be read.
     """
     files = [run.build / DISTRIBUTIONS, run.build / DRIFT]
     for file in files:
@@ -40,10 +40,10 @@ def check_drift(run: Session) -> tuple[str, list[str]]:
     mine = summarise(table, exclude)
     write_json(files[0], mine)
     if accepted is None:
-        return "no accepted version to compare with yet", []
+        return "no champion to compare with yet", []
     theirs = distributions(run.project, accepted)
     if theirs is None:
-        return f"version {accepted.number}, the champion, kept no distributions to compare with", []
+        return f"version {accepted.number}, the champion, has no stored distributions", []
     same = theirs == mine
     found = [] if same else drifted(theirs, summarise(table, exclude, like=theirs))
     write_json(files[1], {"version": accepted.number, "drifted": [_kept(one) for one in found]})
@@ -51,7 +51,7 @@ def check_drift(run: Session) -> tuple[str, list[str]]:
 
 
 def not_compared(document: Document) -> tuple[str, ...]:
-    """Columns and patterns that may drift: those excluded, and those that tell rows apart."""
+    """Return columns and patterns that are allowed to drift: excluded ones, keys, groups, times."""
     split = document.split
     time = split.time.column if split.time is not None else None
     apart = [name for name in (split.key, split.group, time) if name is not None]
@@ -59,7 +59,7 @@ def not_compared(document: Document) -> tuple[str, ...]:
 
 
 def distributions(project: Project, version: Version) -> Any:
-    """The summary of the data that a version was trained on; None where its run kept none."""
+    """Return the summary of the data that a version was trained on, or None if not stored."""
     address = f"{FOLDER}/{DISTRIBUTIONS}"
     if not has_artifact(project, version.run_id, address):
         return None
@@ -79,8 +79,10 @@ def _judged(run: Session, accepted: Version, found: list[Shift]) -> tuple[str, l
     if run.experiment.document.schema_.drift.severity == "error":
         raise DataInvalid(
             f"{columns} drifted from {against}",
-            problems=[Problem(one.column, "the distribution of then", str(one)) for one in found],
-            next="mend the source; or, where the change is meant, schema.drift: "
+            problems=[
+                Problem(one.column, "the champion's distribution", str(one)) for one in found
+            ],
+            next="fix the source; or, if the change is intended, schema.drift: "
             "{exclude: [COLUMN]} or {severity: warning}",
         )
     shown = [f"{one.column} drifted: {one}" for one in found[: DataInvalid.SHOWN]]

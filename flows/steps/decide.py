@@ -1,4 +1,4 @@
-"""The winner as a package, the gate, and the version that follows from its decision."""
+"""The steps package, gate and register."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from gristmill.pipelines.tracking import known_run
 from gristmill.pipelines.tracking import tags as names
 
 PACKAGE, GROUND = "package", "ground"
-"""Work that is begun before its step."""
+"""Names of work that starts before its step."""
 
 
 def begin_package(searched: Searched, evaluation: FinalEvaluation) -> None:
-    """Begins the package; `make_package` waits for it."""
+    """Start building the package; `make_package` waits for it."""
     run = current()
     run.begun[PACKAGE] = Work(
         lambda: package_candidate(
@@ -38,31 +38,31 @@ def begin_package(searched: Searched, evaluation: FinalEvaluation) -> None:
 
 
 def make_package(searched: Searched, evaluation: FinalEvaluation) -> Package | Version:
-    """The winner as a package that has been tried in a fresh process."""
+    """Return the winner as a package tested in a fresh process, or the equal version."""
     run = current()
     if PACKAGE not in run.begun:
         begin_package(searched, evaluation)
     with run.screen.step("package") as words:
         made: Package | Version = run.begun.pop(PACKAGE).result()
         if isinstance(made, Package):
-            words.append(f"tried in a fresh process on {evaluation.rows:,} raw rows")
+            words.append(f"tested in a fresh process on {evaluation.rows:,} raw rows")
             words.append(f"({number(made.measured['latency_ms'], 2)} ms for one)")
         else:
-            words.append(f"version {made.number} is this very package")
+            words.append(f"same package as version {made.number}")
         measured = {f"package_{name}": value for name, value in made.measured.items()}
         run.tracker.log(metrics=measured)
     return made
 
 
 def begin_ground(evaluation: FinalEvaluation) -> None:
-    """Begins to look at which rows were seen; the gate waits for it."""
+    """Start determining which test rows were seen in training; the gate waits for it."""
     run = current()
     judged = (run.project, run.experiment, evaluation, run.rehearsal)
     run.begun[GROUND] = Work(lambda: ground_of(*judged))
 
 
 def judge(searched: Searched, candidate: Package | Version) -> Decision:
-    """Promote, hold or reject."""
+    """Return the gate's decision on the candidate."""
     run = current()
     with run.screen.step("gate") as words:
         key = searched.run_key
@@ -80,7 +80,14 @@ def register(
     candidate: Package | Version,
     decision: Decision,
 ) -> Registered:
-    """The version, its tags, and the alias where it was won; the run remembers all of it."""
+    """Register the version with tags and, if earned, the alias; record it on the run.
+
+    Args:
+        searched: outcome of the search.
+        evaluation: the winner on the test rows.
+        candidate: its package, or the version with the same package.
+        decision: the gate's decision; repeated if another run registered a champion meanwhile.
+    """
     run = current()
     name = run.experiment.name
     with run.screen.step("register") as words:

@@ -1,4 +1,4 @@
-"""What a run records of itself, so that it can be repeated."""
+"""Records of a run that make it reproducible."""
 
 from __future__ import annotations
 
@@ -17,11 +17,17 @@ from gristmill.pipelines.tracking import tags as names
 from gristmill.pipelines.training import Trial, recipe_record
 
 KEYS, RECIPE = "trials.json", "winner.json"
-"""Artifacts of a run, in `lineage`."""
+"""Artifacts of a run in `lineage`."""
 
 
 def describe_run(run: Session, digests: Mapping[str, str], asked: TrialSearch) -> None:
-    """Everything that the parent run must carry before anything can fail."""
+    """Record tags, parameters, data and files on the parent run before training starts.
+
+    Args:
+        run: session of the run.
+        digests: DVC's hashes of the stages' inputs and outputs, by path.
+        asked: the search with its first trials.
+    """
     experiment, tracker = run.experiment, run.tracker
     git = git_state(run.project)
     first, search = asked.first, experiment.document.search
@@ -62,7 +68,7 @@ def describe_run(run: Session, digests: Mapping[str, str], asked: TrialSearch) -
     keep_keys(run, [plan.trial.key for plan in asked.plans])
     _keep(run, experiment.file.name, redact(experiment.file.read_text(encoding="utf-8")))
     _keep(run, "changes.diff", git.diff)
-    lock = run.project.root / "dvc.lock"  # holds data.source as it stands in the file
+    lock = run.project.root / "dvc.lock"  # contains data.source verbatim
     _keep(run, lock.name, redact(lock.read_text(encoding="utf-8")))
     tracker.log_file(run.project.cuts_file(experiment.name), "lineage")
     kept = ("validation.json", "validation/result.json", "leaks.json", DISTRIBUTIONS, DRIFT)
@@ -75,7 +81,7 @@ def describe_run(run: Session, digests: Mapping[str, str], asked: TrialSearch) -
 
 
 def _keep(run: Session, name: str, text: str) -> None:
-    """Writes a text of the run's lineage; an empty one is no artifact."""
+    """Write a text into the run's lineage; an empty text becomes no artifact."""
     file = run.build / "lineage" / name
     file.write_text(text, encoding="utf-8")
     if text:
@@ -83,14 +89,14 @@ def _keep(run: Session, name: str, text: str) -> None:
 
 
 def keep_keys(run: Session, keys: Sequence[str]) -> None:
-    """Writes on the run which trials it needs, known ones included, so that none is removed."""
+    """Record which trials the run needs, known ones included, so that none is removed."""
     file = run.build / "lineage" / KEYS
     write_json(file, sorted(keys))
     run.tracker.log_file(file, "lineage")
 
 
 def keep_winner(run: Session, winner: Trial) -> None:
-    """Writes on the run all that `gristmill reproduce` needs to train the winner again."""
+    """Record what `gristmill reproduce` needs to train the winner again."""
     file = run.build / "lineage" / RECIPE
     about = {"key": winner.key, "threads": winner.threads, "arrays": winner.arrays}
     parts = dict(winner.parts)
@@ -99,13 +105,13 @@ def keep_winner(run: Session, winner: Trial) -> None:
 
 
 def data_inputs(run: Session, roles: Sequence[str]) -> list[DataInput]:
-    """The data set's roles, with DVC's hash of the raw data and the number of rows of each."""
+    """Return an input per role, with DVC's hash of the raw data and the number of rows."""
     role = read_roles(run.build / "roles.parquet")
     return _data_inputs(run, {name: int((role == ROLES.index(name)).sum()) for name in roles})
 
 
 def trial_inputs(run: Session, fold: int | None) -> list[DataInput]:
-    """The rows that a trial learns from and is validated on."""
+    """Return the training and validation rows of a trial as inputs."""
     folds = read_folds(run.build / "roles.parquet")
     if fold is None or folds is None:
         return data_inputs(run, ("training", "validation"))

@@ -24,19 +24,19 @@ from gristmill.pipelines.tracking import tags as names
 from gristmill.pipelines.training import read_result
 
 MANY_READ = (
-    "these test rows have judged {reads} candidates: the best of so many is good by luck, too. "
-    "Bring new rows, and report the score on rows that promoted nothing"
+    "these test rows have been used to judge {reads} candidates: part of the best score is luck. "
+    "Add new rows, and report the score on rows that were never used for promotion"
 )
 
 
 def final_evaluation(searched: Searched) -> FinalEvaluation:
-    """The winner on the test rows."""
+    """Evaluate the winner on the test rows and record the results on the run."""
     run = current()
     with run.screen.step("evaluate") as words:
         keep_keys(run, [*(plan.trial.key for plan in searched.asked.plans), searched.winner.key])
         keep_winner(run, searched.winner)
         folder = run.build / "trials" / searched.winner.key
-        kept = read_result(folder)  # a trial's folder is one for all its budgets
+        kept = read_result(folder)  # a trial's folder is shared by all its budgets
         if kept is None or kept.epochs != searched.best.epochs:
             known = plan_each(run.project, run.experiment, [searched.winner])[0]
             for name in ("weights.npz", "result.json"):
@@ -74,7 +74,7 @@ def final_evaluation(searched: Searched) -> FinalEvaluation:
 
 
 def _test_metrics(evaluation: FinalEvaluation) -> dict[str, float]:
-    """What MLflow keeps: an undefined metric has no number, and is left out."""
+    """Return the metrics for MLflow, without undefined ones."""
     known = [(logged(metric.name), metric) for metric in evaluation.metrics if not metric.why]
     return (
         {f"test_{name}": metric.value for name, metric in known}
@@ -90,7 +90,7 @@ def _test_metrics(evaluation: FinalEvaluation) -> dict[str, float]:
 
 
 def _count_read(run: Session, made: FinalEvaluation) -> int:
-    """How many candidates these test rows have had; written on the run, so that it is kept."""
+    """Count the candidates judged on these test rows, and record the count on the run."""
     test_set, answers = read_predictions(made.predictions).digest, file_digest(made.predictions)
     reads = reads_with(run.project, test_set, answers)
     kept = {names.TEST_SET: test_set, names.ANSWERS: answers, names.READS: str(reads)}
@@ -99,6 +99,6 @@ def _count_read(run: Session, made: FinalEvaluation) -> int:
 
 
 def _over_folds(point: Point) -> dict[str, float]:
-    """The means and deviations of the scores; none without folds and repeats."""
+    """Return means and deviations of the scores; empty without folds and repeats."""
     means = {f"{name}_mean": point.result.scores[name] for name in point.deviations}
     return means | {f"{name}_deviation": value for name, value in point.deviations.items()}

@@ -1,4 +1,4 @@
-"""A new version of a data set, accepted when it is valid, and what is new about it."""
+"""Accepting a new version of a data set, and describing its changes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,20 @@ if TYPE_CHECKING:
     from gristmill.pipelines.tables import Changes
 
 SHOWN = 8
-"""Names that are listed before the rest is counted."""
+"""Maximum number of names listed; the rest is counted."""
 
 
 def take_new_version(
     project: Project, name: str, given: Path | None, progress: Progress | None = None
 ) -> Refreshed:
-    """A refresh whose rows are counted for the log; the reports of refused data are kept."""
+    """Refresh a data set, record its rows for `data log`, and keep the reports of refused data.
+
+    Args:
+        project: the project.
+        name: experiment.
+        given: file or folder to use instead of the source.
+        progress: called while data are fetched.
+    """
 
     def accept(experiment: Experiment, table: Path) -> None:
         _accept(project, experiment, table)
@@ -39,14 +46,14 @@ def _accept(project: Project, experiment: Experiment, table: Path) -> None:
 
 
 def differences(old: Path, new: Path) -> list[str]:
-    """Lines on what is different between the tables of two versions."""
+    """Describe the differences between the tables of two versions, a line each."""
     from gristmill.pipelines.tables import table_changes
 
     return [*_row_lines(table_changes(old, new)), *_distributions(old, new)]
 
 
 def _distributions(old: Path, new: Path) -> list[str]:
-    """Lines on columns whose distribution is another one now."""
+    """Describe the columns whose distribution changed."""
     from gristmill.pipelines.validation import compare_tables
 
     found = compare_tables(old, new)
@@ -76,22 +83,22 @@ def _few(names: Sequence[str]) -> str:
 
 
 def described(done: Refreshed) -> list[str]:
-    """What a refresh did, in lines."""
+    """Describe the result of a refresh, in lines."""
     return [*done.notes, *_outcome(done)]
 
 
 def _outcome(done: Refreshed) -> list[str]:
     if done.made is None:
-        return [f"the source has nothing new, version {done.after[:8]} stays"]
+        return [f"the source has no new data, version {done.after[:8]} stays"]
     if not done.changed:
         return [f"version {done.after[:8]} stays"]
     lines = [f"new data pinned, {done.made}, version {done.after[:8]}"]
     if done.difference is not None:
         lines += [f"  {line}" for line in done.difference]
     elif done.before:
-        lines.append(f"  version {done.before[:8]} is not here to be compared with")
+        lines.append(f"  version {done.before[:8]} is not available to compare with")
     if len(done.accepted) > 1:
         lines.append(f"  accepted by {', '.join(done.accepted)}")
     if done.unread:
-        lines.append(f"  not asked, for it cannot be read: {', '.join(done.unread)}")
+        lines.append(f"  not validated, because the file is invalid: {', '.join(done.unread)}")
     return lines

@@ -1,4 +1,4 @@
-"""The pictures of a run, drawn in a process of their own while the other steps go on."""
+"""The pictures of a run, drawn in a separate process while other steps continue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SEARCH, ANSWERS = "pictures of the search", "pictures of the answers"
 
 
 def begin_search_pictures(searched: Searched) -> None:
-    """Begins those of the search; `take_pictures` waits for them."""
+    """Start drawing the pictures of the search; `take_pictures` waits for them."""
     run = current()
     objective, space = run.experiment.document.objective, run.experiment.space
 
@@ -42,7 +42,7 @@ def begin_search_pictures(searched: Searched) -> None:
 
 
 def begin_answer_pictures(evaluation: FinalEvaluation) -> None:
-    """Begins those of the winner's answers, once those of the search are drawn."""
+    """Start drawing the pictures of the winner's predictions, after those of the search."""
     run = current()
     shown = (evaluation, run.build / "training" / "statistics.json", run.experiment.data.target)
     run.begun[ANSWERS] = Work(
@@ -51,7 +51,7 @@ def begin_answer_pictures(evaluation: FinalEvaluation) -> None:
 
 
 def take_pictures() -> list[Path]:
-    """Waits for the pictures and keeps them with the run; those of the answers come first."""
+    """Wait for the pictures and store them with the run; return those of predictions first."""
     run = current()
     with run.screen.step("pictures") as words:
         of_search, why_not = run.begun.pop(SEARCH).result()
@@ -65,7 +65,7 @@ def take_pictures() -> list[Path]:
 
 
 def _histories(run: Session, searched: Searched) -> dict[str, Mapping[str, Sequence[float]]]:
-    """Metrics by epoch of trials that learnt by epochs: the winner's, then from the best on."""
+    """Return metrics by epoch of trials trained in epochs: the winner, then the best first."""
     objective = run.experiment.document.objective
     sign = -1 if more_is_better(objective) else 1
     curves = []

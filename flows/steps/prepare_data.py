@@ -1,4 +1,4 @@
-"""The steps of a run up to data that are ready to learn from."""
+"""The steps of a run that prepare the data for training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gristmill.pipelines.validation import Finding, check_fresh, read_warnings
 
 
 def take_snapshot() -> str:
-    """The pinned data are on disk, and `params.yaml` knows the experiment; their hash."""
+    """Restore the pinned data, register the experiment in `params.yaml`, return the data's hash."""
     run = current()
     with run.screen.step("snapshot") as words:
         found = take_pinned(run.project, run.experiment.name, run.screen.arriving)
@@ -25,7 +25,7 @@ def take_snapshot() -> str:
 
 
 def take_new_data() -> bool:
-    """Fetches the source; a new version is taken when it differs and is valid."""
+    """Fetch the source, pin valid new data, and return whether the version changed."""
     run = current()
     with run.screen.step("refresh") as words:
         done = take_new_version(run.project, run.experiment.name, None, run.screen.arriving)
@@ -34,7 +34,7 @@ def take_new_data() -> bool:
 
 
 def begin_stages() -> None:
-    """Begins the data stages, one after the other; `carry_out` waits for each."""
+    """Start the data stages, one after the other; `carry_out` waits for each."""
     run = current()
     run.project.register(run.experiment.name, run.experiment.data.folder)
     before = None
@@ -53,15 +53,15 @@ def _through_dvc(run: Session, stage: str, after: Work[bool] | None) -> Work[boo
 
 
 def carry_out(stage: str) -> bool:
-    """One data stage, through DVC; returns whether there was anything to do."""
+    """Run a data stage through DVC; return whether there was anything to do."""
     run = current()
     if not run.begun.keys() & {*STAGES}:
         begin_stages()
     with run.screen.step(stage) as words:
         ran: bool = run.begun[stage].result()
         note = run.build / "logs" / f"{stage}.txt"
-        said = note.read_text(encoding="utf-8").strip() if ran and note.exists() else ""
-        words.append(said if ran else "nothing changed")
+        summary = note.read_text(encoding="utf-8").strip() if ran and note.exists() else ""
+        words.append(summary if ran else "nothing changed")
     if stage == "validate":
         run.warn(*warnings_in(run.build / "validation.json"))
         run.warn(*check_fresh(run.project, run.experiment))
@@ -71,13 +71,13 @@ def carry_out(stage: str) -> bool:
 
 
 def warnings_in(file: Path) -> list[str]:
-    """The warnings that the stage `validate` kept, in words."""
+    """Return the warnings that the stage `validate` stored, in words."""
     found = [Finding(**entry) for entry in read_json(file)["warnings"]]
     return [f"{one.column}: {one.rule}; found {one}" for one in found]
 
 
 def compare_with_accepted() -> None:
-    """The data's distributions against those that the champion was trained on."""
+    """Compare the data's distributions with those that the champion was trained on."""
     run = current()
     with run.screen.step("drift") as words:
         run.drift, lines = check_drift(run)

@@ -1,4 +1,4 @@
-"""How far a search is, and how long it will take."""
+"""The progress of a search and its remaining time."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from gristmill.pipelines.training import Trial, TrialResult, more_is_better
 from gristmill.pipelines.workers import Epoch
 
 RUNNING = 4
-"""Running trials that are shown at most."""
+"""Maximum number of running trials shown."""
 
 
 @dataclass
 class Progress:
-    """What is known of a search while it runs.
+    """The state of a running search.
 
     Attributes:
-        asked: how many trials are to run.
-        objective: such as `val_accuracy`.
-        parts: trials that make one point of the search, for its folds and repeats; its score is
-            their mean.
-        clock: seconds from any beginning.
-        best: the best score so far; None before a point is whole.
-        leader: the point that has it.
+        asked: number of trials to run.
+        objective: metric of the score, for example `val_accuracy`.
+        parts: trials per point, one for each fold and repeat; their mean is the point's score.
+        clock: returns monotonic seconds.
+        best: best score so far; None before a point is complete.
+        leader: the point with the best score.
+        done: trials that have ended, failed ones included.
+        failed: trials that have failed.
     """
 
     asked: int
@@ -44,12 +45,12 @@ class Progress:
     _start: tuple[float, float] | None = None
 
     def epoch(self, trial: Trial, message: Epoch) -> None:
-        """A trial goes on."""
+        """Record an epoch of a trial."""
         self._running[trial.key] = trial, message
         self._clock_starts()
 
     def finish(self, trial: Trial, result: TrialResult) -> bool:
-        """A trial has ended; returns whether its point is the best so far."""
+        """Record the end of a trial; return whether its point is the best so far."""
         self._running.pop(trial.key, None)
         self.done += 1
         self._clock_starts()
@@ -60,10 +61,10 @@ class Progress:
         return self.know(trial, result)
 
     def know(self, trial: Trial, result: TrialResult) -> bool:
-        """A finished trial, of this run or an earlier one; whether its point is the best so far."""
+        """Add a finished trial of any run; return whether its point is the best so far."""
         scores = self._scores[trial.point]
         if self.objective in result.scores:
-            scores[trial.key] = result.scores[self.objective]  # of the largest budget so far
+            scores[trial.key] = result.scores[self.objective]  # the largest budget comes last
         if len(scores) < self.parts:
             return False
         score = fmean(scores.values())
@@ -74,10 +75,10 @@ class Progress:
         return True
 
     def remaining(self) -> float | None:
-        """Seconds that are left, at the pace so far; None before there is one.
+        """Return the remaining seconds at the pace so far; None while it is unknown.
 
-        A running trial is taken to end after as many epochs as those before it did in the mean,
-        the first ones after their budget.
+        A running trial is assumed to need the mean number of epochs of the finished ones, or its
+        budget while none has finished.
         """
         if self._start is None:
             return None
@@ -88,7 +89,7 @@ class Progress:
         return seconds / gained * max(self.asked - self._work(), 0.0)
 
     def head(self) -> str:
-        """Trials, failures, time left, best so far."""
+        """Return a line with trials, failures, time left and the best score."""
         left = self.remaining()
         words = [f"{self.done}/{self.asked} trials"]
         words += [f"{self.failed} failed"] if self.failed else []
@@ -98,7 +99,7 @@ class Progress:
         return "  ".join(words)
 
     def lines(self) -> list[str]:
-        """The head, then the running trials."""
+        """Return the head and a line per running trial."""
         return [
             self.head(),
             *(
@@ -109,7 +110,7 @@ class Progress:
         ]
 
     def _work(self) -> float:
-        """Trials that are done, and the parts of those that run."""
+        """Return the number of trials done, plus the fractions of the running ones."""
         typical = fmean(self._epochs) if self._epochs else None
         parts = (
             min(message.number / (typical or trial.epochs), 0.95)
@@ -118,7 +119,7 @@ class Progress:
         return self.done + sum(parts)
 
     def _clock_starts(self) -> None:
-        """The pace is counted from the first message: workers have started by then."""
+        """Start measuring the pace at the first message, when the workers have started."""
         if self._start is None:
             self._start = self.clock(), self._work()
 

@@ -1,4 +1,4 @@
-"""What is kept and said at the end: a version's page, a run's report as Markdown and as a page."""
+"""The last step: a version's model card, and a run's report as Markdown and as a page."""
 
 from __future__ import annotations
 
@@ -16,25 +16,28 @@ from gristmill.pipelines.registry import Registered, Signature, describe, signat
 from gristmill.pipelines.reporting import Block, Facts, Lines, Text, Titled, as_markdown
 from gristmill.pipelines.tracking import git_state
 
-NOT_SAID = "Not stated; `{key}:` in `experiments/{name}.yaml` says it."
+NOT_SAID = "Not stated; add `{key}:` to `experiments/{name}.yaml`."
 
 SHOWN = 8
-"""Columns of one type that are named."""
+"""Maximum number of columns named per type."""
 
 
 def keep_card(
     run: Session, evaluation: FinalEvaluation, registered: Registered, digests: Mapping[str, str]
 ) -> None:
-    """Writes the page on the run, as `model_card.md`, and into the registry.
+    """Store the model card as `model_card.md` with the run, and in the registry.
 
     Args:
+        run: session of the run.
+        evaluation: the winner on the test rows.
+        registered: the version and the decision.
         digests: DVC's hashes of the data, by path.
     """
     data, state = run.experiment.data, git_state(run.project)
     trained_on = {
         "data": f"data/{data.folder} version {digests.get(f'data/{data.folder}', '')[:8]}",
         "source": redact(data.source or data.path),
-        "commit": state.commit[:12] + " and changes that no commit has" * state.dirty,
+        "commit": state.commit[:12] + " and uncommitted changes" * state.dirty,
         "run": run.tracker.run_id,
     }
     of_version = (run.project, registered.model, registered.version)
@@ -52,10 +55,14 @@ def model_card(
     data: Mapping[str, str],
     signature: Signature,
 ) -> str:
-    """The page, as Markdown.
+    """Return the model card as Markdown.
 
     Args:
-        data: what it was trained on and from, by label.
+        experiment: the experiment.
+        evaluation: the winner on the test rows.
+        registered: the version and the decision.
+        data: facts about data and code of the training, by label.
+        signature: columns of inputs and outputs.
     """
     name, version = registered.model, registered.version
     columns = [
@@ -63,7 +70,7 @@ def model_card(
         *(f"out: {line}" for line in _columns(signature.outputs)),
     ]
     left_out = f"{evaluation.left_out}." * bool(evaluation.left_out)
-    loads = f'`mlflow.pyfunc.load_model("models:/{name}/{version}")` loads it.'
+    loads = f'Load it with `mlflow.pyfunc.load_model("models:/{name}/{version}")`.'
     return as_markdown(
         f"{name}, version {version}",
         [
@@ -82,7 +89,7 @@ def model_card(
 
 
 def about(experiment: Experiment) -> list[Block]:
-    """What the experiment file says of all versions."""
+    """Return the description, intended use and limits from the experiment file."""
     document: Document = experiment.document
     blocks: list[Block] = [Text(document.description)]
     for title, key in (("Intended use", "intended_use"), ("Limits", "limits")):
@@ -92,7 +99,7 @@ def about(experiment: Experiment) -> list[Block]:
 
 
 def _columns(columns: Sequence[tuple[str, str]]) -> list[str]:
-    """A line a type; of many columns of one type the first and the last."""
+    """Return a line per type; of many columns only the first and the last are named."""
     by_type: dict[str, list[str]] = {}
     for name, kind in columns:
         by_type.setdefault(kind, []).append(name)
@@ -106,7 +113,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def publish_report(made: Finished) -> Finished:
-    """Keeps the report with the run; returns all that it came to."""
+    """Store the report with the run; return the results with times and champion metrics."""
     run = current()
     champion = champion_metrics(run, made.registered.version, made.evaluation)
     made = replace(made, champion=champion, times=run.screen.parts())
@@ -120,7 +127,7 @@ def publish_report(made: Finished) -> Finished:
 
 
 def say_end(made: Finished) -> None:
-    """The tables, the decision and where the page is, on the screen."""
+    """Print the tables, the decision and the path of the page."""
     run = current()
     show(run, made)
     for line in [

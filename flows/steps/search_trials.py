@@ -1,4 +1,4 @@
-"""The search: the trials that are not known are trained, and the best is chosen."""
+"""The search: train the unknown trials and choose the best."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gristmill.pipelines.training import Trial, TrialResult
 
 
 def earlier_run() -> Outcome | None:
-    """What an earlier run came to that had the very same data and settings, if there is one."""
+    """Return the outcome of an earlier run with the same data and settings, or None."""
     run = current()
     if run.force:
         return None
@@ -40,7 +40,7 @@ def earlier_run() -> Outcome | None:
 
 
 def search() -> Searched:
-    """Trains the trials that are asked for and not known, and chooses."""
+    """Train the requested trials that are not known, and choose the winner."""
     run = current()
     document = run.experiment.document
     check_asked(run.project, run.experiment)
@@ -54,7 +54,7 @@ def search() -> Searched:
             known = sum(result is not None for _, result in asked.results()) - trained
             words.append(f"{trained} trained, {known} known")
             if asked.cut:
-                words.append(f"(max_time {document.search.max_time} ended it)")
+                words.append(f"(stopped by max_time {document.search.max_time})")
     else:
         run.screen.skipped("search", f"all {len(asked.plans)} trials are known")
     note_search(run, asked)
@@ -76,7 +76,7 @@ def search() -> Searched:
 
 
 def _search(run: Session, asked: TrialSearch) -> int:
-    """Trains what the search asks for; returns how many trials that were."""
+    """Train the trials that the search requests; return their number."""
     fresh: set[str] = set()
 
     def feed() -> Trial | None:
@@ -98,7 +98,7 @@ def _search(run: Session, asked: TrialSearch) -> int:
 
 
 def _refit(run: Session, plan: TrialPlan) -> TrialResult:
-    """The best point on the rows of all folds."""
+    """Train the best point on the rows of all folds."""
     if plan.known is not None:
         run.screen.skipped("refit", "known")
         return plan.known
@@ -124,7 +124,7 @@ def _train(
     watch: Watch,
     take: Callable[[Trial, TrialResult], None],
 ) -> list[TrialResult]:
-    """Trains what is fed; each result is recorded, then handed on."""
+    """Train the trials that `feed` returns; record each result, then pass it to `take`."""
     running: dict[str, Trial] = {}
     results: list[TrialResult] = []
 
@@ -144,14 +144,14 @@ def _train(
 
 
 def note_search(run: Session, asked: TrialSearch) -> None:
-    """What became of the search, and what of it may come out differently another time."""
+    """Record the size of the search, and why it is not repeatable, if so."""
     known = sum(result is not None for _, result in asked.results())
     reasons = []
     if asked.cut:
         reasons.append(f"max_time ended the search after {known} trials")
     if asked.past:
         reasons.append(f"{len(asked.past)} points of earlier searches fed the sampler")
-    told = {names.TRIALS: str(known), names.POINTS: str(len(asked.points))}
-    run.tracker.log(tags=told | ({names.NOT_REPEATABLE: "; ".join(reasons)} if reasons else {}))
+    tags = {names.TRIALS: str(known), names.POINTS: str(len(asked.points))}
+    run.tracker.log(tags=tags | ({names.NOT_REPEATABLE: "; ".join(reasons)} if reasons else {}))
     for reason in reasons:
-        run.warn(f"the file alone does not repeat this search: {reason}")
+        run.warn(f"the experiment file alone does not reproduce this search: {reason}")

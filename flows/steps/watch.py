@@ -1,4 +1,4 @@
-"""What is recorded and shown of trials while they run, and how long a search will take."""
+"""Recording and display of running trials."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from gristmill.pipelines.training import Trial, TrialResult, recipe_record
 from gristmill.pipelines.workers import Epoch
 
 EVERY = 2.0
-"""Seconds by which what MLflow knows of a running trial may be behind."""
+"""Maximum delay in seconds of a running trial's metrics in MLflow."""
 
 PLAIN_EVERY = 30.0
-"""Seconds between two lines on how far the search is, where there is no terminal."""
+"""Seconds between two progress lines without a terminal."""
 
 MOST_LINES = 32
-"""Of a search with more trials only failures and improvements have a line each."""
+"""With more trials than this, only failures and improvements get a line each."""
 
 
 class Watch:
-    """Hears what trials report, tells MLflow and the screen.
+    """Receive the reports of trials, record them in MLflow and show them on the screen.
 
-    MLflow is told by a thread, so that no worker waits for it: a running trial's epochs in one
-    batch every `EVERY` seconds, a trial that is shorter in one batch at its end. As a context it
-    ends when all is told, and says where the time went.
+    A thread writes to MLflow, so that no worker waits for it: the epochs of a running trial in a
+    batch every `EVERY` seconds, a shorter trial in one batch at its end. As a context it ends when
+    everything is recorded, and adds the workers' times to the screen's parts.
 
     Args:
-        run: of which the trials are.
-        asked: how many trials are to run.
-        inputs: the rows that a trial with this fold reads.
-        known: results of earlier runs, among which the best may be.
-        tells: whether the run says in MLflow how far it is.
+        run: session of the trials.
+        asked: number of trials to run.
+        inputs: returns the rows that a trial reads, by its fold.
+        known: results of earlier runs; one of them can be the best.
+        tells: whether to record the progress on the run in MLflow.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Watch:
             self._record.check()
 
     def take(self, trial: Trial, message: Epoch | TrialResult) -> None:
-        """Takes in what a trial has reported."""
+        """Process a message of a trial."""
         self._record.check()
         self._record.put(trial, message)
         screen, progress = self._run.screen, self._progress
@@ -94,7 +94,7 @@ class Watch:
 
 
 class _Record(threading.Thread):
-    """The thread that tells MLflow, and TensorBoard where that was asked for."""
+    """The thread that writes to MLflow and, if requested, TensorBoard."""
 
     def __init__(
         self,
@@ -111,21 +111,21 @@ class _Record(threading.Thread):
         )
         self._open: dict[str, TrialRun] = {}
         self._failed: BaseException | None = None
-        self._tells, self._told = tells, 0
+        self._tells, self._recorded = tells, 0
         self._next = time.monotonic() + EVERY
         self._boards: dict[str, Board] = {}
 
     def put(self, trial: Trial, message: Epoch | TrialResult) -> None:
-        """Hands a message over."""
+        """Queue a message."""
         self._messages.put((trial, message, time.time()))
 
     def check(self) -> None:
-        """Raises what the thread met."""
+        """Raise the error of the thread, if any."""
         if self._failed is not None:
             raise self._failed
 
     def end(self) -> None:
-        """Waits until all messages are told."""
+        """Wait until all messages are recorded."""
         self._messages.put(None)
         with whole():
             self.join()
@@ -141,7 +141,7 @@ class _Record(threading.Thread):
                 if message is None:
                     break
                 self._take(*message)
-            self._tell_parent()
+            self._record_progress()
         except BaseException as error:
             self._failed = error
 
@@ -175,26 +175,34 @@ class _Record(threading.Thread):
             self._boards.pop(trial.key).close(message.history, now)
 
     def _send(self) -> None:
-        """What is new, in one batch a trial."""
+        """Send new epochs, in one batch per trial."""
         self._next = time.monotonic() + EVERY
         for run in self._open.values():
             run.send(older_than=time.time() - EVERY)
-        self._tell_parent()
+        self._record_progress()
 
-    def _tell_parent(self) -> None:
+    def _record_progress(self) -> None:
         progress = self._progress
-        if not self._tells or progress.done == self._told:
+        if not self._tells or progress.done == self._recorded:
             return
-        self._told = progress.done
+        self._recorded = progress.done
         metrics = {}
-        if progress.best is not None:  # first: the metric that MLflow's comparison begins with
+        if progress.best is not None:  # first, so that MLflow's comparison shows it first
             metrics[f"best_{progress.objective}"] = progress.best
         self._run.tracker.log(metrics=metrics | {"trials_done": float(progress.done)})
 
 
 def trial_line(name: str, result: TrialResult, objective: str) -> str:
-    """What a trial came to, in words: its error, or score, epochs and seconds, why it was trained
-    by Keras's `fit` if it was, and a word on it."""
+    """Return a line about the result of a trial.
+
+    It shows the error, or score, epochs and seconds, the reason if Keras's `fit` trained it, and
+    its note.
+
+    Args:
+        name: name of the trial.
+        result: its result.
+        objective: metric of the score.
+    """
     if result.status == "failed":
         return f"{name:30s} failed: {result.error}"[:200]
     score = score_words(result.scores, objective)

@@ -1,4 +1,4 @@
-"""How an experiment begins here: nothing is overwritten, and nothing is left behind."""
+"""Checks and clean-up of `gristmill new`: nothing is overwritten, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 
 def require_free(project: Project, name: str) -> None:
-    """Raises ConfigError unless an experiment may have this name and none has it."""
+    """Raise ConfigError unless the name is valid for an experiment and free."""
     if not NAME.fullmatch(name):
         near = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-")
         raise ConfigError(
             f"an experiment cannot be called {name!r}",
-            expected="a letter from a to z, then letters, digits, _ or -, 63 in all: it names "
-            "files,\nstages, a model and pages of three tools (columns and values may be in any "
-            "script)",
+            expected="a letter from a to z, then letters, digits, _ or -, at most 63 characters; "
+            "it names\nfiles, stages, a model and pages of three tools (columns and values can be "
+            "in any script)",
             found=name,
             next=f"gristmill new {near} …" if NAME.fullmatch(near) else "gristmill new churn …",
         )
@@ -32,23 +32,23 @@ def require_free(project: Project, name: str) -> None:
     if same:
         raise ConfigError(
             f"there is an experiment '{same[0]}' already, and `new` never overwrites",
-            expected="a name that is free",
+            expected="an unused name",
             found=f"experiments/{same[0]}.yaml",
-            next=f"gristmill new {name}_2 …   beside it\n"
+            next=f"gristmill new {name}_2 …   for another experiment\n"
             f"gristmill data refresh {same[0]} --data FILE   for new rows of the same data",
         )
 
 
 def same_bytes(one: Path, other: Path) -> bool:
-    """Whether two files, or all files of two folders, are the same."""
+    """Return whether two files, or all files of two folders, have the same content."""
     return content_digest(one) == content_digest(other)
 
 
 @contextmanager
 def alone(project: Project) -> Iterator[Path]:
-    """A folder to prepare everything in; it is gone at the end, whatever happens.
+    """Yield a temporary folder to prepare everything in; only one `new` runs at a time.
 
-    The lock ends with the process: what an earlier, killed one has left can be cleared.
+    The lock ends with its process, so leftovers of a killed process can be removed.
     """
     build = project.root / "build"
     lock = build / ".new.lock"
@@ -56,7 +56,7 @@ def alone(project: Project) -> Iterator[Path]:
 
     def refuse() -> None:
         raise EnvironmentFault(
-            "another `gristmill new` is at work here", next="wait for it and try again"
+            "another `gristmill new` is running in this project", next="wait for it and try again"
         )
 
     try:
@@ -67,13 +67,13 @@ def alone(project: Project) -> Iterator[Path]:
                 with tempfile.TemporaryDirectory(dir=build, prefix=".new-") as aside:
                     yield Path(aside)
             finally:
-                lock.unlink()  # filelock holds no lock whose file is gone: nobody is let in by it
+                lock.unlink()  # safe: filelock refuses a lock whose file was removed
     finally:
         signal.signal(signal.SIGTERM, previous)
 
 
 def put_back(file: Path, content: bytes | None) -> None:
-    """Undoes what was written to a file."""
+    """Restore a file's earlier content; None: the file did not exist."""
     if content is None:
         file.unlink(missing_ok=True)
     elif not file.exists() or file.read_bytes() != content:

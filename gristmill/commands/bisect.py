@@ -1,4 +1,4 @@
-"""`gristmill data bisect`: the version of the data that lost a metric."""
+"""`gristmill data bisect`: find the data version that made a metric worse."""
 
 from __future__ import annotations
 
@@ -31,28 +31,32 @@ from gristmill.pipelines.tracking import DATA
 
 
 def first_bad(n: int, is_bad: Callable[[int], bool]) -> int:
-    """The place of a bad one whose predecessor is good, of `n` of which the last is bad.
+    """Return the index of a bad item whose predecessor is good, among `n` items.
 
-    The first one counts as good and the last one as bad; neither is asked about. Where bad ones
-    follow good ones only, it is the first bad one; else one of those that are bad after a good
-    one. At most ⌈log2(n - 1)⌉ questions, none of them twice.
+    The first item counts as good and the last one as bad; `is_bad` is not called for them. If all
+    bad items follow all good ones, the result is the first bad item. `is_bad` is called at most
+    ⌈log2(n - 1)⌉ times, never twice for one item.
 
     Args:
-        n: at least 2.
-        is_bad: answers for a place from 1 to n - 2.
+        n: number of items, at least 2.
+        is_bad: called with indices from 1 to n - 2.
+
+    Examples:
+        >>> first_bad(8, lambda place: place >= 5)
+        5
     """
     return bisect_left(range(1, n - 1), True, key=is_bad) + 1
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured on a version of the data.
+    """The metrics of a data version.
 
     Attributes:
-        metrics: of the test rows, by their names in MLflow.
-        how: where the numbers are from, in words.
-        today: whether by the settings and the code of today.
-        rows: of the version, where the measuring counted them.
+        metrics: values on the test rows, by their names in MLflow.
+        how: origin of the values, in words.
+        today: whether measured with the present settings and code.
+        rows: number of data rows; None if not counted.
     """
 
     metrics: Mapping[str, float]
@@ -63,13 +67,13 @@ class Measured:
 
 @dataclass
 class Probes:
-    """Measures versions of the data by today's settings and code, and keeps what it has found.
+    """Measure data versions with the present settings and code, and store the results.
 
     Attributes:
-        recipe: digest of these settings and this code.
-        known: by the version's hash.
-        rows: of versions, as far as they are known.
-        trainings: how many it took so far.
+        recipe: digest of the settings and code.
+        known: results by the version's hash.
+        rows: known numbers of rows by the version's hash.
+        trainings: number of trainings so far.
     """
 
     project: Project
@@ -85,7 +89,7 @@ class Probes:
         self.known = _known(self.project, self.experiment.name, self.metric, self.recipe)
 
     def measure(self, version: ingestion.DataVersion) -> Measured:
-        """From the registry or an earlier bisection, else by a run aside.
+        """Return the stored result of a version, or train on it in a temporary working tree.
 
         Raises:
             GristmillError: the experiment cannot be run on this version.
@@ -104,8 +108,8 @@ class Probes:
             raise ConfigError(
                 f"{self.metric} has no value on version {version.digest[:8]}",
                 expected="test rows on which it is defined",
-                found="none such, as the run said",
-                next=f"gristmill data bisect {name} --metric another",
+                found="an undefined metric",
+                next=f"gristmill data bisect {name} with another --metric",
             )
         write_json(_kept(self.project, name) / f"{version.digest}-{self.recipe}.json", found)
         seconds = time.monotonic() - began
@@ -117,7 +121,13 @@ class Probes:
         return measured.metrics[evaluation.logged(self.metric)]
 
     def say(self, word: str, version: ingestion.DataVersion, measured: Measured) -> None:
-        """A line on one version."""
+        """Print a line about a version.
+
+        Args:
+            word: "good" or "bad".
+            version: the data version.
+            measured: its metrics.
+        """
         rows = self.rows.get(version.digest, measured.rows)
         counted = "?" if rows is None else f"{rows:,}"
         self.screen.say(
@@ -130,30 +140,31 @@ class Probes:
 @interrupted("interrupted; what was measured is kept")
 def bisect(
     name: Name,
-    metric: Annotated[str, typer.Option(help="Which metric of the test rows was lost.")],
+    metric: Annotated[str, typer.Option(help="Metric of the test rows that got worse.")],
     good: Annotated[
         str,
         typer.Option(
-            metavar="VERSION", help="A model's version, or a hash, commit or tag of the data."
+            metavar="VERSION", help="A good model version, or hash, commit or tag of good data."
         ),
     ],
-    bad: Annotated[str, typer.Option(metavar="VERSION", help="A later one, which has lost it.")],
+    bad: Annotated[
+        str, typer.Option(metavar="VERSION", help="A later, bad one; named in the same ways.")
+    ],
 ) -> None:
-    """Find the version of the data that lost a metric, in few trainings.\f
+    """Find the data version that made a metric worse, with few trainings.\f
 
-    A version is bad when its metric is nearer to that of the bad end than to that of the good end:
-    noise of the training does not matter while it is below half of what was lost. What is measured
-    already with today's settings and code narrows the line first; what is left is halved, a
-    training a step. An end that is a model's version may be of earlier settings or code: then it
-    counts with what it had, and it is said where that matters.
+    A version is bad if its metric is closer to the bad end's than to the good end's: training noise
+    below half of the loss does not matter. Results known for the present settings and code narrow
+    the range first; then each training halves it. A model version given as an end keeps its
+    registered metrics, even from earlier settings or code; the output says where that matters.
 
     Args:
-        metric: of the test rows.
-        good, bad: a version of the model by its number, or of the data by a hash, commit, branch
-            or tag.
+        metric: metric of the test rows.
+        good, bad: a model version by its number, or a data version by hash, commit, branch or tag.
 
     Raises:
-        ConfigError: an end is not known, the two are not in one line, or nothing was lost.
+        ConfigError: an end is unknown, the ends are not in one line of history, or the metric did
+            not get worse.
     """
     project, screen = Project.find(), Screen()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -174,7 +185,7 @@ def bisect(
     screen.say(f"{name}: {len(line)} versions of data/{folder}, by {metric} of the test rows")
     if gone:
         named = ", ".join(version.digest[:8] for version in gone)
-        screen.say(f"  ! left out, for their bytes are nowhere: {named}")
+        screen.say(f"  ! left out, their bytes are neither in the cache nor in a remote: {named}")
     measured = [_measured_end(probes, *end) for end in zip((line[0], line[-1]), told, strict=True)]
     ends = [*zip((line[0], line[-1]), measured, strict=True)]
     for word, end in zip(("good", "bad"), ends, strict=True):
@@ -189,7 +200,7 @@ def bisect(
 
 
 def _say_found(probes: Probes, before: ingestion.DataVersion, after: ingestion.DataVersion) -> None:
-    """The version that lost the metric, and what is new about it."""
+    """Print the version that lost the metric, and what changed in it."""
     when = f", {date_of(after.when)}, commit {after.commit[:8]}" if after.commit else ""
     probes.screen.say(f"{probes.metric} was lost with version {after.digest[:8]} of the data{when}")
     for text in _differences(probes.project, probes.experiment, before, after):
@@ -202,16 +213,16 @@ def _say_next(
     after: ingestion.DataVersion,
     ends: Sequence[tuple[ingestion.DataVersion, Measured]],
 ) -> None:
-    """What may have lost the metric besides the data, and what to type."""
+    """Print other possible causes of the loss, and the next commands."""
     for version, measured in ends:
         if version in (before, after) and not measured.today:
             probes.screen.say(
-                f"  ! {version.digest[:8]} was measured with other settings or code, which may be "
-                "what lost it; its hash in place of the model's version has it trained today's way"
+                f"  ! {version.digest[:8]} was measured with other settings or code, which can be "
+                "the cause; give its hash instead of the model's version to train it with today's"
             )
     name = probes.experiment.name
     probes.screen.say(f"next: gristmill data use {name} {before.digest[:8]}")
-    probes.screen.say(f"      gristmill data who-used {after.digest[:8]} lists what came from it")
+    probes.screen.say(f"      gristmill data who-used {after.digest[:8]} lists its runs and models")
 
 
 def _narrowed(
@@ -219,7 +230,7 @@ def _narrowed(
     line: Sequence[ingestion.DataVersion],
     is_bad: Callable[[ingestion.DataVersion], bool],
 ) -> tuple[ingestion.DataVersion, ingestion.DataVersion]:
-    """The last good version and the first bad one: among those known, then among those between."""
+    """Find the last good and the first bad version, first among the known ones, then between."""
     known = [line[0], *(v for v in line[1:-1] if v.digest in probes.known), line[-1]]
     place = first_bad(len(known), lambda at: is_bad(known[at]))
     rest = line[line.index(known[place - 1]) : line.index(known[place]) + 1]
@@ -230,7 +241,7 @@ def _narrowed(
 def _judge(
     probes: Probes, one: Measured, other: Measured
 ) -> Callable[[ingestion.DataVersion], bool]:
-    """Whether a version is nearer to the bad end, said on the screen as it is found out.
+    """Return a function that measures a version, prints it, and returns whether it is bad.
 
     Raises:
         ConfigError: the good end is not better than the bad one.
@@ -239,7 +250,7 @@ def _judge(
     lower = evaluation.lower_is_better(probes.metric)
     if good == bad or (good < bad) != lower:
         raise ConfigError(
-            f"nothing was lost: {probes.metric} of the good end is not better than of the bad one",
+            f"nothing was lost: {probes.metric} at the good end is not better than at the bad end",
             expected=f"{'less' if lower else 'more'} than {bad:.4f} at the good end",
             found=f"{good:.4f}",
             next=f"gristmill models {probes.experiment.name} lists the versions and their scores",
@@ -258,7 +269,7 @@ def _judge(
 def _measured_end(
     probes: Probes, version: ingestion.DataVersion, told: Measured | None
 ) -> Measured:
-    """An end by today's settings and code where that is known, else as its model had it."""
+    """Return the result of an end: with the present settings if known, else its model's."""
     if (
         version.digest not in probes.known
         and told
@@ -283,7 +294,7 @@ def _require_metric(experiment: config.Experiment, metric: str) -> None:
 
 
 def _known(project: Project, name: str, metric: str, recipe: str) -> dict[str, Measured]:
-    """What today's settings and code have come to, by the hash of the data."""
+    """Return known results of the present settings and code, by the hash of the data."""
     found: dict[str, Measured] = {}
     for file in sorted(_kept(project, name).glob(f"*-{recipe}.json")):
         kept = read_json(file)
@@ -308,7 +319,7 @@ def _end(
     listed: Sequence[ingestion.DataVersion],
     asked: str,
 ) -> tuple[int, Measured | None]:
-    """The place of an end in the log and, where it is a model's version, what that one had."""
+    """Return the position of an end in the log and, for a model version, its metrics."""
     name, told = experiment.name, None
     number = asked.removeprefix(f"{name}@")
     known = {version.number: version for version in registry.versions(project, name)}
@@ -327,7 +338,7 @@ def _end(
         f"the data of {asked} are not in the line of history up to HEAD",
         expected="a version from the log, which has "
         + (", ".join(version.digest[:8] for version in listed[-6:]) or "none"),
-        found=digest[:8] or "a model that does not say which data it was trained on",
+        found=digest[:8] or "a model without the hash of its training data",
         next=f"gristmill data log {name}",
     )
 
@@ -339,10 +350,10 @@ def _line(
     good: int,
     bad: int,
 ) -> list[ingestion.DataVersion]:
-    """The versions from the good end to the bad one.
+    """Return the versions from the good end to the bad end.
 
     Raises:
-        ConfigError: the good end is not before the bad one, or branches lie side by side.
+        ConfigError: the good end is not before the bad one, or they are on parallel branches.
     """
     log = f"gristmill data log {experiment.name}"
     if good >= bad:
@@ -360,8 +371,8 @@ def _line(
             raise ConfigError(
                 "the versions between the two are not in one line of history",
                 expected="each one pinned on top of the one before it",
-                found=f"{one.digest[:8]} and {other.digest[:8]} on branches side by side",
-                next=f"{log}, and take both ends from one side",
+                found=f"{one.digest[:8]} and {other.digest[:8]} on parallel branches",
+                next=f"{log}; choose both ends from one branch",
             )
     return line
 
@@ -372,7 +383,7 @@ def _differences(
     before: ingestion.DataVersion,
     after: ingestion.DataVersion,
 ) -> list[str]:
-    """Lines on what is different between the tables of two versions."""
+    """Describe the differences between the tables of two versions."""
     data = experiment.data
     inside = PurePosixPath(data.path).relative_to(f"data/{data.folder}")
     with tempfile.TemporaryDirectory() as aside:
@@ -382,7 +393,7 @@ def _differences(
             try:
                 ingestion.lay_out_version(project, data.folder, version.digest, folder / "raw")
                 ingestion.ingest_file(folder / "raw" / inside, folder / "table.parquet", data)
-            except GristmillError as error:  # measured once, but not here any more
+            except GristmillError as error:  # its metrics are stored, its bytes are gone
                 return [f"against {before.digest[:8]} before it: {error.what}"]
             tables.append(folder / "table.parquet")
         first, *rest = flows.differences(*tables)

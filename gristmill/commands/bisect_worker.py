@@ -1,4 +1,4 @@
-"""What an experiment comes to on another version of its data: found aside, by a run of its own."""
+"""Measure an experiment on another version of its data, in a separate run."""
 
 from __future__ import annotations
 
@@ -19,34 +19,36 @@ from gristmill.pipelines.base import (
 from gristmill.pipelines.config import Project
 
 OF_THE_USER = ("GIT_", "DVC_", "MLFLOW_", "PREFECT_", "GRISTMILL_")
-"""Settings that lead to the user's own repository, stores and servers."""
+"""Prefixes of variables that point to the user's repository, stores and servers."""
 
 GRACE = 30.0
-"""Seconds that a run has to end its processes when it is told to."""
+"""Seconds that an interrupted run has to end its processes."""
 
 
 def measure_aside(project: Project, name: str, digest: str) -> dict[str, Any]:
-    """Runs an experiment as it is now on a version of its data.
+    """Run an experiment with the present settings on a version of its data.
 
-    All of it is in a temporary working tree of git, at HEAD and with the changes that are not
-    committed; MLflow's store, Prefect's and DVC's cache are the tree's own. Every probe begins
-    with an empty store, so that none depends on another.
+    It runs in a temporary git working tree, at HEAD plus the uncommitted changes, with separate
+    MLflow and Prefect stores and a separate DVC cache. Every probe begins with an empty store, so
+    that none depends on another.
 
     Args:
-        digest: of the version.
+        project: the project.
+        name: experiment.
+        digest: hash of the data version.
 
     Returns:
-        `metrics` of the test rows by their names in MLflow, and `rows` of the data.
+        `metrics` of the test rows by their names in MLflow, and `rows`, the number of data rows.
 
     Raises:
-        ConfigError: the changes that are not committed cannot be taken over whole.
-        InputError: the bytes of the version are nowhere.
-        GristmillError: whatever ended the run, such as data that the experiment refuses.
+        ConfigError: the uncommitted changes cannot be copied completely.
+        InputError: the bytes of the version are neither in the cache nor in a remote.
+        GristmillError: the error that ended the run, for example invalid data.
     """
     state = tracking.git_state(project)
     if state.kept != tracking.WHOLE:
         raise ConfigError(
-            "the changes that are not committed cannot be taken over",
+            "the uncommitted changes cannot be copied to the working tree",
             expected="changes of at most 1 MiB, without secrets",
             found=f"changes that were {state.kept}",
             next="git commit -a",
@@ -58,15 +60,17 @@ def measure_aside(project: Project, name: str, digest: str) -> dict[str, Any]:
             diff = aside / "changes.diff"
             diff.write_text(state.diff, encoding="utf-8")
             if problem := tracking.apply_diff(tree, diff):
-                raise EnvironmentFault("git could not take over the changes", found=problem[:500])
-        (tree / ingestion.PIN).unlink(missing_ok=True)  # what lies there is pinned by the run
+                raise EnvironmentFault(
+                    "git could not apply the uncommitted changes", found=problem[:500]
+                )
+        (tree / ingestion.PIN).unlink(missing_ok=True)  # the run pins what is in the folder
         folder = config.load_experiment(project, name).data.folder
         ingestion.lay_out_version(project, folder, digest, tree / "data" / folder)
         return ask_in_worktree(tree, ["probe", name], aside, without=OF_THE_USER, grace=GRACE)
 
 
 def probe(name: str, answer: Path) -> None:
-    """Run an experiment and write what it measured; this is what `data bisect` calls."""
+    """Run an experiment and write its metrics (called by `data bisect`)."""
     end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     from gristmill.commands.run import run
 

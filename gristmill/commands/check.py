@@ -13,7 +13,9 @@ from gristmill.commands.options import Model, Rows
 def check(
     model: Model,
     file: Rows,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the whole result as JSON.")
+    ] = False,
 ) -> int:
-    """Find out whether new rows have drifted from those of the champion; then exit code 5."""
+    """Check whether new rows have drifted from a model's data; if so, the exit code is 5."""
     return flows.check(model, file, as_json=as_json)

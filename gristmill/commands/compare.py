@@ -1,4 +1,4 @@
-"""`gristmill compare`: models on the same test rows, by what they have answered already."""
+"""`gristmill compare`: models on the same test rows, from their stored predictions."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from gristmill.pipelines.config import Project
 from gristmill.pipelines.reporting import Lines, Screen, Table, Text, Titled, as_markdown, number
 
 SHOWN = 10
-"""Rows that the screen shows."""
+"""Differing rows shown on the screen."""
 
 ALPHA = 0.05
-"""The p-value up to which a difference counts as shown."""
+"""Largest p-value at which a difference counts as shown."""
 
 KEPT_WHOLE = ("value", "95 % interval", "difference", "p")
-"""Columns that a narrow screen breaks last."""
+"""Columns that a narrow screen wraps last."""
 
 LONGEST_FOLDER = 120
-"""Characters of a folder's name."""
+"""Maximum length of the folder's name."""
 
 
 @dataclass(frozen=True)
 class Named:
-    """A model that was asked for: what it is called here, and the run that evaluated it."""
+    """A requested model: its display name, and the run that evaluated it."""
 
     name: str
     run: tracking.StoredRun
@@ -42,11 +42,11 @@ def compare(
         list[str],
         typer.Argument(
             metavar="MODEL…",
-            help="NAME for its champion, NAME@ALIAS, NAME@VERSION, or the beginning of a run's id.",
+            help="NAME (its champion), NAME@ALIAS, NAME@VERSION, or the beginning of a run's id.",
         ),
     ],
 ) -> None:
-    """Compare models on the test rows that all have answered, each with the first."""
+    """Compare models with the first one, on the test rows that all have predicted."""
     project = Project.find()
     named = _named(project, models)
     answers = [
@@ -74,7 +74,7 @@ def compare(
 
 
 def _metrics_of(known: Collection[str], classes: Sequence[str] | None) -> list[str]:
-    """The metrics that runs have numbers of, by their names in the experiment file."""
+    """Return the metrics that runs have values of, by their names in the experiment file."""
     every: list[str] = [*config.CLASSIFICATION_METRICS, *config.REGRESSION_METRICS]
     kinds = [form.removesuffix("CLASS") for form in config.METRIC_FORMS if form.endswith(":CLASS")]
     every += [f"{kind}{name}" for kind in kinds for name in classes or ()]
@@ -115,7 +115,7 @@ def _find(
     versions: Sequence[registry.Version],
     runs: Mapping[str, tracking.StoredRun],
 ) -> Named:
-    """The model that a text means; a bare name its champion, else its newest version."""
+    """Find a model by its text; a bare name means the champion, else the newest version."""
     model, _, wanted = text.partition("@")
     known = [version for version in versions if version.model == model]
     if not known:
@@ -165,7 +165,7 @@ def _find_run(
 
 
 def _predictions(project: Project, model: Named) -> evaluation.Predictions:
-    """What the run of a model stored."""
+    """Read the stored predictions of a model's run."""
     stored = tracking.read_artifact(
         project, model.run, registry.PREDICTIONS, evaluation.read_predictions
     )
@@ -178,15 +178,15 @@ def _gone(name: str, experiment: str) -> EnvironmentFault:
     return EnvironmentFault(
         f"the predictions of {name} are gone",
         expected=f"{registry.PREDICTIONS} among the artifacts of its run",
-        found="none; a model is never asked twice about a test row",
-        next=f"gristmill run {experiment} --force trains and evaluates it anew",
+        found="none; test rows are never predicted a second time",
+        next=f"gristmill run {experiment} --force trains and evaluates it again",
     )
 
 
 def _raw(
     project: Project, model: Named, predictions: evaluation.Predictions
 ) -> pd.DataFrame | None:
-    """The test rows as they came in, where those of the model are still the present ones."""
+    """Return the raw test rows, or None if the model was tested on other rows."""
     test = project.build(model.run.experiment) / "test"
     try:
         if not np.array_equal(np.load(test / "identity.npy"), predictions.identity):
@@ -205,10 +205,10 @@ def _raw(
 
 
 def rows_table(made: evaluation.ModelComparison, raw: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The rows on which models differ, as `ModelComparison.disagreements` has them.
+    """Return the rows on which models differ, in the order of `ModelComparison.disagreements`.
 
-    Columns: `row`, the place among the first model's test rows; `truth`; each model's answer and,
-    of classes, its probability; then the row as it came in.
+    Columns: `row`, the position among the first model's test rows; `truth`; each model's
+    prediction and, for classes, its probability; then the raw row.
     """
     places = made.disagreements
     classes = None if made.classes is None else np.array(made.classes, dtype=object)
@@ -228,7 +228,7 @@ def rows_table(made: evaluation.ModelComparison, raw: pd.DataFrame | None = None
 
 
 def sections(made: evaluation.ModelComparison, rows: pd.DataFrame) -> Iterator[Titled]:
-    """What is to be told: metrics and differences, agreement, the first rows that differ."""
+    """Yield the sections of the report: metrics, agreement, the first rows that differ."""
     yield _metrics(made)
     yield _agreement(made)
     if len(rows):
@@ -251,24 +251,24 @@ def _metrics(made: evaluation.ModelComparison) -> Titled:
                 d = differs[place]
                 apart = (f"{d.value:+.3g}", _span(d.low, d.high), _p(d.p))
             cells.append((f"  {name}", number(one.value), low_high, *apart))
-    lines = [f"Differences are from {first}, row by row. ↓ Less is better."]
+    lines = [f"Differences are to {first}, paired by row. ↓ Lower is better."]
     if len(others) > 1:
         lines.append(
-            f"p is corrected by Holm's method for {len(others)} models against it, metric by "
-            "metric; intervals are not."
+            f"For each metric, p is corrected by Holm's method for {len(others)} comparisons; "
+            "intervals are not."
         )
     lines += [
         f"{name}: {_verdict(differs)}"
         for name, differs in zip(others, made.differences, strict=True)
     ]
-    left_out = f", {made.left_out:,} left out: seen in training" if made.left_out else ""
+    left_out = f", {made.left_out:,} left out (seen in training)" if made.left_out else ""
     heading = ("", "value", "95 % interval", "difference", "95 % interval", "p")
     title = f"{len(made.truth):,} test rows{left_out}"
     return Titled(title, [_table(made, heading, cells), Lines(lines)])
 
 
 def _verdict(differences: Sequence[evaluation.MetricDifference]) -> str:
-    """In which metrics a model is better or worse than the first, as far as that is shown."""
+    """Return in which metrics a model is shown to be better or worse than the first."""
     kinds: dict[str, list[str]] = {"better": [], "worse": [], "no difference shown": []}
     for one in differences:
         shown = one.p is not None and one.p <= ALPHA
@@ -281,7 +281,7 @@ def _verdict(differences: Sequence[evaluation.MetricDifference]) -> str:
 def _agreement(made: evaluation.ModelComparison) -> Titled:
     first, *others = made.names
     if made.classes is None:
-        heading = ("", "errors correlate", "mean distance", f"nearer than {first}")
+        heading = ("", "error correlation", "mean distance", f"closer than {first}")
         away = np.abs(made.answers - made.truth)
         cells = [
             (
@@ -315,9 +315,9 @@ def _first_rows(made: evaluation.ModelComparison, rows: pd.DataFrame) -> Titled:
         truth = number(row["truth"]) if made.classes is None else str(row["truth"])
         cells.append((str(int(row["row"])), truth, *told))
     if made.classes is None:
-        title = f"the {len(shown)} rows on which they are furthest apart"
+        title = f"the {len(shown)} rows with the largest differences"
     else:
-        title = f"{len(rows):,} rows on which they differ, the surest mistakes first"
+        title = f"{len(rows):,} rows on which they differ, most confident errors first"
     more = [f"… and {len(rows) - SHOWN:,} more in rows.csv"] * (len(rows) > SHOWN)
     heading = ("row", "truth", *made.names)
     return Titled(title, [_table(made, heading, cells), Lines(more)])
@@ -342,6 +342,6 @@ def _table(
 
 
 def markdown(made: evaluation.ModelComparison, shown: Sequence[Titled]) -> str:
-    """The report of a comparison."""
+    """Return the report of a comparison as Markdown."""
     picture = Text("![differences and agreement](comparison.png)")
     return as_markdown(" · ".join(made.names), [*shown, picture])

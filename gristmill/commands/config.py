@@ -1,4 +1,4 @@
-"""`gristmill config`: the experiment file, resolved, and its schema."""
+"""`gristmill config`: the experiment file with all defaults, and its JSON Schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gristmill.pipelines.base import writing
 from gristmill.pipelines.config import FITTING, Document, Experiment, Project
 
 LITERAL = ("parameters", "search")
-"""Sections in which `$` has no meaning."""
+"""Sections in which `$` has no special meaning."""
 
 
 def show(name: Name, parameter: Override = []) -> None:  # noqa: B006
@@ -28,7 +28,7 @@ def print_schema() -> None:
 
 
 def dump(experiment: Experiment) -> None:
-    """Print the file with defaults filled in and `$name` replaced; it can be read again."""
+    """Print the file with defaults filled in and `$name` replaced; it can be loaded again."""
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe", pure=True)
@@ -36,13 +36,13 @@ def dump(experiment: Experiment) -> None:
     yaml.allow_unicode = True
     yaml.sort_base_mapping_type_on_output = False
     yaml.width = 100
-    # last: the representer is made when it is first asked for, from what is set above
+    # last: the representer is created on first access, from the settings above
     yaml.representer.yaml_representers = {**yaml.representer.yaml_representers, str: _text}
     yaml.dump(_content(experiment.document), sys.stdout)
 
 
 def _content(document: Document) -> dict[str, Any]:
-    """What the file has to say; the defaults that a reader would refuse are left out."""
+    """Return the file's content without the defaults that loading would refuse."""
     content = document.model_dump(mode="json", by_alias=True)
     if document.model.library == "sklearn":
         content["model"] = {"sklearn": content["model"]["sklearn"]}
@@ -53,7 +53,7 @@ def _content(document: Document) -> dict[str, Any]:
 
 
 def _escaped(tree: Any) -> Any:
-    """Texts that begin with a dollar get another, so that they are not read as names."""
+    """Double a leading dollar, so that the text is not read as a parameter's name."""
     if isinstance(tree, dict):
         return {key: _escaped(value) for key, value in tree.items()}
     if isinstance(tree, list):
@@ -62,13 +62,16 @@ def _escaped(tree: Any) -> Any:
 
 
 def _text(representer: Any, text: str) -> Any:
-    """In quotes where it has a colon, as DVC's reader needs it inside brackets."""
+    """Quote a text with a colon: DVC's reader needs the quotes inside brackets."""
     style = '"' if ":" in text else None
     return representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 def schema() -> str:
-    """JSON Schema of experiment files; `$name` may stand for any value of model and training."""
+    """Return the JSON Schema of experiment files.
+
+    Any value of `model` and `training` can also be `$name`.
+    """
     made = Document.model_json_schema(by_alias=True)
     for name in ("Model", "Training", "EarlyStopping"):
         for key, value in made["$defs"].get(name, {}).get("properties", {}).items():
@@ -80,6 +83,6 @@ def schema() -> str:
 
 
 def write_schema(project: Project) -> None:
-    """Puts the schema where the first line of experiment files points editors to."""
+    """Write the schema to the path that the first line of experiment files names."""
     with writing(project.root / "build" / "experiment.schema.json") as aside:
         aside.write_text(schema(), encoding="utf-8")

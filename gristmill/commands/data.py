@@ -17,7 +17,7 @@ from gristmill.pipelines.reporting import Facts, Screen, Table, Titled
 
 
 def status() -> None:
-    """Compare the data sets on disk with the pin."""
+    """Compare the data sets on disk with the pinned versions."""
     project = Project.find()
     users: dict[str, list[str]] = {}
     for name in project.experiment_names():
@@ -32,8 +32,7 @@ def status() -> None:
 
 
 def formats() -> None:
-    """List what a data set may be, and where it may come from."""
-
+    """List the supported data formats and sources."""
     kinds = [f"{kind.form}: {kind.description}" for kind in config.SOURCES]
     for title, lines in (
         ("data.path may be", ingestion.describe_formats()),
@@ -44,7 +43,7 @@ def formats() -> None:
 
 
 def restore(name: NameOrAll = None) -> None:
-    """Bring the pinned bytes back; edits by hand of the named data set are thrown away."""
+    """Restore the pinned data; manual edits of the named data set are discarded."""
     project = Project.find()
     screen = Screen()
     failed: list[GristmillError] = []
@@ -54,7 +53,7 @@ def restore(name: NameOrAll = None) -> None:
                 how = ingestion.restore(
                     project, experiment, discard=name is not None, progress=screen.arriving
                 )
-        except GristmillError as error:  # the others may still come
+        except GristmillError as error:  # the others can still be restored
             failed.append(error)
             how = f"not restored, {error.what}"
         screen.say(f"data of {experiment}: {how}")
@@ -66,10 +65,10 @@ def refresh(
     name: Name,
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="FILE", help="A file or folder to take instead."),
+        typer.Option("--data", metavar="FILE", help="File or folder to use instead of the source."),
     ] = None,
 ) -> None:
-    """Take in new data on purpose: fetched and validated aside, then pinned."""
+    """Fetch new data, validate them in a temporary folder, and pin them."""
     project = Project.find()
     screen = Screen()
     with screen.turning(f"new data for {name} …"):
@@ -82,7 +81,7 @@ def refresh(
         users = " && ".join(f"gristmill run {user}" for user in done.accepted)
         screen.say(f"next: git commit -m 'New data for {name}' data.dvc && {users}")
         if done.before:
-            screen.say(f"      gristmill data use {name} {done.before[:8]} goes back")
+            screen.say(f"      gristmill data use {name} {done.before[:8]} undoes this")
 
 
 def log(name: Name) -> None:
@@ -115,7 +114,7 @@ def log(name: Name) -> None:
         screen.show(Table(heading, lines, numbers=("rows",), whole=("commit", "date", "hash")))
         screen.say("* on disk now", "dim")
     else:
-        screen.say(f"data/{folder} was never pinned; next: gristmill run {name}")
+        screen.say(f"data/{folder} has never been pinned; next: gristmill run {name}")
     if found.unknown:
         one = found.unknown == 1
         screen.say(
@@ -132,11 +131,20 @@ def _remarks(version: ingestion.DataVersion) -> str:
 
 
 def data_rows_of(project: Project, name: str, folder: str, digests: list[str]) -> dict[str, int]:
+    """Return the number of rows of data versions, by digest, as far as it is recorded.
+
+    Args:
+        project: the project.
+        name: experiment.
+        folder: the data set's folder below `data/`.
+        digests: versions to look up.
+    """
     known = tracking.data_rows(project, folder, [name]) if tracking.is_local(project) else {}
     return ingestion.recorded_rows(project, name, [d for d in digests if d not in known]) | known
 
 
 def date_of(seconds: float | None) -> str:
+    """Return seconds since 1970 as local date and time; "" for None."""
     return "" if seconds is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
@@ -147,7 +155,7 @@ def use(
         typer.Argument(metavar="REV", help="A commit, branch or tag, or a hash from `data log`."),
     ],
 ) -> None:
-    """Go back to a version of one data set; the others stay as they are."""
+    """Switch one data set to another version; the others stay as they are."""
     project = Project.find()
     data = config.load_experiment(project, name).data
     screen = Screen()
@@ -155,7 +163,7 @@ def use(
     state = ingestion.data_state(project, data.folder)
     before = ingestion.pinned_digest(project, data.folder)
     if state is ingestion.DataState.PINNED and before == found:
-        screen.say(f"{name}: version {found[:8]} is in place already, nothing to do")
+        screen.say(f"{name}: version {found[:8]} is on disk already, nothing to do")
         return
     if state is ingestion.DataState.EDITED:
         raise ingestion.edited(data.folder, data.path, name)
@@ -163,8 +171,8 @@ def use(
         raise ingestion.not_pinned(data.folder, data.path, name)
     ingestion.go_to(project, data.folder, found)
     was = f", it was {before[:8]}" if before and before != found else ""
-    screen.say(f"{name}: version {found[:8]} is in place and pinned{was}")
+    screen.say(f"{name}: version {found[:8]} is now on disk and pinned{was}")
     screen.say(f"next: gristmill run {name}")
     screen.say(f"      git commit -m 'Data of {name} as of {revision}' data.dvc")
     if was and before:
-        screen.say(f"      gristmill data use {name} {before[:8]} returns")
+        screen.say(f"      gristmill data use {name} {before[:8]} undoes this")

@@ -1,4 +1,4 @@
-"""`gristmill doctor`: everything that a run needs, looked at one by one."""
+"""`gristmill doctor`: check everything that a run needs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gristmill.pipelines.ingestion.versions import snapshot
 from gristmill.pipelines.reporting import Screen
 
 LEAST_SPACE = 2 << 30
-"""Bytes of free disk below which a run may end for lack of it."""
+"""Bytes of free disk space below which a run can fail."""
 
 PORTS = {4200: "Prefect", 5000: "MLflow"}
 
@@ -32,10 +32,10 @@ Finding = tuple[bool, str]
 
 def doctor(
     fix: Annotated[
-        bool, typer.Option("--fix", help="Also make databases ready and restore data.")
+        bool, typer.Option("--fix", help="Also prepare the databases and restore data.")
     ] = False,
 ) -> int:
-    """Find out what is wrong with the set-up."""
+    """Check the set-up: versions, experiments, data, databases and ports."""
     project = Project.find()
     screen = Screen()
     if fix:
@@ -53,8 +53,7 @@ def doctor(
 
 
 def _fix(project: Project, screen: Screen) -> None:
-    """Databases at the installed versions, pinned data on disk: what `make setup` ends with."""
-
+    """Migrate the databases and restore pinned data; the last step of `make setup`."""
     project.require_git()
     migration = _start_migration(project)
     write_schema(project)
@@ -71,20 +70,20 @@ def _fix(project: Project, screen: Screen) -> None:
         _, errors = migration.communicate()
         if migration.returncode:
             raise EnvironmentFault(
-                "Prefect's database could not be made ready",
+                "Prefect's database could not be upgraded",
                 found=errors.decode(errors="replace").strip()[-300:],
-                next="move .prefect/ aside and try again",
+                next="rename .prefect/ and try again",
             )
         screen.say("Prefect's database is ready")
 
 
 def _program() -> Path:
-    """The command that git has to call: the one of this environment."""
+    """Return the `gristmill` script of this environment, which git calls."""
     return Path(sys.executable).parent / "gristmill"
 
 
 def _start_migration(project: Project) -> subprocess.Popen[bytes] | None:
-    """Brings Prefect's database up to date, beside what else there is to do."""
+    """Start upgrading Prefect's database in the background."""
     if "PREFECT_API_URL" in os.environ:
         return None
     project.prefect_home.mkdir(exist_ok=True)
@@ -129,7 +128,7 @@ def _packages(project: Project) -> Iterator[Finding]:
         if found != wanted:
             others.append(f"{name} {found}, locked {wanted}")
     some = "\n".join(others[:5]) + (f"\nand {len(others) - 5} more" if len(others) > 5 else "")
-    yield not others, "as locked" if not others else f"differ from the lock (make setup):\n{some}"
+    yield not others, "as locked" if not others else f"not as locked (make setup):\n{some}"
 
 
 def _repository(project: Project) -> Iterator[Finding]:
@@ -138,7 +137,7 @@ def _repository(project: Project) -> Iterator[Finding]:
     free = shutil.disk_usage(project.root).free
     yield free > LEAST_SPACE, f"{free / 2**30:.0f} GiB of disk free"
     current = ingestion.registered_driver(project) == ingestion.driver_command(project, _program())
-    how = "data.dvc, dvc.lock and params.yaml merge by name"
+    how = "git merges data.dvc, dvc.lock and params.yaml by name"
     missing = "git does not know how to merge data.dvc (or the clone was moved)"
     yield current, how if current else f"{missing}: gristmill doctor --fix"
     for name in ("build", "mlruns", ".prefect", "data"):
@@ -182,7 +181,7 @@ def _prefect(project: Project) -> Iterator[Finding]:
     url = os.environ.get("PREFECT_API_URL")
     if url is None:
         ready = (project.prefect_home / "prefect.db").exists()
-        yield True, ".prefect/prefect.db" + ("" if ready else ", made by the first run")
+        yield True, ".prefect/prefect.db" + ("" if ready else ", created by the first run")
         return
     from gristmill.pipelines.base import redact
 

@@ -1,4 +1,4 @@
-"""How a command ends before its end."""
+"""Interrupts and the exit of a command."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import NoReturn
 import typer
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, typer's and ours."""
+"""Exit code after Ctrl-C, the same as typer's."""
 
 
 @contextmanager
 def interrupted(words: str) -> Iterator[None]:
-    """End with exit code 130 and these words on Ctrl-C; also a decorator."""
+    """Exit with code 130 and this message on Ctrl-C; usable as a decorator."""
     try:
         yield
     except (KeyboardInterrupt, Exception) as error:
@@ -27,14 +27,14 @@ def interrupted(words: str) -> Iterator[None]:
 
 
 def is_ctrl_c(error: BaseException | None) -> bool:
-    """Whether an error is Ctrl-C, or what a library made of it: pydantic wraps it, for example."""
+    """Return whether an error is Ctrl-C or was caused by it: pydantic wraps it, for example."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
 def leave(code: int) -> NoReturn:
-    """End the process without finalising its libraries, which takes 1.5 s after a run."""
+    """Exit without finalising the libraries, which takes 1.5 s after a run."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

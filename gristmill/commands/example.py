@@ -1,4 +1,4 @@
-"""`gristmill new --example`: an experiment of a known model, under a name of one's own."""
+"""`gristmill new --example`: copy an example under a new name, with its data."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from gristmill.pipelines.reporting import Screen
 
 @dataclass(frozen=True)
 class Copy:
-    """What becomes an experiment here.
+    """A copy of an example in preparation.
 
     Attributes:
-        project: that it will be in.
-        name: of the experiment.
-        raw: its file with comments and layout; it learns where the data are and how they look.
-        data: what the example says of them.
-        origin: where they are on a disk; None: from where the example says.
-        aside: a folder that is gone at the end.
-        again: the command, to be completed by options.
+        project: destination.
+        name: name of the experiment.
+        raw: YAML of the experiment with comments and layout; the data section is adapted.
+        data: data section of the example.
+        origin: file or folder with the data; None: use the source of the example.
+        aside: temporary folder.
+        again: command to show in errors, without --from.
     """
 
     project: Project
@@ -40,16 +40,21 @@ class Copy:
 
 
 def copy_example(name: str, example: str, origin: Path | None) -> None:
-    """Copies `examples/EXAMPLE.yaml` and the builder that it names, and brings its data.
+    """Copy `examples/EXAMPLE.yaml` with its builder and data into the project.
 
-    The data are those of an experiment here that has the same data set, else what the disk has
-    (`origin`), else what `data.source` brings. Data from a disk are held to the hash of the
-    source where that is known; others are the user's own, and the copy names no source. Where
-    `split.as` shares another example's cuts, the copy shares those of whichever experiment here
-    has them, or has that example's own section.
+    The data are those of an existing experiment with the same data set, else those of `origin`,
+    else fetched from `data.source`. Local data must match the hash of the source if it is known;
+    otherwise they are the user's own, and the copy has no source. If `split.as` shares the cuts of
+    another example, the copy shares those of an experiment with the same data, or gets that
+    example's split section.
+
+    Args:
+        name: name of the new experiment.
+        example: stem of a file in `examples/`.
+        origin: local file or folder with the data.
 
     Raises:
-        GristmillError: whatever is wrong; nothing is left behind.
+        GristmillError: any error; nothing is left behind.
     """
     project = Project.find()
     project.require_git()
@@ -70,7 +75,7 @@ def copy_example(name: str, example: str, origin: Path | None) -> None:
         if there and origin is None:
             _set(raw, others[there[0]].data)
         else:
-            with screen.turning("bringing the data …"):
+            with screen.turning("fetching the data …"):
                 again = f"gristmill new {name} --example {example}"
                 _bring(Copy(project, name, raw, data, origin, aside, again), undo)
         _settle_split(project, raw, file.parent)
@@ -80,7 +85,7 @@ def copy_example(name: str, example: str, origin: Path | None) -> None:
         draft.rename(project.experiment_file(name))
         undo.pop_all()
     screen.say(f"experiments/{name}.yaml   copied from examples/{file.name}")
-    used = f", which {there[0]} has as well" if there and origin is None else ""
+    used = f", shared with {there[0]}" if there and origin is None else ""
     screen.say(f"{data.path}   its data{used}")
     screen.say(f"next: gristmill run {name}")
 
@@ -92,7 +97,7 @@ def _require_example(project: Project, example: str) -> Path:
     near = nearest(example, names)
     raise ConfigError(
         f"there is no example '{example}'",
-        expected="one of " + ", ".join(names) if names else "a file in examples/, which has none",
+        expected="one of " + ", ".join(names) if names else "a file in examples/, which is empty",
         found=f"no file examples/{example}.yaml",
         next=f"--example {near}" if near else "gristmill new NAME --data FILE",
     )
@@ -108,8 +113,8 @@ def _yaml() -> Any:
 
 
 def _load(file: Path) -> Any:
-    """The file with its comments and its layout."""
-    read_yaml(file)  # its errors are readable
+    """Load a YAML file with its comments and layout."""
+    read_yaml(file)  # for its readable errors
     return _yaml().load(file)
 
 
@@ -119,7 +124,7 @@ def _dump(raw: Any, file: Path) -> None:
 
 
 def _set(raw: Any, data: config.Data) -> None:
-    """Lets the file name these data."""
+    """Write path, source and target into the data section."""
     for key, value in (("path", data.path), ("source", data.source), ("target", data.target)):
         if value is None:
             raw["data"].pop(key, None)
@@ -128,7 +133,7 @@ def _set(raw: Any, data: config.Data) -> None:
 
 
 def _documents(project: Project) -> dict[str, config.Document]:
-    """The experiments here that can be read."""
+    """Return the valid experiments of the project."""
     found = {}
     for name in project.experiment_names():
         with suppress(ConfigError):
@@ -137,7 +142,7 @@ def _documents(project: Project) -> dict[str, config.Document]:
 
 
 def _settle_split(project: Project, raw: Any, examples: Path) -> None:
-    """Shares the cuts of an experiment here, where the example shares those of another example."""
+    """Replace a reference to another example's cuts by one that exists in the project."""
     shared = raw["split"].get("as")
     if shared is None:
         return
@@ -153,7 +158,7 @@ def _settle_split(project: Project, raw: Any, examples: Path) -> None:
 
 
 def _copy_builder(project: Project, raw: Any, examples: Path, undo: ExitStack) -> None:
-    """The Python file of the model, unless the very same is there."""
+    """Copy the Python file of the model unless the same file exists."""
     builder = (raw.get("model") or {}).get("builder")
     if not builder:
         return
@@ -165,9 +170,9 @@ def _copy_builder(project: Project, raw: Any, examples: Path, undo: ExitStack) -
         if target.read_bytes() == origin.read_bytes():
             return
         raise ConfigError(
-            f"experiments/{module} is there already, and `new` never overwrites",
-            expected="no such file, or the example's own",
-            found="another one",
+            f"experiments/{module} exists already, and `new` never overwrites",
+            expected="no such file, or the example's file",
+            found="a different file",
             next=f"rename it, and the builder in the experiments that use it: grep -l "
             f"{module[:-3]} experiments/*.yaml",
         )
@@ -176,12 +181,12 @@ def _copy_builder(project: Project, raw: Any, examples: Path, undo: ExitStack) -
 
 
 def _bring(copy: Copy, undo: ExitStack) -> None:
-    """Takes the data into `data/` and pins them."""
+    """Put the data into `data/` and pin them."""
     project, data, origin = copy.project, copy.data, copy.origin
     if origin is None:
         state = ingestion.data_state(project, data.folder)
         if state is ingestion.DataState.MISSING or (project.root / data.path).exists():
-            return  # the run takes them as they are, or brings back what is pinned
+            return  # the run uses them as they are, or restores the pinned version
     fresh = copy.aside / "data" / PurePath(data.path).name
     fresh.parent.mkdir()
     if origin is None:
@@ -211,8 +216,8 @@ def _fetch(copy: Copy, fresh: Path) -> None:
     data, disk = copy.data, f"{copy.again} --from FOLDER"
     if data.source is None:
         raise ConfigError(
-            "the example has no data of its own",
-            expected="a folder with yours",
+            "the example has no data source",
+            expected="a folder with your data",
             found="no --from",
             next=disk,
         )
@@ -223,7 +228,7 @@ def _fetch(copy: Copy, fresh: Path) -> None:
             error.what,
             expected=error.expected,
             found=error.found,
-            next=f"{disk}   takes the same files from a disk\n{error.next}".strip(),
+            next=f"{disk}   to use local files\n{error.next}".strip(),
         ) from error
 
 
@@ -233,15 +238,15 @@ def _require_place(origin: Path) -> Path:
         return place
     near = nearest(place.name, (p.name for p in place.parent.glob("*")))
     raise ConfigError(
-        "the folder of the data is not there",
-        expected="a folder, or a file, after --from",
+        "the folder of the data does not exist",
+        expected="a folder or a file after --from",
         found=f"nothing at {origin}",
         next=f"--from {origin.with_name(near)}" if near else "",
     )
 
 
 def _from_disk(copy: Copy, origin: Path, fresh: Path) -> Path:
-    """Copies the file or folder that the example wants, by its name or as the only such one."""
+    """Copy the file or folder that the example needs, by its name or as the only match."""
     wanted, project = PurePath(copy.data.path), copy.project
     if not wanted.suffix:
         ingestion.fetch(project, str(origin), fresh)
@@ -267,7 +272,7 @@ def _from_disk(copy: Copy, origin: Path, fresh: Path) -> Path:
 
 
 def _name_target(raw: Any, data: config.Data, fresh: Path) -> None:
-    """Lets the file name the column that is to be predicted, where a table calls it otherwise."""
+    """Set the target to the only column that the schema does not name, if it is missing."""
     if fresh.is_dir() or ingestion.find_format(fresh).module != "delimited":
         return
     names, _ = ingestion.header(fresh, ingestion.sniff_csv(fresh))
@@ -280,16 +285,16 @@ def _name_target(raw: Any, data: config.Data, fresh: Path) -> None:
             f"the table has no column '{data.target}', which the example predicts",
             expected=f"{data.target}, or one column beside {', '.join(known)}",
             found=", ".join(names[:10]) + "…" * (len(names) > 10),
-            next="gristmill new NAME --data FILE --target COLUMN   begins with any table",
+            next="gristmill new NAME --data FILE --target COLUMN   to start from any table",
         )
     raw["data"]["target"] = left[0]
 
 
 def _free_place(project: Project, name: str, data: config.Data, fresh: Path) -> Path:
-    """Where the data go: as the example says, or under the experiment's name if others are there.
+    """Return the example's path for the data, or one with the experiment's name if it is used.
 
     Raises:
-        ConfigError: other data are there, too.
+        ConfigError: both folders contain other data.
     """
     for folder in dict.fromkeys((data.folder, name)):
         target = project.root / "data" / folder / fresh.name
@@ -300,8 +305,8 @@ def _free_place(project: Project, name: str, data: config.Data, fresh: Path) -> 
         if there == [target] and same_bytes(fresh, target):
             return target
     raise ConfigError(
-        f"data/{data.folder} and data/{name} hold other data, and `new` never overwrites",
-        expected="a name for which there are no data yet",
+        f"data/{data.folder} and data/{name} contain other data, and `new` never overwrites",
+        expected="a name without data",
         found=name,
         next=f"gristmill new {name}_2 …",
     )

@@ -1,4 +1,4 @@
-"""`gristmill runs gc`: removes what no registered model and no run within the limit needs."""
+"""`gristmill runs gc`: remove what no registered model and no recent run needs."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ MEGA = 1e6
 
 @dataclass
 class Removable:
-    """What may go.
+    """Everything that can be removed.
 
     Attributes:
-        runs, trials: in MLflow.
-        packages: logged models of those runs that no version is made of: id and address.
-        folders: of trials, in `build/`.
-        models: registered ones without a version.
-        busy: experiments at which a run is at work; nothing of theirs is touched.
+        runs, trials: MLflow runs.
+        packages: id and address of logged models of those runs without a registered version.
+        folders: trial folders in `build/`.
+        models: registered models without a version.
+        busy: experiments with an active run; nothing of them is touched.
     """
 
     runs: list[tracking.StoredRun] = field(default_factory=list)
@@ -46,12 +46,12 @@ class Removable:
 
 def collect(
     older_than: Annotated[
-        str, typer.Option(metavar="AGE", help="Only what ended before: 30d, 12h, 0s.")
+        str, typer.Option(metavar="AGE", help="Minimum age: 30d, 12h, 0s.")
     ] = "30d",
     keep: Annotated[
         int, typer.Option(min=0, help="Newest finished runs of each experiment to keep.")
     ] = 5,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List only; remove nothing.")] = False,
 ) -> None:
     """Remove what no registered model and no newer run needs."""
     project, screen = Project.find(), Screen()
@@ -59,7 +59,7 @@ def collect(
     if not dry_run:
         tracking.mend_dead_runs(project)
     with _alone(project) as busy:
-        with screen.turning("looking at what the store has …"):
+        with screen.turning("reading the store …"):
             found = find(project, limit, keep, busy)
             lines = _described(project, found)
         count = _flow_runs(project, limit, dry_run)
@@ -69,39 +69,41 @@ def collect(
             with screen.turning("removing …"):
                 _remove(project, found)
     for name in sorted(found.busy):
-        screen.say(f"{name} is being run now; nothing of it was touched")
+        screen.say(f"{name} is running now; nothing of it was removed")
     done = "nothing was removed" if dry_run else "removed"
     screen.say(f"{done}; older than {older_than}, {keep} runs of each experiment kept")
     if not tracking.is_local(project) and not dry_run:
-        screen.say("the store is a server's: its administrator removes them for good: mlflow gc")
-    screen.say("data: DVC's cache is left alone; `dvc gc --all-commits --dry` says what no")
-    screen.say("commit pins, but runs and `data use` may still need it")
+        screen.say(
+            "the store is on a server: its administrator deletes them for good with mlflow gc"
+        )
+    screen.say("data: DVC's cache is not cleaned; `dvc gc --all-commits --dry` lists what no")
+    screen.say("commit pins, but runs and `data use` can still need it")
 
 
 def seconds(text: str) -> float:
-    """`30d`, `12h`, `5m` or `0s` in seconds.
+    """Return the seconds of `30d`, `12h`, `5m` or `0s`.
 
     Raises:
-        ConfigError: it is none of these.
+        ConfigError: the text has another form.
     """
     try:
         return read_duration(text)
     except ValueError as error:
         raise ConfigError(
-            "--older-than takes a number and a unit", expected="such as 30d or 12h", found=text
+            "--older-than needs a number and a unit", expected="such as 30d or 12h", found=text
         ) from error
 
 
 def find(project: Project, limit: float, keep: int, busy: set[str]) -> Removable:
-    """What may go.
+    """Find what can be removed.
 
-    A run stays while it is younger than the limit, among the newest finished ones, or that of a
-    registered version. A trial stays while it is younger, or a run that stays needs it; of a run
-    that stays only for its version, the winner is needed.
+    A run is kept if it is younger than the limit, among the newest finished ones, or the run of a
+    registered version. A trial is kept if it is younger or a kept run needs it; a run that is kept
+    only for its version needs the winner alone.
 
     Args:
-        limit: seconds since 1970; what ended later stays.
-        keep: how many finished runs of each experiment stay.
+        limit: seconds since 1970; what ended later is kept.
+        keep: number of finished runs to keep of each experiment.
         busy: experiments that another process works on.
     """
     every = tracking.stored_runs(project, deleted=True)
@@ -150,7 +152,7 @@ def _newest(runs: Sequence[tracking.StoredRun], keep: int) -> set[str]:
 
 
 def _folders(project: Project, limit: float, keys: set[str], busy: set[str]) -> list[Path]:
-    """Trials' folders in `build/` that are neither young nor needed."""
+    """Return the trial folders in `build/` that are neither young nor needed."""
     found = []
     for folder in sorted((project.root / "build").glob("*/trials/*")):
         files = [file.stat().st_mtime for file in folder.rglob("*") if file.is_file()]
@@ -173,9 +175,9 @@ def _described(project: Project, found: Removable) -> list[str]:
         if file.is_file()
     )
     rows = [
-        ("runs", len(found.runs), size(found.runs), "in MLflow, failed and killed ones too"),
+        ("runs", len(found.runs), size(found.runs), "in MLflow, also failed and killed ones"),
         ("trials", len(found.trials), size(found.trials), "in MLflow, with their weights"),
-        ("packages", len(found.packages), packages, "in MLflow, of no registered version"),
+        ("packages", len(found.packages), packages, "in MLflow, without a registered version"),
         ("trial folders", len(found.folders), folders, "in build/"),
         ("empty models", len(found.models), 0, "registered, without a version"),
     ]
@@ -197,8 +199,7 @@ def _remove(project: Project, found: Removable) -> None:
 
 
 def _flow_runs(project: Project, limit: float, dry_run: bool) -> int:
-    """Removes Prefect's flow runs that ended before the limit; returns how many there are."""
-
+    """Remove Prefect's flow runs that ended before the limit; return their number."""
     if "PREFECT_API_URL" not in os.environ and not (project.prefect_home / "prefect.db").exists():
         return 0
     before = datetime.fromtimestamp(limit, UTC).isoformat()
@@ -210,7 +211,7 @@ def _flow_runs(project: Project, limit: float, dry_run: bool) -> int:
 
 @contextmanager
 def _alone(project: Project) -> Iterator[set[str]]:
-    """Holds the locks of all experiments that no run has; gives the names of the others."""
+    """Hold the locks of all experiments without an active run; yield the names of the others."""
     busy: set[str] = set()
 
     def refuse() -> None:

@@ -1,4 +1,4 @@
-"""`gristmill data merge`: git's merge driver for the files that list data sets and experiments."""
+"""`gristmill data merge`: git's merge driver for data.dvc, dvc.lock and params.yaml."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from gristmill.pipelines.config import Project
 
 
 def merge(base: Path, ours: Path, theirs: Path, name: str) -> int:
-    """Merge data.dvc, dvc.lock or params.yaml; this is what git calls."""
+    """Merge data.dvc, dvc.lock or params.yaml (called by git).\f
+
+    Args:
+        base, ours, theirs: files with the three versions; the result replaces `ours`.
+        name: path of the merged file in the repository.
+
+    Returns:
+        1 if conflicts are left, else 0.
+    """
     place = Path(name)
     texts = (file.read_text(encoding="utf-8") for file in (base, ours, theirs))
     try:

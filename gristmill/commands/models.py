@@ -28,16 +28,16 @@ DONE = {
     "reject": "rejected",
     "archive": "archived",
 }
-"""What a version is after an entry of the history, by the entry's kind."""
+"""State of a version after an entry of the history, by the entry's kind."""
 
 
 def models(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="A model; default: all.")
     ] = None,
-    version: Annotated[str | None, typer.Option(help="Show one version whole.")] = None,
+    version: Annotated[str | None, typer.Option(help="Show one version in full.")] = None,
     history: Annotated[
-        bool, typer.Option("--history", help="Show who moved a model's champion, when and why.")
+        bool, typer.Option("--history", help="Show who changed the champion, when and why.")
     ] = False,
 ) -> None:
     """List registered models, versions, aliases and scores."""
@@ -48,7 +48,7 @@ def models(
 
 
 def show(name: str | None, number: str | None) -> None:
-    """All models, one model's versions, or one version whole."""
+    """Print all models, one model's versions, or one version in full."""
     project = Project.find()
     screen = Screen()
     if name is None:
@@ -70,19 +70,19 @@ def show(name: str | None, number: str | None) -> None:
         )
         for version in known[:SHOWN]
     ]
-    screen.show(Table(("version", "aliases", "decision", "made", "scores"), rows))
+    screen.show(Table(("version", "aliases", "decision", "created", "scores"), rows))
     if len(known) > SHOWN:
         screen.say(f"… and {len(known) - SHOWN} older ones")
 
 
 def show_history(name: str) -> None:
-    """Every move of a model, the newest first."""
+    """Print the history of a model, newest first."""
     project = Project.find()
     registry.require_versions(project, name)
     screen = Screen()
     entries = moves.history(project, name)
     if not entries:
-        screen.say(f"no version of {name} was moved yet; next: gristmill promote {name}")
+        screen.say(f"{name} has no history yet; next: gristmill promote {name}")
         return
     rows = []
     for entry in reversed(entries):
@@ -99,7 +99,7 @@ def promote(
     ] = None,
     reason: Reason = "",
 ) -> None:
-    """Make a version the champion, whatever the gate said."""
+    """Make a version the champion, whatever the gate decided."""
     now, before = moves.promote(Project.find(), name, version, reason)
     screen = Screen()
     if before is not None and before.number == now.number:
@@ -110,30 +110,37 @@ def promote(
     if now.tags.get(registry.DECISION) == "reject":
         screen.say(f"  the gate had rejected it: {now.tags.get(registry.REASONS, '')}")
     if now.standing:
-        screen.say(f"  it had been {now.standing}")
+        screen.say(f"  it was {now.standing} before")
     if before is not None:
         screen.say(f"next: gristmill rollback {name} undoes this")
 
 
 def rollback(name: Registered, reason: Reason = "") -> None:
-    """Go back to the champion before this one."""
+    """Restore the previous champion."""
     now, before = moves.rollback(Project.find(), name, reason)
     was = f", it was version {before.number}" if before else ""
     Screen().say(f"{name} version {now.number} is the champion again{was}")
 
 
 def reject(name: Registered, version: Number, reason: Reason) -> None:
-    """Say that a version shall not be champion; promoting it takes a reason then."""
+    """Reject a version (promoting it later needs --reason)."""
     set_aside(name, version, "reject", reason)
 
 
 def archive(name: Registered, version: Number, reason: Reason = "") -> None:
-    """Put a version away; it stays in the registry."""
+    """Archive a version; it stays in the registry."""
     set_aside(name, version, "archive", reason)
 
 
 def set_aside(name: str, number: str, kind: Literal["reject", "archive"], why: str) -> None:
-    """Rejects or archives a version."""
+    """Reject or archive a version and print the result.
+
+    Args:
+        name: registered model.
+        number: version.
+        kind: "reject" or "archive".
+        why: reason for the history; required to reject.
+    """
     before = moves.set_aside(Project.find(), name, number, kind, why)
     done, screen = DONE[kind], Screen()
     if before.standing == done:
@@ -154,15 +161,15 @@ def _show_all(project: Project, screen: Screen) -> None:
         champion = next((v for v in known if CHAMPION in v.aliases), None)
         made = (_when(champion.created), _scores(champion)) if champion else ("", "")
         rows.append((name, champion.number if champion else "none", len(known), *made))
-    screen.show(Table(("model", "champion", "versions", "made", "scores"), rows))
+    screen.show(Table(("model", "champion", "versions", "created", "scores"), rows))
 
 
 def _show_version(project: Project, version: Version, screen: Screen) -> None:
     lines = [
         ("model", f"{version.model} version {version.number}"),
         ("aliases", ", ".join(version.aliases) or "none"),
-        *([("standing", version.standing)] if version.standing else []),
-        ("made", _when(version.created)),
+        *([("status", version.standing)] if version.standing else []),
+        ("created", _when(version.created)),
         ("decision", version.tags.get(registry.DECISION, "none")),
         *(("", reason) for reason in version.tags.get(registry.REASONS, "").split("; ") if reason),
         *((f"test {name}", number(value, 6)) for name, value in version.metrics.items()),
@@ -177,27 +184,28 @@ def _show_version(project: Project, version: Version, screen: Screen) -> None:
 
 
 def _show_decision(project: Project, version: Version, screen: Screen) -> None:
-    """The gate's decision again, from what the run that decided kept of it."""
+    """Print the gate's decision from the record of the run that made it."""
     decided = version.tags.get(registry.DECIDED)
-    if decided is None:  # by a release that did not keep it
+    if decided is None:  # decided by an older release, which stored no record
         return
     with tempfile.TemporaryDirectory() as folder:
         try:
             kept = read_json(tracking.fetch_artifact(project, decided, DECISION, Path(folder)))
         except EnvironmentFault as error:
-            screen.say(f"the gate's checks are gone: {error.found}", whole=True)
+            screen.say(f"the record of the gate's checks is missing: {error.found}", whole=True)
             return
     found = Evidence.read(kept)
     screen.say(
-        f"\nthe gate's checks, at α = {found.alpha:.3g}, read {found.reads} of these test rows\n"
+        f"\nchecks of the gate at α = {found.alpha:.3g}, "
+        f"evaluation {found.reads} on these test rows\n"
     )
-    screen.show(Table(("check", "found", "wanted", "p", "rows", ""), check_rows(found)))
+    screen.show(Table(("check", "value", "required", "p", "rows", "passed"), check_rows(found)))
     for line in power_lines(found.contest):
         screen.say(line, whole=True)
 
 
 def check_rows(found: Evidence) -> list[tuple[str, ...]]:
-    """A row a check of a stored decision: what, found, wanted, p, rows, whether it holds."""
+    """Return a row per check of a decision: name, value, required value, p, rows, passed."""
     made: list[tuple[str, ...]] = []
     for rule in found.requirements:
         ends = ((">=", rule.min), ("<=", rule.max))
@@ -228,7 +236,7 @@ def check_rows(found: Evidence) -> list[tuple[str, ...]]:
 
 
 def power_lines(found: Contest | None) -> list[str]:
-    """What the rows of a stored contest could have shown, in words."""
+    """Describe the rows and the power of a stored comparison with the champion."""
     if found is None:
         return []
     lines = []
@@ -239,7 +247,7 @@ def power_lines(found: Contest | None) -> list[str]:
         newer, out = f"{found.newer:,}", f"{found.left_out:,}"
         lines.append(f"{newer} of them newer than the champion; {out} test rows left out")
     if found.power is not None:
-        enough = "" if found.enough is None else f"; {found.enough:,} rows would have 0.8"
+        enough = "" if found.enough is None else f"; {found.enough:,} rows would give 0.8"
         lines.append(f"power for a gain of {found.shown_gain:.2g}: {found.power:.2f}{enough}")
     return lines
 

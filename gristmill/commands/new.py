@@ -1,4 +1,4 @@
-"""`gristmill new`: from a file that nobody cleaned to an experiment that runs."""
+"""`gristmill new`: from an uncleaned file to an experiment that runs."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ ARCHIVE = re.compile(r"(\.zip|\.tgz|\.tar(\.\w+)?)$", re.IGNORECASE)
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:.+")
 
 SHOWN = 5
-"""Columns that a warning names."""
+"""Columns named in a warning."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the data come from and where they will be.
+    """Origin and destination of the data.
 
     Attributes:
-        given: what stands after `--data`: an address, or a path as the project sees it.
-        path: of the data in the project, below `data/`.
-        source: for the experiment file; None for what is on this machine alone.
-        there: whether they are in the project already.
-        query: SQL, where they come from a database.
+        given: value of `--data`: an address, or a path relative to the project.
+        path: destination in the project, below `data/`.
+        source: `data.source` of the experiment file; None for files outside the project.
+        there: whether the data are in the project already.
+        query: SQL query, if the data come from a database.
     """
 
     given: str
@@ -54,7 +54,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Asked:
-    """What was typed of the experiment; `again` is the command, to be completed by options."""
+    """The arguments of the command; `again` is the command to show in errors, without options."""
 
     name: str
     target: str | None
@@ -63,9 +63,7 @@ class Asked:
 
 
 def new(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="What the experiment shall be called.")
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the experiment.")],
     data: Annotated[
         str | None, typer.Option("--data", metavar="FILE", help="A file, a folder or an address.")
     ] = None,
@@ -73,11 +71,12 @@ def new(
         str | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="classification or regression; default: by the target.")
+        str | None,
+        typer.Option(help="classification or regression; default: inferred from the target."),
     ] = None,
     query: Annotated[
         str | None,
-        typer.Option(metavar="SQL", help="What to select, where --data is a database's address."),
+        typer.Option(metavar="SQL", help="SQL query, if --data is the address of a database."),
     ] = None,
     example: Annotated[
         str | None, typer.Option("--example", metavar="NAME", help="Start from examples/NAME.yaml.")
@@ -85,7 +84,7 @@ def new(
     origin: Annotated[
         Path | None,
         typer.Option(
-            "--from", metavar="FOLDER", help="Where the example's data are on this machine."
+            "--from", metavar="FOLDER", help="Folder of the example's data on this machine."
         ),
     ] = None,
 ) -> None:
@@ -99,7 +98,7 @@ def new(
         )
     if (data is None) == (example is None) or (example is None and origin is not None):
         raise ConfigError(
-            "an experiment begins with data or with an example",
+            "an experiment starts from data or with an example",
             expected="--data FILE [--target COLUMN], or --example NAME [--from FOLDER]",
             found="both" if data and example else "--from alone" if origin else "neither",
             next=f"gristmill new {name} --data FILE --target COLUMN",
@@ -113,10 +112,17 @@ def new(
 def draft(
     name: str, data: str, target: str | None, task: profiling.Task | None, query: str | None = None
 ) -> None:
-    """Reads the data, drafts the experiment, shows what was assumed, and takes both in.
+    """Read the data, draft the experiment, print the assumptions, and add both to the project.
+
+    Args:
+        name: name of the experiment.
+        data: file, folder or address.
+        target: column to predict; None lists the columns in the error.
+        task: None infers it from the target.
+        query: SQL query, required for a database and only for one.
 
     Raises:
-        GristmillError: whatever is wrong; nothing is left behind.
+        GristmillError: any error; nothing is left behind.
     """
     project = Project.find()
     project.require_git()
@@ -138,7 +144,7 @@ def _place(project: Project, name: str, data: str, query: str | None) -> Place:
         database = config.source_kind(data, query) == "database"
         if urlsplit(data).password is not None or (database and config.holds_password(data)):
             raise ConfigError(
-                "an address with a password would stand in the experiment file, for all to read",
+                "an address with a password would be stored in the experiment file",
                 expected="the password in the environment",
                 found=redact(data),
                 next=f"{ingestion.PASSWORD}=… gristmill new …" if database else "",
@@ -151,7 +157,7 @@ def _place(project: Project, name: str, data: str, query: str | None) -> Place:
     if not path.exists():
         near = nearest(path.name, (p.name for p in path.parent.glob("*")))
         raise ConfigError(
-            "the data file is not there",
+            "the data file does not exist",
             expected="a file, a folder or an address after --data",
             found=f"nothing at {data}",
             next=f"gristmill new {name} --data {shell_word(str(Path(data).with_name(near)))}"
@@ -166,11 +172,11 @@ def _place(project: Project, name: str, data: str, query: str | None) -> Place:
 
 
 def _require_query(name: str, data: str, query: str | None) -> None:
-    """Raises ConfigError unless a database has a query, and only a database."""
+    """Raise ConfigError for a database without a query, or a query without a database."""
     if (config.source_kind(data, query) == "database") == (query is not None):
         return
     raise ConfigError(
-        "a database needs a query, and nothing else has one",
+        "a database needs a query, and other sources must have none",
         expected="--data postgresql+psycopg://user@host/name --query 'SELECT … ORDER BY …'",
         found="no --query" if query is None else f"--query for {redact(data)}",
         next=f"gristmill new {name} --data {shell_word(redact(data))}"
@@ -183,7 +189,7 @@ def _within(project: Project, path: Path) -> bool:
 
 
 def _file_of(address: str, name: str) -> str:
-    """What the data of an address will be called: as there, where that is a file's name."""
+    """Return the file name for data from an address: that of the address, if it has one."""
     kind, _, rest = address.partition(":")
     if "://" in address:
         return _plain(urlsplit(address).path.rstrip("/").rpartition("/")[2], name)
@@ -192,13 +198,13 @@ def _file_of(address: str, name: str) -> str:
 
 
 def _plain(file: str, name: str) -> str:
-    """The file's own name where it has a plain one, else the experiment's."""
+    """Return the file's name if it is a plain one, else the experiment's with .csv."""
     fits = file and file.isprintable() and not file.startswith(".") and "\\" not in file
     return file if fits else f"{name}.csv"
 
 
 def _bring(project: Project, place: Place, aside: Path, on: Screen) -> tuple[Place, Path]:
-    """The raw data, in the project already or fetched aside; and their place there."""
+    """Return the place and the raw data, in the project or fetched to the temporary folder."""
     if place.there:
         if ingestion.data_state(project, place.folder) is ingestion.DataState.EDITED:
             raise _edited(place)
@@ -222,15 +228,15 @@ def _edited(place: Place) -> InputError:
     return InputError(
         f"data/{place.folder} was edited by hand",
         expected="the bytes that data.dvc pins",
-        found="others",
-        next=f"cp {shell_word(place.path)} elsewhere, and --data elsewhere   takes it in as new "
+        found="other bytes",
+        next=f"cp {shell_word(place.path)} elsewhere, and --data elsewhere   to use it as new "
         "data\n"
-        f"dvc checkout data/{place.folder}   throws the edit away",
+        f"dvc checkout data/{place.folder}   to discard the edit",
     )
 
 
 def _require_no_data(project: Project, place: Place, raw: Path | None) -> None:
-    """Other data of this name are never touched; the same file is what a killed `new` has left."""
+    """Refuse to overwrite other data; an equal file is a leftover of a killed `new`."""
     folder = project.root / "data" / place.folder
     pinned = ingestion.data_state(project, place.folder) is ingestion.DataState.MISSING
     if not pinned and not (folder.is_dir() and any(folder.iterdir())):
@@ -239,20 +245,20 @@ def _require_no_data(project: Project, place: Place, raw: Path | None) -> None:
     if not pinned and [*folder.iterdir()] == [there]:
         if raw is None or same_bytes(raw, there):
             return
-        found = f"{place.path}, with other content"
+        found = f"{place.path} with other content"
     else:
-        found = "a data set that is pinned, but not on disk" if pinned else "other files"
+        found = "a pinned data set that is not on disk" if pinned else "other files"
     raise ConfigError(
-        f"data/{place.folder} is there already, and `new` never overwrites",
-        expected="no folder of that name, or the very same file in it",
+        f"data/{place.folder} exists already, and `new` never overwrites",
+        expected="no folder of that name, or the same file in it",
         found=found,
-        next=f"gristmill new {place.folder}_2 …   takes another folder\n"
-        f"gristmill new {place.folder} --data data/{place.folder}/FILE   uses what is there",
+        next=f"gristmill new {place.folder}_2 …   to use another folder\n"
+        f"gristmill new {place.folder} --data data/{place.folder}/FILE   to use the existing data",
     )
 
 
 def _draft(asked: Asked, place: Place, raw: Path, aside: Path, screen: Screen) -> profiling.Draft:
-    """Everything that will be moved in, in the folder aside."""
+    """Draft the experiment and write its files into the temporary folder `aside`."""
     kind = ingestion.find_format(raw).module
     csv, doubt = _dialect(raw) if kind == "delimited" else (config.Csv(), False)
     pictures = ingestion.fitting_form(raw) if kind == "picture_folders" else None
@@ -298,21 +304,19 @@ def _draft(asked: Asked, place: Place, raw: Path, aside: Path, screen: Screen) -
     )
     if not draft.used:
         raise ConfigError(
-            "no column is left to learn from", expected="a feature", found="none of use"
+            "no column is left to learn from", expected="a usable feature", found="none"
         )
     _write(draft, table, aside)
     return draft
 
 
 def _write(draft: profiling.Draft, table: Path, aside: Path) -> None:
-    """Write the experiment file and the page into the folder aside."""
+    """Write the experiment file and the profile page into the temporary folder."""
     (aside / "experiments").mkdir()
     (aside / "experiments" / f"{draft.name}.yaml").write_text(
         profiling.write_draft(draft), encoding="utf-8"
     )
-    config.load_experiment(
-        Project(aside), draft.name
-    )  # a draft that does not load must not leave here
+    config.load_experiment(Project(aside), draft.name)  # an invalid draft must not be moved in
     profiled = profiling.Profiled(
         draft.name, table, draft.profile, draft.target, draft.task.task, draft.assumptions
     )
@@ -320,10 +324,10 @@ def _write(draft: profiling.Draft, table: Path, aside: Path) -> None:
 
 
 def _dialect(raw: Path) -> tuple[config.Csv, bool]:
-    """What is unusual about a text table, and whether its thousands marks are an assumption.
+    """Return a text table's unusual CSV settings, and whether its thousands mark is assumed.
 
-    Where 1,234 may be both, ingest leaves the column text; here it is taken for a thousand and
-    more, and that is said.
+    If 1,234 is ambiguous, ingest leaves the column as text; here the comma is read as a thousands
+    mark, with a warning.
     """
     found = ingestion.sniff_csv(raw)
     settled = ingestion.sniff_csv(raw, found)  # now with the decimal point as declared
@@ -335,7 +339,7 @@ def _dialect(raw: Path) -> tuple[config.Csv, bool]:
 
 
 def _usual_target(raw: Path, kind: str) -> str | None:
-    """What the labels of pictures and arrays are called where nobody says it."""
+    """Return the default target of pictures and arrays."""
     if kind == "picture_folders":
         names = ingestion.label_columns(raw)
         return names[0] if len(names) == 1 else "label" if "label" in names else None
@@ -343,10 +347,17 @@ def _usual_target(raw: Path, kind: str) -> str | None:
 
 
 def take_in(project: Project, name: str, place: Place, raw: Path, aside: Path) -> None:
-    """Moves everything in: the data, the pin, the page, `params.yaml`, and last the experiment.
+    """Move everything into the project: data, pin, page, `params.yaml`, and last the experiment.
 
-    When anything fails, or on Ctrl-C, all is as before. Killed in between, the same command works:
-    it finds its own data, and no experiment.
+    An error or Ctrl-C restores the earlier state. After a kill the same command works again: it
+    finds its own data, and no experiment.
+
+    Args:
+        project: destination.
+        name: name of the experiment.
+        place: destination of the data.
+        raw: the raw data; ignored if they are in place.
+        aside: temporary folder with the experiment file and the page.
     """
     with ExitStack() as undo:
         for file in (project.root / ingestion.PIN, project.params_file):
@@ -386,8 +397,8 @@ def _say_end(screen: Screen, draft: profiling.Draft) -> None:
     screen.say(f"{task.task} of {draft.target} ({task.why}) from {of}")
     for line in _warnings(draft):
         screen.say(f"  ! {line}")
-    screen.say(f"experiments/{draft.name}.yaml   is yours to edit")
-    screen.say(f"build/{draft.name}/profile.html   shows each column")
+    screen.say(f"experiments/{draft.name}.yaml   edit it as needed")
+    screen.say(f"build/{draft.name}/profile.html   profile of every column")
     screen.say(f"next: gristmill run {draft.name}")
 
 
@@ -400,20 +411,20 @@ def _warnings(draft: profiling.Draft) -> Iterator[str]:
     if draft.uneven:
         yield f"the rarest class has {draft.rarest:.1%} of the rows: see training.class_weight"
     if draft.doubt:
-        yield "numbers such as 1,234 are taken for a thousand and more; the file says how not to"
+        yield "numbers like 1,234 are read with a thousands mark; the file shows how to change this"
     for assumed in draft.left_out:
         if assumed.kind == "text":
-            yield f"{assumed.name} is free text and left out; the file says how to take it in"
+            yield f"{assumed.name} is free text and left out; the file shows how to include it"
         if assumed.role == "group":
             yield f"rows of one {assumed.name} stay together in the split ({assumed.why})"
         if assumed.role == "given":
-            yield f"{assumed.name}: {assumed.why} decide what is for testing"
+            yield f"{assumed.name}: {assumed.why} decide which rows are for testing"
     if draft.pictures and len(set(draft.pictures[1].split()) & {"median", "smaller,"}):
         form, why = draft.pictures
-        yield f"all are brought to {form.height} × {form.width}, {why}"
+        yield f"all are resized to {form.height} × {form.width}, {why}"
     strong = [c.name for c in draft.strong]
     if strong:
-        more = f" and {len(strong) - SHOWN:,} more tell" if len(strong) > SHOWN else ""
-        each = " tells" if len(strong) == 1 else " each tell"
+        more = f" and {len(strong) - SHOWN:,} more predict" if len(strong) > SHOWN else ""
+        each = " predicts" if len(strong) == 1 else " each predict"
         named = ", ".join(strong[:SHOWN]) + (more or each)
-        yield f"{named} the target nearly alone: known in time?"
+        yield f"{named} the target almost alone: known at prediction time?"

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options shared by several commands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gristmill.pipelines.config import Project
 
 
 def complete_experiment(incomplete: str) -> list[str]:
-    """List the experiments whose names begin like this."""
+    """Return the experiments whose names begin with the text."""
     try:
         return [name for name in Project.find().experiment_names() if name.startswith(incomplete)]
     except GristmillError:
@@ -42,7 +42,9 @@ Override = Annotated[
         "--parameter", "-P", metavar="NAME=VALUE", help="Replace a declared parameter for this run."
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Do every step again, whatever is known.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Repeat every step, even if its result is known.")
+]
 Model = Annotated[
     str,
     typer.Argument(
@@ -51,8 +53,10 @@ Model = Annotated[
     ),
 ]
 Registered = Annotated[str, typer.Argument(metavar="NAME", help="A registered model.")]
-Number = Annotated[str, typer.Option("--version", help="Which version.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history.")]
+Number = Annotated[str, typer.Option("--version", help="Number of the version.")]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Reason, stored in the history.")
+]
 Rows = Annotated[
     Path,
     typer.Argument(
@@ -62,7 +66,7 @@ Rows = Annotated[
 
 
 def load(name: str, parameters: list[str]) -> tuple[Project, config.Experiment]:
-    """Load an experiment of the project around this folder, with `-P` applied."""
+    """Load an experiment of the project that contains this folder, with `-P` applied."""
     project = Project.find()
     return project, config.load_experiment(
         project, name, dict(map(config.read_override, parameters))
@@ -70,17 +74,17 @@ def load(name: str, parameters: list[str]) -> tuple[Project, config.Experiment]:
 
 
 def whole_id(ids: Iterable[str], text: str) -> str:
-    """The id of a run that begins like this; empty where there is none.
+    """Return the run id that begins with the text, or "" if there is none.
 
     Raises:
-        ConfigError: there are several.
+        ConfigError: several ids begin with it.
     """
     is_id = re.fullmatch(r"[0-9a-f]{4,32}", text) is not None
     alike = [run_id for run_id in ids if is_id and run_id.startswith(text)]
     if len(alike) > 1:
         raise ConfigError(
             f"several runs begin with {text}",
-            expected="more of the id",
+            expected="more characters of the id",
             found=", ".join(run_id[:12] for run_id in alike[:8]),
         )
     return alike[0] if alike else ""

@@ -22,11 +22,19 @@ def show(
     *,
     brief: bool = False,
 ) -> None:
-    """The plan, a line a step and a line a trial."""
+    """Print a plan, a line per step and per trial.
+
+    Args:
+        screen: where to print.
+        experiment: that the plan belongs to.
+        plan: as `make_plan` returns it.
+        force: whether every step runs again.
+        brief: leave out the lines of the trials.
+    """
     say = screen.say
     say(f"{experiment.name}: {experiment.document.description}".rstrip(": "))
     if plan.done is not None and not force:
-        say(f"  nothing to do; run {plan.done.run_id[:8]} came to this very end")
+        say(f"  nothing to do; run {plan.done.run_id[:8]} has this result already")
         return
     _line(say, "snapshot", plan.data is ingestion.DataState.PINNED, plan.data.value)
     upstream = plan.data not in (
@@ -47,13 +55,13 @@ def show(
             say,
             "search",
             False,
-            _asked(experiment) + ", once the data are there" * (plan.trials is None),
+            _asked(experiment) + ", when the data are ready" * (plan.trials is None),
         )
     else:
         new = [trial for trial in plan.trials if trial.known is None]
         words = f"{len(new)} of {len(plan.trials)} trials to train"
         if plan.remaining:
-            words += f", then at most {plan.remaining} that depend on what these come to"
+            words += f", then at most {plan.remaining} that depend on their results"
         _line(say, "search", not (new or plan.remaining), words)
         several = len({trial.trial.epochs for trial in plan.trials}) > 1
         for trial in [] if brief else plan.trials:
@@ -61,13 +69,13 @@ def show(
             say(f"    {trial.trial.name:30s}{budget} {trial.state}: {trial.reason}")
     if experiment.document.split.folds:
         known = plan.refit is not None and plan.refit.known is not None and not force
-        why = "known" if known else "the best point, on the rows of all folds"
+        why = "known" if known else "the best point on the rows of all folds"
         _line(say, "refit", known, why)
     _line(say, "evaluate", False, "the winner on the test rows, package, gate, registry")
 
 
 def _asked(experiment: config.Experiment) -> str:
-    """The trials of a search whose data are not there yet."""
+    """Return how many trials a search has whose data are not ready yet."""
     document = experiment.document
     each = document.search.repeats * (document.split.folds or 1)
     points = search.strategy_of(experiment).size

@@ -1,4 +1,4 @@
-"""The profile of a table on the screen."""
+"""The profile of a table, for the screen."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from gristmill.pipelines import profiling
 from gristmill.pipelines.reporting import Block, Table, Text
 
 MOST_LINES = 60
-"""Columns that are listed one by one."""
+"""Maximum number of columns listed one by one."""
 
 LEVELS = 2
-"""Levels that are shown of a column."""
+"""Levels shown of a column."""
 
 
 def profile_lines(
     profile: profiling.TableProfile, assumptions: Sequence[profiling.Assumption] | None = None
 ) -> list[Block]:
-    """A line a column, or a group of numbered columns; with what is assumed where that is known."""
-    kind, tells = ("type", []) if assumptions is None else ("taken for", ["tells"])
-    heading = ("column", kind, "gaps", "distinct", "low … median … high, or shares", *tells)
+    """Return a table with a row per column, or per group of numbered columns.
+
+    With `assumptions` it also shows how each column is used and how well it predicts the target.
+    """
+    kind, tells = ("type", []) if assumptions is None else ("used as", ["predicts"])
+    heading = ("column", kind, "missing", "distinct", "low … median … high, or shares", *tells)
     rows = []
     by_name = {a.name: a for a in assumptions or ()}
     groups = (
@@ -32,7 +35,7 @@ def profile_lines(
     lone = [column for column in profile.columns if column.name not in inside]
     lone.sort(key=lambda column: by_name[column.name].role != "target" if by_name else 0)
     rows += [_line(column, by_name.get(column.name)) for column in lone[:MOST_LINES]]
-    numbers = ("gaps", "distinct", "tells")
+    numbers = ("missing", "distinct", "predicts")
     more = f"… and {len(lone) - MOST_LINES:,} more columns" * (len(lone) > MOST_LINES)
     widths = {"column": 20, kind: 12}
     return [Table(heading, rows, numbers, widths=widths, caption=more), Text("")]
@@ -54,7 +57,7 @@ def _line(column: profiling.ColumnProfile, assumed: profiling.Assumption | None)
 
 def _taken_for(assumed: profiling.Assumption) -> str:
     if assumed.role == "target":
-        return "the target"
+        return "target"
     return assumed.kind if assumed.used else "left out"
 
 

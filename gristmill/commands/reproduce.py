@@ -1,4 +1,4 @@
-"""`gristmill reproduce`: a registered model trained again from where it came, and compared."""
+"""`gristmill reproduce`: retrain a registered model from its origin and compare the weights."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from gristmill.pipelines.reporting import Screen
 from gristmill.pipelines.tracking import tags as names
 
 DIFFERS = 4
-"""Exit code when the weights are not the same."""
+"""Exit code if the weights differ."""
 
 ORDER = ("data", "code", "package", "arrays", "machine", "settings")
-"""Of differences: causes before what they bring about."""
+"""Order of the reported differences: causes before effects."""
 
 RECIPE, DIFF = "lineage/winner.json", "lineage/changes.diff"
 """Artifacts of a run."""
@@ -37,13 +37,13 @@ RECIPE, DIFF = "lineage/winner.json", "lineage/changes.diff"
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a registered version came from, as its run and the registry say.
+    """The origin of a registered version, from its run and the registry.
 
     Attributes:
-        version: in the registry.
-        tags: of its run.
-        record: its winner's key, parts and recipe.
-        folder: of its data set, below `data/`.
+        version: registered version.
+        tags: tags of its run.
+        record: key, parts and recipe of the winning trial.
+        folder: folder of its data set, below `data/`.
     """
 
     version: registry.Version
@@ -53,7 +53,7 @@ class Origin:
 
     @property
     def parts(self) -> dict[str, str]:
-        """What the key was made of; what stands in the run's tags for people counts."""
+        """The parts of the trial's key; the run's tags take precedence over the record."""
         said = {
             **{
                 name.removeprefix("version."): name
@@ -69,7 +69,7 @@ class Origin:
 
 @interrupted("interrupted; nothing was written")
 def reproduce(model: Model) -> int:
-    """Train a registered model again, aside, and compare the weights bit for bit."""
+    """Retrain a model in a temporary working tree and compare the weights bit for bit."""
     project, screen = Project.find(), Screen()
     began = time.monotonic()
     version = registry.find(project, model)
@@ -113,8 +113,8 @@ def _said(
     by = "" if found.largest == float("inf") else f", by {found.largest:.3g} at most"
     screen.say(f"{name}: {found.differing:,} of {found.values:,} values differ{by}")
     if not differences:
-        screen.say("  nothing that was recorded differs: the registered file was changed since,")
-        screen.say("  or this training does not repeat itself bit for bit (a GPU)")
+        screen.say("  no recorded part differs: the registered file was changed since,")
+        screen.say("  or this training is not deterministic (a GPU)")
     for place, line in enumerate(differences):
         screen.say(f"  {'first difference' if not place else 'also':16s}  {line}")
     return DIFFERS
@@ -127,15 +127,15 @@ def _commit(project: Project, version: registry.Version) -> str:
     if not commit:
         raise ConfigError(
             f"{name} cannot be trained again",
-            expected="a run that says from which commit it was trained",
-            found="a run without a commit" if tags else "its run is not in the store any more",
+            expected="a run with the commit that it was trained from",
+            found="a run without a commit" if tags else "its run is no longer in the store",
         )
     if not tracking.has_artifact(project, version.run_id, RECIPE):
         raise ConfigError(
             f"{name} cannot be trained again",
             expected=f"the artifact {RECIPE} of its run {version.run_id[:8]}",
-            found="none: the run was made before recipes were kept",
-            next="a version that another run registers has it",
+            found="none: the run is older than stored recipes",
+            next="register a new version with gristmill run",
         )
     return commit
 
@@ -147,7 +147,7 @@ def _origin(project: Project, version: registry.Version, aside: Path) -> Origin:
     sets = [tag.removeprefix("dvc.data/") for tag in tags if tag.startswith("dvc.data/")]
     if len(sets) != 1:
         raise ConfigError(
-            f"run {version.run_id[:8]} does not say which data it read",
+            f"run {version.run_id[:8]} does not name the data it read",
             expected="one tag dvc.data/NAME",
             found=", ".join(sets) or "none",
         )
@@ -155,24 +155,24 @@ def _origin(project: Project, version: registry.Version, aside: Path) -> Origin:
 
 
 def _code(project: Project, screen: Screen, origin: Origin, tree: Path) -> list[str]:
-    """The run's changes that no commit has, on top of the commit."""
+    """Apply the run's uncommitted changes to the commit; return the differences left."""
     with screen.step("code") as words:
         kept = origin.tags.get(names.DIFF)
         if kept is None:
-            words.append("the commit as it is")
+            words.append("the commit without changes")
             return []
         aside = tree / "build" / "reproduce"
         problem = tracking.apply_diff(
             tree, tracking.fetch_artifact(project, origin.version.run_id, DIFF, aside)
         )
-        words.append("the commit and the changes that the run kept")
+        words.append("the commit and the run's uncommitted changes")
     if problem:
-        return [f"code: the changes that the run kept do not apply ({problem.splitlines()[0]})"]
-    return [] if kept == tracking.WHOLE else [f"code: the changes that the run kept were {kept}"]
+        return [f"code: the run's uncommitted changes do not apply ({problem.splitlines()[0]})"]
+    return [] if kept == tracking.WHOLE else [f"code: the run's uncommitted changes were {kept}"]
 
 
 def _data(project: Project, screen: Screen, origin: Origin, tree: Path) -> list[str]:
-    """The run's version of its data set, linked from DVC's cache."""
+    """Link the run's version of its data set from DVC's cache; return the differences left."""
     folder = origin.folder
     recorded = origin.tags[f"dvc.data/{folder}"]
     registered = origin.version.tags.get(names.DATA) or recorded
@@ -181,7 +181,7 @@ def _data(project: Project, screen: Screen, origin: Origin, tree: Path) -> list[
     with screen.step("data") as words:
         if registered != recorded:
             differences.append(
-                f"data: the registry says version {registered[:8]}, the run {recorded[:8]}"
+                f"data: the registry has version {registered[:8]}, the run {recorded[:8]}"
             )
         try:
             damaged = ingestion.lay_out_version(project, folder, registered, target)
@@ -193,12 +193,12 @@ def _data(project: Project, screen: Screen, origin: Origin, tree: Path) -> list[
             words.append(f"version {recorded[:8]} from DVC's cache")
     if damaged:
         files = ", ".join(damaged[:3]) + f" and {len(damaged) - 3} more" * (len(damaged) > 3)
-        differences.append(f"data: in DVC's cache the bytes of {files} are not those pinned")
+        differences.append(f"data: the bytes of {files} in DVC's cache are not the pinned ones")
     return differences
 
 
 def _libraries(tree: Path) -> list[str]:
-    """Libraries of the data stages that are of another version than `params.yaml` had then."""
+    """Return the data stages' libraries whose versions differ from the `params.yaml` of then."""
     file = tree / "params.yaml"
     then = (read_yaml(file) if file.exists() else {}).get("libraries") or {}
     return [
@@ -209,7 +209,7 @@ def _libraries(tree: Path) -> list[str]:
 
 
 def _environment(origin: Origin) -> list[str]:
-    """What is other on this machine than it was then."""
+    """Return how this machine differs from the one of then."""
     here, parts = training.environment(), origin.parts
     lines = training.changed_parts(
         {name: text for name, text in here.items() if name in parts},
@@ -221,32 +221,33 @@ def _environment(origin: Origin) -> list[str]:
 def _in_training(
     origin: Origin, now: Mapping[str, str], libraries: list[str], known: bool
 ) -> list[str]:
-    """What differs between the parts of the key then and now.
+    """Return how the parts of the key differ between then and now.
 
     Args:
-        now: as the training found them.
-        libraries: of the data stages, that differ.
-        known: whether it is known already that the raw data differ.
+        origin: the parts of then.
+        now: the parts that the training found.
+        libraries: differences in the libraries of the data stages.
+        known: whether the raw data are known to differ.
     """
     lines = training.changed_parts(now, _but_recipe(origin.parts))
     found = [f"{training.kind_of(line)}: {line}" for line in lines]
     if "data: data changed" in found:
         found.remove("data: data changed")
-        found += ["arrays: what the data stages made is not the same"] * (not known)
+        found += ["arrays: the output of the data stages differs"] * (not known)
     return list(dict.fromkeys([*found, *libraries]))
 
 
 def _but_recipe(parts: Mapping[str, str]) -> dict[str, str]:
-    """The parts that are found anew; those of the recipe are taken over as they were."""
+    """Return the parts without those of the recipe, which are reused unchanged."""
     of_recipe = ("features", "model", "training", "seed", "threads", "fold")
     return {name: text for name, text in parts.items() if name not in of_recipe}
 
 
 def _train(origin: Origin, tree: Path, aside: Path) -> dict[str, Any]:
-    """What the working tree's own code answers, in a process of its own."""
+    """Train with the working tree's code in a separate process; return its answer."""
     record = aside / "record.json"
     write_json(record, {**origin.record, "experiment": origin.version.model})
-    told = ask_in_worktree(tree, ["retrain", str(record)], aside, without=("GIT_", "DVC_"))
-    if error := told["error"]:
-        raise EnvironmentFault("the training did not come to its end", found=error)
-    return told
+    answer = ask_in_worktree(tree, ["retrain", str(record)], aside, without=("GIT_", "DVC_"))
+    if error := answer["error"]:
+        raise EnvironmentFault("the training did not finish", found=error)
+    return answer

@@ -1,4 +1,4 @@
-"""What `gristmill reproduce` calls in a working tree of the past: from raw data to weights."""
+"""The part of `gristmill reproduce` that runs in an older working tree: raw data to weights."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from gristmill.pipelines.workers import Epoch, Export, Pool, Train
 
 
 def retrain(record: Path, answer: Path) -> None:
-    """Train what a record says in this folder; this is what `reproduce` calls.\f
+    """Train the trial of a record in this folder (called by `reproduce`).\f
 
-    The data stages are carried out, one trial is trained, and its model written. The record is the
-    artifact `lineage/winner.json` of a run, with the `experiment`. The answer has the `parts` of
-    the key as they are here, the address of the `model` file, and an `error`, which is empty when
-    the training came to its end.
+    Run the data stages, train one trial, and write its model. The record is the artifact
+    `lineage/winner.json` of a run plus `experiment`. The answer contains the `parts` of the key in
+    this tree, the path of the `model` file, and `error`, which is empty after a complete training.
     """
     end_with_parent()
     about, project = read_json(record), Project.find()
@@ -44,7 +43,7 @@ def retrain(record: Path, answer: Path) -> None:
         if not error and result is not None and result.status == "finished":
             pool.export(Export(recipe, rows, weights, model, project.experiments), threads)
         else:
-            error = error or (result.error if result else "it left no result")
+            error = error or (result.error if result else "the trial left no result")
         write_json(answer, {"parts": parts, "model": str(model), "error": error})
     finally:
         pool.close()

@@ -29,7 +29,7 @@ def run(
             "--workers",
             metavar="N",
             min=1,
-            help="Trials side by side; default: search.workers, else one a core.",
+            help="Trials to run in parallel; default: search.workers, else one per core.",
         ),
     ] = None,
     on: Annotated[
@@ -37,14 +37,14 @@ def run(
         typer.Option(
             "--on",
             metavar="PLACE",
-            help="Where trials are trained: local, ray, ray:ADDRESS or ray://HOST:10001.",
+            help="Where to train: local, ray, ray:ADDRESS or ray://HOST:10001.",
         ),
     ] = "local",
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write the trials' curves for TensorBoard, too.")
+        bool, typer.Option("--tensorboard", help="Also write the trials' curves for TensorBoard.")
     ] = False,
 ) -> int:
-    """Train, search, evaluate, register. Does nothing when nothing has changed."""
+    """Train, search, evaluate and register; do nothing if nothing has changed."""
     project, experiment = load(name, parameter)
     if on != "local":
         from gristmill.pipelines.workers import address_of
@@ -77,7 +77,7 @@ def run(
 
 
 def _mend(project: Project) -> None:
-    """Ends what a killed run left RUNNING, in MLflow and Prefect; loads neither for nothing."""
+    """End what a killed run left RUNNING in MLflow and Prefect; import them only if needed."""
     if tracking.any_running(project):
         tracking.mend_dead_runs(project)
     flows.mend_killed(project)
@@ -86,10 +86,9 @@ def _mend(project: Project) -> None:
 def _run_flow(
     project: Project, plan: flows.Plan, force: bool, session_of: Callable[[], flows.Session]
 ) -> int:
-    """The flow in this process; the server and the workers start while the rest is imported.
+    """Run the flow in this process; server and workers start while the rest is imported.
 
-    Where there are data to build, the workers start when this process has nothing to do but to
-    wait for the server.
+    If there are data to build, the workers start when this process only waits for the server.
     """
     trains, builds = plan.trains or force, force or any(stage.changes for stage in plan.stages)
     server = flows.Server(project)
@@ -100,7 +99,7 @@ def _run_flow(
         if trains and not builds:
             made.pool.warm_up()
         with flows.open_session(made):
-            if builds and plan.data is ingestion.DataState.PINNED:  # else they are waited for
+            if builds and plan.data is ingestion.DataState.PINNED:  # else the snapshot comes first
                 flows.begin_stages()
             with uncollected():  # 0.3 s of 1.9 s of processor time
                 run_train = flows.run_train
@@ -119,14 +118,14 @@ def _run_flow(
 
 
 def _listen(screen: Screen) -> None:
-    """Ctrl-C, and being told to end, stop a run at once, or at its next step at the latest."""
+    """Make SIGINT and SIGTERM stop the run at once, or at the latest at its next step."""
 
     def interrupt(*_: object) -> None:
         screen.interrupted = True
         raise KeyboardInterrupt
 
     def unraisable(what: sys.UnraisableHookArgs) -> None:
-        if not isinstance(what.exc_value, KeyboardInterrupt):  # it has been noted above
+        if not isinstance(what.exc_value, KeyboardInterrupt):  # noted by `interrupt`
             sys.__unraisablehook__(what)
 
     sys.unraisablehook = unraisable

@@ -1,4 +1,4 @@
-"""`gristmill runs`: what was run, what it said, how to end it, and what may go."""
+"""`gristmill runs list`, `logs` and `cancel`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from gristmill.pipelines.tracking import tags as names
 SHOWN = 20
 
 PATIENCE = 30.0
-"""Seconds that a run may take to end after it was told to."""
-
+"""Seconds to wait for a run to end after it was interrupted."""
 
 Run = Annotated[
     str,
@@ -58,11 +57,11 @@ def show(name: NameOrAll = None) -> None:
     heading = ("run", "when", "experiment", "trials", "outcome", "objective")
     screen.show(Table(heading, rows, numbers=("trials",), whole=("run", "when")))
     if len(found) > SHOWN:
-        screen.say("… and older ones; gristmill up shows them all")
+        screen.say("… and older ones; gristmill up shows all")
 
 
 def _outcome(run: tracking.StoredRun) -> str:
-    """The decision over a version, or how a run without one ended."""
+    """Return the decision on the version, or the status of a run without one."""
     if run.status == "RUNNING":
         return "running" if _lives(run.tags) else "gone"
     decision, version = run.tags.get(names.DECISION, ""), run.tags.get(names.VERSION, "")
@@ -76,24 +75,27 @@ def _objective(run: tracking.StoredRun) -> str:
 
 
 def logs(run: Run) -> None:
-    """Print what a run said."""
+    """Print the log of a run."""
     project = Project.find()
     screen = Screen()
     name, flow = _flow_run(project, run)
     lines = flows.log_lines(project, flow) if flow else []
     if not lines:
         raise EnvironmentFault(
-            f"nothing is kept of what {name} said",
+            f"{name} has no log",
             expected=f".prefect/logs/{flow or 'ID'}.log, or its flow run in Prefect's store",
-            found=f"no lines of flow run {flow[:8]}" if flow else "no flow run was noted",
-            next="gristmill up; MLflow has the report among the run's artifacts",
+            found=f"no lines of flow run {flow[:8]}" if flow else "no flow run was recorded",
+            next="gristmill up; the report is among the run's artifacts in MLflow",
         )
     for line in lines:
         screen.say(line)
 
 
 def _flow_run(project: Project, text: str) -> tuple[str, str]:
-    """A run in words, and its flow run: by the id of either, or the newest of an experiment."""
+    """Return a run's display name and its flow run.
+
+    The text is the beginning of the id of either, or an experiment, which means its newest run.
+    """
     if re.fullmatch(r"[0-9a-f-]{4,36}", text) and len(kept := flows.kept_logs(project, text)) == 1:
         return f"flow run {kept[0][:8]}", kept[0]
     run = _find(project, text)
@@ -101,40 +103,42 @@ def _flow_run(project: Project, text: str) -> tuple[str, str]:
 
 
 def cancel(run: Run) -> None:
-    """End a run of another process on this machine, as Ctrl-C there would."""
+    """Stop a run on this machine, as Ctrl-C in its terminal would."""
     project = Project.find()
     screen = Screen()
     name, process = _running(project, run)
     host, pid = process.get(tracking.HOST, ""), process.get(tracking.PID, "")
     if host != socket.gethostname():
         raise ConfigError(
-            f"{name} is not of this machine", found=host, next=f"type it there: runs cancel {run}"
+            f"{name} is on another machine",
+            found=host,
+            next=f"type there: gristmill runs cancel {run}",
         )
     if not _lives(process):
         tracking.mend_dead_runs(project)
-        screen.say(f"{name}: its process was gone already; it is marked as killed now")
+        screen.say(f"{name}: its process had ended already; it is now marked as killed")
         return
     os.kill(int(pid), signal.SIGINT)
     end = time.monotonic() + PATIENCE
     while _lives(process):
         if time.monotonic() > end:
             raise EnvironmentFault(
-                f"{name} does not end",
+                f"{name} did not end",
                 expected=f"the end of process {pid} within {PATIENCE:.0f} s",
-                next=f"kill -9 {pid}; the next run mends what it leaves",
+                next=f"kill -9 {pid}; the next run repairs what it leaves behind",
             )
         time.sleep(0.1)
-    screen.say(f"{name} was ended; the next run goes on from there")
+    screen.say(f"{name} was ended; the next run continues from there")
 
 
 def _running(project: Project, text: str) -> tuple[str, Mapping[str, str]]:
-    """What is to be ended, in words, and the tags of its process."""
+    """Return the display name of the run to stop, and the tags of its process."""
     if text in project.experiment_names() and (process := flows.holder(project, text)) is not None:
         return f"the run of {text}", process
     run = _find(project, text)
     name = f"run {run.run_id[:8]} of {run.experiment}"
     if run.status != "RUNNING":
-        raise ConfigError(f"{name} does not run", found=run.status.lower())
+        raise ConfigError(f"{name} is not running", found=run.status.lower())
     return name, run.tags
 
 
@@ -145,10 +149,10 @@ def _lives(tags: Mapping[str, str]) -> bool:
 
 
 def _find(project: Project, text: str) -> tracking.StoredRun:
-    """A run by the beginning of its id, or the newest one of an experiment.
+    """Find a run by the beginning of its id, or the newest run of an experiment.
 
     Raises:
-        ConfigError: there is none, or several.
+        ConfigError: no run or several runs match.
     """
     found = tracking.stored_runs(project, "run")
     wanted = whole_id((run.run_id for run in found), text)

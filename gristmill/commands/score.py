@@ -16,9 +16,13 @@ def score(
     file: Rows,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="CSV or Parquet to write; default: FILE beside it."),
+        typer.Option(
+            "--output", "-o", help="CSV or Parquet file; default: FILE with the ending .scored.csv."
+        ),
     ] = None,
-    version: Annotated[str | None, typer.Option(help="A version instead of the champion.")] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Version to use instead of the champion.")
+    ] = None,
 ) -> None:
     """Predict the rows of a file with the champion."""
     flows.score(name, file, output, version)

@@ -18,45 +18,47 @@ from gristmill.pipelines.config import Project
 from gristmill.pipelines.reporting import Screen
 
 FIRST, PORTS = 5001, 100
-"""The port that is tried first, and how many are."""
+"""First port to try, and number of ports to try."""
 
 LONGEST = 2_000
-"""Characters of an example that are typed; a longer one goes into a file."""
+"""Longest request to show inline, in characters; a longer one goes into a file."""
 
 
 @interrupted("ended")
 def serve(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="NAME for its champion, NAME@ALIAS or NAME@VERSION."),
+        typer.Argument(metavar="NAME", help="NAME (its champion), NAME@ALIAS or NAME@VERSION."),
     ],
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, help="Port on loopback; default: the first free from 5001."),
+        typer.Option(
+            min=1, max=65535, help="Port on 127.0.0.1; default: the first free one from 5001."
+        ),
     ] = None,
 ) -> None:
-    """Answer requests with a registered model, in MLflow's scoring protocol, until Ctrl-C."""
+    """Serve a registered model with MLflow's scoring protocol, until Ctrl-C."""
     project = Project.find()
     version = registry.find(project, name)
     listener = _listen(port)
     screen = Screen()
     tracking.import_mlflow()
-    from mlflow.pyfunc import scoring_server  # before the package, which lets it take CSV
+    from mlflow.pyfunc import scoring_server  # before the package, which adds CSV
 
     with listener:
         model, others = registry.load_version(project, version)
         for other in others:
-            screen.say(f"! it was made with {other}", whole=True)
+            screen.say(f"! it was built with {other}", whole=True)
         url = f"http://{flows.HOST}:{listener.getsockname()[1]}/invocations"
         alias = f" ({', '.join(version.aliases)})" if version.aliases else ""
         screen.say(f"{version.model} version {version.number}{alias} answers at {url}")
         screen.say(_curl(project, version, model, url), whole=True)
-        screen.say("Ctrl-C ends it")
+        screen.say("Ctrl-C stops it")
         _answer(scoring_server.init(model), listener)
 
 
 def _answer(app: Any, listener: socket.socket) -> None:
-    """MLflow's scoring server, in this process."""
+    """Run MLflow's scoring server in this process."""
     import uvicorn
 
     settings = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
@@ -64,11 +66,11 @@ def _answer(app: Any, listener: socket.socket) -> None:
 
 
 def _listen(port: int | None) -> socket.socket:
-    """A socket at the port; what comes before the model is loaded waits."""
+    """Return a socket at the port; requests wait until the model is loaded."""
     wanted = range(FIRST, FIRST + PORTS) if port is None else [port]
     problem: OSError | None = None
     for one in wanted:
-        # only on a socket that says TCP does asyncio set TCP_NODELAY: else answers wait 40 ms
+        # asyncio sets TCP_NODELAY only with IPPROTO_TCP; without it answers take 40 ms longer
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -80,15 +82,15 @@ def _listen(port: int | None) -> socket.socket:
         else:
             return listener
     raise ConfigError(
-        f"port {wanted[0]} is taken" if port else f"ports {wanted[0]} to {wanted[-1]} are taken",
+        f"port {wanted[0]} is in use" if port else f"ports {wanted[0]} to {wanted[-1]} are in use",
         expected="a free port",
         found=str(problem),
-        next="without --port, the first free one is taken" if port else "gristmill serve … --port",
+        next="leave out --port to use the first free port" if port else "gristmill serve … --port",
     )
 
 
 def _curl(project: Project, version: registry.Version, model: Any, url: str) -> str:
-    """A request that can be typed, with a row of the model's own columns."""
+    """Return a curl command that sends a row with the model's columns."""
     row = model.input_example.head(1).to_json(orient="records", force_ascii=False)
     content = json.dumps({"dataframe_records": json.loads(row)}, ensure_ascii=False)
     if len(content) > LONGEST:

@@ -1,4 +1,4 @@
-"""`gristmill stage`: one data stage, as dvc.yaml calls it."""
+"""`gristmill stage`: one data stage, called by dvc.yaml."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ STAGES = {
     "split": ("preparation", "split_table"),
     "scale": ("preparation", "scale"),
 }
-"""The folder of pipelines and the function of each."""
+"""Folder in `pipelines` and function of each stage."""
 
 
 def stage(
     step: Annotated[str, typer.Argument(metavar="STAGE", help="ingest, validate, split or scale.")],
     name: Name,
 ) -> None:
-    """Carry out one data stage; this is what dvc.yaml calls."""
+    """Run one data stage (called by dvc.yaml)."""
     project = Project.find()
     note = project.build(name) / "logs" / f"{step}.txt"
     with uncollected():  # validate: 0.7 s of 3.4 s of processor time, scale: 0.1 s of 1.4 s
-        said = str(_stage(step, name)(project, name))
+        summary = str(_stage(step, name)(project, name))
     note.parent.mkdir(parents=True, exist_ok=True)
-    note.write_text(said + "\n", encoding="utf-8")
+    note.write_text(summary + "\n", encoding="utf-8")
     if not os.environ.get("GRISTMILL_RECORD"):
-        typer.echo(f"{step} {name}: {said}")
+        typer.echo(f"{step} {name}: {summary}")
 
 
 def _stage(stage: str, name: str) -> Callable[[Project, str], object]:

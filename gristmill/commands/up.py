@@ -20,7 +20,7 @@ def up(
     prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server.")] = 4200,
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow server.")] = 5000,
 ) -> None:
-    """Serve both UIs and run every experiment's schedule, until Ctrl-C."""
+    """Serve both UIs and run all schedules and monitors, until Ctrl-C."""
     project, screen = Project.find(), Screen()
     scheduled = flows.schedules_of(project)
     if "PREFECT_API_URL" not in os.environ:
@@ -45,7 +45,7 @@ def up(
                     screen.say(line)
                 if not scheduled:
                     screen.say("no experiment has a schedule")
-                screen.say("Ctrl-C ends all of it")
+                screen.say("Ctrl-C stops everything")
                 flows.watch_over([mlflow, starter], "mlflow.log, schedules.log")
     except KeyboardInterrupt:
         screen.say("ended")
@@ -58,13 +58,13 @@ def _require_down(project: Project) -> None:
     if running is not None and running["ui"]:
         raise ConfigError(
             "the project is up already",
-            expected="one `gristmill up` a project",
+            expected="one `gristmill up` per project",
             found=f"its Prefect server at http://{flows.HOST}:{running['port']}",
         )
 
 
 def _wait_for_runs(project: Project, screen: Screen) -> None:
-    """A run's temporary server has no UI: it must have ended before ours takes over."""
+    """Wait for the temporary server of a run, which has no UI, to end."""
     if flows.running_server(project) is not None:
         screen.say("waiting for a run to end")
     while flows.running_server(project) is not None:

@@ -1,4 +1,4 @@
-"""`gristmill data who-used`: the models and runs that came from a version of the data."""
+"""`gristmill data who-used`: the runs and models that used a data version."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def who_used(
         ),
     ],
 ) -> None:
-    """List every run and model that came from a version of the data."""
+    """List the runs and models that used a version of the data."""
     _list_users(data)
 
 
 def _list_users(asked: str) -> None:
-    """A line a run, the newest first, with the versions that it made.
+    """Print a line per run, newest first, with the versions that it registered.
 
     Args:
         asked: a hash of a data set or of a pin, a commit, branch or tag, a file or a folder.
 
     Raises:
-        ConfigError: it is none of these.
+        ConfigError: the text is none of these.
     """
     project = Project.find()
     runs = [
@@ -55,7 +55,7 @@ def _list_users(asked: str) -> None:
             made.setdefault(model.run_id, []).append(model)
     screen = Screen()
     if not found and not made:
-        screen.say(f"nothing came from {asked}: no run and no model has its data")
+        screen.say(f"no run and no model used the data of {asked}")
         return
     rows = []
     for run, folder, digest in found:
@@ -63,7 +63,7 @@ def _list_users(asked: str) -> None:
         data, versions = f"{folder} {digest[:8]}", _named(made.pop(run.run_id, []))
         outcome = run.decision or run.status.lower()
         rows.append((run.run_id[:8], when, run.experiment, data, outcome, versions))
-    for run_id, models in made.items():  # of other data, or the run is gone
+    for run_id, models in made.items():  # their run used other data or is gone
         rows.append((run_id[:8], "", models[0].model, models[0].data[:8], "", _named(models)))
     heading = ("run", "when", "experiment", "data", "outcome", "versions")
     screen.show(Table(heading, rows, whole=("run",)))
@@ -77,7 +77,7 @@ def _named(models: list[registry.Version]) -> str:
 
 
 def _digests(project: Project, asked: str, known: set[str]) -> set[str]:
-    """The versions of data sets that are meant."""
+    """Return the hashes of the data sets that the text refers to."""
     if Path(asked).exists():
         digest = ingestion.hash_of(project, Path(asked).absolute())
         return {digest} if digest in known else ingestion.sets_with(project, digest)
@@ -86,7 +86,7 @@ def _digests(project: Project, asked: str, known: set[str]) -> set[str]:
         if len(fitting) > 1:
             raise ConfigError(
                 f"{asked} is the beginning of {len(fitting)} versions",
-                expected="as many digits as tell one from the others",
+                expected="enough digits to identify one",
                 found=", ".join(sorted(digest[:12] for digest in fitting)[:8]),
             )
         if fitting:
@@ -95,7 +95,7 @@ def _digests(project: Project, asked: str, known: set[str]) -> set[str]:
     pin = at.pin if at else _pin(project, asked)
     if pin:
         return set(ingestion.sets_in(project, pin, asked).values())
-    if pin_file.DIGITS.fullmatch(asked):  # of data that nothing was trained on
+    if pin_file.DIGITS.fullmatch(asked):  # data that no run has used
         return set()
     raise ConfigError(
         f"there is no data '{asked}'",
@@ -106,7 +106,7 @@ def _digests(project: Project, asked: str, known: set[str]) -> set[str]:
 
 
 def _pin(project: Project, asked: str) -> Pin | None:
-    """The pin of all data sets under one hash, if that begins so."""
+    """Return the only pin of all data sets whose hash begins with the text."""
     pins = {at.pin.whole: at.pin for at in pin_file.pins(project, "--all") if at.pin.whole}
     fitting = [pin for whole, pin in pins.items() if whole.startswith(asked)]
     return fitting[0] if len(fitting) == 1 and pin_file.DIGITS.fullmatch(asked) else None

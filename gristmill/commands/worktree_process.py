@@ -1,4 +1,4 @@
-"""A command carried out by the code of a working tree, in a process that ends with this one."""
+"""Run a command with the code of a working tree, in a process that ends with this one."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from gristmill.pipelines.base import EnvironmentFault, GristmillError, read_json
 def ask_in_worktree(
     tree: Path, words: Sequence[str], aside: Path, *, without: tuple[str, ...], grace: float = 0.0
 ) -> dict[str, Any]:
-    """Carry out a command of `gristmill` in a working tree; returns the answer that it wrote.
+    """Run a `gristmill` command in a working tree; return the answer that it wrote.
 
-    Its standard input stays open as long as this process waits for it.
+    Its standard input stays open while this process waits for it.
 
     Args:
-        words: the command and its arguments; the file for its answer is the last one.
-        aside: folder for what is written on the way.
-        without: beginnings of the names of environment variables that it does not get.
-        grace: seconds that it has to end by itself when nobody waits for it any more.
+        tree: folder of the working tree.
+        words: the command and its arguments; the path of the answer file is appended.
+        aside: folder for the answer, the log and temporary files.
+        without: prefixes of environment variables to remove.
+        grace: seconds that the process has to end by itself once this one no longer waits.
 
     Raises:
-        GristmillError: the one that ended it.
-        EnvironmentFault: it ended without an answer.
+        GristmillError: the error that ended the command.
+        EnvironmentFault: the command ended without an answer.
     """
     answer, fault, log = (aside / name for name in ("answer.json", "fault.json", "output.txt"))
     environment = {k: v for k, v in os.environ.items() if not k.startswith(without)}
@@ -45,22 +46,22 @@ def ask_in_worktree(
         return dict(read_json(answer))
     lines = log.read_text(errors="replace").strip().splitlines()
     last = lines[-1][:300] if lines else f"exit code {process.returncode}"
-    raise EnvironmentFault("the training did not come to its end", found=last)
+    raise EnvironmentFault("the training did not finish", found=last)
 
 
 def _command_line(tree: Path) -> str:
-    """The module that is the command line of the code in a working tree.
+    """Return the module of the command line of a working tree's code.
 
-    A folder without code is served by the code that is installed.
+    A folder without code uses the installed code.
     """
     moved = (tree / "gristmill" / "app.py").exists()
     return "flows.cli" if not moved and (tree / "flows" / "cli.py").exists() else "gristmill.app"
 
 
 def _with_script(folder: Path, command: Sequence[str], path: str) -> str:
-    """A search path on which `gristmill`, as DVC calls it for a stage, is this command.
+    """Return a search path on which `gristmill`, as DVC calls it, runs this command.
 
-    The installed script imports `gristmill.app`, which such a tree does not have.
+    The installed script imports `gristmill.app`, which an older tree does not have.
     """
     folder.mkdir(parents=True)
     script = folder / "gristmill"

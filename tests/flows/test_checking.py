@@ -44,7 +44,7 @@ def examined(project: Project, rows: pd.DataFrame) -> Checked:
 def test_invalid_input_is_named_before_anything_is_loaded(finished: Project) -> None:
     (finished.root / "new.csv").write_text("a\n1\n")
     for model, file, said in (
-        ("digits", "nowhere.csv", "the file to check is not there"),
+        ("digits", "nowhere.csv", "the file to check does not exist"),
         ("digts", "new.csv", "there is no registered model 'digts'"),
         ("digits@7", "new.csv", "digits has no version 7"),
     ):
@@ -75,7 +75,7 @@ def test_drift_is_found_in_a_shifted_file_but_not_in_an_equal_one_with_or_withou
     assert "drifted: 4" in done.stdout
     assert "the predictions, performance (accuracy, f1_macro, log_loss)" in done.stdout
     (page,) = (finished.root / "build" / "check" / "digits").glob("moved-*/check.html")
-    assert f"the whole of it: {finished.relative(page)}" in done.stdout
+    assert f"full report: {finished.relative(page)}" in done.stdout
 
     same = digits.sample(400, random_state=1)
     assert examined(finished, same).found == {"inputs": [], "predictions": [], "performance": []}
@@ -122,7 +122,7 @@ def test_few_broken_or_odd_rows_are_listed_but_are_no_drift(
     assert "more: not a column of the champion's data; left out" in listed
     assert "pixel_0_0: 16 or less; found 1 of the rows" in listed
     assert "digit: was number, is text; not compared" in listed
-    assert "labels of no class that the model knows, left out of the metrics: 1" in found.notes
+    assert "labels of classes unknown to the model, left out of the metrics: 1" in found.notes
 
     empty = examined(finished, digits.sample(400, random_state=1).assign(pixel_2_2=None))
     assert "pixel_2_2: no missing value; found 400 of the rows" in "\n".join(empty.breaks)
@@ -132,7 +132,7 @@ def test_few_broken_or_odd_rows_are_listed_but_are_no_drift(
     with pytest.raises(InputError, match=r"(?s)columns that the model was trained on.*pixel_3_3"):
         check("digits", Path("lacks.csv"))
     odd.assign(pixel_3_3="high").to_csv("text.csv", index=False)
-    with pytest.raises(InputError, match=r"(?s)does not take these rows.*pixel_3_3.*high"):
+    with pytest.raises(InputError, match=r"(?s)refuses these rows.*pixel_3_3.*high"):
         check("digits", Path("text.csv"))
     Path("broken.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(InputError, match="broken"):
@@ -154,5 +154,5 @@ def test_a_champion_with_missing_distributions_or_predictions_is_an_error(
     with pytest.raises(EnvironmentFault, match=r"predictions.parquet .* is not in the store"):
         examined(finished, digits)
     shutil.rmtree(kept / "validation")
-    with pytest.raises(EnvironmentFault, match=r"(?s)kept no distributions.*drift: \{severity"):
+    with pytest.raises(EnvironmentFault, match=r"(?s)no stored distributions.*drift: \{severity"):
         examined(finished, digits)

@@ -48,7 +48,7 @@ def test_the_screen_and_the_report_show_slices_and_threshold(asked: tuple[Projec
     project, said = asked
     report = (project.build("asked") / "report.md").read_text(encoding="utf-8")
     for text in (said, report):
-        assert "A row is called positive from 0." in text
+        assert "A row is classified as positive from 0." in text
         assert "least cost: false positive 1, false negative 10" in text
         assert "c: x" in text
         assert "a: below 50" in text

@@ -48,7 +48,7 @@ def test_ctrl_c_in_a_data_stage_ends_every_process_and_keeps_earlier_results(
     until(lambda: is_at_work("stage validate tiny") or run.process.poll() is not None, "validate")
     assert run.process.poll() is None, run.said
     assert run.interrupt() == 130, run.said
-    assert "interrupted; the next run goes on from here" in run.said
+    assert "interrupted; the next run continues from here" in run.said
     assert "Traceback" not in run.said
     left_as_it_should_be(tiny, ends=("COMPLETED", *CUT_SHORT))  # the flow may not have started yet
     assert read_tree(tiny) == before

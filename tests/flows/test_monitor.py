@@ -46,7 +46,7 @@ def test_a_drifted_file_is_reported_once_and_starts_a_gated_training_run(
         finished, "up", f"--prefect-port={prefect}", f"--mlflow-port={mlflow}",
         env={"PREFECT_RUNNER_POLL_FREQUENCY": "1"},
     )  # fmt: skip
-    up.wait_for("Ctrl-C ends all of it")
+    up.wait_for("Ctrl-C stops everything")
     assert "monitor  digits: every 86400 s, incoming/*.csv, drift retrains" in up.said
     api = f"http://127.0.0.1:{prefect}/api"
 

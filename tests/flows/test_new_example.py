@@ -117,7 +117,7 @@ def test_files_with_a_wrong_hash_are_refused_and_leave_nothing(
         copy("mine", "mnist_fcl", folder)
     with pytest.raises(InputError, match=r"(?s)expected +train-images-idx3.*nothing"):
         copy("mine", "mnist_fcl", written(tmp_path / "empty", {}, packed=True))
-    with pytest.raises(ConfigError, match=r"(?s)not there.*--from .*/a"):
+    with pytest.raises(ConfigError, match=r"(?s)does not exist.*--from .*/a"):
         copy("mine", "mnist_fcl", tmp_path / "aa")
     assert left(project) == before
 
@@ -130,7 +130,7 @@ def test_without_a_network_the_error_names_the_option_from(
     before = left(project)
     with pytest.raises(EnvironmentFault, match="--example fashion_cnn --from FOLDER"):
         copy("mine", "fashion_cnn")
-    with pytest.raises(ConfigError, match=r"(?s)no data of its own.*--from FOLDER"):
+    with pytest.raises(ConfigError, match=r"(?s)has no data source.*--from FOLDER"):
         copy("mine", "alexnet")
     assert left(project) == before
 

@@ -123,9 +123,9 @@ def test_the_evidence_of_the_gate_shows_values_p_rows_and_power() -> None:
     evidence = {"alpha": 0.05, "contest": CONTEST, "requirements": [{**rule, "holds": True}]}
     text = words_of(page(facts_of(evidence=evidence)))
     assert "0.97 against 0.968" in text
-    assert "p = 0.31 that it is better (one-sided; below 0.05 is taken as shown)" in text
-    assert "1,234 that both answered and neither has seen, 34 of them newer" in text
-    assert "probability 0.42; 4,321 rows would show it 4 times in 5" in text
+    assert "p = 0.31 that it is better (one-sided; shown below 0.05)" in text
+    assert "1,234 predicted by both and seen in training by neither, 34 of them newer" in text
+    assert "probability 0.42; 4,321 rows would show it with probability 0.8" in text
     assert "≥ 0.9 for the interval's low end" in text
 
 
@@ -169,8 +169,8 @@ def test_slices_calibration_and_the_threshold_are_shown() -> None:
     assert f"city: {EVIL} 40 0.75 0.6 – 0.86 0.97 0.7 ✗ yes" in text
     assert "city: Seoul 40 0.75 0.6 – 0.86 0.97 no" in text
     assert f"of the class {EVIL} are off by 0.041" in text
-    assert "called positive from a probability of 0.25 on (least cost" in text
-    assert "These test rows have judged 3 candidates" in text
+    assert "classified as positive if its probability is at least 0.25 (least cost" in text
+    assert "These test rows have been used to judge 3 candidates" in text
 
 
 def test_slice_names_are_not_broken_on_eighty_columns() -> None:

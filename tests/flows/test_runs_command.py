@@ -61,7 +61,7 @@ def test_the_log_of_a_run_without_a_file_is_read_from_the_server(
 def test_a_finished_run_cannot_be_cancelled(finished: Project, gristmill: Run) -> None:
     done = gristmill("runs", "cancel", "digits")
     assert done.returncode == 1
-    assert "of digits does not run" in done.stderr
+    assert "of digits is not running" in done.stderr
 
 
 @pytest.mark.slow
@@ -78,7 +78,7 @@ def test_cancelling_a_run_has_the_effect_of_ctrl_c(
     else:
         run.wait_for("✓ ingest")
     said = gristmill("runs", "cancel", "tiny", check=True).stdout
-    assert "the run of tiny was ended; the next run goes on from there" in said
+    assert "the run of tiny was ended; the next run continues from there" in said
     assert run.process.wait(10) == 130, run.said
     until(lambda: not processes_of(tiny), "the end of its processes", 10)
     assert mlflow_runs(tiny, "RUNNING") == 0
@@ -100,7 +100,7 @@ def test_a_process_that_does_not_belong_to_the_run_is_never_ended(
             json.dump({"gristmill.pid": str(sleeper.pid), "gristmill.begun": "1.0"}, file)
             file.flush()
             elsewhere = gristmill("runs", "cancel", "tiny")
-            assert "is not of this machine" in elsewhere.stderr
+            assert "is on another machine" in elsewhere.stderr
             import socket
 
             file.seek(0)
@@ -108,7 +108,7 @@ def test_a_process_that_does_not_belong_to_the_run_is_never_ended(
             json.dump({**about, "gristmill.pid": str(sleeper.pid)}, file)
             file.flush()
             gone = gristmill("runs", "cancel", "tiny", check=True).stdout
-            assert "its process was gone already" in gone
+            assert "its process had ended already" in gone
         assert sleeper.is_running()
     finally:
         sleeper.kill()

@@ -100,9 +100,9 @@ CASES = [
     Case(
         "no such experiment", "plan diggits", 1, ("no experiment 'diggits'", "gristmill run digits")
     ),
-    Case("a path for a name", "plan ../tiny", 1, ("no experiment '../tiny'", "gristmill run tiny")),
+    Case("a path as a name", "plan ../tiny", 1, ("no experiment '../tiny'", "gristmill run tiny")),
     Case("no such parameter", "plan tiny -P unitz=3", 1, ("'unitz' is not", "tiny -P units=3")),
-    Case("a parameter without value", "plan tiny -P units", 1, ("-P needs", "-P units")),
+    Case("a parameter without a value", "plan tiny -P units", 1, ("-P needs", "-P units")),
     Case("a parameter that is a list", "plan tiny -P units=[1,2]", 1, ("-P needs", "units=[1,2]")),
     Case(
         "an unknown key",
@@ -140,7 +140,7 @@ CASES = [
         in_file("epochs: $epochs", "epochs: many"),
     ),
     Case(
-        "no where true or false is wanted",
+        "no instead of a boolean",
         "plan tiny",
         1,
         (VALID, "split.stratify", "true or false", "YAML 1.2 knows only true and false"),
@@ -154,40 +154,44 @@ CASES = [
         in_file("$units", "$unit"),
     ),
     Case(
-        "a grid without values",
+        "an empty grid",
         "plan tiny",
         1,
         (VALID, "learning_rate has no values, so there would be no trials"),
         in_file("[0.01, 0.1]", "[]"),
     ),
     Case(
-        "a key twice", "plan tiny", 1, ("line 14", "each key once"), file_is(TINY + "split: {}\n")
+        "a repeated key",
+        "plan tiny",
+        1,
+        ("line 14", "each key once"),
+        file_is(TINY + "split: {}\n"),
     ),
     Case("an empty experiment", "plan tiny", 1, ("not an experiment", "empty file"), file_is("")),
     Case(
-        "a target that the data lack",
+        "a missing target column",
         "stage validate tiny",
         1,
         ("data.target", "found     lable", "did you mean label?", "columns a, b, label"),
         in_file("target: label", "target: lable"),
     ),
     Case(
-        "a schema column that the data lack",
+        "a missing schema column",
         "stage validate tiny",
         1,
         ("schema.columns.bb", "did you mean b?", "columns a, b, label"),
         in_file("    b: {", "    bb: {"),
     ),
     Case("an empty file", "stage ingest tiny", 1, (TABLE, "an empty file"), bytes_are(b"")),
-    Case("a header alone", "stage ingest tiny", 1, (TABLE, "rows below"), data_are([])),
+    Case("a header without rows", "stage ingest tiny", 1, (TABLE, "rows below"), data_are([])),
     Case(
-        "a broken off file",
+        "a truncated file",
         "stage ingest tiny",
         1,
         ("tiny.csv.gz cannot be read", "a complete CSV", "Truncated"),
         broken_off,
     ),
-    Case("a picture", "stage ingest tiny", 1, (TABLE, "binary data"), bytes_are(b"\x89PNG\0\0")),
+    Case("binary data", "stage ingest tiny", 1, (TABLE, "binary data"), bytes_are(b"\x89PNG\0\0")),
     Case("a web page", "stage ingest tiny", 1, (TABLE, "two column names"), bytes_are(b"<html>")),
     Case(
         "ragged rows",
@@ -197,7 +201,7 @@ CASES = [
         data_are([*ROWS[:3], "1,2", *ROWS[3:], "1,2,no,4"]),
     ),
     Case(
-        "a column name twice",
+        "a repeated column name",
         "stage ingest tiny",
         1,
         (TABLE, "more than once: 'a'"),
@@ -211,28 +215,28 @@ CASES = [
         offered("1,many,no"),
     ),
     Case(
-        "a value outside of the schema",
+        "a value out of range",
         REFRESH,
         2,
         (SCHEMA, "  a\n", "100 or less", "1 of the rows (1.64%): row 4 with 101"),
         offered("101,2,no"),
     ),
     Case(
-        "nothing where something must be",
+        "a missing required value",
         REFRESH,
         2,
         (SCHEMA, "  a\n", "no missing value", "row 4"),
         offered(",2,no"),
     ),
     Case(
-        "a target that never changes",
+        "a constant target",
         REFRESH,
         2,
         (SCHEMA, "  label\n", "two different targets", "60 of the rows"),
         offered("", rows=[row.replace("yes", "no") for row in ROWS]),
     ),
     Case(
-        "data edited by hand",
+        "manually edited data",
         "data restore",
         1,
         (
@@ -243,14 +247,14 @@ CASES = [
         data_are(ROWS[:-1]),
     ),
     Case(
-        "data gone, and no source",
+        "missing data without a source",
         "data restore tiny",
         1,
         ("the experiment names no source", "put it at data/tiny/tiny.csv, or dvc pull"),
         data_gone,
     ),
     Case(
-        "a source with other bytes",
+        "a changed source",
         "data restore tiny",
         1,
         ("no longer has the pinned bytes", "origin.csv", "gristmill data refresh tiny to use"),
@@ -270,7 +274,7 @@ CASES = [
         "a newer store", "models", 4, ("a newer MLflow", "schema ffffffffffff"), store_of_tomorrow
     ),
     Case(
-        "a store that does not answer",
+        "an unreachable store",
         "plan tiny",
         4,
         ("the MLflow server does not answer", NOWHERE, "unset MLFLOW_TRACKING_URI"),
@@ -279,12 +283,10 @@ CASES = [
     Case("an unknown stage", "stage ingset tiny", 1, ("'ingset'", "gristmill stage ingest tiny")),
     Case("an unknown model", "models tinny", 1, ("'tinny'", "gristmill models tiny")),
     Case("an unknown version", "models tiny --version 7", 1, ("no version 7", "one of 1")),
+    Case("no previous champion", "rollback tiny", 1, ("cannot be rolled back", "first champion")),
+    Case("a missing file to score", "score tiny x.csv", 1, ("does not exist", "x.csv")),
     Case(
-        "a way back that is none", "rollback tiny", 1, ("cannot be rolled back", "first champion")
-    ),
-    Case("a file to score that is not there", "score tiny x.csv", 1, ("not there", "x.csv")),
-    Case(
-        "another format for scores",
+        "an unsupported score format",
         "score tiny data/tiny/tiny.csv -o scores.xls",
         1,
         ("CSV or Parquet", "scores.xls"),
@@ -304,7 +306,7 @@ def is_one_block(error: str) -> bool:
     )
 
 
-SLOW = ("nothing where something must be", "a value outside of the schema")
+SLOW = ("a missing required value", "a value out of range")
 
 
 @pytest.mark.parametrize(
@@ -503,4 +505,4 @@ def test_ctrl_c_stays_ctrl_c_when_a_library_converts_it(
     )
     done = gristmill("config", "show", "tiny", env={"PYTHONPATH": str(package)})
     assert (done.returncode, done.stdout) == (130, "")
-    assert done.stderr == "interrupted; the next run goes on from here\n"
+    assert done.stderr == "interrupted; the next run continues from here\n"

@@ -136,7 +136,7 @@ def test_up_serves_both_uis_and_the_schedules_until_ctrl_c(
         file.write("schedule: {interval: 86400, refresh: true}\n")
     prefect, mlflow = free_ports(2)
     up = command(finished, "up", f"--prefect-port={prefect}", f"--mlflow-port={mlflow}")
-    up.wait_for("Ctrl-C ends all of it")
+    up.wait_for("Ctrl-C stops everything")
     assert f"http://127.0.0.1:{prefect}" in up.said
     assert f"http://127.0.0.1:{mlflow}" in up.said
     assert "schedule digits: every 86400 s, new data first" in up.said

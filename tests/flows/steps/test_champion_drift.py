@@ -41,7 +41,7 @@ def champion_of(run: Session) -> None:
 
 def test_a_first_version_has_no_champion_to_compare_with_and_reports_it(stored: Project) -> None:
     run = session(stored)
-    assert check_drift(run) == ("no accepted version to compare with yet", [])
+    assert check_drift(run) == ("no champion to compare with yet", [])
     assert read_json(run.build / DISTRIBUTIONS)["rows"] == 300
     assert not (run.build / DRIFT).exists()
 
@@ -50,7 +50,7 @@ def test_a_champion_without_distributions_is_not_treated_as_equal(stored: Projec
     run = session(stored)
     champion_of(run)
     said, warnings = check_drift(run)
-    assert said == "version 1, the champion, kept no distributions to compare with"
+    assert said == "version 1, the champion, has no stored distributions"
     assert warnings == []
     assert not (run.build / DRIFT).exists()
 

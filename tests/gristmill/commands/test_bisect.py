@@ -140,7 +140,7 @@ def test_versions_on_parallel_branches_are_refused(line: tuple[Project, list[str
     git(project.root, "merge", "-q", "-s", "ours", "--no-commit", "main")
     take(project, "tiny", write(project.root.parent / "merged.csv", ROWS[:41]))
     commit(project, "merged")
-    with pytest.raises(ConfigError, match="side by side"):
+    with pytest.raises(ConfigError, match="parallel branches"):
         bisect("tiny", "accuracy", found[0], "HEAD")
 
 

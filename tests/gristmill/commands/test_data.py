@@ -38,11 +38,11 @@ def test_a_refresh_shows_what_changed_and_what_to_type(versioned: Project, grist
         "tiny:   other types: a int64 → double",
     ]
     assert lines[3] == "next: git commit -m 'New data for tiny' data.dvc && gristmill run tiny"
-    assert lines[4].endswith(" goes back")
+    assert lines[4].endswith(" undoes this")
     again = gristmill("data", "refresh", "tiny", "--data", "../new.csv", check=True).stdout
-    assert "tiny: the source has nothing new, version " in again
+    assert "tiny: the source has no new data, version " in again
     back = gristmill(*lines[4].split()[1:-2], check=True).stdout  # the suggested command
-    assert "is in place and pinned, it was" in back
+    assert "is now on disk and pinned, it was" in back
     assert len(raw(versioned).read_text().splitlines()) == 59
 
 
@@ -59,13 +59,13 @@ def test_the_log_lists_versions_and_use_restores_one_from_any_folder(versioned: 
     digest = shown[1][-1]
     first = gristmill("data", "use", "tiny", "first", check=True).stdout
     assert first.splitlines() == [
-        f"tiny: version {digest} is in place and pinned, it was {shown[0][-1]}",
+        f"tiny: version {digest} is now on disk and pinned, it was {shown[0][-1]}",
         "next: gristmill run tiny",
         "      git commit -m 'Data of tiny as of first' data.dvc",
-        f"      gristmill data use tiny {shown[0][-1]} returns",
+        f"      gristmill data use tiny {shown[0][-1]} undoes this",
     ]
     again = gristmill("data", "use", "tiny", digest, check=True).stdout
-    assert again == f"tiny: version {digest} is in place already, nothing to do\n"
+    assert again == f"tiny: version {digest} is on disk already, nothing to do\n"
     assert "matches the pin" in gristmill("data", "status", check=True).stdout
 
 

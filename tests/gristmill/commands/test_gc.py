@@ -176,7 +176,7 @@ def test_an_experiment_with_an_active_run_is_skipped_and_named(
     (in_project.build("tiny") / "trials").mkdir(parents=True)
     with (in_project.build("tiny") / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        assert "tiny is being run now" in collected(capsys, dry_run=False)
+        assert "tiny is running now" in collected(capsys, dry_run=False)
     assert len(stored_runs(in_project)) == 2
     collected(capsys, dry_run=False)
     assert stored_runs(in_project) == []

@@ -63,7 +63,7 @@ def test_ambiguous_marks_are_read_as_thousands_separators_and_reported(
     document = load_experiment(project, "marks").document
     assert document.data.csv == Csv(delimiter=";", thousands=",")
     assert document.schema_.columns["fee"].type == "integer"
-    assert "taken for a thousand" in capsys.readouterr().out
+    assert "thousands mark" in capsys.readouterr().out
     ingest_file(project.root / document.data.path, tmp_path / "t.parquet", document.data)
     assert pd.read_parquet(tmp_path / "t.parquet")["fee"].tolist() == fees.tolist()
 
@@ -101,7 +101,7 @@ def test_a_file_becomes_a_valid_experiment_with_pinned_data(
     said = capsys.readouterr().out
     assert "8 columns" in said
     assert re.search(r"고객번호 +left out +none +300 +identifier: all values differ", said)
-    assert re.search(r"이탈 +the target", said)
+    assert re.search(r"이탈 +target", said)
     assert "next: gristmill run churn" in said
 
 
@@ -175,23 +175,23 @@ class Wrong:
 
 MANY = "x,y\n" + "1,2\n3,4\n5,6\n" * 9
 WRONG = [
-    Wrong("a name that is a path", "cannot be called '../churn'", "new churn", name="../churn"),
+    Wrong("a path as a name", "cannot be called '../churn'", "new churn", name="../churn"),
     Wrong("a name in Hangul", "cannot be called '고객'", "gristmill new", name="고객"),
-    Wrong("a name that is taken", "experiment 'digits' already", "digits_2", name="digits"),
+    Wrong("a used name", "experiment 'digits' already", "digits_2", name="digits"),
     Wrong("a name that differs by case", "'digits' already", "data refresh", name="Digits"),
-    Wrong("a file that is not there", "is not there", "고객 목록.csv", data="고객 목롤.csv"),
+    Wrong("a missing file", "does not exist", "고객 목록.csv", data="고객 목롤.csv"),
     Wrong("a wrong target", "no column '이탙'", "--target 이탈", options={"target": "이탙"}),
     Wrong("a wrong task", "no task 'clasification'", "classification",
           options={"task": "clasification"}),
-    Wrong("text as a quantity", "cannot be learnt as a number", "--task",
+    Wrong("text as a regression target", "cannot be learnt as a number", "--task",
           options={"task": "regression"}),
-    Wrong("classes of nearly all rows", "too many different values", "another --target",
+    Wrong("too many classes", "too many different values", "another --target",
           options={"target": "고객번호"}),
-    Wrong("a date to predict", "cannot be learnt as a number", "another --target",
+    Wrong("a date as the target", "cannot be learnt as a number", "another --target",
           options={"target": "가입일"}),
     Wrong("a password in the address", "password", "", data="postgresql://me:secret@host/db"),
     Wrong("an example and data", "data or with an example", "--data", options={"example": "x"}),
-    Wrong("a folder for no example", "data or with an example", "--data",
+    Wrong("a folder without an example", "data or with an example", "--data",
           options={"origin": Path()}),
     Wrong("an empty file", "cannot be read as a table", "", content="", kind=InputError),
     Wrong("a target with gaps", "has missing values", "gristmill score", content=MANY + "7,\n",
@@ -200,7 +200,7 @@ WRONG = [
           options={"target": "y"}, kind=DataInvalid),
     Wrong("too few rows", "too few rows", "", content="x,y\n1,2\n3,4\n",
           options={"target": "y"}, kind=DataInvalid),
-    Wrong("nothing to learn from", "no column is left", "", content="x,y\n" + "1,2\n1,3\n" * 9,
+    Wrong("no usable feature", "no column is left", "", content="x,y\n" + "1,2\n1,3\n" * 9,
           options={"target": "y"}),
 ]  # fmt: skip
 
@@ -227,7 +227,7 @@ def test_existing_data_of_the_same_name_are_never_changed(project: Project, raw:
     other.parent.mkdir()
     other.write_text("a,b\n1,2\n")
     before = state(project)
-    with pytest.raises(ConfigError, match="data/churn is there already"):
+    with pytest.raises(ConfigError, match="data/churn exists already"):
         make("churn", raw)
     assert state(project) == before
 
@@ -330,7 +330,7 @@ def test_invalid_examples_leave_nothing(project: Project, examples: Path, tmp_pa
         copy("mine", "flowers", tmp_path)
     assert state(project) == before
     (project.experiments / "small.py").write_text("# mine\n")
-    with pytest.raises(ConfigError, match=r"small\.py is there already"):
+    with pytest.raises(ConfigError, match=r"small\.py exists already"):
         copy("mine", "flowers")
 
 
@@ -356,7 +356,7 @@ def test_a_folder_of_pictures_becomes_an_experiment_of_one_size(
     assert document.features.exclude == ("path",)
     assert document.features.scale == "minmax"
     assert "Conv2D" in document.model.layers[0]
-    assert "brought to 40 × 30" in " ".join(capsys.readouterr().out.split())
+    assert "resized to 40 × 30" in " ".join(capsys.readouterr().out.split())
     assert "data:image/png" in (project.build("pets") / "profile.html").read_text("utf-8")
 
 

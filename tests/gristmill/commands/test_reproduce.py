@@ -57,7 +57,7 @@ def test_the_same_weights_are_trained_and_nothing_is_left(tiny: Project, gristmi
     edit(tiny.experiment_file("tiny"), "units: 4", "units: 5")  # not the trained configuration
     done = gristmill("reproduce", "tiny@champion", check=True)
     assert "tiny version 1: bit for bit the same" in done.stdout
-    assert "the commit and the changes that the run kept" in done.stdout
+    assert "the commit and the run's uncommitted changes" in done.stdout
     edit(tiny.experiment_file("tiny"), "units: 5", "units: 4")
     assert written(tiny) == before
     assert processes_of(tiny) == []
@@ -100,10 +100,10 @@ def plant_machine(project: Project) -> None:
     ("plant", "words"),
     [
         (plant_code, "first difference  code: pipelines/training/loop.py changed"),
-        (plant_data, "first difference  data: in DVC's cache the bytes of tiny.csv are not"),
+        (plant_data, "first difference  data: the bytes of tiny.csv in DVC's cache are not"),
         (plant_package, "first difference  package: keras 3.14.0 → 3."),
         (plant_machine, "first difference  machine: instructions without mmx"),
-        (plant_file, "nothing that was recorded differs: the registered file was changed since"),
+        (plant_file, "no recorded part differs: the registered file was changed since"),
     ],
 )
 def test_the_first_difference_is_named(

@@ -190,10 +190,10 @@ def test_a_moved_package_scores_csv_and_parquet_with_and_without_target_equally(
     assert left_aside(finished) == []
     Path("bare.scored.csv").write_text("an earlier result")
     table.drop(columns=["pixel_0_0", "digit"]).to_csv("bare.csv", index=False)
-    with pytest.raises(InputError, match="does not have the columns"):
+    with pytest.raises(InputError, match="lacks columns"):
         score("digits", Path("bare.csv"), Path("bare.scored.csv"), None)
     assert Path("bare.scored.csv").read_text() == "an earlier result"
-    with pytest.raises(InputError, match="does not have the columns"):
+    with pytest.raises(InputError, match="lacks columns"):
         score("digits", Path("bare.csv"), Path("new.csv"), None)
     assert not Path("new.csv").exists()
 

@@ -31,7 +31,7 @@ def test_a_champion_answers_the_shown_request_until_ctrl_c(
     tiny: Project, command: Callable[..., Command], gristmill: Run
 ) -> None:
     serving = command(tiny, "serve", "tiny")
-    serving.wait_for("Ctrl-C ends it")
+    serving.wait_for("Ctrl-C stops it")
     (line,) = [line for line in serving.said.splitlines() if line.startswith("curl ")]
     _, url, _, header, _, content = shlex.split(line)
     assert header == "Content-Type: application/json"
@@ -45,7 +45,7 @@ def test_a_champion_answers_the_shown_request_until_ctrl_c(
     port = url.split(":")[2].split("/")[0]
     refused = gristmill("serve", "tiny", "--port", port)
     assert refused.returncode == 1
-    assert f"port {port} is taken" in refused.stderr
+    assert f"port {port} is in use" in refused.stderr
     assert serving.interrupt() == 130
     assert "Traceback" not in serving.said
     until(lambda: not [p for p in processes_of(tiny) if "serve" in p], "the end of the server")
@@ -58,7 +58,7 @@ def test_a_taken_port_is_refused_if_requested_and_skipped_if_not(
         other.bind((HOST, 0))
         other.listen()
         taken = other.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"port {taken} is taken"):
+        with pytest.raises(ConfigError, match=f"port {taken} is in use"):
             serve._listen(taken)
         monkeypatch.setattr(serve, "FIRST", taken)
         with serve._listen(None) as listener:

@@ -79,7 +79,7 @@ def test_a_file_and_a_folder_find_the_runs_of_versions_with_the_same_bytes(
     other.write_bytes(raw(project).read_bytes())
     assert new[:8] in said(str(other), capsys)
     other.write_text("nobody's,rows\n1,2\n")
-    assert "nothing came from" in said(str(other), capsys)
+    assert "no run and no model used the data of" in said(str(other), capsys)
 
 
 def test_a_reference_to_no_data_is_named(used: tuple[Project, str, str]) -> None:
@@ -92,4 +92,4 @@ def test_a_commit_with_unused_data_has_no_runs(
 ) -> None:
     project, *_ = used
     make_versions(project, 1, "other")
-    assert "nothing came from abcdef" in said("abcdef", capsys)
+    assert "no run and no model used the data of abcdef" in said("abcdef", capsys)

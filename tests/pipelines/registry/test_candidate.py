@@ -431,7 +431,7 @@ def test_score_names_absent_columns_read_as_missing_and_refuses_if_a_required_on
     part, gaps = (pd.read_csv(f"{name}.scored.csv")["prediction"] for name in ("part", "gaps"))
     np.testing.assert_array_equal(part, gaps)
     rows.drop(columns="whole").to_csv("whole.csv", index=False)
-    with pytest.raises(InputError, match=r"(?s)does not have the columns.*without whole"):
+    with pytest.raises(InputError, match=r"(?s)lacks columns.*without whole"):
         score("kinds", Path("whole.csv"), None, None)
 
 
