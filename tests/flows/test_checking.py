@@ -108,8 +108,8 @@ def test_few_broken_or_odd_rows_are_listed_but_are_no_drift(
     few = examined(finished, digits.sample(30, random_state=0))
     assert not few.drifted
     note = few.notes[0]
-    assert note.startswith("30 rows: drift below a PSI of ")
-    assert note.endswith("to see one of 0.1, 399 rows are enough")
+    assert note.startswith("30 rows: a PSI below ")
+    assert note.endswith("to detect one of 0.1, 399 rows are enough")
 
     odd = digits.sample(400, random_state=1).assign(more="x").astype({"digit": "object"})
     odd.iloc[0, 0], odd.iloc[1, 0] = 99, -1  # outside the range in the schema

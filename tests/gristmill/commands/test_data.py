@@ -85,7 +85,7 @@ def test_doctor_finds_and_fixes_a_missing_merge_driver(versioned: Project, grist
     assert "bad repository   git does not know how to merge data.dvc" in before.stdout
     assert "gristmill doctor --fix" in before.stdout
     after = gristmill("doctor", "--fix", check=True)
-    assert "data.dvc, dvc.lock and params.yaml merge by name" in after.stdout
+    assert "git merges data.dvc, dvc.lock and params.yaml by name" in after.stdout
     assert '"$g" data merge %O %A %B %P' in registered_driver(versioned)
 
 

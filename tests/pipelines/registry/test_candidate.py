@@ -942,7 +942,7 @@ def test_a_stored_decision_is_shown_again(
     contest = made.decision.record["contest"]
     for words in (
         *made.decision.reasons,
-        "the gate's checks, at α = 0.05",
+        "checks of the gate at α = 0.05",
         "colour=red",
         "accuracy: better",
         f"{contest['p']:.4g}",

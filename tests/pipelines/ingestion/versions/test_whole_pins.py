@@ -144,7 +144,7 @@ def test_versions_in_both_formats_are_listed_found_and_checked_out(
     monkeypatch.chdir(versioned.root)
     for asked in (old, whole[:8]):
         who_used(asked)
-        assert "nothing came from" in capsys.readouterr().out
+        assert "no run and no model used the data of" in capsys.readouterr().out
 
 
 def test_a_pin_with_unknown_content_is_counted_and_named(versioned: Project) -> None:
