@@ -144,11 +144,13 @@ def bisect(
     good: Annotated[
         str,
         typer.Option(
-            metavar="VERSION", help="A good model version, or hash, commit or tag of good data."
+            metavar="VERSION",
+            help="Good end: a model version, or a hash, commit or tag of the data.",
         ),
     ],
     bad: Annotated[
-        str, typer.Option(metavar="VERSION", help="A later, bad one; named in the same ways.")
+        str,
+        typer.Option(metavar="VERSION", help="Bad end: a later version, given in the same way."),
     ],
 ) -> None:
     """Find the data version that made a metric worse, with few trainings.\f

@@ -94,7 +94,7 @@ def test_comparing_reads_stored_results_and_imports_nothing_that_could_score(
         (("tiny", "0000"), ("no model or evaluated run '0000'",)),
         (
             ("digits", "tiny"),
-            ("tested on other rows", "12 rows, 0 of them the same", "split: {as: digits} in"),
+            ("tested on different rows", "12 rows, 0 of them the same", "split: {as: digits} in"),
         ),
     ],
 )
