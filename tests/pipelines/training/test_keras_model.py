@@ -132,6 +132,14 @@ def test_classes_have_the_weights_of_the_file_and_1_by_default(home: Project) ->
     assert weighted(home, {"3": 0.5, "7": 2.0}, [3, 7]) == [0.5, 0.5, 0.5, 2]
 
 
+def test_case_matters_in_a_class_name_only_where_classes_differ_in_nothing_else(
+    home: Project,
+) -> None:
+    assert weighted(home, {"LOW": 3.0}) == [3, 3, 3, 1]
+    assert weighted(home, {"Low": 3.0}, ["low", "Low"]) == [1, 1, 1, 3]
+    assert weighted(home, {"low": 3.0}, ["low", "Low"]) == [3, 3, 3, 1]
+
+
 def test_a_weight_for_an_unknown_class_is_an_error_with_the_closest_name(home: Project) -> None:
     with pytest.raises(ConfigError, match=r"(?s)class_weight: there is no class 'tip'.*mean top\?"):
         weighted(home, {"tip": 2.0})

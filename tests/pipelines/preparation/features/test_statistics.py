@@ -255,6 +255,10 @@ def test_a_text_becomes_the_tfidf_weights_of_scikit_learn_for_its_frequent_words
     assert not encoded(["", "nothing known", None], statistics).any()
 
 
+def test_the_same_word_in_every_row_has_the_least_weight() -> None:
+    assert fitted(["gut"] * 5, {"kind": "text"})["columns"][0]["weights"] == [1.0]
+
+
 @pytest.mark.parametrize(
     ("values", "kind", "words"),
     [
