@@ -44,7 +44,7 @@ DRIFTED = 5
 
 PAGE, RECORD = "check.html", "check.json"
 
-ANSWER, SURENESS = "prediction", "its probability"
+ANSWER, SURENESS = "prediction", "probability of the prediction"
 """Columns in which predictions are compared."""
 
 

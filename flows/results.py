@@ -15,7 +15,7 @@ from gristmill.pipelines.search import Point, TrialPlan, TrialSearch
 from gristmill.pipelines.training import Trial, TrialResult
 
 OPTIMISTIC = (
-    "The winner was chosen by its validation score, which therefore flatters it (best_…); "
+    "The winner was chosen by its validation score, so that score (best_…) is optimistic; "
     "report the test metrics (test_…)."
 )
 

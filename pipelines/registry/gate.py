@@ -234,8 +234,8 @@ def _no_rows(against: Contest, alpha: float, rules: Gate) -> Iterator[str]:
 def _enough_words(found: Contest | None) -> Iterator[str]:
     if found is not None and found.enough is not None:
         yield (
-            f"too few rows: {found.enough:,} would show a gain of {found.shown_gain:.2g} "
-            "4 times in 5"
+            f"too few rows: {found.enough:,} are needed to show a gain of "
+            f"{found.shown_gain:.2g} (power 80 %)"
         )
 
 

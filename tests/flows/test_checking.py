@@ -81,7 +81,7 @@ def test_drift_is_found_in_a_shifted_file_but_not_in_an_equal_one_with_or_withou
     assert examined(finished, same).found == {"inputs": [], "predictions": [], "performance": []}
     bare = examined(finished, shifted(same).drop(columns="digit"))
     assert bare.found["inputs"]
-    assert bare.found["predictions"] == ["prediction", "its probability"]
+    assert bare.found["predictions"] == ["prediction", "probability of the prediction"]
     assert (bare.performance, bare.labelled) == ((), 0)
     assert "no labels: performance was not measured" in bare.notes
     wrong = same.assign(digit=(same["digit"] + (np.arange(400) % 2)) % 10)  # every second label

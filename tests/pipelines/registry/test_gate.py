@@ -215,7 +215,7 @@ def test_a_required_slice_rejects_only_if_it_is_significantly_low_after_correcti
 
 def test_a_hold_names_the_number_of_rows_that_would_be_enough() -> None:
     held = decide(told(), replace(against(0.2), values=(0.82, 0.8), deviation=0.1**0.5), gate())
-    assert held.reasons[-1] == "too few rows: 1,544 would show a gain of 0.02 4 times in 5"
+    assert held.reasons[-1] == "too few rows: 1,544 are needed to show a gain of 0.02 (power 80 %)"
     assert held.record["contest"]["enough"] == 1544
     none = decide(told(), replace(against(1.0), rows=0), gate())
     assert none.outcome == "hold"
