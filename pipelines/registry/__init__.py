@@ -1,4 +1,4 @@
-"""Registered versions, the gate, and how aliases move."""
+"""Registered versions, the gate, and moves of the aliases."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""A candidate before the gate: compared with the champion, registered, promoted or not."""
+"""Judge a candidate: compare it with the champion, register it, and promote it if it wins."""
 
 from __future__ import annotations
 
@@ -31,17 +31,20 @@ from gristmill.pipelines.tracking import DATA, keep_artifact
 from gristmill.pipelines.training import Trial
 
 DECISION = "decision.json"
-"""Of a run: the gate's decision with all that it rests on."""
+"""Artifact of a run: the gate's decision with its evidence."""
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A candidate's version and what became of it.
+    """A candidate's version and its decision.
 
     Attributes:
-        champion: the version in service now.
-        overtaken: whether a person moved the champion while the candidate was judged; then it is
-            held, and the next run judges it anew.
+        model: name of the registered model.
+        version: number of the candidate's version.
+        decision: the gate's decision.
+        champion: number of the version in service now; None without a champion.
+        overtaken: whether a person moved the champion while the candidate was judged; the
+            candidate is then held, and the next run judges it again.
     """
 
     model: str
@@ -58,24 +61,37 @@ def package_candidate(
     evaluation: FinalEvaluation,
     rehearsal: Rehearsal,
 ) -> Package | Version:
-    """A package of the winner, tried; or the version that has this very package already."""
+    """Return a tested package of the winning trial, or the version that has the same package.
+
+    Args:
+        project: the project.
+        experiment: the experiment.
+        trial: the winning trial.
+        evaluation: the trial's results on the test rows.
+        rehearsal: the process that tests the package.
+
+    Raises:
+        EnvironmentFault: the package does not load or does not repeat the evaluation's answers.
+    """
     digest = package_digest(project, experiment.name, trial, evaluation.threshold)
     known = _packaged(project, experiment.name, digest)
     return known[0] if known else make_package(project, experiment, trial, evaluation, rehearsal)
 
 
 def _packaged(project: Project, model: str, digest: str) -> list[Version]:
-    """The versions that have this very package, the newest first."""
+    """Return the versions with this package, newest first."""
     every = registry.versions(project, model)
     return [version for version in every if version.tags.get(registry.PACKAGE) == digest]
 
 
 def judge(ground: Ground, candidate: Package | Version, cut: str = "") -> Decision:
-    """Asks the gate, and leaves in `SEEN` which rows the candidate has seen.
+    """Return the gate's decision, and write the rows the candidate has seen to `SEEN`.
 
     Args:
-        cut: key of this run, if no run with it came to its end. A version that such a run
-            registered before it was killed keeps the decision that it was registered with.
+        ground: the test rows and the candidate's answers to them.
+        candidate: the candidate's package, or the version that has the same package.
+        cut: this run's key if no run with this key was completed, else empty. A version that a
+            killed run with this key has registered keeps its decision.
     """
     model = registry.read_model(ground.project, ground.experiment.name)
     decision = _judge(ground, candidate, model, cut)
@@ -133,7 +149,7 @@ def _judge(
 
 
 def _figures(evaluation: FinalEvaluation, candidate: Package | Version) -> dict[str, Metric]:
-    """All that may be required: metrics, the calibration error, and the package's figures."""
+    """Return the values `gate.require` can name: metrics, calibration error, package figures."""
     figures = {metric.name: metric for metric in evaluation.metrics}
     if evaluation.calibration is not None:
         figures[CALIBRATION] = replace(evaluation.calibration.ece, name=CALIBRATION)
@@ -143,7 +159,7 @@ def _figures(evaluation: FinalEvaluation, candidate: Package | Version) -> dict[
 
 
 def _with_slices(facts: CandidateFacts, ground: Ground, earlier: Earlier | None) -> CandidateFacts:
-    """The candidate with its required slices; or with why they cannot be told."""
+    """Add the required slices, or the reason why they cannot be computed."""
     wanted = {n: rule.min for n, rule in ground.experiment.document.gate.slices.items()}
     if not wanted:
         return facts
@@ -165,13 +181,13 @@ def _with_slices(facts: CandidateFacts, ground: Ground, earlier: Earlier | None)
 
 @dataclass(frozen=True)
 class CandidateRun:
-    """The run that a candidate comes from.
+    """The run that produced a candidate.
 
     Attributes:
-        run_id: in MLflow.
-        trial: the winner.
+        run_id: MLflow's id of the run.
+        trial: the winning trial.
         data: DVC's hash of the data set.
-        key: all that the run's decision depends on.
+        key: hash of everything the run's decision depends on; empty if unknown.
     """
 
     run_id: str
@@ -187,11 +203,15 @@ def register_candidate(
     run: CandidateRun,
     again: Callable[[], Decision] | None = None,
 ) -> Registered:
-    """Registers the version with its decision, and moves the alias that it won.
+    """Register the candidate with its decision, and move the alias it has won.
 
     Args:
-        run: that the version is of.
-        again: judges the candidate anew, when another run has moved the champion since.
+        ground: the test rows and the candidate's answers to them.
+        candidate: the candidate's package, or the version that has the same package.
+        decision: the gate's decision.
+        run: the run that produced the candidate.
+        again: judges the candidate again if another run has moved the champion in the meantime;
+            None holds the candidate instead.
     """
     project, name = ground.project, ground.experiment.name
     version = _version(ground, candidate, decision, run)
@@ -215,7 +235,7 @@ def register_candidate(
 def _version(
     ground: Ground, candidate: Package | Version, decision: Decision, run: CandidateRun
 ) -> Version:
-    """The candidate's version with its tags, registered now where it is a package."""
+    """Return the candidate's version with its tags set; register it if it is a package."""
     project, name = ground.project, ground.experiment.name
     decided = {**_kept(ground, decision, run.run_id), registry.RUN: run.key}
     measured = {logged(m.name): repr(m.value) for m in ground.evaluation.metrics if not m.why}
@@ -227,7 +247,7 @@ def _version(
     }
     if isinstance(candidate, Version):
         if records.CHAMPION in candidate.aliases and decision.outcome == "hold":
-            tags = {tag: tags[tag] for tag in tags if tag not in decided}  # what made it stays
+            tags = {tag: tags[tag] for tag in tags if tag not in decided}  # keep its promotion
         registry.tag_version(project, candidate, tags)
         return candidate
     seen = project.build(name) / SEEN
@@ -240,13 +260,13 @@ def _version(
         **{records.MEASURED + figure: repr(value) for figure, value in candidate.measured.items()},
     }
     for version in _packaged(project, name, candidate.digest):
-        if version.run_id == run.run_id:  # made by this run, which is tried again
+        if version.run_id == run.run_id:  # by an earlier attempt of this run
             return version
     return registry.register(project, name, candidate.address, run.run_id, tags)
 
 
 def _kept(ground: Ground, decision: Decision, run_id: str) -> dict[str, str]:
-    """The tags that say what was decided; all that it rests on is kept with the run."""
+    """Return the tags of a decision, and store its evidence with the run."""
     reasons = "; ".join(decision.reasons)
     tags = {registry.DECISION: decision.outcome, registry.REASONS: reasons}
     if decision.evidence is None:

@@ -1,4 +1,4 @@
-"""Earlier versions on the candidate's test rows: what they answered, and which they have seen."""
+"""Earlier versions on the candidate's test rows: their answers, and the rows they have seen."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ from gristmill.pipelines.training import shared_parts
 
 PREDICTIONS = "predictions.parquet"
 SEEN = "lineage/seen.parquet"
-"""Of a run, and in `build/NAME`: hashes of the rows that its model has seen."""
+"""Artifact of a run and file in `build/NAME`: hashes of the rows the model has seen."""
 
 FAULTS = (EnvironmentFault, ValueError, KeyError, OSError)
-"""What a version may raise that is gone, damaged or of another kind."""
+"""Errors raised by a version that is missing, damaged or of another kind."""
 
 
 def fault_words(error: BaseException) -> str:
+    """Return one line that describes one of `FAULTS`."""
     if isinstance(error, EnvironmentFault):
         return ": ".join(filter(None, (error.what, error.found)))
     return str(error)
@@ -47,17 +48,19 @@ def fault_words(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class Ground:
-    """All that a candidate is judged on: the test rows, its answers, and what is known of them.
+    """The basis of a judgement: the test rows and the candidate's answers to them.
 
     Attributes:
-        evaluation: of the candidate.
-        rehearsal: answers by packages.
-        metric: by which models are compared.
+        project: the project.
+        experiment: the experiment.
+        evaluation: the candidate's results on the test rows.
+        rehearsal: the process that runs packages.
+        metric: name of the metric by which models are compared.
         mine: the candidate's answers.
-        rows: as they came in, in the same order.
-        seen: what the candidate was trained and validated on.
-        own: (n_rows,) bool, which of the test rows it has seen.
-        compared: all of this that a comparison needs.
+        rows: the raw test rows, in the order of `mine`.
+        seen: rows the candidate was trained and validated on.
+        own: (n_rows,) bool, the test rows the candidate has seen.
+        compared: the properties of the rows that a comparison uses.
     """
 
     project: Project
@@ -74,14 +77,14 @@ class Ground:
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an earlier version answered for the same rows.
+    """An earlier version's answers to the candidate's test rows.
 
     Attributes:
-        predictions: row by row.
-        compared: what is known of the rows: which of them it or the candidate has seen, and which
-            it had not answered before.
-        known: hashes of the rows that it was made and tested with; None where that is not known.
-        assumed: what had to be taken for granted.
+        predictions: its answers, in the order of the candidate's.
+        compared: properties of the rows: seen by this version or the candidate, and new to this
+            version.
+        known: hashes of the rows it was trained, validated and tested on; None if unknown.
+        assumed: assumptions the comparison makes, as reasons for the decision.
     """
 
     predictions: Predictions
@@ -93,6 +96,14 @@ class Earlier:
 def ground_of(
     project: Project, experiment: Experiment, evaluation: FinalEvaluation, rehearsal: Rehearsal
 ) -> Ground:
+    """Read the test rows and the candidate's answers to them.
+
+    Args:
+        project: the project.
+        experiment: the experiment.
+        evaluation: the candidate's results on the test rows.
+        rehearsal: the process that runs packages.
+    """
     document, rules = experiment.document, experiment.document.gate.champion
     mine, rows = read_predictions(evaluation.predictions), TableRows(evaluation.raw)
     seen = seen_rows(project, experiment.name, document)
@@ -104,10 +115,11 @@ def ground_of(
 
 
 def earlier_on(version: Version, ground: Ground) -> Earlier:
-    """An earlier version on the candidate's test rows.
+    """Return an earlier version's answers to the candidate's test rows.
 
     Raises:
-        EnvironmentFault, ValueError, KeyError, OSError: it is gone, damaged or of another kind.
+        EnvironmentFault, ValueError, KeyError, OSError: the version is missing, damaged or of
+            another kind.
     """
     target = ground.experiment.data.target
     if version.tags.get(registry.TARGET, target) != target:
@@ -131,11 +143,11 @@ def earlier_on(version: Version, ground: Ground) -> Earlier:
 
 
 def _seen_by(project: Project, version: Version) -> SeenRows | None:
-    """What a version has seen; None of one that was registered before that was kept.
+    """Return the rows a version has seen; None for old versions, registered without this list.
 
     Raises:
-        EnvironmentFault: its list is gone.
-        ValueError: it is damaged.
+        EnvironmentFault: the list is missing.
+        ValueError: the list is damaged.
     """
     kept = version.tags.get(registry.SEEN)
     if kept is None:
@@ -148,10 +160,19 @@ def _seen_by(project: Project, version: Version) -> SeenRows | None:
 
 
 def refresh_of(champion: Version, earlier: Earlier, ground: Ground) -> Refresh | None:
-    """The comparison that refreshes a champion, where this is its own recipe on newer data.
+    """Compare a candidate with the champion if it is the same recipe trained on newer data.
 
-    The recipe is all of the experiment file that decides over a model, and the code that trains;
-    data are newer where they have rows that the champion has neither seen nor answered.
+    The recipe consists of the settings that determine a model and of the training code. Data are
+    newer if they have rows that the champion has neither seen nor answered.
+
+    Args:
+        champion: the version in service.
+        earlier: the champion's answers.
+        ground: the test rows and the candidate's answers to them.
+
+    Returns:
+        The comparison; None if the recipe differs, the data are not newer, or it is unknown which
+        rows the champion has seen.
     """
     rules = ground.experiment.document.gate.champion
     known = earlier.known
@@ -179,7 +200,7 @@ def refresh_of(champion: Version, earlier: Earlier, ground: Ground) -> Refresh |
 
 
 def recipe_digest(experiment: Experiment) -> str:
-    """What makes a model besides the data: the settings that decide over it, and the code."""
+    """Return a hash of what determines a model besides the data: its settings and the code."""
     document = experiment.document
     sections = ("split", "features", "parameters", "model", "training", "search")
     settings = {name: document.model_dump(include={name}, by_alias=True) for name in sections}
@@ -190,11 +211,11 @@ def recipe_digest(experiment: Experiment) -> str:
 
 
 def stored_answers(project: Project, version: Version) -> Predictions:
-    """What a version answered when it was evaluated.
+    """Return a version's answers from its evaluation.
 
     Raises:
-        EnvironmentFault: it is not in the store.
-        ValueError: it is damaged.
+        EnvironmentFault: the answers are not in the store.
+        ValueError: the answers are damaged.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = fetch_artifact(project, version.run_id, PREDICTIONS, Path(folder))
@@ -216,17 +237,18 @@ def _require_numbers(predictions: Predictions) -> None:
 
 
 def champion_predictions(ground: Ground, champion: Version, stored: Predictions) -> Predictions:
-    """The champion's answers for the candidate's test rows, in their order.
+    """Return the champion's answers to the candidate's test rows, in the same order.
 
-    Stored answers are read; only rows that the champion has not answered yet are given to its
-    registered package.
+    Stored answers are reused; only rows without one are sent to the registered package.
 
     Args:
-        stored: what it answered when it was evaluated.
+        ground: the test rows and the candidate's answers to them.
+        champion: the version whose answers are wanted.
+        stored: its answers from its evaluation.
 
     Raises:
-        EnvironmentFault: its package is not there or does not work.
-        ValueError: it knows other classes, predicts something else, or answers with NaN.
+        EnvironmentFault: its package is missing or does not work.
+        ValueError: it has different classes, predicts another target, or answers with NaN.
     """
     wanted = ground.mine
     if stored.classes != wanted.classes:
@@ -237,7 +259,7 @@ def champion_predictions(ground: Ground, champion: Version, stored: Predictions)
     new = np.isnan(places)
     there = places[~new].astype(int)
     other = int((stored.truth[there] != wanted.truth[~new]).sum())
-    if other > len(there) / 2:  # a few may have been mended in newer data
+    if other > len(there) / 2:  # newer data may correct a few
         raise ValueError(
             f"it predicts another target: {other:,} of {len(there):,} rows had another value"
         )

@@ -1,4 +1,4 @@
-"""Candidate against champion: which rows count, and what they say."""
+"""Comparison of candidate and champion: which rows count, and the result on them."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 Figure = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
-"""A number that JSON has as null where it is NaN."""
+"""A number, written to JSON as null if it is NaN."""
 
 UNKNOWN = (math.nan, math.nan)
-"""The values of two models without a row."""
+"""The values of two models if no row counts."""
 
 POINTS = frozenset({"brier"})
-"""Metrics of which less is better and that a margin in points makes sense of all the same."""
+"""Metrics whose margin is in points although lower is better."""
 
 
 @dataclass(frozen=True)
 class NotWorse:
-    """Whether a candidate is worse than an earlier version by less than a margin.
+    """Result of a non-inferiority test of a candidate against an earlier version.
 
     Attributes:
-        version: the champion, or the anchor.
-        values: of the candidate and of that version.
-        margin: in the metric's own unit.
-        p: one-sided p-value that it is.
-        rows: how many were compared.
+        version: number of the champion or the anchor.
+        values: the metric's values of the candidate and of that version.
+        margin: non-inferiority margin in the metric's unit.
+        p: one-sided p-value; a small one shows that the candidate is worse by less than the margin.
+        rows: number of rows compared.
+        method: name of the test.
     """
 
     version: str
@@ -48,12 +49,13 @@ class NotWorse:
 
 @dataclass(frozen=True)
 class Refresh:
-    """The champion's own recipe, on newer data.
+    """Comparison of a candidate that is the champion's recipe trained on newer data.
 
     Attributes:
-        days: age of the champion.
-        against: the champion and, where that is another version, the anchor; a text where one
-            could not be looked up, loaded or scored.
+        days: age of the champion in days.
+        against: results against the champion and, if it is another version, the anchor; empty if
+            the champion is too young for a refresh; an error's text if the anchor could not be
+            looked up, loaded or scored.
     """
 
     days: float
@@ -65,24 +67,25 @@ class Contest:
     """Candidate against champion on the same test rows.
 
     Attributes:
-        champion: its version.
-        metric: by which they were compared.
-        values: of the candidate and of the champion; NaN without a row.
-        p: one-sided p-value that the candidate is better.
-        rows: how many rows both answered and neither saw.
-        worse: one-sided p-value that the candidate is worse.
-        method: of the test.
-        deviation: of the gain of one row, see `Pair.deviation`; NaN where it is not known.
-        newer: how many of the rows the champion had not answered before.
-        left_out: rows that one of both had seen, or that are not among the newest.
-        groups: how many groups the rows are in; 0 where each stands for itself.
-        assumed: what had to be taken for granted of the rows.
-        refresh: None where the candidate is no more than another model.
-        margin: in the metric's own unit; this and what follows is found by the gate.
-        shown_gain, power: a gain, the one that was found or the margin, and how probably so many
-            rows show it.
-        enough: rows that show it 4 times in 5; None where the rows are enough for it and it was not
-            shown all the same, or where nothing can be said.
+        champion: number of the champion's version.
+        metric: name of the metric.
+        values: the metric's values of the candidate and of the champion; NaN if no row counts.
+        p: one-sided p-value; a small one shows that the candidate is better.
+        rows: number of rows that count.
+        worse: one-sided p-value; a small one shows that the candidate is worse.
+        method: name of the test.
+        deviation: root mean square of the per-row gain, see `Pair.deviation`; NaN if unknown.
+        newer: number of rows that count and are new to the champion.
+        left_out: number of rows that do not count: seen by either model, or not among the newest.
+        groups: number of groups among the rows; 0 without groups.
+        assumed: assumptions about the rows, as reasons for the decision.
+        refresh: comparison for a refresh of the champion; None if the candidate is no refresh.
+        margin: the rules' margin in the metric's unit. Set by the gate, like the rest.
+        shown_gain: gain for which `power` and `enough` are computed: the gain found or the margin,
+            whichever is larger.
+        power: probability that this number of rows shows `shown_gain`.
+        enough: number of rows that show `shown_gain` with probability 0.8; None if there are
+            enough rows or the number cannot be computed.
     """
 
     champion: str
@@ -105,24 +108,26 @@ class Contest:
 
     @property
     def gain(self) -> float:
-        """How much better the candidate is."""
+        """The candidate's advantage in the metric's unit; negative if it is worse."""
         mine, theirs = self.values
         return theirs - mine if lower_is_better(self.metric) else mine - theirs
 
 
 @dataclass(frozen=True)
 class SliceFound:
-    """A required slice of the test rows; broken only where it is significantly below (Holm 1979).
+    """Result on a required slice; it fails only if significantly below its bound (Holm 1979).
 
     Attributes:
         name: `COLUMN=VALUE`.
-        kind: what the candidate must not be significantly below.
-        value: of the candidate.
-        bound: the required share of right rows, or the champion's value.
-        p: one-sided p-value that the candidate is truly below it.
-        adjusted_p: for the number of slices; by the gate, like what follows.
-        holds: whether the candidate holds it.
-        words: that, as a reason.
+        kind: kind of bound: the champion's value or a required share.
+        rows: number of rows of the slice that count.
+        metric: name of the metric.
+        value: the candidate's value.
+        bound: the required share of correct rows, or the champion's value.
+        p: one-sided p-value; a small one shows that the candidate is worse than the bound.
+        adjusted_p: p-value adjusted for the number of slices. Set by the gate, like the rest.
+        holds: whether the candidate meets the requirement.
+        words: the result as a reason for the decision.
     """
 
     name: str
@@ -139,15 +144,14 @@ class SliceFound:
 
 @dataclass(frozen=True)
 class ComparedRows:
-    """What is known of the rows on which two models are compared.
+    """Properties of the rows on which two models are compared.
 
     Attributes:
-        seen: (n_rows,) rows that one of both has seen; None where only the candidate's twins are
-            known.
-        newer: (n_rows,) rows that the champion had not answered before.
-        dates: (n_rows,) when they are from.
-        group: (n_rows,) hashes of the rows' groups.
-        newest: how many rows are compared at most where some are newer.
+        seen: (n_rows,) bool, rows that either model has seen; None if unknown.
+        newer: (n_rows,) bool, rows new to the champion; None if unknown.
+        dates: (n_rows,) int64 microseconds since 1970; None without a time split.
+        group: (n_rows,) uint64 hashes of the rows' groups; None without groups.
+        newest: maximum number of rows to compare if some are newer; None for no maximum.
     """
 
     seen: Flags | None = None
@@ -164,11 +168,14 @@ def contest(
     champion: Predictions,
     rows: ComparedRows = ComparedRows(),
 ) -> Contest:
-    """Compares two models' answers for the very same rows, in the same order.
+    """Compare two models' answers to the same rows, in the same order.
 
     Args:
-        version: of the champion.
-        rows: what is known of them.
+        version: number of the champion's version.
+        metric: name of the metric.
+        candidate: the candidate's answers.
+        champion: the champion's answers.
+        rows: properties of the rows.
     """
     n = len(candidate.truth)
     places = counting(candidate, rows)
@@ -193,11 +200,11 @@ def contest(
 
 
 def not_worse(version: str, share: float, pair: Pair) -> NotWorse:
-    """Whether a candidate is no worse than an earlier version on some rows.
+    """Test whether a candidate is non-inferior to an earlier version.
 
     Args:
-        share: the margin: points, or where the metric has the target's unit a share of the other
-            version's value.
+        version: number of the earlier version.
+        share: the margin, see `margin_of`; a margin of 0 tests whether the candidate is better.
         pair: the candidate and that version on the rows that count.
     """
     if not pair.rows:
@@ -208,17 +215,27 @@ def not_worse(version: str, share: float, pair: Pair) -> NotWorse:
 
 
 def margin_of(metric: str, share: float, value: float) -> float:
-    """A margin in the metric's own unit; see `not_worse`."""
+    """Return a margin in the metric's unit.
+
+    Args:
+        metric: name of the metric.
+        share: the margin in points; for an error in the target's unit, as a share of `value`.
+        value: the metric's value of the earlier version.
+
+    Examples:
+        >>> margin_of("accuracy", 0.01, 0.9), margin_of("mae", 0.01, 200.0)
+        (0.01, 2.0)
+    """
     in_unit = lower_is_better(metric) and metric not in POINTS
     return share * abs(value) if in_unit else share
 
 
 def counting(candidate: Predictions, rows: ComparedRows) -> Numbers:
-    """The places of the rows that decide, in the order of the rows.
+    """Return the sorted positions of the rows that count, (n,) int64.
 
-    Rows that were seen in training or validation do not. Where there are rows that the champion had
-    not answered before, the data grow, and the newest rows decide: by their dates where the split
-    is by time; else those first that are new to the champion, and of these the last in the table.
+    Rows seen in training or validation do not count. If some rows are new to the champion, only the
+    `rows.newest` newest count: by date in a split by time; otherwise rows new to the champion rank
+    first, and among equals the later in the table.
     """
     keep = np.ones(len(candidate.truth), dtype=np.bool_) if rows.seen is None else ~rows.seen
     if candidate.twin is not None:
@@ -235,7 +252,15 @@ def counting(candidate: Predictions, rows: ComparedRows) -> Numbers:
 def paired(
     metric: str, candidate: Predictions, other: Predictions, places: Numbers, group: Hashes | None
 ) -> Pair:
-    """Two models on some rows."""
+    """Return two models' answers to some of the rows.
+
+    Args:
+        metric: name of the metric.
+        candidate: the candidate's answers.
+        other: the other model's answers to the same rows.
+        places: (n,) int64 positions of the rows to compare.
+        group: (n_rows,) uint64 hashes of the groups of all rows; None without groups.
+    """
     mine, theirs = candidate.rows(places), other.rows(places)
     return Pair(
         metric, mine.truth, mine.given, theirs.given, None if group is None else group[places]
@@ -250,15 +275,19 @@ def sliced(
     places: Numbers,
     group: Hashes | None = None,
 ) -> tuple[SliceFound, ...]:
-    """Required slices: is the candidate worse there than the champion, or than a share?
+    """Test whether the candidate is worse on a slice than the champion or than a required share.
 
-    A share of right rows is tested by the exact binomial test, the one of Clopper and Pearson's
-    interval (1934); against the champion as in `contest`, the other way round.
+    The share of correct rows is tested with the exact binomial test (Clopper & Pearson 1934), the
+    comparison with the champion as in `contest` with the models exchanged.
 
     Args:
-        masks: by name the rows of a slice, (n_rows,), and the share that must be right.
-        champion: None where there is none yet.
-        places: of the rows that count.
+        metric: name of the metric for the comparison with the champion.
+        masks: for each slice its rows, (n_rows,) bool, and the required share of correct rows in
+            0..1, or None.
+        candidate: the candidate's answers.
+        champion: the champion's answers; None without a champion.
+        places: (n,) int64 positions of the rows that count.
+        group: (n_rows,) uint64 hashes of the rows' groups; None without groups.
     """
     from scipy.stats import binom
 
@@ -280,14 +309,14 @@ def sliced(
 def slice_masks(
     wanted: Mapping[str, float | None], columns: Mapping[str, Any]
 ) -> dict[str, tuple[Flags, float | None]]:
-    """The rows of each required slice, by its name.
+    """Return the rows and the required share of each slice.
 
     Args:
-        wanted: shares, or None, by `COLUMN=VALUE` or `COLUMN`.
-        columns: (n_rows,) texts by column.
+        wanted: required share in 0..1, or None, for each `COLUMN=VALUE` or `COLUMN`.
+        columns: (n_rows,) texts of each column.
 
     Raises:
-        ValueError: there is no such column, or it has more values than slices are made of.
+        ValueError: a column is missing or has more than `MOST_SLICES` values.
     """
     made: dict[str, tuple[Flags, float | None]] = {}
     for name, share in wanted.items():
@@ -307,4 +336,4 @@ def slice_masks(
 
 
 MOST_SLICES = 30
-"""Slices that a column is made into, at most."""
+"""Maximum number of slices of a column."""

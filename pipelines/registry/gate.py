@@ -20,24 +20,30 @@ Outcome = Literal["promote", "challenger", "hold", "reject"]
 By = Literal["first", "superiority", "non-inferiority", "person", ""]
 
 MANY_READS = 20
-"""Candidates that a test set may judge before one that is better by luck is to be expected."""
+"""Number of candidates after which a test set is likely to favour one by chance."""
 
 STRICTER = 10
-"""By what alpha is divided from then on (Blum & Hardt 2015)."""
+"""Divisor of alpha after `MANY_READS` candidates (Blum & Hardt 2015)."""
 
 TYPICAL = math.sqrt(0.1)
-"""Deviation of a row's gain where no row tells it: one row in ten on which two models differ."""
+"""Fallback standard deviation of the per-row gain: two models that differ on a tenth of rows."""
 
 
 @dataclass(frozen=True)
 class RequirementCheck:
-    """An absolute requirement.
+    """Result of an absolute requirement.
 
     Attributes:
-        of: which end of the interval is held to the bounds, `low`, or the `value`.
-        holds: whether the candidate holds it.
-        words: that, as a reason.
-        value, low, high: of the candidate; None where it is not known.
+        name: name of the metric or figure.
+        min: lower bound, if any.
+        max: upper bound, if any.
+        of: what is compared with the bounds: the `value`, or with `low` the low end of the interval
+            with `min` and the high end with `max`.
+        holds: whether the candidate meets the requirement.
+        words: the result as a reason for the decision.
+        value: the candidate's value; None if unknown.
+        low: low end of its interval; None if unknown.
+        high: high end of its interval; None if unknown.
     """
 
     name: str
@@ -53,11 +59,14 @@ class RequirementCheck:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a decision rests on, check by check; a run keeps it in `decision.json`.
+    """Evidence for a decision, check by check; a run stores it in `decision.json`.
 
     Attributes:
-        alpha: the size of the tests.
-        reads: how many candidates the test rows have had.
+        alpha: significance level of the tests.
+        reads: number of candidates judged on these test rows, including this one.
+        requirements: results of the absolute requirements.
+        slices: results on the required slices.
+        contest: comparison with the champion; None if there was none.
     """
 
     alpha: float
@@ -68,7 +77,7 @@ class Evidence:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The same for JSON, which knows no NaN."""
+        """The evidence as JSON; NaN becomes null."""
         found: dict[str, Any] = json.loads(TypeAdapter(Evidence).dump_json(self))
         if self.contest is None:
             del found["contest"]
@@ -79,20 +88,19 @@ class Evidence:
 
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> Evidence:
-        """What `record` gave."""
+        """Read evidence from its `record`."""
         return TypeAdapter(cls).validate_python(record)
 
 
 @dataclass(frozen=True)
 class CandidateFacts:
-    """What the gate is told of a candidate.
+    """What the gate knows about a candidate.
 
     Attributes:
-        metrics: on the test rows, by name; with `calibration` and what was measured of the package
-            among them.
-        slices: the required ones.
-        reads: how many candidates these test rows have had, this one included.
-        why_not: a text where something of it could not be looked up, which rejects.
+        metrics: metrics on the test rows by name, with `calibration` and the package's figures.
+        slices: results on the required slices.
+        reads: number of candidates judged on these test rows, including this one.
+        why_not: reason why the candidate could not be checked, which rejects it; empty if it was.
     """
 
     metrics: Mapping[str, Metric]
@@ -103,14 +111,16 @@ class CandidateFacts:
 
 @dataclass(frozen=True)
 class Decision:
-    """What happens to a candidate, and every reason.
+    """The outcome for a candidate, with all reasons.
 
-    A challenger would have been promoted, but waits for a person.
+    A challenger meets the rules for promotion but waits for a person's approval.
 
     Attributes:
-        by: why it was promoted; empty where it was not.
-        evidence: each check with what it found; None of a decision that was made before.
-        seen: the champion that it rests on.
+        outcome: what happens to the candidate.
+        reasons: one line per reason, in the order of the checks.
+        by: ground of a promotion; empty if the candidate is not promoted.
+        evidence: the results of all checks; None for a decision read from a version's tags.
+        seen: the champion the candidate was judged against.
     """
 
     outcome: Outcome
@@ -124,25 +134,25 @@ class Decision:
 
     @property
     def record(self) -> dict[str, Any]:
-        """All of it, as JSON."""
+        """The decision as JSON."""
         said = {"outcome": self.outcome, "by": self.by, "reasons": list(self.reasons)}
         return said | (self.evidence.record if self.evidence else {})
 
 
 def alpha_for(rules: Gate, reads: int) -> float:
-    """The size of the tests: smaller for test rows that have judged many candidates before."""
+    """Return the significance level: stricter if the test rows have judged many candidates."""
     alpha = 1 - rules.champion.confidence
     return alpha / STRICTER if reads > MANY_READS else alpha
 
 
 def decide(candidate: CandidateFacts, against: Contest | str | None, rules: Gate) -> Decision:
-    """Promote, hold or reject.
+    """Decide whether to promote, hold or reject a candidate.
 
     Args:
-        candidate: what is known of it.
-        against: the contest with the champion; None when there is no champion yet; a text when
-            the champion could not be looked up, loaded or scored, which rejects.
-        rules: of the experiment file.
+        candidate: the facts about the candidate.
+        against: the comparison with the champion; None without a champion; an error's text if the
+            champion could not be looked up, loaded or scored, which rejects.
+        rules: section `gate` of the experiment file.
     """
     alpha = alpha_for(rules, candidate.reads)
     evidence = Evidence(
@@ -188,7 +198,7 @@ def decide(candidate: CandidateFacts, against: Contest | str | None, rules: Gate
 
 
 def _refreshed(against: Contest, alpha: float, rules: Gate) -> Decision | None:
-    """What follows from the champion's own recipe on newer data; None where nothing does."""
+    """Decide on a refresh of the champion; None if the candidate is no refresh, or too early."""
     refresh, wanted = against.refresh, rules.champion
     if refresh is None or refresh.days < wanted.fresh_after:
         return None

@@ -1,4 +1,4 @@
-"""A registered version's package, loaded in this process."""
+"""Load a registered version's package in this process."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from gristmill.pipelines.tracking import client, import_mlflow
 
 
 def load_version(project: Project, version: Version) -> tuple[Any, tuple[Differing, ...]]:
-    """A package as `mlflow.pyfunc` loads it, without pickles.
+    """Load a version's package with `mlflow.pyfunc`, without pickles.
 
     Returns:
-        The model, and the libraries that are installed in another version than it was made with.
+        The model, and the libraries whose installed version differs from the package's.
 
     Raises:
-        EnvironmentFault: it is not in the store, or cannot be loaded; with the libraries that are
-            most likely why.
+        EnvironmentFault: the package is missing or cannot be loaded; the error names the libraries
+            that differ.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     mlflow = import_mlflow()
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    client(project)  # names its store to MLflow
+    client(project)  # sets MLflow's store
     others: tuple[Differing, ...] = ()
     try:
         with _quiet():
@@ -39,7 +39,7 @@ def load_version(project: Project, version: Version) -> tuple[Any, tuple[Differi
             if needed.is_file():
                 others = differing(needed.read_text(encoding="utf-8").splitlines())
             return mlflow.pyfunc.load_model(str(folder)), others
-    except Exception as error:  # whatever a package raises when it is loaded
+    except Exception as error:  # a package can raise anything
         said = f"{type(error).__name__}: {first_line(error)}"
         if others:
             raise other_versions(version.address, others, said) from error
@@ -54,7 +54,7 @@ def load_version(project: Project, version: Version) -> tuple[Any, tuple[Differi
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hides TensorFlow's greetings on standard error, which come before its log level counts."""
+    """Hide what TensorFlow writes to standard error before its log level takes effect."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

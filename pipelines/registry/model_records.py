@@ -1,4 +1,4 @@
-"""A registered model as its store has it at one moment: versions, aliases, history."""
+"""Snapshot of a registered model: versions, aliases, history."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import Any
 from gristmill.pipelines.tracking import DATA, StoredModel, StoredVersion
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-"""Aliases: the version in service, and the one that waits for a person."""
+"""Aliases of the version in service and of the one that waits for approval."""
 
 METRIC = "gristmill.metric."
 MEASURED = "gristmill.measured."
-"""Of a version: figures of its package."""
+"""Prefix of a version's tags with figures of its package."""
 STANDING = "gristmill.standing"
-"""Of a version: `rejected` or `archived`, where a person said so."""
+"""Tag of a version that a person has rejected or archived: `rejected` or `archived`."""
 BY = "gristmill.by"
-"""Of a version that was promoted: by `first`, `superiority`, `non-inferiority` or `person`."""
+"""Tag of a promoted version: `first`, `superiority`, `non-inferiority` or `person`."""
 HISTORY = "gristmill.history"
-"""Of a model, followed by a number: one entry of its history, as JSON."""
+"""Prefix of a model's tags, followed by a number: one entry of its history, as JSON."""
 
 REST = "rest"
-"""In an entry of the history that is not carried out yet: the aliases and tags that it sets."""
+"""Key in a history entry that is not completed yet: the aliases and tags still to be set."""
 
 MOVES = ("promote", "rollback")
-"""Kinds of entries that say who is champion."""
+"""Kinds of entries that change the champion."""
 
 
 class Version(StoredVersion):
-    """One registered version of a model, and what its tags say of it."""
+    """One registered version of a model, with the values of its tags."""
 
     @property
     def address(self) -> str:
@@ -39,7 +39,7 @@ class Version(StoredVersion):
 
     @property
     def data(self) -> str:
-        """What it was trained on, by DVC's hash; empty where it does not say."""
+        """DVC's hash of its training data; empty if unknown."""
         return self.tags.get(DATA, "")
 
     @property
@@ -48,7 +48,7 @@ class Version(StoredVersion):
 
     @property
     def measured(self) -> dict[str, float]:
-        """`start_seconds`, `latency_ms` and `megabytes` of its package, as its trial found them."""
+        """`start_seconds`, `latency_ms` and `megabytes` of its package, as measured in its test."""
         return self._numbers(MEASURED)
 
     def _numbers(self, prefix: str) -> dict[str, float]:
@@ -57,13 +57,13 @@ class Version(StoredVersion):
 
     @property
     def standing(self) -> str:
-        """`rejected` or `archived` where a person said so, else empty."""
+        """`rejected` or `archived` if a person has set it, else empty."""
         return self.tags.get(STANDING, "")
 
 
 @dataclass(frozen=True)
 class ChampionSeen:
-    """What a decision over a model rests on: its champion, and how often that had moved."""
+    """The champion a decision was based on, and the number of its moves until then."""
 
     champion: str | None = None
     moves: int = 0
@@ -71,7 +71,7 @@ class ChampionSeen:
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A registered model; its versions the newest first; see `read`."""
+    """A registered model, its versions newest first; see `read`."""
 
     name: str
     versions: tuple[Version, ...]
@@ -79,7 +79,7 @@ class RegisteredModel:
 
     @classmethod
     def read(cls, stored: StoredModel) -> RegisteredModel:
-        """A model as the store has it, with the move that its last entry began carried out."""
+        """Read a stored model; an unfinished move counts as completed."""
         versions = tuple(Version(**vars(version)) for version in stored.versions)
         model = cls(stored.name, versions, stored.tags)
         if model.unfinished is None:
@@ -98,34 +98,34 @@ class RegisteredModel:
 
     @cached_property
     def entries(self) -> dict[str, dict[str, Any]]:
-        """Entries of the history by their tags, the oldest first."""
+        """Entries of the history by tag, oldest first."""
         numbered = sorted(key for key in self.tags if key.startswith(f"{HISTORY}."))
         return {key: json.loads(self.tags[key]) for key in numbered}
 
     @property
     def unfinished(self) -> str | None:
-        """The tag of the history's last entry, where its move was not carried out to its end."""
+        """Tag of the last entry if its move was not completed, else None."""
         last = max(self.entries, default="")
         return last if REST in self.entries.get(last, ()) else None
 
     def alias(self, name: str) -> Version | None:
-        """The version that has an alias."""
+        """Return the version with an alias, or None."""
         return next((version for version in self.versions if name in version.aliases), None)
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:
-        """Every entry, the oldest first."""
+        """All entries, oldest first."""
         first = list(json.loads(self.tags.get(HISTORY, "[]")))
         return [*map(told, first), *self.entries.values()]
 
     def next_entries(self, count: int) -> list[str]:
-        """Names of the tags that the next entries of the history go into."""
+        """Return the tags for the next entries of the history."""
         last = int(max(self.entries, default=".0").rpartition(".")[2])
         return [f"{HISTORY}.{last + place:06d}" for place in range(1, count + 1)]
 
     @property
     def moves(self) -> list[dict[str, Any]]:
-        """The entries that say who is champion."""
+        """The entries that change the champion."""
         return [entry for entry in self.history if entry["kind"] in MOVES]
 
     @property
@@ -135,7 +135,7 @@ class RegisteredModel:
 
 
 def told(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry of the one tag that held the history of all moves, with the names of today."""
+    """Convert an entry of the old single-tag history to today's keys."""
     by = "person" if entry.get("back") or entry.get("why") == "by hand" else "superiority"
     kind = "rollback" if entry.get("back") else "promote"
     return {"back": False, "by": by, "kind": kind, **entry}

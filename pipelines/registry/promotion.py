@@ -1,9 +1,9 @@
-"""What becomes of a model's versions, and the history of it.
+"""Promotions, rollbacks and other moves of a model's versions, with their history.
 
-Each move is an entry of the history first, which holds what is still to be done; then the aliases
-and the version's tags are set; then the entry is as it stays. A move that was interrupted counts
-from its entry on: readers see it done, and the next move finishes it. Processes of one machine take
-turns by a lock; a move that one of another machine has overtaken on a server is done again, or
+A move first writes an entry of the history that contains the pending changes, then sets the aliases
+and the version's tags, then removes the pending changes from the entry. An interrupted move counts
+once its entry is written: readers see it completed, and the next move completes it. On one machine
+a lock serialises the processes; a move overtaken by another machine on a server is repeated or
 refused.
 """
 
@@ -30,31 +30,31 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 By = Literal["superiority", "non-inferiority", "person", "first"]
-"""What a move rests on."""
+"""Ground of a move."""
 
 ANCHORS = ("superiority", "person", "first")
 
 LONGEST_ENTRY = 4500
-"""Characters of an entry; a tag of MLflow holds 5,000, with what is still to be done."""
+"""Maximum characters of an entry; MLflow's limit of 5,000 includes the pending changes."""
 
 LONGEST_WHY = 2000
 
 TRIES = 5
-"""How often a server is asked to take an entry of the history that others overwrite."""
+"""Attempts to write an entry of the history that other processes overwrite."""
 
 LOCK = "registry.lock"
 
 PATIENCE = 60.0
-"""Seconds to wait for moves of other processes."""
+"""Seconds to wait for the lock on the aliases."""
 
 BY_HAND = "by hand"
 
 
 class ChampionMoved(EnvironmentFault):
-    """The champion is not the one that a decision rests on.
+    """The champion is no longer the one a decision was based on.
 
     Attributes:
-        by_person: whether a person moved it last.
+        by_person: whether the last move was made by a person.
     """
 
     by_person = False
@@ -62,12 +62,13 @@ class ChampionMoved(EnvironmentFault):
 
 @dataclass(frozen=True)
 class Basis:
-    """What a move rests on.
+    """Ground and evidence of a move.
 
     Attributes:
-        by: whose word it is.
-        evidence: what speaks for it; kept with it.
-        seen: it comes about only if the champion is still the one that was seen.
+        by: ground of the move.
+        evidence: JSON stored in the history with the move.
+        seen: the champion the decision was based on; the move is refused if it has changed since.
+            None skips this check.
     """
 
     by: By = "person"
@@ -80,12 +81,12 @@ BY_PERSON = Basis()
 
 @dataclass(frozen=True)
 class Move:
-    """One entry of the history and what goes with it.
+    """One entry of the history and its changes.
 
     Attributes:
-        entry: for the history.
-        aliases: the version's number for each alias that is set; None takes it away.
-        tags: of the version; None takes one away.
+        entry: the entry of the history.
+        aliases: version number for each alias to set; None removes the alias.
+        tags: tags of the version to set; None removes a tag.
     """
 
     entry: Mapping[str, Any]
@@ -94,27 +95,30 @@ class Move:
 
 
 Plan = Callable[[RegisteredModel], Move | None]
-"""What to do with a model as it is found; None where there is nothing to do."""
+"""Returns the move for a model in its current state; None if there is nothing to do."""
 
 
 def promote(
     project: Project, model: str, number: str | None, why: str = "", basis: Basis = BY_PERSON
 ) -> tuple[Version, Version | None]:
-    """Moves `champion` to a version: by default the challenger, else the newest.
+    """Move `champion` to a version.
 
-    A person may promote a champion that was only not worse than the one before: it is an `anchor`
-    from then on.
+    A person can promote a champion that was promoted for non-inferiority, which makes it an anchor
+    (see `anchor`).
 
     Args:
-        why: a person may leave it out, unless the version was rejected.
-        basis: what the move rests on.
+        project: the project.
+        model: name of the registered model.
+        number: number of the version; None for the challenger, or the newest version without one.
+        why: the reason; required for a person only if the version was rejected or archived.
+        basis: ground and evidence of the move.
 
     Returns:
-        The version that is champion now, and the one that was.
+        The new champion and the previous one.
 
     Raises:
-        ConfigError: there is no such model or version, or it was rejected and there is no reason.
-        ChampionMoved: the champion is not the one that was seen.
+        ConfigError: the model or version does not exist, or a required reason is missing.
+        ChampionMoved: the champion is no longer `basis.seen`.
     """
 
     def plan(found: RegisteredModel) -> Move | None:
@@ -135,12 +139,17 @@ def promote(
 
 
 def rollback(project: Project, model: str, why: str = "") -> tuple[Version, Version | None]:
-    """Moves `champion` back to the version that had it before.
+    """Move `champion` back to the previous champion.
 
-    Versions that were deleted, rejected or archived since are passed over.
+    Versions that were deleted, rejected or archived since are skipped.
+
+    Args:
+        project: the project.
+        model: name of the registered model.
+        why: the reason; by default it names the version rolled back from.
 
     Returns:
-        The version that is champion now, and the one that was.
+        The new champion and the previous one.
 
     Raises:
         ConfigError: no version was champion before this one.
@@ -157,7 +166,15 @@ def rollback(project: Project, model: str, why: str = "") -> tuple[Version, Vers
 
 
 def challenge(project: Project, model: str, number: str, why: str, basis: Basis) -> None:
-    """Moves `challenger` to a version, which waits for a person from now on."""
+    """Move `challenger` to a version, which then waits for a person's approval.
+
+    Args:
+        project: the project.
+        model: name of the registered model.
+        number: number of the version.
+        why: the reason.
+        basis: ground and evidence of the move.
+    """
 
     def plan(found: RegisteredModel) -> Move | None:
         target = _target(found, number)
@@ -171,10 +188,17 @@ def challenge(project: Project, model: str, number: str, why: str, basis: Basis)
 def set_aside(
     project: Project, model: str, number: str, kind: Literal["reject", "archive"], why: str
 ) -> Version:
-    """Rejects or archives a version, which stays in the registry.
+    """Reject or archive a version, which stays in the registry.
+
+    Args:
+        project: the project.
+        model: name of the registered model.
+        number: number of the version.
+        kind: whether to reject or to archive it.
+        why: the reason.
 
     Raises:
-        ConfigError: there is no such version, or it is the champion.
+        ConfigError: the version does not exist or is the champion.
     """
     standing = {"reject": "rejected", "archive": "archived"}[kind]
 
@@ -197,21 +221,21 @@ def set_aside(
 
 
 def history(project: Project, model: str) -> list[dict[str, Any]]:
-    """Every entry, the oldest first.
+    """Return the history of a model, oldest entry first.
 
-    Each has `kind` (promote, rollback, challenger, reject, archive), `version`, `when` (seconds
-    since 1970), `who`, `why`, `by` (superiority, non-inferiority, person, first), `back` and,
-    where a run decided, `evidence`.
+    Each entry has `kind` (promote, rollback, challenger, reject, archive), `version`, `when`
+    (seconds since 1970), `who`, `why`, `by` (superiority, non-inferiority, person, first), `back`
+    and, if a run decided, `evidence`.
     """
     found = read_model(project, model)
     return [] if found is None else found.history
 
 
 def anchor(project: Project, champion: Version) -> Version:
-    """The last champion by superiority, by a person or as the first one.
+    """Return the last champion promoted by superiority, by a person or as the first one.
 
     Raises:
-        EnvironmentFault: it is not there any more.
+        EnvironmentFault: the anchor no longer exists.
     """
     found = read_model(project, champion.model)
     moved = [*found.moves, *_elsewhere(found)] if found else []
@@ -229,7 +253,7 @@ def anchor(project: Project, champion: Version) -> Version:
 
 
 def before(model: RegisteredModel) -> Version:
-    """The version that a rollback goes to.
+    """Return the version a rollback goes to.
 
     Raises:
         ConfigError: no version was champion before this one.
@@ -303,7 +327,7 @@ def _text(entry: Mapping[str, Any]) -> str:
 
 
 def _elsewhere(found: RegisteredModel) -> list[dict[str, Any]]:
-    """The entry that is missing where the alias was moved by other means than these."""
+    """Return the missing entry if the alias was moved outside Gristmill."""
     champion, moves = found.alias(records.CHAMPION), found.moves
     if champion is None or (moves and moves[-1]["version"] == champion.number):
         return []
@@ -312,10 +336,10 @@ def _elsewhere(found: RegisteredModel) -> list[dict[str, Any]]:
 
 
 def _carry_out(project: Project, name: str, plan: Plan) -> RegisteredModel:
-    """Does what a plan says; returns the model as it was before.
+    """Carry out a plan; return the model as it was before.
 
     Raises:
-        EnvironmentFault: others move the model's aliases at the same time, or the store cannot be
+        EnvironmentFault: other processes keep moving the model's aliases, or the store cannot be
             written.
     """
     registry = client(project)
@@ -338,7 +362,7 @@ def _carry_out(project: Project, name: str, plan: Plan) -> RegisteredModel:
 
 
 def _done(project: Project, registry: MlflowClient, found: RegisteredModel, change: Move) -> bool:
-    """Writes a move and carries it out; whether it was not overtaken by another process."""
+    """Write a move and carry it out; return False if another process has overtaken it."""
     has = require_version(list(found.versions), change.entry["version"]).tags
     tags = {tag: text for tag, text in change.tags.items() if text is not None or tag in has}
     rest = {records.REST: {"aliases": dict(change.aliases), "tags": tags}}
@@ -357,7 +381,7 @@ def _done(project: Project, registry: MlflowClient, found: RegisteredModel, chan
 
 
 def _finish(registry: MlflowClient, model: RegisteredModel, key: str) -> None:
-    """Carries out what an entry of the history began, and strikes it out of the entry."""
+    """Carry out the pending changes of an entry, then remove them from it."""
     entry = model.entries[key]
     rest, number = entry.get(records.REST, {"aliases": {}, "tags": {}}), entry["version"]
     there = {version.number for version in model.versions}
@@ -380,7 +404,7 @@ def _without_rest(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _one_at_a_time(project: Project) -> Iterator[None]:
-    """Lets one process of this machine at a time move aliases in a store."""
+    """Hold the lock that lets one process of this machine at a time move aliases."""
     from filelock import FileLock, Timeout
 
     uri = tracking_uri(project)

@@ -1,4 +1,4 @@
-"""Registered models and their versions: listed, found, made."""
+"""List, find and create registered models and their versions."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ PACKAGE = "gristmill.package"
 DECISION = "gristmill.decision"
 REASONS = "gristmill.reasons"
 RUN = "gristmill.run"
-"""Key of the run that decided: all that the decision depends on."""
+"""Tag: key of the run that decided, a hash of everything the decision depends on."""
 DECIDED = "gristmill.decided"
-"""The run that decided, which keeps `decision.json`."""
+"""Tag: id of the run that decided and stores `decision.json`."""
 SEEN = "gristmill.seen"
-"""Digest of its run's list of rows that the model has seen."""
+"""Tag: digest of its run's list of rows the model has seen."""
 TARGET = "gristmill.target"
 RECIPE = "gristmill.recipe"
-"""Digest of what makes the model besides the data."""
+"""Tag: digest of what determines the model besides the data."""
 
 LONGEST_PAGE = 5000
-"""Characters that every store of MLflow keeps of a description."""
+"""Characters of a description that every MLflow store keeps."""
 
 
 @dataclass(frozen=True)
 class Signature:
-    """Names and types of the columns that a package takes and gives."""
+    """Names and types of a package's input and output columns."""
 
     inputs: tuple[tuple[str, str], ...]
     outputs: tuple[tuple[str, str], ...]
@@ -58,31 +58,36 @@ class Signature:
 
 @contextmanager
 def registry_client(project: Project, doing: str) -> Iterator[MlflowClient]:
-    """MLflow's client, whose faults are readable and which Ctrl-C leaves whole."""
+    """Yield MLflow's client; its errors are readable, and Ctrl-C does not interrupt a change.
+
+    Args:
+        project: the project.
+        doing: the action, for the message of an error.
+    """
     connection = client(project)
     with whole(), store_errors(doing):
         yield connection
 
 
 def model_names(project: Project) -> list[str]:
-    """The registered models, in alphabetical order."""
+    """Return the names of the registered models in alphabetical order."""
     return [model.name for model in read_models(project)]
 
 
 def read_model(project: Project, name: str) -> RegisteredModel | None:
-    """A model with its versions, aliases and history; None when there is no such model."""
+    """Return a model with its versions, aliases and history; None if it does not exist."""
     return next(iter(read_models(project, name)), None)
 
 
 def read_models(project: Project, name: str = "") -> list[RegisteredModel]:
-    """All models, in alphabetical order, or one of them."""
+    """Return all models in alphabetical order, or only the named one."""
     check_store(project)
     found = local_models(project, name) if is_local(project) else asked_models(project, name)
     return [RegisteredModel.read(model) for model in found]
 
 
 def asked_models(project: Project, name: str = "") -> list[StoredModel]:
-    """The same through MLflow's client, from any store."""
+    """Read models as `read_models` does, through MLflow's client and from any store."""
     doing = f"list the versions of {name}" if name else "list the registered models"
     with registry_client(project, doing) as registry:
         if name:
@@ -116,26 +121,34 @@ def _versions(registry: MlflowClient, model: _Model) -> tuple[StoredVersion, ...
 
 
 def versions(project: Project, model: str) -> list[Version]:
-    """All versions of a model, the newest first; empty when there is no such model."""
+    """Return all versions of a model, newest first; empty if the model does not exist."""
     found = read_model(project, model)
     return [] if found is None else list(found.versions)
 
 
 def trained(project: Project) -> list[Version]:
-    """All versions of all models that say which data they were trained on, the oldest first."""
+    """Return the versions of all models with known training data, oldest first in each model."""
     every = (version for model in read_models(project) for version in reversed(model.versions))
     return [version for version in every if version.data]
 
 
 def champion(project: Project, model: str) -> Version | None:
-    """The version in service; None only when the store says that there is none."""
+    """Return the version in service; None if there is none. A store's failure is an error."""
     return next((v for v in versions(project, model) if CHAMPION in v.aliases), None)
 
 
 def register(
     project: Project, model: str, address: str, run_id: str, tags: Mapping[str, str]
 ) -> Version:
-    """Makes a package a version of a model, tags included, in one call."""
+    """Register a package as a version of a model, with its tags, in one call.
+
+    Args:
+        project: the project.
+        model: name of the registered model, which is created if necessary.
+        address: address of the package in MLflow, `models:/ID`.
+        run_id: MLflow's id of the run that logged the package.
+        tags: tags of the version; values are cut to 5,000 characters.
+    """
     with registry_client(project, f"register {model}") as registry:
         new = _model(registry, model) is None
         if new:
@@ -150,25 +163,28 @@ def register(
                 await_creation_for=0,
             )
         except Exception:
-            if new:  # a model without versions would stand in every list
+            if new:  # do not leave a model without versions
                 registry.delete_registered_model(model)
             raise
     return Version(model, str(made.version), run_id, time.time(), (), dict(tags))
 
 
 def remove_empty(project: Project, model: str) -> None:
-    """Removes a registered model, unless a version was made of it in the meantime."""
+    """Remove a registered model, unless a version was registered in the meantime."""
     if not versions(project, model):
         with registry_client(project, f"remove {model}") as registry:
             registry.delete_registered_model(model)
 
 
 def describe(project: Project, model: str, number: str, page: str, about: str) -> None:
-    """Writes a version's page and what is said of the model into the registry.
+    """Write the descriptions of a version and of its model into the registry.
 
     Args:
-        page: of the version; the registry keeps its first 5,000 characters.
-        about: of the model, whatever the version.
+        project: the project.
+        model: name of the registered model.
+        number: number of the version.
+        page: description of the version, cut to 5,000 characters.
+        about: description of the model, cut to 5,000 characters.
     """
     with registry_client(project, f"write the page of {model} version {number}") as registry:
         registry.update_registered_model(model, about[:LONGEST_PAGE])
@@ -176,7 +192,13 @@ def describe(project: Project, model: str, number: str, page: str, about: str) -
 
 
 def signature(project: Project, model: str, number: str) -> Signature:
-    """The columns that a version's package takes and gives."""
+    """Return the input and output columns of a version's package.
+
+    Args:
+        project: the project.
+        model: name of the registered model.
+        number: number of the version.
+    """
     with registry_client(project, f"read the signature of {model} version {number}"):
         from mlflow.models import get_model_info
 
@@ -185,23 +207,29 @@ def signature(project: Project, model: str, number: str) -> Signature:
 
 
 def _columns(schema: Any) -> tuple[tuple[str, str], ...]:
-    """Name and type of each column of MLflow's schema; a tensor has no name."""
+    """Return name and type of each column of MLflow's schema; a tensor's name is empty."""
     listed = schema.to_dict() if schema else []
     return tuple((str(one.get("name", "")), str(one["type"])) for one in listed)
 
 
 def tag_version(project: Project, version: Version, tags: Mapping[str, str]) -> None:
-    """Sets tags of a version."""
+    """Set tags of a version.
+
+    Args:
+        project: the project.
+        version: the version.
+        tags: tags to set; values are cut to 5,000 characters.
+    """
     with registry_client(project, "tag a version") as registry:
         for key, value in tags.items():
             registry.set_model_version_tag(version.model, version.number, key, value[:5000])
 
 
 def require_versions(project: Project, model: str) -> list[Version]:
-    """All versions of a model, the newest first.
+    """Return all versions of a model, newest first.
 
     Raises:
-        ConfigError: there is no such model; the nearest name is offered.
+        ConfigError: the model does not exist; the error suggests the closest name.
     """
     known = versions(project, model)
     if not known:
@@ -210,7 +238,7 @@ def require_versions(project: Project, model: str) -> list[Version]:
 
 
 def no_model(project: Project, model: str) -> ConfigError:
-    """The error that a model has no versions; the nearest name is offered."""
+    """Return the error for a missing model, with the closest name."""
     names = model_names(project)
     near = nearest(model, names)
     return ConfigError(
@@ -222,10 +250,10 @@ def no_model(project: Project, model: str) -> ConfigError:
 
 
 def require_version(known: list[Version], number: str) -> Version:
-    """One of a model's versions.
+    """Return the version with a number.
 
     Raises:
-        ConfigError: it is not among them.
+        ConfigError: no version has this number.
     """
     for version in known:
         if version.number == number:
@@ -239,10 +267,10 @@ def require_version(known: list[Version], number: str) -> Version:
 
 
 def find(project: Project, text: str) -> Version:
-    """The version that `NAME`, `NAME@ALIAS` or `NAME@VERSION` means; a bare name its champion.
+    """Return the version named by `NAME@ALIAS` or `NAME@VERSION`; the champion for `NAME`.
 
     Raises:
-        ConfigError: there is no such model, alias or version.
+        ConfigError: the model, alias or version does not exist.
     """
     model, _, wanted = text.partition("@")
     if not wanted:
@@ -263,10 +291,15 @@ def find(project: Project, text: str) -> Version:
 
 
 def fetch_package(project: Project, version: Version, folder: Path) -> Path:
-    """Copies a version's own files, the model and what stands beside it, into a folder.
+    """Copy the files of a version's package into a folder; return their path.
+
+    Args:
+        project: the project.
+        version: the version.
+        folder: an existing folder.
 
     Raises:
-        EnvironmentFault: the store does not have them.
+        EnvironmentFault: the package is not in the store.
     """
     with registry_client(project, f"fetch {version.model} version {version.number}") as registry:
         from mlflow.artifacts import download_artifacts
@@ -283,10 +316,10 @@ def fetch_package(project: Project, version: Version, folder: Path) -> Path:
 
 
 def require_champion(project: Project, model: str) -> Version:
-    """The version in service.
+    """Return the version in service.
 
     Raises:
-        ConfigError: there is no such model, or it has no champion.
+        ConfigError: the model does not exist or has no champion.
     """
     known = require_versions(project, model)
     found = next((version for version in known if CHAMPION in version.aliases), None)
