@@ -1,4 +1,4 @@
-"""One package a model: raw rows in, predictions out; and its trial in a fresh process."""
+"""The package of a model, from raw rows to predictions, and its test in a fresh process."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What a package is asked before it may be registered, and what is wrong with its answers."""
+"""Questions to a package before registration, and the checks of its answers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gristmill.pipelines.packaging.rehearsal import Answered, Ask
 from gristmill.pipelines.preparation import class_name, input_names, optional_names
 
 TOLERANCE = {"cpu": 2e-5, "gpu": 2e-3}
-"""Largest difference between two answers for one row, relative to the size of all of them: another
-thread count and another batch give other last bits in float32, and a GPU multiplies in TF32."""
+"""Largest difference between two predictions of a row, relative to the size of all predictions: in
+float32 the last bits depend on the thread count and the batch, and a GPU multiplies in TF32."""
 
 SINGLE = 12
-"""Rows that are asked one by one."""
+"""Number of rows predicted one by one."""
 
 PART = 64
-"""Rows that are asked again in other forms."""
+"""Number of rows predicted again in other forms."""
 
 MANY = 10_000
 
@@ -37,7 +37,7 @@ SAME = {
     "extra": "an extra column changes the answers",
     "again": "the same rows are answered differently later",
 }
-"""What must be answered as the evaluation did, and what is wrong where it is not."""
+"""Questions whose predictions must equal the evaluation's, with the problem if they do not."""
 
 Values = npt.NDArray[np.float64]
 
@@ -45,13 +45,13 @@ Values = npt.NDArray[np.float64]
 def questions(
     statistics: Mapping[str, Any], columns: Sequence[str], rows: int, many: int = MANY
 ) -> dict[str, Ask]:
-    """What a package is asked, beside rows that come one by one.
+    """Return the questions to a package, except for the rows predicted one by one.
 
     Args:
-        statistics: what the stage `scale` found in the training rows.
-        columns: of the raw rows that are at hand.
-        rows: how many those are.
-        many: how many are asked at a time; fewer where they are large.
+        statistics: training statistics of the stage `scale`.
+        columns: names of the columns of the raw rows.
+        rows: number of raw rows.
+        many: size of a large batch; smaller for large rows.
     """
     names, optional = input_names(statistics), optional_names(statistics)
     required = [name for name in names if name not in optional]
@@ -86,7 +86,7 @@ def questions(
 
 
 def _typed(statistics: Mapping[str, Any]) -> str:
-    """A column that takes more than any text; empty where there is none."""
+    """Return a column that does not accept arbitrary text; empty if there is none."""
     if picture := statistics.get("picture"):
         return str(picture["name"])
     dates = [c for c in statistics["columns"] if c["kind"] == "date"]
@@ -99,13 +99,13 @@ def problems(
     statistics: Mapping[str, Any],
     tolerance: float = TOLERANCE["cpu"],
 ) -> list[Problem]:
-    """Everything that is wrong with a package.
+    """Return all problems of a package.
 
     Args:
-        answered: what it said of `questions`, and did.
-        expected: the evaluation's answers for the rows that it was asked about.
-        statistics: what the stage `scale` found in the training rows.
-        tolerance: largest difference, relative to the size of all answers.
+        answered: its answers to `questions` and its side effects.
+        expected: predictions of the evaluation for the same rows.
+        statistics: training statistics of the stage `scale`.
+        tolerance: largest difference, relative to the size of all predictions.
     """
     deeds = list(_deeds(answered))
     if error := answered.error or answered.errors.get("rows", ""):
@@ -144,14 +144,14 @@ def _deeds(answered: Answered) -> Iterator[Problem]:
 
 
 class _Checks:
-    """Single checks; each gives what is wrong, or None. What was not asked is not wrong."""
+    """Single checks; each returns a problem or None. Questions that were not asked pass."""
 
     def __init__(self, answered: Answered, expected: Predictions, tolerance: float) -> None:
         self._answered, self._expected, self._tolerance = answered, expected, tolerance
         self._size = _size(expected)
 
     def same(self, ask: str, where: str, other: str = "") -> Problem | None:
-        """The answers to one question are those to another, or those of the evaluation."""
+        """Check that the answers equal those to another question, or the evaluation's."""
         if problem := self._failed(ask, where) or self._failed(other, where):
             return problem
         if ask not in self._answered.tables:
@@ -177,7 +177,7 @@ class _Checks:
         )
 
     def labels(self) -> Problem | None:
-        """What is predicted is the class that the probabilities mean, by the threshold if any."""
+        """Check that predicted classes follow from the probabilities and the threshold, if any."""
         classes = self._expected.classes
         if classes is None:
             return None
@@ -196,7 +196,7 @@ class _Checks:
         )
 
     def finite(self, ask: str, where: str) -> Problem | None:
-        """There are answers, and they are numbers."""
+        """Check that all answers are finite numbers."""
         if problem := self._failed(ask, where):
             return problem
         if ask not in self._answered.tables:
@@ -210,7 +210,7 @@ class _Checks:
         )
 
     def refused(self, ask: str, where: str, names: Sequence[str]) -> Problem | None:
-        """There is an error, and it names what it is about."""
+        """Check that there is an error and that it names the columns."""
         expected = "an error that names " + ", ".join(names)
         if ask in self._answered.tables:
             return Problem(where, expected, "an answer")
@@ -224,14 +224,14 @@ class _Checks:
         return Problem(where, "an answer", error[:300]) if error else None
 
     def _outputs(self, ask: str) -> Values:
-        """(n_rows, n_classes) probabilities, or (n_rows,) values."""
+        """Return (n_rows, n_classes) probabilities or (n_rows,) values."""
         outputs: Values = from_answers(self._answered.tables[ask], self._expected).outputs
         return outputs
 
 
 def _size(expected: Predictions) -> float:
-    """What a difference is relative to: 1 for probabilities; for values how far apart they are,
-    and no less than what float32 can tell apart in their largest."""
+    """Return the reference size of differences: 1 for probabilities; for values their range, but
+    not less than a hundredth of the largest one, which float32 can resolve."""
     if expected.classes is not None:
         return 1.0
     values = np.abs(expected.outputs)

@@ -1,4 +1,4 @@
-"""One package: raw rows in, labelled predictions out, preprocessing inside, no pickle."""
+"""Packages: from raw rows to labelled predictions, with preprocessing and without pickle."""
 
 from __future__ import annotations
 
@@ -44,26 +44,26 @@ REQUIREMENTS = {
     "keras": ("mlflow", "tensorflow-cpu", "tensorflow", "keras", "numpy", "pandas", "pillow"),
     "sklearn": ("mlflow", "numpy", "pandas", "pillow"),
 }
-"""What a package needs to answer, by the library that trained its model."""
+"""Requirements of a package by the library that trained its model."""
 
 EXAMPLE_ROWS = 3
 
 REHEARSED = 20_000
-"""Test rows that a package must answer as the evaluation did."""
+"""Largest number of test rows whose predictions must equal those of the evaluation."""
 
 REHEARSED_BYTES = 64 << 20
-"""Of pixels among them, at most."""
+"""Largest size of the pixels in these rows."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package that MLflow keeps and that has been tried.
+    """A package that is stored in MLflow and passed its test.
 
     Attributes:
         address: `models:/m-…`.
-        digest: of everything in it that decides over answers.
-        measured: in its trial: `start_seconds` from the stored files to the first answer, libraries
-            imported; `latency_ms`, median of single rows; `megabytes` of its files.
+        digest: digest of everything that determines its predictions.
+        measured: `start_seconds` from the stored files to the first prediction, without the import
+            of libraries; `latency_ms`, median of single rows; `megabytes` of its files.
     """
 
     address: str
@@ -74,7 +74,14 @@ class Package:
 def package_digest(
     project: Project, experiment: str, trial: Trial, threshold: Threshold | None = None
 ) -> str:
-    """What decides over a package's answers: the trial and its weights, statistics, code."""
+    """Return a digest of all that determines a package's predictions.
+
+    Args:
+        project: project with the built experiment.
+        experiment: name of the experiment.
+        trial: the trial with the packaged weights.
+        threshold: decision threshold for two classes; None for the most probable class.
+    """
     build = project.build(experiment)
     parts = [
         trial.key,
@@ -97,10 +104,17 @@ def make_package(
     evaluation: FinalEvaluation,
     rehearsal: Rehearsal,
 ) -> Package:
-    """Logs the package to the active run and tries what was stored, in a fresh process.
+    """Log a package to the active run and test the stored files in a fresh process.
+
+    Args:
+        project: project with the built experiment.
+        experiment: the experiment of the trial.
+        trial: the trial to package.
+        evaluation: its evaluation, which contains the expected predictions.
+        rehearsal: the process that tests the package.
 
     Raises:
-        EnvironmentFault: it did not pass; see `behaviour`.
+        EnvironmentFault: the package failed the test; see `behaviour`.
     """
     from mlflow.models import Model
 
@@ -130,7 +144,7 @@ def make_package(
 
 
 class _Flavor:
-    """MLflow's pyfunc, without its trial of the example here: ours follows in a fresh process."""
+    """MLflow's pyfunc flavour without its validation of the example; the rehearsal covers it."""
 
     @staticmethod
     def save_model(*, validate_serving_input: bool, **arguments: Any) -> None:
@@ -168,10 +182,10 @@ def _try(
     statistics: Mapping[str, Any],
     tolerance: float,
 ) -> Mapping[str, float]:
-    """Asks what was stored in a fresh process; returns what is measured of it.
+    """Test the stored package in a fresh process; return its measurements.
 
     Raises:
-        EnvironmentFault: anything is wrong with its answers, or with what it does beside them.
+        EnvironmentFault: a prediction is wrong, or the package has side effects.
     """
     with pyarrow.parquet.ParquetFile(evaluation.raw) as file:
         schema = file.schema_arrow
@@ -190,18 +204,18 @@ def _try(
 
 
 def _most(schema: pyarrow.Schema, rows: int) -> int:
-    """How many rows are tried at a time: fewer of pictures."""
+    """Return how many rows are tested at a time; fewer if they contain pictures."""
     fixed = [field.type for field in schema if pyarrow.types.is_fixed_size_binary(field.type)]
     most = [max(1, REHEARSED_BYTES // int(kind.byte_width)) for kind in fixed]
     return min([rows, *most])
 
 
 def plain_types(rows: pd.DataFrame) -> pd.DataFrame:
-    """Raw rows with types that any caller can give: float64 numbers, all else text as objects."""
+    """Return raw rows with types that any caller can send: float64 numbers, all else text."""
     plain: dict[str, Any] = {}
     for name in map(str, rows.columns):
         column = rows[name]
-        if len(column) and isinstance(column.iloc[0], bytes):  # a picture, as JSON has it
+        if len(column) and isinstance(column.iloc[0], bytes):  # a picture, encoded as in JSON
             plain[name] = [base64.b64encode(pixels).decode() for pixels in column]
         elif pd.api.types.is_any_real_numeric_dtype(column):
             plain[name] = column.to_numpy(dtype="float64", na_value=np.nan)
@@ -211,7 +225,7 @@ def plain_types(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def training_examples(build: Path, experiment: Experiment) -> pd.DataFrame:
-    """The first training rows, as they come in."""
+    """Return the first training rows in their raw form."""
     role = read_roles(build / "roles.parquet")
     names = input_names(read_json(build / "training" / "statistics.json"))
     batches = TableRows(build / "table.parquet", role == TRAINING).batches(names, plain=names)
@@ -220,12 +234,12 @@ def training_examples(build: Path, experiment: Experiment) -> pd.DataFrame:
 
 
 def _signature(statistics: dict[str, Any]) -> Any:
-    """The columns of both sides.
+    """Return the signature with the columns of inputs and outputs.
 
-    Inputs have no type there: MLflow refuses whole numbers where a double is declared, and what
-    `pandas.read_csv` makes of a column hangs on the rows of the file. `transform` checks values,
-    and takes numbers and dates as text, which is how MLflow's scoring server reads CSV for columns
-    of any type once a package has been loaded. Columns that had gaps in training may be absent.
+    Inputs are untyped: MLflow refuses integers where a double is declared, and the type that
+    `pandas.read_csv` gives a column depends on the rows of the file. `transform` checks values and
+    accepts numbers and dates as text, because MLflow's scoring server reads untyped CSV columns as
+    text once a package is loaded. Columns with missing values in training are optional.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
@@ -243,6 +257,6 @@ def _signature(statistics: dict[str, Any]) -> Any:
 
 
 def _requirements(library: str) -> list[str]:
-    """The versions that the package was tried with."""
+    """Return the installed versions of a package's libraries, which it is tested with."""
     found = {name: installed(name) for name in REQUIREMENTS[library]}
     return [f"{name}=={version}" for name, version in found.items() if version]

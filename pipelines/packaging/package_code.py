@@ -1,7 +1,7 @@
 """The code of every registered package: raw rows in, labelled predictions out.
 
 MLflow stores this file beside the model and runs it from there. It imports nothing of this
-project: an old package outlives every change here, and two packages can be loaded side by side.
+project, so that old packages keep working and several packages can be loaded in one process.
 """
 
 import importlib
@@ -36,7 +36,7 @@ class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     """Preprocessing and model in one."""
 
     def load_context(self, context):  # type: ignore[no-untyped-def]
-        """Reads the package's files; MLflow calls it once, when the model is loaded."""
+        """Read the package's files; called by MLflow once, when the model is loaded."""
         folder = Path(context.artifacts["package"])
         self._preparation = _load_module(folder / "transform.py")
         self.statistics = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
@@ -47,14 +47,20 @@ class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self._call = _keras_model(folder) if is_keras else _estimator(folder)
 
     def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]
-        """Answers for raw rows: `prediction` and, for classes, `probability_<class>` columns."""
+        """Return the column `prediction` and, for classes, `probability_<class>` columns.
+
+        Args:
+            context: context of MLflow; not used.
+            model_input: raw rows, one column per input; optional columns may be missing.
+            params: parameters of MLflow; not used.
+        """
         try:
             return self._answers(model_input)
-        except ValueError as error:  # what MLflow's scoring server tells a client as it is
+        except ValueError as error:  # MLflow's scoring server passes this message to the client
             raise MlflowException.invalid_parameter_value(str(error)) from error
 
     def _answers(self, rows: pd.DataFrame) -> pd.DataFrame:
-        numbered = [name for name in self._numbered if name in rows]  # 1.0 and "1" are the level 1
+        numbered = [name for name in self._numbered if name in rows]  # 1.0 and "1" are level 1
         rows = rows.assign(**{name: rows[name].map(_number) for name in numbered})
         block = self._batch * (1 if self.statistics.get("picture") else BLOCKS)
         made = []
@@ -69,7 +75,7 @@ class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
 
 def _numbered(statistics: dict[str, Any], preparation: ModuleType) -> list[str]:
-    """The columns whose levels all are numbers."""
+    """Return the columns whose levels are all numbers."""
     names = []
     for column in statistics["columns"]:
         known = [level for level in column.get("levels", ()) if level != preparation.MISSING]
@@ -79,7 +85,7 @@ def _numbered(statistics: dict[str, Any], preparation: ModuleType) -> list[str]:
 
 
 def _number(value: Any) -> Any:
-    """A text as the number that it looks like; all else as it is."""
+    """Return text as a number if it is one; anything else unchanged."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:
@@ -106,11 +112,11 @@ def _estimator(folder: Path) -> Callable[[Any], Any]:
 
 
 def _import_modules(folder: Path) -> None:
-    """Imports a builder's modules and packages, which may import one another in any order."""
+    """Import a builder's modules and packages, which may import one another in any order."""
     files = [file.relative_to(folder).with_suffix("") for file in sorted(folder.rglob("*.py"))]
     names = [".".join(file.parts).removesuffix(".__init__") for file in files]
     for name in names:
-        sys.modules.pop(name, None)  # another package may have one of the same name
+        sys.modules.pop(name, None)  # another package may have a module of this name
     sys.path.insert(0, str(folder))
     try:
         for name in names:
@@ -120,7 +126,7 @@ def _import_modules(folder: Path) -> None:
 
 
 def _load_module(file: Path) -> ModuleType:
-    name = f"{file.stem}_{uuid.uuid4().hex}"  # another package may have one of the same name
+    name = f"{file.stem}_{uuid.uuid4().hex}"  # another package may have a module of this name
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is not a Python module")
@@ -131,13 +137,13 @@ def _load_module(file: Path) -> ModuleType:
 
 
 def _take_csv() -> None:
-    """Lets MLflow's scoring server, where it is this process, read CSV for columns of any type.
+    """Make MLflow's scoring server, if it runs in this process, read CSV for untyped columns.
 
-    By itself it refuses to. They are read as text, as they stand: `transform` makes numbers and
-    dates of text, and a level such as 007 stays what it is. Another process is left as it is.
+    It refuses them by default. They are read as unchanged text: `transform` converts numbers and
+    dates, and a level such as 007 keeps its zeros. Other processes are not affected.
     """
     server = sys.modules.get("mlflow.pyfunc.scoring_server")
-    if server is None or server.parse_csv_input.__module__ != server.__name__:  # or done already
+    if server is None or server.parse_csv_input.__module__ != server.__name__:  # or patched already
         return
     parse = server.parse_csv_input
 

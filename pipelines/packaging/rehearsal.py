@@ -1,4 +1,4 @@
-"""A package is tried in a fresh process before it may be registered."""
+"""The test of a package in a fresh process, required before registration."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from gristmill.pipelines.tracking import client, is_local
 PROCESS = Path(__file__).with_name("rehearsal_process.py")
 
 IMPORTED = {"keras": ("keras",), "sklearn": ()}
-"""What a package imports that takes long; of an estimator it is arrays, and numpy is all."""
+"""Slow imports of a package by library; an estimator needs only numpy."""
 
 
 @dataclass(frozen=True)
 class Ask:
-    """A question to a package: rows that it shall answer.
+    """A question to a package: rows to predict.
 
     Attributes:
-        rows: how many, from the first on; more than there are repeat them.
-        columns: their names in order; None: as they are.
-        put: values that stand in every row of a column instead of its own.
-        gaps: columns of which the first row lacks the first, the second the second, and so on.
+        rows: number of rows, from the first on; repeated if there are fewer.
+        columns: names in order; None keeps the columns as they are.
+        put: values by column that replace those of every row.
+        gaps: columns with one missing value each, the first in row 1, the second in row 2, ….
     """
 
     rows: int
@@ -45,18 +45,18 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answered:
-    """What a package said and did.
+    """Answers and side effects of a package.
 
     Attributes:
-        tables: its answers by the name of what was asked; `single` are of rows that came alone.
-        errors: what it raised instead.
-        error: what it raised before it could be asked; empty if it did not.
-        imported: what it imports of this project.
-        strayed: what it does to files that are not its own, the network or other processes.
-        requirements: the versions of libraries that it was made with, `name==version`.
-        measured: where rows came alone `start_seconds`, from its files to its first answer, with
-            its libraries imported, and `latency_ms`, the median time that one row takes after that,
-            through `mlflow.pyfunc`.
+        tables: predictions by name of the question; `single` for rows predicted one by one.
+        errors: errors by name of the question.
+        error: error before the first question, such as on loading; empty if there was none.
+        imported: modules of this project that it imported.
+        strayed: its forbidden actions on files, the network or processes.
+        requirements: library versions it was created with, `name==version`.
+        measured: if rows were predicted one by one, `start_seconds` from the stored files to the
+            first prediction, without the import of libraries, and `latency_ms`, the median time of
+            a later row through `mlflow.pyfunc`.
     """
 
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -70,10 +70,12 @@ class Answered:
 
 @dataclass(frozen=True)
 class Differing:
-    """A library that is installed in another version than a package was made with.
+    """A library whose installed version differs from that of a package.
 
     Attributes:
-        found: the installed version, empty if it is not there.
+        name: name of the distribution.
+        wanted: version the package was created with.
+        found: installed version; empty if it is not installed.
     """
 
     name: str
@@ -85,7 +87,7 @@ class Differing:
 
 
 def installed(name: str) -> str:
-    """The version of a library here; empty if it is not there."""
+    """Return the installed version of a library; empty if it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -93,19 +95,19 @@ def installed(name: str) -> str:
 
 
 def differing(lines: Iterable[str]) -> tuple[Differing, ...]:
-    """What of a package's requirements is installed in another version."""
+    """Return the requirements of a package that are installed in another version."""
     pairs = [line.strip().split("==") for line in lines if "==" in line]
     every = [Differing(name, wanted, installed(name)) for name, wanted in pairs]
     return tuple(one for one in every if one.found != one.wanted)
 
 
 def other_versions(address: str, others: Sequence[Differing], problem: str) -> EnvironmentFault:
-    """The error for a package that does not work here, most likely for its libraries' versions.
+    """Return the error for a package that fails, probably because of its library versions.
 
     Args:
         address: `models:/NAME/VERSION`.
-        others: what differs.
-        problem: what the package raised.
+        others: libraries with another version.
+        problem: error of the package.
     """
     model = address.removeprefix("models:/").partition("/")[0].partition("@")[0]
     pins = " ".join(f"{one.name}=={one.wanted}" for one in others)
@@ -120,14 +122,14 @@ def other_versions(address: str, others: Sequence[Differing], problem: str) -> E
 
 
 class Rehearsal:
-    """A fresh process that loads packages; started early, so that its imports cost no waiting.
+    """A fresh process that loads packages; started early, so that nobody waits for its imports.
 
     Args:
-        project: whose store holds the packages.
-        library: that the first package will need; one of another kind imports its own.
+        project: project whose store holds the packages.
+        library: library to import in advance; packages may use the other one as well.
 
     Attributes:
-        warnings: about packages that work though they were made with other versions of libraries.
+        warnings: about packages that work, but were created with other library versions.
     """
 
     def __init__(self, project: Project, library: Literal["keras", "sklearn"] = "keras") -> None:
@@ -138,10 +140,10 @@ class Rehearsal:
         self.warnings: list[str] = []
 
     def warm_up(self) -> None:
-        """Starts the process; returns at once.
+        """Start the process if there is none; return at once.
 
         Raises:
-            EnvironmentFault: it was stopped. A thread that outlives Ctrl-C must not start another.
+            EnvironmentFault: stopped; a thread that outlives Ctrl-C must not start another.
         """
         if self._stopped:
             raise EnvironmentFault("the rehearsal was stopped")
@@ -169,15 +171,15 @@ class Rehearsal:
                 text=True,
                 env=environment,
                 cwd=elsewhere,
-                start_new_session=True,  # Ctrl-C is for the parent, which ends this one
+                start_new_session=True,  # only the parent receives Ctrl-C, and ends this process
             )
 
     def answer(self, model: str, rows: pd.DataFrame) -> pd.DataFrame:
-        """What the package at a model address answers for raw rows.
+        """Return the predictions of the package at a model address for raw rows.
 
         Raises:
-            EnvironmentFault: it cannot be loaded, raises, imports this project, or does more than
-                to answer; or it does not work with the versions of libraries that are installed.
+            EnvironmentFault: it cannot be loaded, raises, imports this project, has side effects,
+                or does not work with the installed library versions.
         """
         made = self.ask(model, rows, {"rows": Ask(len(rows))})
         problem = made.error or made.errors.get("rows", "")
@@ -201,13 +203,13 @@ class Rehearsal:
     def ask(
         self, model: str, rows: pd.DataFrame, asks: Mapping[str, Ask], single: int = 0
     ) -> Answered:
-        """Asks the package at a model address.
+        """Ask the package at a model address.
 
         Args:
-            model: its address.
-            rows: raw rows that the questions are about.
-            asks: the questions by name.
-            single: how many of the rows are asked one by one first.
+            model: model address, `models:/…`.
+            rows: raw rows of the questions.
+            asks: questions by name.
+            single: number of rows to predict one by one first; 0 for none.
         """
         self.warm_up()
         with tempfile.TemporaryDirectory() as folder:
@@ -215,7 +217,7 @@ class Rehearsal:
             rows.to_parquet(given, index=False)
             try:
                 package = self._fetch(model, folder)
-            except Exception as error:  # whatever the store raises is the answer
+            except Exception as error:  # any error of the store is part of the answer
                 return Answered(error=f"{type(error).__name__}: {error}")
             reply = self._ask(
                 {
@@ -236,7 +238,7 @@ class Rehearsal:
         return Answered(**reply, tables=tables)
 
     def stop(self) -> None:
-        """Ends the process for good."""
+        """End the process; no other is started."""
         self._stopped = True
         if self._process is not None:
             self._process.kill()
@@ -245,10 +247,10 @@ class Rehearsal:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _fetch(self, model: str, folder: str) -> str:
-        """Where the package at a model address lies; from a server's store it comes to a folder."""
+        """Return the path of a package; from a server's store it is downloaded into `folder`."""
         from mlflow.artifacts import download_artifacts
 
-        client(self._project)  # names its store to MLflow
+        client(self._project)  # sets the store of MLflow
         place = None if is_local(self._project) else folder
         return str(download_artifacts(artifact_uri=model, dst_path=place))
 

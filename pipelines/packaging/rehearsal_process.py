@@ -1,9 +1,9 @@
-"""A process of its own that loads a package as a stranger would, and answers rows with it.
+"""A separate process that loads a package without this project and predicts rows with it.
 
-Run by path, never imported. It reads one request a line from standard input and answers in JSON.
-While a package is loaded and answers, it may neither write outside its own folder and the folder
-for temporary files, nor use the network, nor start a process; Python's audit events tell. What
-compiled code does by itself, they do not show.
+Run by path, never imported. It reads one JSON request per line from standard input and writes one
+JSON reply per line. While a package is loaded and predicts, it must not write outside its own
+folder and the temporary folder, use the network or start a process. Python's audit events detect
+this, except for what compiled code does on its own.
 """
 
 import gc
@@ -26,24 +26,24 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = ("tensorflow", "keras")
-"""What a package may need that takes seconds to import; no part of the time that it takes."""
+"""Libraries that take seconds to import; their import is not part of the measured time."""
 
 OURS = {"gristmill"}
 
 LONGEST = 1.0
-"""Seconds that answering rows may take which are repeated to be many."""
+"""Time limit in seconds for predicting a large batch of repeated rows."""
 
 ENOUGH = 0.3
-"""Seconds after which no more rows are answered one by one, if there were `FEWEST`."""
+"""Seconds after which single rows are no longer predicted, once there were `FEWEST`."""
 
 FEWEST = 4
 
 FEW = 64
-"""Rows up to which MLflow looks at each value, though there is no type to hold it to; a thousand
-wide ones would take it a second."""
+"""Largest number of rows passed through MLflow, which checks each value even of untyped columns;
+for a thousand wide rows this takes a second."""
 
 LONGEST_ERROR = 1500
-"""Characters of an error, its end, which MLflow's names of all columns come before."""
+"""Characters kept of an error: its end, because MLflow puts all column names first."""
 
 NETWORK = {
     "socket.connect": "connects to",
@@ -59,13 +59,13 @@ CHANGES = {
     "os.rename": 2, "os.link": 2, "os.symlink": 2, "os.remove": 1, "os.rmdir": 1, "os.mkdir": 1,
     "os.truncate": 1, "os.chmod": 1, "os.chown": 1, "shutil.rmtree": 1, "sqlite3.connect": 1,
 }  # fmt: skip
-"""Events that change files, and how many of their arguments, from the first on, are places."""
+"""Audit events that change files, and how many of their first arguments are paths."""
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 class AuditWatch:
-    """Sees what code does to files and the network while it is on, and stops it."""
+    """Audit hook that, while it is on, records and refuses forbidden actions."""
 
     def __init__(self) -> None:
         self._strayed: list[str] = []
@@ -74,7 +74,7 @@ class AuditWatch:
 
     @contextmanager
     def over(self, *folders: str) -> Iterator[None]:
-        """Lets only files in these folders be written, and those that stand for devices."""
+        """Allow writing only to these folders and to devices."""
         self._allowed = ("/dev/", *(f"{os.path.realpath(folder)}{os.sep}" for folder in folders))
         self._on = True
         try:
@@ -83,10 +83,11 @@ class AuditWatch:
             self.end()
 
     def end(self) -> None:
+        """Turn the watch off."""
         self._on = False
 
     def taken(self) -> list[str]:
-        """What was seen since it was asked last."""
+        """Return the actions recorded since the last call."""
         taken, self._strayed = self._strayed, []
         return taken
 
@@ -109,9 +110,9 @@ class AuditWatch:
         return f"starts a process: {arguments[:2]}"[:200] if event in STARTS else ""
 
     def _outside(self, place: Any) -> bool:
-        if isinstance(place, int) or place == ":memory:":  # a file that was opened before
+        if isinstance(place, int) or place == ":memory:":  # a file that is already open
             return False
-        self._on = False  # to look is no deed of the package
+        self._on = False  # realpath must not trigger the hook
         try:
             return not os.path.realpath(os.fsdecode(place)).startswith(self._allowed)
         finally:
@@ -119,7 +120,7 @@ class AuditWatch:
 
 
 def _within_a_folder(arguments: tuple[Any, ...]) -> bool:
-    """Whether a name is meant within a folder that is open, which was looked at by its own name."""
+    """Return whether a path is relative to an open folder, whose own path was checked already."""
     return any(isinstance(one, int) and one >= 0 for one in arguments[-2:])
 
 
@@ -129,18 +130,18 @@ def _address(event: str, arguments: tuple[Any, ...]) -> str:
 
 
 def main() -> None:
-    """Imports what packages need, then serves requests.
+    """Import the libraries of packages, then serve requests.
 
-    Its arguments are a folder that is its own and goes with it, and modules to import, too.
+    The command-line arguments are a folder to delete at the end and further modules to import.
     """
     watch = AuditWatch()
     threading.Thread(target=_end_with_parent, args=[watch], daemon=True).start()
     warnings.simplefilter("ignore")
-    replies, sys.stdout = sys.stdout, sys.stderr  # a package may print what it likes
+    replies, sys.stdout = sys.stdout, sys.stderr  # a package may print anything
     logging.disable(logging.WARNING)
-    gc.disable()  # a fifth of the time of an import, for nothing
+    gc.disable()  # saves a fifth of the import time
     for name in ("pandas", "pyarrow.parquet", "mlflow", "mlflow.pyfunc", *sys.argv[2:]):
-        importlib.import_module(name)  # before the request comes, so that nobody waits for it
+        importlib.import_module(name)  # before the first request, which would wait for it
     gc.freeze()
     gc.enable()
     sys.addaudithook(watch)
@@ -148,30 +149,32 @@ def main() -> None:
         reply: dict[str, Any] = {}
         try:
             _try(json.loads(line), watch, reply)
-        except Exception as error:  # whatever a package raises is the answer
+        except Exception as error:  # any exception of a package is part of the reply
             reply["error"] = _said(error)
         ours = [name for name in sys.modules if name.partition(".")[0] in OURS]
         reply |= {"imported": ours, "strayed": watch.taken()}
-        for name in ours:  # so that it is seen of the next package as well
+        for name in ours:  # to detect the import by the next package as well
             del sys.modules[name]
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
 
 
 def _try(request: dict[str, Any], watch: AuditWatch, reply: dict[str, Any]) -> None:
-    """Loads a package and asks it what is to be asked."""
+    """Load a package, and predict the requested rows into `reply` and the file of answers."""
     import mlflow
     import pandas as pd
 
     folder = request["package"]
     reply["requirements"] = _requirements(Path(folder))
     _import_libraries(reply["requirements"])
-    sys.dont_write_bytecode = True  # the package's own modules lie in the store
+    sys.dont_write_bytecode = True  # the package's modules are in the store
     rows = pd.read_parquet(request["rows"])
     tables: dict[str, Any] = {}
     with watch.over(folder, tempfile.gettempdir()):
         began = time.perf_counter()
-        model = mlflow.pyfunc.load_model(folder, suppress_warnings=True)  # versions are compared
+        model = mlflow.pyfunc.load_model(
+            folder, suppress_warnings=True
+        )  # versions are compared elsewhere
         if request["single"]:
             tables["single"] = _one_by_one(model, rows.head(request["single"]), began, reply)
         reply["errors"] = _ask(model, rows, request["asks"], tables)
@@ -181,7 +184,7 @@ def _try(request: dict[str, Any], watch: AuditWatch, reply: dict[str, Any]) -> N
 
 
 def _one_by_one(model: Any, rows: Any, began: float, reply: dict[str, Any]) -> Any:
-    """The answers for rows that come alone; tells how long the first and the others take."""
+    """Predict rows one by one; adds the time of the first and of later ones to `reply`."""
     import pandas as pd
 
     made, latencies = [_answers(model, rows.head(1))], []
@@ -200,7 +203,7 @@ def _one_by_one(model: Any, rows: Any, began: float, reply: dict[str, Any]) -> A
 def _ask(
     model: Any, rows: Any, asks: Mapping[str, Mapping[str, Any]], tables: dict[str, Any]
 ) -> dict[str, str]:
-    """Puts the answers to what is asked into `tables`; returns the errors instead of others."""
+    """Store the predictions for each question in `tables`; return the errors of the others."""
     errors, pace = {}, math.inf
     for name, ask in asks.items():
         count = ask["rows"]
@@ -218,10 +221,13 @@ def _ask(
 
 
 def _bearable(model: Any, rows: Any, wanted: int, pace: float) -> int:
-    """How many rows are answered in `LONGEST`, of those that are wanted.
+    """Return how many of the wanted rows can be predicted in `LONGEST` seconds.
 
     Args:
-        pace: seconds that a row took among few; among many it takes less.
+        model: the loaded package.
+        rows: raw rows, repeated as needed.
+        wanted: largest number of rows.
+        pace: seconds per row in small batches; large batches need less.
     """
     some = int(LONGEST / pace / 4)
     if len(rows) < some < wanted:
@@ -233,7 +239,7 @@ def _bearable(model: Any, rows: Any, wanted: int, pace: float) -> int:
 
 
 def _frame(rows: Any, count: int, ask: Mapping[str, Any]) -> Any:
-    """Some of the rows, from the first on and again, changed as it is asked."""
+    """Return the first `count` rows, repeated as needed, with the changes of a question."""
     import numpy as np
 
     frame = rows.iloc[np.resize(np.arange(len(rows)), count)].reset_index(drop=True)
@@ -244,10 +250,10 @@ def _frame(rows: Any, count: int, ask: Mapping[str, Any]) -> Any:
 
 
 def _answers(model: Any, rows: Any) -> Any:
-    """A table with a row for each, which is what a package answers.
+    """Return the predictions of a package, one row for each raw row.
 
     Raises:
-        TypeError: it is not.
+        TypeError: the package returned anything else.
     """
     import pandas as pd
 
@@ -270,7 +276,7 @@ def _requirements(folder: Path) -> list[str]:
 
 
 def _import_libraries(requirements: Sequence[str]) -> None:
-    """Imports what takes long of what the package says that it needs."""
+    """Import those of `LIBRARIES` that the package requires."""
     named = {line.partition("==")[0].removesuffix("-cpu") for line in requirements}
     for name in LIBRARIES:
         if name in named:
@@ -278,9 +284,9 @@ def _import_libraries(requirements: Sequence[str]) -> None:
 
 
 def _end_with_parent(watch: AuditWatch) -> None:
-    """Ends this process when nobody holds the other end of standard input, whatever it is at."""
+    """End this process at any point when the other end of standard input is closed."""
     ears = select.poll()
-    ears.register(sys.stdin.fileno(), 0)  # 0: of nothing but the hang-up
+    ears.register(sys.stdin.fileno(), 0)  # 0: report only the hang-up
     ears.poll()
     watch.end()
     for folder in sys.argv[1:2]:

@@ -1,4 +1,4 @@
-"""The weights in two models' files, compared bit for bit."""
+"""Bitwise comparison of the weights in two model files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gristmill.pipelines.training import ABOUT
 
 @dataclass(frozen=True)
 class WeightsCompared:
-    """What is different between the weights of two models.
+    """Differences between the weights of two models.
 
     Attributes:
-        values: numbers in the first one.
-        differing: of them, those with other bits; all where shapes differ.
-        largest: absolute difference, infinite where shapes differ.
+        values: number of values in the first model.
+        differing: number of these with other bits; all of them if shapes or dtypes differ.
+        largest: largest absolute difference; infinite if shapes or dtypes differ.
     """
 
     values: int
@@ -30,7 +30,7 @@ class WeightsCompared:
 
 
 def compare_weights(one: Path, other: Path) -> WeightsCompared:
-    """Compares all that layers hold; the optimizer's state is no part of it."""
+    """Compare the weights of all layers, without the state of the optimizer."""
     first, second = _weights(one), _weights(other)
     values = sum(array.size for array in first.values())
     shapes = [{k: (v.shape, v.dtype) for k, v in side.items()} for side in (first, second)]
@@ -53,7 +53,7 @@ def _bits(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def _weights(model: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays in a `.keras` or `.npz` file by their place in it."""
+    """Return the arrays in a `.keras` or `.npz` file by name."""
     if model.suffix == ".npz":
         with np.load(model, allow_pickle=False) as saved:
             return {name: saved[name] for name in saved.files if name != ABOUT}

@@ -1,4 +1,4 @@
-"""How records are shown: on a terminal, as Markdown and as HTML. Knows nothing of the domain."""
+"""Output of records on a terminal, as Markdown and as HTML; independent of the domain."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Records as HTML, by Jinja2; whatever is not `Html` is escaped. Texts from other templates."""
+"""Records as HTML by Jinja2, everything but `Html` escaped; and plain text from templates."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gristmill.pipelines.reporting.records import Block, Html, Page, Titled
 
 
 def as_page(page: Page) -> str:
-    """A page as a document."""
+    """Return a page as an HTML document."""
     return _templates().get_template("page.html.j2").render(page=page)
 
 
 def as_html(block: Block) -> Html:
-    """A block as an element."""
+    """Return a block as an HTML element."""
     if isinstance(block, Html):
         return block
     macros = _templates().get_template("blocks.html.j2").module
@@ -25,19 +25,19 @@ def as_html(block: Block) -> Html:
 
 
 def meta(head: str, name: str) -> str:
-    """What the beginning of a page says in a `<meta>` element; empty where it has none."""
+    """Return the content of a `<meta>` element in the head of a page; empty if there is none."""
     return head.partition(f'<meta name="{name}" content="')[2].partition('"')[0]
 
 
 def fill_template(
     file: Path, values: Mapping[str, object], filters: Mapping[str, Callable[..., object]]
 ) -> str:
-    """Fill a template of plain text; a line that holds a block tag alone leaves no line.
+    """Fill a plain-text template; lines that contain only a block tag are removed.
 
     Args:
         file: the template.
-        values: by name; jinja2 refuses a template that names another.
-        filters: functions that the template may apply to values.
+        values: variables of the template by name; using an undefined one is an error.
+        filters: functions by the names under which the template uses them.
     """
     environment = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True

@@ -9,7 +9,7 @@ from gristmill.pipelines.reporting.records import Block
 
 
 def as_markdown(title: str, blocks: Iterable[Block]) -> str:
-    """A document; without a title a part of one."""
+    """Return blocks as a Markdown document, or as a part of one if `title` is empty."""
     lines = [f"# {title}", ""] if title else []
     for block in blocks:
         lines += [] if records.is_empty(block) else _lines(block, 2)
@@ -17,7 +17,7 @@ def as_markdown(title: str, blocks: Iterable[Block]) -> str:
 
 
 def _lines(block: Block, level: int) -> Iterator[str]:
-    """The lines of a block, each block with an empty one after it."""
+    """Yield the lines of a block, followed by an empty one."""
     match block:
         case records.Titled():
             if block.title:

@@ -1,19 +1,19 @@
-"""How numbers are written for people."""
+"""Formatting of numbers for people."""
 
 from __future__ import annotations
 
 import math
 
 SMALLEST, LARGEST = 1e-4, 1e15
-"""From here to there a number is written without an exponent."""
+"""Range of absolute values that are written without an exponent."""
 
 
 def number(value: float, digits: int = 4) -> str:
-    """Write a number with so many significant digits, but never fewer than those before the point.
+    """Format a number with some significant digits; those before the point are always complete.
 
     Args:
-        value: any float; those that are not finite are written as Python writes them.
-        digits: significant digits, 1 or more; zeros at the end are left out.
+        value: any float; NaN and infinity are formatted as by Python.
+        digits: significant digits, 1 or more; trailing zeros are removed.
 
     Examples:
         >>> number(0.93812), number(12345.678), number(340.2, 2), number(0.0000123)

@@ -1,4 +1,4 @@
-"""What is shown, whatever it is shown on: tables, lists, facts, sections."""
+"""Blocks of a report, independent of the output format: tables, lists, facts, sections."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from markupsafe import Markup
 
 
 class Block:
-    """A thing to show."""
+    """Base class of everything that can be shown."""
 
     __slots__ = ()
 
 
 class Html(Markup, Block):
-    """A text that is HTML already; `Html("<b>{}</b>").format(text)` escapes the text."""
+    """Text that is already HTML; `Html("<b>{}</b>").format(text)` escapes the text."""
 
     __slots__ = ()
 
@@ -27,11 +27,12 @@ class Table(Block):
     Attributes:
         heading: names of the columns.
         rows: cells, plain text or `Html`.
-        numbers: columns that are aligned right.
-        whole: columns whose cells are not broken on a narrow terminal; by default the numbers.
-        widths: largest widths of columns on a terminal, in letters.
-        marked: places of rows that stand out.
-        caption: a line that belongs to the table.
+        numbers: names of right-aligned columns.
+        whole: names of columns whose cells are never wrapped on a terminal; default: `numbers`.
+        widths: maximum widths of columns on a terminal, in characters.
+        marked: indices of highlighted rows.
+        caption: a line shown with the table.
+        style: class of the element in HTML.
     """
 
     heading: Sequence[str]
@@ -44,7 +45,12 @@ class Table(Block):
     style: str = ""
 
     def first(self, most: int, rest: str = "… {} more") -> Table:
-        """The first rows; how many are left out is the last one."""
+        """Return the first rows and a last one with the number of omitted rows.
+
+        Args:
+            most: largest number of rows to keep.
+            rest: format of the last row's first cell; empty for no such row.
+        """
         hidden = len(self.rows) - most
         if hidden <= 0:
             return self
@@ -52,24 +58,24 @@ class Table(Block):
         return replace(self, rows=[*self.rows[:most], *[more] * bool(rest)])
 
     def beside(self, name: str, cells: Sequence[object]) -> Table:
-        """The same with one more column."""
+        """Return the table with one more column at the right."""
         rows = [(*row, cell) for row, cell in zip(self.rows, cells, strict=True)]
         return replace(self, heading=(*self.heading, name), rows=rows)
 
     def without(self, name: str) -> Table:
-        """The same without a column."""
+        """Return the table without one column."""
         kept = [place for place, heading in enumerate(self.heading) if heading != name]
         heading, *rows = ([row[place] for place in kept] for row in (self.heading, *self.rows))
         return replace(self, heading=[str(each) for each in heading], rows=rows)
 
     def records(self) -> list[dict[str, object]]:
-        """The rows as mappings."""
+        """Return the rows as dictionaries by column."""
         return [dict(zip(self.heading, row, strict=True)) for row in self.rows]
 
 
 @dataclass(frozen=True)
 class Lines(Block):
-    """A list of lines; of a long one the beginning, and how many more there are."""
+    """A list; beyond `most` lines, only the number of further ones is shown."""
 
     lines: Sequence[str]
     most: int = 100
@@ -83,7 +89,7 @@ class Lines(Block):
 
 @dataclass(frozen=True)
 class Facts(Block):
-    """Names and what is to be said of them; those of which there is nothing to say are left out."""
+    """Pairs of name and value; those with an empty value are not shown."""
 
     said: Mapping[str, str]
 
@@ -102,14 +108,14 @@ class Text(Block):
 
 @dataclass(frozen=True)
 class Code(Block):
-    """Lines that are shown as they are."""
+    """Text shown unchanged in a fixed-width font."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Titled(Block):
-    """Blocks below a title; those that are empty are left out."""
+    """Blocks below a title; empty ones are not shown."""
 
     title: str
     blocks: Sequence[Block]
@@ -121,7 +127,7 @@ class Titled(Block):
 
 @dataclass(frozen=True)
 class Figure(Block):
-    """A picture, as an element of HTML, and what it shows."""
+    """An image as an HTML element, with a caption."""
 
     drawn: Html
     caption: str = ""
@@ -130,7 +136,7 @@ class Figure(Block):
 
 @dataclass(frozen=True)
 class Card(Block):
-    """What is known of one thing: its name and kind, blocks, and figures beside them."""
+    """A summary of one item, such as a column: name, kind, blocks, and figures at the side."""
 
     title: str
     kind: str
@@ -141,14 +147,16 @@ class Card(Block):
 
 @dataclass(frozen=True)
 class Page:
-    """A page: everything inside it, nothing fetched, no script.
+    """A self-contained HTML page without scripts or external resources.
 
     Attributes:
-        title: of the document.
-        blocks: those that have a title are its sections.
-        badge: a kind and a text that stand above the heading.
+        title: title of the document.
+        heading: text of the main heading.
+        blocks: content; blocks of type `Titled` become sections.
+        badge: CSS class and text of the badge above the heading.
+        note: a line below the heading.
         about: contents of `<meta>` elements by name.
-        linked: whether links to the sections stand at the top.
+        linked: whether the page starts with links to its sections.
     """
 
     title: str
@@ -169,7 +177,7 @@ class Page:
 
 
 def is_empty(block: Block) -> bool:
-    """Whether there is nothing to show."""
+    """Return whether a block has no content."""
     match block:
         case Table():
             return not block.rows

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a line a step and a trial; plain lines without a terminal."""
+"""Progress of a run: one line per step and trial, plain lines where there is no terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gristmill.pipelines.reporting.terminal import print_blocks
 NAME_WIDTH = 10
 
 UNLIMITED = 1000
-"""Columns where lines go to a file or a program, unless COLUMNS is set."""
+"""Width of lines that go to a file or a program, unless COLUMNS is set."""
 
 
 def _console() -> Console:
@@ -34,9 +34,11 @@ class Screen:
     """Lines on a console and, in a flow run, in its log.
 
     Attributes:
-        times: seconds of each part of the run, one after the other.
-        began: when the run was asked for, by the monotonic clock.
-        interrupted: whether Ctrl-C was typed.
+        console: where lines are printed.
+        log: also called with each line, without surrounding spaces.
+        times: seconds spent in each part of the run; parts do not overlap.
+        began: start of the run on the monotonic clock, in seconds.
+        interrupted: whether Ctrl-C was pressed.
     """
 
     console: Console = field(default_factory=lambda: _console())
@@ -48,24 +50,33 @@ class Screen:
     _inside: list[float] = field(default_factory=list)
 
     def say(self, text: str, style: str = "", *, whole: bool = False) -> None:
-        """One line; a terminal breaks it at words unless it stays `whole`, to be copied."""
+        """Print one line and log it.
+
+        Args:
+            text: the line.
+            style: a style of rich; empty for none.
+            whole: keep a long line unbroken on a terminal, so that it can be copied.
+        """
         whole = whole or not self.console.is_terminal
         self.console.print(Text(text), style=style or None, soft_wrap=whole)
         if self.log is not None:
             self.log(text.strip())
 
     def show(self, *blocks: Block) -> None:
-        """Tables, lists and the like."""
+        """Print blocks such as tables and lists."""
         print_blocks(self.console, *blocks)
 
     def judge(self, good: bool, text: str) -> None:
-        """One line that says first whether what it is about is good."""
+        """Print one line that starts with ok or bad."""
         sign = Text("ok  ", style="green") if good else Text("bad ", style="red")
         self.console.print(sign + Text(text), soft_wrap=True)
 
     @contextmanager
     def step(self, name: str) -> Iterator[list[str]]:
-        """A step; what is put into the list that it gives stands behind its name at the end."""
+        """Run one step.
+
+        Yields a list; strings appended to it are printed after the step's name when it ends.
+        """
         words: list[str] = []
         began = time.monotonic()
         self._check()
@@ -81,10 +92,10 @@ class Screen:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """A part of the run's time; what is spent in parts inside of it is theirs alone.
+        """Measure one part of the run; the time of nested parts counts only for those.
 
-        So the parts of a thread follow one another, and their sum is not above the wall clock.
-        Other threads than the main one work beside it, and take none of its time.
+        So the sum of all parts does not exceed the wall clock. Time in other threads than the main
+        one is not counted, because they run in parallel with it.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -101,26 +112,26 @@ class Screen:
                 self._inside[-1] += seconds
 
     def spend(self, seconds: Mapping[str, float]) -> None:
-        """Parts of the present part, known by another clock than this one."""
+        """Add the seconds of parts measured elsewhere; deduct them from the current part."""
         for name, spent in seconds.items():
             self.times[name] = self.times.get(name, 0.0) + spent
         if self._inside:
             self._inside[-1] += sum(seconds.values())
 
     def parts(self) -> dict[str, float]:
-        """Seconds of each part so far, the longest first, and of the `rest`; their sum is all."""
+        """Return the seconds of each part so far, longest first, and the unmeasured `rest`."""
         longest = dict(sorted(self.times.items(), key=lambda part: -part[1]))
         rest = time.monotonic() - self.began - sum(longest.values())
         return longest | {"rest": max(rest, 0.0)}
 
     def _check(self) -> None:
-        """Raises KeyboardInterrupt when Ctrl-C was lost: libraries swallow it at some places."""
+        """Raise KeyboardInterrupt if Ctrl-C was pressed; some libraries swallow the exception."""
         if self.interrupted:
             raise KeyboardInterrupt
 
     @contextmanager
     def ctrl_c(self) -> Iterator[None]:
-        """Ctrl-C stays Ctrl-C, whatever a library that it hit in its midst made of it."""
+        """Raise KeyboardInterrupt again where a library turned it into another exception."""
         try:
             yield
         except Exception as error:
@@ -129,22 +140,23 @@ class Screen:
             raise
 
     def skipped(self, name: str, why: str) -> None:
-        """A step that had nothing to do."""
+        """Print the line of a skipped step and the reason."""
         self.say(f"  · {name:{NAME_WIDTH}s}          {why}", style="dim")
 
     def now(self, *lines: str) -> None:
-        """What happens at this moment; shown on a terminal only."""
+        """Show the current activity; only on a terminal."""
         if self._status is not None:
             width = max(self.console.width - 4, 20)
             self._status.update(Text("\n".join(line[:width] for line in lines)))
 
     def arriving(self, done: int, total: int | None) -> None:
-        """How far a download is, as sources tell it."""
+        """Show the progress of a download, in bytes; `total` is None if it is unknown."""
         of = f" of {total / 1e6:,.1f}" if total else ""
         self.now(f"fetching {done / 1e6:,.1f}{of} MB …")
 
     @contextmanager
     def turning(self, text: str) -> Iterator[None]:
+        """Show a spinner with a text; only on a terminal, and only one at a time."""
         if not self.console.is_terminal or self._status is not None:
             yield
             return

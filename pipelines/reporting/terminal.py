@@ -13,11 +13,11 @@ from rich.text import Text as Styled
 from gristmill.pipelines.reporting.records import Block, Code, Facts, Lines, Table, Text, Titled
 
 GAP = 3
-"""Columns between two cells: the padding of both, and the box between them."""
+"""Characters between two cells: the padding of both and the border between them."""
 
 
 def render(block: Block, console: Console) -> Iterator[RenderableType]:
-    """Yield what rich prints for a block, one renderable after the other."""
+    """Yield the renderables of rich for a block."""
     match block:
         case Table():
             yield _grid(block, console)
@@ -44,14 +44,14 @@ def render(block: Block, console: Console) -> Iterator[RenderableType]:
 
 
 def print_blocks(console: Console, *blocks: Block) -> None:
-    """Print blocks, one below the other."""
+    """Print blocks below one another."""
     for block in blocks:
         for made in render(block, console):
             console.print(made)
 
 
 def _grid(table: Table, console: Console) -> RenderableType:
-    """Lay out a table so that no word is cut, or list its rows one below the other."""
+    """Lay out a table without cutting words, or list its rows if it does not fit."""
     whole = table.numbers if table.whole is None else table.whole
     made = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     lowest, highest = [], []
@@ -76,7 +76,7 @@ def _grid(table: Table, console: Console) -> RenderableType:
 
 
 def _widths(lowest: Sequence[int], highest: Sequence[int], room: int) -> list[int]:
-    """Share the room among columns: those that need the least beyond their longest word first."""
+    """Distribute the width among columns, first to those that need least beyond `lowest`."""
     widths, spare = list(lowest), max(room - sum(lowest), 0)
     needs = sorted(range(len(widths)), key=lambda place: highest[place] - lowest[place])
     for done, place in enumerate(needs):
@@ -87,7 +87,7 @@ def _widths(lowest: Sequence[int], highest: Sequence[int], room: int) -> list[in
 
 
 def _listed(table: Table) -> Styled:
-    """The rows of a table that is wider than the terminal, each as a list of its cells."""
+    """Return the rows of a table that is wider than the terminal, each as a list of cells."""
     wide = max(map(len, table.heading))
     lines = Styled()
     for row in table.rows:
