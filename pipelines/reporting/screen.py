@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.status import Status
 from rich.text import Text
 
@@ -50,15 +51,17 @@ class Screen:
     _inside: list[float] = field(default_factory=list)
 
     def say(self, text: str, style: str = "", *, whole: bool = False) -> None:
-        """Print one line and log it.
+        """Print one line.
 
-        Args:
-            text: the line.
-            style: a style of rich; empty for none.
-            whole: keep a long line unbroken on a terminal, so that it can be copied.
+        A terminal breaks it at words, and indents what follows like its beginning, unless it is
+        `whole`, for example to be copied.
         """
-        whole = whole or not self.console.is_terminal
-        self.console.print(Text(text), style=style or None, soft_wrap=whole)
+        if whole or not self.console.is_terminal:
+            self.console.print(Text(text), style=style or None, soft_wrap=True)
+        else:
+            indent = len(text) - len(text.lstrip())
+            line = Padding(Text(text.lstrip()), (0, 0, 0, indent), expand=False)
+            self.console.print(line, style=style or None)
         if self.log is not None:
             self.log(text.strip())
 

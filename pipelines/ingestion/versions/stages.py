@@ -150,7 +150,7 @@ def _reasons(stage: Stage) -> tuple[str, ...]:
                 missing = True
             else:
                 lines.append(f"{place} {what}")
-    return tuple(lines) if lines or not missing else ("not made here yet",)
+    return tuple(lines) if lines or not missing else ("no result on this machine yet",)
 
 
 def _digests(stages: Iterable[Stage]) -> dict[str, str]:

@@ -57,3 +57,11 @@ def test_a_parallel_thread_adds_no_time_to_the_run(screen: Screen) -> None:
 def test_the_line_names_the_long_parts_and_sums_up_the_short_ones() -> None:
     parts = {"training": 90.0, "waiting": 8.0, "gate": 1.0, "rest": 1.0}
     assert time_line(parts) == "time  100.0 s: training 90.0, waiting 8.0, rest 2.0"
+
+
+def test_a_long_line_of_a_step_is_broken_at_words_and_keeps_its_indent() -> None:
+    written = io.StringIO()
+    screen = Screen(Console(file=written, width=30, force_terminal=True, color_system=None))
+    screen.say("  ✓ pictures 2.1 s  confusion_matrix, calibration")
+    lines = [line.rstrip() for line in written.getvalue().splitlines()]
+    assert lines == ["  ✓ pictures 2.1 s", "  confusion_matrix,", "  calibration"]
