@@ -1,1 +1,1 @@
-"""Pictures of answers, searches and comparisons, by matplotlib."""
+"""Plots of predictions, searches and comparisons by matplotlib."""

@@ -1,4 +1,4 @@
-"""The picture of a comparison: differences with their intervals, and how far models agree."""
+"""The plot of a comparison: differences with intervals, and the agreement of models."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from gristmill.pipelines.evaluation.pictures import plots
 BETTER, WORSE, UNKNOWN = "#009E73", "#D55E00", "#666666"
 
 LONGEST = 24
-"""Letters of a model's name."""
+"""Largest number of characters of a model's name."""
 
 MOST_POINTS = 5_000
 
 
 @plots.legible()
 def comparison_picture(file: Path, made: ModelComparison) -> None:
-    """Left an axis a metric, with each model's difference from the first; right the agreement.
+    """Plot the differences from the first model by metric at the left, the agreement at the right.
 
-    Two models: the rows by who is right, or one's errors against the other's. More: the share of
-    equal answers, or the correlation of errors, of each pair.
+    For two models the agreement is a table of right and wrong predictions, or the errors of one
+    against those of the other; for more it is the share of equal predictions, or the correlation
+    of errors, of each pair.
     """
     metrics, others = len(made.metrics[0]), len(made.models) - 1
     height = max(3.8, 0.9 + metrics * (0.62 + 0.24 * others))

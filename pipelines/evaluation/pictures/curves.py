@@ -1,4 +1,4 @@
-"""Pictures of probabilities: what they are worth, and what may be found with them."""
+"""Plots of probabilities: calibration, ROC and precision-recall curves."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gristmill.pipelines.evaluation.predictions import Predictions
 
 GREY = "#666666"
 POINTS = 400
-"""Of a mean curve."""
+"""Number of points of a mean curve."""
 
 
 @plots.legible()
 def calibration_curve(file: Path, made: Calibration) -> None:
-    """How often it is so against what was said, bins of equally many rows with 95 % intervals.
+    """Plot observed shares against predicted probabilities, with 95 % intervals.
 
-    Below, how many rows say what: where they lie dense, the bins are narrow.
+    All bins have about the same number of rows, so they are narrow where rows are dense.
     """
     figure = Figure(figsize=(plots.WIDTH * 0.62, plots.WIDTH * 0.62), layout="constrained")
     axes = figure.add_subplot()
@@ -53,11 +53,11 @@ def calibration_curve(file: Path, made: Calibration) -> None:
 
 @plots.legible()
 def roc_pr_curves(file: Path, predictions: Predictions) -> None:
-    """Left the ROC curve, right precision by recall.
+    """Plot the ROC curve at the left and the precision-recall curve at the right.
 
-    Of two classes one curve each, of the positive class, with a mark where the answers are; of more
-    the mean of each class against the rest, and the classes themselves: those of the smallest areas
-    where there are many. A class without test rows is left out.
+    For two classes, each has the curve of the positive class with a mark at the threshold. For
+    more, each has the mean over classes against the rest, and single classes, those with the
+    smallest areas if there are many. Classes without test rows are omitted.
     """
     classes, truth = predictions.classes or (), predictions.truth
     figure = Figure(figsize=(plots.WIDTH, plots.WIDTH * 0.56), layout="constrained")
@@ -110,7 +110,7 @@ def roc_pr_curves(file: Path, predictions: Predictions) -> None:
 
 
 def _mark(axes: Axes, predictions: Predictions, place: int, kind: str) -> None:
-    """Where the model's own answers lie on its curve."""
+    """Mark the point of the model's predictions on its curve."""
     positive, called = predictions.truth == place, predictions.answers == place
     hits = int((positive & called).sum())
     recall = hits / positive.sum()
@@ -134,12 +134,12 @@ def _pr(positive: Array, scores: Array) -> tuple[Array, Array]:
     from sklearn.metrics import precision_recall_curve
 
     precision, recall, _ = precision_recall_curve(positive, scores)
-    precision, recall = precision[-2::-1], recall[-2::-1]  # from the highest score on
-    whole = int(np.searchsorted(recall, 1)) + 1  # from there on nothing more is found
+    precision, recall = precision[-2::-1], recall[-2::-1]  # in order of falling scores
+    whole = int(np.searchsorted(recall, 1)) + 1  # all positive rows are found here
     return np.append(0, recall[:whole]), np.append(precision[0], precision[:whole])
 
 
 def _rising(x: Array, y: Array) -> tuple[Array, Array]:
-    """The highest point of each place, for interpolation."""
+    """Return the highest point at each x, for interpolation."""
     places, first = np.unique(x, return_index=True)
     return places, np.maximum.reduceat(y, first)

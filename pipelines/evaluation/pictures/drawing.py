@@ -1,4 +1,4 @@
-"""All pictures of a run, drawn from its files: in a process of its own, beside the other steps."""
+"""All plots of a run, drawn from its files in a separate process, parallel to other steps."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from gristmill.pipelines.search import Importance, Scored
 
 @dataclass(frozen=True)
 class SearchDrawing:
-    """What the pictures of a search show.
+    """Data for the plots of a search.
 
     Attributes:
-        histories: metrics by epoch of the trials that learnt by epochs, the best first.
-        points: all that were asked for.
-        importance: of the parameters, or why there is none; empty where none is asked for.
-        space: the parameters that vary.
-        objective: what points are compared by.
-        more: whether more of it is better.
+        histories: metrics by epoch of trials trained by epochs, the best trial first.
+        points: all requested points.
+        importance: importance of the parameters, or the reason why it is missing; an empty text
+            if it was not requested.
+        space: distributions of the varied parameters by name.
+        objective: metric by which points are compared.
+        more: whether a higher objective is better.
     """
 
     histories: Mapping[str, Mapping[str, Sequence[float]]]
@@ -35,7 +36,7 @@ class SearchDrawing:
 
 
 def draw_search(folder: Path, search: SearchDrawing) -> list[Path]:
-    """Learning curves; parallel coordinates and importance where several parameters vary."""
+    """Plot learning curves, and parallel coordinates and importance if several parameters vary."""
     from gristmill.pipelines.evaluation.pictures import plots, search_plots
 
     made, space, objective = [], search.space, search.objective
@@ -55,12 +56,13 @@ def draw_search(folder: Path, search: SearchDrawing) -> list[Path]:
 def draw_answers(
     folder: Path, answers: FinalEvaluation, statistics: Path, target: str
 ) -> list[Path]:
-    """The confusion matrix and curves or the residuals, a gallery, and feature maps if any.
+    """Plot the confusion matrix and curves or the residuals, a gallery, and feature maps if any.
 
     Args:
-        answers: of the winner, to the test rows.
-        statistics: of the training rows.
-        target: the column that was predicted.
+        folder: folder of the files to write.
+        answers: evaluation of the winner on the test rows.
+        statistics: file with the statistics of the training rows.
+        target: name of the target column.
     """
     from gristmill.pipelines.evaluation.pictures import curves, plots
     from gristmill.pipelines.evaluation.pictures.galleries import gallery, table_gallery

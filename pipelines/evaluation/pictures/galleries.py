@@ -1,4 +1,4 @@
-"""Some test rows with the answer and the truth: the surest mistakes first."""
+"""Plots of some test rows with prediction and truth, most confident mistakes first."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from gristmill.pipelines.tables import Places, TableRows
 
 COLUMNS, ROWS = 6, 5
 AT_A_TIME = 256
-"""Pictures that are held."""
+"""Number of pictures held in memory."""
 
 RIGHT, WRONG, HEADING = "#00704F", "#B34700", "#0072B2"
 
 LONGEST = 16
 LINE, LETTER = 0.2, 0.066
-"""Inches of a row and of a letter in a table."""
+"""Height of a row and width of a character in a table, in inches."""
 
 
 @legible()
 def gallery(file: Path, rows: Path, predictions: Predictions, picture: Mapping[str, Any]) -> None:
-    """Draws pictures of the test rows.
+    """Plot pictures of test rows.
 
-    Half of them at most are mistakes, those first of which the model was surest; for a number the
-    largest errors. The others are spread evenly over the test rows.
+    At most half of them are mistakes, the most confident ones first, or for numbers the largest
+    errors. The others are spread evenly over the test rows.
 
     Args:
         file: PNG to write.
         rows: Parquet of the test rows.
-        predictions: of the same rows, in the same order.
-        picture: name, height, width and channels, as in the statistics.
+        predictions: predictions of the same rows, in the same order.
+        picture: name, height, width and channels from the training statistics.
     """
     chosen = chosen_rows(predictions)
     lines = -(-len(chosen) // COLUMNS)
@@ -62,16 +62,15 @@ def gallery(file: Path, rows: Path, predictions: Predictions, picture: Mapping[s
 
 @legible()
 def table_gallery(file: Path, rows: Path, predictions: Predictions, target: str) -> None:
-    """Draws rows of a table, chosen as `gallery` does, and writes them whole as CSV beside.
+    """Plot rows of a table, chosen as in `gallery`, and write them with all columns as CSV.
 
-    The picture has as many of the columns as there is room for, without those that hold the same in
-    all of these rows.
+    The plot shows as many columns as fit, without those that are constant in these rows.
 
     Args:
         file: PNG to write.
         rows: Parquet of the test rows.
-        predictions: of the same rows, in the same order.
-        target: the column that was predicted.
+        predictions: predictions of the same rows, in the same order.
+        target: name of the target column.
     """
     chosen = chosen_rows(predictions)
     raw = pa.parquet.read_table(rows).take(chosen).to_pandas().reset_index(drop=True)
@@ -113,7 +112,7 @@ def table_gallery(file: Path, rows: Path, predictions: Predictions, target: str)
 
 
 def _column(name: str, values: pd.Series[Any]) -> list[str]:
-    """The name and the values as they stand in the table."""
+    """Return the texts of a column in the table, its name first."""
     told = [f"{v:.5g}" if isinstance(v, float) else str(v) for v in values]
     told = [text.removesuffix(" 00:00:00") for text in told]
     return [shortened(" ".join(text.split()), LONGEST + 6) for text in (name, *told)]
@@ -131,7 +130,7 @@ def _title(predictions: Predictions) -> str:
 
 
 def chosen_rows(predictions: Predictions) -> list[int]:
-    """Places of the rows that are drawn."""
+    """Return the positions of the rows to plot."""
     wrong = _mistakes(predictions)[: COLUMNS * ROWS // 2]
     others = np.setdiff1d(np.arange(len(predictions.truth)), wrong)
     rest = min(COLUMNS * ROWS - len(wrong), len(others))
@@ -147,7 +146,7 @@ def _mistakes(predictions: Predictions) -> Places:
 
 
 def _words(predictions: Predictions, row: int) -> tuple[str, str, bool]:
-    """The answer, the truth, and whether they are the same; a number is never wrong."""
+    """Return prediction, truth, and whether they are equal; always true for numbers."""
     truth, output = predictions.truth[row], predictions.outputs[row]
     if predictions.classes is None:
         return f"{output:.4g}", f"{truth:.4g}", True
@@ -157,7 +156,7 @@ def _words(predictions: Predictions, row: int) -> tuple[str, str, bool]:
 
 
 def _pixels(rows: Path, name: str, wanted: Sequence[int]) -> dict[int, bytes]:
-    """Pictures of some rows; those of the others are read and dropped batch by batch."""
+    """Return the pixels of some rows by position; the file is read batch by batch."""
     every = TableRows(rows)
     kept = TableRows(rows, np.isin(np.arange(every.count), wanted))
     batches = kept.batches([name], size=AT_A_TIME)

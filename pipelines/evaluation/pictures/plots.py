@@ -1,4 +1,4 @@
-"""Pictures of a run: learning curves, confusion matrix, residuals, feature maps."""
+"""Plots of a run: learning curves, confusion matrix, residuals, feature maps."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from gristmill.pipelines.evaluation.metrics import confusion
 from gristmill.pipelines.evaluation.predictions import Predictions
 
 WIDTH = 8.0
-"""Inches: about the width of a printed page, so that letters stay as large as they are drawn."""
+"""Width in inches, about that of a printed page, so that text is printed in its nominal size."""
 
 DOTS_PER_INCH = 150
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette, which colour-blind readers tell apart."""
+"""Okabe and Ito's palette, which colour-blind readers can distinguish."""
 
 LETTERS = (
     *("DejaVu Sans", "Noto Sans CJK KR", "Noto Sans CJK JP", "Noto Sans KR", "NanumGothic"),
@@ -36,22 +36,22 @@ LETTERS = (
     *("Noto Sans", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari"),
     *("Noto Sans Thai", "Arial Unicode MS"),
 )
-"""Fonts for names in any script: a letter is drawn with the first one that has it."""
+"""Fonts for names in any script; each character uses the first font that contains it."""
 
 MOST_CURVES = 7
 MOST_CELLS = 20
-"""Classes up to which a confusion matrix has numbers in it; for more a list says what counts."""
+"""Largest number of classes with counts in the matrix; above, a list shows the mistakes."""
 
 MOST_LABELS = 50
 LONGEST_LABEL = 20
 MOST_CONFUSIONS = 20
 TILES = 8
-"""Feature maps of a layer in a line; at most two lines of them are shown."""
+"""Number of feature maps of a layer in a row; at most two rows are shown."""
 
 
 @contextmanager
 def legible() -> Iterator[None]:
-    """Letters of any script, as far as this machine has fonts; a box for others needs no words."""
+    """Use the installed fonts for any script; missing characters cause no warning."""
     with matplotlib.rc_context({"font.family": _fonts()}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         yield
@@ -59,19 +59,19 @@ def legible() -> Iterator[None]:
 
 @cache
 def _fonts() -> list[str]:
-    """Those of `LETTERS` that are here, also where matplotlib's own list is older than a font."""
+    """Return the installed fonts of `LETTERS`, including those not in matplotlib's cached list."""
     manager = font_manager.fontManager
     listed = {font.fname for font in manager.ttflist}
     for file in font_manager.findSystemFonts():
         if file not in listed:
-            with suppress(RuntimeError, OSError):  # a kind that matplotlib does not draw
+            with suppress(RuntimeError, OSError):  # a format that matplotlib does not support
                 manager.addfont(file)
     known = {font.name for font in manager.ttflist}
     return [name for name in LETTERS if name in known]
 
 
 def shortened(name: str, longest: int = LONGEST_LABEL) -> str:
-    """A name that fits beside an axis: of a long one the beginning and the end."""
+    """Return a name that fits at an axis; a long one keeps its beginning and its end."""
     if len(name) <= longest:
         return name
     end = longest // 3
@@ -124,10 +124,10 @@ def learning_curves(
 
 @legible()
 def confusion_matrix(file: Path, predictions: Predictions) -> None:
-    """Counts by true and predicted class, shaded by the share of the true class.
+    """Plot counts by true and predicted class, shaded by the share of the true class.
 
-    Of more than 20 classes no counts are legible: the shades are spread for small shares, and the
-    most frequent confusions stand beside.
+    For more than 20 classes counts would be illegible: small shares get stronger shades, and a
+    second plot shows the most frequent confusions.
     """
     classes = predictions.classes or ()
     table = confusion(predictions.truth, predictions.answers, len(classes))
@@ -167,7 +167,7 @@ def confusion_matrix(file: Path, predictions: Predictions) -> None:
 
 
 def _told_apart(classes: Sequence[str]) -> list[str]:
-    """Names that fit, with their place before them where they would be alike."""
+    """Return shortened names, prefixed with their index if two of them would be equal."""
     names = [shortened(name) for name in classes]
     if len({*names}) == len(names):
         return names
@@ -192,7 +192,13 @@ def _frequent_confusions(axes: Axes, table: Any, names: Sequence[str]) -> None:
 
 @legible()
 def residuals(file: Path, predictions: Predictions, target: str) -> None:
-    """Predicted against true values, the errors by prediction, and their distribution."""
+    """Plot predicted against true values, errors by prediction, and the error distribution.
+
+    Args:
+        file: PNG to write.
+        predictions: predictions of numbers.
+        target: name of the target column, for the labels.
+    """
     figure = Figure(figsize=(WIDTH * 1.25, 3.5), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     truth, given = predictions.truth, predictions.outputs
@@ -218,11 +224,11 @@ def residuals(file: Path, predictions: Predictions, target: str) -> None:
 
 @legible()
 def feature_maps(file: Path, maps: Path) -> None:
-    """What the first layers make of a test picture, brighter where a filter answers more.
+    """Plot the outputs of the first layers for a test picture, brighter for stronger responses.
 
     Args:
         file: PNG to write.
-        maps: what `gristmill.pipelines.workers.model_export.write_maps` wrote.
+        maps: file written by `gristmill.pipelines.workers.model_export.write_maps`.
     """
     with np.load(maps, allow_pickle=False) as saved:
         picture, *layers = [(name, saved[name]) for name in saved.files]
@@ -245,7 +251,7 @@ def feature_maps(file: Path, maps: Path) -> None:
 
 
 def _tiled(maps: Any) -> Any:
-    """(height, width, n) maps side by side, each from 0 to 1; NaN where there is none."""
+    """Tile (height, width, n) maps, each scaled to 0…1, with NaN between them."""
     height, width, count = maps.shape
     gap = max(1, width // 16)
     lines = -(-count // TILES)
@@ -261,7 +267,15 @@ def _tiled(maps: Any) -> Any:
 def write_cell(
     axes: Axes, cell: tuple[int, int], text: str, dark: bool, size: float | None = None
 ) -> None:
-    """A text in the middle of a cell, by row and column, light on a dark shade."""
+    """Write a text into the middle of a cell.
+
+    Args:
+        axes: axes of the matrix.
+        cell: row and column.
+        text: the text.
+        dark: whether the cell is dark; the text is then white.
+        size: font size in points; None for the default.
+    """
     row, column = cell
     colour = "white" if dark else "black"
     axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
@@ -273,7 +287,7 @@ def clean(axes: Axes) -> None:
 
 
 def save(figure: Figure, file: Path) -> None:
-    """Writes a figure as PNG, whole or not at all; equal figures give equal bytes."""
+    """Write a figure as PNG atomically; equal figures give equal bytes."""
     with writing(file) as aside:
         plain: dict[str, Any] = {"metadata": {"Software": None}}
         figure.savefig(aside, format="png", dpi=DOTS_PER_INCH, **plain)

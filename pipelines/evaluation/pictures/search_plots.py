@@ -1,4 +1,4 @@
-"""Pictures of a search: parallel coordinates of its points, and which parameters mattered."""
+"""Plots of a search: parallel coordinates of its points, and importance of parameters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gristmill.pipelines.search import Importance, Scored, are_numbers
 
 MOST_TICKS = 12
 WIDEST = 16
-"""Characters of a line below an axis."""
+"""Largest number of characters in a line below an axis."""
 
 
 @legible()
@@ -32,14 +32,14 @@ def parallel_coordinates(
     objective: str,
     more: bool,
 ) -> None:
-    """A line a point, over an axis a parameter; bright lines are good ones, failed ones are grey.
+    """Plot a line per point over an axis per parameter; good points are bright, failed ones grey.
 
     Args:
         file: PNG to write.
-        points: at least one of them with a score.
-        space: the varied parameters; logarithmic ones get such an axis, choices one tick each.
-        objective: what the lines end at.
-        more: whether more of it is better.
+        points: points of the search, at least one with a score.
+        space: the varied parameters; logarithmic ones get a logarithmic axis, choices a tick each.
+        objective: name of the objective, shown on the last axis.
+        more: whether a higher objective is better.
     """
     scores = np.array([point.score for point in points if point.score is not None])
     norm = Normalize(float(scores.min()), float(scores.max()))
@@ -82,7 +82,13 @@ def parallel_coordinates(
 
 @legible()
 def importance_bars(file: Path, importance: Importance, objective: str) -> None:
-    """The share of the objective that each parameter accounts for."""
+    """Plot the importance of each parameter.
+
+    Args:
+        file: PNG to write.
+        importance: shares of the parameters and the explained variance.
+        objective: name of the objective, for the title.
+    """
     shares = importance.shares
     names = sorted(shares, key=lambda name: (shares[name], name))
     figure = Figure(figsize=(7, 1.6 + 0.5 * len(names)), layout="constrained")
@@ -99,7 +105,7 @@ def importance_bars(file: Path, importance: Importance, objective: str) -> None:
 
 
 Axis = tuple[Any, list[tuple[float, str]]]
-"""Where a value lies, from 0 to 1, and the ticks."""
+"""A function from values to positions from 0 to 1, and the ticks."""
 
 
 def _axis(values: Distribution) -> Axis:
@@ -135,6 +141,6 @@ def _short(text: str) -> str:
 
 
 def _wrapped(name: str, width: int = WIDEST) -> str:
-    """A name in lines of a width that neighbours do not touch, three at most."""
+    """Wrap a name into at most three lines, so that neighbouring labels do not overlap."""
     broken = textwrap.wrap(name.replace("_", " "), width)[:3] or [name]
     return "\n".join(broken)
