@@ -1,4 +1,4 @@
-"""How good a model is on rows that nothing has seen."""
+"""Evaluation of models on held-out rows."""
 
 import lazy_loader
 

@@ -74,7 +74,7 @@ class Package:
 def package_digest(
     project: Project, experiment: str, trial: Trial, threshold: Threshold | None = None
 ) -> str:
-    """Return a digest of all that determines a package's predictions.
+    """Return a digest of everything that determines a package's predictions.
 
     Args:
         project: project with the built experiment.

@@ -75,8 +75,8 @@ def clopper_pearson(successes: int, n: int, level: float = LEVEL) -> tuple[float
 def newcombe(area: float, m: int, n: int, level: float = LEVEL) -> tuple[float, float]:
     """Return the interval of an area under the ROC curve (Newcombe 2006, method 5).
 
-    It contains the areas within z of their own standard deviations of the observed one, and works
-    for an area of 1, too.
+    It contains each area that is at most z of its standard deviations from the observed one, and
+    is also valid for an area of 1.
 
     Args:
         area: Observed area in [0, 1].
@@ -99,7 +99,13 @@ def newcombe(area: float, m: int, n: int, level: float = LEVEL) -> tuple[float, 
 
 
 def normal(value: float, deviation: float, level: float = LEVEL) -> Ends:
-    """Return value ± z deviations; None and None if undefined or without deviation."""
+    """Return value ± z deviations; None and None if undefined or without deviation.
+
+    Args:
+        value: Observed value; NaN if undefined.
+        deviation: Standard deviation of the value, 0 or more, in its unit.
+        level: Confidence level in (0, 1).
+    """
     if not (deviation > 0 and math.isfinite(value)):
         return NONE
     half = _z(level) * deviation
@@ -107,7 +113,13 @@ def normal(value: float, deviation: float, level: float = LEVEL) -> Ends:
 
 
 def logit_normal(share: float, deviation: float, level: float = LEVEL) -> Ends:
-    """Return a normal interval on the scale of log odds, so within 0 and 1 (Pepe 2003)."""
+    """Return a normal interval on the scale of log odds, so within 0 and 1 (Pepe 2003).
+
+    Args:
+        share: Observed share; at 0 and 1 the interval is None and None.
+        deviation: Standard deviation of the share, 0 or more.
+        level: Confidence level in (0, 1).
+    """
     if not (deviation > 0 and 0 < share < 1):
         return NONE
     ends = normal(math.log(share / (1 - share)), deviation / (share * (1 - share)), level)

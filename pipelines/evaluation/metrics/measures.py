@@ -369,5 +369,12 @@ def _only_right(truth: Array, one: Given, other: Given) -> tuple[int, int]:
 def measure_all(
     names: Sequence[str], truth: Array, given: Given, group: Array | None = None
 ) -> tuple[Metric, ...]:
-    """Return several metrics with their intervals; arguments as in `measure`."""
+    """Return several metrics with their intervals.
+
+    Args:
+        names: Names as in an experiment file.
+        truth: (n_rows,) classes as positions, or values.
+        given: Outputs and the rules for their labels.
+        group: (n_rows,) groups of dependent rows; None if rows are independent.
+    """
     return tuple(measure(name, truth, *given, group) for name in names)

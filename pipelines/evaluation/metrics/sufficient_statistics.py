@@ -26,10 +26,18 @@ def confusion(truth: Array, answers: Array, k: int) -> Places:
 
 
 def cells_of(truth: Array, answers: Array, k: int) -> Places:
+    """Return the cell of each row in the flat table of `table_of`, (n_rows,) int64.
+
+    Args:
+        truth: (n_rows,) positions of the true classes.
+        answers: (n_rows,) positions of the predicted classes.
+        k: Number of classes.
+    """
     return np.asarray(truth.astype(np.int64) * k + answers)
 
 
 def table_of(cells: Places, k: int) -> Places:
+    """Count the cells of rows, (k, k) by true and predicted class."""
     return np.bincount(cells, minlength=k * k).reshape(k, k)
 
 
