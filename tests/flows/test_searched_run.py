@@ -23,10 +23,10 @@ SEARCHES = {
 }
 
 
-@pytest.fixture(scope="module")
-def place(tiny_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+@pytest.fixture
+def place(tiny_once: Project, tmp_path: Path) -> Project:
     """Return a project with an experiment for each search strategy."""
-    target = tmp_path_factory.mktemp("searched") / "project"
+    target = tmp_path / "내 project"
     shutil.copytree(tiny_once.root, target, symlinks=True)
     project = Project(target)
     for name, search in SEARCHES.items():
@@ -84,6 +84,7 @@ def test_after_ctrl_c_a_sampler_proposes_the_same_trials(place: Project, gristmi
 def test_more_trials_and_a_fixed_parameter_continue_from_known_trials(
     place: Project, gristmill: Run
 ) -> None:
+    gristmill("run", "bayes", check=True)
     edit(place.experiment_file("bayes"), "max_trials: 9", "max_trials: 11")
     assert "2 of 11 trials to train" in gristmill("plan", "bayes", check=True).stdout
     assert "2 trained, 9 known" in gristmill("run", "bayes", check=True).stdout
@@ -117,7 +118,7 @@ def test_halving_over_seeds_ends_with_a_champion_and_then_has_nothing_to_do(
 
 def test_a_search_stopped_by_max_time_reports_it(place: Project, gristmill: Run) -> None:
     said = gristmill("run", "timed", check=True).stdout
-    assert "max_time 0.001 ended it" in said
+    assert "(stopped by max_time 0.001)" in said
     run = of_run(place, "timed")
     assert run["gristmill.not_repeatable"].startswith("max_time ended the search after ")
     assert int(run["search.points"]) < 50
