@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ gate: {require: {"recall:yes": {min: 0.5}, calibration: {max: 1}}}
 
 
 @pytest.fixture(scope="module")
-def asked(tiny_once: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
+def asked_once(tiny_once: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
     """Return a project in which such a run has finished, and the output of the run."""
     target = tmp_path_factory.mktemp("asked") / "project"
     shutil.copytree(tiny_once.root, target, symlinks=True)
@@ -42,6 +43,15 @@ def asked(tiny_once: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple
     file.parent.mkdir()
     file.write_text("\n".join(["a,b,label,c", *(",".join(map(str, row)) for row in rows)]) + "\n")
     return project, gristmill_in(target)("run", "asked", check=True).stdout
+
+
+@pytest.fixture
+def asked(asked_once: tuple[Project, str], tmp_path: Path) -> tuple[Project, str]:
+    """Return a moved copy of the project, and the output of the run."""
+    project, said = asked_once
+    target = tmp_path / "내 project"
+    shutil.copytree(project.root, target, symlinks=True)
+    return Project(target), said
 
 
 def test_the_screen_and_the_report_show_slices_and_threshold(asked: tuple[Project, str]) -> None:
