@@ -49,7 +49,7 @@ setup: $(READY) ## make .venv with everything in it; TF=gpu for an NVIDIA card
 run: $(READY) ## train the digits experiment; ARGS=NAME for another one
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/gristmill run $(or $(ARGS),digits)
 
-# A process a core, four at most: each holds TensorFlow and starts processes of its own.
+# A process a core, four at most: each holds TensorFlow and starts further processes.
 MEASURED := $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
 
@@ -143,7 +143,7 @@ wheels: $(OWN_UV) ## fill WHEELS=DIR, for a set-up without a network on a machin
 	@echo 'wheels: fetching what $(LOCK) names (about a gigabyte)'
 	@.uv/$(VERSION)/bin/python -m pip download -q --no-deps --require-hashes -r $(LOCK) -d "$(WHEELS)"
 
-# A stamp comes after what it stands for. So an interrupted installation is begun again from nothing,
+# A stamp is written after the step that it marks. So an interrupted installation is begun again from nothing,
 # a whole one of the same Python takes only the difference, and a doctor who failed is called again.
 WHOLE := $(and $(VENV_PYTHON),$(filter %-$(VERSION),$(INSTALLED)))
 $(READY): $(LOCK) pyproject.toml $(if $(VENV_PYTHON),,no-venv)

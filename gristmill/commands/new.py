@@ -419,7 +419,7 @@ def _warnings(draft: profiling.Draft) -> Iterator[str]:
             yield f"rows of one {assumed.name} stay together in the split ({assumed.why})"
         if assumed.role == "given":
             yield f"{assumed.name}: {assumed.why} decide which rows are for testing"
-    if draft.pictures and any(w in draft.pictures[1] for w in ("median", "scaled down")):
+    if draft.pictures and draft.pictures[1] != ingestion.ONE_SIZE:
         form, why = draft.pictures
         yield f"all are resized to {form.height} × {form.width}, {why}"
     strong = [c.name for c in draft.strong]

@@ -26,6 +26,9 @@ from .readers.picture_folders import (
     rows_in_a_block as rows_in_a_block,
 )
 from .readers.picture_sizes import (
+    ONE_SIZE as ONE_SIZE,
+)
+from .readers.picture_sizes import (
     fitting_form as fitting_form,
 )
 from .readers.picture_sizes import (

@@ -68,6 +68,10 @@ def sizes_of(files: Iterable[Path]) -> Sizes:
     return Sizes(counts, channels)
 
 
+ONE_SIZE = "the size of all pictures"
+"""The reason for a suggested size if no picture has to be resized."""
+
+
 def fitting_form(folder: Path) -> tuple[Pictures, str] | None:
     """Suggest a common size for the pictures of a folder.
 
@@ -84,9 +88,7 @@ def fitting_form(folder: Path) -> tuple[Pictures, str] | None:
     factor = min(1.0, MOST_SIDE / max(middle))
     height, width = (max(1, round(side * factor)) for side in middle)
     one = len(sizes.counts) == 1
-    why = (
-        "the size of all pictures" if one else f"the median of {len(sizes.counts):,} sizes: {sizes}"
-    )
+    why = ONE_SIZE if one else f"the median of {len(sizes.counts):,} sizes: {sizes}"
     if [height, width] != middle:
         why += f"; {middle[0]} × {middle[1]} scaled down, since larger pictures cost more"
     return Pictures(height=height, width=width, channels=sizes.channels), why
