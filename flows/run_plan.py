@@ -55,8 +55,13 @@ class Plan:
         return self.remaining > 0 or any(trial.known is None for trial in self.trials)
 
 
-def make_plan(project: Project, experiment: Experiment) -> Plan:
+def make_plan(project: Project, experiment: Experiment, *, force: bool = False) -> Plan:
     """Plan a run.
+
+    Args:
+        project: the project.
+        experiment: what the run is to train.
+        force: plan every trial as if none were known.
 
     Raises:
         ConfigError: an expectation of Great Expectations is invalid and was not checked before.
@@ -72,7 +77,7 @@ def make_plan(project: Project, experiment: Experiment) -> Plan:
         check_expectations(project, experiment.document.schema_)
     if data is not DataState.PINNED or parameters or any(stage.changes for stage in stages):
         return Plan(data, parameters, stages, None, None)
-    search = search_of(project, experiment, digests)
+    search = search_of(project, experiment, digests, force=force)
     if not experiment.document.search.is_adaptive:
         search.advance()
     done = known_run(project, run_key(experiment, search, digests))

@@ -11,7 +11,7 @@ from gristmill.pipelines.reporting import Screen
 def plan(name: Name, parameter: Override = [], force: Force = False) -> None:  # noqa: B006
     """Show what a run would do, step by step and trial by trial, and why."""
     project, experiment = load(name, parameter)
-    show(Screen(), experiment, flows.make_plan(project, experiment), force)
+    show(Screen(), experiment, flows.make_plan(project, experiment, force=force), force)
 
 
 def show(

@@ -53,7 +53,7 @@ def run(
     if workers is not None:
         experiment = experiment.with_workers(workers)
     screen = Screen()
-    plan = flows.make_plan(project, experiment)
+    plan = flows.make_plan(project, experiment, force=force)
     if plan.done is not None and not force:
         _mend(project)
         for line in validation.check_fresh(project, experiment):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.padding import Padding
 from rich.status import Status
+from rich.table import Table
 from rich.text import Text
 
 from gristmill.pipelines.reporting.records import Block
@@ -72,7 +73,12 @@ class Screen:
     def judge(self, good: bool, text: str) -> None:
         """Print one line that starts with ok or bad."""
         sign = Text("ok  ", style="green") if good else Text("bad ", style="red")
-        self.console.print(sign + Text(text), soft_wrap=True)
+        if self.console.is_terminal:
+            columns = Table.grid()
+            columns.add_row(sign, Text(text))
+            self.console.print(columns)
+        else:
+            self.console.print(sign + Text(text), soft_wrap=True)
 
     @contextmanager
     def step(self, name: str) -> Iterator[list[str]]:

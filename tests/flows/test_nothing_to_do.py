@@ -165,6 +165,15 @@ def test_a_grid_parameter_set_on_the_command_line_needs_no_training(
     assert "0 of 2 trials to train" in plan
 
 
+def test_a_forced_plan_shows_that_every_step_and_trial_runs_again(
+    finished: Project, gristmill: Run
+) -> None:
+    plan = gristmill("plan", "digits", "--force", check=True).stdout
+    assert to_do(plan) == ["ingest", *AFTER_VALIDATE]
+    assert "4 of 4 trials to train" in plan
+    assert "forced" in plan.split("search")[1]
+
+
 @pytest.mark.slow
 def test_a_changed_row_runs_everything_and_restored_bytes_run_nothing(
     finished: Project, gristmill: Run

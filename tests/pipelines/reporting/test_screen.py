@@ -65,3 +65,11 @@ def test_a_long_line_of_a_step_is_broken_at_words_and_keeps_its_indent() -> None
     screen.say("  ✓ pictures 2.1 s  confusion_matrix, calibration")
     lines = [line.rstrip() for line in written.getvalue().splitlines()]
     assert lines == ["  ✓ pictures 2.1 s", "  confusion_matrix,", "  calibration"]
+
+
+def test_a_long_judgement_is_broken_at_words_and_keeps_its_indent() -> None:
+    written = io.StringIO()
+    screen = Screen(Console(file=written, width=30, force_terminal=True, color_system=None))
+    screen.judge(False, "mlflow is older than expected; update it")
+    lines = [line.rstrip() for line in written.getvalue().splitlines()]
+    assert lines == ["bad mlflow is older than", "    expected; update it"]
