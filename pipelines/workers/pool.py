@@ -115,9 +115,11 @@ class Pool(Scheduler[WorkerProcess]):
         self._closed = True
         self.stop()
         for child in psutil.Process().children():
-            with suppress(psutil.NoSuchProcess):
+            with suppress(psutil.NoSuchProcess, ChildProcessError):
                 if "multiprocessing.forkserver" in " ".join(child.cmdline()):
                     child.kill()
+                    # only waits: the next pool of this process looks for the status of the server
+                    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
 
     def _start(self) -> None:
         self.warm_up()

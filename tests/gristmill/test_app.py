@@ -459,7 +459,7 @@ def test_an_eof_error_of_a_library_is_never_silent(tiny: Project, gristmill: Run
     package.mkdir()
     (package / "sitecustomize.py").write_text(
         "import gristmill.flows.run_plan\n"
-        "def broken(*_): raise EOFError('marshal data too short')\n"
+        "def broken(*_, **__): raise EOFError('marshal data too short')\n"
         "gristmill.flows.run_plan.make_plan = broken\n"
     )
     done = gristmill("plan", "tiny", env={"PYTHONPATH": str(package)})
@@ -476,7 +476,7 @@ def test_an_error_is_shown_while_a_started_stage_continues(
     package.mkdir()
     (package / "sitecustomize.py").write_text(
         "import os, gristmill.flows.run_plan\n"
-        "def broken(*_):\n"
+        "def broken(*_, **__):\n"
         f"    os.environ['GRISTMILL_RECORD'] = {str(record)!r}\n"
         "    raise RuntimeError('the server is gone')\n"
         "gristmill.flows.run_plan.make_plan = broken\n"

@@ -263,12 +263,15 @@ if __name__ == "__main__":
 """
 
 
-def test_a_closed_pool_starts_nothing_for_a_thread_that_still_asks(home: Project) -> None:
-    pool = Pool(home.root / "workers.log")
-    pool.close()
+def test_a_closed_pool_starts_nothing_for_a_thread_that_still_asks(
+    home: Project, pool: Pool
+) -> None:
+    pool.stop()  # closing a pool ends the server that reports how workers of all pools end
+    closed = Pool(home.root / "workers.log")
+    closed.close()
     before = psutil.Process().children()
     with pytest.raises(EnvironmentFault, match="stopped"):
-        searched(home, write_experiment(home), pool)
+        searched(home, write_experiment(home), closed)
     assert psutil.Process().children() == before
 
 
