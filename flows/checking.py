@@ -31,6 +31,7 @@ from gristmill.pipelines.evaluation import (
     Predictions,
     decline,
     from_answers,
+    names_of,
     read_predictions,
 )
 from gristmill.pipelines.ingestion import ingest_file
@@ -126,7 +127,7 @@ def examine(project: Project, version: Version, file: Path, shown: str) -> Check
             seen = _see_table(file, model, reference, document, aside)
         predictions = _shifted(tested, seen.answers, aside)
     given, unknown = _labelled(seen, tested, statistics)
-    names = [name for name in version.metrics if len(given.truth)]
+    names = names_of(version.metrics, tested.classes) if len(given.truth) else []
     performance = decline(names, tested, given)
     labelled = len(given.truth)
     made = [f"the model was built with {other}" for other in others]

@@ -14,7 +14,7 @@ from gristmill.flows.page.tables import trial_table
 from gristmill.flows.results import OPTIMISTIC, Finished, trial_parameters
 from gristmill.flows.session import Session
 from gristmill.pipelines.base import redact
-from gristmill.pipelines.evaluation import FinalEvaluation, logged
+from gristmill.pipelines.evaluation import FinalEvaluation, values_of
 from gristmill.pipelines.preparation import ROLES, read_roles
 from gristmill.pipelines.reporting import Table
 from gristmill.pipelines.search import data_changes
@@ -164,5 +164,4 @@ def champion_metrics(
     )
     if theirs != mine:
         return {}
-    kept, names = champion.metrics, [metric.name for metric in evaluation.metrics]
-    return {name: kept[logged(name)] for name in names if logged(name) in kept}
+    return values_of([metric.name for metric in evaluation.metrics], champion.metrics)

@@ -50,16 +50,16 @@ def first_bad(n: int, is_bad: Callable[[int], bool]) -> int:
 
 @dataclass(frozen=True)
 class Measured:
-    """The metrics of a data version.
+    """The metric of a data version.
 
     Attributes:
-        metrics: values on the test rows, by their names in MLflow.
-        how: origin of the values, in words.
+        value: value on the test rows; NaN if the metric has none.
+        how: origin of the value, in words.
         today: whether measured with the present settings and code.
         rows: number of data rows; None if not counted.
     """
 
-    metrics: Mapping[str, float]
+    value: float
     how: str
     today: bool = True
     rows: int | None = None
@@ -86,7 +86,7 @@ class Probes:
     trainings: int = 0
 
     def __post_init__(self) -> None:
-        self.known = _known(self.project, self.experiment.name, self.metric, self.recipe)
+        self.known = _known(self.project, self.experiment, self.metric, self.recipe)
 
     def measure(self, version: ingestion.DataVersion) -> Measured:
         """Return the stored result of a version, or train on it in a temporary working tree.
@@ -104,7 +104,8 @@ class Probes:
             self.screen.say(f"  ✗     {version.digest[:8]}  cannot be measured")
             raise
         self.trainings += 1
-        if evaluation.logged(self.metric) not in found["metrics"]:
+        value = _value_of(self.metric, found["metrics"], self.experiment)
+        if math.isnan(value):
             raise ConfigError(
                 f"{self.metric} has no value on version {version.digest[:8]}",
                 expected="test rows on which it is defined",
@@ -113,12 +114,9 @@ class Probes:
             )
         write_json(_kept(self.project, name) / f"{version.digest}-{self.recipe}.json", found)
         seconds = time.monotonic() - began
-        made = Measured(found["metrics"], f"trained, {seconds:.0f} s", rows=found["rows"])
+        made = Measured(value, f"trained, {seconds:.0f} s", rows=found["rows"])
         self.known[version.digest] = made
         return made
-
-    def value(self, measured: Measured) -> float:
-        return measured.metrics[evaluation.logged(self.metric)]
 
     def say(self, word: str, version: ingestion.DataVersion, measured: Measured) -> None:
         """Print a line about a version.
@@ -133,7 +131,7 @@ class Probes:
         self.screen.say(
             f"  {word:5s} {version.digest[:8]}  {version.commit[:8] or 'not committed'}  "
             f"{date_of(version.when):16s}  {counted:>9s} rows  "
-            f"{self.metric} {self.value(measured):.4f}  {measured.how}"
+            f"{self.metric} {measured.value:.4f}  {measured.how}"
         )
 
 
@@ -175,7 +173,7 @@ def bisect(
     folder = experiment.data.folder
     listed = ingestion.data_log(project, folder).versions[::-1]
     places, told = zip(
-        *(_end(project, experiment, listed, end) for end in (good, bad)), strict=True
+        *(_end(project, experiment, metric, listed, end) for end in (good, bad)), strict=True
     )
     line = _line(project, experiment, listed, *places)
     rows = data_rows_of(project, name, folder, [version.digest for version in line])
@@ -248,7 +246,7 @@ def _judge(
     Raises:
         ConfigError: the good end is not better than the bad one.
     """
-    good, bad = probes.value(one), probes.value(other)
+    good, bad = one.value, other.value
     lower = evaluation.lower_is_better(probes.metric)
     if good == bad or (good < bad) != lower:
         raise ConfigError(
@@ -260,8 +258,7 @@ def _judge(
 
     def is_bad(version: ingestion.DataVersion) -> bool:
         measured = probes.measure(version)
-        value = probes.value(measured)
-        found = abs(value - bad) < abs(value - good)
+        found = abs(measured.value - bad) < abs(measured.value - good)
         probes.say("bad" if found else "good", version, measured)
         return found
 
@@ -272,11 +269,7 @@ def _measured_end(
     probes: Probes, version: ingestion.DataVersion, told: Measured | None
 ) -> Measured:
     """Return the result of an end: with the present settings if known, else its model's."""
-    if (
-        version.digest not in probes.known
-        and told
-        and evaluation.logged(probes.metric) in told.metrics
-    ):
+    if version.digest not in probes.known and told and not math.isnan(told.value):
         return told
     return probes.measure(version)
 
@@ -295,20 +288,27 @@ def _require_metric(experiment: config.Experiment, metric: str) -> None:
         )
 
 
-def _known(project: Project, name: str, metric: str, recipe: str) -> dict[str, Measured]:
+def _value_of(metric: str, stored: Mapping[str, float], experiment: config.Experiment) -> float:
+    """Return the value of a metric among those of a version or a probe; NaN if it has none."""
+    return evaluation.values_of(experiment.document.test_metrics, stored).get(metric, math.nan)
+
+
+def _known(
+    project: Project, experiment: config.Experiment, metric: str, recipe: str
+) -> dict[str, Measured]:
     """Return known results of the present settings and code, by the hash of the data."""
     found: dict[str, Measured] = {}
+    name = experiment.name
     for file in sorted(_kept(project, name).glob(f"*-{recipe}.json")):
         kept = read_json(file)
         digest = file.name.partition("-")[0]
-        found[digest] = Measured(kept["metrics"], "known, trained before", rows=kept["rows"])
+        value = _value_of(metric, kept["metrics"], experiment)
+        found[digest] = Measured(value, "known, trained before", rows=kept["rows"])
     for version in reversed(registry.versions(project, name)):
         if version.tags.get(registry.RECIPE) == recipe and DATA in version.tags:
-            told = Measured(version.metrics, f"known, {name} {version.number}")
-            found[version.tags[DATA]] = told
-    return {
-        digest: one for digest, one in found.items() if evaluation.logged(metric) in one.metrics
-    }
+            value = _value_of(metric, version.metrics, experiment)
+            found[version.tags[DATA]] = Measured(value, f"known, {name} {version.number}")
+    return {digest: one for digest, one in found.items() if not math.isnan(one.value)}
 
 
 def _kept(project: Project, name: str) -> Path:
@@ -318,19 +318,19 @@ def _kept(project: Project, name: str) -> Path:
 def _end(
     project: Project,
     experiment: config.Experiment,
+    metric: str,
     listed: Sequence[ingestion.DataVersion],
     asked: str,
 ) -> tuple[int, Measured | None]:
-    """Return the position of an end in the log and, for a model version, its metrics."""
+    """Return the position of an end in the log and, for a model version, its metric."""
     name, told = experiment.name, None
     number = asked.removeprefix(f"{name}@")
     known = {version.number: version for version in registry.versions(project, name)}
     if number in known or number != asked or len(asked) < pin_file.LEAST_PREFIX:
         model = registry.find(project, f"{name}@{number}")
         digest = model.tags.get(DATA, "")
-        told = Measured(
-            model.metrics, f"known, {name} {model.number}, other settings or code", today=False
-        )
+        value = _value_of(metric, model.metrics, experiment)
+        told = Measured(value, f"known, {name} {model.number}, other settings or code", today=False)
     else:
         digest = ingestion.find(project, name, asked)
     for place, version in enumerate(listed):

@@ -38,7 +38,8 @@ def measure_aside(project: Project, name: str, digest: str) -> dict[str, Any]:
         digest: hash of the data version.
 
     Returns:
-        `metrics` of the test rows by their names in MLflow, and `rows`, the number of data rows.
+        `metrics` of the test rows by their names in the experiment file, and `rows`, the number of
+        data rows.
 
     Raises:
         ConfigError: the uncommitted changes cannot be copied completely.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 import typer
 
 from gristmill.commands.options import whole_id
-from gristmill.pipelines import config, evaluation, registry, tracking
+from gristmill.pipelines import evaluation, registry, tracking
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, writing
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.reporting import Lines, Screen, Table, Text, Titled, as_markdown, number
@@ -54,7 +54,7 @@ def compare(
         for model in named
     ]
     known = {name for model in named for name in model.run.tested}
-    made = evaluation.compare(answers, _metrics_of(known, answers[0].predictions.classes))
+    made = evaluation.compare(answers, evaluation.names_of(known, answers[0].predictions.classes))
     rows = rows_table(made, _raw(project, named[0], answers[0].predictions))
     folder = project.root / "build" / "compare" / "-".join(made.names)[:LONGEST_FOLDER]
     screen, shown = Screen(), list(sections(made, rows))
@@ -71,17 +71,6 @@ def compare(
         f"rows.csv ({len(rows):,} rows)",
         whole=True,
     )
-
-
-def _metrics_of(known: Collection[str], classes: Sequence[str] | None) -> list[str]:
-    """Return the metrics that runs have values of, by their names in the experiment file."""
-    every: list[str] = [*config.CLASSIFICATION_METRICS, *config.REGRESSION_METRICS]
-    kinds = [form.removesuffix("CLASS") for form in config.METRIC_FORMS if form.endswith(":CLASS")]
-    every += [f"{kind}{name}" for kind in kinds for name in classes or ()]
-    task = "regression" if classes is None else "classification"
-    filled = [name for name in sorted(known) if config.metric_parts(name)[1]]
-    every += [name for name in filled if not config.metric_fault(name, task, classes)]
-    return [name for name in dict.fromkeys(every) if evaluation.logged(name) in known]
 
 
 def _named(project: Project, names: Sequence[str]) -> list[Named]:

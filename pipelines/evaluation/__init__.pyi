@@ -8,12 +8,15 @@ from .labels import Threshold as Threshold
 from .metrics.measures import Metric as Metric
 from .metrics.measures import MetricDifference as MetricDifference
 from .metrics.measures import holm as holm
-from .metrics.measures import logged as logged
 from .metrics.measures import lower_is_better as lower_is_better
 from .metrics.measures import score as score
 from .metrics.paired import Pair as Pair
 from .metrics.paired import power_of as power_of
 from .metrics.paired import rows_enough as rows_enough
+from .metrics.stored_names import logged as logged
+from .metrics.stored_names import names_of as names_of
+from .metrics.stored_names import own_name as own_name
+from .metrics.stored_names import values_of as values_of
 from .performance_decline import MOST as MOST
 from .performance_decline import MetricChange as MetricChange
 from .performance_decline import decline as decline

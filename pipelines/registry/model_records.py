@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from gristmill.pipelines.evaluation import own_name
 from gristmill.pipelines.tracking import DATA, StoredModel, StoredVersion
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -44,7 +45,8 @@ class Version(StoredVersion):
 
     @property
     def metrics(self) -> dict[str, float]:
-        return self._numbers(METRIC)
+        """Metrics on the test rows, by their names in the experiment file."""
+        return {own_name(name): value for name, value in self._numbers(METRIC).items()}
 
     @property
     def measured(self) -> dict[str, float]:

@@ -4,7 +4,6 @@ from .intervals import clopper_pearson as clopper_pearson
 from .measures import Metric as Metric
 from .measures import MetricDifference as MetricDifference
 from .measures import holm as holm
-from .measures import logged as logged
 from .measures import lower_is_better as lower_is_better
 from .measures import measure as measure
 from .measures import measure_all as measure_all

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,16 +68,6 @@ class MetricDifference:
 
 def lower_is_better(name: str) -> bool:
     return metric_parts(name)[0] in LOWER_IS_BETTER
-
-
-def logged(name: str) -> str:
-    """Return a metric's name in the characters that MLflow accepts.
-
-    Examples:
-        >>> logged("recall:<=50K")
-        'recall:__50K'
-    """
-    return re.sub(r"[^\w.\- :]", "_", name)
 
 
 def score(name: str, truth: Array, outputs: Array, labels: Labels = MOST_PROBABLE) -> float:

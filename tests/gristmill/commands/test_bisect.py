@@ -19,6 +19,7 @@ from gristmill.commands.bisect import bisect, first_bad
 from gristmill.pipelines.base.errors import ConfigError
 from gristmill.pipelines.config.experiment import load_experiment
 from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.evaluation.metrics.stored_names import logged
 from gristmill.pipelines.ingestion.versions.data_log import data_log
 from gristmill.pipelines.registry.champion_answers import recipe_digest
 from gristmill.pipelines.registry.registered_models import register, versions
@@ -95,6 +96,29 @@ def test_registered_results_of_the_same_recipe_need_no_training(
         assert "0 trainings of at most 3" in said
         assert f"next: gristmill data use tiny {found[3][:8]}" in said
         assert "other settings" not in said
+
+
+def test_classes_whose_names_mlflow_refuses_are_told_apart_also_beside_earlier_versions(
+    line: tuple[Project, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, found = line
+    file = project.experiment_file("tiny")
+    measured = 'evaluation: {metrics: ["recall:<30", "recall:100%"]}\n'
+    file.write_text(file.read_text() + measured)
+    stored = ({"recall:_30": 0.9, "recall:100_": 0.1}, {"recall:<30": 0.5, "recall:100%": 0.2})
+    for place, values in zip(
+        (0, 1), (stored[0], {logged(n): v for n, v in stored[1].items()}), strict=True
+    ):
+        tags = {f"gristmill.metric.{name}": repr(value) for name, value in values.items()}
+        with Tracker(project, "tiny") as tracker:
+            tags["gristmill.data"] = found[place]
+            register(project, "tiny", "somewhere", tracker.run_id, tags)
+    bisect("tiny", "recall:<30", "1", "2")
+    said = capsys.readouterr().out
+    assert "recall:<30 0.9000" in said
+    assert "recall:<30 0.5000" in said
+    with pytest.raises(ConfigError, match="nothing was lost: recall:100%"):
+        bisect("tiny", "recall:100%", "1", "2")
 
 
 def test_an_end_point_measured_with_other_settings_is_marked(
