@@ -22,13 +22,14 @@ GROUP_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Ingested:
-    """The size of an ingested table."""
+    """The size of an ingested table, and what was done to the data, in words."""
 
     rows: int
     columns: int
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.rows:,} rows × {self.columns} columns"
+        return "; ".join([f"{self.rows:,} rows × {self.columns} columns", *self.notes])
 
 
 def ingest(project: Project, name: str) -> Ingested:
@@ -60,8 +61,8 @@ def ingest_file(
     before = _state(raw)
     rows = read(raw, data, not_numbers)
     with writing(table) as aside:
-        count, columns = _written(rows, aside)
-        if count == 0:
+        made = _written(rows, aside)
+        if made.rows == 0:
             raise unreadable(raw, "rows below the header", "none")
         if _state(raw) != before:
             raise InputError(
@@ -70,14 +71,14 @@ def ingest_file(
                 found="another size or modification time than at the beginning",
                 next="wait until it is complete and try again",
             )
-    return Ingested(count, columns)
+    return made
 
 
-def _written(rows: RowStream, aside: Path) -> tuple[int, int]:
-    """Write the table, again whenever the reader asks; return its numbers of rows and columns."""
+def _written(rows: RowStream, aside: Path) -> Ingested:
+    """Write the table, again whenever the reader asks."""
     while True:
         try:
-            return _write(rows, aside), len(rows.schema)
+            return Ingested(_write(rows, aside), len(rows.schema), tuple(rows.notes))
         except Again as again:
             rows = again.rows
 

@@ -187,10 +187,17 @@ def _count(text: bytes, letter: bytes, end: int) -> int:
 
 
 class RowStream(NamedTuple):
-    """The result of a reader: the columns, and the rows in blocks."""
+    """The result of a reader.
+
+    Attributes:
+        schema: the columns.
+        batches: the rows in blocks.
+        notes: what was done to the data, in words; complete once all blocks have been read.
+    """
 
     schema: pa.Schema
     batches: Batches
+    notes: Sequence[str] = ()
 
 
 class Again(Exception):

@@ -17,6 +17,7 @@ from gristmill.pipelines.base.errors import ConfigError, GristmillError, InputEr
 from gristmill.pipelines.config.sections import Data, Pictures
 from gristmill.pipelines.ingestion.readers.format_choice import find_format, read
 from gristmill.pipelines.ingestion.readers.picture_folders import fit
+from gristmill.pipelines.ingestion.readers.type_inference import RowStream
 
 DATA = Data(path="data/pets/pictures", target="kind", task="classification")
 Write = Callable[..., Any]
@@ -28,9 +29,8 @@ def picture(file: Path, shade: int = 0, size: tuple[int, int] = (4, 3), mode: st
     Image.new(mode, size, colour).save(file)
 
 
-def table_of(read: tuple[pa.Schema, Any]) -> pa.Table:
-    schema, batches = read
-    return pa.Table.from_batches(list(batches), schema)
+def table_of(rows: RowStream) -> pa.Table:
+    return pa.Table.from_batches(list(rows.batches), rows.schema)
 
 
 def with_(**changes: Any) -> Data:
