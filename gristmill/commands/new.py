@@ -287,7 +287,7 @@ def _draft(asked: Asked, place: Place, raw: Path, aside: Path, screen: Screen) -
     )
     with screen.turning("looking at the columns …"):
         profile = profiling.profile_table(table, target, chosen.task)
-    assumptions = profiling.assume(profile, target)
+    assumptions = profiling.assume(profile, target, ingestion.index_columns(raw))
     screen.show(*profile_lines(profile, assumptions))
     draft = profiling.Draft(
         asked.name,

@@ -13,6 +13,9 @@ from .readers.format_choice import (
 from .readers.formats import (
     describe_formats as describe_formats,
 )
+from .readers.parquet_file import (
+    index_columns as index_columns,
+)
 from .readers.picture_folders import (
     PICTURE as PICTURE,
 )

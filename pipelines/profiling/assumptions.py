@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,6 +42,12 @@ WORDS_OF_TEXT = 3.0
 ROWS_A_GROUP, GROUPS = (2, 100), 30
 """A repeated identifier makes groups if they have this many rows on average and are at least this
 many; otherwise it is a label."""
+
+YEARS = (1500, 2200)
+"""Range of whole numbers that can be years."""
+
+GAPS = 10
+"""Numbers per row up to which different whole numbers count rows, some of which were removed."""
 
 TELLS_ALL = 0.98
 """Relation at which a column predicts the target almost alone (an AUC of 0.99)."""
@@ -117,8 +124,14 @@ def _can_be_target(column: ColumnProfile) -> bool:
     return column.type != "text" or column.distinct <= MOST_CLASSES
 
 
-def assume(profile: TableProfile, target: str) -> list[Assumption]:
-    """Return an assumption for every column, in the table's order."""
+def assume(profile: TableProfile, target: str, index: Collection[str] = ()) -> list[Assumption]:
+    """Return an assumption for every column, in the table's order.
+
+    Args:
+        profile: profiles of the columns.
+        target: name of the target.
+        index: columns that were the index of a pandas data frame.
+    """
     pictures = any(column.type == "picture" for column in profile.columns)
     made = []
     for column in profile.columns:
@@ -130,6 +143,10 @@ def assume(profile: TableProfile, target: str) -> list[Assumption]:
         elif pictures and column.type != "picture":
             why = "file name" if column.name == PATH else "models of pictures use only pictures"
             made.append(Assumption(column.name, "category", False, why))
+        elif column.name in index and _index(column):
+            made.append(
+                Assumption(column.name, "number", False, "the index of a pandas data frame")
+            )
         else:
             made.append(assume_column(column))
     return _one_key(made)
@@ -171,10 +188,12 @@ def _identifier(column: ColumnProfile) -> Assumption | None:
     """Return the assumption for an identifier of rows or groups; None for other columns."""
     name, share = column.name, column.distinct_share
     kind = "number" if column.type in ("integer", "number") else "category"
-    if column.type in ("boolean", "date", "number"):
+    if column.type in ("boolean", "date"):
         return None
-    if column.numbered:
+    if _row_number(column):
         return Assumption(name, kind, False, "row number")
+    if column.type == "number":
+        return None
     named = column_words.names_identifier(name)
     unique = column.distinct == column.rows
     if (
@@ -192,6 +211,36 @@ def _identifier(column: ColumnProfile) -> Assumption | None:
         why = f"identifier of groups of {mean:.1f} rows"
         return Assumption(name, kind, False, why, role="" if column.missing else "group")
     return Assumption(name, kind, False, "identifier, according to its name")
+
+
+def _row_number(column: ColumnProfile) -> bool:
+    """Return whether the values number the rows; with holes only if the name says so."""
+    name, whole = column.name, column.type == "integer" and bool(column.quantiles)
+    if is_year(column) or column_words.names_time(name):
+        return False
+    if column_words.names_index(name) and (whole or column.numbered):
+        return True
+    if column.numbered == "shuffled" and column_words.names_identifier(name):
+        return False  # a key
+    if column.numbered or not whole or column.distinct < column.present:
+        return bool(column.numbered)
+    low, high = column.quantiles[0], column.quantiles[-1]
+    return column_words.names_row_number(name) and low >= 0 and high - low < GAPS * column.rows
+
+
+def _index(column: ColumnProfile) -> bool:
+    """Return whether a data frame's index only numbers its rows."""
+    meaning = is_year(column) or column_words.names_time(column.name)
+    key = column_words.names_identifier(column.name) and not column_words.names_index(column.name)
+    each = column.distinct == column.present
+    return column.type == "integer" and each and not meaning and not key
+
+
+def is_year(column: ColumnProfile) -> bool:
+    """Return whether the values can be years."""
+    if column.type not in ("integer", "number") or not column.quantiles:
+        return False
+    return YEARS[0] <= column.quantiles[0] and column.quantiles[-1] <= YEARS[1]
 
 
 def _word_pair(column: ColumnProfile) -> bool:

@@ -17,6 +17,36 @@ NUMBER_ENDS = frozenset(
 CODE_ENDS = frozenset(("zip", "zipcode", "postcode", "plz", "우편번호"))
 """First or last words of the names of columns whose whole numbers are labels, not quantities."""
 
+ROW_NUMBER_NAMES = frozenset(
+    (
+        *(
+            "",
+            "index",
+            "rowname",
+            "rownames",
+            "row names",
+            "row",
+            "row no",
+            "row number",
+            "row num",
+        ),
+        *("row id", "rowid", "rownum", "rn", "obs", "level 0", "행", "순번", "연번", "번호"),
+    )
+)
+"""Names of columns of row numbers, as words."""
+
+ROW_NUMBER_SPELLINGS = frozenset(("X", "X1", "V1", "...1"))
+"""Names that R gives to a column of row numbers."""
+
+YEAR_WORDS = frozenset(("year", "years", "yr", "jahr", "annee", "ano", "anno", "연도", "년도"))
+TIME_WORDS = YEAR_WORDS | frozenset(
+    (
+        *("date", "time", "t", "day", "days", "week", "month", "months", "quarter", "period"),
+        *("hour", "hours", "minute", "second", "날짜", "시간", "월", "일"),
+    )
+)
+"""Words in the names of columns that count time; such a count is not a row number."""
+
 TARGET_WORDS = frozenset(
     (
         *("target", "label", "class", "outcome", "y", "response", "churn", "churned", "species"),
@@ -59,6 +89,22 @@ def may_name_identifier(name: str) -> bool:
     """Return whether a column of this name may identify rows."""
     words = name_words(name)
     return names_identifier(name) or (bool(words) and words[-1] in NUMBER_ENDS)
+
+
+def names_row_number(name: str) -> bool:
+    """Return whether row numbers are often written under this name."""
+    words = " ".join(name_words(name))
+    return words in ROW_NUMBER_NAMES or name in ROW_NUMBER_SPELLINGS or names_index(name)
+
+
+def names_index(name: str) -> bool:
+    """Return whether pandas wrote this name for an index without a name."""
+    return name_words(name)[:1] == ["unnamed"] or name_words(name)[:2] == ["index", "level"]
+
+
+def names_time(name: str) -> bool:
+    """Return whether whole numbers in a column of this name count years, days or hours."""
+    return bool(TIME_WORDS & {*name_words(name)})
 
 
 def names_code(name: str) -> bool:

@@ -28,6 +28,9 @@ Task = Literal["classification", "regression"]
 Form = tuple[int, int, int]
 """Height, width, channels of pictures."""
 
+WHOLE = ("integer", "number")
+"""Types whose values can be row numbers."""
+
 SAMPLE = 20_000
 """Rows for relations and plots; counts, missing values and ranges use all rows."""
 
@@ -57,7 +60,8 @@ class ColumnProfile:
         heights: rows of the sample in each bar of the histogram.
         ends: range of the histogram.
         words: mean number of words, for text.
-        numbered: whether the values are row numbers from 0 or 1.
+        numbered: whether the values are consecutive whole numbers with one row each: `in order` or
+            `shuffled`; empty if they are not.
         relation: to the target, 0 to 1; None without a target, and for pictures.
         form: height, width and channels of pictures.
     """
@@ -72,7 +76,7 @@ class ColumnProfile:
     heights: tuple[int, ...] = ()
     ends: tuple[float, float] = (0.0, 0.0)
     words: float = 0.0
-    numbered: bool = False
+    numbered: Literal["", "in order", "shuffled"] = ""
     relation: float | None = None
     form: Form | None = None
 
@@ -211,7 +215,7 @@ def profile_column(
         heights=heights,
         ends=ends,
         words=_words(sampled) if kind == "text" else 0.0,
-        numbered=kind == "integer" and len(counts) == len(column) and _counts_rows(column),
+        numbered=_numbered(column) if kind in WHOLE and len(counts) == len(column) else "",
         relation=_relation(kind, numbers, sampled, goal) if goal else None,
     )
 
@@ -303,9 +307,13 @@ def _words(sampled: pa.Array) -> float:
     )
 
 
-def _counts_rows(column: pa.Array) -> bool:
-    values = column.to_numpy(zero_copy_only=False)
-    return bool(values[0] in (0, 1) and (np.diff(values) == 1).all())
+def _numbered(column: pa.Array) -> Literal["", "in order", "shuffled"]:
+    """Return whether different values, one for each row, are k, k + 1, …, k + n - 1."""
+    values = as_numbers(column)
+    whole = np.isfinite(values).all() and (values == np.floor(values)).all()
+    if len(values) < 2 or not whole or np.ptp(values) != len(values) - 1:
+        return ""
+    return "in order" if (np.diff(values) == 1).all() else "shuffled"
 
 
 def form_of(field: Any) -> Form | None:

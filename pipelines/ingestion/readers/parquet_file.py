@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from gristmill.pipelines.config import Data
 from gristmill.pipelines.ingestion.readers.faults import broken, check_names, unreadable
 from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStream
 from gristmill.pipelines.ingestion.readers.value_kinds import MOMENT
+
+SUFFIXES = (".parquet", ".pq")
 
 ROWS = 1 << 16
 """Rows in memory at a time."""
@@ -67,3 +70,17 @@ def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_timestamp(column.type):  # nanoseconds are truncated, not refused
         return column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(kind)
     return column.cast(kind, safe=not pa.types.is_date64(column.type))
+
+
+def index_columns(raw: Path) -> list[str]:
+    """Return the columns that were the index of a pandas data frame, by the file's metadata.
+
+    Args:
+        raw: a file, or a folder of parts; there are none if it is not a Parquet file.
+    """
+    files = sorted(raw.iterdir()) if raw.is_dir() else [raw]
+    first = next((file for file in files if file.suffix.lower() in SUFFIXES), None)
+    if first is None:
+        return []
+    about = json.loads((pq.read_schema(first).metadata or {}).get(b"pandas", b"{}"))
+    return [name for name in about.get("index_columns", []) if isinstance(name, str)]

@@ -439,3 +439,14 @@ def test_an_uncleaned_file_becomes_a_registered_model_with_a_profile(
     kept = [*(project.store / "artifacts").rglob("profile.html")]
     assert len(kept) == 1
     assert kept[0].read_bytes() == (project.build("churn") / "profile.html").read_bytes()
+
+
+def test_the_index_of_a_shuffled_data_frame_is_no_feature(project: Project, tmp_path: Path) -> None:
+    """pandas writes it into a Parquet file; here it would reveal the target."""
+    y = np.repeat(["no", "yes"], 150)
+    frame = pd.DataFrame({"x": RNG.normal(size=300), "y": y}).sample(frac=0.8, random_state=1)
+    frame.to_parquet(tmp_path / "unnamed.parquet")
+    frame.rename_axis("place").to_parquet(tmp_path / "named.parquet")
+    for name, index in (("unnamed", "__index_level_0__"), ("named", "place")):
+        make(name, tmp_path / f"{name}.parquet", target="y")
+        assert load_experiment(project, name).document.features.exclude == (index,)

@@ -49,7 +49,19 @@ CASES = [
     (column("country", levels=["KR"], missing=300), "category", True),
     (column("id", "integer", ROWS), "number", False),
     (column("customerId", distinct=ROWS), "category", False),
-    (column("row", "integer", ROWS, numbered=True), "number", False),
+    (column("row", "integer", ROWS, numbered="in order"), "number", False),
+    (column("a", "integer", ROWS, numbered="shuffled"), "number", False),
+    (column("a", "number", ROWS, numbered="shuffled"), "number", False),
+    (column("rownames", "integer", ROWS, quantiles=(3, 700, 1900)), "number", False),
+    (column("X", "integer", ROWS, quantiles=(1, 700, 1500)), "number", False),
+    (column("X", "integer", ROWS, quantiles=(1, 70_000, 150_000)), "number", True),
+    (column("x", "integer", ROWS, quantiles=(1, 700, 1500)), "number", True),
+    (column("Unnamed: 0", "integer", 300, quantiles=(0, 150, 299)), "number", False),
+    (column("__index_level_0__", "integer", 300, quantiles=(0, 150, 299)), "number", False),
+    (column("year", "integer", ROWS, numbered="in order"), "number", True),
+    (column("a", "integer", ROWS, numbered="in order", quantiles=(1600, 2599)), "number", False),
+    (column("a", "integer", ROWS, numbered="in order", quantiles=(1100, 2099)), "number", False),
+    (column("day", "integer", ROWS, numbered="in order"), "number", True),
     (column("order no", "integer", ROWS), "number", False),
     (column("house_number", "integer", 200), "number", True),
     (column("income", "integer", ROWS), "number", True),
@@ -82,7 +94,28 @@ def test_an_identifier_with_a_value_per_row_is_the_key() -> None:
 
 
 def test_a_running_row_number_is_not_a_key() -> None:
-    assert roles(column("id", "integer", ROWS, numbered=True)) == {"y": "target"}
+    assert roles(column("id", "integer", ROWS, numbered="in order")) == {"y": "target"}
+
+
+def test_a_shuffled_identifier_is_a_key() -> None:
+    found = roles(column("customer_id", "integer", ROWS, numbered="shuffled"))
+    assert found == {"customer_id": "key", "y": "target"}
+
+
+def test_a_column_of_one_year_a_row_is_a_feature() -> None:
+    years = ColumnProfile("a", "integer", 60, 0, 60, quantiles=(1950, 2009), numbered="in order")
+    assert assume_column(years).used
+
+
+@pytest.mark.parametrize(
+    ("name", "type", "used"),
+    [("when", "date", True), ("year", "integer", True), ("a", "integer", False)],
+)
+def test_the_index_of_a_data_frame_is_left_out_unless_it_has_a_meaning(
+    name: str, type: str, used: bool
+) -> None:
+    profile = TableProfile(ROWS, (column(name, type, ROWS), column("y", levels=["a", "b"])))
+    assert assume(profile, "y", [name])[0].used == used
 
 
 def test_a_repeated_identifier_is_the_group_and_takes_precedence_over_a_key() -> None:

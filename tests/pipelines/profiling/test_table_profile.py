@@ -48,10 +48,22 @@ def test_a_name_with_a_dot_is_a_separate_column(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "numbered"), [([0, 1, 2], True), ([1, 2, 3], True), ([2, 3, 4], False)]
+    ("values", "numbered"),
+    [
+        ([0, 1, 2], "in order"),
+        ([7, 8, 9], "in order"),
+        ([2, 1, 3], "shuffled"),
+        ([2.0, 1.0, 3.0], "shuffled"),
+        ([1, 2, 4], ""),
+        ([1, 2, 2], ""),
+        ([1, 2, None], ""),
+        ([0.5, 1.5, 2.5], ""),
+    ],
 )
-def test_running_numbers_are_recognised(tmp_path: Path, values: list[int], numbered: bool) -> None:
-    assert profile_of(tmp_path, n=values).column("n").numbered is numbered
+def test_row_numbers_are_recognised_in_any_order(
+    tmp_path: Path, values: list[float | None], numbered: str
+) -> None:
+    assert profile_of(tmp_path, n=values).column("n").numbered == numbered
 
 
 def test_infinite_values_and_empty_columns_are_handled(tmp_path: Path) -> None:
