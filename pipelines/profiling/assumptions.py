@@ -15,6 +15,10 @@ from gristmill.pipelines.profiling.table_profile import ColumnProfile, TableProf
 MOST_CLASSES = 20
 """Whole numbers with more values than this are quantities, not classes."""
 
+FEW_LABELS, MOST_LABELS = 3, 12
+"""Whole numbers of so few values are classes even with gaps; those of more values than the second
+number are quantities, unless the name of the column says otherwise."""
+
 PATH = "path"
 """The column with the file name of a picture."""
 
@@ -83,21 +87,52 @@ class TaskChoice:
 
 
 def choose_task(target: ColumnProfile, pictures: bool = False) -> TaskChoice:
-    """Choose classification for text and for few distinct values, else regression.
+    """Choose classification for text, true and false and numbers that label classes.
 
     Args:
         target: profile of the target.
-        pictures: whether the rows are pictures.
+        pictures: whether the rows are pictures, whose whole numbers are classes.
     """
     if target.type in ("text", "boolean"):
         what = "text" if target.type == "text" else "true and false"
         return TaskChoice("classification", f"{what}, {target.distinct} different values")
-    whole = target.type == "integer" or _whole(target)
     most = MOST_CLASSES_OF_PICTURES if pictures else MOST_CLASSES
     few = target.distinct <= most and target.distinct * 5 <= target.present
-    if whole and few:
-        return TaskChoice("classification", f"only {target.distinct} different whole numbers")
-    return TaskChoice("regression", f"{target.distinct:,} different numbers")
+    if not few or not (target.type == "integer" or _whole(target)):
+        return TaskChoice("regression", f"{target.distinct:,} different numbers")
+    what = f"only {target.distinct} different whole numbers"
+    if target.distinct == 2 or pictures:
+        return TaskChoice("classification", what)
+    if label_classes(target):
+        return TaskChoice("classification", f"{what}; as a number: --task regression")
+    low, high = target.quantiles[0], target.quantiles[-1]
+    seen = f"{target.distinct} whole numbers from {low:.0f} to {high:.0f}"
+    return TaskChoice("regression", f"{seen}; as classes: --task classification")
+
+
+def label_classes(target: ColumnProfile) -> bool:
+    """Return whether few whole numbers label classes, and are not spread, many or counts.
+
+    Labels begin at 0 or 1 and have no gaps. The frequencies of a count rise to a mode and fall;
+    those of m labels are in such an order by chance in 2^(m - 1) of m! cases.
+    """
+    numbers = sorted(target.levels)
+    if column_words.names_classes(target.name):
+        return True
+    if column_words.names_quantity(target.name):
+        return False
+    if len(numbers) <= FEW_LABELS:
+        return True
+    low, high = numbers[0][0], numbers[-1][0]
+    plain = low in (0, 1) and high - low == len(numbers) - 1 and len(numbers) <= MOST_LABELS
+    return plain and (len(numbers) == 4 or not _one_mode([rows for _, rows in numbers]))
+
+
+def _one_mode(rows: list[int]) -> bool:
+    """Return whether frequencies rise to one mode and then fall, and differ by far."""
+    top = rows.index(max(rows))
+    rising = rows[: top + 1] == sorted(rows[: top + 1])
+    return rising and rows[top:] == sorted(rows[top:], reverse=True) and max(rows) > 2 * min(rows)
 
 
 def _whole(column: ColumnProfile) -> bool:

@@ -56,6 +56,27 @@ TARGET_WORDS = frozenset(
 )
 """Words in the names of columns that are often predicted."""
 
+CLASS_WORDS = frozenset(
+    (
+        *("class", "classes", "label", "labels", "target", "type", "kind", "category", "species"),
+        *("cluster", "group", "segment", "digit", "diagnosis", "status", "유형", "종류", "등급"),
+    )
+)
+"""Words in the names of columns whose whole numbers are classes, however many."""
+
+QUANTITY_WORDS = frozenset(
+    (
+        *("n", "count", "counts", "number", "num", "quantity", "qty", "total", "sum", "amount"),
+        *("deaths", "births", "kids", "children", "visits", "goals", "wins", "rooms", "sales"),
+        *("age", "year", "years", "month", "months", "week", "weeks", "day", "days", "hours"),
+        *("minutes", "inch", "inches", "feet", "ft", "metre", "metres", "meter", "meters", "miles"),
+        *("cm", "mm", "km", "kg", "height", "weight", "length", "width", "depth", "distance"),
+        *("rate", "price", "cost", "income", "wage", "salary", "score", "points", "percent", "pct"),
+        *("temperature", "temp", "educ", "education", "experience", "수", "나이", "개수", "횟수"),
+    )
+)
+"""Words in the names of columns whose whole numbers are quantities, however few."""
+
 SCALES = (
     ("none", "mild", "moderate", "severe"),
     ("very low", "low", "medium", "high", "very high"),
@@ -111,6 +132,16 @@ def names_code(name: str) -> bool:
     """Return whether whole numbers in a column of this name are labels."""
     words = name_words(name)
     return bool(words) and (words[-1] in CODE_ENDS or words[0] in CODE_ENDS)
+
+
+def names_classes(name: str) -> bool:
+    """Return whether whole numbers in a column of this name are classes."""
+    return bool(CLASS_WORDS & {*name_words(name)})
+
+
+def names_quantity(name: str) -> bool:
+    """Return whether whole numbers in a column of this name are counted or measured."""
+    return bool(QUANTITY_WORDS & {*name_words(name)})
 
 
 def names_target(name: str) -> bool:

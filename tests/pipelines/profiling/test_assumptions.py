@@ -127,6 +127,15 @@ def test_an_identifier_with_missing_values_is_not_a_group() -> None:
     assert roles(column("customer_id", distinct=200, missing=10)) == {"y": "target"}
 
 
+def counted(name: str, *rows: int, first: int = 0, step: int = 1) -> ColumnProfile:
+    """Return the profile of whole numbers with these numbers of rows, from the first number."""
+    levels = sorted(((first + step * i, n) for i, n in enumerate(rows)), key=lambda pair: -pair[1])
+    ends = (first, first + step * (len(rows) - 1))
+    return ColumnProfile(
+        name, "integer", sum(rows), 0, len(rows), levels=tuple(levels), quantiles=ends
+    )
+
+
 @pytest.mark.parametrize(
     ("target", "task"),
     [
@@ -137,12 +146,42 @@ def test_an_identifier_with_missing_values_is_not_a_group() -> None:
         (column("y", "number", levels=[0.5, 1.5]), "regression"),
         (column("y", "integer", 300), "regression"),
         (ColumnProfile("y", "integer", 15, 0, 15), "regression"),
+        (counted("y", 50, 50, 50), "classification"),
+        (counted("y", 50, 40, 60, first=4, step=2), "classification"),
+        (counted("y", 18, 18, 17, 18, 18, 18, 18, 17, 17, 18), "classification"),
+        (counted("y", 200, 180, 108, 37, 94, 150, 175), "classification"),
+        (counted("type", 70, 76, 17, 29, first=1, step=2), "classification"),
+        (counted("price class", 90, 60, 30, 10, 9), "classification"),
+        (counted("y", 184, 184, 92, 31, 8, 5), "regression"),  # a count
+        (counted("y", 40, 60, 50, 70, first=3), "regression"),
+        (counted("y", 40, 60, 50, 70, step=10), "regression"),
+        (counted("y", *[30] * 13), "regression"),
+        (counted("n_kids", 90, 60, 30), "regression"),
+        (counted("height (inches)", 40, 60, 50, first=1), "regression"),
+        (counted("unemployment rate", 40, 60, 50, 20, 30, 10, first=4), "regression"),
     ],
 )
 def test_the_task_is_chosen_from_the_target_with_a_reason(target: ColumnProfile, task: str) -> None:
     chosen = choose_task(target)
     assert chosen.task == task
     assert str(target.distinct) in chosen.why
+
+
+@pytest.mark.parametrize(
+    ("target", "other"),
+    [
+        (counted("y", 50, 50, 50), "as a number: --task regression"),
+        (counted("y", 50, 80, 40, 20, first=3), "as classes: --task classification"),
+    ],
+)
+def test_where_both_tasks_make_sense_the_reason_has_the_option_for_the_other(
+    target: ColumnProfile, other: str
+) -> None:
+    assert choose_task(target).why.endswith(other)
+
+
+def test_numbers_of_pictures_are_classes() -> None:
+    assert choose_task(counted("n", 9, 9, 9, 9, first=5), pictures=True).task == "classification"
 
 
 def test_likely_targets_are_columns_with_a_target_name_and_the_last_one() -> None:
