@@ -169,12 +169,12 @@ def _see_pictures(file: Path, model: Any, data: Data | None) -> _Seen:
     statistics = model.unwrap_python_model().statistics
     picture, target = statistics["picture"], statistics["target"]
     answers, truths = [], []
-    for rows in read_pictures(file, data, picture):
+    notes = ["pictures are not compared by column; their predictions are"]
+    for rows in read_pictures(file, data, picture, notes):
         answers.append(answer(model, rows[[picture["name"]]])[0])
         truths += [rows[target]] if target in rows else []
     truth = pd.concat(truths, ignore_index=True) if truths else None
-    note = "pictures are not compared by column; their predictions are"
-    return _Seen(pd.concat(answers, ignore_index=True), truth, notes=(note,))
+    return _Seen(pd.concat(answers, ignore_index=True), truth, notes=tuple(notes))
 
 
 def _see_table(

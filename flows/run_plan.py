@@ -18,7 +18,8 @@ from gristmill.pipelines.tracking import StoredRun, known_run
 
 JUDGING_MODULES = (
     *("evaluation", "evaluation/metrics", "packaging", "registry"),
-    *("preparation/seen.py", "preparation/features/transforms.py"),
+    *("ingestion/readers/picture_pixels.py", "preparation/seen.py"),
+    "preparation/features/transforms.py",
 )
 JUDGING_PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy")
 

@@ -64,8 +64,9 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
     document = declared(project, name)
     data = None if document is None else document.data
     picture = model.unwrap_python_model().statistics.get("picture")
+    notes: list[str] = []
     if picture:
-        blocks, hidden = read_pictures(file, data, picture), [picture["name"]]
+        blocks, hidden = read_pictures(file, data, picture, notes), [picture["name"]]
     else:
         blocks, hidden = iter([read_rows(file, data, *columns_of(model))]), []
     table, absent = _scored(model, blocks, hidden)
@@ -77,6 +78,8 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
     screen = Screen()
     scored = f"{len(table):,} rows scored with {name} version {version.number}: {target}"
     screen.say(scored, whole=True)
+    for note in notes:
+        screen.say(note, whole=True)
     for other in others:
         screen.say(f"! the model was built with {other}", whole=True)
     if absent:
@@ -114,24 +117,28 @@ def _scored(
 
 
 def read_pictures(
-    file: Path, data: Data | None, picture: Mapping[str, Any]
+    file: Path, data: Data | None, picture: Mapping[str, Any], notes: list[str]
 ) -> Iterator[pd.DataFrame]:
     """Yield in blocks the pictures of a folder, an image file or a file of arrays.
 
     Args:
         file: folder or file to read.
         data: the experiment's data section, or None.
-        picture: input form of the model: `height`, `width`, `channels` and the column's `name`.
+        picture: input form of the model: `height`, `width`, `channels` and others of `Pictures`.
+        notes: what was done to the pictures is appended, in words, after the last block.
     """
-    form = Pictures(**{side: picture[side] for side in ("height", "width", "channels")})
+    form = Pictures(**{name: picture[name] for name in Pictures.model_fields if name in picture})
     if is_picture(file) or (file.is_dir() and find_format(file).module == "picture_folders"):
-        yield from (batch.to_pandas() for batch in read_unlabelled(file, form).batches)
+        rows = read_unlabelled(file, form)
+        yield from (batch.to_pandas() for batch in rows.batches)
+        notes += rows.notes
         return
+    data = data and data.model_copy(update={"pictures": form})
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "table.parquet"
-        ingest_file(file.absolute(), table, data and data.model_copy(update={"pictures": form}))
-        with pyarrow.parquet.ParquetFile(table) as rows:
-            for batch in rows.iter_batches(batch_size=rows_in_a_block(form)):
+        notes += ingest_file(file.absolute(), table, data).notes
+        with pyarrow.parquet.ParquetFile(table) as stored:
+            for batch in stored.iter_batches(batch_size=rows_in_a_block(form)):
                 yield batch.to_pandas()
 
 

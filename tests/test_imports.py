@@ -76,12 +76,18 @@ def test_no_source_can_load_a_pickle() -> None:
                     assert ast.unparse(word.value) == str(safe), f"{path}:{node.lineno}"
 
 
-def test_the_preprocessing_of_a_package_needs_only_numpy_pandas_and_pillow() -> None:
-    found = {
-        name.split(".")[0]
-        for name in imports(ROOT / "pipelines/preparation/features/transforms.py")
-    }
-    assert found - sys.stdlib_module_names == {"numpy", "pandas", "PIL"}
+@pytest.mark.parametrize(
+    ("file", "needed"),
+    [
+        ("preparation/features/transforms.py", {"numpy", "pandas"}),
+        ("ingestion/readers/picture_pixels.py", {"numpy", "PIL"}),
+    ],
+)
+def test_the_preprocessing_of_a_package_needs_only_few_libraries(
+    file: str, needed: set[str]
+) -> None:
+    found = {name.split(".")[0] for name in imports(ROOT / "pipelines" / file)}
+    assert found - sys.stdlib_module_names == needed
 
 
 def test_only_the_command_line_prints() -> None:

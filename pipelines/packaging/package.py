@@ -39,6 +39,7 @@ from gristmill.pipelines.training import MODEL_FILES, Trial, user_sources
 
 CODE = Path(__file__).with_name("package_code.py")
 PREPARATION = Path(__file__).parent.parent / "preparation" / "features" / "transforms.py"
+PICTURES = Path(__file__).parent.parent / "ingestion" / "readers" / "picture_pixels.py"
 PREDICTOR = Path(__file__).parent.parent / "training" / "predictor.py"
 REQUIREMENTS = {
     "keras": ("mlflow", "tensorflow-cpu", "tensorflow", "keras", "numpy", "pandas", "pillow"),
@@ -83,13 +84,16 @@ def package_digest(
         threshold: decision threshold for two classes; None for the most probable class.
     """
     build = project.build(experiment)
+    statistics = build / "training" / "statistics.json"
     parts = [
         trial.key,
         file_digest(build / "trials" / trial.key / "weights.npz"),
-        file_digest(build / "training" / "statistics.json"),
+        file_digest(statistics),
         normalised_source(CODE),
         normalised_source(PREPARATION),
     ]
+    if read_json(statistics).get("picture"):
+        parts.append(normalised_source(PICTURES))
     if trial.recipe.model.library == "sklearn":
         parts.append(normalised_source(PREDICTOR))
     if threshold is not None:
@@ -168,6 +172,8 @@ def _assemble(
         if evaluation.threshold is not None:
             statistics["threshold"] = asdict(evaluation.threshold)
         write_json(aside / "statistics.json", statistics)
+        if statistics.get("picture"):
+            shutil.copyfile(PICTURES, aside / "pictures.py")
         if builder is not None:
             for name in user_sources(project.experiments, builder):
                 place = aside / "modules" / Path(name).relative_to(project.experiments.name)

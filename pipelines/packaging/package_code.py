@@ -45,6 +45,10 @@ class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self._batch = min(BATCH, max(1, VALUES // max(1, values)))
         is_keras = (folder / "model.keras").exists()
         self._call = _keras_model(folder) if is_keras else _estimator(folder)
+        if picture := self.statistics.get("picture"):
+            self._pictures = _load_module(folder / "pictures.py")
+            known = self._pictures.Form.__dataclass_fields__
+            self._form = self._pictures.Form(**{k: v for k, v in picture.items() if k in known})
 
     def predict(self, context, model_input: pd.DataFrame, params=None):  # type: ignore[no-untyped-def]
         """Return the column `prediction` and, for classes, `probability_<class>` columns.
@@ -66,12 +70,21 @@ class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         made = []
         for first in range(0, max(len(rows), 1), block):
             frame = rows.iloc[first : first + block]
-            features = self._preparation.transform(frame, self.statistics)
+            features = self._preparation.transform(self._decoded(frame), self.statistics)
             for start in range(0, max(len(features), 1), self._batch):
                 made.append(np.asarray(self._call(features[start : start + self._batch])))
         table: pd.DataFrame = self._preparation.answers(np.concatenate(made), self.statistics)
         table.index = rows.index
         return table
+
+    def _decoded(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows with the pixels of their pictures, if the model reads pictures."""
+        picture = self.statistics.get("picture")
+        if not picture or picture["name"] not in frame:
+            return frame
+        name = picture["name"]
+        pixels = [self._pictures.pixels(value, self._form) for value in frame[name]]
+        return frame.assign(**{name: pd.Series(pixels, frame.index, dtype=object)})
 
 
 def _numbered(statistics: dict[str, Any], preparation: ModuleType) -> list[str]:

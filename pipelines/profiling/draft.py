@@ -203,7 +203,7 @@ def _data(draft: Draft) -> list[tuple[str, str]]:
         lines.append((f"csv: {{{inside}}}", why or "detected"))
     if draft.pictures:
         form, why = draft.pictures
-        inside = ", ".join(f"{key}: {value}" for key, value in form.model_dump().items())
+        inside = ", ".join(f"{k}: {v}" for k, v in form.model_dump(exclude_defaults=True).items())
         lines.append((f"pictures: {{{inside}}}", why))
     return lines
 

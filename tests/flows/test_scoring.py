@@ -51,10 +51,10 @@ def test_pictures_are_read_from_any_folder_and_converted_to_the_model_input(
     (tmp_path / "deep" / "er").mkdir(parents=True)
     for place in ("a.png", "deep/er/b.png"):
         Image.new("RGB", (6, 4), "white").save(tmp_path / place)
-    (rows,) = read_pictures(tmp_path, None, form)
+    (rows,) = read_pictures(tmp_path, None, form, [])
     assert rows["path"].tolist() == ["a.png", "deep/er/b.png"]
     assert rows["picture"].tolist() == [b"\xff" * 6] * 2
-    (alone,) = read_pictures(tmp_path / "a.png", None, form)
+    (alone,) = read_pictures(tmp_path / "a.png", None, form, [])
     assert alone["path"].tolist() == ["a.png"]
 
 
@@ -64,7 +64,7 @@ def test_picture_arrays_are_scored_in_blocks(
     monkeypatch.setattr(pictures, "BLOCK", 8)
     np.savez(tmp_path / "a.npz", x=np.zeros((5, 2, 2), np.uint8), y=np.arange(5))
     form = {"name": "picture", "height": 2, "width": 2, "channels": 1}
-    blocks = [*read_pictures(tmp_path / "a.npz", None, form)]
+    blocks = [*read_pictures(tmp_path / "a.npz", None, form, [])]
     assert [len(block) for block in blocks] == [2, 2, 1]
 
 

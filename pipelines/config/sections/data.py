@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import math
 from pathlib import PurePosixPath
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, Strict, field_validator, model_validator
 
 from gristmill.pipelines.config.section import Section
 from gristmill.pipelines.config.source_kinds import FORMS, holds_password, source_kind
@@ -43,11 +44,37 @@ class Csv(Section):
 
 
 class Pictures(Section):
-    """Size that all pictures of a folder are converted to."""
+    """What all pictures of a folder are converted to."""
 
-    height: int = Field(ge=1)
-    width: int = Field(ge=1)
-    channels: Literal[1, 3] = Field(3, description="1 for grey, 3 for colour")
+    height: int | None = Field(None, ge=1, description="default: that of all pictures")
+    width: int | None = Field(None, ge=1)
+    channels: Literal[1, 3] | None = Field(
+        None,
+        description="1 for grey, 3 for colour; default: 3 if a size is declared, else as found",
+    )
+    background: str = Field("white", description="colour behind transparent pixels")
+    range: Annotated[tuple[float, float], Strict(False)] | None = Field(
+        None,
+        description="[low, high], the values that become black and white in pictures of more "
+        "than 8 bits; required for floats and 32 bits",
+    )
+
+    @field_validator("background")
+    @classmethod
+    def _opaque_colour(cls, background: str) -> str:
+        from PIL import ImageColor
+
+        if len(ImageColor.getrgb(background)) != 3:
+            raise ValueError("must be opaque")
+        return background
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.height is None) != (self.width is None):
+            raise ValueError("height and width must be given together")
+        if self.range and not (-math.inf < self.range[0] < self.range[1] < math.inf):
+            raise ValueError("range must be two finite numbers, the lower one first")
+        return self
 
 
 class Data(Section):

@@ -13,15 +13,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gristmill.pipelines.base import side_by_side
-from gristmill.pipelines.config import Data, Pictures
+from gristmill.pipelines.config import Data
 from gristmill.pipelines.ingestion.readers.faults import unreadable
 from gristmill.pipelines.ingestion.readers.picture_folders import (
     GIVEN_ROLE,
-    fit,
     picture_field,
     rows_in_a_block,
     target_of,
 )
+from gristmill.pipelines.ingestion.readers.picture_pixels import Form, fitted
+from gristmill.pipelines.ingestion.readers.picture_sizes import form_of
 from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStream
 
 Array = npt.NDArray[Any]
@@ -121,7 +122,7 @@ def _check(place: Path, part: Part) -> None:
         raise unreadable(place, wanted, found)
 
 
-def _form(place: Path, parts: list[Part], data: Data | None) -> Pictures | None:
+def _form(place: Path, parts: list[Part], data: Data | None) -> Form | None:
     shapes = {part.x.shape[1:] for part in parts}
     if len(shapes) > 1:
         raise unreadable(
@@ -130,9 +131,8 @@ def _form(place: Path, parts: list[Part], data: Data | None) -> Pictures | None:
     (shape,) = shapes
     if len(shape) == 1:
         return None
-    return (data and data.pictures) or Pictures(
-        height=shape[0], width=shape[1], channels=3 if shape[2:] == (3,) else 1
-    )
+    declared = data.pictures if data is not None else None
+    return form_of(declared, shape[0], shape[1], 3 if shape[2:] == (3,) else 1)
 
 
 def _number(x: Array) -> pa.DataType:
@@ -148,7 +148,7 @@ def _labels(y: Array) -> Array:
     return flat.astype(np.float64) if flat.dtype.kind == "f" else flat.astype(str)
 
 
-def _batches(parts: list[Part], form: Pictures | None, schema: pa.Schema) -> Batches:
+def _batches(parts: list[Part], form: Form | None, schema: pa.Schema) -> Batches:
     step = rows_in_a_block(form) // 4 or 1 if form else 1 << 16
     pieces = ((part, start) for part in parts for start in range(0, len(part.x), step))
 
@@ -165,7 +165,7 @@ def _batches(parts: list[Part], form: Pictures | None, schema: pa.Schema) -> Bat
     return (made for _, made in side_by_side(pieces, batch))
 
 
-def _pixels(x: Array, form: Pictures) -> list[bytes]:
+def _pixels(x: Array, form: Form) -> list[bytes]:
     if x.ndim == 4 and x.shape[3] == 1:
         x = x[..., 0]
     channels = x.shape[3] if x.ndim == 4 else 1
@@ -173,4 +173,4 @@ def _pixels(x: Array, form: Pictures) -> list[bytes]:
         return [picture.tobytes() for picture in x]
     from PIL import Image
 
-    return [fit(Image.fromarray(picture), form) for picture in x]
+    return [fitted(Image.fromarray(picture), form) for picture in x]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import json
 import os
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import pyarrow as pa
 from gristmill.pipelines.base import ConfigError, InputError, Problem, side_by_side
 from gristmill.pipelines.config import Data, Pictures
 from gristmill.pipelines.ingestion.readers.faults import unreadable
+from gristmill.pipelines.ingestion.readers.picture_pixels import DeepPicture, Form, decoded
 from gristmill.pipelines.ingestion.readers.picture_sizes import (
     SUFFIXES,
+    form_of,
     is_picture,
     pictures_below,
     sizes_of,
@@ -38,6 +40,8 @@ BLOCK = 32 << 20
 FEWEST, PIECE = 16, 1024
 """Minimum and maximum number of files that a thread decodes at a time; fewer only if they are
 large or the last ones."""
+
+SHALLOW = "8 or 16 bits for each channel, or a declared range"
 
 SHOWN = 20
 """Maximum number of pictures in an error."""
@@ -96,16 +100,17 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStrea
     """
     target = target_of(data)
     listed = _listed(raw, target)
-    form = (data and data.pictures) or _common_form(raw, listed)
+    form = _form(raw, listed, data.pictures if data is not None else None)
     field = picture_field(form)
     columns = [pa.field(PATH, pa.string()), field, pa.field(target, _label_type(listed))]
     if any(one.role for one in listed):
         columns.append(pa.field(GIVEN_ROLE, pa.string()))
     schema = pa.schema(columns)
-    return RowStream(schema, _batches(raw, listed, form, schema))
+    notes: list[str] = []
+    return RowStream(schema, _batches(raw, listed, form, schema, notes), notes)
 
 
-def read_unlabelled(raw: Path, form: Pictures) -> RowStream:
+def read_unlabelled(raw: Path, declared: Pictures) -> RowStream:
     """Read the pictures of a folder and its subfolders, or a single one, as `path` and `picture`.
 
     Raises:
@@ -116,30 +121,23 @@ def read_unlabelled(raw: Path, form: Pictures) -> RowStream:
     paths = [file.relative_to(folder).as_posix() for file in found]
     listed = [ListedPicture(path, None, None) for path in paths]
     _require_inside(folder, listed)
+    form = form_of(declared)
     schema = pa.schema([pa.field(PATH, pa.string()), picture_field(form)])
-    return RowStream(schema, _batches(folder, listed, form, schema))
+    notes: list[str] = []
+    return RowStream(schema, _batches(folder, listed, form, schema, notes), notes)
 
 
-def picture_field(form: Pictures) -> pa.Field:
-    """Return the column of pixels, with its form in the metadata."""
-    form_of = {"height": form.height, "width": form.width, "channels": form.channels}
-    size = form.height * form.width * form.channels
-    return pa.field(PICTURE, pa.binary(size), metadata={k: str(v) for k, v in form_of.items()})
+def picture_field(form: Form) -> pa.Field:
+    """Return the column of pixels, with its form in the metadata, as JSON without defaults."""
+    usual = {one.name: one.default for one in fields(form)}
+    unusual = {name: value for name, value in asdict(form).items() if value != usual[name]}
+    metadata = {name: json.dumps(value) for name, value in unusual.items()}
+    return pa.field(PICTURE, pa.binary(form.size), metadata=metadata)
 
 
-def rows_in_a_block(form: Pictures) -> int:
+def rows_in_a_block(form: Form | Pictures) -> int:
     """Return how many pictures of a form are in memory at a time."""
-    return max(1, BLOCK // int(form.height * form.width * form.channels))
-
-
-def fit(image: Any, form: Pictures) -> bytes:
-    """Return the pixels of a picture in a form; it is resized bilinearly if needed."""
-    from PIL import Image
-
-    fitted = image.convert("L" if form.channels == 1 else "RGB")
-    if fitted.size != (form.width, form.height):
-        fitted = fitted.resize((form.width, form.height), Image.Resampling.BILINEAR)
-    return bytes(fitted.tobytes())
+    return max(1, BLOCK // (form if isinstance(form, Form) else form_of(form)).size)
 
 
 def _listed(folder: Path, target: str) -> list[ListedPicture]:
@@ -210,12 +208,15 @@ def _elsewhere(home: Path, file: Path) -> str:
     return "" if file.is_file() else "no file"
 
 
-def _common_form(folder: Path, listed: Sequence[ListedPicture]) -> Pictures:
+def _form(folder: Path, listed: Sequence[ListedPicture], declared: Pictures | None) -> Form:
+    """Return the declared form, completed by the size of the pictures, which must be the same."""
+    if declared is not None and declared.height is not None:
+        return form_of(declared)
     sizes = sizes_of(folder / one.path for one in listed)
     if not sizes.counts:
         raise unreadable(folder, "pictures", f"{len(listed):,} files, none of them readable")
     ((height, width), _) = sizes.counts.most_common(1)[0]
-    form = Pictures(height=height, width=width, channels=sizes.channels)
+    form = form_of(declared, height, width, sizes.channels)
     if len(sizes.counts) > 1:
         raise InputError(
             f"the pictures of {folder.name} have {len(sizes.counts):,} sizes",
@@ -233,29 +234,38 @@ def _label_type(listed: Iterable[ListedPicture]) -> pa.DataType:
 
 
 def _batches(
-    folder: Path, listed: Sequence[ListedPicture], form: Pictures, schema: pa.Schema
+    folder: Path,
+    listed: Sequence[ListedPicture],
+    form: Form,
+    schema: pa.Schema,
+    notes: list[str],
 ) -> Batches:
     threads = os.cpu_count() or 1  # Pillow releases Python's lock while it decodes
     share = max(FEWEST, len(listed) // (4 * threads))
     step = max(1, min(share, PIECE, rows_in_a_block(form) // threads))
     parts = (listed[start : start + step] for start in range(0, len(listed), step))
     wrong: list[Problem] = []
-    for part, pixels in side_by_side(
-        parts, lambda part: [_pixels(folder / one.path, form) for one in part], threads
+    animated = 0
+    for part, made in side_by_side(
+        parts, lambda part: [_decoded(folder, one, form) for one in part], threads
     ):
-        wrong += [
-            Problem(one.path, "an undamaged picture", found)
-            for one, found in zip(part, pixels, strict=True)
-            if isinstance(found, str)
-        ]
+        wrong += [one for one in made if isinstance(one, Problem)]
         if not wrong:
-            yield _batch(part, pixels, schema)
+            whole = [one for one in made if not isinstance(one, Problem)]
+            animated += sum(several for _, several in whole)
+            yield _batch(part, [pixels for pixels, _ in whole], schema)
     if wrong:
+        deep = [one for one in wrong if one.expected == SHALLOW]
         raise InputError(
             f"{len(wrong):,} of the {len(listed):,} pictures of {folder.name} cannot be read",
             problems=wrong[:SHOWN],
-            next="fix these files at their source, or remove them",
+            next="declare the values that become black and white, data: {pictures: {range: "
+            "[LOW, HIGH]}}"
+            if len(deep) == len(wrong)
+            else "fix these files at their source, or remove them",
         )
+    if animated:
+        notes.append(f"only the first frame is used of {animated:,} pictures of several frames")
 
 
 def _batch(
@@ -270,18 +280,11 @@ def _batch(
     return pa.record_batch(arrays, schema=schema)
 
 
-def _pixels(file: Path, form: Pictures) -> bytes | str:
-    """Return the pixels, or the reason in words why the picture cannot be read."""
-    from PIL import Image, UnidentifiedImageError
-
+def _decoded(folder: Path, one: ListedPicture, form: Form) -> tuple[bytes, bool] | Problem:
+    """Return the pixels and whether there are more frames; or why the picture cannot be read."""
     try:
-        with Image.open(file) as image:
-            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
-                raise Image.DecompressionBombError
-            return fit(image, form)
-    except UnidentifiedImageError:
-        return "not a picture"
-    except (OSError, ValueError, SyntaxError) as error:
-        return f"{type(error).__name__}: {error}"[:120]
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+        return decoded(folder / one.path, form)
+    except DeepPicture as error:
+        return Problem(one.path, SHALLOW, str(error))
+    except (ValueError, OSError) as error:
+        return Problem(one.path, "an undamaged picture", str(error))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
 from typing import Literal
 
 from gristmill.pipelines.config import Pictures
+from gristmill.pipelines.ingestion.readers.picture_pixels import Form, header_of
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 """Suffixes of pictures."""
@@ -53,19 +55,27 @@ class Sizes:
 
 def sizes_of(files: Iterable[Path]) -> Sizes:
     """Read the sizes of pictures; unreadable files are skipped, since the reader reports them."""
-    from PIL import Image, UnidentifiedImageError
-
     counts: Counter[tuple[int, int]] = Counter()
-    channels: Literal[1, 3] = 1
+    colours: Literal[1, 3] = 1
     for file in files:
-        try:
-            with Image.open(file) as image:
-                counts[image.height, image.width] += 1
-                if image.mode not in ("1", "L", "I", "I;16"):
-                    channels = 3
-        except (UnidentifiedImageError, OSError):
-            continue
-    return Sizes(counts, channels)
+        with suppress(ValueError, OSError):
+            height, width, channels = header_of(file)
+            counts[height, width] += 1
+            if channels == 3:
+                colours = 3
+    return Sizes(counts, colours)
+
+
+def form_of(declared: Pictures | None, height: int = 1, width: int = 1, channels: int = 1) -> Form:
+    """Return the form of an experiment's pictures, with what was found for what is not declared."""
+    asked = declared or Pictures()
+    return Form(
+        asked.height or height,
+        asked.width or width,
+        asked.channels or (3 if asked.height else channels),
+        asked.background,
+        asked.range,
+    )
 
 
 ONE_SIZE = "the size of all pictures"
@@ -76,6 +86,7 @@ def fitting_form(folder: Path) -> tuple[Pictures, str] | None:
     """Suggest a common size for the pictures of a folder.
 
     It is the median of the heights and of the widths, scaled down if a side exceeds `MOST_SIDE`.
+    Height and width are those of the turned pictures, if an EXIF orientation turns them.
 
     Returns:
         The size, and the reason for it in words; None if no picture can be read.

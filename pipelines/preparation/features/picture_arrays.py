@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ import pyarrow as pa
 from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config import Features
 from gristmill.pipelines.tables import Floats, TableRows
+
+FORM = ("height", "width", "channels", "background", "range")
+"""What the reader of pictures notes in the column's metadata, where it is not the default."""
 
 PIXELS = 1 << 23
 """Bytes of pictures per batch."""
@@ -45,7 +49,7 @@ def fit_picture(
             next="features: {exclude: [" + ", ".join(rest[:10]) + "]}",
         )
     about = rows.schema.field(name).metadata or {}
-    form = {key: int(about[key.encode()]) for key in ("height", "width", "channels")}
+    form = {key: json.loads(about[key.encode()]) for key in FORM if key.encode() in about}
     offset, factor = np.zeros(form["channels"]), np.ones(form["channels"])
     if features.scale == "minmax":
         factor /= 255

@@ -1,15 +1,13 @@
 """Convert raw rows to features, and model outputs to predictions, by stored statistics.
 
 A copy of this file is the preprocessing in every package: it is stored beside the model and loaded
-from there. It therefore imports only numpy and pandas, and Pillow for picture files.
+from there. It therefore imports only numpy and pandas.
 
 To add a kind of column, add an entry to `KINDS`: its feature names and its fill function.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
@@ -88,15 +86,16 @@ def transform(frame: pd.DataFrame, statistics: Statistics) -> Features:
     missing in every row, if it had gaps in the training rows.
 
     Args:
-        frame: raw rows; columns in any order, additional ones are ignored.
+        frame: raw rows; columns in any order, additional ones are ignored. Pictures are arrays of
+            their pixels, (height, width, channels).
         statistics: statistics of the training rows from the stage `scale`.
 
     Returns:
         (n_rows, n_features) float32; for pictures (n_rows, height, width, channels) float32.
 
     Raises:
-        ValueError: a column is missing, or has values that are no finite numbers, dates or
-            pictures, as required.
+        ValueError: a column is missing, or has values that are no finite numbers or dates, as
+            required.
     """
     absent = [name for name in input_names(statistics) if name not in frame]
     refused = sorted(set(absent) - set(optional_names(statistics)))
@@ -143,52 +142,8 @@ def _scale(out: Features, picture: Column) -> Features:
 
 def _pictures(frame: pd.DataFrame, picture: Column) -> Features:
     shape = (picture["height"], picture["width"], picture["channels"])
-    out = np.empty((len(frame), *shape), dtype=np.float32)
-    for row, value in enumerate(frame[picture["name"]]):
-        out[row] = pixels(value, shape)
+    out = np.array([*frame[picture["name"]]], dtype=np.float32).reshape(len(frame), *shape)
     return _scale(out, picture)
-
-
-def pixels(value: object, shape: tuple[int, int, int]) -> Pixels:
-    """Return the pixels of one picture, with values from 0 to 255.
-
-    Args:
-        value: the pixels, row by row, as bytes or (nested) lists; or the content of a PNG, JPEG or
-            other file that Pillow can read. Bytes can be base64 text, for JSON.
-        shape: height, width and channels; a picture file of another size is resized.
-
-    Returns:
-        (height, width, channels), uint8 from bytes and float32 from lists.
-
-    Raises:
-        ValueError: the value is not a picture.
-    """
-    if isinstance(value, str):
-        try:
-            value = base64.b64decode(value, validate=True)
-        except ValueError as error:
-            raise ValueError(f"a picture must be base64 text, found {value[:40]!r}") from error
-    if isinstance(value, bytes | bytearray | memoryview):
-        if len(value) == shape[0] * shape[1] * shape[2]:
-            return np.frombuffer(value, np.uint8).reshape(shape)
-        return _decoded(bytes(value), shape)
-    try:
-        return np.asarray(value, dtype=np.float32).reshape(shape)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"a picture must be of shape {shape}, or a picture file") from error
-
-
-def _decoded(content: bytes, shape: tuple[int, int, int]) -> Pixels:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            made = image.convert("L" if shape[2] == 1 else "RGB")
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"a picture cannot be read: {str(error)[:100]}") from error
-    if made.size != (shape[1], shape[0]):
-        made = made.resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
-    return np.asarray(made, dtype=np.uint8).reshape(shape)
 
 
 def labels(values: Iterable[object]) -> list[str]:

@@ -16,7 +16,7 @@ from PIL import Image
 from gristmill.pipelines.base.errors import ConfigError, GristmillError, InputError
 from gristmill.pipelines.config.sections import Data, Pictures
 from gristmill.pipelines.ingestion.readers.format_choice import find_format, read
-from gristmill.pipelines.ingestion.readers.picture_folders import fit
+from gristmill.pipelines.ingestion.readers.picture_pixels import Form, fitted
 from gristmill.pipelines.ingestion.readers.type_inference import RowStream
 
 DATA = Data(path="data/pets/pictures", target="kind", task="classification")
@@ -81,6 +81,33 @@ def test_pictures_are_converted_to_the_declared_size_and_channels(tmp_path: Path
     assert sizes == {18}
 
 
+def test_size_background_and_range_can_be_declared_apart(tmp_path: Path) -> None:
+    for name in ("x/1.png", "y/2.png"):
+        picture(tmp_path / name)
+    Image.new("LA", (4, 3), (0, 0)).save(tmp_path / "y" / "2.png")
+    asked = with_(pictures=Pictures(background="#808080", range=(0, 4095)))
+    table = table_of(read(tmp_path, asked))
+    assert table["picture"].to_pylist() == [bytes(12), bytes([128]) * 12]
+    form = {b"height": b"3", b"width": b"4", b"channels": b"1"}
+    about = {b"background": b'"#808080"', b"range": b"[0.0, 4095.0]"}
+    assert table.schema.field("picture").metadata == form | about
+
+
+def test_pictures_of_several_frames_are_counted(tmp_path: Path) -> None:
+    picture(tmp_path / "x" / "1.png")
+    frames = [Image.new("L", (4, 3), shade) for shade in (7, 9)]
+    frames[0].save(tmp_path / "x" / "2.gif", save_all=True, append_images=frames[1:])
+    rows = read(tmp_path, DATA)
+    assert table_of(rows)["picture"].to_pylist()[1] == bytes([7]) * 12 * 3
+    assert rows.notes == ["only the first frame is used of 1 pictures of several frames"]
+
+
+def _of_floats(folder: Path) -> None:
+    (folder / "x").mkdir()
+    for name in ("1.tif", "2.tif"):
+        Image.fromarray(np.eye(3, dtype=np.float32)).save(folder / "x" / name)
+
+
 def _of_two_sizes(folder: Path) -> None:
     picture(folder / "x" / "1.png", size=(8, 8))
     picture(folder / "x" / "2.png", size=(8, 8))
@@ -125,6 +152,7 @@ def _csv(text: str) -> Write:
     [
         (_of_two_sizes, InputError, r"2 sizes.*8×8 \(2\).*height: 8, width: 8, channels: 1"),
         (_cut_short, InputError, r"1 of the 2 pictures.*x/1\.png.*an undamaged picture"),
+        (_of_floats, InputError, r"2 of the 2.*x/1\.tif.*floats.*0 to 1.*range: \[LOW, HIGH\]"),
         (_text_by_another_name, InputError, r"1 of the 2 pictures.*x/2\.png.*not a picture"),
         (_loose, InputError, r"one folder per class.*1 pictures outside.*1\.png"),
         (_leaving, InputError, r"x/2\.png.*out of the folder"),
@@ -245,5 +273,4 @@ def test_a_broken_idx_file_is_refused_with_the_reason(
 
 
 def test_resizing_a_picture_of_one_shade_keeps_the_shade() -> None:
-    form = Pictures(height=5, width=2, channels=1)
-    assert fit(Image.new("L", (40, 30), 77), form) == bytes([77]) * 10
+    assert fitted(Image.new("L", (40, 30), 77), Form(5, 2, 1)) == bytes([77]) * 10

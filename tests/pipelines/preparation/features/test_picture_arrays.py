@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import base64
-import io
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,24 +8,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from PIL import Image
 
 from gristmill.pipelines.base.errors import ConfigError
 from gristmill.pipelines.base.files import read_json
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.config.sections import Pictures
 from gristmill.pipelines.ingestion.readers.picture_folders import picture_field
+from gristmill.pipelines.ingestion.readers.picture_pixels import Form
 from gristmill.pipelines.preparation.features.prepare import scale
 from gristmill.pipelines.preparation.features.transforms import (
     feature_shape,
-    pixels,
     scaled,
     transform,
 )
 from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALIDATION
 from tests.tiny import make_project, write_experiment
 
-FORM = Pictures(height=3, width=4, channels=3)
+FORM = Form(height=3, width=4, channels=3)
 SHAPE = (3, 4, 3)
 
 
@@ -111,36 +107,13 @@ def test_other_features_next_to_a_picture_are_refused(tmp_path: Path) -> None:
         scale(project, "tiny")
 
 
-def png(image: Any) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(image).save(out, "PNG")
-    return out.getvalue()
-
-
-def test_pixels_lists_and_image_files_of_any_size_are_accepted(tmp_path: Path) -> None:
-    shades = np.random.default_rng(1).integers(0, 256, SHAPE).astype(np.uint8)
-    plain = np.full((9, 9), 7, np.uint8)
-    for value in (
-        shades.tobytes(),
-        base64.b64encode(shades.tobytes()).decode(),
-        shades.tolist(),
-        png(shades),
-        base64.b64encode(png(shades)).decode(),
-    ):
-        np.testing.assert_array_equal(pixels(value, SHAPE), shades)
-    assert (pixels(png(plain), SHAPE) == 7).all()
-    for wrong in (b"no picture", [[1, 2]], None):
-        with pytest.raises(ValueError, match="picture"):
-            pixels(wrong, SHAPE)
-
-
 def test_transform_returns_one_array_per_picture() -> None:
     import pandas as pd
 
     picture = {"name": "p", "height": 3, "width": 4, "channels": 3}
     none: dict[str, Any] = {"numbers": [], "columns": []}
     statistics = none | {"picture": {**picture, "offset": [1, 2, 3], "factor": [1, 10, 100]}}
-    frame = pd.DataFrame({"p": [bytes([5] * 36)]})
+    frame = pd.DataFrame({"p": [np.full(SHAPE, 5, np.uint8)]})
     found = transform(frame, statistics)
     assert found.shape == (1, *feature_shape(statistics))
     np.testing.assert_array_equal(found[0, 0, 0], [4, 30, 200])
