@@ -38,7 +38,15 @@ from gristmill.pipelines.ingestion import ingest_file
 from gristmill.pipelines.preparation import encode_target
 from gristmill.pipelines.registry import PREDICTIONS, Version, find, load_version
 from gristmill.pipelines.tracking import fetch_artifact
-from gristmill.pipelines.validation import MATTERS, Shift, breaks, rows_needed, shifts, summarise
+from gristmill.pipelines.validation import (
+    MATTERS,
+    Shift,
+    advanced,
+    breaks,
+    rows_needed,
+    shifts,
+    summarise,
+)
 
 DRIFTED = 5
 """Exit code if something has drifted."""
@@ -196,7 +204,7 @@ def _see_table(
     retyped = [f"{one.column}: {one.change}; not compared" for one in found if one not in inputs]
     rules = breaks(table, document) if document is not None else []
     broken = [f"{one.column}: {one.rule}; found {one}" for one in rules]
-    notes = [*_too_few(reference, inputs, int(current["rows"]))]
+    notes = [*_too_few(reference, inputs, int(current["rows"])), *advanced(reference, current)]
     if absent:
         notes.append("treated as missing in every row: " + ", ".join(absent))
     listed = (*_columns(reference, current, target, excluded), *retyped, *broken)

@@ -5,6 +5,9 @@ from .drift.distributions import (
     Shift as Shift,
 )
 from .drift.distributions import (
+    advanced as advanced,
+)
+from .drift.distributions import (
     compare_tables as compare_tables,
 )
 from .drift.distributions import (

@@ -5,12 +5,15 @@ earlier version. Without drift its mean is (B − 1)(1/n + 1/m) for B bins, n an
 (1/n + 1/m) is distributed as χ² with B − 1 degrees of freedom (Yurdakul & Naranjo: Statistical
 properties of the population stability index, 2020). A column has drifted if the effect is relevant
 (PSI above 0.1) *and* significant at a level of 1 % over all columns.
+
+Dates and running numbers advance by themselves: later rows always have other values. Of these
+columns only the share of missing values is compared, and of dates the weekday and the hour.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -47,7 +50,15 @@ PRIOR = 0.5
 Summary = Mapping[str, Any]
 Column = dict[str, Any]
 """Summary of a column: `type` (number, date, text, boolean), `cuts` or `levels`, `counts`,
-`missing`."""
+`missing`; `range` (first and last value) if it advances by itself; `parts` of a date: the summaries
+of its weekday and hour."""
+
+DAY = 24 * 60 * 60 * 1_000_000
+"""Microseconds of a day."""
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+PARTS = ("weekday", "hour")
+HOURS = tuple(f"{hour:02d}:00 to {hour + 2:02d}:59" for hour in range(0, 24, 3))
 
 
 @dataclass(frozen=True)
@@ -149,6 +160,10 @@ def summarise(
     some = _sample(rows, names)
     earlier = like["columns"] if like is not None else {}
     columns = {name: _summary(plain(some[name]), earlier.get(name)) for name in names}
+    for name, column in columns.items():
+        parts = column.get("parts", {})
+        for part in [p for p in parts if any(fnmatchcase(_part(name, p), one) for one in exclude)]:
+            del parts[part]
     return {"rows": rows.count, "sampled": some.num_rows, "columns": columns}
 
 
@@ -163,7 +178,7 @@ def drifted(reference: Summary, current: Summary) -> list[Shift]:
 
 
 def shifts(reference: Summary, current: Summary) -> list[Shift]:
-    """Compare each column that both summaries have, the largest PSI first.
+    """Compare each column, and each part of a date, that both summaries have; largest PSI first.
 
     Args:
         reference: the summary of the accepted version.
@@ -171,7 +186,8 @@ def shifts(reference: Summary, current: Summary) -> list[Shift]:
     """
     from scipy.stats import chi2
 
-    old, new = reference["columns"], current["columns"]
+    old = dict(_compared(reference, current))
+    new = dict(_compared(current, reference))
     both = [name for name in old if name in new]
     found = []
     for name, before, now in ((name, old[name], new[name]) for name in both):
@@ -204,14 +220,35 @@ def rows_needed(reference: Summary, names: Sequence[str]) -> int | None:
     from scipy.stats import chi2
 
     rows = 0.0
+    columns = dict(_compared(reference, reference))
     for name in names:
-        p = _counts(reference["columns"][name])
+        p = _counts(columns[name])
         limit = float(chi2.isf(LEVEL / len(names), max((p > 0).sum() - 1, 1)))
         left = MATTERS / limit - 1 / max(p.sum(), 1)
         if left <= 0:
             return None
         rows = max(rows, 1 / left)
     return int(np.ceil(rows))
+
+
+def advanced(reference: Summary, current: Summary) -> list[str]:
+    """Return a sentence for each column that advances by itself and has other values now.
+
+    Args:
+        reference: the summary of the accepted version.
+        current: a summary computed `like` it.
+    """
+    old, new = reference["columns"], current["columns"]
+    lines = []
+    for name in (name for name in old if name in new):
+        before, now = old[name].get("range"), new[name].get("range")
+        if before and now and before != now:
+            both = [set(one[name].get("parts", ())) for one in (old, new)]
+            parts = " and ".join(part for part in PARTS if part in both[0] & both[1])
+            rest = f"only its {parts} and missing values are" if parts else "not"
+            ranges = f"{before[0]} to {before[1]} before, {now[0]} to {now[1]} now"
+            lines.append(f"{name} advances by itself ({ranges}): {rest} compared")
+    return lines
 
 
 def psi(before: npt.ArrayLike, now: npt.ArrayLike) -> float:
@@ -227,6 +264,24 @@ def _shares(counts: npt.NDArray[Any]) -> Floats:
 
 def _counts(column: Column) -> Floats:
     return np.array([*column["counts"], column["missing"]], dtype=np.float64)
+
+
+def _part(name: str, part: str) -> str:
+    return f"{name} ({part})"
+
+
+def _compared(summary: Summary, other: Summary) -> Iterator[tuple[str, Column]]:
+    """Yield what is compared: of columns that advance by themselves only whether a value exists."""
+    for name, column in summary["columns"].items():
+        like = other["columns"].get(name, column)
+        by_itself = column["type"] == "date" or ("range" in column and "range" in like)
+        if by_itself and column["type"] == like["type"]:
+            present = sum(column["counts"])
+            yield name, {**column, "levels": ["a value"], "counts": [present, 0]}
+            for part, counted in column.get("parts", {}).items():
+                yield _part(name, part), counted
+        else:
+            yield name, column
 
 
 def _labels(column: Column) -> list[str]:
@@ -277,6 +332,10 @@ def _summary(column: Array, like: Column | None) -> Column:
         like = None
     if kind in ("number", "date"):
         values = _numeric(present, kind)
+        if kind == "date":
+            made["parts"] = _calendar(values, like)
+        if kind == "date" or _runs(values, like):
+            made["range"] = _range(values, kind)
         if "cuts" in like if like is not None else len(np.unique(values)) > BINS:
             cuts = _deciles(values) if like is None else _cuts(like, kind)
             bins = np.searchsorted(cuts, values, side="left")
@@ -294,6 +353,55 @@ def _numeric(present: Array, kind: str) -> npt.NDArray[Any]:
     is_date = kind == "date"
     numbers = dates(present)[0].cast(pa.int64()) if is_date else present.cast(pa.float64())
     return np.asarray(numbers.to_numpy(zero_copy_only=False))
+
+
+def _runs(values: npt.NDArray[Any], like: Column | None) -> bool:
+    """Return whether numbers count something that goes on, such as orders.
+
+    They are whole and different, and they rise or fall, or take each value of their range. Rows
+    that are compared with such a column can have any order and gaps.
+    """
+    if not len(values) or not np.isfinite(values).all() or (values % 1).any():
+        return False
+    if like is not None:
+        return "range" in like and len(np.unique(values)) == len(values)
+    steps = np.diff(values)
+    if (steps > 0).all() or (steps < 0).all():
+        return True
+    return bool(np.ptp(values) + 1 == len(values) == len(np.unique(values)))
+
+
+def _range(values: npt.NDArray[Any], kind: str) -> list[str]:
+    if not len(values):
+        return []
+    ends = np.array([values.min(), values.max()])
+    if kind == "number":
+        return [f"{end:.0f}" for end in ends]
+    return [str(end) for end in ends.astype("int64").view("datetime64[us]").astype("datetime64[D]")]
+
+
+def _calendar(moments: npt.NDArray[Any], like: Column | None) -> dict[str, Column]:
+    """Count the weekdays of the last whole weeks, and the hours of the last whole days.
+
+    A part is left out where the moments do not cover a week or a day. Hours are left out, too,
+    where all are the same.
+    """
+    if not len(moments):
+        return {}
+    parts: dict[str, Column] = {}
+    ways = zip(PARTS, (DAY, DAY // 24), (7, 24), (WEEKDAYS, HOURS), strict=True)
+    for part, size, turn, bins in ways:
+        units = moments.astype(np.int64) // size
+        first = 3 if part == "weekday" else 0  # the first day of the epoch was a Thursday
+        covered = (units.max() - units.min() + 1) // turn * turn
+        if not covered:
+            continue
+        places = (units[units > units.max() - covered] + first) % turn * len(bins) // turn
+        if part == "hour" and like is None and len(np.unique(places)) == 1:
+            continue
+        counts = np.bincount(places, minlength=len(bins)).tolist()
+        parts[part] = {"type": "text", "levels": [*bins], "counts": [*counts, 0], "missing": 0}
+    return parts
 
 
 def _deciles(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

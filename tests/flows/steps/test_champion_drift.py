@@ -24,7 +24,7 @@ def session(project: Project, shift: int = 0, **drift: Any) -> Session:
     experiment = write_experiment(project, schema={"drift": drift})
     folder = project.build("tiny")
     folder.mkdir(parents=True, exist_ok=True)
-    rows = range(shift, shift + 300)
+    rows = [number // 2 for number in range(shift, shift + 300)]
     frame = pd.DataFrame({"width": rows, "kind": ["low", "top"] * 150})
     frame.to_parquet(folder / "table.parquet")
     return Session(project, experiment, Screen())

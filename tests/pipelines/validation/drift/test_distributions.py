@@ -14,6 +14,7 @@ from scipy.stats import chi2
 from gristmill.pipelines.validation.drift.distributions import (
     BINS,
     MATTERS,
+    advanced,
     compare,
     compare_tables,
     drifted,
@@ -86,8 +87,8 @@ def test_few_rows_give_fewer_false_alarms_than_a_fixed_threshold(tmp_path: Path)
         ([0] * 400 + [*range(100)], [0] * 100 + [*range(400)], "up to 0: 80.2% of the rows before"),
         (
             list(pd.date_range("2020-01-01", periods=500)),
-            list(pd.date_range("2022-01-01", periods=500)),
-            "above 2021-03-25: 10.0% of the rows before, 100.0% now",
+            [*pd.date_range("2022-01-01", periods=400), *[None] * 100],
+            "missing: 0.0% of the rows before, 20.0% now",
         ),
         ([1.5] * 500, ["1.5"] * 500, "was number, is text"),
     ],
@@ -100,6 +101,62 @@ def test_the_change_in_a_column_of_any_kind_is_found_and_described(
     assert words in str(found)
     assert compare_tables(tables[0], tables[0]).drifted == ()
     assert compare_tables(*tables, exclude=["a*"]).drifted == ()
+
+
+def calendar(start: str, **how: Any) -> dict[str, Any]:
+    moments = pd.date_range(start, **({"periods": 800, "freq": "12min"} | how))
+    return {"at": moments, "x": RNG(4).normal(size=len(moments))}
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        calendar("2026-01-12"),
+        calendar("2026-01-12", periods=100),
+        calendar("2026-01-14 09:00", periods=1_100),
+        calendar("2027-06-03", freq="1h"),
+    ],
+    ids=["next week", "less than a day", "nine days from a Wednesday", "five weeks"],
+)
+def test_that_time_has_passed_is_no_drift(tmp_path: Path, later: dict[str, Any]) -> None:
+    old, new = (
+        stored(tmp_path, n, c) for n, c in (("old", calendar("2026-01-05")), ("new", later))
+    )
+    reference = summarise(old)
+    current = summarise(new, like=reference)
+    assert drifted(reference, current) == []
+    (line,) = advanced(reference, current)
+    assert line.startswith("at advances by itself (2026-01-05 to 2026-01-11 before, 202")
+    assert advanced(reference, summarise(old, like=reference)) == []
+
+
+def test_another_weekday_or_hour_is_drift(tmp_path: Path) -> None:
+    old = summarise(stored(tmp_path, "old", calendar("2026-01-05", periods=4_000)))
+    at = pd.Series(calendar("2026-03-02", periods=4_000)["at"])
+    for name, kept in (("weekday", at.dt.weekday < 5), ("hour", at.dt.hour >= 9)):
+        new = stored(tmp_path, name, {"at": at[kept], "x": RNG(5).normal(size=kept.sum())})
+        found = drifted(old, summarise(new, like=old))
+        assert [one.column for one in found] == [f"at ({name})"]
+        assert compare_tables(tmp_path / "old.parquet", new, [f"* ({name})"]).drifted == ()
+    assert "00:00 to 02:59: 12.5% of the rows before, 0.0% now" in str(found[0])
+
+
+@pytest.mark.parametrize("order", ["rising", "falling", "any"])
+def test_a_running_number_is_no_drift_but_a_repeated_one_is(tmp_path: Path, order: str) -> None:
+    numbers = np.arange(500)
+    given = {"rising": numbers * 3, "falling": -numbers, "any": RNG(0).permutation(numbers)}[order]
+    old = summarise(stored(tmp_path, "old", {"n": given}))
+    later = RNG(1).permutation(np.arange(10_000, 10_900, 2))
+    new = summarise(stored(tmp_path, "new", {"n": later}), like=old)
+    assert drifted(old, new) == []
+    assert advanced(old, new) == [
+        f"n advances by itself ({given.min()} to {given.max()} before, 10000 to 10898 now): "
+        "not compared"
+    ]
+    repeated = summarise(stored(tmp_path, "new", {"n": later // 2 * 4}), like=old)
+    assert advanced(old, repeated)
+    repeated = summarise(stored(tmp_path, "new", {"n": later // 100}), like=old)
+    assert [one.column for one in drifted(old, repeated)] == ["n"]
 
 
 def test_a_comparison_reports_rows_and_added_removed_and_retyped_columns(tmp_path: Path) -> None:
@@ -138,6 +195,7 @@ def test_the_sample_of_a_long_table_is_not_biased_by_periodic_rows(tmp_path: Pat
     assert made["sampled"] == pytest.approx(50_000, rel=0.02)
     shares = np.array(made["columns"]["day"]["counts"][:8]) / made["sampled"]
     assert shares == pytest.approx([1 / 8] * 8, abs=0.01)
+    assert made["columns"]["order"]["range"][1].startswith("399")
     assert made["columns"]["order"]["cuts"] == pytest.approx(np.arange(1, 10) * rows / 10, rel=0.02)
 
 
