@@ -334,6 +334,12 @@ def _why_out(assumed: Assumption) -> str:
     return assumed.why
 
 
+def _kind(assumed: Assumption, column: ColumnProfile) -> str:
+    if column.parts:
+        return f"{{kind: date, parts: [{', '.join(column.parts)}]}}"
+    return assumed.kind
+
+
 def _kinds(draft: Draft) -> Iterator[str]:
     names = draft.profile.names
     special = {a.name: a for a in draft.used if a.kind not in ("number", "picture")}
@@ -342,10 +348,9 @@ def _kinds(draft: Draft) -> Iterator[str]:
         yield "  columns:" if special else "  # columns:"
     lines: list[tuple[str, str]] = []
     done: set[str] = set()
-    for kind in sorted({a.kind for a in special.values()} - {"ordered"}):
-        for pattern, members in stems(
-            [n for n, a in special.items() if a.kind == kind], names
-        ).items():
+    kinds = {name: _kind(a, draft.profile.column(name)) for name, a in special.items()}
+    for kind in sorted({kinds[n] for n, a in special.items() if a.kind != "ordered"}):
+        for pattern, members in stems([n for n in special if kinds[n] == kind], names).items():
             lines.append((f"{quoted(pattern)}: {kind}", f"{len(members)} columns"))
             done |= {*members}
     for name, assumed in special.items():
@@ -355,7 +360,8 @@ def _kinds(draft: Draft) -> Iterator[str]:
             (levels,) = listed([scalar(v) for v in assumed.levels], "", "") or [""]
             lines.append((f"{quoted(name)}: {{kind: ordered, levels: {levels}}}", "lowest first"))
         else:
-            lines.append((f"{quoted(name)}: {assumed.kind}", assumed.why))
+            why = "later rows have other days and years" if "parts" in kinds[name] else assumed.why
+            lines.append((f"{quoted(name)}: {kinds[name]}", why))
     yield from aligned(lines, "    ")
     for assumed in texts:
         yield f"    # {comment(quoted(assumed.name))}: text"

@@ -37,6 +37,12 @@ SAMPLE = 20_000
 CELLS = 2**22
 """Values read at a time."""
 
+DAY = 24 * 60 * 60
+"""Seconds of a day."""
+
+WEEK, YEAR = 7, 365
+"""Days."""
+
 LEVELS = 60
 """Number of levels that are kept of a column, the most frequent ones."""
 
@@ -57,6 +63,8 @@ class ColumnProfile:
         levels: (value, rows), the most frequent first; empty for dates and where all are distinct.
         quantiles: minimum, lower quartile, median, upper quartile, maximum; seconds since 1970 for
             dates; empty for text and booleans.
+        parts: parts of dates that repeat, if the dates advance: they rise or fall from row to row,
+            or are of one year. Empty for others.
         heights: rows of the sample in each bar of the histogram.
         ends: range of the histogram.
         words: mean number of words, for text.
@@ -78,6 +86,7 @@ class ColumnProfile:
     words: float = 0.0
     numbered: Literal["", "in order", "shuffled"] = ""
     relation: float | None = None
+    parts: tuple[str, ...] = ()
     form: Form | None = None
 
     @property
@@ -216,8 +225,21 @@ def profile_column(
         ends=ends,
         words=_words(sampled) if kind == "text" else 0.0,
         numbered=_numbered(column) if kind in WHOLE and len(counts) == len(column) else "",
+        parts=_repeating(column) if kind == "date" else (),
         relation=_relation(kind, numbers, sampled, goal) if goal else None,
     )
+
+
+def _repeating(column: pa.Array) -> tuple[str, ...]:
+    seconds = as_numbers(column.drop_null())
+    if not len(seconds):
+        return ()
+    span, steps = np.ptp(seconds // DAY) + 1, np.diff(seconds)
+    if span >= YEAR and not ((steps >= 0).all() or (steps <= 0).all()):
+        return ()
+    times = bool((seconds % DAY).any()) and span > 1
+    repeat = {"month": span >= YEAR, "weekday": span >= WEEK, "hour": times}
+    return tuple(part for part, repeats in repeat.items() if repeats)
 
 
 def type_of(kind: pa.DataType) -> Type:

@@ -15,13 +15,16 @@ class Feature(Section):
     """How one column becomes numbers.
 
     `levels` is the order of an ordered category, lowest first; `words` is the number of words of a
-    text that are counted; `size` is the length of an embedding.
+    text that are counted; `size` is the length of an embedding; a date has all `parts` by default.
     """
 
     kind: Literal["number", "category", "ordered", "boolean", "date", "text"]
     levels: Several[Scalar] | None = Field(None, min_length=2)
     words: int = Field(200, ge=1)
     size: int | None = Field(None, ge=1)
+    parts: Several[Literal["days", "year", "month", "weekday", "hour"]] | None = Field(
+        None, min_length=1
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -32,7 +35,7 @@ class Feature(Section):
     def _fits(self) -> Self:
         if (self.kind == "ordered") != (self.levels is not None):
             raise ValueError("levels, lowest first, are required for kind: ordered, and only there")
-        for setting, kind in (("words", "text"), ("size", "category")):
+        for setting, kind in (("words", "text"), ("size", "category"), ("parts", "date")):
             usual = type(self).model_fields[setting].default  # also written by `config show`
             if getattr(self, setting) != usual and self.kind != kind:
                 raise ValueError(f"{setting} is only for kind: {kind}, not for {self.kind}")

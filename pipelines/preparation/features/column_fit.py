@@ -14,6 +14,7 @@ from gristmill.pipelines.config import Feature, Features
 from gristmill.pipelines.preparation.features.frames import frames
 from gristmill.pipelines.preparation.features.transforms import (
     MISSING,
+    PARTS,
     as_text,
     date_part,
     labels,
@@ -60,7 +61,7 @@ def fit_column(
     if kind == "text":
         return _text(rows, name, feature.words)
     if kind == "date":
-        return _date(rows, name, features)
+        return _date(rows, name, feature, features)
     if kind == "boolean":
         return _boolean(rows, name)
     if kind == "ordered":
@@ -212,7 +213,7 @@ def _ordered(rows: TableRows, name: str, feature: Feature) -> Column | Problem:
     return {"name": name, "kind": "ordered", "levels": levels, "gaps": gaps, "fill": fill}
 
 
-def _date(rows: TableRows, name: str, features: Features) -> Column | Problem:
+def _date(rows: TableRows, name: str, feature: Feature, features: Features) -> Column | Problem:
     try:
         moments = np.concatenate([moments_of(values) for values in series(rows, name)])
     except ValueError as error:
@@ -225,7 +226,7 @@ def _date(rows: TableRows, name: str, features: Features) -> Column | Problem:
     if not len(known):
         return nothing(name)
     parts: list[Column] = []
-    for part in ("days", "year", "month", "weekday", "hour"):
+    for part in (part for part in PARTS if feature.parts is None or part in feature.parts):
         found = date_part(known, part)
         if part == "days":
             offset, factor = scaling(found.astype("float64"), features.scale)
@@ -238,6 +239,11 @@ def _date(rows: TableRows, name: str, features: Features) -> Column | Problem:
                 about |= {"offset": offset, "factor": factor, "fill": float(np.median(found))}
             parts.append(about)
     gaps = len(known) < len(moments)
+    if not parts and not gaps:
+        return Problem(
+            f"column {name} is the same date in these parts", "parts that differ",
+            ", ".join(feature.parts or ()), f"exclude it: features: {{exclude: [{name}]}}",
+        )  # fmt: skip
     return {"name": name, "kind": "date", "parts": parts, "gaps": gaps}
 
 

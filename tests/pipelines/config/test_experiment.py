@@ -326,6 +326,7 @@ def test_a_monitor_with_nothing_to_do_is_refused(load: Load, monitor: str, words
         ),
         ("{kind: ordered, levels: [a, b, a]}", "lists a twice"),
         ("{kind: date, words: 5}", "words is only for kind: text, not for date"),
+        ("{kind: text, parts: [hour]}", "parts is only for kind: date, not for text"),
         ("{kind: text, size: 5}", "size is only for kind: category, not for text"),
     ],
 )

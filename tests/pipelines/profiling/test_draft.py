@@ -83,6 +83,7 @@ def test_the_draft_for_a_table_of_customers_has_sensible_settings(empty: Project
     kinds = {name: feature.kind for name, feature in made.features.columns.items()}
     assert kinds == {"size": "ordered", "active": "boolean", "joined": "date"}
     assert made.features.columns["size"].levels == ("S", "M", "L")
+    assert made.features.columns["joined"].parts == ("weekday",)  # all are of one month
     assert made.schema_.columns["churned"].one_of == ("gone", "here")
     assert made.schema_.columns["churned"].missing == "never"
     assert made.schema_.columns["age"].min == 0

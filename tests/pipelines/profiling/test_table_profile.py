@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -37,6 +39,27 @@ def test_dates_are_measured_in_seconds(tmp_path: Path) -> None:
     assert [c.type for c in found.columns] == ["date", "date"]
     assert found.column("day").quantiles[-1] == 2 * 86400
     assert found.column("at").quantiles[0] == 86400
+
+
+@pytest.mark.parametrize(
+    ("days", "parts"),
+    [
+        (range(6), ()),
+        (range(7), ("weekday",)),
+        (np.arange(0, 9, 0.5), ("weekday", "hour")),
+        ([0, 0.3, 0.1, 0.9], ()),
+        ([300, 5, 90, 200], ("weekday",)),
+        (range(0, 900, 3), ("month", "weekday")),
+        ([*range(900, 0, -3), None], ("month", "weekday")),
+        ([500, 5, 90, 200, 9_000], ()),
+        ([None, None], ()),
+    ],
+)
+def test_dates_that_advance_have_the_parts_that_repeat(
+    tmp_path: Path, days: Iterable[float | None], parts: tuple[str, ...]
+) -> None:
+    found = profile_of(tmp_path, day=pd.to_datetime(pd.Series([*days]), unit="D"))
+    assert found.column("day").parts == parts
 
 
 def test_a_name_with_a_dot_is_a_separate_column(tmp_path: Path) -> None:

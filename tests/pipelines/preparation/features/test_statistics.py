@@ -242,6 +242,14 @@ def test_constant_parts_of_a_date_are_omitted_and_missing_dates_marked() -> None
     assert encoded([None], statistics).tolist() == [[19845, 0, 0, 1]]
 
 
+def test_only_the_declared_parts_of_a_date_are_used_in_the_order_of_all() -> None:
+    days = ["2024-05-01 06:00", "2024-06-03 00:00"]
+    statistics = fitted(days, {"kind": "date", "parts": ["hour", "weekday"]})
+    assert feature_names(statistics) == [
+        *("c: weekday, sine", "c: weekday, cosine", "c: hour, sine", "c: hour, cosine"),
+    ]
+
+
 def test_a_text_becomes_the_tfidf_weights_of_scikit_learn_for_its_frequent_words() -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -270,6 +278,11 @@ def test_the_same_word_in_every_row_has_the_least_weight() -> None:
         ([f"id {i}" for i in range(60)], "category", r"too many different.*60 in 60"),
         ([None, None], "date", r"has no values"),
         (["..", "--"], "text", r"has no values"),
+        (
+            ["2024-01-01"] * 2,
+            {"kind": "date", "parts": ["hour"]},
+            r"same date in these parts",
+        ),
     ],
 )
 def test_a_column_that_does_not_fit_its_declared_kind_is_an_error(
