@@ -192,7 +192,7 @@ def _see_table(
     texts, numbers = columns_of(model)
     texts += [name for name, column in reference["columns"].items() if column["type"] == "text"]
     data = None if document is None else document.data
-    ingest_file(file.absolute(), table, data, not_numbers=texts)
+    made = ingest_file(file.absolute(), table, data, not_numbers=texts)
     rows = typed_rows(table, numbers)
     wanted = model.metadata.get_input_schema().input_names()
     answers, absent = answer(model, rows[[name for name in rows if name in wanted]])
@@ -204,7 +204,8 @@ def _see_table(
     retyped = [f"{one.column}: {one.change}; not compared" for one in found if one not in inputs]
     rules = breaks(table, document) if document is not None else []
     broken = [f"{one.column}: {one.rule}; found {one}" for one in rules]
-    notes = [*_too_few(reference, inputs, int(current["rows"])), *advanced(reference, current)]
+    few = _too_few(reference, inputs, int(current["rows"]))
+    notes = [*made.notes, *few, *advanced(reference, current)]
     if absent:
         notes.append("treated as missing in every row: " + ", ".join(absent))
     listed = (*_columns(reference, current, target, excluded), *retyped, *broken)

@@ -68,7 +68,9 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
     if picture:
         blocks, hidden = read_pictures(file, data, picture, notes), [picture["name"]]
     else:
-        blocks, hidden = iter([read_rows(file, data, *columns_of(model))]), []
+        rows, found = read_rows(file, data, *columns_of(model))
+        notes += found
+        blocks, hidden = iter([rows]), []
     table, absent = _scored(model, blocks, hidden)
     with writing(target.absolute()) as aside:
         if target.suffix == ".csv":
@@ -79,7 +81,7 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
     scored = f"{len(table):,} rows scored with {name} version {version.number}: {target}"
     screen.say(scored, whole=True)
     for note in notes:
-        screen.say(note, whole=True)
+        screen.say(f"! {note}", whole=True)
     for other in others:
         screen.say(f"! the model was built with {other}", whole=True)
     if absent:
@@ -144,7 +146,7 @@ def read_pictures(
 
 def read_rows(
     file: Path, data: Data | None, texts: Collection[str], numbers: Collection[str]
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read the rows of a file as ingest does, with the column types that a model expects.
 
     A few rows can look like numbers where training saw text, and the other way round.
@@ -154,11 +156,14 @@ def read_rows(
         data: the experiment's data section, whose CSV dialect is used, or None.
         texts: columns to read as text.
         numbers: columns to read as numbers.
+
+    Returns:
+        The rows, and notes about what was done to their values.
     """
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "table.parquet"
-        ingest_file(file.absolute(), table, data, not_numbers=texts)
-        return typed_rows(table, numbers)
+        made = ingest_file(file.absolute(), table, data, not_numbers=texts)
+        return typed_rows(table, numbers), made.notes
 
 
 def typed_rows(table: Path, numbers: Collection[str]) -> pd.DataFrame:

@@ -84,7 +84,7 @@ def _replace(
         return [_replace(v, values, f"{where}.{i}", problems, allowed) for i, v in enumerate(tree)]
     if isinstance(tree, date):  # DVC keeps what it tracks as JSON, which has no dates
         problems.append(Problem(where, f'a text: "{tree}" in quotes', f"the bare date {tree}"))
-    if not isinstance(tree, str) or not tree.startswith("$"):
+    if not isinstance(tree, str) or not tree.startswith("$") or tree == "$":  # the unit of a price
         return tree
     if tree.startswith("$$"):
         return tree[1:]

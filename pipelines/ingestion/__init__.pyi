@@ -1,7 +1,4 @@
 from .readers.dialect import (
-    MISSING as MISSING,
-)
-from .readers.dialect import (
     header as header,
 )
 from .readers.dialect import (
@@ -36,6 +33,9 @@ from .readers.picture_sizes import (
 )
 from .readers.picture_sizes import (
     is_picture as is_picture,
+)
+from .readers.value_kinds import (
+    MISSING as MISSING,
 )
 from .sources.archives import (
     holds_several as holds_several,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,7 +26,7 @@ class Ingested:
 
     rows: int
     columns: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         return "; ".join([f"{self.rows:,} rows × {self.columns} columns", *self.notes])

@@ -211,6 +211,8 @@ def _data(draft: Draft) -> list[tuple[str, str]]:
 def _flow(value: object) -> str:
     if isinstance(value, (tuple, list)):
         return "[" + ", ".join(_flow(entry) for entry in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_flow(key)}: {_flow(of)}" for key, of in value.items()) + "}"
     return scalar(value)
 
 

@@ -52,6 +52,12 @@ def shell_word(text: str) -> str:
     return text if re.fullmatch(r"[\w@%+=:,./-]+", text) else shlex.quote(text)
 
 
+NOT_MISSING = (
+    "\nif a word such as NA is a class here, and was read as missing: --csv missing=''   declares "
+    "that only empty cells are"
+)
+
+
 def require_task(column: ColumnProfile, asked: Task | None, pictures: bool = False) -> TaskChoice:
     """Return the task for a target.
 
@@ -70,7 +76,8 @@ def require_task(column: ColumnProfile, asked: Task | None, pictures: bool = Fal
             f"the target {name} has missing values, which cannot be used for training",
             expected="a value in every row",
             found=f"none in {column.missing:,} of {column.rows:,} rows",
-            next="remove these rows from the file; `gristmill score` can predict them later",
+            next="remove these rows from the file; `gristmill score` can predict them later"
+            + NOT_MISSING * (column.type == "text"),
         )
     if column.distinct < 2:
         raise DataInvalid(

@@ -20,7 +20,7 @@ def test_a_small_file_is_read_in_the_csv_dialect_of_its_experiment(tmp_path: Pat
     file.write_bytes("name;size\nMüller;1,234\n".encode("cp1252"))
     csv = Csv(delimiter=";", decimal=",", encoding="cp1252")
     data = Data(path="data/a/a.csv", target="size", task="regression", csv=csv)
-    rows = read_rows(file, data, ["name"], ["size"])
+    rows = read_rows(file, data, ["name"], ["size"])[0]
     assert rows.to_dict("records") == [{"name": "Müller", "size": 1.234}]
 
 
@@ -33,7 +33,7 @@ def test_columns_get_the_types_that_the_model_expects_regardless_of_their_values
         frame.to_csv(tmp_path / "new.csv", index=False)
     else:
         frame.astype({"zip": "int64"}).to_parquet(tmp_path / "new.parquet")
-    rows = read_rows(tmp_path / f"new{suffix}", None, ["zip", "open"], ["size"])
+    rows = read_rows(tmp_path / f"new{suffix}", None, ["zip", "open"], ["size"])[0]
     assert rows["zip"].tolist() == ["12345", "67890"]
     assert rows["size"].tolist() == [7, 8]
     assert rows["open"].tolist() == [True, False]
@@ -41,7 +41,7 @@ def test_columns_get_the_types_that_the_model_expects_regardless_of_their_values
 
 def test_text_in_a_number_column_is_left_for_the_model_to_refuse(tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("a,b\nx,1\n")
-    assert read_rows(tmp_path / "new.csv", None, [], ["a", "b"])["a"].tolist() == ["x"]
+    assert read_rows(tmp_path / "new.csv", None, [], ["a", "b"])[0]["a"].tolist() == ["x"]
 
 
 def test_pictures_are_read_from_any_folder_and_converted_to_the_model_input(

@@ -22,6 +22,10 @@ class Csv(Section):
     thousands: Literal[".", ",", " ", "'"] | None = None
     encoding: str | None = Field(None, description="name in Python: utf-8, cp949, latin-1, …")
     missing: tuple[str, ...] | None = Field(None, description="texts that mean a missing value")
+    text: tuple[str, ...] | None = Field(None, description="columns that are text, as written")
+    units: dict[str, str] | None = Field(
+        None, description="columns of numbers with a unit, such as weight: kg, price: $, share: %"
+    )
     dates: tuple[str, ...] | None = Field(
         None, min_length=1, description="formats of dates, such as %d/%m/%Y"
     )

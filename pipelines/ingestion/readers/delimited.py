@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from gristmill.pipelines.base import Problem
@@ -49,27 +50,47 @@ class Delimited(TextSource):
     """
 
     def __init__(self, raw: Path, dialect: Csv) -> None:
-        self.raw, self.dialect, self._reading = raw, dialect, Reading(dialect)
+        super().__init__()
+        self.raw, self.dialect, self._reading = raw, dialect, Reading(dialect, words=True)
         self.encoding = dialect.encoding or "utf-8"
         self.quote, self.delimiter = dialect.quote or '"', dialect.delimiter or ","
         self.names, self.header_lines = header(raw, dialect)
         wanted = f"{len(self.names)} values in each row, as in the header"
         self.refuses = ("ragged row", wanted)
-        words = {"", *(dialect.missing or ())}
-        self._missing = sorted(words | {" " + word for word in words})  # after `a, b`
 
     def fits(self, piece: Chunk, among: Collection[str] | None) -> dict[str, Kind]:
         """Return the kinds that all values of the named columns fit."""
         batch, _ = self._read(piece)
         wanted = self.names if among is None else [n for n in self.names if n in among]
-        return {name: self._reading.fits(batch[name]) for name in wanted}
+        return {name: self._fits(name, batch[name]) for name in wanted}
 
     def parse(self, piece: Chunk, plan: Plan) -> Parsed:
         """Return the rows of a piece with typed columns, or why they do not fit the plan."""
         texts, refused = self._read(piece)
         if refused:
             return Refused(refused)
-        return as_batch({n: self._reading.read(texts[n], kind) for n, kind in plan.items()})
+        return as_batch(
+            {name: self._column(name, texts[name], kind) for name, kind in plan.items()}
+        )
+
+    def _fits(self, name: str, texts: pa.Array) -> Kind:
+        if name in (self.dialect.text or ()):
+            return Kind.TEXT
+        return self._reading.fits(texts, self._unit(name))
+
+    def _column(self, name: str, texts: pa.Array, kind: Kind) -> pa.Array | None:
+        """Return the values of a column as one kind; note the words that are missing values."""
+        if name in (self.dialect.text or ()):
+            return texts
+        values = self._reading.read(texts, kind, self._unit(name))
+        if values is not None and values.null_count > texts.null_count:
+            words = texts.filter(pc.and_(values.is_null(), texts.is_valid()))
+            for one in pc.value_counts(pc.utf8_trim(words, " ")).to_pylist():
+                self.taken.append((one["values"], name, one["counts"]))
+        return values
+
+    def _unit(self, name: str) -> str:
+        return (self.dialect.units or {}).get(name, "")
 
     def _read(self, piece: Chunk) -> tuple[pa.RecordBatch, tuple[Problem, ...]]:
         """Parse one block with Arrow into text columns; return also the rows that it refused."""
@@ -95,7 +116,7 @@ class Delimited(TextSource):
                 column_types=dict.fromkeys(self.names, pa.string()),
                 check_utf8=False,
                 strings_can_be_null=True,
-                null_values=self._missing,
+                null_values=["", " "],
             ),
         )
         (batch,) = table.combine_chunks().to_batches() or [

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,14 @@ from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config import Csv
 from gristmill.pipelines.ingestion.readers.encoding import Utf8, guess_encoding
 from gristmill.pipelines.ingestion.readers.faults import broken, check_names, unreadable
-from gristmill.pipelines.ingestion.readers.value_kinds import Kind, Reading
+from gristmill.pipelines.ingestion.readers.value_kinds import (
+    MISSING,
+    NO_NUMBERS,
+    NO_VALUES,
+    Kind,
+    Reading,
+    chosen,
+)
 from gristmill.pipelines.ingestion.readers.wrapped import Readable, opened
 
 HEAD = 1 << 20
@@ -38,9 +45,9 @@ def sniff_csv(file: Path, declared: Csv = Csv()) -> Csv:  # noqa: B008 - it is f
     first other character.
 
     Returns:
-        `delimiter`, `quote`, `decimal`, `encoding` and `missing` are set; `thousands` only if the
-        numbers have such marks, `dates` only if declared: dates in the usual formats need no
-        declaration.
+        `delimiter`, `quote`, `decimal`, `encoding` and `missing` are set; `thousands` and `units`
+        only if numbers have them, `dates` and `text` only if declared: dates in the usual formats
+        need no declaration.
 
     Raises:
         InputError: no dialect fits, or the file is damaged.
@@ -63,9 +70,18 @@ def sniff_csv(file: Path, declared: Csv = Csv()) -> Csv:  # noqa: B008 - it is f
     missing = declared.missing
     if missing is None:
         missing = (*MISSING, *words_for_nothing(columns, declared))
-    decimal, thousands = number_marks(columns, missing, declared)
+    words = {*missing, *NO_NUMBERS}
+    units = {name: unit for name, values in columns.items() if (unit := unit_of(values, words))}
+    if declared.units is not None:
+        units = {name: unit for name, unit in declared.units.items() if name in columns}
+    bare = [
+        [_UNIT.sub(r"\g<number>", v.strip()) for v in values] if name in units else values
+        for name, values in columns.items()
+    ]
+    decimal, thousands = number_marks(bare, words, declared)
     marks = {"delimiter": delimiter, "quote": quote, "decimal": decimal, "thousands": thousands}
-    return declared.model_copy(update={**marks, "encoding": encoding, "missing": missing})
+    found = {"encoding": encoding, "missing": missing, "units": declared.units or units or None}
+    return declared.model_copy(update=marks | found)
 
 
 def header(file: Path, dialect: Csv) -> tuple[list[str], int]:
@@ -159,22 +175,53 @@ def _rows(text: str, delimiter: str, quote: str, most: int) -> list[list[str]]:
     return rows
 
 
-def _columns(rows: list[list[str]]) -> list[list[str]]:
+def _columns(rows: list[list[str]]) -> dict[str, list[str]]:
     """Return the values below the header by column, without ragged rows."""
     if not rows:
-        return []
+        return {}
     whole = [row for row in rows[1:] if len(row) == len(rows[0])]
-    return [list(column) for column in zip(*whole, strict=True)]
+    values = map(list, zip(*whole, strict=True)) if whole else ([] for _ in rows[0])
+    return dict(zip((name.strip() for name in rows[0]), values, strict=True))
 
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
-"""Words that always mean a missing value, unless others are declared."""
-
-MAYBE_MISSING = (
-    *("?", "-", "--", ".", "n/a", "n.a.", "N.A.", "na", "#N/A", "<NA>", "\\N", "none", "NONE"),
-    *("Null", "(null)", "NIL", "nil", "*", "..", "…", "–", "unknown", "missing"),
+_BLANK = "[ \u00a0\u202f]*"
+_MONEY = "[A-Z]{0,2}[$€£¥₩₹₽₺₴₫฿₱₪]|USD|EUR|GBP|CHF|JPY|KRW|CNY|INR|CAD|AUD"
+_UNIT = re.compile(
+    rf"\(?[-+\u2212\u2013]?{_BLANK}(?P<before>{_MONEY})?{_BLANK}"
+    r"(?P<number>[-+\u2212\u2013]?[.,]?\d(?:[\d.,' \u00a0\u202f]*\d)?[.,]?)"
+    rf"(?P<gap>{_BLANK})(?P<behind>{_MONEY}|[^\d\s()]\S{{0,11}}?)?\)?"
 )
-"""Words that mean a missing value if all other values of the column are not text."""
+_WORDS = """
+% ‰ ° °C °F nm µm um mm cm dm m km in inch inches ft feet yd mi mile miles m² m2 km² km2 cm² ft²
+sqft sqm ha acre acres ml mL cl dl l L liter liters litre litres m³ m3 cm³ cc gal oz mg µg ug g kg
+t ton tons lb lbs ms s sec secs second seconds min mins minute minutes h hr hrs hour hours d day
+days week weeks mo month months yr yrs year years km/h kmh kph mph m/s kn W kW MW V kV A mA Wh kWh
+MWh kcal cal kJ J Hz kHz MHz GHz KB kB MB GB TB KiB MiB GiB Mbps Pa hPa kPa bar mbar psi mmHg K px
+pt ppm ppb dB hp HP bpm rpm mpg mol mmol mmol/L mg/dL g/dL g/L 원 만원 명 개 세 살 년 개월 일 시간
+분 초 점 회 건 권 층 평 円 元 人 歳 岁 年 個
+"""
+UNITS = frozenset(_WORDS.split())
+"""Units that are recognised, besides currencies; others must be declared."""
+
+
+def unit_of(values: Sequence[str], missing: Collection[str]) -> str:
+    """Return the unit that all numbers of a column have: `kg`, `%`, `$`; empty if there is none.
+
+    One capital right behind a number is a code, not a unit: 12A.
+    """
+    found: set[str] = set()
+    for value in dict.fromkeys(values):
+        if (bare := value.strip()) in missing:
+            continue
+        match = _UNIT.fullmatch(bare)
+        units = [unit for unit in (match["before"], match["behind"]) if unit] if match else []
+        if match is None or len(units) != 1 or len(found := found | {*units}) > 1:
+            return ""
+        code = len(units[0]) == 1 and units[0].isupper() and not match["gap"]
+        if code or not (units[0] in UNITS or re.fullmatch(_MONEY, units[0])):
+            return ""
+    return "".join(found)
+
 
 Decimal = Literal[".", ","]
 Thousands = Literal[".", ",", " ", "'"]
@@ -186,18 +233,26 @@ MARKS: tuple[tuple[Decimal, Thousands | None], ...] = (
 """Decimal and thousands marks, the simpler ones first."""
 
 
-def words_for_nothing(columns: Sequence[Sequence[str]], declared: Csv) -> tuple[str, ...]:
-    """Return the words of `MAYBE_MISSING` in columns that are otherwise numbers, bools or dates."""
+def words_for_nothing(columns: Mapping[str, Sequence[str]], declared: Csv) -> tuple[str, ...]:
+    """Return the words of `NO_VALUES` that mean a missing value in columns of text too.
+
+    They do if they occur in a column that is otherwise numbers, truths or dates, and no text
+    column has empty cells beside them.
+    """
     readings = [Reading(dialect) for dialect in _dialects(declared)]
     found: dict[str, None] = {}
-    for values in columns:
-        odd = sorted({v.strip(" ") for v in values} & set(MAYBE_MISSING))
-        left = _texts(values, (*MISSING, *odd)) if odd else None
+    levels: set[str] = set()
+    for values in columns.values():
+        seen = {v.strip(" ") for v in values}
+        odd = [word for word in NO_VALUES if word in seen]
+        left = _texts(values, NO_NUMBERS) if odd else None
         if left is None or left.null_count == len(left):
             continue
-        if any(reading.fits(left) != Kind.TEXT for reading in readings):
+        if any(chosen(reading.fits(left)) is not Kind.TEXT for reading in readings):
             found |= dict.fromkeys(odd)
-    return tuple(found)
+        elif "" in seen:
+            levels.update(odd)
+    return tuple(word for word in found if word not in levels)
 
 
 def number_marks(

@@ -30,6 +30,7 @@ from gristmill.pipelines.ingestion.readers.type_inference import (
 )
 from gristmill.pipelines.ingestion.readers.value_kinds import (
     ANY,
+    CODES,
     LAYOUTS,
     Kind,
     Reading,
@@ -37,6 +38,9 @@ from gristmill.pipelines.ingestion.readers.value_kinds import (
 )
 
 WORDS = reduce(Kind.__or__, LAYOUTS, Kind.TEXT | Kind.DECLARED)
+
+WRITTEN = reduce(lambda kinds, code: kinds & ~code, CODES, ANY)
+"""JSON distinguishes numbers from text, so that no number is a code."""
 
 QUICK = {Kind.INTEGER: pa.int64(), Kind.FLOAT: pa.float64(), Kind.BOOLEAN: pa.bool_()}
 """The types that Arrow's own parser gives to JSON's numbers and booleans."""
@@ -67,6 +71,7 @@ class JsonLines(TextSource):
     refuses = ("invalid line", "one flat JSON object per line")
 
     def __init__(self, raw: Path, declared: Csv) -> None:
+        super().__init__()
         self.raw, self.encoding = raw, declared.encoding or find_encoding(raw)
         self._missing = frozenset(declared.missing or ())
         self._reading = Reading(Csv(dates=declared.dates))
@@ -175,7 +180,7 @@ def _shown(value: Any, line: bytes) -> str:
 def _allowed(types: Set[type]) -> Kind:
     """Return the kinds that JSON's types allow: quoted text is neither a number nor a boolean."""
     said = types & {str, bool, _Token}
-    return Kind.TEXT if len(said) > 1 else WORDS if said == {str} else ANY
+    return Kind.TEXT if len(said) > 1 else WORDS if said == {str} else WRITTEN
 
 
 def _texts(values: list[Any], missing: Collection[str]) -> pa.Array:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
@@ -26,6 +26,7 @@ from gristmill.pipelines.ingestion.readers.value_kinds import (
     ANY,
     UNDECIDED,
     Kind,
+    are_codes,
     arrow_type,
     chosen,
 )
@@ -85,6 +86,7 @@ class TextSource(ABC):
         quote: the character around values.
         delimiter: the character between values.
         header_lines: number of lines before the first row.
+        taken: words that were read as missing values: word, column and number of cells, by piece.
         exact: whether each quote is examined to find where rows end, which takes several times as
             long. Otherwise a row ends at a line break with an even number of quotes before it.
             That is wrong only if quotes also occur inside of values (5" pipe), and then shows as
@@ -98,6 +100,9 @@ class TextSource(ABC):
     delimiter = NO_QUOTE
     header_lines = 0
     exact = False
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, str, int]] = []
 
     def pieces(self, size: int) -> Iterator[Chunk]:
         """Yield the rows below the header in pieces of complete rows, of about `size` bytes.
@@ -175,6 +180,20 @@ class TextSource(ABC):
         """Return the rows of a piece as planned, or why they do not fit the plan."""
 
 
+def words_taken(taken: Sequence[tuple[str, str, int]]) -> list[str]:
+    """Return a line with the words that were read as missing values, and where."""
+    cells: Counter[str] = Counter()
+    columns: dict[str, dict[str, None]] = {}
+    for word, column, count in taken:
+        cells[word] += count
+        columns.setdefault(word, {})[column] = None
+    found = [
+        f"{word} ({count:,} in {', '.join([*columns[word]][:3])}{', …' * (len(columns[word]) > 3)})"
+        for word, count in cells.most_common(8)
+    ]
+    return ["read as missing values: " + ", ".join(found)] if found else []
+
+
 def as_batch(columns: Mapping[str, pa.Array | None]) -> pa.RecordBatch | Misfit:
     """Return columns as rows, or the names of those that are None since they do not fit."""
     misfits = frozenset(name for name, column in columns.items() if column is None)
@@ -236,7 +255,11 @@ class _Inference:
     def settle(self) -> RowStream:
         source, first = next(self._pieces(SAMPLE), (None, None))
         found = source.fits(first, None) if source is not None and first is not None else {}
-        undecided = {n for n, fits in found.items() if fits != ANY and UNDECIDED in fits}
+        undecided = {
+            name
+            for name, fits in found.items()
+            if fits != ANY and (UNDECIDED in fits or are_codes(fits))
+        }
         if undecided:
             found |= self._exactly(undecided)
         return self._rows(found)
@@ -244,9 +267,12 @@ class _Inference:
     def _rows(self, found: Mapping[str, Kind]) -> RowStream:
         plan = {n: chosen(fits, n not in self.not_numbers) for n, fits in found.items()}
         schema = pa.schema([(name, arrow_type(kind)) for name, kind in plan.items()])
-        return RowStream(schema, self._batches(plan, found))
+        notes: list[str] = []
+        return RowStream(schema, self._batches(plan, found, notes), notes)
 
-    def _batches(self, plan: Plan, found: Mapping[str, Kind]) -> Batches:
+    def _batches(self, plan: Plan, found: Mapping[str, Kind], notes: list[str]) -> Batches:
+        for source in self.sources:
+            source.taken.clear()
         doubtful: set[str] = set()
         problems: list[Problem] = []
         pieces = side_by_side(self._pieces(BLOCK), lambda piece: piece[0].parse(piece[1], plan))
@@ -267,6 +293,7 @@ class _Inference:
             raise refused(self.raw, *self.sources[0].refuses, problems)
         if doubtful:
             raise Again(self._rows({**found, **self._exactly(doubtful)}))
+        notes += words_taken([one for source in self.sources for one in source.taken])
 
     def _exactly(self, names: Collection[str]) -> dict[str, Kind]:
         """Return the kinds that all values of some columns fit, over the whole file."""

@@ -116,6 +116,7 @@ def refresh(
         difference = None if old is None else compare(old, _table(aside, name))
         after = take(project, path, raw, edits=edits)
     accepted = tuple(one.name for one in readers)
+    notes = (*notes, *made[name].notes)
     return Refreshed(data.folder, before, after, made[name], difference, accepted, unread, notes)
 
 

@@ -149,7 +149,7 @@ def test_quoted_values_can_contain_commas_and_line_breaks(tmp_path: Path) -> Non
 
 
 def test_null_words_are_missing_values(tmp_path: Path) -> None:
-    table = ingested(tmp_path, b'a,b,c\n1,NA,\n,x,""\nNaN,null,None\n')
+    table = ingested(tmp_path, b'a,b,c\n1,NA,\nNA,x,""\nNaN,null,None\n')
     assert table.to_pydict() == {"a": [1, None, None], "b": [None, "x", None], "c": [None] * 3}
 
 
