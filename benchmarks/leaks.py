@@ -300,7 +300,8 @@ def clean_splits() -> Iterator[Case]:
         people = rng.random(n // 5 + 1)[np.arange(n) // 5]
         by_group = np.select([people < 0.2, people < 0.4], [TEST, VALIDATION], TRAINING)
         yield Case(f"by group {seed}", frame, task, by_group, {"group": "who"})
-        yield Case(f"by key {seed}", frame.assign(id=rng.permutation(n)), task, None, {"key": "id"})
+        mixed = frame.sample(frac=1, random_state=seed).assign(id=rng.permutation(n))
+        yield Case(f"by key {seed}", mixed, task, None, {"key": "id"})
 
 
 # planted leaks -------------------------------------------------------------------------------

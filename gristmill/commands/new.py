@@ -302,6 +302,9 @@ def _draft(asked: Asked, place: Place, raw: Path, aside: Path, screen: Screen) -
         pictures,
         doubt,
     )
+    if not draft.picture:
+        order = profiling.row_order(table, profile, draft.used, target, chosen.task)
+        draft = replace(draft, order=order)
     if not draft.used:
         raise ConfigError(
             "no column is left to learn from", expected="a usable feature", found="none"
@@ -410,6 +413,9 @@ def _warnings(draft: profiling.Draft) -> Iterator[str]:
         yield f"classes of fewer than {profiling.FEW_ROWS} rows: {', '.join(few[:6])}"
     if draft.uneven:
         yield f"the rarest class has {draft.rarest:.1%} of the rows: see training.class_weight"
+    if draft.sequence:
+        explains = f"the previous row explains {draft.sequence.share:.0%} of {draft.target}"
+        yield f"{explains}: the newest rows by {draft.sequence.column} are for testing (split.time)"
     if draft.doubt:
         yield "numbers like 1,234 are read with a thousands mark; the file shows how to change this"
     for assumed in draft.left_out:

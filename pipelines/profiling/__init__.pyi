@@ -28,6 +28,9 @@ from .profile_page import (
 from .profile_page import (
     write_page as write_page,
 )
+from .row_order import (
+    row_order as row_order,
+)
 from .table_profile import (
     ColumnProfile as ColumnProfile,
 )

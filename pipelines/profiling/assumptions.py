@@ -11,6 +11,7 @@ from gristmill.pipelines.preparation import GIVEN_ROLE, TEST, TRAINING, WORD_PAI
 from gristmill.pipelines.preparation import WORDS as ROLE_WORDS
 from gristmill.pipelines.profiling import column_words
 from gristmill.pipelines.profiling.table_profile import ColumnProfile, TableProfile, Task
+from gristmill.pipelines.tables import counts_time
 
 MOST_CLASSES = 20
 """Whole numbers with more values than this are quantities, not classes."""
@@ -47,11 +48,11 @@ ROWS_A_GROUP, GROUPS = (2, 100), 30
 """A repeated identifier makes groups if they have this many rows on average and are at least this
 many; otherwise it is a label."""
 
-YEARS = (1500, 2200)
-"""Range of whole numbers that can be years."""
-
 GAPS = 10
 """Numbers per row up to which different whole numbers count rows, some of which were removed."""
+
+FEWEST_OWNERS = 10
+"""Least number of groups of a column whose name says what rows belong to."""
 
 TELLS_ALL = 0.98
 """Relation at which a column predicts the target almost alone (an AUC of 0.99)."""
@@ -240,6 +241,9 @@ def _identifier(column: ColumnProfile) -> Assumption | None:
         role = "key" if unique and named else ""
         return Assumption(name, kind, False, f"identifier: {how}", role=role)
     mean = column.present / column.distinct
+    if _owners(column):
+        why = f"identifier of groups of {mean:.1f} rows"
+        return Assumption(name, kind, False, why, role="group")
     if not named or column.distinct < GROUPS or mean > ROWS_A_GROUP[1]:
         return None
     if mean >= ROWS_A_GROUP[0]:
@@ -248,10 +252,19 @@ def _identifier(column: ColumnProfile) -> Assumption | None:
     return Assumption(name, kind, False, "identifier, according to its name")
 
 
+def _owners(column: ColumnProfile) -> bool:
+    """Return whether the values name what rows belong to, and are not counts of it."""
+    if not column_words.names_owner(column.name) or column.missing:
+        return False
+    counts = len(column.levels) == column.distinct and column.type == "integer"
+    count = counts and _one_mode([rows for _, rows in sorted(column.levels)])
+    return FEWEST_OWNERS <= column.distinct < NEARLY * column.present and not count
+
+
 def _row_number(column: ColumnProfile) -> bool:
     """Return whether the values number the rows; with holes only if the name says so."""
     name, whole = column.name, column.type == "integer" and bool(column.quantiles)
-    if is_year(column) or column_words.names_time(name):
+    if _counts_time(column):
         return False
     if column_words.names_index(name) and (whole or column.numbered):
         return True
@@ -265,17 +278,14 @@ def _row_number(column: ColumnProfile) -> bool:
 
 def _index(column: ColumnProfile) -> bool:
     """Return whether a data frame's index only numbers its rows."""
-    meaning = is_year(column) or column_words.names_time(column.name)
     key = column_words.names_identifier(column.name) and not column_words.names_index(column.name)
     each = column.distinct == column.present
-    return column.type == "integer" and each and not meaning and not key
+    return column.type == "integer" and each and not _counts_time(column) and not key
 
 
-def is_year(column: ColumnProfile) -> bool:
-    """Return whether the values can be years."""
-    if column.type not in ("integer", "number") or not column.quantiles:
-        return False
-    return YEARS[0] <= column.quantiles[0] and column.quantiles[-1] <= YEARS[1]
+def _counts_time(column: ColumnProfile) -> bool:
+    ends = column.quantiles or (0.0,)
+    return counts_time(column.name, ends[0], ends[-1])
 
 
 def _word_pair(column: ColumnProfile) -> bool:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-import re
+from gristmill.pipelines.tables import name_words
 
 IDENTIFIER_ENDS = frozenset(
     ("id", "ids", "uuid", "guid", "pk", "rowid", "idx", "아이디", "식별자", "고객번호", "회원번호")
 )
 """Last words of the names of identifiers."""
+
+OWNERS = frozenset(
+    (
+        *("individual", "patient", "litter", "firm", "user", "subject", "person", "participant"),
+        *("respondent", "household", "animal", "company", "customer", "client", "student", "pupil"),
+        *("worker", "employee", "member", "player", "mother", "donor", "borrower", "tenant"),
+        *("환자", "고객", "회원", "피험자", "참가자", "사용자", "기업"),
+    )
+)
+"""Last words of the names of what several rows belong to, also before a word for identifiers."""
 
 NUMBER_ENDS = frozenset(
     ("no", "nr", "num", "number", "key", "code", "index", "email", "phone", "번호", "코드")
@@ -37,15 +47,6 @@ ROW_NUMBER_NAMES = frozenset(
 
 ROW_NUMBER_SPELLINGS = frozenset(("X", "X1", "V1", "...1"))
 """Names that R gives to a column of row numbers."""
-
-YEAR_WORDS = frozenset(("year", "years", "yr", "jahr", "annee", "ano", "anno", "연도", "년도"))
-TIME_WORDS = YEAR_WORDS | frozenset(
-    (
-        *("date", "time", "t", "day", "days", "week", "month", "months", "quarter", "period"),
-        *("hour", "hours", "minute", "second", "날짜", "시간", "월", "일"),
-    )
-)
-"""Words in the names of columns that count time; such a count is not a row number."""
 
 TARGET_WORDS = frozenset(
     (
@@ -94,16 +95,18 @@ SCALES = (
 """Scales with an undisputed order, lowest first."""
 
 
-def name_words(name: str) -> list[str]:
-    """Split a column's name into words: `customerId` and `customer_id` are customer, id."""
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    return [word.lower() for word in re.split(r"[\W_]+", parted) if word]
-
-
 def names_identifier(name: str) -> bool:
     """Return whether a column of this name identifies rows or groups of rows."""
     words = name_words(name)
     return bool(words) and (words[-1] in IDENTIFIER_ENDS or words[0] == "unnamed")
+
+
+def names_owner(name: str) -> bool:
+    """Return whether a column of this name contains what rows belong to, such as patients."""
+    words = name_words(name)
+    if len(words) > 1 and words[-1] in IDENTIFIER_ENDS | NUMBER_ENDS:
+        words = words[:-1]
+    return bool(words) and words[-1] in OWNERS
 
 
 def may_name_identifier(name: str) -> bool:
@@ -121,11 +124,6 @@ def names_row_number(name: str) -> bool:
 def names_index(name: str) -> bool:
     """Return whether pandas wrote this name for an index without a name."""
     return name_words(name)[:1] == ["unnamed"] or name_words(name)[:2] == ["index", "level"]
-
-
-def names_time(name: str) -> bool:
-    """Return whether whole numbers in a column of this name count years, days or hours."""
-    return bool(TIME_WORDS & {*name_words(name)})
 
 
 def names_code(name: str) -> bool:

@@ -18,6 +18,7 @@ from gristmill.pipelines.profiling.assumptions import (
     TaskChoice,
     classes_of,
 )
+from gristmill.pipelines.profiling.row_order import RowOrder
 from gristmill.pipelines.profiling.table_profile import ColumnProfile, Form, TableProfile, in_words
 from gristmill.pipelines.profiling.yaml_text import (
     aligned,
@@ -94,6 +95,7 @@ class Draft:
         assumptions: one for each column, in the table's order.
         query: SQL, if the source is a database.
         pictures: the size that picture files are converted to, and the reason for it.
+        order: the dependence of rows on the ones before them, if it matters.
         doubt: whether thousands separators could be decimal marks.
     """
 
@@ -108,6 +110,13 @@ class Draft:
     query: str | None = None
     pictures: tuple[Pictures, str] | None = None
     doubt: bool = False
+    order: RowOrder | None = None
+
+    @property
+    def sequence(self) -> RowOrder | None:
+        """The order in time by which rows are split; groups and given roles take precedence."""
+        other = {a.role for a in self.assumptions} & {"group", "given"}
+        return self.order if self.order and self.order.column and not other else None
 
     @property
     def picture(self) -> ColumnProfile | None:

@@ -34,6 +34,15 @@ from .hashing import (
 from .hashing import (
     uniform as uniform,
 )
+from .name_meaning import (
+    counts_time as counts_time,
+)
+from .name_meaning import (
+    name_words as name_words,
+)
+from .name_meaning import (
+    names_year as names_year,
+)
 from .row_changes import (
     Changes as Changes,
 )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gristmill.pipelines.base import ConfigError, read_duration
 from gristmill.pipelines.config import TimeSplit
@@ -125,6 +126,9 @@ def _dates(values: pa.Array, column: str) -> pa.Array:
     kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_null(kind):
         return microseconds(values)
+    if pa.types.is_integer(kind):
+        values = _years(values)
+        kind = values.type
     try:
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise pa.ArrowInvalid(f"a column of {kind}")
@@ -132,11 +136,20 @@ def _dates(values: pa.Array, column: str) -> pa.Array:
     except pa.ArrowInvalid as error:
         raise ConfigError(
             f"split.time.column '{column}' does not contain dates",
-            expected="dates or times, or texts in ISO 8601 (2026-01-31)",
+            expected="dates or times, years, or texts in ISO 8601 (2026-01-31)",
             found=" ".join(str(error).split())[:120],
             next=f"use a column of dates, or declare it: "
             f"schema: {{columns: {{{column}: {{type: date}}}}}}",
         ) from error
+
+
+def _years(values: pa.Array) -> pa.Array:
+    """Return the first days of years of four digits; other numbers as they are."""
+    ends = pc.min_max(values)
+    low, high = ends["min"].as_py(), ends["max"].as_py()
+    if low is None or low < 1000 or high > 2999:
+        return values
+    return pc.binary_join_element_wise(values.cast(pa.string()), "-01-01", "")
 
 
 def _from_share(ordered: Moments, share: float) -> int:

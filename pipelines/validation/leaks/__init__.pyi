@@ -7,9 +7,24 @@ from .firewall import (
 from .firewall import (
     require_no_leaks as require_no_leaks,
 )
+from .hints import (
+    SEQUENCE as SEQUENCE,
+)
+from .hints import (
+    in_order as in_order,
+)
+from .hints import (
+    previous_row as previous_row,
+)
 from .leak import (
     KINDS as KINDS,
 )
 from .leak import (
     Leak as Leak,
+)
+from .reading import (
+    Values as Values,
+)
+from .reading import (
+    whole_column as whole_column,
 )

@@ -19,7 +19,7 @@ from gristmill.pipelines.config import PrepareSections
 from gristmill.pipelines.tables import Hashes, TableRows, column_names
 from gristmill.pipelines.validation.leaks import means, proofs, role_leaks
 from gristmill.pipelines.validation.leaks.hints import Learnt, row_order, strength
-from gristmill.pipelines.validation.leaks.leak import KINDS, Leak
+from gristmill.pipelines.validation.leaks.leak import KINDS, ROW_ORDER, Leak
 from gristmill.pipelines.validation.leaks.reading import Looked, Values, look, values, whole_column
 from gristmill.pipelines.validation.leaks.role_leaks import TRAINING, Roles
 
@@ -56,16 +56,25 @@ def require_no_leaks(
     write_json(report, {"leaks": [asdict(leak) for leak in found]})
     errors = [leak for leak in found if leak.severity == "error"]
     if errors:
-        named = ", ".join(dict.fromkeys(leak.column for leak in errors))
         raise DataInvalid(
             f"the data leak the target or the test rows: {len(errors)} leak"
             + "s" * (len(errors) > 1),
             problems=[_problem(leak) for leak in errors],
-            next="correct the data or the split, or exclude the column (features.exclude).\n"
-            "If a column is known before the target, allow it: "
-            f"features: {{allow_leaks: [{named}]}}",
+            next="\n".join(_next(errors)),
         )
     return found
+
+
+def _next(errors: Sequence[Leak]) -> Iterator[str]:
+    """Yield the lines to type, for columns and for the order of the rows."""
+    if any(leak.kind == ROW_ORDER for leak in errors):
+        yield "split: {time: {column: COLUMN}}   to test on the newest rows, if a column has dates"
+        yield "split: {group: COLUMN}   if a column names what the rows belong to"
+        yield f"features: {{allow_leaks: [{ROW_ORDER}]}}   if the order of the rows has no meaning"
+    if named := ", ".join(dict.fromkeys(leak.column for leak in errors if leak.column)):
+        yield "correct the data or the split, or exclude the column (features.exclude)."
+        yield "If a column is known before the target, allow it: "
+        yield f"features: {{allow_leaks: [{named}]}}"
 
 
 def read_warnings(report: Path) -> list[str]:
@@ -116,6 +125,11 @@ def find_leaks(
     y = values(target, looked.table[target])
     if y is not None and len(y.levels) > 1 and not (y.codes < 0).any():
         found += _of_columns(table, looked, y, columns, roles, document)
+        if columns and document.split.time is None:  # pictures are in the order of their folders
+            by_chance = not (document.split.group or document.split.test == "given")
+            stops = by_chance and ROW_ORDER not in allowed
+            classes = document.data.task == "classification"
+            found.append(row_order(y, looked.places, classes, columns, stops=stops))
     kinds, leaks = list(KINDS), [leak for leak in found if leak is not None]
     return sorted(leaks, key=lambda leak: (leak.severity, kinds.index(leak.kind)))
 
@@ -170,8 +184,6 @@ def _of_columns(
     classes, time = document.data.task == "classification", document.split.time
     subject = _Subject(table, looked, y, columns, classes, time.column if time else None)
     learnt = Learnt(y, roles[looked.places] == TRAINING, classes)
-    if time is None and columns:  # pictures are in the order of their folders
-        yield row_order(y, looked.places, classes)
     for x in columns:
         if (x.codes >= 0).any():
             yield _proof(subject, x) or _mean(subject, x) or strength(x, learnt)
@@ -223,7 +235,7 @@ def _groups(subject: _Subject, name: str) -> Iterator[Values]:
 def _allowed(table: Path, document: PrepareSections) -> set[str]:
     present = column_names(table)
     named = {
-        entry: {name for name in present if fnmatchcase(name, entry)}
+        entry: {name for name in (*present, ROW_ORDER) if fnmatchcase(name, entry)}
         for entry in document.features.allow_leaks
     }
     problems = [
@@ -241,7 +253,7 @@ def _allowed(table: Path, document: PrepareSections) -> set[str]:
 def _problem(leak: Leak) -> Problem:
     rows = f" (rows {', '.join(map(str, leak.rows))}, …)" if leak.rows else ""
     return Problem(
-        leak.column,
+        leak.column or "the rows",
         f"no {leak.kind} leak: {KINDS[leak.kind][1]}",
         leak.words + rows,
         f"allowed by {leak.allowed_by}" if leak.allowed_by else "",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from gristmill.pipelines.tables import Flags, Floats, Places
+from gristmill.pipelines.tables import Flags, Floats, Places, counts_time
 from gristmill.pipelines.validation.leaks.leak import Leak, make_leak
 from gristmill.pipelines.validation.leaks.reading import Codes, Values, ranks
 
@@ -22,6 +25,15 @@ HELD_OUT = 20
 
 ROW_ORDER = 0.1
 """Warn when the previous row explains at least this share of the target."""
+
+SEQUENCE, SEQUENCE_ROWS = 0.9, 50
+"""Share from which rows that are not sorted are a sequence, and the least number of rows."""
+
+MISPLACED = 0.02
+"""Largest share of steps against the order in a sorted file."""
+
+MOST_STEPS = 10
+"""A column of more values orders rows by what it measures."""
 
 
 @dataclass(frozen=True)
@@ -90,27 +102,68 @@ def skill(x: Values, learnt: Learnt) -> float | None:
     return max(line, _number_skill(bins, learnt))
 
 
-def row_order(y: Values, places: Places, classes: bool) -> Leak | None:
-    """Return a warning if the previous row predicts the target, as in a sorted file.
+def row_order(
+    y: Values, places: Places, classes: bool, columns: Sequence[Values], *, stops: bool
+) -> Leak | None:
+    """Return the leak of rows whose target the previous row predicts.
+
+    It is an error if the previous row explains almost everything, and the rows are neither in the
+    order of the target nor in that of a feature.
 
     Args:
         y: the target.
         places: (n_rows,) row numbers in the file, ascending.
         classes: whether the task is classification.
+        columns: the feature columns of the same rows.
+        stops: whether it can be an error: each row has its role by chance.
+    """
+    share = previous_row(y.codes, y.levels, places, classes)
+    if not share:
+        return None
+    by_value = in_order(y.codes, classes) or any(_rises(x) for x in columns)
+    proven = stops and share >= SEQUENCE and not by_value and len(places) >= SEQUENCE_ROWS
+    what = "its rows are a sequence" if proven else "the file is sorted or its rows are a sequence"
+    advice = "" if proven else "; consider split.time or split.group"
+    words = (
+        f"the previous row explains {share:.0%} of {y.name}: {what}, so rows of one role reveal "
+        f"those of another{advice}"
+    )
+    found = make_leak("row order", "", words, len(places), share)
+    return found if proven else replace(found, severity="warning")
+
+
+def previous_row(y: Codes, levels: npt.NDArray[Any], places: Places, classes: bool) -> float:
+    """Return the share of the target that the previous row explains; 0 if it can be chance.
+
+    Args:
+        y: (n_rows,) codes of the target.
+        levels: the values of the target by code.
+        places: (n_rows,) positions of the rows, ascending; only neighbours are compared.
+        classes: whether the task is classification.
     """
     next_to = np.diff(places) == 1
-    before, after = y.codes[:-1][next_to], y.codes[1:][next_to]
+    before, after = y[:-1][next_to], y[1:][next_to]
     n = len(before)
     if n < HELD_OUT:
-        return None
-    share = _same_class(before, after) if classes else _correlation(y.levels, before, after)
-    if share < max(ROW_ORDER, 5 / np.sqrt(n)):
-        return None
-    words = (
-        f"the previous row explains {share:.0%} of {y.name}: the file is sorted or its rows are a "
-        "sequence, so rows of one role reveal those of another; consider split.time or split.group"
-    )
-    return make_leak("row order", "", words, n, share)
+        return 0.0
+    share = _same_class(before, after) if classes else _correlation(levels, before, after)
+    return share if share >= max(ROW_ORDER, 5 / np.sqrt(n)) else 0.0
+
+
+def in_order(y: Codes, classes: bool) -> bool:
+    """Return whether rows are sorted by the target, except a few; classes can be in any order."""
+    steps = np.diff(y)
+    if classes:
+        return int(np.count_nonzero(steps)) < 3 * len(np.unique(y))
+    against = min(np.count_nonzero(steps > 0), np.count_nonzero(steps < 0))
+    return bool(against <= MISPLACED * len(y))
+
+
+def _rises(x: Values) -> bool:
+    """Return whether the rows are in the order of a measurement, which can explain neighbours."""
+    if x.kind != "number" or len(x.levels) <= MOST_STEPS or (x.codes < 0).any():
+        return False
+    return not counts_time(x.name, *x.levels[[0, -1]]) and in_order(x.codes, False)
 
 
 def _bins(x: Values, training: Flags) -> Codes:

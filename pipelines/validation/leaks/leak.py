@@ -33,11 +33,14 @@ KINDS: dict[Kind, tuple[Severity, str]] = {
     "future": ("error", "training or validation rows are not older than all test rows"),
     "strength": ("warning", "a column alone predicts the target almost perfectly"),
     "near duplicates": ("warning", "test rows are almost equal to training rows"),
-    "row order": ("warning", "the target depends on the position of a row in the file"),
+    "row order": ("error", "the rows are a sequence, and neighbours can be in different roles"),
     "duplicates": ("warning", "test rows are equal to training or validation rows"),
 }
 """Severity and meaning by kind. With too few rows or too many exceptions for a proof, an error
 becomes a warning."""
+
+ROW_ORDER: Literal["row order"] = "row order"
+"""The kind without a column, also the entry of `features.allow_leaks` that allows it."""
 
 PROOF = 0.005
 """Largest share of exceptions in a proof."""
@@ -74,7 +77,8 @@ class Leak:
     @property
     def allowed_by(self) -> str:
         """The line of the experiment file that allows the leak; empty if nothing does."""
-        return f"features: {{allow_leaks: [{self.column}]}}" if self.column else ""
+        name = ROW_ORDER if self.kind == ROW_ORDER else self.column
+        return f"features: {{allow_leaks: [{name}]}}" if name else ""
 
 
 def make_leak(

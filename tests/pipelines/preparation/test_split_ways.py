@@ -228,6 +228,15 @@ def test_dates_of_every_type_give_the_same_roles(form: Any) -> None:
     assert made.cuts == other.cuts
 
 
+def test_whole_numbers_of_four_digits_are_years() -> None:
+    frame, rule = rows(150, 0), Split(time=TimeSplit(column="when"))
+    years = 1900 + np.arange(150)
+    made = assigned(frame.assign(when=years), rule)
+    assert (years[made.roles == TEST] >= 2020).all()
+    dates = assigned(frame.assign(when=pd.to_datetime(years.astype(str) + "-01-01")), rule)
+    assert (made.roles == dates.roles).all()
+
+
 def test_the_stage_reads_dates_from_a_text_column(home: Project) -> None:
     frame, rule = rows(150, 0), {"time": {"column": "when"}}
     texts = frame.assign(when=frame["when"].dt.strftime("%Y-%m-%d"))

@@ -26,6 +26,15 @@ def column(name: str, type: str = "text", distinct: int = 3, **more: Any) -> Col
     return ColumnProfile(name, type, ROWS, more.pop("missing", 0), distinct, **more)  # type: ignore[arg-type]
 
 
+def counted(name: str, *rows: int, first: int = 0, step: int = 1) -> ColumnProfile:
+    """Return the profile of whole numbers with these numbers of rows, from the first number."""
+    levels = sorted(((first + step * i, n) for i, n in enumerate(rows)), key=lambda pair: -pair[1])
+    ends = (first, first + step * (len(rows) - 1))
+    return ColumnProfile(
+        name, "integer", sum(rows), 0, len(rows), levels=tuple(levels), quantiles=ends
+    )
+
+
 CASES = [
     (column("age", "integer", 70), "number", True),
     (column("height", "number", 900), "number", True),
@@ -123,17 +132,24 @@ def test_a_repeated_identifier_is_the_group_and_takes_precedence_over_a_key() ->
     assert found == {"customer_id": "group", "y": "target"}
 
 
+@pytest.mark.parametrize(
+    ("owner", "role"),
+    [
+        (column("Individual ID", distinct=550), "group"),
+        (column("patient", "integer", 40), "group"),
+        (column("firm", distinct=11), "group"),
+        (column("firm", distinct=3), ""),
+        (column("subject", distinct=200, missing=5), ""),
+        (column("patient_status", distinct=40), ""),
+        (counted("member", *[90 // (1 + i) for i in range(12)]), ""),  # a number of members
+    ],
+)
+def test_what_rows_belong_to_makes_groups(owner: ColumnProfile, role: str) -> None:
+    assert roles(owner).get(owner.name, "") == role
+
+
 def test_an_identifier_with_missing_values_is_not_a_group() -> None:
     assert roles(column("customer_id", distinct=200, missing=10)) == {"y": "target"}
-
-
-def counted(name: str, *rows: int, first: int = 0, step: int = 1) -> ColumnProfile:
-    """Return the profile of whole numbers with these numbers of rows, from the first number."""
-    levels = sorted(((first + step * i, n) for i, n in enumerate(rows)), key=lambda pair: -pair[1])
-    ends = (first, first + step * (len(rows) - 1))
-    return ColumnProfile(
-        name, "integer", sum(rows), 0, len(rows), levels=tuple(levels), quantiles=ends
-    )
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from gristmill.pipelines.config.sections import Csv
 from gristmill.pipelines.preparation.columns import declared_kinds, feature_columns
 from gristmill.pipelines.profiling.assumptions import assume as take_for
 from gristmill.pipelines.profiling.draft import Draft, write_draft
+from gristmill.pipelines.profiling.row_order import RowOrder
 from gristmill.pipelines.profiling.table_profile import Task, profile_table
 from gristmill.pipelines.profiling.target_choice import require_task
 from gristmill.pipelines.profiling.yaml_text import WIDTH
@@ -135,6 +136,18 @@ def test_a_repeated_identifier_becomes_the_group(empty: Project) -> None:
     assert made.split.group == "customer_id"
     assert "groups of 6.0 rows" in text
     assert made.schema_.columns["customer_id"].max is None
+
+
+def test_rows_that_depend_on_the_ones_before_are_split_by_time(empty: Project) -> None:
+    columns = {"when": [datetime(2024, 1, 1 + i // 24, i % 24) for i in range(300)]}
+    columns["y"] = np.sin(np.arange(300) / 20)
+    text, made = draft(empty, columns, "y", order=RowOrder("when", 0.987))
+    assert made.split.time is not None
+    assert made.split.time.column == "when"
+    assert "explains 99% of y" in text
+    owned = {**columns, "patient": [f"p{i % 20}" for i in range(300)]}
+    _, made = draft(empty, owned, "y", order=RowOrder("when", 0.987))
+    assert (made.split.group, made.split.time) == ("patient", None)
 
 
 def test_rare_classes_are_named(empty: Project) -> None:

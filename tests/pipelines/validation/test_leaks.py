@@ -269,6 +269,51 @@ def test_a_sorted_file_is_a_warning(tmp_path: Path, task: str) -> None:
     assert only(leaks) == ("row order", "", "warning")
 
 
+def walk(rows: int = 300) -> pd.DataFrame:
+    """Return rows in the order of their date, with a target close to that of the row before."""
+    rng = np.random.default_rng(0)
+    y = np.cumsum(rng.normal(size=rows))
+    date = pd.date_range("2025-01-01", periods=rows)
+    return pd.DataFrame({"date": date, "x": y + rng.normal(size=rows), "y": y})
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_rows_that_are_a_sequence_stop_a_run_that_cuts_them_by_chance(
+    tmp_path: Path, task: str
+) -> None:
+    frame = walk()
+    if task == "classification":
+        frame["y"] = np.where(np.arange(300) // 20 % 2, "sit", "walk")
+    leaks = found(tmp_path, frame, make(task))
+    assert only([leak for leak in leaks if not leak.column]) == ("row order", "", "error")
+    with pytest.raises(DataInvalid, match="1 leak") as error:
+        require_no_leaks(
+            tmp_path / "table.parquet", by_chance(300), make(task), ["x"], tmp_path / "leaks.json"
+        )
+    assert "split: {time: {column: COLUMN}}" in (error.value.next or "")
+    assert "features: {allow_leaks: [row order]}" in (error.value.next or "")
+
+
+@pytest.mark.parametrize(
+    ("split", "features"),
+    [({"group": "g"}, {}), ({}, {"allow_leaks": ["row order"]}), ({"test": "given"}, {})],
+)
+def test_a_sequence_with_other_roles_or_allowed_is_a_warning(
+    tmp_path: Path, split: dict[str, Any], features: dict[str, Any]
+) -> None:
+    frame = walk().assign(g=np.arange(300) // 15)
+    roles_of_groups = by_chance(20)[frame.g]
+    leaks = found(tmp_path, frame, make("regression", split, features), roles_of_groups)
+    assert [leak.severity for leak in leaks if leak.kind == "row order"] == ["warning"]
+
+
+def test_rows_in_the_order_of_a_measurement_are_a_warning(tmp_path: Path) -> None:
+    dose = np.sort(np.random.default_rng(0).random(300))
+    frame = pd.DataFrame({"dose": dose, "y": np.sin(6 * dose)})
+    leaks = found(tmp_path, frame, make("regression"))
+    assert ("row order", "warning") in [(leak.kind, leak.severity) for leak in leaks]
+
+
 def test_a_large_table_is_sampled_and_findings_counted_on_all_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
