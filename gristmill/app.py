@@ -26,6 +26,7 @@ GROUPS = {
 COMMANDS = {
     "run": "run:run",
     "new": "new:new",
+    "remove": "remove:remove",
     "plan": "plan:plan",
     "stage": "stage:stage",
     "score": "score:score",

@@ -153,6 +153,8 @@ def _experiments(project: Project) -> Iterator[Finding]:
             yield False, "\n".join(error.lines())
         else:
             yield True, name
+    for name in project.leftovers():
+        yield False, f"{name} is removed in part: gristmill remove {name}   removes the rest"
 
 
 def _data(project: Project) -> Iterator[Finding]:

@@ -141,6 +141,31 @@ class Project:
             yaml.dump(document, file)
         return True
 
+    def unregister(self, experiment: str) -> None:
+        """Remove the experiment from `params.yaml`; comments and order are kept."""
+        if experiment not in self.registered():
+            return
+        from ruamel.yaml import YAML
+
+        yaml = YAML()
+        yaml.width = 100
+        document = yaml.load(self.params_file)
+        del document["experiments"][experiment]
+        with writing(self.params_file) as aside, aside.open("w", encoding="utf-8") as file:
+            yaml.dump(document, file)
+
+    def registered(self) -> dict[str, str | None]:
+        """Return the folder of the data set of each experiment in `params.yaml`."""
+        document = read_yaml(self.params_file) if self.params_file.exists() else {}
+        listed = document.get("experiments") or {}
+        return {name: (entry or {}).get("data") for name, entry in listed.items()}
+
+    def leftovers(self) -> list[str]:
+        """Return the experiments without a file that `params.yaml` lists, or that have cuts."""
+        cuts = [path.name for path in self.experiments.glob("*.split.json")]
+        listed = {*self.registered(), *(name.removesuffix(".split.json") for name in cuts)}
+        return sorted(listed - {*self.experiment_names()})
+
     def stale_parameters(self, experiment: str, data: str) -> list[str]:
         """Return the entries of `params.yaml` that are missing or outdated, one line each."""
         document = read_yaml(self.params_file) if self.params_file.exists() else {}

@@ -128,10 +128,16 @@ from .versions.pins import (
     hash_of as hash_of,
 )
 from .versions.pins import (
+    is_committed as is_committed,
+)
+from .versions.pins import (
     pin_data as pin_data,
 )
 from .versions.pins import (
     pinned_digest as pinned_digest,
+)
+from .versions.pins import (
+    unpin as unpin,
 )
 from .versions.refresh import (
     Refreshed as Refreshed,
@@ -168,6 +174,9 @@ from .versions.stages import (
 )
 from .versions.stages import (
     data_plan as data_plan,
+)
+from .versions.stages import (
+    forget_stages as forget_stages,
 )
 from .versions.stages import (
     run_stage as run_stage,

@@ -169,6 +169,12 @@ def register(
     return Version(model, str(made.version), run_id, time.time(), (), dict(tags))
 
 
+def remove_model(project: Project, model: str) -> None:
+    """Delete a registered model with all its versions; their runs stay."""
+    with registry_client(project, f"delete {model}") as registry:
+        registry.delete_registered_model(model)
+
+
 def remove_empty(project: Project, model: str) -> None:
     """Remove a registered model, unless a version was registered in the meantime."""
     if not versions(project, model):

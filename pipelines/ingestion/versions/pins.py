@@ -127,14 +127,37 @@ def write_pin(project: Project, repo: Repo, folder: str, digest: str) -> None:
         folder: name of the data set under `data/`.
         digest: hash of the version.
     """
+    _write(project, repo, {**require_pinned(project, repo), folder: digest})
+
+
+def unpin(project: Project, folder: str) -> None:
+    """Remove the pin of one data set; its versions are in the cache afterwards."""
+    with opened(project) as repo:
+        pinned = require_pinned(project, repo)
+        if (place := project.root / "data" / folder).is_dir():
+            cache.list_from(repo, place, add=True)
+        if folder in pinned:
+            _write(project, repo, {name: pinned[name] for name in pinned if name != folder})
+
+
+def is_committed(project: Project, folder: str) -> bool:
+    """Return whether HEAD has the pin of a data set that the work tree has."""
+    head, now = pin_file.pin_at(project, "HEAD"), pin_file.read_pin(project)
+    then = pin_file.Pin() if head is None else head.pin
+    return now.sets.get(folder, then.sets.get(folder)) == then.sets.get(folder) and (
+        not now.whole or now.whole == then.whole
+    )
+
+
+def _write(project: Project, repo: Repo, pinned: Mapping[str, str]) -> None:
     before = pin_file.read_text(project)
     entries, old = {}, pin_file.entries_in(before)
-    for name, pinned in {**require_pinned(project, repo), folder: digest}.items():
+    for name, digest in pinned.items():
         path = f"data/{name}"
         kept = old.get(path, old.get("data", {}))
-        new = entry_of(repo, path, pinned)
+        new = entry_of(repo, path, digest)
         others = {key: kept[key] for key in kept if key not in ("size", "nfiles", *new)}
-        entries[path] = kept if kept.get("md5") == pinned else {**new, **others}
+        entries[path] = kept if kept.get("md5") == digest else {**new, **others}
     text = pin_file.with_entries(before, entries)
     if text != before:
         with writing(project.root / pin_file.PIN) as aside:

@@ -12,8 +12,9 @@ from dvc.exceptions import ReproductionError
 from dvc.repo import Repo
 from dvc.stage import Stage
 
-from gristmill.pipelines.base import EnvironmentFault, GristmillError, read_json
+from gristmill.pipelines.base import EnvironmentFault, GristmillError, read_json, writing
 from gristmill.pipelines.config import Project
+from gristmill.pipelines.ingestion.versions import pin_file
 from gristmill.pipelines.ingestion.versions.cache import causes, place_of
 from gristmill.pipelines.ingestion.versions.pins import DataState, state_of
 from gristmill.pipelines.ingestion.versions.repository import dvc_path, opened
@@ -115,6 +116,21 @@ def run_stage(project: Project, stage: str, experiment: str, force: bool) -> boo
         raise
     finally:
         os.environ.pop("GRISTMILL_RECORD", None)
+
+
+def forget_stages(project: Project, experiment: str) -> int:
+    """Remove an experiment's stages from `dvc.lock`; return how many there were."""
+    with opened(project):
+        file = project.root / pin_file.LOCK
+        document = pin_file.load_map(file.read_text(encoding="utf-8")) if file.exists() else {}
+        stages = document.get("stages") or {}
+        mine = [name for name in stages if name.partition("@")[2] == experiment]
+        for name in mine:
+            del stages[name]
+        if mine:
+            with writing(file) as aside:
+                aside.write_text(pin_file.dump(document), encoding="utf-8")
+    return len(mine)
 
 
 def stop_stage(stage: str, experiment: str) -> None:
