@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -23,7 +24,7 @@ from gristmill.flows.scoring import (
     typed_rows,
 )
 from gristmill.flows.steps import DISTRIBUTIONS, distributions, not_compared
-from gristmill.pipelines.base import EnvironmentFault, content_digest, write_json
+from gristmill.pipelines.base import EnvironmentFault, content_digest, nearest, write_json
 from gristmill.pipelines.config import Data, Document, Project
 from gristmill.pipelines.evaluation import (
     MOST,
@@ -35,7 +36,7 @@ from gristmill.pipelines.evaluation import (
     read_predictions,
 )
 from gristmill.pipelines.ingestion import ingest_file
-from gristmill.pipelines.preparation import encode_target
+from gristmill.pipelines.preparation import as_text, class_places
 from gristmill.pipelines.registry import PREDICTIONS, Version, find, load_version
 from gristmill.pipelines.tracking import fetch_artifact
 from gristmill.pipelines.validation import (
@@ -52,6 +53,9 @@ DRIFTED = 5
 """Exit code if something has drifted."""
 
 PAGE, RECORD = "check.html", "check.json"
+
+LISTED = 5
+"""Largest number of labels to name in a note."""
 
 ANSWER, SURENESS = "prediction", "probability of the prediction"
 """Columns in which predictions are compared."""
@@ -134,12 +138,17 @@ def examine(project: Project, version: Version, file: Path, shown: str) -> Check
         else:
             seen = _see_table(file, model, reference, document, aside)
         predictions = _shifted(tested, seen.answers, aside)
-    given, unknown = _labelled(seen, tested, statistics)
+    given, unknown = _labelled(seen, tested)
     names = names_of(version.metrics, tested.classes) if len(given.truth) else []
     performance = decline(names, tested, given)
     labelled = len(given.truth)
     made = [f"the model was built with {other}" for other in others]
-    notes = [*made, *seen.notes, *_about_labels(labelled, unknown), *_undefined(performance)]
+    notes = [
+        *made,
+        *seen.notes,
+        *_about_labels(labelled, unknown, tested.classes),
+        *_undefined(performance),
+    ]
     return Checked(
         version.model,
         version.number,
@@ -263,26 +272,39 @@ def _like(tested: Predictions, rows: int, truth: Any = None) -> Predictions:
     return replace(tested, identity=nothing, truth=known, outputs=None, twin=None)
 
 
-def _labelled(seen: _Seen, tested: Predictions, statistics: Any) -> tuple[Predictions, int]:
-    """Return predictions for the rows with a known target, and the number of unknown classes."""
+def _labelled(seen: _Seen, tested: Predictions) -> tuple[Predictions, Counter[str]]:
+    """Return predictions for the rows with a known target, and how often others occur."""
     rows, truth = len(seen.answers), seen.truth
     if truth is None:
-        return from_answers(seen.answers, _like(tested, rows)).rows(slice(0)), 0
+        return from_answers(seen.answers, _like(tested, rows)).rows(slice(0)), Counter()
     if tested.classes is None:
         values = pd.to_numeric(truth, errors="coerce").to_numpy("float64", na_value=np.nan)
-        known, unknown = np.isfinite(values), 0
+        known = np.isfinite(values)
     else:
-        values = encode_target(truth, statistics)
+        values = class_places(truth, tested.classes)
         known = values >= 0
-        unknown = int((~known & truth.notna().to_numpy()).sum())
+    unknown = Counter(as_text(truth[~known & truth.notna().to_numpy()]))
     return from_answers(seen.answers, _like(tested, rows, values)).rows(known), unknown
 
 
-def _about_labels(labelled: int, unknown: int) -> Iterator[str]:
-    if not labelled:
+def _about_labels(
+    labelled: int, unknown: Counter[str], classes: Sequence[str] | None
+) -> Iterator[str]:
+    count = unknown.total()
+    some = ", ".join(name for name, _ in unknown.most_common(LISTED))
+    some += ", …" * (len(unknown) > LISTED)
+    if unknown and not labelled:
+        kind = "a class of the model" if classes else "a number"
+        yield f"performance was not measured: none of the {count:,} labels is {kind}: {some}"
+        near = {name: nearest(name, classes or ()) for name, _ in unknown.most_common(LISTED)}
+        if alike := [f"{name} ~ {other}" for name, other in near.items() if other]:
+            yield "labels that resemble a class of the model: " + ", ".join(alike)
+        elif classes:
+            yield "classes of the model: " + ", ".join(classes[:LISTED])
+    elif unknown:
+        yield f"labels of classes unknown to the model, left out of the metrics: {count:,} ({some})"
+    elif not labelled:
         yield "no labels: performance was not measured"
-    if unknown:
-        yield f"labels of classes unknown to the model, left out of the metrics: {unknown:,}"
     if labelled > MOST:
         yield f"metrics use {MOST:,} of the {labelled:,} labelled rows, drawn at random"
 

@@ -14,6 +14,7 @@ from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.evaluation.metrics import Metric, MetricDifference, holm
 from gristmill.pipelines.evaluation.metrics.measures import measure_all, measure_difference
 from gristmill.pipelines.evaluation.predictions import Predictions
+from gristmill.pipelines.preparation import class_places
 from gristmill.pipelines.tables import Floats, Places
 
 LISTED = "gristmill models lists what can be compared"
@@ -196,8 +197,11 @@ def _refuse_rows(first: Answers, other: Answers) -> None:
 def _with_classes(first: Answers, other: Answers) -> Predictions:
     """Return the other model's predictions with the classes in the first one's order."""
     mine, theirs = first.predictions.classes or (), other.predictions.classes or ()
-    if {*mine} != {*theirs}:
-        only = ((first.name, {*mine} - {*theirs}), (other.name, {*theirs} - {*mine}))
+    places = class_places(theirs, mine)
+    if sorted(places) != list(range(len(mine))):
+        strange = [name for name, place in zip(theirs, places, strict=True) if place < 0]
+        lacking = {*mine}.difference(mine[place] for place in places if place >= 0)
+        only = ((first.name, lacking), (other.name, strange))
         words = [f"only {name}: {', '.join(sorted(these)[:8]) or 'none'}" for name, these in only]
         raise ConfigError(
             f"{first.name} and {other.name} have different classes",
@@ -205,7 +209,7 @@ def _with_classes(first: Answers, other: Answers) -> Predictions:
             found=", ".join(words),
             next=LISTED,
         )
-    columns = [theirs.index(name) for name in mine]
+    columns = np.argsort(places).tolist()
     predictions, threshold = other.predictions, other.predictions.threshold
     return replace(
         predictions,

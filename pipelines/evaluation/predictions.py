@@ -12,7 +12,7 @@ import pandas as pd
 
 from gristmill.pipelines.base import writing
 from gristmill.pipelines.evaluation.labels import Array, Given, Labels, Threshold
-from gristmill.pipelines.preparation import answers
+from gristmill.pipelines.preparation import answers, class_places
 from gristmill.pipelines.tables import Flags, Hashes
 
 PREFIX = "probability_"
@@ -111,12 +111,12 @@ def from_answers(frame: pd.DataFrame, like: Predictions) -> Predictions:
     """
     if like.classes is None:
         return replace(like, outputs=frame["prediction"].to_numpy("float64"))
-    wanted = [PREFIX + name for name in like.classes]
-    found = probability_columns(frame)
-    if set(found) != set(wanted):
-        raise ValueError(
-            "it has different classes: " + ", ".join(name.removeprefix(PREFIX) for name in found)
-        )
+    columns = probability_columns(frame)
+    found = [name.removeprefix(PREFIX) for name in columns]
+    places = class_places(found, like.classes)
+    if sorted(places) != list(range(len(like.classes))):
+        raise ValueError("it has different classes: " + ", ".join(found))
+    wanted = [columns[place] for place in np.argsort(places)]
     return replace(like, outputs=frame[wanted].to_numpy("float64"))
 
 

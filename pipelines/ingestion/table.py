@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from unicodedata import normalize
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gristmill.pipelines.base import ConfigError, InputError, writing
 from gristmill.pipelines.config import Data, IngestSections, Project, load_sections
-from gristmill.pipelines.ingestion.readers import Again, RowStream, forbidden, read, unreadable
+from gristmill.pipelines.ingestion.readers import (
+    Again,
+    RowStream,
+    check_names,
+    forbidden,
+    read,
+    unreadable,
+)
 
 ROW_GROUP = 1 << 18
 """Rows of a row group; later stages read one group at a time."""
@@ -44,9 +53,9 @@ def ingest_file(
     """Convert a file or folder of any format in `readers.formats` to a Parquet table.
 
     A column becomes int64, float64, bool or timestamp[us] (UTC if zones are given) if every value
-    fits. Everything else stays text as it is written, including codes with leading zeros and
-    integers that the type cannot hold exactly. Rows keep their order. Memory does not grow with
-    the file.
+    fits. Everything else stays text, including codes with leading zeros and integers that the type
+    cannot hold exactly. Names and text are stripped and in Unicode's form NFC; blank text is
+    missing. Rows keep their order. Memory does not grow with the file.
 
     Args:
         raw: the file or folder.
@@ -59,9 +68,10 @@ def ingest_file(
         InputError: it cannot be read as a table: empty, truncated, ragged, duplicate names, …
     """
     before = _state(raw)
-    rows = read(raw, data, not_numbers)
+    forms = [normalize(form, name) for name in not_numbers for form in ("NFC", "NFD")]
+    rows = read(raw, data, forms)
     with writing(table) as aside:
-        made = _written(rows, aside)
+        made = _written(raw, rows, aside)
         if made.rows == 0:
             raise unreadable(raw, "rows below the header", "none")
         if _state(raw) != before:
@@ -74,24 +84,45 @@ def ingest_file(
     return made
 
 
-def _written(rows: RowStream, aside: Path) -> Ingested:
+def _written(raw: Path, rows: RowStream, aside: Path) -> Ingested:
     """Write the table, again whenever the reader asks."""
     while True:
         try:
-            return Ingested(_write(rows, aside), len(rows.schema), tuple(rows.notes))
+            return Ingested(_write(raw, rows, aside), len(rows.schema), tuple(rows.notes))
         except Again as again:
             rows = again.rows
 
 
-def _write(rows: RowStream, aside: Path) -> int:
+def _write(raw: Path, rows: RowStream, aside: Path) -> int:
     """Write row groups of `ROW_GROUP` rows, whatever the size of the blocks that are read."""
-    texts = [field.name for field in rows.schema if pa.types.is_string(field.type)]
+    names = [normalize("NFC", name).strip() for name in rows.schema.names]
+    check_names(raw, names)
+    schema = pa.schema(list(zip(names, rows.schema.types, strict=True)))
+    texts = [field.name for field in schema if pa.types.is_string(field.type)]
     count = 0
-    with pq.ParquetWriter(aside, rows.schema, compression="snappy", use_dictionary=texts) as writer:
+    with pq.ParquetWriter(aside, schema, compression="snappy", use_dictionary=texts) as writer:
         for group in _groups(rows):
-            writer.write_table(group, row_group_size=ROW_GROUP)
+            columns = [_plain(column) for column in group.columns]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema), ROW_GROUP)
             count += group.num_rows
     return count
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Strip text and convert it to Unicode's form NFC, as it is compared; blank text is missing."""
+    if not pa.types.is_string(column.type):
+        return column
+    if not pc.all(pc.string_is_ascii(column)).as_py():
+        column = pa.chunked_array([_composed(chunk) for chunk in column.chunks], column.type)
+    column = pc.utf8_trim_whitespace(column)
+    return pc.if_else(pc.equal(column, ""), None, column)
+
+
+def _composed(texts: pa.StringArray) -> pa.StringArray:
+    """Convert each distinct text; Arrow's utf8_normalize leaves Hangul decomposed."""
+    coded = texts.dictionary_encode()
+    levels = [normalize("NFC", text) for text in coded.dictionary.to_pylist()]
+    return pa.array(levels, texts.type).take(coded.indices)
 
 
 def _groups(rows_read: RowStream) -> Iterator[pa.Table]:

@@ -29,6 +29,9 @@ from .features.transforms import (
     class_name as class_name,
 )
 from .features.transforms import (
+    class_places as class_places,
+)
+from .features.transforms import (
     encode_target as encode_target,
 )
 from .features.transforms import (

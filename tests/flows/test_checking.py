@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -11,7 +12,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gristmill.flows.checking import DRIFTED, Checked, _shifted, check, examine
+from gristmill.flows.checking import (
+    DRIFTED,
+    Checked,
+    _about_labels,
+    _labelled,
+    _Seen,
+    _shifted,
+    check,
+    examine,
+)
 from gristmill.pipelines.base.errors import ConfigError, EnvironmentFault, InputError
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.evaluation.labels import Threshold
@@ -63,6 +73,39 @@ def test_new_rows_are_classified_by_the_threshold_of_the_test_rows(
     assert [one.drifted for one in _shifted(tested, answers, tmp_path)] == [False, False]
     told = pd.read_parquet(tmp_path / "now.parquet")
     assert (told["prediction"] == np.where(shares >= 0.2, "yes", "no")).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "known", "unknown", "notes"),
+    [
+        ([0.0, "1", True, 2], 3, {"2": 1}, ["left out of the metrics: 1 (2)"]),
+        (["0", None], 1, {}, []),
+        ([None, None], 0, {}, ["no labels: performance was not measured"]),
+        (
+            ["2", "3", "3"],
+            0,
+            {"3": 2, "2": 1},
+            ["none of the 3 labels is a class of the model: 3, 2", "classes of the model: 0, 1"],
+        ),
+    ],
+)
+def test_labels_are_known_by_their_value_and_others_are_counted(
+    labels: list[object], known: int, unknown: dict[str, int], notes: list[str]
+) -> None:
+    rows = np.arange(len(labels), dtype=np.uint64)
+    shares = np.full((len(labels), 2), 0.5)
+    tested = Predictions(rows, np.zeros(len(labels)), shares, ("0", "1"))
+    answers = pd.DataFrame({"probability_0": shares[:, 0], "probability_1": shares[:, 1]})
+    given, found = _labelled(_Seen(answers, pd.Series(labels, dtype=object)), tested)
+    assert (len(given.truth), dict(found)) == (known, unknown)
+    said = list(_about_labels(known, found, tested.classes))
+    assert [note in line for note, line in zip(notes, said, strict=True)] == [True] * len(notes)
+
+
+def test_labels_that_resemble_a_class_are_named() -> None:
+    said = list(_about_labels(0, Counter({"<=50K.": 140, ">50K.": 60}), ("<=50K", ">50K")))
+    assert said[0].endswith("none of the 200 labels is a class of the model: <=50K., >50K.")
+    assert said[1].endswith("<=50K. ~ <=50K, >50K. ~ >50K")
 
 
 @pytest.mark.slow
@@ -122,7 +165,8 @@ def test_few_broken_or_odd_rows_are_listed_but_are_no_drift(
     assert "more: not a column of the champion's data; left out" in listed
     assert "pixel_0_0: 16 or less; found 1 of the rows" in listed
     assert "digit: was number, is text; not compared" in listed
-    assert "labels of classes unknown to the model, left out of the metrics: 1" in found.notes
+    unknown = "labels of classes unknown to the model, left out of the metrics: 1 (kiwi)"
+    assert unknown in found.notes
 
     empty = examined(finished, digits.sample(400, random_state=1).assign(pixel_2_2=None))
     assert "pixel_2_2: no missing value; found 400 of the rows" in "\n".join(empty.breaks)

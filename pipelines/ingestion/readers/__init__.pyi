@@ -1,4 +1,7 @@
 from .faults import (
+    check_names as check_names,
+)
+from .faults import (
     forbidden as forbidden,
 )
 from .faults import (

@@ -20,6 +20,9 @@ from .transforms import (
     class_name as class_name,
 )
 from .transforms import (
+    class_places as class_places,
+)
+from .transforms import (
     encode_target as encode_target,
 )
 from .transforms import (

@@ -201,7 +201,7 @@ def _classes(rows: TableRows, target: str) -> list[Any]:
     stored = rows.schema.field(target).type
     if pa.types.is_integer(stored):
         return sorted(int(label) for label in found.values())
-    if rows.storage(target) == "date":
+    if rows.storage(target) in ("date", "text"):
         return sorted(found)
     return sorted(found.values())
 

@@ -9,6 +9,7 @@ To add a kind of column, add an entry to `KINDS`: its feature names and its fill
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, cast
@@ -21,6 +22,11 @@ MISSING = "(missing)"
 """The level of missing values."""
 
 WORD = re.compile(r"\w+")
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$", re.ASCII)
+TRUTHS = dict.fromkeys(("true", "yes", "t", "y", "on"), "1")
+TRUTHS |= dict.fromkeys(("false", "no", "f", "n", "off"), "0")
+"""Words for labels that are true or false."""
+
 DAY = 86_400_000_000
 """Microseconds per day."""
 
@@ -97,6 +103,7 @@ def transform(frame: pd.DataFrame, statistics: Statistics) -> Features:
         ValueError: a column is missing, or has values that are no finite numbers or dates, as
             required.
     """
+    frame = with_plain_names(frame, statistics)
     absent = [name for name in input_names(statistics) if name not in frame]
     refused = sorted(set(absent) - set(optional_names(statistics)))
     if refused:
@@ -116,6 +123,24 @@ def transform(frame: pd.DataFrame, statistics: Statistics) -> Features:
         fill(out[:, place : place + width], frame[column["name"]], column)
         place += width
     return out
+
+
+def with_plain_names(frame: pd.DataFrame, statistics: Statistics) -> pd.DataFrame:
+    """Return raw rows in which each input has the name that it had in training.
+
+    Names are equal in their plain form; 2 is the name "2".
+
+    Raises:
+        ValueError: two columns have the name of one input.
+    """
+    absent = {name for name in input_names(statistics) if name not in frame}
+    if not absent:
+        return frame
+    names = {name: plain_text(str(name)) for name in frame.columns}
+    names = {name: plain for name, plain in names.items() if plain in absent}
+    if len({*names.values()}) < len(names):
+        raise ValueError(f"two columns have the same name: {', '.join(map(repr, names))}")
+    return frame.rename(columns=names)
 
 
 def scaled(stored: Pixels, statistics: Statistics) -> Features:
@@ -149,9 +174,18 @@ def _pictures(frame: pd.DataFrame, picture: Column) -> Features:
 def labels(values: Iterable[object]) -> list[str]:
     """Return values as the texts by which levels are compared, independent of their types.
 
-    3 and 3.0 give the same text, because a gap turns a column of integers into floats.
+    3 and 3.0 give the same text, because a gap turns a column of integers into floats. Text is
+    compared as `plain_text`.
     """
     return [_label(value) for value in (values.tolist() if hasattr(values, "tolist") else values)]
+
+
+def plain_text(text: str) -> str:
+    """Return text as it is compared in names, levels and labels: stripped, in Unicode's form NFC.
+
+    macOS writes names of files in the form NFD, in which 서 consists of two characters.
+    """
+    return unicodedata.normalize("NFC", text).strip()
 
 
 def as_text(column: pd.Series) -> pd.Series:
@@ -170,19 +204,26 @@ def places(column: pd.Series, levels: Sequence[str]) -> npt.NDArray[np.int64]:
 
 
 def _distinct(column: pd.Series) -> tuple[Codes, pd.Index | npt.NDArray[np.generic]]:
-    """Return codes, −1 for missing, and the distinct values that they index."""
+    """Return codes, −1 for missing or blank, and the distinct values that they index."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.codes.to_numpy(), column.cat.categories
-    if column.dtype == object:  # pandas would treat True and 1 as equal
-        kinds = [type(value) for value in column]
-        if bool in kinds and len(set(kinds)) > 1:
-            column = column.map(lambda v: _label(v) if isinstance(v, bool | np.bool_) else v)
-    return pd.factorize(column)
+        codes, values = column.cat.codes.to_numpy(), column.cat.categories
+    else:
+        if column.dtype == object:  # pandas would treat True and 1 as equal
+            kinds = [type(value) for value in column]
+            if bool in kinds and len(set(kinds)) > 1:
+                column = column.map(lambda v: _label(v) if isinstance(v, bool | np.bool_) else v)
+        codes, values = pd.factorize(column)
+    blank = np.array([_is_blank(value) for value in values], dtype=bool)
+    return (np.where(np.append(blank, False)[codes], -1, codes) if blank.any() else codes), values
+
+
+def _is_blank(value: object) -> bool:
+    return isinstance(value, str) and not value.strip()
 
 
 def _label(value: object) -> str:
     if isinstance(value, str):
-        return value
+        return plain_text(value)
     if value is None or value is pd.NA or value != value:
         return MISSING
     if isinstance(value, bool | np.bool_):
@@ -236,7 +277,7 @@ def _floats(frame: pd.DataFrame, names: list[str]) -> Floats:
     except (ValueError, TypeError):  # text, or pandas.NA in a column of objects
         parsed = frame[names].apply(pd.to_numeric, errors="coerce")
         for name in names:
-            wrong = parsed[name].isna() & frame[name].notna()
+            wrong = parsed[name].isna() & frame[name].notna() & ~frame[name].map(_is_blank)
             if wrong.any():
                 value = frame[name][wrong].iloc[0]
                 raise ValueError(f"column {name} must hold numbers, found {value!r}") from None
@@ -368,7 +409,7 @@ def _fill_text(out: Features, values: pd.Series, column: Column) -> None:
     length = np.sqrt((weights**2).sum(axis=1, keepdims=True))
     out[:, : len(place)] = weights / np.where(length > 0, length, 1)
     if column["gaps"]:
-        out[:, len(place)] = values.isna()
+        out[:, len(place)] = values.isna() | values.map(_is_blank).astype(bool)
 
 
 def words_of(values: pd.Series) -> tuple[Codes, list[str]]:
@@ -401,12 +442,47 @@ def encode_target(column: pd.Series, statistics: Statistics) -> npt.NDArray[np.i
     """
     classes = statistics["classes"]
     if classes is not None:
-        return places(column, labels(classes)).astype(np.int32)
+        return class_places(column, classes)
     values = column.to_numpy(dtype="float64", na_value=np.nan)
     scale = statistics.get("target_scale")
     if scale:
         values = (values - scale["offset"]) * scale["factor"]
     return values.astype("float32")
+
+
+def class_places(column: Iterable[object], classes: Iterable[object]) -> npt.NDArray[np.int32]:
+    """Return each label's index in the classes, (n_rows,) int32; −1 for any other label.
+
+    Labels are equal as text in its plain form. If the classes are numbers, 1, 1.0 and "1.0" are one
+    label; if they are false and true, or 0 and 1, so are 1, true and yes.
+    """
+    codes, distinct = _distinct(pd.Series(column))
+    names = labels(classes)
+    numbers = [_as_number(name) for name in names]
+    form: Callable[[str], str] = str
+    if {*names} == {"false", "true"} or {*numbers} == {"0", "1"}:
+        form = _as_truth
+    elif None not in numbers and len({*numbers}) == len(numbers):
+        form = _number_or_text
+    place = {form(name): i for i, name in enumerate(names)}
+    found = [place.get(form(text), -1) for text in (*labels(distinct), MISSING)]
+    return np.array(found, dtype=np.int32)[codes]
+
+
+def _as_truth(text: str) -> str:
+    return TRUTHS.get(text.lower(), _number_or_text(text))
+
+
+def _number_or_text(text: str) -> str:
+    number = _as_number(text)
+    return text if number is None else number
+
+
+def _as_number(text: str) -> str | None:
+    """Return the label of the number that a text is; None for other texts."""
+    if not NUMBER.match(text):
+        return None
+    return _label(int(text) if text.lstrip("+-").isdecimal() else float(text))
 
 
 def in_own_units(values: Outputs, statistics: Statistics) -> Floats:

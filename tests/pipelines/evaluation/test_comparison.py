@@ -57,6 +57,16 @@ def test_the_order_of_rows_and_classes_has_no_effect() -> None:
     np.testing.assert_array_equal(mixed.answers, plain.answers)
 
 
+@pytest.mark.parametrize("classes", [("0.0", "1.0"), ("false", "true"), (" 0", "1 ")])
+def test_labels_of_another_type_are_the_same_classes(classes: tuple[str, ...]) -> None:
+    first, other = (replace(of_classes(seed, k=2), classes=("0", "1")) for seed in (1, 2))
+    retyped = replace(other, classes=classes)
+    plain, made = (compare(named(first, o), ["accuracy", "log_loss"]) for o in (other, retyped))
+    assert made.differences == plain.differences
+    with pytest.raises(ConfigError, match=r"(?s)different classes.*only m0: 1, only m1: 2"):
+        compare(named(first, replace(other, classes=("0", "2"))), ["accuracy"])
+
+
 def test_rows_that_any_model_saw_in_training_are_left_out_for_all() -> None:
     first, other = of_classes(1), of_classes(2)
     first = replace(first, twin=np.arange(120) < 10)

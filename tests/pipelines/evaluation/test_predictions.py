@@ -82,6 +82,24 @@ def test_answers_are_read_by_column_name() -> None:
     assert_equal(from_answers(values, OF_VALUES), OF_VALUES)
 
 
+@pytest.mark.parametrize(
+    ("classes", "names"),
+    [
+        (("false", "true"), ["1", "0"]),
+        (("0", "1"), ["true", "false"]),
+        (("0", "1"), ["1.0", "0.0"]),
+    ],
+)
+def test_answers_are_read_whatever_the_type_of_the_labels(
+    classes: tuple[str, ...], names: list[str]
+) -> None:
+    given = replace(OF_CLASSES, classes=classes)
+    frame = pd.DataFrame(
+        dict(zip([f"probability_{n}" for n in names], SHARES.T[::-1], strict=True))
+    )
+    assert_equal(from_answers(frame, given), given)
+
+
 @pytest.mark.parametrize("names", [["no", "maybe"], ["no"], ["no", "yes", "maybe"], []])
 def test_answers_of_a_model_with_other_classes_are_refused(names: list[str]) -> None:
     frame = pd.DataFrame({f"probability_{name}": [0.5] * 3 for name in names})

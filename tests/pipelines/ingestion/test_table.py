@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import json
 from datetime import datetime
 from pathlib import Path
 
@@ -146,6 +147,35 @@ def test_compression_line_ends_and_quotes_do_not_change_the_table(
 def test_quoted_values_can_contain_commas_and_line_breaks(tmp_path: Path) -> None:
     table = ingested(tmp_path, b'a,b\n"x\ny, z",2\n"q ""r""",3\n')
     assert table.to_pydict() == {"a": ["x\ny, z", 'q "r"'], "b": [2, 3]}
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_names_and_text_are_stripped_and_in_one_unicode_form(tmp_path: Path, name: str) -> None:
+    names = [" \u110b\u1168 ", "b"]
+    values = [("\uc608 ", "x"), ("\u00a0\u110b\u1168", " x"), ("\t", "y"), ("\uc608", "y ")]
+    if name.endswith("csv"):
+        lines = [f'"{a}",{b}' for a, b in [(names[0], names[1]), *values]]
+        content = "\n".join(lines).encode()
+    elif name.endswith("jsonl"):
+        content = "\n".join(
+            json.dumps(dict(zip(names, row, strict=True))) for row in values
+        ).encode()
+    else:
+        content = parquet(**dict(zip(names, zip(*values, strict=True), strict=True)))
+    made = ingested(tmp_path, content, name).to_pydict()
+    assert made == {"\uc608": ["\uc608", "\uc608", None, "\uc608"], "b": ["x", "x", "y", "y"]}
+
+
+def test_names_that_differ_in_their_unicode_form_only_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"(?s)each column name once.*'\uc608'"):
+        ingested(tmp_path, "\uc608,\u110b\u1168\n1,2\n".encode())
+
+
+def test_a_name_in_either_form_is_read_as_text(tmp_path: Path) -> None:
+    raw, table = tmp_path / "a.csv", tmp_path / "t.parquet"
+    raw.write_text("\u110b\u1168,b\n1,2\n")
+    ingest_file(raw, table, not_numbers=["\uc608"])
+    assert pq.read_table(table).to_pydict() == {"\uc608": ["1"], "b": [2]}
 
 
 def test_null_words_are_missing_values(tmp_path: Path) -> None:

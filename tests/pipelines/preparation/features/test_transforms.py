@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from gristmill.pipelines.preparation.features import transforms
 from gristmill.pipelines.preparation.features.transforms import (
+    MISSING,
     answers,
+    class_places,
     encode_target,
     feature_names,
     optional_names,
@@ -94,6 +96,7 @@ def test_a_column_with_gaps_in_training_is_optional() -> None:
     assert (transform(FRAME[["b"]], STATISTICS) == expected).all()
 
 
+NUMBER_COLUMN = {"offset": 0.0, "factor": 1.0, "fill": 0.0, "indicator": False}
 LABELS = [["no", "yes"], [3, 7], [False, True], [0.5, 1.5]]
 DTYPES = ["object", "int64", "bool", "float64"]
 
@@ -120,6 +123,81 @@ def test_a_target_is_encoded_by_the_index_of_its_class(classes: list[Any]) -> No
 
 def test_an_unknown_class_is_encoded_as_minus_one() -> None:
     assert encode_target(pd.Series(["yes", "maybe", None]), STATISTICS).tolist() == [1, -1, -1]
+
+
+SAME_LABELS: list[tuple[list[Any], list[Any], list[Any]]] = [
+    ([0, 1], [0, 0.0, "0", "0.0", False, "FALSE"], [1, 1.0, " 1 ", "+1", "1e0", True, "true"]),
+    ([False, True], [False, "False", 0, 0.0, "0.0", "no"], [True, "TRUE", 1, 1.0, "1", "Y", "yes"]),
+    (["0", "1"], [0, 0.0, False], [1, "1", "true"]),
+    ([3, 7], ["3", 3.0, " 3"], [7, "7.0", np.int8(7)]),
+    (["007", "008"], ["007", "7", 7.0], ["008", 8]),
+    (["no", "yes"], ["no", "\u00a0no"], ["yes ", " yes"]),
+    (["no", "\uc608"], ["no"], ["\u110b\u1168", " \u110b\u1168 ", "\uc608"]),
+]
+
+
+@pytest.mark.parametrize(("classes", "first", "second"), SAME_LABELS)
+def test_a_label_is_the_same_whatever_its_type_spaces_and_unicode_form(
+    classes: list[Any], first: list[Any], second: list[Any]
+) -> None:
+    for place, same in enumerate((first, second)):
+        for label in same:
+            for others in ([], ["no such class"], [None]):
+                expected = [place, *[-1] * len(others)]
+                assert class_places([label, *others], classes).tolist() == expected, label
+
+
+@pytest.mark.parametrize(
+    ("classes", "others"),
+    [
+        ([0, 1], [2, "kiwi", "01x", "", None, 0.5]),
+        ([3, 7], [True, "yes", "3a"]),
+        (["a", "1"], ["1.0", True]),
+        (["1", "01"], ["1.0"]),
+        (["no", "yes"], ["Yes", True, 1]),
+    ],
+)
+def test_other_labels_are_unknown(classes: list[Any], others: list[Any]) -> None:
+    for label in others:
+        assert class_places([label], classes).tolist() == [-1]
+
+
+def test_a_long_number_is_a_label_of_its_own() -> None:
+    classes = [1925036343869802844, 1925036343869802845]
+    assert class_places(["1925036343869802845"], classes).tolist() == [1]
+    assert class_places(["1925036343869802846"], classes).tolist() == [-1]
+
+
+def test_names_and_levels_are_compared_stripped_and_in_one_unicode_form() -> None:
+    statistics = STATISTICS | {
+        "numbers": [],
+        "columns": [{"name": "\uc608", "kind": "category", "levels": ["\uc11c\uc6b8", MISSING]}],
+    }
+    levels = ["\uc11c\uc6b8", "\u1109\u1165\u110b\u116e\u11af", " \uc11c\uc6b8\u00a0", " ", None]
+    for name in ("\uc608", "\u110b\u1168", " \uc608 "):
+        for column in (levels, pd.Categorical(levels)):
+            features = transform(pd.DataFrame({name: column}), statistics)
+            assert features.tolist() == [[1, 0]] * 3 + [[0, 1]] * 2
+    twice = pd.DataFrame([["a", "b"]], columns=["\u110b\u1168", " \uc608"])
+    with pytest.raises(ValueError, match="two columns have the same name"):
+        transform(twice, statistics)
+
+
+def test_a_number_can_be_a_columns_label() -> None:
+    numbers = [{**NUMBER_COLUMN, "name": name} for name in ("2", "0", "1")]
+    statistics = STATISTICS | {"numbers": numbers, "columns": []}
+    texts = transform(pd.DataFrame([[5.0, 6.0, 7.0]], columns=["2", "0", "1"]), statistics)
+    assert texts.tolist() == [[5, 6, 7]]
+    moved = pd.DataFrame([[6.0, 7.0, 5.0]], columns=[0, 1, 2])
+    assert transform(moved, statistics).tolist() == texts.tolist()
+
+
+def test_blank_text_is_missing() -> None:
+    numbers = [{**NUMBER_COLUMN, "name": "n", "fill": 9.0}]
+    said = {"name": "s", "kind": "text", "words": ["a"], "weights": [1.0], "gaps": True}
+    statistics = STATISTICS | {"numbers": numbers, "columns": [said]}
+    frame = pd.DataFrame({"n": ["1", " "], "s": ["a", " "]})
+    assert transform(frame, statistics).tolist() == [[1, 1, 0], [9, 0, 1]]
 
 
 def test_a_single_output_is_the_probability_of_the_second_class() -> None:
