@@ -275,7 +275,9 @@ def _draft(asked: Asked, place: Place, raw: Path, aside: Path, screen: Screen) -
     )
     with screen.turning("reading …"):
         made = ingestion.ingest_file(raw, table, described)
-    screen.say(f"{Path(place.path).name}: {made}")
+    screen.say(f"{Path(place.path).name}: {made.size}")
+    for note in made.notes:
+        screen.say(f"  ! {note}")
     screen.say("")
     if target is None:
         screen.show(*profile_lines(whole := profiling.profile_table(table)))

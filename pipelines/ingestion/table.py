@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unicodedata import normalize
 
@@ -17,7 +17,9 @@ from gristmill.pipelines.ingestion.readers import (
     Again,
     RowStream,
     check_names,
+    find_format,
     forbidden,
+    near_misses,
     read,
     unreadable,
 )
@@ -38,7 +40,12 @@ class Ingested:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
-        return "; ".join([f"{self.rows:,} rows × {self.columns} columns", *self.notes])
+        return "; ".join([self.size, *self.notes])
+
+    @property
+    def size(self) -> str:
+        """Its size, in words."""
+        return f"{self.rows:,} rows × {self.columns} columns"
 
 
 def ingest(project: Project, name: str) -> Ingested:
@@ -74,6 +81,9 @@ def ingest_file(
         made = _written(raw, rows, aside)
         if made.rows == 0:
             raise unreadable(raw, "rows below the header", "none")
+        if find_format(raw).module in ("delimited", "multipart"):
+            kept = {*forms, *((data and data.csv.text) or ())}
+            made = replace(made, notes=(*made.notes, *near_misses(aside, kept)))
         if _state(raw) != before:
             raise InputError(
                 f"{raw.name} changed while it was read",

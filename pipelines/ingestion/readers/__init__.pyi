@@ -8,10 +8,16 @@ from .faults import (
     unreadable as unreadable,
 )
 from .format_choice import (
+    find_format as find_format,
+)
+from .format_choice import (
     read as read,
 )
 from .idx import (
     idx_digest as idx_digest,
+)
+from .near_misses import (
+    near_misses as near_misses,
 )
 from .type_inference import (
     Again as Again,

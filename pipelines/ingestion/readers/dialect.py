@@ -204,6 +204,13 @@ UNITS = frozenset(_WORDS.split())
 """Units that are recognised, besides currencies; others must be declared."""
 
 
+def measured(text: str) -> tuple[str, str]:
+    """Return the unit of a number, of any name, and the number; empty if there is no unit."""
+    match = _UNIT.fullmatch(text.strip())
+    units = [unit for unit in (match["before"], match["behind"]) if unit] if match else []
+    return (units[0], match["number"]) if match and len(units) == 1 else ("", text)
+
+
 def unit_of(values: Sequence[str], missing: Collection[str]) -> str:
     """Return the unit that all numbers of a column have: `kg`, `%`, `$`; empty if there is none.
 
@@ -213,12 +220,10 @@ def unit_of(values: Sequence[str], missing: Collection[str]) -> str:
     for value in dict.fromkeys(values):
         if (bare := value.strip()) in missing:
             continue
-        match = _UNIT.fullmatch(bare)
-        units = [unit for unit in (match["before"], match["behind"]) if unit] if match else []
-        if match is None or len(units) != 1 or len(found := found | {*units}) > 1:
-            return ""
-        code = len(units[0]) == 1 and units[0].isupper() and not match["gap"]
-        if code or not (units[0] in UNITS or re.fullmatch(_MONEY, units[0])):
+        unit, _ = measured(bare)
+        code = len(unit) == 1 and unit.isupper() and bare[-2:-1].isdigit()
+        known = unit in UNITS or re.fullmatch(_MONEY, unit)
+        if code or not known or len(found := found | {unit}) > 1:
             return ""
     return "".join(found)
 
@@ -239,7 +244,7 @@ def words_for_nothing(columns: Mapping[str, Sequence[str]], declared: Csv) -> tu
     They do if they occur in a column that is otherwise numbers, truths or dates, and no text
     column has empty cells beside them.
     """
-    readings = [Reading(dialect) for dialect in _dialects(declared)]
+    readings = [Reading(dialect) for dialect in dialects(declared)]
     found: dict[str, None] = {}
     levels: set[str] = set()
     for values in columns.values():
@@ -277,7 +282,7 @@ def number_marks(
         (d.decimal or ".", d.thousands): sum(
             Reading(d).read(column, Kind.FLOAT) is not None for column in marked
         )
-        for d in _dialects(declared)
+        for d in dialects(declared)
     }
     best = max(scores.values())
     top = [marks for marks, score in scores.items() if score == best]
@@ -294,7 +299,7 @@ def _are_digits(texts: pa.Array) -> bool:
     return False
 
 
-def _dialects(declared: Csv) -> list[Csv]:
+def dialects(declared: Csv) -> list[Csv]:
     """Return all ways to write numbers that agree with the declared marks."""
     return [
         Csv.model_construct(decimal=decimal, thousands=thousands, dates=declared.dates)

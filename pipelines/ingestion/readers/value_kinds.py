@@ -229,15 +229,22 @@ class Reading:
                 numbers = texts.cast(pa.float64())
                 if not beyond_exact(numbers):
                     return numbers
-        values = pc.replace_substring_regex(_with_minus(texts), r"^\((.*)\)$", r"-\1")
-        values = pc.replace_substring_regex(values, r"^\+", "")
-        if loses_its_start(values) or not _all(values, self._float):
+        values = _signed(texts)
+        if not pc.all(self._match(values)).as_py():
             return None
         bare = self._bare(values)
         long = bare.filter(pc.match_substring_regex(bare, r"^-?\d{16,}$"))
         if len(long) and pc.any(pc.greater(pc.abs(long.cast(pa.int64())), EXACT)).as_py():
             return None
         return pc.replace_substring(bare, self.dialect.decimal or ".", ".").cast(pa.float64())
+
+    def are_numbers(self, texts: pa.Array) -> pa.Array:
+        """Return for each value whether it is a number without a unit."""
+        return self._match(_signed(texts))
+
+    def _match(self, values: pa.Array) -> pa.Array:
+        fits = pc.match_substring_regex(values, self._float)
+        return pc.and_not(fits, pc.match_substring_regex(values, LOST))
 
     def _measured(self, texts: pa.Array, unit: str) -> pa.Array | None:
         bare = without_unit(texts, unit) if unit else None
@@ -275,9 +282,10 @@ class Reading:
 
 def loses_its_start(texts: pa.Array) -> bool:
     """Return whether a value has a prefix that a number would lose: 007, -01 or 0x1F."""
-    return _any(texts, r"^[-+(]?0[0-9xX]")
+    return _any(texts, LOST)
 
 
+LOST = r"^[-+(]?0[0-9xX]"
 BLANK = "[ \t\u00a0\u202f]*"
 SIGN = "[-+\u2212\u2013]?"
 
@@ -310,6 +318,12 @@ def _truths(texts: pa.Array) -> pa.Array | None:
     usual = pc.all(pc.is_in(texts, pa.array([*TRUTHS]), skip_nulls=True)).as_py()
     are_truths = usual or _all(texts, "^(?i:true|false)$")
     return pc.utf8_lower(texts).cast(pa.bool_()) if are_truths else None
+
+
+def _signed(texts: pa.Array) -> pa.Array:
+    """Return values with the usual minus sign also for (3.2), and without plus signs."""
+    values = pc.replace_substring_regex(_with_minus(texts), r"^\((.*)\)$", r"-\1")
+    return pc.replace_substring_regex(values, r"^\+", "")
 
 
 def _any(texts: pa.Array, pattern: str) -> bool:
