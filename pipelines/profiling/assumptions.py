@@ -54,9 +54,6 @@ GAPS = 10
 FEWEST_OWNERS = 10
 """Least number of groups of a column whose name says what rows belong to."""
 
-TELLS_ALL = 0.98
-"""Relation at which a column predicts the target almost alone (an AUC of 0.99)."""
-
 
 @dataclass(frozen=True)
 class Assumption:

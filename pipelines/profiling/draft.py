@@ -13,13 +13,18 @@ from gristmill.pipelines.config import Csv, Pictures
 from gristmill.pipelines.profiling.assumptions import (
     FEW_ROWS,
     RARE,
-    TELLS_ALL,
     Assumption,
     TaskChoice,
     classes_of,
 )
 from gristmill.pipelines.profiling.row_order import RowOrder
-from gristmill.pipelines.profiling.table_profile import ColumnProfile, Form, TableProfile, in_words
+from gristmill.pipelines.profiling.table_profile import (
+    STRONG,
+    ColumnProfile,
+    Form,
+    TableProfile,
+    in_words,
+)
 from gristmill.pipelines.profiling.yaml_text import (
     aligned,
     broad,
@@ -141,11 +146,9 @@ class Draft:
 
     @property
     def strong(self) -> list[ColumnProfile]:
-        """Features that predict the target almost alone."""
+        """Features that predict the target almost alone: all of its classes."""
         used = {a.name for a in self.used}
-        return [
-            c for c in self.profile.columns if c.name in used and (c.relation or 0) >= TELLS_ALL
-        ]
+        return [c for c in self.profile.columns if c.name in used and c.least >= STRONG]
 
     @property
     def uneven(self) -> bool:
@@ -171,7 +174,7 @@ def write_draft(draft: Draft) -> str:
         "group": by_role.get("group"),
         "key": by_role.get("key"),
         "dates": [a for a in draft.used if a.kind == "date"],
-        "strong": [f"{c.name} ({c.relation:.2f})" for c in draft.strong],
+        "strong": [f"{c.name} ({c.least:.2f})" for c in draft.strong],
         "features": [*_excluded(draft), *_kinds(draft)],
         "regression": draft.task.task == "regression",
         "blocks": _blocks(form) if form else [],

@@ -9,6 +9,7 @@ not look good by chance.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ import pandas as pd
 
 FEW = 20
 """Rows of a class below which its AUC is unreliable; such classes count only if all are small."""
+
+MOST_IN_PAIRS = 20
+"""Classes of which all pairs are compared."""
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -54,6 +58,33 @@ def number_goal(values: Floats) -> Goal:
 def _ranks(values: Floats) -> Floats:
     """Return ranks from 1; equal values have the mean of their ranks."""
     return np.asarray(pd.Series(values).rank())  # scipy.stats takes a second to import
+
+
+def least_relation(x: npt.NDArray[Any], goal: Goal) -> float:
+    """Return the relation of a column to the classes that it separates worst, in [0, 1].
+
+    A column can predict one of three classes perfectly and say little about the other two. For
+    numbers it is the least relation to a pair of classes; for levels, to a class.
+
+    Args:
+        x: (n,) numbers, or int64 positions of levels.
+        goal: the target of the same rows.
+    """
+    levels = np.issubdtype(x.dtype, np.integer)
+    relation: Any = level_relation if levels else number_relation
+    if goal.classes is None or len(goal.classes) == 2:
+        return float(relation(x, goal))
+    enough = _enough(np.bincount(goal.values, minlength=len(goal.classes)))
+    classes = np.flatnonzero(enough)[:MOST_IN_PAIRS].tolist()
+    sides = combinations(classes, 1 if levels else 2)
+    return min((float(relation(*_against(x, goal, side))) for side in sides), default=0.0)
+
+
+def _against(x: Any, goal: Goal, side: tuple[int, ...]) -> tuple[Any, Goal]:
+    """Return the rows of two classes, or all rows with one class against the rest."""
+    first = goal.values == side[0]
+    rows = np.ones(len(x), dtype=bool) if len(side) == 1 else first | (goal.values == side[1])
+    return x[rows], Goal(first[rows].astype(np.int64), ("", ""))
 
 
 def number_relation(x: Floats, goal: Goal) -> float:

@@ -17,6 +17,7 @@ from gristmill.pipelines.profiling.relation import (
     Floats,
     Goal,
     class_goal,
+    least_relation,
     level_relation,
     number_goal,
     number_relation,
@@ -30,6 +31,9 @@ Form = tuple[int, int, int]
 
 WHOLE = ("integer", "number")
 """Types whose values can be row numbers."""
+
+STRONG = 0.98
+"""Relation at which a column predicts a class almost alone (an AUC of 0.99)."""
 
 SAMPLE = 20_000
 """Rows for relations and plots; counts, missing values and ranges use all rows."""
@@ -71,6 +75,7 @@ class ColumnProfile:
         numbered: whether the values are consecutive whole numbers with one row each: `in order` or
             `shuffled`; empty if they are not.
         relation: to the target, 0 to 1; None without a target, and for pictures.
+        least: relation to the classes that the column separates worst, where `relation` is strong.
         form: height, width and channels of pictures.
     """
 
@@ -86,6 +91,7 @@ class ColumnProfile:
     words: float = 0.0
     numbered: Literal["", "in order", "shuffled"] = ""
     relation: float | None = None
+    least: float = 0.0
     parts: tuple[str, ...] = ()
     form: Form | None = None
 
@@ -212,6 +218,7 @@ def profile_column(
     numbers = as_numbers(sampled) if kind != "text" else np.empty(0)
     finite = numbers[np.isfinite(numbers)] if numeric else np.empty(0)
     heights, ends = _histogram(finite)
+    related, least = _relations(kind, numbers, sampled, goal) if goal else (None, 0.0)
     shown = kind != "date" and (len(counts) < len(column) - column.null_count or len(counts) < 3)
     return ColumnProfile(
         name=name,
@@ -226,7 +233,8 @@ def profile_column(
         words=_words(sampled) if kind == "text" else 0.0,
         numbered=_numbered(column) if kind in WHOLE and len(counts) == len(column) else "",
         parts=_repeating(column) if kind == "date" else (),
-        relation=_relation(kind, numbers, sampled, goal) if goal else None,
+        relation=related,
+        least=least,
     )
 
 
@@ -289,10 +297,15 @@ def read_goal(sample: Sample, target: str, task: Task) -> Goal:
     return class_goal([names[code] for code in codes])
 
 
-def _relation(kind: Type, numbers: Floats, sampled: pa.Array, goal: Goal) -> float:
+def _relations(kind: Type, numbers: Floats, sampled: pa.Array, goal: Goal) -> tuple[float, float]:
+    """Return the relation to the class that is separated best, and if strong to the worst one."""
     if kind == "text":
-        return level_relation(as_codes(sampled)[0], goal)
-    return number_relation(np.where(np.isinf(numbers), np.nan, numbers), goal)
+        codes = as_codes(sampled)[0]
+        best = level_relation(codes, goal)
+        return best, least_relation(codes, goal) if best >= STRONG else 0.0
+    finite = np.where(np.isinf(numbers), np.nan, numbers)
+    best = number_relation(finite, goal)
+    return best, least_relation(finite, goal) if best >= STRONG else 0.0
 
 
 def _quantiles(column: pa.Array, finite: Floats) -> tuple[float, ...]:

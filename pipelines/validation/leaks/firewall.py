@@ -18,6 +18,7 @@ from gristmill.pipelines.base import (
 from gristmill.pipelines.config import PrepareSections
 from gristmill.pipelines.tables import Hashes, TableRows, column_names
 from gristmill.pipelines.validation.leaks import means, proofs, role_leaks
+from gristmill.pipelines.validation.leaks.formulas import formula
 from gristmill.pipelines.validation.leaks.hints import Learnt, row_order, strength
 from gristmill.pipelines.validation.leaks.leak import KINDS, ROW_ORDER, Leak
 from gristmill.pipelines.validation.leaks.reading import Looked, Values, look, values, whole_column
@@ -184,9 +185,14 @@ def _of_columns(
     classes, time = document.data.task == "classification", document.split.time
     subject = _Subject(table, looked, y, columns, classes, time.column if time else None)
     learnt = Learnt(y, roles[looked.places] == TRAINING, classes)
+    exact = _formula(subject)
     for x in columns:
+        found = None
         if (x.codes >= 0).any():
-            yield _proof(subject, x) or _mean(subject, x) or strength(x, learnt)
+            found = _proof(subject, x) or _mean(subject, x) or strength(x, learnt)
+        if exact is not None and exact.column == x.name:
+            found = found if found and found.severity == "error" else exact
+        yield found
 
 
 def _proof(subject: _Subject, x: Values) -> Leak | None:
@@ -206,6 +212,18 @@ def _proof(subject: _Subject, x: Values) -> Leak | None:
     if found is None:
         return None
     return replace(found, rows=tuple(int(looked.places[row - 1]) + 1 for row in found.rows))
+
+
+def _formula(subject: _Subject) -> Leak | None:
+    """Return the leak of columns whose sum is the target, verified on all rows."""
+    if subject.classes:
+        return None
+    found = formula(subject.y, subject.columns)
+    if found is None or subject.looked.whole:
+        return found
+    y = whole_column(subject.table, subject.y.name)
+    whole = [whole_column(subject.table, x.name) for x in subject.columns]
+    return formula(y, [x for x in whole if x is not None]) if y is not None else None
 
 
 def _mean(subject: _Subject, x: Values) -> Leak | None:

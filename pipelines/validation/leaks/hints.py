@@ -29,6 +29,9 @@ ROW_ORDER = 0.1
 SEQUENCE, SEQUENCE_ROWS = 0.9, 50
 """Share from which rows that are not sorted are a sequence, and the least number of rows."""
 
+APART, CLOSER = 8, 0.7
+"""Neighbours in a sequence have at most this share of the distance of rows so many places apart."""
+
 MISPLACED = 0.02
 """Largest share of steps against the order in a sorted file."""
 
@@ -108,7 +111,7 @@ def row_order(
     """Return the leak of rows whose target the previous row predicts.
 
     It is an error if the previous row explains almost everything, and the rows are neither in the
-    order of the target nor in that of a feature.
+    order of the target or of a feature nor in blocks of alike rows.
 
     Args:
         y: the target.
@@ -121,7 +124,9 @@ def row_order(
     if not share:
         return None
     by_value = in_order(y.codes, classes) or any(_rises(x) for x in columns)
-    proven = stops and share >= SEQUENCE and not by_value and len(places) >= SEQUENCE_ROWS
+    moves = classes or _drifts(y.levels[y.codes])
+    enough = share >= SEQUENCE and len(places) >= SEQUENCE_ROWS
+    proven = stops and enough and moves and not by_value
     what = "its rows are a sequence" if proven else "the file is sorted or its rows are a sequence"
     advice = "" if proven else "; consider split.time or split.group"
     words = (
@@ -157,6 +162,14 @@ def in_order(y: Codes, classes: bool) -> bool:
         return int(np.count_nonzero(steps)) < 3 * len(np.unique(y))
     against = min(np.count_nonzero(steps > 0), np.count_nonzero(steps < 0))
     return bool(against <= MISPLACED * len(y))
+
+
+def _drifts(y: npt.NDArray[Any]) -> bool:
+    """Return whether neighbours are closer than rows a few places apart, unlike in blocks."""
+    numbers = y.astype(np.float64)
+    near, far = (np.abs(numbers[lag:] - numbers[:-lag]).mean() for lag in (1, APART))
+    inner = [np.median(np.abs(numbers[lag:] - numbers[:-lag])) for lag in (1, APART)]
+    return bool(near < CLOSER * far and inner[0] < CLOSER * inner[1])
 
 
 def _rises(x: Values) -> bool:

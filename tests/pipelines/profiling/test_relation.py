@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from gristmill.pipelines.profiling.relation import (
     class_goal,
+    least_relation,
     level_relation,
     number_goal,
     number_relation,
@@ -59,3 +60,14 @@ def test_a_class_with_a_few_rows_does_not_dominate() -> None:
     labels = ["rare" if place < 3 else label for place, label in enumerate(LABELS)]
     x = np.where(np.arange(len(Y)) < 3, 10.0, RNG.normal(size=len(Y)))
     assert number_relation(x, class_goal(labels)) < 0.1
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_a_column_that_separates_one_of_three_classes_does_not_separate_all(one: bool) -> None:
+    kinds = RNG.integers(0, 3, len(Y))
+    goal = class_goal([str(kind) for kind in kinds])
+    codes = np.where(kinds == 0, 0, RNG.integers(1, 3, len(Y))) if one else kinds
+    assert number_relation(codes.astype(float), goal) == pytest.approx(1)
+    assert level_relation(codes, goal) == pytest.approx(1)
+    assert (least_relation(codes.astype(float), goal) < 0.9) == one
+    assert (least_relation(codes, goal) < 0.9) == one

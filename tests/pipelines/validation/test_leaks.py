@@ -111,11 +111,18 @@ def test_a_recoding_with_gaps_is_an_error_on_the_rows_with_a_value(tmp_path: Pat
     assert "NO = no, YES = yes" in leak.words
 
 
-@pytest.mark.parametrize("rows", [100, 400])
-def test_a_recoding_on_few_rows_of_two_classes_is_a_warning(tmp_path: Path, rows: int) -> None:
+@pytest.mark.parametrize(("rows", "severity"), [(100, "warning"), (400, "error")])
+def test_a_recoding_of_two_classes_is_an_error_where_it_cannot_be_chance(
+    tmp_path: Path, rows: int, severity: str
+) -> None:
     frame = clean(rows=rows)
     frame["told"] = frame.y == "yes"
-    assert only(found(tmp_path, frame, make())) == ("recoding", "told", "warning")
+    assert only(found(tmp_path, frame, make())) == ("recoding", "told", severity)
+
+
+def test_a_copy_of_the_classes_with_their_names_is_an_error_on_few_rows(tmp_path: Path) -> None:
+    frame = clean(rows=60).assign(told=lambda f: f.y)
+    assert only(found(tmp_path, frame, make())) == ("recoding", "told", "error")
 
 
 def test_a_recoding_with_too_many_exceptions_is_a_warning(tmp_path: Path) -> None:
@@ -147,6 +154,61 @@ def test_a_monotone_function_of_a_numeric_target_is_an_error(tmp_path: Path, for
     leaks = found(tmp_path, frame.assign(told=form(frame.y)), make("regression"))
     expected = [] if form is np.sign else [("copy", "told", "error")]
     assert [(leak.kind, leak.column, leak.severity) for leak in leaks] == expected
+
+
+@pytest.mark.parametrize("rows", [40, 83, 2000])
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (lambda f: 24 - f.a, "y is 24 − a"),
+        (lambda f: f.a + f.b, "y is a + b"),
+        (lambda f: f.b - f.a, "y is b − a"),
+        (lambda f: f.a + 2.5 * f.b - f.d, "y is a + 2.5 × b − d"),
+    ],
+)
+def test_an_exact_sum_or_difference_of_columns_is_an_error(
+    tmp_path: Path, rows: int, target: Any, words: str
+) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(9, 3, size=(rows, 5)).round(1), columns=list("abcde"))
+    frame["b"] = rng.integers(0, 90, rows)
+    leaks = found(tmp_path, frame.assign(y=target(frame)), make("regression"))
+    errors = [leak for leak in leaks if leak.severity == "error"]
+    assert len(errors) == 1
+    assert errors[0].kind == "copy" or words in errors[0].words
+
+
+def test_a_sum_with_noise_or_of_many_columns_is_not_an_exact_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(300, 6)), columns=list("abcdef"))
+    for y in (frame.a + frame.b + rng.normal(0, 0.01, 300), frame.sum(axis=1)):
+        leaks = found(tmp_path, frame.assign(y=y), make("regression"))
+        assert not [leak for leak in leaks if leak.severity == "error"]
+
+
+def test_the_whole_table_is_checked_for_a_sum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MOST_ROWS", 320)
+    monkeypatch.setattr(reading, "LEAST_ROWS", 320)
+    frame = clean("regression", 4000).assign(y=lambda f: f.a + f.b)
+    leaks = found(tmp_path, frame, make("regression"))
+    assert [leak.count for leak in leaks if leak.kind == "formula"] == [4000]
+
+
+def test_a_copy_without_exception_is_proven_by_its_values_not_its_rows(tmp_path: Path) -> None:
+    frame = clean("regression", 60).assign(told=lambda f: np.exp(f.y / 5))
+    assert only(found(tmp_path, frame, make("regression"))) == ("copy", "told", "error")
+
+
+def test_years_and_a_trend_are_neither_identifier_nor_copy(tmp_path: Path) -> None:
+    years = np.arange(1900, 2020)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"year": years, "y": np.cumsum(rng.random(120))})
+    leaks = found(tmp_path, frame, make("regression"))
+    assert not [leak for leak in leaks if leak.severity == "error" and leak.column]
+    frame["y"] = np.repeat(["old", "new"], 60)
+    assert not [leak for leak in found(tmp_path, frame, make()) if leak.kind == "identifier"]
 
 
 def test_columns_and_targets_of_few_distinct_numbers_are_not_copies(tmp_path: Path) -> None:
@@ -305,6 +367,12 @@ def test_a_sequence_with_other_roles_or_allowed_is_a_warning(
     roles_of_groups = by_chance(20)[frame.g]
     leaks = found(tmp_path, frame, make("regression", split, features), roles_of_groups)
     assert [leak.severity for leak in leaks if leak.kind == "row order"] == ["warning"]
+
+
+def test_blocks_of_alike_rows_are_a_warning(tmp_path: Path) -> None:
+    level = np.repeat([1.0, 9.0, 4.0], 60) + np.random.default_rng(0).normal(0, 0.5, 180)
+    leaks = found(tmp_path, pd.DataFrame({"x": level[::-1], "y": level}), make("regression"))
+    assert ("row order", "warning") in [(leak.kind, leak.severity) for leak in leaks]
 
 
 def test_rows_in_the_order_of_a_measurement_are_a_warning(tmp_path: Path) -> None:
