@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -245,14 +246,14 @@ def _batches(
     step = max(1, min(share, PIECE, rows_in_a_block(form) // threads))
     parts = (listed[start : start + step] for start in range(0, len(listed), step))
     wrong: list[Problem] = []
-    animated = 0
+    deeds: Counter[str] = Counter()
     for part, made in side_by_side(
         parts, lambda part: [_decoded(folder, one, form) for one in part], threads
     ):
         wrong += [one for one in made if isinstance(one, Problem)]
         if not wrong:
             whole = [one for one in made if not isinstance(one, Problem)]
-            animated += sum(several for _, several in whole)
+            deeds.update(deed for _, done in whole for deed in done)
             yield _batch(part, [pixels for pixels, _ in whole], schema)
     if wrong:
         deep = [one for one in wrong if one.expected == SHALLOW]
@@ -264,8 +265,7 @@ def _batches(
             if len(deep) == len(wrong)
             else "fix these files at their source, or remove them",
         )
-    if animated:
-        notes.append(f"only the first frame is used of {animated:,} pictures of several frames")
+    notes += [f"{n:,} picture{'s' * (n > 1)} {deed}" for deed, n in sorted(deeds.items())]
 
 
 def _batch(
@@ -280,8 +280,10 @@ def _batch(
     return pa.record_batch(arrays, schema=schema)
 
 
-def _decoded(folder: Path, one: ListedPicture, form: Form) -> tuple[bytes, bool] | Problem:
-    """Return the pixels and whether there are more frames; or why the picture cannot be read."""
+def _decoded(
+    folder: Path, one: ListedPicture, form: Form
+) -> tuple[bytes, tuple[str, ...]] | Problem:
+    """Return the pixels and what was done to the picture; or why it cannot be read."""
     try:
         return decoded(folder / one.path, form)
     except DeepPicture as error:

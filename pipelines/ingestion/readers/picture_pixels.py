@@ -23,8 +23,8 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 """Pillow's names of the formats that are read. Others have no signature that raw pixels cannot
 have by chance, or need programs that are not installed everywhere."""
 
-SWAPPING = range(5, 9)
-"""EXIF orientations that swap height and width."""
+TURNING, SWAPPING = range(2, 9), range(5, 9)
+"""EXIF orientations that turn a picture, and those that also swap height and width."""
 
 ORIENTATION, BITS, PHOTOMETRIC, SAMPLE_FORMAT = 274, 258, 262, 339
 """Tags of EXIF and TIFF."""
@@ -105,44 +105,52 @@ def pixels(value: object, form: Form) -> Pixels:
         raise ValueError(f"a picture must be of shape {form.shape}, or a picture file") from error
 
 
-def decoded(file: Path | bytes, form: Form) -> tuple[bytes, bool]:
-    """Return the pixels of a picture file in a form, and whether it has more than one frame.
+def decoded(file: Path | bytes, form: Form) -> tuple[bytes, tuple[str, ...]]:
+    """Return the pixels of a picture file in a form, and what was done to it besides resizing.
 
-    16 bits become 8. Transparent pixels show the background. The picture is turned as its EXIF
-    orientation says. Of several frames the first one is used.
+    16 bits become 8. The picture is turned as its EXIF orientation says. Transparent pixels show
+    the background. Of several frames the first one is used.
 
     Args:
         file: its path or content.
         form: what it is converted to.
+
+    Returns:
+        The pixels, row by row; and words that complete "3 pictures …".
 
     Raises:
         DeepPicture: the values have no known scale, and no range is declared.
         ValueError: the file is not a picture, damaged or too large.
         OSError: there is no such file, or no permission to read it.
     """
-    from PIL import ImageOps
-
     with _opened(file) as image:
         try:
-            image.load()
-            with suppress(*DAMAGED):  # damaged EXIF data do no harm
-                ImageOps.exif_transpose(image, in_place=True)
-            made = fitted(_grey(image, form.range) if image.mode[0] in "IF" else image, form)
+            turned = _turn(image)
+            made, deep = image, image.mode[0] in "IF"
+            if deep:
+                made = _grey(made, form.range)
+            clear = made.has_transparency_data and _alpha(made).getextrema()[0] < 255
+            if clear:
+                made = _laid_on(made, form.background)
+            fit = fitted(made, form)
             several = image.format != "MPO" and getattr(image, "is_animated", False)
         except DeepPicture:
             raise
         except DAMAGED as error:
             raise ValueError(f"damaged: {error}"[:120]) from error
-    return made, several
+    deeds = {
+        "turned by their EXIF orientation": turned,
+        "of more than 8 bits scaled to 8": deep,
+        f"with transparent pixels laid on {form.background}": clear,
+        "of several frames reduced to the first": several,
+    }
+    return fit, tuple(deed for deed, done in deeds.items() if done)
 
 
 def fitted(image: Any, form: Form) -> bytes:
     """Return the pixels of an image of 8 bits in a form; it is resized bilinearly if needed."""
     from PIL import Image
 
-    if image.has_transparency_data:
-        ground = Image.new("RGBA", image.size, form.background)
-        image = Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
     made = image.convert("L" if form.channels == 1 else "RGB")
     if made.size != (form.width, form.height):
         made = made.resize((form.width, form.height), Image.Resampling.BILINEAR)
@@ -202,6 +210,30 @@ def _image(stream: BinaryIO) -> Any:
     except DAMAGED as error:
         raise ValueError(f"damaged: {error}"[:120]) from error
     raise ValueError(f"more than {most:,} pixels")
+
+
+def _turn(image: Any) -> bool:
+    """Load a picture, turn it in place as its EXIF orientation says, and return whether it did."""
+    from PIL import ImageOps
+
+    orientation = 1
+    with suppress(*DAMAGED):  # damaged EXIF data do no harm
+        orientation = image.getexif().get(ORIENTATION, 1)  # before Pillow itself turns a TIFF
+    image.load()
+    with suppress(*DAMAGED):
+        ImageOps.exif_transpose(image, in_place=True)
+    return orientation in TURNING
+
+
+def _alpha(image: Any) -> Any:
+    return image.convert("RGBA").getchannel("A")
+
+
+def _laid_on(image: Any, background: str) -> Any:
+    from PIL import Image
+
+    ground = Image.new("RGBA", image.size, background)
+    return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
 
 
 def _grey(image: Any, scale: tuple[float, float] | None) -> Any:

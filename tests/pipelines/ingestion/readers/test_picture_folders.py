@@ -99,7 +99,7 @@ def test_pictures_of_several_frames_are_counted(tmp_path: Path) -> None:
     frames[0].save(tmp_path / "x" / "2.gif", save_all=True, append_images=frames[1:])
     rows = read(tmp_path, DATA)
     assert table_of(rows)["picture"].to_pylist()[1] == bytes([7]) * 12 * 3
-    assert rows.notes == ["only the first frame is used of 1 pictures of several frames"]
+    assert rows.notes == ["1 picture of several frames reduced to the first"]
 
 
 def _of_floats(folder: Path) -> None:
