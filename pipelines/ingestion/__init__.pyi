@@ -13,6 +13,9 @@ from .readers.formats import (
 from .readers.parquet_file import (
     index_columns as index_columns,
 )
+from .readers.picture_files import (
+    is_picture as is_picture,
+)
 from .readers.picture_folders import (
     PICTURE as PICTURE,
 )
@@ -30,9 +33,6 @@ from .readers.picture_sizes import (
 )
 from .readers.picture_sizes import (
     fitting_form as fitting_form,
-)
-from .readers.picture_sizes import (
-    is_picture as is_picture,
 )
 from .readers.value_kinds import (
     MISSING as MISSING,

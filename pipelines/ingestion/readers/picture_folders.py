@@ -7,23 +7,33 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
 from gristmill.pipelines.base import ConfigError, InputError, Problem, side_by_side
-from gristmill.pipelines.config import Data, Pictures
+from gristmill.pipelines.config import Csv, Data, Pictures
+from gristmill.pipelines.ingestion.readers.delimited import Delimited
+from gristmill.pipelines.ingestion.readers.dialect import header, sniff_csv
 from gristmill.pipelines.ingestion.readers.faults import unreadable
-from gristmill.pipelines.ingestion.readers.picture_pixels import DeepPicture, Form, decoded
-from gristmill.pipelines.ingestion.readers.picture_sizes import (
+from gristmill.pipelines.ingestion.readers.picture_files import (
     SUFFIXES,
-    form_of,
+    composed,
+    empty_classes,
+    has_pictures,
     is_picture,
+    not_taken,
     pictures_below,
-    sizes_of,
 )
-from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStream
+from gristmill.pipelines.ingestion.readers.picture_pixels import DeepPicture, Form, decoded
+from gristmill.pipelines.ingestion.readers.picture_sizes import form_of, sizes_of
+from gristmill.pipelines.ingestion.readers.type_inference import (
+    Again,
+    Batches,
+    RowStream,
+    settle,
+)
 
 PICTURE, PATH, GIVEN_ROLE = "picture", "path", "given_role"
 """Columns of a table of pictures, besides the labels."""
@@ -59,7 +69,7 @@ class ListedPicture:
 
 def takes(folder: Path) -> bool:
     """Return whether there is a picture in the folder or its subfolders."""
-    return any(is_picture(file) for file in folder.rglob("*"))  # the first one is enough
+    return has_pictures(folder)
 
 
 def target_of(data: Data | None) -> str:
@@ -70,22 +80,13 @@ def target_of(data: Data | None) -> str:
 def label_columns(folder: Path) -> list[str]:
     """Return the columns of labels: those of the CSV, or `label` if folders name the classes."""
     table = _labels_table(folder)
-    names = ["label"] if table is None else _read_labels(table).column_names
+    names = ["label"] if table is None else header(table, sniff_csv(table))[0]
     return [name for name in names if name not in (PATH, GIVEN_ROLE)]
 
 
 def _labels_table(folder: Path) -> Path | None:
-    tables = sorted(folder.glob("*.csv"))
+    tables = [file for file in folder.glob("*.csv") if not file.name.startswith(".")]
     return tables[0] if len(tables) == 1 else None
-
-
-def _read_labels(table: Path) -> pa.Table:
-    from pyarrow import csv
-
-    try:
-        return csv.read_csv(table)
-    except pa.ArrowInvalid as error:
-        raise unreadable(table, "a CSV of path and label", str(error)[:200]) from error
 
 
 def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
@@ -99,15 +100,18 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStrea
         InputError: there are no pictures, damaged ones, or several sizes and none is declared.
         ConfigError: the CSV of labels lacks a column.
     """
-    target = target_of(data)
-    listed = _listed(raw, target)
+    target, notes = target_of(data), list[str]()
+    table = _labels_table(raw)
+    if table is None:
+        listed = _by_folders(raw, notes)
+    else:
+        listed = _by_table(raw, table, target, data.csv if data is not None else Csv(), notes)
     form = _form(raw, listed, data.pictures if data is not None else None)
     field = picture_field(form)
     columns = [pa.field(PATH, pa.string()), field, pa.field(target, _label_type(listed))]
     if any(one.role for one in listed):
         columns.append(pa.field(GIVEN_ROLE, pa.string()))
     schema = pa.schema(columns)
-    notes: list[str] = []
     return RowStream(schema, _batches(raw, listed, form, schema, notes), notes)
 
 
@@ -124,7 +128,8 @@ def read_unlabelled(raw: Path, declared: Pictures) -> RowStream:
     _require_inside(folder, listed)
     form = form_of(declared)
     schema = pa.schema([pa.field(PATH, pa.string()), picture_field(form)])
-    notes: list[str] = []
+    table = _labels_table(folder)
+    notes = not_taken(folder, [] if table is None else [table]) if raw.is_dir() else []
     return RowStream(schema, _batches(folder, listed, form, schema, notes), notes)
 
 
@@ -141,12 +146,10 @@ def rows_in_a_block(form: Form | Pictures) -> int:
     return max(1, BLOCK // (form if isinstance(form, Form) else form_of(form)).size)
 
 
-def _listed(folder: Path, target: str) -> list[ListedPicture]:
-    table = _labels_table(folder)
-    if table is not None:
-        return _by_table(folder, table, target)
+def _by_folders(folder: Path, notes: list[str]) -> list[ListedPicture]:
+    """Return the pictures of the class folders; what is left out is noted."""
     found = _pictures_in(folder, [file for file in pictures_below(folder) if file.is_file()])
-    listed = [_by_folder(file.relative_to(folder)) for file in found]
+    listed = [_in_class(file.relative_to(folder)) for file in found]
     _require_inside(folder, listed)
     loose = [one.path for one in listed if not one.label]
     if loose:
@@ -155,6 +158,7 @@ def _listed(folder: Path, target: str) -> list[ListedPicture]:
             "one folder per class, or a CSV of path and label beside the pictures",
             f"{len(loose):,} pictures outside of any class folder, such as {loose[0]}",
         )
+    notes += [*not_taken(folder), *empty_classes(folder)]
     return listed
 
 
@@ -164,28 +168,76 @@ def _pictures_in(raw: Path, found: Sequence[Path]) -> Sequence[Path]:
     return found
 
 
-def _by_folder(path: Path) -> ListedPicture:
+def _in_class(path: Path) -> ListedPicture:
     parts = path.parts[:-1]
     role = ROLES.get(parts[0].lower()) if len(parts) > 1 else None
     labels = parts[1:] if role else parts
-    return ListedPicture(path.as_posix(), "/".join(labels), role)
+    return ListedPicture(path.as_posix(), composed("/".join(labels)), role)
 
 
-def _by_table(folder: Path, table: Path, target: str) -> list[ListedPicture]:
-    rows = _read_labels(table)
-    absent = [name for name in (PATH, target) if name not in rows.column_names]
+def _by_table(
+    folder: Path, table: Path, target: str, csv: Csv, notes: list[str]
+) -> list[ListedPicture]:
+    """Return the pictures that a CSV lists; what is left out is noted."""
+    names, _ = header(table, sniff_csv(table, csv))
+    absent = [name for name in (PATH, target) if name not in names]
     if absent:
         raise ConfigError(
             f"{table.name} does not assign labels to pictures",
             expected=f"columns {PATH} and {target}",
-            found=", ".join(rows.column_names[:10]),
+            found=", ".join(names[:10]),
             next=f"rename the columns, or fix data.target, which is {target}",
         )
-    paths, labels = rows[PATH].to_pylist(), rows[target].to_pylist()
-    roles = rows[GIVEN_ROLE].to_pylist() if GIVEN_ROLE in rows.column_names else [None] * len(paths)
-    listed = [ListedPicture(str(p), v, r) for p, v, r in zip(paths, labels, roles, strict=True)]
+    rows = _read_labels(table, target, csv, notes)
+    labels = [composed(v) if isinstance(v, str) else v for v in rows[target].to_pylist()]
+    roles = rows[GIVEN_ROLE].to_pylist() if GIVEN_ROLE in names else [None] * len(labels)
+    paths = _on_disk(folder, rows[PATH].to_pylist())
+    listed = [ListedPicture(p, v, r) for p, v, r in zip(paths, labels, roles, strict=True)]
     _require_inside(folder, listed)
+    rest = {*pictures_below(folder)} - {folder / path for path in paths}
+    if rest:
+        notes.append(f"{len(rest):,} pictures are not in {table.name}")
+    notes += not_taken(folder, [table])
     return listed
+
+
+def _read_labels(table: Path, target: str, csv: Csv, notes: list[str]) -> pa.Table:
+    """Read the table of labels; they are numbers, or else text as written."""
+    texts = (*(csv.text or ()), PATH, GIVEN_ROLE)
+    rows = _whole(table, csv.model_copy(update={"text": texts}), found := list[str]())
+    kind = rows.schema.field(target).type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        words = csv.missing if csv.missing is not None else ()
+        written = csv.model_copy(update={"text": (*texts, target), "missing": words})
+        rows = _whole(table, written, found := list[str]())
+    notes += found
+    return rows
+
+
+def _whole(table: Path, csv: Csv, notes: list[str]) -> pa.Table:
+    rows = settle(table, [Delimited(table, sniff_csv(table, csv))], ())
+    while True:
+        try:
+            whole = pa.Table.from_batches(list(rows.batches), rows.schema)
+        except Again as again:
+            rows = again.rows
+        else:
+            notes += rows.notes
+            return whole
+
+
+def _on_disk(folder: Path, paths: Sequence[str | None]) -> list[str]:
+    """Return paths as they are on disk: with / instead of \\, and in the Unicode form there."""
+    wanted = [path or "" for path in paths]
+    if all((folder / path).is_file() for path in wanted):
+        return wanted
+    found = (file.relative_to(folder).as_posix() for file in pictures_below(folder))
+    known = {composed(path): path for path in found}
+    plain = [composed(PurePosixPath(path.replace("\\", "/")).as_posix()) for path in wanted]
+    return [
+        path if (folder / path).is_file() else known.get(other, path)
+        for path, other in zip(wanted, plain, strict=True)
+    ]
 
 
 def _require_inside(folder: Path, listed: Sequence[ListedPicture]) -> None:
@@ -271,7 +323,7 @@ def _batches(
 def _batch(
     part: Sequence[ListedPicture], pixels: Sequence[Any], schema: pa.Schema
 ) -> pa.RecordBatch:
-    columns: list[Sequence[Any]] = [[one.path for one in part], pixels]
+    columns: list[Sequence[Any]] = [[composed(one.path) for one in part], pixels]
     if len(schema) > len(columns):
         columns.append([one.label for one in part])
     if GIVEN_ROLE in schema.names:

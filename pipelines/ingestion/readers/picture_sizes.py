@@ -11,10 +11,8 @@ from statistics import median_low
 from typing import Literal
 
 from gristmill.pipelines.config import Pictures
+from gristmill.pipelines.ingestion.readers.picture_files import pictures_below
 from gristmill.pipelines.ingestion.readers.picture_pixels import Form, header_of
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
-"""Suffixes of pictures."""
 
 SHOWN = 5
 """Maximum number of sizes in a message."""
@@ -24,16 +22,6 @@ LOOKED_AT = 5_000
 
 MOST_SIDE = 128
 """The longest side that is suggested: larger pictures cost much and seldom improve a model."""
-
-
-def is_picture(file: Path) -> bool:
-    """Return whether a file is a picture by its name; hidden files are not."""
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-
-
-def pictures_below(folder: Path) -> list[Path]:
-    """Return all pictures in a folder and its subfolders, sorted."""
-    return sorted(file for file in folder.rglob("*") if is_picture(file))
 
 
 @dataclass(frozen=True)

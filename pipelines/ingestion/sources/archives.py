@@ -27,7 +27,8 @@ BROKEN = (
     *(NotImplementedError, UnicodeError),
 )
 
-Member = tuple[str, IO[bytes]]
+Member = tuple[str, IO[bytes] | None]
+"""The name and the content of a file; a folder has none."""
 
 
 def is_archive(file: Path) -> bool:
@@ -67,6 +68,10 @@ def unpack(archive: Path, folder: Path, meter: DownloadMeter) -> None:
     written = 0
     try:
         for name, content in members(archive):
+            if content is None:
+                if PurePosixPath(name).parts and (inside := _inside(name)) is not None:
+                    (folder / inside).mkdir(parents=True, exist_ok=True)
+                continue
             with content:
                 inside = _inside(name)
                 if inside is not None:
@@ -90,18 +95,15 @@ def _zip(archive: Path) -> Iterator[Member]:
                 _refuse("an archive without a password", f"{info.filename} is encrypted")
             if stat.S_ISLNK(info.external_attr >> 16):
                 _refuse("files and folders", f"a link: {info.filename}")
-            if not info.is_dir():
-                yield info.filename, file.open(info)
+            yield info.filename, None if info.is_dir() else file.open(info)
 
 
 def _tar(archive: Path) -> Iterator[Member]:
     with tarfile.open(archive, "r:*") as file:
         for member in file:
-            content = file.extractfile(member) if member.isreg() else None
-            if content is not None:
-                yield member.name, content
-            elif not member.isdir():
+            if not member.isreg() and not member.isdir():
                 _refuse("files and folders", f"a link or a device: {member.name}")
+            yield member.name, file.extractfile(member)
 
 
 def _inside(name: str) -> PurePosixPath | None:

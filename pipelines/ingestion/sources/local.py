@@ -80,19 +80,26 @@ def _copy_folder(origin: Path, aside: Path, target: Path) -> None:
     if origin.resolve() in target.resolve().parents:
         beside = "a source outside the project's data"
         raise no_source("a folder cannot be copied into itself", beside, str(origin), MEND_PATH)
-    files = list(_files(origin))
-    if not files:
+    entries = list(_entries(origin))
+    if all(entry.is_dir() for entry in entries):
         raise InputError("the source folder is empty", expected="files", found=f"none in {origin}")
-    for file in files:
-        place = aside / file.relative_to(origin)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        _copy_file(file, place)
+    for entry in entries:
+        place = aside / entry.relative_to(origin)
+        if entry.is_dir():
+            place.mkdir(parents=True, exist_ok=True)
+        else:
+            _copy_file(entry, place)
 
 
-def _files(origin: Path) -> Iterator[Path]:
-    """Yield all files that are not hidden, sorted; raise InputError for anything else."""
+def _entries(origin: Path) -> Iterator[Path]:
+    """Yield a folder, its files and its subfolders, sorted, without hidden ones.
+
+    Raises:
+        InputError: there is anything else in it.
+    """
     inside = origin.resolve()
     for folder, folders, names in os.walk(origin, onerror=_stop):
+        yield Path(folder)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in folders:
             if (Path(folder) / name).is_symlink():

@@ -80,12 +80,13 @@ def test_a_local_file_is_copied(tmp_path: Path, form: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Pictures by class, with hidden system files and a symbolic link inside the folder."""
+    """Pictures by class, one of them empty, with hidden system files and a link inside."""
     folder = tmp_path / "from"
     for name in ("cat/1.png", "dog/2.png", "dog/.DS_Store", ".cache/3.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
     (folder / "dog" / "4.png").symlink_to("../cat/1.png")
+    (folder / "empty").mkdir()
     return folder
 
 
@@ -98,6 +99,7 @@ def test_a_folder_is_copied_as_a_folder_of_plain_files(tmp_path: Path, folder: P
     (target / "cat" / "old.png").write_text("old")
     fetch(Project(tmp_path), "from", target)
     assert listing(target) == PICTURES
+    assert (target / "empty").is_dir()
     assert not any(file.is_symlink() for file in target.rglob("*"))
     assert [path.name for path in target.parent.iterdir()] == ["pictures"]
 
@@ -121,6 +123,7 @@ def test_an_archive_is_unpacked_if_the_target_is_a_folder(
         with zipfile.ZipFile(archive, "w") as zipped:
             for name in (*PICTURES, "dog/.DS_Store"):
                 zipped.write(folder / name, around + name)
+            zipped.write(folder / "empty", f"{around}empty")
             zipped.writestr(f"__MACOSX/{around}cat/._1.png", b"x")
     else:
         with tarfile.open(archive, f"w:{kind[4:]}") as tar:
@@ -130,6 +133,7 @@ def test_an_archive_is_unpacked_if_the_target_is_a_folder(
     source = archive.name if place == "here" else f"{web.address}/archive"
     fetch(Project(tmp_path), source, tmp_path / "data" / "pictures")
     assert listing(tmp_path / "data" / "pictures") == PICTURES
+    assert (tmp_path / "data" / "pictures" / "empty").is_dir()
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["pictures"]
 
 

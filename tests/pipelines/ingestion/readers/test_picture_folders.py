@@ -4,7 +4,8 @@ import gzip
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from unicodedata import normalize
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gristmill.pipelines.base.errors import ConfigError, GristmillError, InputError
-from gristmill.pipelines.config.sections import Data, Pictures
+from gristmill.pipelines.config.sections import Csv, Data, Pictures
 from gristmill.pipelines.ingestion.readers.format_choice import find_format, read
+from gristmill.pipelines.ingestion.readers.picture_folders import read_unlabelled
 from gristmill.pipelines.ingestion.readers.picture_pixels import Form, fitted
 from gristmill.pipelines.ingestion.readers.type_inference import RowStream
 
@@ -71,6 +73,110 @@ def test_a_csv_next_to_the_pictures_gives_the_labels_with_their_type(tmp_path: P
     table = table_of(read(tmp_path, DATA))
     assert table["kind"].to_pylist() == [7, 5]
     assert table["picture"].to_pylist() == [b"b" * 12, b"a" * 12]
+
+
+def labelled(folder: Path, *labels: str, encoding: str = "utf-8", sep: str = "/") -> list[Any]:
+    """Read pictures with these labels, as a CSV writes them."""
+    lines = ["path,kind"]
+    for place, label in enumerate(labels):
+        picture(folder / "img" / f"{place}.png")
+        lines.append(f"img{sep}{place}.png,{label}")
+    (folder / "labels.csv").write_bytes("\n".join(lines).encode(encoding))
+    table = table_of(read(folder, DATA))
+    assert table["path"].to_pylist() == [f"img/{place}.png" for place in range(len(labels))]
+    labels_read: list[Any] = table["kind"].to_pylist()
+    return labels_read
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("007", "008"),
+        ("NA", "EU", "None"),
+        ("true", "false"),
+        ("TRUE", "False"),
+        ("2024-01-31", "2024-02-01"),
+        ("1E5", "12E3"),
+        ("고양이", "개"),
+        ("0", "12345678901234567890123"),
+    ],
+)
+def test_labels_that_are_not_numbers_are_text_as_written(
+    labels: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert labelled(tmp_path, *labels) == [*labels]
+
+
+def test_labels_that_are_numbers_are_numbers(tmp_path: Path) -> None:
+    assert labelled(tmp_path / "a", "1.5", "-2", "0.25") == [1.5, -2.0, 0.25]
+    assert labelled(tmp_path / "b", "3", "", "4") == [3, None, 4]
+
+
+def test_a_declared_dialect_applies_to_the_labels(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "b.png")
+    (tmp_path / "labels.csv").write_text("path;kind\na.png;1\nb.png;2\n")
+    text = with_(csv=Csv(text=("kind",)))
+    assert table_of(read(tmp_path, text))["kind"].to_pylist() == ["1", "2"]
+    assert table_of(read(tmp_path, DATA))["kind"].to_pylist() == [1, 2]
+
+
+def test_labels_in_korean_encoding_and_paths_of_windows_are_understood(tmp_path: Path) -> None:
+    assert labelled(tmp_path / "a", "고양이", "개", encoding="cp949") == ["고양이", "개"]
+    assert labelled(tmp_path / "b", "cat", "dog", sep="\\") == ["cat", "dog"]
+    assert labelled(tmp_path / "c", "cat", "dog", encoding="utf-16", sep="\\") == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(("on_disk", "in_csv"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_names_in_both_unicode_forms_are_the_same(
+    on_disk: Literal["NFC", "NFD"], in_csv: Literal["NFC", "NFD"], tmp_path: Path
+) -> None:
+    name, label = "서울/é.png", "부산"
+    picture(tmp_path / "classes" / normalize(on_disk, name))
+    found = table_of(read(tmp_path / "classes", DATA))
+    assert [found[column].to_pylist() for column in ("path", "kind")] == [[name], ["서울"]]
+    picture(tmp_path / "listed" / normalize(on_disk, name))
+    text = normalize(in_csv, f"path,kind\n{name},{label}\n")
+    (tmp_path / "listed" / "labels.csv").write_text(text)
+    found = table_of(read(tmp_path / "listed", DATA))
+    assert [found[column].to_pylist() for column in ("path", "kind")] == [[name], [label]]
+
+
+def test_hidden_folders_are_no_classes_and_everything_not_taken_is_said(tmp_path: Path) -> None:
+    for name in ["up/1.jfif", "up/.ipynb_checkpoints/1.png", ".ipynb_checkpoints/2.png"]:
+        picture(tmp_path / name.replace("jfif", "png"))
+    (tmp_path / "up" / "1.png").rename(tmp_path / "up" / "1.jfif")
+    picture(tmp_path / "__MACOSX" / "up" / "1.png")
+    for name in ("down/1.heic", "up/a.xyz", "up/b.XYZ", "up/Thumbs.db", "notes", "up/.x.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("no picture")
+    (tmp_path / "sideways" / "deeper").mkdir(parents=True)
+    assert find_format(tmp_path).name == "pictures"
+    rows = read(tmp_path, DATA)
+    assert table_of(rows)["path"].to_pylist() == ["up/1.jfif"]
+    assert rows.notes == [
+        "2 .xyz, 1 .heic and 1 without an ending were not taken",
+        "classes down and sideways are empty",
+    ]
+
+
+def test_pictures_that_the_csv_does_not_list_are_counted(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        picture(tmp_path / f"{name}.png")
+    (tmp_path / "labels.csv").write_text("path,kind\na.png,x\n")
+    (tmp_path / "._labels.csv").write_bytes(b"Mac OS X")
+    rows = read(tmp_path, DATA)
+    assert table_of(rows).num_rows == 1
+    assert rows.notes == ["2 pictures are not in labels.csv"]
+
+
+def test_unlabelled_pictures_are_read_without_hidden_ones(tmp_path: Path) -> None:
+    for name in ("a.png", "b/c.png", ".d/e.png"):
+        picture(tmp_path / name)
+    (tmp_path / "b" / "f.heic").write_text("no picture")
+    rows = read_unlabelled(tmp_path, Pictures(height=3, width=4, channels=1))
+    assert table_of(rows)["path"].to_pylist() == ["a.png", "b/c.png"]
+    assert rows.notes == ["1 .heic was not taken"]
 
 
 def test_pictures_are_converted_to_the_declared_size_and_channels(tmp_path: Path) -> None:
@@ -159,7 +265,7 @@ def _csv(text: str) -> Write:
         (_csv("path,label\n1.png,a\n"), ConfigError, r"columns path and kind.*path, label"),
         (_csv("path,kind\n2.png,a\n"), InputError, r"2\.png.*no file"),
         (_csv("path,kind\n../1.png,a\n"), InputError, r"out of the folder"),
-        (_csv("path,kind\n1.png\n"), InputError, r"a CSV of path and label"),
+        (_csv("path,kind\n1.png\n"), InputError, r"labels\.csv has 1 ragged row.*2 values"),
     ],
 )
 def test_a_broken_picture_folder_is_refused_with_the_reason(
