@@ -107,7 +107,7 @@ def _write(raw: Path, rows: RowStream, aside: Path) -> int:
     """Write row groups of `ROW_GROUP` rows, whatever the size of the blocks that are read."""
     names = [normalize("NFC", name).strip() for name in rows.schema.names]
     check_names(raw, names)
-    schema = pa.schema(list(zip(names, rows.schema.types, strict=True)))
+    schema = pa.schema([f.with_name(n) for f, n in zip(rows.schema, names, strict=True)])
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
     count = 0
     with pq.ParquetWriter(aside, schema, compression="snappy", use_dictionary=texts) as writer:

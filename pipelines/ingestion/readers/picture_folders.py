@@ -172,7 +172,7 @@ def _in_class(path: Path) -> ListedPicture:
     parts = path.parts[:-1]
     role = ROLES.get(parts[0].lower()) if len(parts) > 1 else None
     labels = parts[1:] if role else parts
-    return ListedPicture(path.as_posix(), composed("/".join(labels)), role)
+    return ListedPicture(path.as_posix(), "/".join(labels), role)
 
 
 def _by_table(
@@ -189,7 +189,7 @@ def _by_table(
             next=f"rename the columns, or fix data.target, which is {target}",
         )
     rows = _read_labels(table, target, csv, notes)
-    labels = [composed(v) if isinstance(v, str) else v for v in rows[target].to_pylist()]
+    labels = rows[target].to_pylist()
     roles = rows[GIVEN_ROLE].to_pylist() if GIVEN_ROLE in names else [None] * len(labels)
     paths = _on_disk(folder, rows[PATH].to_pylist())
     listed = [ListedPicture(p, v, r) for p, v, r in zip(paths, labels, roles, strict=True)]
@@ -323,7 +323,7 @@ def _batches(
 def _batch(
     part: Sequence[ListedPicture], pixels: Sequence[Any], schema: pa.Schema
 ) -> pa.RecordBatch:
-    columns: list[Sequence[Any]] = [[composed(one.path) for one in part], pixels]
+    columns: list[Sequence[Any]] = [[one.path for one in part], pixels]
     if len(schema) > len(columns):
         columns.append([one.label for one in part])
     if GIVEN_ROLE in schema.names:

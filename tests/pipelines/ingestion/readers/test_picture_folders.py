@@ -9,6 +9,7 @@ from unicodedata import normalize
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from gristmill.pipelines.ingestion.readers.format_choice import find_format, rea
 from gristmill.pipelines.ingestion.readers.picture_folders import read_unlabelled
 from gristmill.pipelines.ingestion.readers.picture_pixels import Form, fitted
 from gristmill.pipelines.ingestion.readers.type_inference import RowStream
+from gristmill.pipelines.ingestion.table import ingest_file
 
 DATA = Data(path="data/pets/pictures", target="kind", task="classification")
 Write = Callable[..., Any]
@@ -133,13 +135,20 @@ def test_names_in_both_unicode_forms_are_the_same(
 ) -> None:
     name, label = "서울/é.png", "부산"
     picture(tmp_path / "classes" / normalize(on_disk, name))
-    found = table_of(read(tmp_path / "classes", DATA))
-    assert [found[column].to_pylist() for column in ("path", "kind")] == [[name], ["서울"]]
     picture(tmp_path / "listed" / normalize(on_disk, name))
     text = normalize(in_csv, f"path,kind\n{name},{label}\n")
     (tmp_path / "listed" / "labels.csv").write_text(text)
-    found = table_of(read(tmp_path / "listed", DATA))
-    assert [found[column].to_pylist() for column in ("path", "kind")] == [[name], [label]]
+    for folder, expected in (("classes", "서울"), ("listed", label)):
+        ingest_file(tmp_path / folder, tmp_path / "table.parquet", DATA)
+        found = pa.parquet.read_table(tmp_path / "table.parquet")
+        assert [found[column].to_pylist() for column in ("path", "kind")] == [[name], [expected]]
+
+
+def test_the_table_keeps_the_form_of_its_pictures(tmp_path: Path) -> None:
+    picture(tmp_path / "x" / "1.png")
+    ingest_file(tmp_path, tmp_path / "table.parquet", DATA)
+    found = pa.parquet.read_schema(tmp_path / "table.parquet").field("picture")
+    assert found.equals(read(tmp_path, DATA).schema.field("picture"), check_metadata=True)
 
 
 def test_hidden_folders_are_no_classes_and_everything_not_taken_is_said(tmp_path: Path) -> None:
