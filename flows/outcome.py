@@ -69,11 +69,16 @@ def decision_lines(outcome: Outcome) -> list[str]:
         first = f"{name} version {outcome.version} is held, {outcome.champion} stays the champion"
         if outcome.version == outcome.champion:
             first = f"{name} version {outcome.version} stays the champion"
+        elif outcome.champion is None:
+            first = f"{name} version {outcome.version} is held, {name} has no champion yet"
     else:
         first = f"{name} version {outcome.version} is rejected"
     lines = [first, *(f"  {reason}" for reason in outcome.reasons)]
     if outcome.decision == "challenger":
         return [*lines, *waiting_lines(name, outcome.version)]
+    if outcome.decision == "hold" and outcome.champion is None:
+        promote = f"gristmill promote {name} --version {outcome.version}"
+        return [*lines, f"next: {promote} makes it the champion all the same"]
     if outcome.decision == "reject":
         return [*lines, f"next: gristmill models {name} --version {outcome.version}"]
     return [*lines, f"next: gristmill models {name} · gristmill score {name} FILE · gristmill up"]

@@ -41,8 +41,9 @@ search: {grid: {learning_rate: [0.01, 0.1]}}
 
 
 def tiny_rows() -> list[str]:
-    """Return 60 rows: 0 to 59, a fraction, and a label that alternates every ten rows."""
-    return [f"{i},{(i * 7 % 60) / 8},{'yes' if i // 10 % 2 else 'no'}" for i in range(60)]
+    """Return 60 rows: 0 to 59, a fraction, and a label that depends on both, wrong in one row."""
+    is_yes = [i + i * 7 % 60 > 52 and i != 57 for i in range(60)]
+    return [f"{i},{i * 7 % 60 / 8},{'yes' if yes else 'no'}" for i, yes in enumerate(is_yes)]
 
 
 def write_tiny(project: Project, rows: list[str] | None = None, header: str = "a,b,label") -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 from gristmill.flows.page.tables import cell, interval, words
 from gristmill.pipelines.reporting import Block, Facts, Table, Text, Titled
 
-SHOWN = frozenset({"alpha", "contest", "reads", "requirements", "slices"})
+SHOWN = frozenset({"alpha", "baselines", "contest", "reads", "requirements", "slices"})
 """Keys with their own layout here; other keys of a decision are listed as they are."""
 
 KEPT = frozenset({"by", "outcome", "reasons"})
@@ -22,6 +22,7 @@ def evidence_of(found: Mapping[str, Any]) -> list[Block]:
     return [
         _requirements(found.get("requirements") or ()),
         *([_contest(contest, found.get("alpha"))] if contest else []),
+        _baselines(found.get("baselines") or ()),
         _slices(found.get("slices") or ()),
         Facts({words(name): as_text(value) for name, value in others.items()}),
     ]
@@ -78,6 +79,24 @@ def _contest(found: Mapping[str, Any], alpha: float | None) -> Titled:
     }
     title = f"Against the champion, version {found.get('champion', '')}"
     return Titled(title, [Facts(facts), _refresh(found.get("refresh"))])
+
+
+def _baselines(checks: Sequence[Mapping[str, Any]]) -> Titled:
+    """Return the comparisons of a first champion with the baselines."""
+    heads = ("baseline", "metric", "value", "baseline's", "p better", "p worse", "rows", "method")
+    rows = [
+        (
+            check.get("champion", ""),
+            check.get("metric", ""),
+            *map(cell, check.get("values", ())),
+            cell(check.get("p")),
+            cell(check.get("worse")),
+            f"{check.get('rows', 0):,}",
+            check.get("method", ""),
+        )
+        for check in checks
+    ]
+    return Titled("Against the baselines", [Table(heads, rows, heads[2:7])])
 
 
 def _p(p: float | None, alpha: float | None, what: str) -> str:

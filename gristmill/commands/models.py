@@ -14,7 +14,15 @@ from gristmill.commands.options import Number, Reason, Registered
 from gristmill.pipelines import tracking
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, read_json
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.registry import CHAMPION, DECISION, Contest, Evidence, NotWorse, Version
+from gristmill.pipelines.registry import (
+    CHAMPION,
+    DECISION,
+    DUMMY,
+    Contest,
+    Evidence,
+    NotWorse,
+    Version,
+)
 from gristmill.pipelines.registry import promotion as moves
 from gristmill.pipelines.registry import registered_models as registry
 from gristmill.pipelines.reporting import Screen, Table, number
@@ -218,6 +226,13 @@ def check_rows(found: Evidence) -> list[tuple[str, ...]]:
         wanted = f">= {bound}" if each.kind == "required" else f"{bound} of the champion"
         numbers = (_number(each.adjusted_p), f"{each.rows:,}")
         made.append((each.name, _number(each.value), wanted, *numbers, _mark(each.holds)))
+    for base in found.baselines:
+        mine, theirs = map(_number, base.values)
+        what, p, holds = "better", base.p, base.p <= found.alpha
+        if base.champion != DUMMY:
+            what, p, holds = "not worse", base.worse, base.worse > found.alpha
+        other, rows = f"{theirs} of {base.champion}", f"{base.rows:,}"
+        made.append((f"{base.metric}: {what}", mine, other, _number(p), rows, _mark(holds)))
     if (contest := found.contest) is None:
         return made
 

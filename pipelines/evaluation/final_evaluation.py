@@ -50,6 +50,8 @@ class FinalEvaluation:
     Attributes:
         metrics: Metrics of the model, in the order of the experiment file.
         baselines: The same metrics of `dummy` and `linear` on the same rows, without intervals.
+        guesses: `.npz` file of the outputs of `dummy` and `linear` for all test rows; None without
+            baselines.
         rows: Number of test rows.
         seen: Number of test rows left out because a training row has the same features.
         model: The `.keras` file, or the `.npz` file of an estimator's arrays.
@@ -76,6 +78,7 @@ class FinalEvaluation:
     calibration: Calibration | None = None
     threshold: Threshold | None = None
     reads: int = 0
+    guesses: Path | None = None
 
     @property
     def measured(self) -> int:
@@ -132,9 +135,11 @@ def evaluate(project: Project, experiment: Experiment, trial: Trial, pool: Pool)
     group = group_of(project, experiment.document, TableRows(raw))
     if group is not None and predictions.twin is not None:
         group = group[~predictions.twin]
+    guesses = winner.build / "baselines.npz"
     return FinalEvaluation(
         metrics=measure_all(names, unseen.truth, unseen.given, group),
-        baselines=_baselines(winner, names, predictions),
+        baselines=_baselines(winner, names, predictions, guesses),
+        guesses=guesses,
         rows=len(predictions.truth),
         seen=len(predictions.truth) - len(unseen.truth),
         model=model,
@@ -294,22 +299,25 @@ def _threshold(rule: ThresholdRule | None, winner: Winner) -> Threshold | None:
 
 
 def _baselines(
-    winner: Winner, names: tuple[str, ...], predictions: Predictions
+    winner: Winner, names: tuple[str, ...], predictions: Predictions, guesses: Path
 ) -> dict[str, tuple[Metric, ...]]:
+    """Measure the baselines, and write their outputs to a file."""
     build, statistics = winner.build, winner.statistics
     x = np.load(build / "training" / "x_training.npy", mmap_mode="r")
     y = np.load(build / "training" / "y_training.npy", mmap_mode="r")
     rows = np.load(build / "test" / "x.npy", mmap_mode="r")
-    if predictions.twin is not None:
-        rows = rows[~predictions.twin]
     classes = None if predictions.classes is None else len(predictions.classes)
     truth, labels = predictions.unseen().truth, Labels(predictions.classes or ())
     codes = [count for count, _ in statistics["embedded"]]
     outputs = baseline_outputs(x, y, rows, classes, codes, lambda part: scaled(part, statistics))
     if classes is None:
         outputs = {name: in_own_units(given, statistics) for name, given in outputs.items()}
+    np.savez(guesses, dummy=outputs["dummy"], linear=outputs["linear"])
+    keep = slice(None) if predictions.twin is None else ~predictions.twin
     return {
-        who: tuple(Metric(name, score(name, truth, given, labels), None, None) for name in names)
+        who: tuple(
+            Metric(name, score(name, truth, given[keep], labels), None, None) for name in names
+        )
         for who, given in outputs.items()
     }
 

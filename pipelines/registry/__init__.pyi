@@ -9,6 +9,7 @@ from .champion_answers import ground_of as ground_of
 from .champion_answers import recipe_digest as recipe_digest
 from .contests import Contest as Contest
 from .contests import NotWorse as NotWorse
+from .gate import DUMMY as DUMMY
 from .gate import MANY_READS as MANY_READS
 from .gate import Decision as Decision
 from .gate import Evidence as Evidence

@@ -24,8 +24,8 @@ from gristmill.pipelines.registry import model_records as records
 from gristmill.pipelines.registry import promotion as moves
 from gristmill.pipelines.registry import registered_models as registry
 from gristmill.pipelines.registry.champion_answers import SEEN, Earlier, Ground
-from gristmill.pipelines.registry.contests import contest, counting, slice_masks, sliced
-from gristmill.pipelines.registry.gate import CandidateFacts, Decision, decide
+from gristmill.pipelines.registry.contests import Contest, contest, counting, slice_masks, sliced
+from gristmill.pipelines.registry.gate import DUMMY, LINEAR, CandidateFacts, Decision, decide
 from gristmill.pipelines.registry.model_records import ChampionSeen, RegisteredModel, Version
 from gristmill.pipelines.tracking import DATA, keep_artifact
 from gristmill.pipelines.training import Trial
@@ -120,6 +120,7 @@ def _judge(
     champion = model.alias(records.CHAMPION) if model else None
     if champion is None:
         facts, gone = _with_slices(facts, ground, None), None
+        facts = replace(facts, baselines=_against_baselines(ground))
         if model and model.moves:
             lost = f"the champion, version {model.moves[-1]['version']}, no longer exists"
             gone = f"{lost}: choose another with gristmill promote {name}"
@@ -156,6 +157,16 @@ def _figures(evaluation: FinalEvaluation, candidate: Package | Version) -> dict[
     for name, value in candidate.measured.items():
         figures[name] = Metric(name, value, None, None)
     return figures
+
+
+def _against_baselines(ground: Ground) -> tuple[Contest, ...]:
+    """Compare the candidate with the baselines that the rules ask for."""
+    names = (DUMMY, LINEAR) if ground.experiment.document.gate.baseline else (DUMMY,)
+    return tuple(
+        contest(name, ground.metric, ground.mine, ground.baselines[name], ground.compared)
+        for name in names
+        if name in ground.baselines
+    )
 
 
 def _with_slices(facts: CandidateFacts, ground: Ground, earlier: Earlier | None) -> CandidateFacts:

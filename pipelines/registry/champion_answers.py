@@ -6,7 +6,8 @@ import hashlib
 import json
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,7 @@ class Ground:
         seen: rows the candidate was trained and validated on.
         own: (n_rows,) bool, the test rows the candidate has seen.
         compared: the properties of the rows that a comparison uses.
+        baselines: the answers of `dummy` and `linear`, in the order of `mine`.
     """
 
     project: Project
@@ -73,6 +75,7 @@ class Ground:
     seen: SeenRows
     own: Flags
     compared: ComparedRows
+    baselines: Mapping[str, Predictions] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,17 @@ def ground_of(
     compared = ComparedRows(own, None, dates_of(project, document, rows), group, rules.newest)
     metric = rules.metric or document.test_metrics[0]
     judged = (project, experiment, evaluation, rehearsal)
-    return Ground(*judged, metric, mine, rows, seen, own, compared)
+    return Ground(*judged, metric, mine, rows, seen, own, compared, _baselines(evaluation, mine))
+
+
+def _baselines(evaluation: FinalEvaluation, mine: Predictions) -> dict[str, Predictions]:
+    if evaluation.guesses is None:
+        return {}
+    with np.load(evaluation.guesses) as outputs:
+        return {
+            name: replace(mine, outputs=outputs[name].astype("float64"), threshold=None)
+            for name in outputs
+        }
 
 
 def earlier_on(version: Version, ground: Ground) -> Earlier:

@@ -64,10 +64,10 @@ class Refresh:
 
 @dataclass(frozen=True)
 class Contest:
-    """Candidate against champion on the same test rows.
+    """Candidate against the champion, or against a baseline, on the same test rows.
 
     Attributes:
-        champion: number of the champion's version.
+        champion: number of the champion's version, or name of the baseline.
         metric: name of the metric.
         values: the metric's values of the candidate and of the champion; NaN if no row counts.
         p: one-sided p-value; a small one shows that the candidate is better.
@@ -171,10 +171,10 @@ def contest(
     """Compare two models' answers to the same rows, in the same order.
 
     Args:
-        version: number of the champion's version.
+        version: number of the champion's version, or name of a baseline.
         metric: name of the metric.
         candidate: the candidate's answers.
-        champion: the champion's answers.
+        champion: the answers of that version or baseline.
         rows: properties of the rows.
     """
     n = len(candidate.truth)

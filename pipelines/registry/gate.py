@@ -25,6 +25,11 @@ MANY_READS = 20
 STRICTER = 10
 """Divisor of alpha after `MANY_READS` candidates (Blum & Hardt 2015)."""
 
+DUMMY, LINEAR = "dummy", "linear"
+"""Names of the baselines."""
+
+BASELINES = {DUMMY: "the dummy", LINEAR: "the linear baseline"}
+
 TYPICAL = math.sqrt(0.1)
 """Fallback standard deviation of the per-row gain: two models that differ on a tenth of rows."""
 
@@ -67,6 +72,7 @@ class Evidence:
         requirements: results of the absolute requirements.
         slices: results on the required slices.
         contest: comparison with the champion; None if there was none.
+        baselines: comparisons with the baselines, if there was no champion.
     """
 
     alpha: float
@@ -74,6 +80,7 @@ class Evidence:
     requirements: tuple[RequirementCheck, ...]
     slices: tuple[SliceFound, ...]
     contest: Contest | None = None
+    baselines: tuple[Contest, ...] = ()
 
     @property
     def record(self) -> dict[str, Any]:
@@ -84,6 +91,8 @@ class Evidence:
         else:
             gain = self.contest.gain
             found["contest"]["gain"] = gain if math.isfinite(gain) else None
+        if not self.baselines:
+            del found["baselines"]
         return found
 
     @classmethod
@@ -101,12 +110,14 @@ class CandidateFacts:
         slices: results on the required slices.
         reads: number of candidates judged on these test rows, including this one.
         why_not: reason why the candidate could not be checked, which rejects it; empty if it was.
+        baselines: comparisons with the baselines, for a model without a champion.
     """
 
     metrics: Mapping[str, Metric]
     slices: tuple[SliceFound, ...] = ()
     reads: int = 0
     why_not: str = ""
+    baselines: tuple[Contest, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,6 +172,7 @@ def decide(candidate: CandidateFacts, against: Contest | str | None, rules: Gate
         tuple(_required(candidate, *rule) for rule in rules.require.items()),
         tuple(_slices(candidate.slices, alpha)),
         _contest(against, alpha, rules) if isinstance(against, Contest) else None,
+        tuple(_contest(each, alpha, rules) for each in candidate.baselines),
     )
 
     def decided(outcome: Outcome, *reasons: str, by: By = "") -> Decision:
@@ -181,7 +193,10 @@ def decide(candidate: CandidateFacts, against: Contest | str | None, rules: Gate
         return decided("reject", *faults)
     kept = [check.words for check in evidence.requirements]
     if against is None:
-        return decided("promote", *kept, "there is no champion yet", by="first")
+        holds, words = _first_champion(evidence.baselines, alpha)
+        if not holds:
+            return decided("hold", *kept, *words)
+        return decided("promote", *kept, *words, "there is no champion yet", by="first")
     version = f"the champion, version {against.champion}"
     if not against.rows:
         return decided("hold", *kept, *said, *_no_rows(against, alpha, rules))
@@ -195,6 +210,33 @@ def decide(candidate: CandidateFacts, against: Contest | str | None, rules: Gate
     more = [] if refreshed is None else [*refreshed.reasons]
     held = f"not shown to be better than {version}: p = {against.p:.3g}"
     return decided("hold", *kept, *said, *more, held, *_enough_words(evidence.contest))
+
+
+def _first_champion(baselines: tuple[Contest, ...], alpha: float) -> tuple[bool, list[str]]:
+    """Return whether a candidate can become the first champion, and the reasons.
+
+    It has to be better than the dummy, and not significantly worse than the linear baseline.
+    """
+    every, said = True, []
+    for each in baselines:
+        if not each.rows:
+            return False, ["every test row was seen by the candidate"]
+        mine, theirs = map(number, each.values)
+        better = ", lower is better" * lower_is_better(each.metric)
+        said.append(f"{each.metric} {mine} against {theirs} of {BASELINES[each.champion]}{better}")
+        if each.champion == DUMMY and each.p <= alpha:
+            said.append(f"better than the dummy: p = {each.p:.3g}")
+        elif each.champion == DUMMY:
+            every = False
+            said.append(f"not shown to be better than the dummy: p = {each.p:.3g}")
+            said += _enough_words(each)
+        elif each.worse <= alpha:
+            every = False
+            said.append(f"worse than the linear baseline: p = {each.worse:.3g}")
+            said.append("gate: {baseline: off} leaves out this comparison")
+        else:
+            said.append(f"not shown to be worse than the linear baseline: p = {each.worse:.3g}")
+    return every, said
 
 
 def _refreshed(against: Contest, alpha: float, rules: Gate) -> Decision | None:

@@ -10,6 +10,14 @@ from gristmill.pipelines.registry.promotion import Basis, challenge, set_aside
 from gristmill.pipelines.tracking.stored import StoredRun
 
 
+def test_a_held_candidate_without_a_champion_shows_what_to_type() -> None:
+    lines = decision_lines(Outcome("tiny", "hold", ("no better than the dummy",), "1", None))
+    assert lines[0] == "tiny version 1 is held, tiny has no champion yet"
+    assert (
+        lines[-1] == "next: gristmill promote tiny --version 1 makes it the champion all the same"
+    )
+
+
 def test_a_challenger_shows_what_to_type_and_is_no_failure(
     stored: Project,
 ) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, model_validator
 
 from gristmill.pipelines.config.section import Range, Section, Share
 
@@ -55,6 +55,10 @@ class Gate(Section):
         {}, description="by COLUMN=VALUE, or by COLUMN for each of its values"
     )
     champion: Comparison = Comparison()
+    baseline: Annotated[bool, Strict(False)] = Field(
+        True,
+        description="off: the first champion can be significantly worse than the linear baseline",
+    )
     approve: Literal["automatic", "manual"] = Field(
         "automatic",
         description="manual: a version that passes becomes challenger until a person promotes it",

@@ -199,6 +199,7 @@ def milled(
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         for name, changes in MODELS.items():
             frame = mixed(300) if name in ("kinds", "forest") else None
+            changes = {"gate": {"baseline": False}, **changes}  # a linear model is often better
             make_data(project, write_experiment(project, name, **changes), frame=frame)
             mill.train(name, **changes)
             mill.register(name)
@@ -221,12 +222,39 @@ def test_the_first_candidate_becomes_champion_and_its_version_stores_the_reason(
     (version,) = versions(mill.project, name)
     assert version.aliases == ("champion",)
     assert version.tags["gristmill.decision"] == "promote"
-    assert version.tags["gristmill.reasons"] == "there is no champion yet"
+    *_, dummy, reason = version.tags["gristmill.reasons"].split("; ")
+    assert dummy.startswith("better than the dummy: p = ")
+    assert reason == "there is no champion yet"
     assert version.tags["gristmill.data"] == DIGEST
     _, trial, evaluation = mill.evaluate(name)
     assert version.tags["gristmill.trial"] == trial.key
     assert version.metrics == {m.name: m.value for m in evaluation.metrics}
     assert not evaluation.scored
+
+
+def test_a_model_without_a_champion_is_held_if_it_is_no_better_than_the_baselines(
+    mill: Mill,
+) -> None:
+    project = mill.project
+    frame = table(150, "kind")
+    frame["kind"] = frame["kind"].sample(frac=1, random_state=0).to_numpy()  # nothing to learn
+    make_data(project, write_experiment(project, "noise"), frame=frame)
+    mill.train("noise")
+    noise = mill.register("noise")
+    assert (noise.decision.outcome, noise.champion) == ("hold", None)
+    assert "not shown to be better than the dummy" in str(noise.decision)
+    assert any(reason.startswith("too few rows: ") for reason in noise.decision.reasons)
+
+    make_data(project, write_experiment(project, "trees", **FOREST), frame=mixed(300))
+    mill.train("trees", **FOREST)
+    trees = mill.register("trees")
+    assert (trees.decision.outcome, trees.champion) == ("hold", None)
+    assert "better than the dummy: p = " in str(trees.decision)
+    assert trees.decision.reasons[-2].startswith("worse than the linear baseline: p = ")
+    write_experiment(project, "trees", **FOREST, gate={"baseline": False})
+    again = mill.register("trees")
+    assert (again.decision.outcome, again.champion) == ("promote", again.version)
+    assert not any("linear" in reason for reason in again.decision.reasons)
 
 
 def test_no_package_contains_a_pickle(mill: Mill) -> None:

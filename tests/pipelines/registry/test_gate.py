@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -128,6 +129,63 @@ def test_the_first_candidate_that_meets_the_requirements_is_promoted(value: floa
         f"accuracy {value:.4g} is ≥ -10 and ≤ 10",
         "there is no champion yet",
     )
+
+
+def baselines(better: float, worse: float, metric: str = "accuracy", **more: Any) -> Any:
+    """Return comparisons with both baselines, on 200 rows."""
+    made = Contest("dummy", metric, (0.6, 0.5), better, 200, deviation=0.5)
+    linear = Contest("linear", metric, (0.6, 0.7), 0.9, 200, worse=worse, deviation=0.5)
+    return tuple(replace(each, **more) for each in (made, linear))
+
+
+@given(shares, shares, st.floats(0.51, 0.99))
+def test_a_first_champion_is_better_than_the_dummy_and_not_worse_than_the_linear_model(
+    better: float, worse: float, confidence: float
+) -> None:
+    rules = gate(confidence)
+    decision = decide(replace(told(), baselines=baselines(better, worse)), None, rules)
+    alpha = alpha_for(rules, 0)
+    enough = better <= alpha and not worse <= alpha
+    assert decision.outcome == ("promote" if enough else "hold")
+    assert decision.by == ("first" if enough else "")
+    assert "accuracy 0.6 against 0.5 of the dummy" in decision.reasons
+    assert "accuracy 0.6 against 0.7 of the linear baseline" in decision.reasons
+    assert max(map(len, decision.reasons)) <= 76
+    assert not any("; " in reason for reason in decision.reasons)
+
+
+def test_a_first_candidate_that_is_held_names_the_rows_that_would_be_enough() -> None:
+    made = decide(replace(told(), baselines=baselines(0.2, 1.0, rows=100)), None, gate())
+    assert made.reasons == (
+        "accuracy 0.6 against 0.5 of the dummy",
+        "not shown to be better than the dummy: p = 0.2",
+        "too few rows: 153 are needed to show a gain of 0.1 (power 80 %)",
+        "accuracy 0.6 against 0.7 of the linear baseline",
+        "not shown to be worse than the linear baseline: p = 1",
+    )
+    assert made.record["baselines"][0]["enough"] == 153
+    none = decide(replace(told(), baselines=baselines(1.0, 1.0, rows=0)), None, gate())
+    assert (none.outcome, none.reasons) == ("hold", ("every test row was seen by the candidate",))
+    worse = decide(replace(told(), baselines=baselines(0.001, 0.01)), None, gate())
+    assert worse.reasons[-2:] == (
+        "worse than the linear baseline: p = 0.01",
+        "gate: {baseline: off} leaves out this comparison",
+    )
+    assert worse.evidence is not None
+    assert Evidence.read(json.loads(json.dumps(worse.record))).baselines == worse.evidence.baselines
+
+
+def test_a_first_candidate_that_misses_a_requirement_is_rejected_whatever_the_baselines() -> None:
+    candidate = replace(told(accuracy=0.5), baselines=baselines(1.0, 0.0))
+    decision = decide(candidate, None, gate(accuracy={"min": 0.9}))
+    assert decision.outcome == "reject"
+    assert decision.reasons == ("accuracy 0.5 is below the required 0.9",)
+
+
+@pytest.mark.parametrize("text", ["off", "no", "false", "'off'"])
+def test_the_comparison_with_the_linear_baseline_can_be_switched_off(text: str) -> None:
+    assert Gate.model_validate(yaml.safe_load(f"baseline: {text}")).baseline is False
+    assert Gate.model_validate(yaml.safe_load("baseline: on")).baseline is Gate().baseline is True
 
 
 @given(st.text())
