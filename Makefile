@@ -37,7 +37,7 @@ checked = $(if $(LOCK),,$(error TF is "$(TF)"; it must be cpu or gpu))$(if \
 
 .PHONY: help setup picture picture-mlflow run test test-slow test-kills lint types lock check-lock
 .PHONY: wheels no-venv bench-choosing bench-data bench-epoch bench-examples bench-flow bench-gate
-.PHONY: bench-growth bench-leaks bench-search bench-validation
+.PHONY: bench-growth bench-leaks bench-own-data bench-search bench-validation
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1|/p' Makefile | awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
@@ -100,6 +100,9 @@ bench-validation: $(READY) ## the schema against one expectation a column in a l
 
 bench-leaks: $(READY) ## 400 planted leaks and thousands of clean tables (about five minutes)
 	@.venv/bin/python benchmarks/leaks.py
+
+bench-own-data: $(READY) ## sixty public tables through all commands (an hour); ARGS="iris tips" for some
+	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python benchmarks/own_data.py $(ARGS)
 
 bench-gate: $(READY) ## the gate on models whose truth is known, and a year of it (two minutes)
 	@.venv/bin/python benchmarks/gate.py
