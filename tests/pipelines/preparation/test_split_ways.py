@@ -233,6 +233,7 @@ def test_whole_numbers_of_four_digits_are_years() -> None:
     years = 1900 + np.arange(150)
     made = assigned(frame.assign(when=years), rule)
     assert (years[made.roles == TEST] >= 2020).all()
+    assert (assigned(frame.assign(when=years * 1.0), rule).roles == made.roles).all()
     dates = assigned(frame.assign(when=pd.to_datetime(years.astype(str) + "-01-01")), rule)
     assert (made.roles == dates.roles).all()
 

@@ -16,6 +16,7 @@ from gristmill.pipelines.profiling.table_profile import Task, profile_table
 ROWS = 300
 RNG = np.random.default_rng(0)
 WALK = np.cumsum(RNG.normal(size=ROWS))
+PLACES = np.arange(ROWS)
 DAYS = pd.date_range("2025-01-01", periods=ROWS)
 
 
@@ -39,9 +40,12 @@ def test_a_sequence_with_dates_is_found_in_any_order_of_the_file(
     assert found.share > 0.95
 
 
-def test_a_column_of_years_has_the_order_of_yearly_rows(tmp_path: Path) -> None:
-    years = pd.DataFrame({"year": np.arange(1700, 1700 + ROWS), "y": WALK})
-    found = order_of(tmp_path, **years)
+@pytest.mark.parametrize(
+    "years",
+    [np.arange(1700, 1700 + ROWS), np.arange(1700.0, 1700 + ROWS), 1959 + PLACES // 4 * 1.0],
+)
+def test_a_column_of_years_has_the_order_of_yearly_rows(tmp_path: Path, years: Any) -> None:
+    found = order_of(tmp_path, year=years, y=WALK)
     assert found is not None
     assert found.column == "year"
 
