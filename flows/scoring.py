@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet
 
-from gristmill.pipelines.base import ConfigError, InputError, first_line, writing
+from gristmill.pipelines.base import ConfigError, DataInvalid, InputError, first_line, writing
 from gristmill.pipelines.config import Data, Document, Pictures, Project, load_experiment
 from gristmill.pipelines.ingestion import (
     find_format,
@@ -21,7 +24,7 @@ from gristmill.pipelines.ingestion import (
     rows_in_a_block,
 )
 from gristmill.pipelines.packaging import plain_types
-from gristmill.pipelines.preparation import MISSING, labels
+from gristmill.pipelines.preparation import MISSING, UNSEEN, labels, optional_names
 from gristmill.pipelines.registry import (
     load_version,
     require_champion,
@@ -71,7 +74,10 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
         rows, found = read_rows(file, data, *columns_of(model))
         notes += found
         blocks, hidden = iter([rows]), []
-    table, absent = _scored(model, blocks, hidden)
+    table, absent, surprises = _scored(model, blocks, hidden)
+    notes += surprises.lines()
+    if document is not None:
+        _require_seen(surprises, document.score.unseen, f"experiments/{name}.yaml")
     with writing(target.absolute()) as aside:
         if target.suffix == ".csv":
             table.to_csv(aside, index=False)
@@ -104,18 +110,65 @@ def _beside(project: Project, file: Path) -> Path:
     return Path(name) if pinned else file.with_name(name)
 
 
+@dataclass
+class Surprises:
+    """Values that training did not have, counted over all rows of a file.
+
+    Attributes:
+        rows: number of rows.
+        unseen: number of rows with at least one value unseen in training.
+        counts: number of rows by column and kind.
+        examples: some values by column.
+    """
+
+    rows: int = 0
+    unseen: int = 0
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, rows: int, found: Sequence[Any]) -> None:
+        """Add rows and the surprises that a package finds in them."""
+        self.rows += rows
+        flags = [one.rows for one in found if one.what == UNSEEN]
+        self.unseen += int(np.any(flags, axis=0).sum()) if flags else 0
+        for one in found:
+            self.counts[one.name, one.what] += int(one.rows.sum())
+            self.examples.setdefault(one.name, one.examples)
+
+    def lines(self) -> list[str]:
+        """Return a line for each column and kind."""
+        return [
+            f"{name}: {count:,} of {self.rows:,} rows have {what}"
+            + (f": {', '.join(self.examples[name])}, …" if self.examples[name] else "")
+            for (name, what), count in self.counts.items()
+        ]
+
+
+def _require_seen(surprises: Surprises, most: float | None, where: str) -> None:
+    if most is not None and surprises.unseen > most * surprises.rows:
+        raise DataInvalid(
+            f"{surprises.unseen:,} of {surprises.rows:,} rows have values unseen in training",
+            expected=f"at most a share of {most:g} (score: {{unseen: {most:g}}} in {where})",
+            found="\n".join(surprises.lines()),
+            next=f"train on rows with these values, or raise score.unseen in {where}",
+        )
+
+
 def _scored(
     model: Any, blocks: Iterator[pd.DataFrame], hidden: Collection[str]
-) -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows with predictions, without hidden columns, and the missing columns."""
+) -> tuple[pd.DataFrame, list[str], Surprises]:
+    """Return the rows with predictions, without hidden columns, and what was missing or unseen."""
     tables: list[pd.DataFrame] = []
     absent: list[str] = []
+    surprises, inner = Surprises(), model.unwrap_python_model()
     for rows in blocks:
         answers, absent = answer(model, rows)
+        if not hidden and hasattr(inner, "surprises"):  # packages of earlier versions lack it
+            surprises.add(len(rows), inner.surprises(plain_types(rows)))
         kept = rows.drop(columns=[name for name in hidden if name in rows])
         both = [kept.reset_index(drop=True), answers.reset_index(drop=True)]
         tables.append(pd.concat(both, axis=1))
-    return pd.concat(tables, ignore_index=True), absent
+    return pd.concat(tables, ignore_index=True), absent, surprises
 
 
 def read_pictures(
@@ -199,9 +252,9 @@ def answer(model: Any, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Return the model's predictions, and the optional columns that the rows lack."""
     from mlflow.exceptions import MlflowException
 
-    schema = model.metadata.get_input_schema()
-    wanted = schema.input_names()
-    refused = [name for name in schema.required_input_names() if name not in rows]
+    wanted = model.metadata.get_input_schema().input_names()
+    optional = optional_names(model.unwrap_python_model().statistics)
+    refused = [name for name in wanted if name not in rows and name not in optional]
     if refused:
         raise InputError(
             "the file lacks columns that the model was trained on",

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +25,35 @@ FIRST, PORTS = 5001, 100
 
 LONGEST = 2_000
 """Longest request to show inline, in characters; a longer one goes into a file."""
+
+
+class Counts:
+    """Numbers of answered rows, and of those with values that training did not have."""
+
+    def __init__(self) -> None:
+        self._rows, self._found = 0, Counter[tuple[str, str]]()
+        self._lock = threading.Lock()
+
+    def note(self, rows: int, found: Sequence[Any]) -> None:
+        """Add the rows of an answer, and what is surprising about them."""
+        with self._lock:
+            self._rows += rows
+            for one in found:
+                self._found[one.name, one.what] += int(one.rows.sum())
+
+    def record(self) -> dict[str, Any]:
+        """Return the counts as JSON."""
+        with self._lock:
+            counts = [{"column": c, "what": w, "rows": n} for (c, w), n in self._found.items()]
+            return {"rows": self._rows, "warnings": counts}
+
+    def lines(self) -> Iterator[str]:
+        """Yield the counts as lines for the screen."""
+        made = self.record()
+        if made["rows"]:
+            yield f"{made['rows']:,} rows answered"
+        for one in made["warnings"]:
+            yield f"! {one['column']}: {one['rows']:,} rows have {one['what']}"
 
 
 @interrupted("ended")
@@ -53,8 +85,16 @@ def serve(
         alias = f" ({', '.join(version.aliases)})" if version.aliases else ""
         screen.say(f"{version.model} version {version.number}{alias} answers at {url}")
         screen.say(_curl(project, version, model, url), whole=True)
+        counts = Counts()
+        model.unwrap_python_model().noted = counts.note
+        app = scoring_server.init(model)
+        app.get("/statistics")(counts.record)
         screen.say("Ctrl-C stops it")
-        _answer(scoring_server.init(model), listener)
+        try:
+            _answer(app, listener)
+        finally:
+            for line in counts.lines():
+                screen.say(line, whole=True)
 
 
 def _answer(app: Any, listener: socket.socket) -> None:

@@ -31,6 +31,7 @@ from gristmill.pipelines.config.sections.model import Model
 from gristmill.pipelines.config.sections.monitor import Monitor
 from gristmill.pipelines.config.sections.schedule import Schedule
 from gristmill.pipelines.config.sections.schema import ValidateSections
+from gristmill.pipelines.config.sections.score import Score
 from gristmill.pipelines.config.sections.search import BUDGETED, Search
 from gristmill.pipelines.config.sections.training import Training
 
@@ -54,6 +55,7 @@ class Document(PrepareSections, ValidateSections, About):
     gate: Gate = Gate()
     schedule: Schedule | None = None
     monitor: Monitor | None = None
+    score: Score = Score()
 
     @property
     def is_classification(self) -> bool:

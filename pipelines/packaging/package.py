@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
@@ -245,13 +246,15 @@ def _signature(statistics: dict[str, Any]) -> Any:
     Inputs are untyped: MLflow refuses integers where a double is declared, and the type that
     `pandas.read_csv` gives a column depends on the rows of the file. `transform` checks values and
     accepts numbers and dates as text, because MLflow's scoring server reads untyped CSV columns as
-    text once a package is loaded. Columns with missing values in training are optional.
+    text once a package is loaded. Columns with missing values in training are optional. So are
+    those whose name can come in another form, which MLflow would refuse: `transform` finds them.
     """
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType
 
-    optional = set(optional_names(statistics))
+    optional = {n for n in input_names(statistics) if n.isdecimal() or normalize("NFD", n) != n}
+    optional |= set(optional_names(statistics))
     inputs = [ColSpec(AnyType(), n, required=n not in optional) for n in input_names(statistics)]
     shown = answers(np.zeros((1, len(statistics["classes"] or "1"))), statistics)
     kinds = {"b": DataType.boolean, "i": DataType.long, "f": DataType.double}
@@ -259,7 +262,8 @@ def _signature(statistics: dict[str, Any]) -> Any:
         ColSpec(kinds.get(column.dtype.kind, DataType.string), str(name))
         for name, column in shown.items()
     ]
-    return ModelSignature(Schema(inputs), Schema(outputs))
+    warnings = ParamSchema([ParamSpec("warnings", DataType.boolean, False)])
+    return ModelSignature(Schema(inputs), Schema(outputs), warnings)
 
 
 def _requirements(library: str) -> list[str]:

@@ -4,6 +4,7 @@ MLflow stores this file beside the model and runs it from there. It imports noth
 project, so that old packages keep working and several packages can be loaded in one process.
 """
 
+import csv
 import importlib
 import importlib.util
 import json
@@ -33,7 +34,14 @@ BLOCKS = 64
 
 
 class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
-    """Preprocessing and model in one."""
+    """Preprocessing and model in one.
+
+    Attributes:
+        statistics: statistics of the training rows.
+        noted: called with the number of rows and their surprises after each answer, if set.
+    """
+
+    noted: Callable[[int, list[Any]], None] | None = None
 
     def load_context(self, context):  # type: ignore[no-untyped-def]
         """Read the package's files; called by MLflow once, when the model is loaded."""
@@ -56,16 +64,38 @@ class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         Args:
             context: context of MLflow; not used.
             model_input: raw rows, one column per input; optional columns may be missing.
-            params: parameters of MLflow; not used.
+            params: parameters of MLflow; with `warnings`, the column `warnings` says what values of
+                a row training did not have.
         """
         try:
-            return self._answers(model_input)
+            answers = self._answers(model_input)
+            if self.noted is not None or (params or {}).get("warnings"):
+                found = self.surprises(model_input)
+                if self.noted is not None:
+                    self.noted(len(answers), found)
+                if (params or {}).get("warnings"):
+                    answers["warnings"] = _sentences(found, len(answers))
+            return answers
         except ValueError as error:  # MLflow's scoring server passes this message to the client
             raise MlflowException.invalid_parameter_value(str(error)) from error
 
-    def _answers(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def surprises(self, rows: pd.DataFrame) -> list[Any]:
+        """Return the values that training did not have; see `surprises` in `transform.py`."""
+        found: list[Any] = self._preparation.surprises(self._typed(rows), self.statistics)
+        return found
+
+    def renamed(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return raw rows with the names of columns that training had."""
+        frame: pd.DataFrame = self._preparation.with_plain_names(rows, self.statistics)
+        return frame
+
+    def _typed(self, rows: pd.DataFrame) -> pd.DataFrame:
+        rows = self.renamed(rows)
         numbered = [name for name in self._numbered if name in rows]  # 1.0 and "1" are level 1
-        rows = rows.assign(**{name: rows[name].map(_number) for name in numbered})
+        return rows.assign(**{name: rows[name].map(_number) for name in numbered})
+
+    def _answers(self, rows: pd.DataFrame) -> pd.DataFrame:
+        rows = self._typed(rows)
         block = self._batch * (1 if self.statistics.get("picture") else BLOCKS)
         made = []
         for first in range(0, max(len(rows), 1), block):
@@ -85,6 +115,14 @@ class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         name = picture["name"]
         pixels = [self._pictures.pixels(value, self._form) for value in frame[name]]
         return frame.assign(**{name: pd.Series(pixels, frame.index, dtype=object)})
+
+
+def _sentences(found: list[Any], rows: int) -> list[str]:
+    """Return what is surprising about each row, in words; empty text for nothing."""
+    return [
+        "; ".join(f"{one.name}: {one.what}" for one in found if one.rows[row])
+        for row in range(rows)
+    ]
 
 
 def _numbered(statistics: dict[str, Any], preparation: ModuleType) -> list[str]:
@@ -149,24 +187,51 @@ def _load_module(file: Path) -> ModuleType:
     return module
 
 
-def _take_csv() -> None:
-    """Make MLflow's scoring server, if it runs in this process, read CSV for untyped columns.
+class _AnyNames:
+    """A model for MLflow's scoring server that takes names of columns in another form.
 
-    It refuses them by default. They are read as unchanged text: `transform` converts numbers and
-    dates, and a level such as 007 keeps its zeros. Other processes are not affected.
+    MLflow refuses them before the package sees them: 2 for "2", or another form of Unicode.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model, self.metadata = model, model.metadata
+
+    def predict(self, data: Any, params: Any = None) -> Any:
+        names = {*self.metadata.get_input_schema().input_names()}
+        if isinstance(data, pd.DataFrame | dict) and not names <= {*data}:
+            try:
+                data = self._model.unwrap_python_model().renamed(pd.DataFrame(data))
+            except ValueError as error:
+                raise MlflowException.invalid_parameter_value(str(error)) from error
+        return self._model.predict(data, params=params)
+
+
+def _adapt_server() -> None:
+    """Make MLflow's scoring server, if it runs in this process, read what a package reads.
+
+    It refuses CSV for untyped columns by default. They are read as unchanged text: `transform`
+    converts numbers and dates, and a level such as 007 keeps its zeros. Names of columns can have
+    any form. Other processes are not affected.
     """
     server = sys.modules.get("mlflow.pyfunc.scoring_server")
     if server is None or server.parse_csv_input.__module__ != server.__name__:  # or patched already
         return
-    parse = server.parse_csv_input
+    parse, invoke = server.parse_csv_input, server.invocations
 
     def parse_csv_input(csv_input: Any, schema: Schema | None = None) -> Any:
         if schema is not None and AnyType() in schema.input_types():
-            schema = Schema([ColSpec(DataType.string, name) for name in schema.input_names()])
+            names = dict.fromkeys([*schema.input_names(), *next(csv.reader(csv_input), [])])
+            csv_input.seek(0)
+            schema = Schema([ColSpec(DataType.string, name) for name in names])
         return parse(csv_input, schema)
 
+    def invocations(data: Any, content_type: Any, model: Any, input_schema: Any) -> Any:
+        known = input_schema is not None and AnyType() in input_schema.input_types()
+        return invoke(data, content_type, _AnyNames(model) if known else model, input_schema)
+
     server.parse_csv_input = parse_csv_input  # type: ignore[attr-defined]
+    server.invocations = invocations  # type: ignore[attr-defined]
 
 
-_take_csv()
+_adapt_server()
 mlflow.models.set_model(PackagedModel())

@@ -20,6 +20,9 @@ from .features.transforms import (
     MISSING as MISSING,
 )
 from .features.transforms import (
+    UNSEEN as UNSEEN,
+)
+from .features.transforms import (
     answers as answers,
 )
 from .features.transforms import (

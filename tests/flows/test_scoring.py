@@ -9,10 +9,18 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from gristmill.flows.scoring import _beside, read_pictures, read_rows
+from gristmill.flows.scoring import (
+    Surprises,
+    _beside,
+    _require_seen,
+    read_pictures,
+    read_rows,
+)
+from gristmill.pipelines.base.errors import DataInvalid
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.config.sections import Csv, Data
 from gristmill.pipelines.ingestion.readers import picture_folders as pictures
+from gristmill.pipelines.preparation.features.transforms import EMPTY, UNSEEN, Surprise
 
 
 def test_a_small_file_is_read_in_the_csv_dialect_of_its_experiment(tmp_path: Path) -> None:
@@ -42,6 +50,33 @@ def test_columns_get_the_types_that_the_model_expects_regardless_of_their_values
 def test_text_in_a_number_column_is_left_for_the_model_to_refuse(tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("a,b\nx,1\n")
     assert read_rows(tmp_path / "new.csv", None, [], ["a", "b"])[0]["a"].tolist() == ["x"]
+
+
+def surprise(name: str, what: str, rows: list[int], *examples: str) -> Surprise:
+    return Surprise(name, what, np.array(rows, dtype=bool), list(examples))
+
+
+def test_values_unseen_in_training_are_counted_and_refused_above_the_declared_share() -> None:
+    made = Surprises()
+    made.add(
+        4, [surprise("plan", UNSEEN, [1, 1, 0, 0], "BASIC"), surprise("age", EMPTY, [0, 0, 1, 1])]
+    )
+    made.add(2, [surprise("plan", UNSEEN, [0, 1]), surprise("city", UNSEEN, [0, 1], "X")])
+    lines = [
+        "plan: 3 of 6 rows have values unseen in training: BASIC, …",
+        "age: 2 of 6 rows have no value, which training always had",
+        "city: 1 of 6 rows have values unseen in training: X, …",
+    ]
+    assert made.lines() == lines
+    for most in (None, 0.5, 0.9):
+        _require_seen(made, most, "experiments/a.yaml")
+    for most in (0.0, 0.4):
+        with pytest.raises(
+            DataInvalid, match="3 of 6 rows have values unseen in training"
+        ) as error:
+            _require_seen(made, most, "experiments/a.yaml")
+        assert error.value.exit_code == 2
+        assert lines[0] in error.value.found
 
 
 def test_pictures_are_read_from_any_folder_and_converted_to_the_model_input(

@@ -61,6 +61,9 @@ from .schema import (
 from .schema import (
     ValidateSections as ValidateSections,
 )
+from .score import (
+    Score as Score,
+)
 from .search import (
     Distribution as Distribution,
 )

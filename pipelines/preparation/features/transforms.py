@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,12 @@ import pandas as pd
 MISSING = "(missing)"
 """The level of missing values."""
 
+UNSEEN = "values unseen in training"
+EMPTY = "no value, which training always had"
+NAIVE = "dates without an offset beside dates with one, read as UTC"
+"""What `surprises` can be about."""
+
+ZONED = re.compile(r"\d[T ]\d.*(Z|[+-]\d\d(:?\d\d)?)$")
 WORD = re.compile(r"\w+")
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$", re.ASCII)
 TRUTHS = dict.fromkeys(("true", "yes", "t", "y", "on"), "1")
@@ -106,8 +112,13 @@ def transform(frame: pd.DataFrame, statistics: Statistics) -> Features:
     frame = with_plain_names(frame, statistics)
     absent = [name for name in input_names(statistics) if name not in frame]
     refused = sorted(set(absent) - set(optional_names(statistics)))
+    if len(absent) == len(input_names(statistics)):
+        refused = absent
     if refused:
-        raise ValueError(f"columns are missing: {', '.join(refused[:10])}")
+        lacking = ", ".join(refused[:10]) + ", …" * (len(refused) > 10)
+        forms = any(name.isdecimal() or not name.isascii() for name in refused)
+        hint = ' (names are text, such as "2" for 2, in Unicode\'s form NFC)' * forms
+        raise ValueError(f"columns are missing: {lacking}{hint}")
     if absent:
         frame = frame.reindex(columns=input_names(statistics))
     if statistics.get("picture"):
@@ -141,6 +152,58 @@ def with_plain_names(frame: pd.DataFrame, statistics: Statistics) -> pd.DataFram
     if len({*names.values()}) < len(names):
         raise ValueError(f"two columns have the same name: {', '.join(map(repr, names))}")
     return frame.rename(columns=names)
+
+
+class Surprise(NamedTuple):
+    """Values of a column that training did not have, and that `transform` replaces.
+
+    Attributes:
+        name: the column.
+        what: `UNSEEN`, `EMPTY` or `NAIVE`.
+        rows: (n_rows,) bool, the rows with such a value.
+        examples: some of the values.
+    """
+
+    name: str
+    what: str
+    rows: Flags
+    examples: list[str]
+
+
+def surprises(frame: pd.DataFrame, statistics: Statistics) -> list[Surprise]:
+    """Return the values that `transform` replaces though training had nothing like them.
+
+    Args:
+        frame: raw rows, as for `transform`; absent columns are no surprise.
+        statistics: statistics of the training rows.
+    """
+    frame = with_plain_names(frame, statistics)
+    found: list[Surprise] = []
+    for column in [*statistics.get("numbers", ()), *statistics.get("columns", ())]:
+        if column["name"] in frame:
+            found += _surprises(frame[column["name"]], column)
+    return [one for one in found if one.rows.any()]
+
+
+def _surprises(values: pd.Series, column: Column) -> Iterator[Surprise]:
+    name, kind = column["name"], column.get("kind", "number")
+    if not (column["indicator"] if kind == "number" else _has_gaps(column)):
+        empty = values.isna() | values.map(_is_blank).astype(bool)
+        yield Surprise(name, EMPTY, empty.to_numpy(dtype=bool), [])
+    if kind in ("number", "text"):
+        return
+    codes, distinct = _distinct(values)
+    texts = labels(distinct)
+    if kind == "date":
+        zoned = [bool(ZONED.search(text)) for text in texts]
+        known, what = zoned if any(zoned) else [True] * len(texts), NAIVE
+    elif kind == "boolean":
+        known, what = [t.lower() in (*column["false"], *column["true"]) for t in texts], UNSEEN
+    else:
+        levels = {*column["levels"]}
+        known, what = [text in levels for text in texts], UNSEEN
+    odd = ~np.array([*known, True], dtype=bool)
+    yield Surprise(name, what, odd[codes], [t for t, o in zip(texts, odd, strict=False) if o][:3])
 
 
 def scaled(stored: Pixels, statistics: Statistics) -> Features:
@@ -369,6 +432,12 @@ def moments_of(values: pd.Series) -> Moments:
     texts = pd.Series(labels(distinct), dtype=object)
     parsed = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
     wrong = parsed.isna()
+    if texts[wrong].str.fullmatch(r"-?\d{5,}").any():
+        raise ValueError(
+            f"column {values.name} must hold dates as text in ISO 8601, such as "
+            "2026-01-31T12:00:00+09:00, not as numbers; pandas: to_json(date_format='iso'); "
+            f"found {texts[wrong].iloc[0]}"
+        )
     if wrong.any():
         raise ValueError(
             f"column {values.name} must hold dates such as 2026-01-31, "

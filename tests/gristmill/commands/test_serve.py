@@ -42,11 +42,18 @@ def test_a_champion_answers_the_shown_request_until_ctrl_c(
     table = f"{','.join(row)}\n{','.join(map(str, row.values()))}\n"
     (same,) = ask(url, table, "text/csv")
     assert same == pytest.approx(answer)
+    ask(url, "a,b\n1,\n", "text/csv")
+    with urllib.request.urlopen(url.replace("invocations", "statistics"), timeout=60) as given:
+        counts = json.load(given)
+    empty = {"column": "b", "what": "no value, which training always had", "rows": 1}
+    assert counts == {"rows": 3, "warnings": [empty]}
     port = url.split(":")[2].split("/")[0]
     refused = gristmill("serve", "tiny", "--port", port)
     assert refused.returncode == 1
     assert f"port {port} is in use" in refused.stderr
     assert serving.interrupt() == 130
+    assert "3 rows answered" in serving.said
+    assert "! b: 1 rows have no value, which training always had" in serving.said
     assert "Traceback" not in serving.said
     until(lambda: not [p for p in processes_of(tiny) if "serve" in p], "the end of the server")
 

@@ -120,7 +120,7 @@ def file_missing(folder: Path) -> None:
     (folder / "artifacts" / "package" / "statistics.json").unlink()
 
 
-PREDICT = "        try:\n            return self._answers(model_input)"
+PREDICT = "        try:\n            answers = self._answers(model_input)"
 
 
 def writes_a_log(folder: Path) -> None:

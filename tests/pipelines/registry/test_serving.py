@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import unicodedata
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -32,8 +33,8 @@ FOREST: dict[str, Any] = {
     "features": {
         "columns": {
             **KINDS["columns"],
-            "code": {"kind": "category"},
-            "zip": {"kind": "category"},
+            "2": {"kind": "category"},
+            "\uc6b0\ud3b8": {"kind": "category"},
         },
         "embed_above": 5,
     },
@@ -44,12 +45,15 @@ Post = Callable[[bytes, str], tuple[int, Any]]
 
 
 def rows(count: int, seed: int) -> pd.DataFrame:
-    """Return rows of every kind, integer codes with gaps, and texts that look like numbers."""
+    """Return rows of every kind, integer codes with gaps, and texts that look like numbers.
+
+    A column's name is a number; another's name and values have two forms in Unicode.
+    """
     rng = np.random.default_rng(seed)
     frame = mixed(count, seed)
     code, post = rng.integers(1, 4, count), rng.integers(0, 3, count)
-    frame["code"] = pd.Series(code, dtype="Int64").mask(rng.random(count) < 0.1)
-    frame["zip"] = np.array(["007", "012", "100"])[post]
+    frame["2"] = pd.Series(code, dtype="Int64").mask(rng.random(count) < 0.1)
+    frame["\uc6b0\ud3b8"] = np.array(["007", "012", "\uc608"])[post]
     return frame.assign(y=frame["y"] + 80 * code - 60 * post)
 
 
@@ -133,6 +137,129 @@ def test_a_request_in_any_form_gets_the_answers_of_a_frame(
 ) -> None:
     frame, expected = asked
     np.testing.assert_allclose(served(post_here, form, frame), expected, rtol=1e-9)
+
+
+def decomposed(value: Any) -> Any:
+    return unicodedata.normalize("NFD", value) if isinstance(value, str) else value
+
+
+OTHER_NAMES: dict[str, Callable[[str], Any]] = {
+    "numbers": lambda name: int(name) if name.isdecimal() else name,
+    "other form": decomposed,
+    "spaces": lambda name: f" {name} ",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("other", OTHER_NAMES)
+def test_the_form_of_names_and_texts_does_not_change_an_answer(
+    post_here: Post, asked: tuple[pd.DataFrame, list[float]], form: str, other: str
+) -> None:
+    frame, expected = asked
+    frame = frame.rename(columns=OTHER_NAMES[other])
+    if other == "other form":
+        frame = frame.map(decomposed)
+    np.testing.assert_allclose(served(post_here, form, frame), expected, rtol=1e-9)
+
+
+def test_a_frame_with_other_names_is_refused_by_mlflow_or_says_that_names_are_text(
+    stored: Stored, asked: tuple[pd.DataFrame, list[float]]
+) -> None:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    model, (frame, _) = mlflow.pyfunc.load_model(str(stored.folder)), asked
+    with pytest.raises(MlflowException, match=r"missing: \S+ \(names are text.*form NFC\)"):
+        model.predict(frame.rename(columns=decomposed))
+
+
+RETYPED: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "nullable": lambda frame: frame.convert_dtypes(),
+    "arrow": lambda frame: frame.convert_dtypes(dtype_backend="pyarrow"),
+    "category": lambda frame: frame.astype({"colour": "category", "shop": "category"}),
+    "ordered": lambda frame: frame.assign(
+        size=pd.Categorical(frame["size"], ["small", "middle", "large"], ordered=True)
+    ),
+    "objects": lambda frame: frame.astype(object),
+    "floats": lambda frame: frame.assign(**{"2": frame["2"].astype("float64")}),
+    "zoned": lambda frame: frame.assign(
+        when=frame["when"]
+        .astype("datetime64[us]")
+        .dt.tz_localize("UTC")
+        .dt.tz_convert("Asia/Seoul")
+    ),
+    "index": lambda frame: frame.set_index(pd.Index(range(9, 9 + len(frame)))),
+    "shuffled": lambda frame: frame.sample(frac=1, random_state=0),
+    "none": lambda frame: frame.iloc[:0],
+}
+
+
+@pytest.mark.parametrize("form", RETYPED)
+def test_the_types_of_a_frame_do_not_change_its_answers_and_its_index_is_kept(
+    stored: Stored, asked: tuple[pd.DataFrame, list[float]], form: str
+) -> None:
+    import mlflow
+
+    frame, expected = asked
+    given = RETYPED[form](frame)
+    answers = mlflow.pyfunc.load_model(str(stored.folder)).predict(given)
+    assert answers.index.equals(given.index)
+    known = pd.Series(expected, RETYPED["index"](frame).index if form == "index" else frame.index)
+    np.testing.assert_allclose(answers["prediction"], known.loc[given.index], rtol=1e-9)
+
+
+def test_dates_as_numbers_are_refused_with_what_to_send(
+    post_here: Post, asked: tuple[pd.DataFrame, list[float]]
+) -> None:
+    frame, expected = asked
+    frame = frame.assign(when=frame["when"].astype("datetime64[ms]"))
+    moments = [None if pd.isna(when) else when.value // 10**6 for when in frame["when"]]
+    for numbers in (moments, [when and when / 1000 for when in moments]):
+        content = json.loads(as_text_of(frame.assign(when=pd.Series(numbers, dtype=object))))
+        status, said = post_here(*_json({"dataframe_split": content}))
+        assert status == 400
+        assert "column when must hold dates as text in ISO 8601" in said["message"]
+    local = frame["when"].dt.tz_localize("UTC").dt.tz_convert("Asia/Seoul")
+    texts = local.map(lambda when: when.isoformat(), na_action="ignore").astype(object)
+    content = json.loads(as_text_of(frame.assign(when=texts.where(texts.notna(), None))))
+    status, said = post_here(*_json({"dataframe_split": content}))
+    assert [row["prediction"] for row in said["predictions"]] == pytest.approx(expected, rel=1e-9)
+
+
+def as_text_of(frame: pd.DataFrame) -> str:
+    return str(frame.to_json(orient="split"))
+
+
+def test_values_that_training_did_not_have_are_named_where_asked(
+    post_here: Post, stored: Stored, asked: tuple[pd.DataFrame, list[float]]
+) -> None:
+    import mlflow
+
+    frame = (
+        asked[0]
+        .head(3)
+        .assign(shop=["shop 1", "kiosk", None], whole=[1.0, 2.0, None], member="yes")
+    )
+    records = as_json(frame, "records")
+    status, said = post_here(*_json({"dataframe_records": records, "params": {"warnings": True}}))
+    assert status == 200
+    assert [row["warnings"] for row in said["predictions"]] == [
+        "",
+        "shop: values unseen in training",
+        "whole: no value, which training always had",
+    ]
+    status, said = post_here(*_json({"dataframe_records": records}))
+    assert {*said["predictions"][0]} == {"prediction"}
+
+    model, noted = mlflow.pyfunc.load_model(str(stored.folder)), []
+    model.unwrap_python_model().noted = lambda rows, found: noted.append((rows, found))
+    model.predict(frame)
+    ((count, found),) = noted
+    assert count == 3
+    assert [(one.name, one.rows.tolist(), one.examples) for one in found] == [
+        ("whole", [False, False, True], []),
+        ("shop", [False, True, False], ["kiosk"]),
+    ]
 
 
 LOADED = """

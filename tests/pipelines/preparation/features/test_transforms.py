@@ -14,13 +14,17 @@ from hypothesis import strategies as st
 
 from gristmill.pipelines.preparation.features import transforms
 from gristmill.pipelines.preparation.features.transforms import (
+    EMPTY,
     MISSING,
+    NAIVE,
+    UNSEEN,
     answers,
     class_places,
     encode_target,
     feature_names,
     optional_names,
     probabilities,
+    surprises,
     transform,
     words_of,
 )
@@ -190,6 +194,57 @@ def test_a_number_can_be_a_columns_label() -> None:
     assert texts.tolist() == [[5, 6, 7]]
     moved = pd.DataFrame([[6.0, 7.0, 5.0]], columns=[0, 1, 2])
     assert transform(moved, statistics).tolist() == texts.tolist()
+
+
+def of_kind(kind: str, **settings: Any) -> dict[str, Any]:
+    return STATISTICS | {"numbers": [], "columns": [{"name": "c", "kind": kind, **settings}]}
+
+
+SURPRISING: list[tuple[dict[str, Any], list[Any], list[tuple[str, list[int], list[str]]]]] = [
+    (
+        of_kind("category", levels=["basic", "plus"]),
+        ["basic", "BASIC", None, " plus", "x"],
+        [(EMPTY, [2], []), (UNSEEN, [1, 4], ["BASIC", "x"])],
+    ),
+    (of_kind("category", levels=[MISSING, "a"]), ["a", None, " "], []),
+    (of_kind("embedded", levels=["a"], size=1), ["b", "a"], [(UNSEEN, [0], ["b"])]),
+    (
+        of_kind("ordered", levels=["low", "high"], gaps=True, fill=0.0),
+        ["high", "higher", None],
+        [(UNSEEN, [1], ["higher"])],
+    ),
+    (
+        of_kind("boolean", false=["0", "false", "no"], true=["1", "true", "yes"], gaps=False),
+        ["YES", "Yep", True, None],
+        [(EMPTY, [3], []), (UNSEEN, [1], ["Yep"])],
+    ),
+    (
+        of_kind("date", parts=[], gaps=True),
+        ["2026-01-31T12:00+09:00", "2026-01-31 12:00:00", "2026-01-31", None, "2026-01-31T12:00Z"],
+        [(NAIVE, [1, 2], ["2026-01-31 12:00:00", "2026-01-31"])],
+    ),
+    (of_kind("date", parts=[], gaps=True), ["2026-01-31 12:00:00", "2026-01-31"], []),
+    (of_kind("text", words=["a"], weights=[1.0], gaps=False), ["b", ""], [(EMPTY, [1], [])]),
+    (
+        STATISTICS | {"numbers": [{**NUMBER_COLUMN, "name": "c"}], "columns": []},
+        [1.0, None, 3],
+        [(EMPTY, [1], [])],
+    ),
+]
+
+
+@pytest.mark.parametrize(("statistics", "values", "expected"), SURPRISING)
+def test_values_that_training_did_not_have_are_found(
+    statistics: dict[str, Any],
+    values: list[Any],
+    expected: list[tuple[str, list[int], list[str]]],
+) -> None:
+    for dtype in (object, None):
+        found = surprises(pd.DataFrame({"c": pd.Series(values, dtype=dtype)}), statistics)
+        made = [(one.what, np.flatnonzero(one.rows).tolist(), one.examples) for one in found]
+        assert made == expected
+        assert {one.name for one in found} <= {"c"}
+    assert surprises(pd.DataFrame(index=range(3)), statistics) == []
 
 
 def test_blank_text_is_missing() -> None:
