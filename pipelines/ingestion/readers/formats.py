@@ -38,12 +38,14 @@ _IDX = "a folder of train-images…, train-labels… and t10k-…, as for MNIST 
 _PARTS = "CSV, JSON lines or Parquet files with the same columns, read in the order of their names"
 _ARRAYS = "x_train, y_train, x_test, y_test as in Keras, or x and y; no pickles"
 _MARKED = "text with a header: any delimiter, quote, encoding, decimal and thousands mark"
+_FLAT = "flat columns; decimals become floats, nested and binary columns are left out"
 _LINES = "one flat JSON object per line"
 
 FORMATS = (
     Format("CSV", _TEXTS, _MARKED, "delimited", wraps=True),
     Format("JSON lines", (".jsonl", ".ndjson", ".json"), _LINES, "json_lines", wraps=True),
-    Format("Parquet", (".parquet", ".pq"), "flat columns; decimals become floats", "parquet_file"),
+    Format("Parquet", (".parquet", ".pq"), _FLAT, "parquet_file"),
+    Format("Arrow", (".feather", ".arrow"), "as Parquet", "arrow_file"),
     Format("NumPy", (".npz",), _ARRAYS, "array_files"),
     Format("IDX", (), _IDX, "idx", folder=True),
     Format("pictures", (), _PICTURES, "picture_folders", folder=True),

@@ -8,10 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from gristmill.pipelines.config import Data
-from gristmill.pipelines.ingestion.readers import delimited, json_lines, parquet_file
+from gristmill.pipelines.ingestion.readers import delimited, json_lines
 from gristmill.pipelines.ingestion.readers.dialect import sniff_csv
 from gristmill.pipelines.ingestion.readers.faults import check_same, unreadable
 from gristmill.pipelines.ingestion.readers.format_choice import find_format
+from gristmill.pipelines.ingestion.readers.format_choice import read as read_file
 from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStream, settle
 
 
@@ -27,8 +28,8 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStrea
         some = ", ".join(file.name for file in formats.values())
         raise unreadable(raw, "parts of one format", f"{len(formats)} formats: {some}")
     (module,) = formats
-    if module == "parquet_file":
-        return _parquet(files, not_numbers)
+    if module in ("parquet_file", "arrow_file"):
+        return _typed(files, not_numbers)
     if module == "json_lines":
         return settle(raw, [json_lines.open_source(file, data) for file in files], not_numbers)
     return settle(raw, _of_one_dialect(files, data), not_numbers)
@@ -61,13 +62,14 @@ def _of_one_dialect(files: list[Path], data: Data | None) -> list[delimited.Deli
     return sources
 
 
-def _parquet(files: list[Path], not_numbers: Collection[str]) -> RowStream:
-    parts = [parquet_file.read(file, None, not_numbers) for file in files]
+def _typed(files: list[Path], not_numbers: Collection[str]) -> RowStream:
+    parts = [read_file(file, None, not_numbers) for file in files]
     first = parts[0].schema
     for file, part in zip(files[1:], parts[1:], strict=True):
         check_same(file, part.schema.names, files[0], first.names)
     schema = pa.schema([(name, _common(files, parts, name)) for name in first.names])
-    return RowStream(schema, _in_order(parts, schema))
+    notes = list(dict.fromkeys(note for part in parts for note in part.notes))
+    return RowStream(schema, _in_order(parts, schema), notes)
 
 
 def _common(files: list[Path], parts: list[RowStream], name: str) -> pa.DataType:

@@ -84,7 +84,7 @@ def _numbers(file: pq.ParquetFile, name: str, sample: pa.Array) -> list[str]:
     readings = [one for one in map(Reading, dialects(Csv())) if _share(one, sample, unit) > 0.9]
     if not readings:
         return []
-    column = pa.chunked_array([b.column(0) for b in file.iter_batches(columns=[name])])
+    column = pa.chunked_array([batch[name] for batch in file.iter_batches(columns=[name])])
     counts = pc.value_counts(column.drop_null())
     values, rows = counts.field("values"), counts.field("counts")
     found = [_fit(reading, values, unit) for reading in readings]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gristmill.pipelines.config import Data
-from gristmill.pipelines.ingestion.readers.faults import broken, check_names, unreadable
-from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStream
-from gristmill.pipelines.ingestion.readers.value_kinds import MOMENT
+from gristmill.pipelines.ingestion.readers.arrow_columns import converted
+from gristmill.pipelines.ingestion.readers.faults import broken
+from gristmill.pipelines.ingestion.readers.type_inference import RowStream
 
 SUFFIXES = (".parquet", ".pq")
 
@@ -27,49 +27,19 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStrea
     """Read the columns and rows of a Parquet file, piece by piece.
 
     Raises:
-        InputError: the file is damaged, or has nested columns or unsupported types.
+        InputError: the file is damaged, or has no flat column.
     """
     try:
-        file = pq.ParquetFile(raw, buffer_size=BUFFER, pre_buffer=False)
+        with pq.ParquetFile(raw) as file:
+            schema = file.schema_arrow
     except (pa.ArrowException, OSError) as error:
         raise broken(raw, error) from error
-    check_names(raw, file.schema_arrow.names)
-    nested = [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]
-    if nested:
-        raise unreadable(raw, "flat columns", "nested columns: " + ", ".join(nested[:10]))
-    kinds = [_canonical(field.type, field.name not in not_numbers) for field in file.schema_arrow]
-    schema = pa.schema(list(zip(file.schema_arrow.names, kinds, strict=True)))
-    return RowStream(schema, _batches(raw, file, schema))
+    return converted(raw, schema, lambda names: _rows(raw, names), not_numbers)
 
 
-def _batches(raw: Path, file: pq.ParquetFile, schema: pa.Schema) -> Batches:
-    with file:
-        try:
-            for batch in file.iter_batches(batch_size=ROWS):
-                columns = [_cast(c, f.type) for c, f in zip(batch.columns, schema, strict=True)]
-                yield pa.RecordBatch.from_arrays(columns, schema=schema)
-        except (pa.ArrowException, OSError) as error:
-            raise broken(raw, error) from error
-
-
-def _canonical(kind: pa.DataType, numbers: bool) -> pa.DataType:
-    if pa.types.is_dictionary(kind):
-        return _canonical(kind.value_type, numbers)
-    if pa.types.is_boolean(kind):
-        return pa.bool_()
-    if numbers and (pa.types.is_integer(kind) or pa.types.is_null(kind)):
-        return pa.int64()
-    if numbers and (pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        return pa.float64()
-    return MOMENT if pa.types.is_date(kind) or pa.types.is_timestamp(kind) else pa.string()
-
-
-def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_timestamp(column.type):  # nanoseconds are truncated, not refused
-        return column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(kind)
-    return column.cast(kind, safe=not pa.types.is_date64(column.type))
+def _rows(raw: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(raw, buffer_size=BUFFER, pre_buffer=False) as file:
+        yield from file.iter_batches(batch_size=ROWS, columns=list(names))
 
 
 def index_columns(raw: Path) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
@@ -50,6 +51,13 @@ def as_parquet(rows: pa.Table = ROWS) -> bytes:
     return made.getvalue()
 
 
+def as_arrow(writer: Any) -> bytes:
+    made = io.BytesIO()
+    with writer(made, ROWS.schema) as file:
+        file.write_table(ROWS, max_chunksize=100)
+    return made.getvalue()
+
+
 def as_zip(content: bytes, name: str = "inside.csv") -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -75,6 +83,8 @@ FILES: Mapping[str, Callable[[], bytes]] = {
     "a.jsonl.gz": lambda: gzip.compress(as_json()),
     "a.json": lambda: b"\xef\xbb\xbf" + as_json(),
     "a.parquet": as_parquet,
+    "a.feather": lambda: as_arrow(pa.ipc.new_file),
+    "a.arrow": lambda: as_arrow(pa.ipc.new_stream),
 }
 
 
@@ -179,6 +189,31 @@ def test_every_flat_parquet_type_is_converted_to_one_of_a_few(tmp_path: Path) ->
     table = ingested(raw)
     assert table.to_pydict() == {name: column[1] for name, column in columns.items()}
     assert table.schema.types == [column[2] for column in columns.values()]
+
+
+def test_columns_of_other_types_do_not_spoil_a_file(tmp_path: Path) -> None:
+    columns = {
+        "x": [1, 2],
+        "nested": [["p"], ["q"]],
+        "bytes": [b"\xff", b"\x01"],
+        "words": [b"a", b"b"],
+        "large": pa.array([2**64 - 1, 1], pa.uint64()),
+        "small": pa.array([2**63 - 1, 1], pa.uint64()),
+    }
+    raw = tmp_path / "a.parquet"
+    pq.write_table(pa.table(columns), raw)
+    made = ingest_file(raw, tmp_path / "table.parquet")
+    assert made.notes == (
+        "nested is left out: nested values",
+        "bytes is left out: bytes that are not text",
+        "large is text: whole numbers beyond 2^63",
+    )
+    assert pq.read_table(tmp_path / "table.parquet").to_pydict() == {
+        "x": [1, 2],
+        "words": ["a", "b"],
+        "large": ["18446744073709551615", "1"],
+        "small": [2**63 - 1, 1],
+    }
 
 
 def test_columns_declared_as_not_numbers_keep_their_text(tmp_path: Path) -> None:
