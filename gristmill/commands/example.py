@@ -275,7 +275,7 @@ def _name_target(raw: Any, data: config.Data, fresh: Path) -> None:
     """Set the target to the only column that the schema does not name, if it is missing."""
     if fresh.is_dir() or ingestion.find_format(fresh).module != "delimited":
         return
-    names, _ = ingestion.header(fresh, ingestion.sniff_csv(fresh))
+    names = ingestion.header(fresh, ingestion.sniff_csv(fresh)).names
     if data.target in names:
         return
     known = (raw["schema"] or {}).get("columns") or {}

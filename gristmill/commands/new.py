@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,6 +59,7 @@ class Asked:
     name: str
     target: str | None
     task: profiling.Task | None
+    csv: config.Csv
     again: str
 
 
@@ -77,6 +78,14 @@ def new(
     query: Annotated[
         str | None,
         typer.Option(metavar="SQL", help="SQL query, if --data is the address of a database."),
+    ] = None,
+    csv: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--csv",
+            metavar="KEY=VALUE",
+            help="Setting of a text table: header=none, quote=none, skip=3, text=COLUMN, …",
+        ),
     ] = None,
     example: Annotated[
         str | None, typer.Option("--example", metavar="NAME", help="Start from examples/NAME.yaml.")
@@ -106,11 +115,16 @@ def new(
     if example is not None:
         copy_example(name, example, origin)
     elif data is not None:
-        draft(name, data, target, cast("profiling.Task | None", task), query)
+        draft(name, data, target, cast("profiling.Task | None", task), query, csv or [])
 
 
 def draft(
-    name: str, data: str, target: str | None, task: profiling.Task | None, query: str | None = None
+    name: str,
+    data: str,
+    target: str | None,
+    task: profiling.Task | None,
+    query: str | None = None,
+    csv: Sequence[str] = (),
 ) -> None:
     """Read the data, draft the experiment, print the assumptions, and add both to the project.
 
@@ -120,10 +134,12 @@ def draft(
         target: column to predict; None lists the columns in the error.
         task: None infers it from the target.
         query: SQL query, required for a database and only for one.
+        csv: settings of a text table, `KEY=VALUE`.
 
     Raises:
         GristmillError: any error; nothing is left behind.
     """
+    declared = config.read_csv_options(csv)
     project = Project.find()
     project.require_git()
     require_free(project, name)
@@ -131,10 +147,11 @@ def draft(
     again = f"gristmill new {name} --data {shell_word(data)}"
     if query is not None:
         again += f" --query {shell_word(query)}"
+    again += "".join(f" --csv {shell_word(setting)}" for setting in csv)
     screen = Screen()
     with alone(project) as aside:
         place, raw = _bring(project, place, aside, screen)
-        made = _draft(Asked(name, target, task, again), place, raw, aside, screen)
+        made = _draft(Asked(name, target, task, declared, again), place, raw, aside, screen)
         take_in(project, name, place, raw, aside)
     _say_end(screen, made)
 
@@ -260,7 +277,14 @@ def _require_no_data(project: Project, place: Place, raw: Path | None) -> None:
 def _draft(asked: Asked, place: Place, raw: Path, aside: Path, screen: Screen) -> profiling.Draft:
     """Draft the experiment and write its files into the temporary folder `aside`."""
     kind = ingestion.find_format(raw).module
-    csv, doubt = _dialect(raw) if kind == "delimited" else (config.Csv(), False)
+    csv, doubt = _dialect(raw, asked.csv) if kind == "delimited" else (asked.csv, False)
+    if asked.csv != config.Csv() and kind not in ("delimited", "multipart", "json_lines"):
+        raise ConfigError(
+            "--csv is for text tables",
+            expected="a text table, such as a CSV file, after --data",
+            found=Path(place.path).name,
+            next=re.sub(" --csv .*", "", asked.again),
+        )
     pictures = ingestion.fitting_form(raw) if kind == "picture_folders" else None
     target = asked.target or _usual_target(raw, kind)
     table = aside / "table.parquet"
@@ -328,19 +352,21 @@ def _write(draft: profiling.Draft, table: Path, aside: Path) -> None:
     profiling.write_page(aside / "profile.html", profiled)
 
 
-def _dialect(raw: Path) -> tuple[config.Csv, bool]:
-    """Return a text table's unusual CSV settings, and whether its thousands mark is assumed.
+def _dialect(raw: Path, declared: config.Csv) -> tuple[config.Csv, bool]:
+    """Return a text table's declared and unusual settings, and whether a thousands mark is assumed.
 
     If 1,234 is ambiguous, ingest leaves the column as text; here the comma is read as a thousands
     mark, with a warning.
     """
-    found = ingestion.sniff_csv(raw)
+    found = ingestion.sniff_csv(raw, declared)
     settled = ingestion.sniff_csv(raw, found)  # now with the decimal point as declared
     usual = config.Csv(
         delimiter=",", quote='"', decimal=".", encoding="utf-8", missing=ingestion.MISSING
     )
-    unusual = {k: v for k, v in settled.model_dump().items() if v != getattr(usual, k)}
-    return config.Csv(**unusual), settled.thousands != found.thousands
+    kept = {*declared.model_dump(exclude_none=True)}
+    kept |= {key for key, value in settled.model_dump().items() if value != getattr(usual, key)}
+    kept -= {"skip"} if declared.skip is None else set()  # found again in each file
+    return config.Csv(**settled.model_dump(include=kept)), settled.thousands != found.thousands
 
 
 def _usual_target(raw: Path, kind: str) -> str | None:

@@ -4,6 +4,9 @@ from .conditions import (
 from .conditions import (
     read_condition as read_condition,
 )
+from .csv_options import (
+    read_csv_options as read_csv_options,
+)
 from .document import (
     Document as Document,
 )

@@ -1,7 +1,4 @@
 from .readers.dialect import (
-    header as header,
-)
-from .readers.dialect import (
     sniff_csv as sniff_csv,
 )
 from .readers.format_choice import (
@@ -33,6 +30,9 @@ from .readers.picture_sizes import (
 )
 from .readers.picture_sizes import (
     fitting_form as fitting_form,
+)
+from .readers.table_form import (
+    header as header,
 )
 from .readers.value_kinds import (
     MISSING as MISSING,

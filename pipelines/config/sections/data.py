@@ -17,7 +17,20 @@ class Csv(Section):
     """Format of a text table; omitted settings are detected from the file."""
 
     delimiter: str | None = Field(None, min_length=1, max_length=1)
-    quote: str | None = Field(None, min_length=1, max_length=1)
+    quote: str | None = Field(
+        None, pattern="^(.|none)$", description="none: quotes are ordinary characters"
+    )
+    escape: str | None = Field(
+        None, min_length=1, max_length=1, description="what is before a quote inside quotes: \\"
+    )
+    header: Literal["first", "none"] | None = Field(
+        None, description="first: the first row names the columns; none: no row does"
+    )
+    skip: int | None = Field(None, ge=0, description="lines above the table")
+    comment: str | None = Field(
+        None, min_length=1, max_length=1, description="lines that begin with it are left out"
+    )
+    blanks: Literal["kept", "stripped"] | None = Field(None, description="blanks after delimiters")
     decimal: Literal[".", ","] | None = None
     thousands: Literal[".", ",", " ", "'"] | None = None
     encoding: str | None = Field(None, description="name in Python: utf-8, cp949, latin-1, …")
@@ -40,8 +53,8 @@ class Csv(Section):
 
     @model_validator(mode="after")
     def _marks_differ(self) -> Self:
-        if self.quote and self.quote in (self.delimiter, self.decimal):
-            raise ValueError("quote must differ from the delimiter and the decimal mark")
+        if self.quote and self.quote in (self.delimiter, self.decimal, self.escape):
+            raise ValueError("quote must differ from the delimiter, the decimal mark and escape")
         if self.thousands and self.thousands == (self.decimal or "."):
             raise ValueError("thousands must differ from the decimal mark")
         return self

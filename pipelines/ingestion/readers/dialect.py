@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -16,8 +12,15 @@ import pyarrow as pa
 
 from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config import Csv
-from gristmill.pipelines.ingestion.readers.encoding import Utf8, guess_encoding
-from gristmill.pipelines.ingestion.readers.faults import broken, check_names, unreadable
+from gristmill.pipelines.ingestion.readers.encoding import guess_encoding
+from gristmill.pipelines.ingestion.readers.table_form import (
+    HEAD,
+    find_form,
+    first_rows,
+    header,
+    read_head,
+    read_up_to,
+)
 from gristmill.pipelines.ingestion.readers.value_kinds import (
     MISSING,
     NO_NUMBERS,
@@ -26,16 +29,7 @@ from gristmill.pipelines.ingestion.readers.value_kinds import (
     Reading,
     chosen,
 )
-from gristmill.pipelines.ingestion.readers.wrapped import Readable, opened
-
-HEAD = 1 << 20
-"""Bytes from which a dialect is detected."""
-
-ROWS = 2000
-"""Rows from which delimiter and quote are detected."""
-
-DELIMITERS = (",", ";", "\t", "|")
-AND_SO_ON = "at least two column names, separated by comma, semicolon, tab or |"
+from gristmill.pipelines.ingestion.readers.wrapped import opened
 
 
 def sniff_csv(file: Path, declared: Csv = Csv()) -> Csv:  # noqa: B008 - it is frozen
@@ -45,28 +39,29 @@ def sniff_csv(file: Path, declared: Csv = Csv()) -> Csv:  # noqa: B008 - it is f
     first other character.
 
     Returns:
-        `delimiter`, `quote`, `decimal`, `encoding` and `missing` are set; `thousands` and `units`
-        only if numbers have them, `dates` and `text` only if declared: dates in the usual formats
-        need no declaration.
+        `delimiter`, `quote`, `decimal`, `encoding` and `missing` are set; `thousands`, `units`,
+        `skip`, `escape` and `blanks` only if the file needs them; `dates`, `header`, `comment` and
+        `text` only if declared.
 
     Raises:
         InputError: no dialect fits, or the file is damaged.
         ConfigError: a declared delimiter or quote is not an ASCII character.
     """
-    for name in ("delimiter", "quote"):
+    for name in ("delimiter", "quote", "escape", "comment"):
         mark = getattr(declared, name)
-        if mark is not None and not (mark.isascii() and (mark.isprintable() or mark == "\t")):
+        usable = mark in (None, "none", "\t") or (mark.isascii() and mark.isprintable())
+        if not usable:
             raise ConfigError(
                 f"csv.{name} cannot be this character",
                 expected="one printable ASCII character, such as ;, or a tab",
                 found=repr(mark),
             )
     encoding = declared.encoding or find_encoding(file)
-    text = _head(file, encoding)
-    quote = declared.quote or _quote(text)
-    delimiter = declared.delimiter or _delimiter(file, text, quote)
-    rows = _rows(text, delimiter, quote, ROWS)
-    columns = _columns(rows)
+    text, whole = read_head(file, encoding)
+    form = find_form(file, text, whole, declared)
+    head = header(file, form.model_copy(update={"encoding": encoding}))
+    rows = (row.values for row in first_rows(text, form) if row.before >= head.lines)
+    columns = _columns(head.names, rows)
     missing = declared.missing
     if missing is None:
         missing = (*MISSING, *words_for_nothing(columns, declared))
@@ -79,109 +74,30 @@ def sniff_csv(file: Path, declared: Csv = Csv()) -> Csv:  # noqa: B008 - it is f
         for name, values in columns.items()
     ]
     decimal, thousands = number_marks(bare, words, declared)
-    marks = {"delimiter": delimiter, "quote": quote, "decimal": decimal, "thousands": thousands}
-    found = {"encoding": encoding, "missing": missing, "units": declared.units or units or None}
-    return declared.model_copy(update=marks | found)
-
-
-def header(file: Path, dialect: Csv) -> tuple[list[str], int]:
-    """Return the column names, stripped of blanks, and the number of lines of the header.
-
-    Raises:
-        InputError: there are fewer than two names, or a name is blank or occurs twice.
-    """
-    text = _head(file, dialect.encoding or "utf-8")
-    if "\r" in text[:-1] and "\n" not in text:
-        raise unreadable(file, "lines that end in a line feed", "carriage returns alone")
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=dialect.delimiter or ",", quotechar=dialect.quote
-    )
-    try:
-        names = next((row for row in reader if row), [])
-    except csv.Error as error:
-        raise broken(file, error) from error
-    if len(names) < 2:
-        raise unreadable(file, f"a header with {AND_SO_ON}", f"{text[:60]!r}")
-    check_names(file, names)
-    names = [name.strip() for name in names]
-    check_names(file, names)
-    return names, reader.line_num
+    found = {"decimal": decimal, "thousands": thousands, "missing": missing}
+    more = {"encoding": encoding, "units": declared.units or units or None}
+    return form.model_copy(update=found | more)
 
 
 def find_encoding(file: Path) -> str:
     """Return the encoding of a text file, reading until it can be detected."""
     with opened(file) as stream:
-        start = _read(stream, HEAD)
+        start = read_up_to(stream, HEAD)
         whole = len(start) < HEAD
         found = guess_encoding(file, start, whole)
         while found is None and not whole:
-            start = _read(stream, HEAD)
+            start = read_up_to(stream, HEAD)
             whole = len(start) < HEAD
             if not start.isascii():
                 found = guess_encoding(file, start, whole)
     return found or "utf-8"
 
 
-def _head(file: Path, encoding: str) -> str:
-    with opened(file) as stream:
-        text = _read(Utf8(file, stream, encoding), HEAD)
-    return text.decode("utf-8", errors="replace" if len(text) < HEAD else "ignore")
-
-
-def _read(stream: Readable, size: int) -> bytes:
-    parts: list[bytes] = []
-    while size > 0 and (data := stream.read(size)):
-        parts.append(data)
-        size -= len(data)
-    return b"".join(parts)
-
-
-def _quote(text: str) -> str:
-    """Return the apostrophe if values are enclosed in apostrophes and none in double quotes."""
-    edge = r"(?:^|[,;\t|])[ ]?{0}[^{0}\n]*{0}(?=[,;\t|\r\n]|$)"
-    if re.search(edge.format('"'), text, re.MULTILINE):
-        return '"'
-    lines = text[:100_000].count("\n")
-    values = re.findall(edge.format("'"), text[:100_000], re.MULTILINE)
-    return "'" if values and len(values) >= lines / 2 else '"'
-
-
-def _delimiter(file: Path, text: str, quote: str) -> str:
-    """Return the delimiter that splits the most rows into as many values as the header."""
-    scores: dict[str, tuple[float, int]] = {}
-    for mark in DELIMITERS:
-        rows = _rows(text, mark, quote, ROWS)
-        if rows and len(rows[0]) > 1:
-            like = Counter(map(len, rows))[len(rows[0])]
-            scores[mark] = (like / len(rows) if len(rows) > 1 else 0.0, len(rows[0]))
-    if not scores:
-        raise unreadable(
-            file,
-            f"a header with {AND_SO_ON}",
-            repr(text[:60]),
-            "declare the delimiter in the experiment file, data: csv: {delimiter: …}",
-        )
-    below = [row for row in scores if scores[row][0] > 1 / ROWS]
-    return max(below or scores, key=lambda mark: scores[mark])
-
-
-def _rows(text: str, delimiter: str, quote: str, most: int) -> list[list[str]]:
-    """Return the first complete rows, without empty ones."""
-    end = text.rfind("\n") + 1 if len(text) >= HEAD // 4 else len(text)
-    reader = csv.reader(io.StringIO(text[:end], newline=""), delimiter=delimiter, quotechar=quote)
-    rows: list[list[str]] = []
-    with suppress(csv.Error):
-        rows.extend(islice(filter(None, reader), most))
-    return rows
-
-
-def _columns(rows: list[list[str]]) -> dict[str, list[str]]:
-    """Return the values below the header by column, without ragged rows."""
-    if not rows:
-        return {}
-    whole = [row for row in rows[1:] if len(row) == len(rows[0])]
-    values = map(list, zip(*whole, strict=True)) if whole else ([] for _ in rows[0])
-    return dict(zip((name.strip() for name in rows[0]), values, strict=True))
+def _columns(names: Sequence[str], rows: Iterable[Sequence[str]]) -> dict[str, list[str]]:
+    """Return the values by column, without ragged rows."""
+    whole = [row for row in rows if len(row) == len(names)]
+    values = map(list, zip(*whole, strict=True)) if whole else ([] for _ in names)
+    return dict(zip(names, values, strict=True))
 
 
 _BLANK = "[ \u00a0\u202f]*"

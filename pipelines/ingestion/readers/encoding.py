@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from gristmill.pipelines.ingestion.readers.faults import unreadable
+from gristmill.pipelines.ingestion.readers.faults import declare, unreadable
 from gristmill.pipelines.ingestion.readers.wrapped import MAGIC, Readable
 
 MARKS = {
@@ -28,10 +28,10 @@ HANGUL = 0.8
 LETTERS = frozenset("ŠšŽžŒœŸ") | frozenset(map(chr, range(0xC0, 0x100)))
 """Letters of Western European languages in Windows' encoding."""
 
-DECLARE = (
-    "declare the encoding in the experiment file, data: csv: {encoding: …}, or save the file as "
-    "UTF-8"
-)
+DECLARE = f"{declare('encoding', '…')}, or save it as UTF-8"
+
+FOREIGN = ("cp932", "gb18030", "big5", "cp1251", "cp1250", "cp1253", "cp1254", "cp874")
+"""Encodings that are not detected; those that a text can have are named in the error."""
 
 
 def guess_encoding(raw: Path, start: bytes, whole: bool) -> str | None:
@@ -65,11 +65,22 @@ def guess_encoding(raw: Path, start: bytes, whole: bool) -> str | None:
             return "utf-8"  # reading the wrong line raises an error that names it
         text = _decoded(start, name, whole)
         if text is not None and _plausible(text, start, name):
+            if name == "cp949" and _japanese(_decoded(start, "cp932", whole) or ""):
+                raise unreadable(
+                    raw,
+                    "text in one encoding",
+                    "text that can be Japanese in cp932 (Shift-JIS) or Korean in cp949",
+                    f"{declare('encoding', 'cp932')}\n{declare('encoding', 'cp949')}",
+                )
             return codecs.lookup(name).name
+    fits = [name for name in FOREIGN if _decoded(start, name, whole) is not None]
     place = next(i for i, byte in enumerate(start) if byte > 127)
     line = start.count(b"\n", 0, place) + 1
     raise unreadable(
-        raw, "text in UTF-8, UTF-16, CP949 or Latin-1", f"line {line} is in none of them", DECLARE
+        raw,
+        "text in UTF-8, UTF-16, CP949 or Latin-1",
+        f"line {line} is in none of them",
+        DECLARE + (f"\nit can be {', '.join(fits)}" if fits else ""),
     )
 
 
@@ -95,6 +106,16 @@ def _mostly_utf_8(start: bytes) -> bool:
     """Check whether more characters are valid UTF-8 than are not."""
     foreign = re.findall(r"[^\0-\x7f]", start.decode("utf-8", errors="replace"))
     return 2 * foreign.count("\ufffd") <= len(foreign)
+
+
+def _japanese(text: str) -> bool:
+    """Return whether the letters outside ASCII are mostly kana and kanji of full width."""
+    foreign: list[str] = re.findall(r"[^\0-\x7f]", text)
+    return (
+        0
+        < HANGUL * len(foreign)
+        < len(re.findall("[\u3000-\u30ff\u4e00-\u9fff\uff01-\uff5e]", text))
+    )
 
 
 def _plausible(text: str, start: bytes, encoding: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,15 @@ from gristmill.pipelines.ingestion.readers.formats import FORMATS
 
 KEPT = 100
 """Maximum number of refused rows that are kept for the report."""
+
+
+def declare(key: str, value: str) -> str:
+    """Return what to type to declare a setting of a text table."""
+    word = value if re.fullmatch(r"[\w…-]+", value) else f"'{value}'"
+    return (
+        f"gristmill new … --csv {key}={word}   in an experiment file, "
+        f"data: {{csv: {{{key}: {word}}}}}"
+    )
 
 
 def unreadable(
@@ -47,7 +57,13 @@ def broken(raw: Path, error: BaseException) -> InputError:
     return unreadable(raw, whole, words)
 
 
-def refused(raw: Path, what: str, expected: str, problems: Sequence[Problem]) -> InputError:
+def refused(
+    raw: Path,
+    what: str,
+    expected: str,
+    problems: Sequence[Problem],
+    next: str = "fix these lines in the source",
+) -> InputError:
     """Return the error for rows that cannot be read; at most `KEPT` are listed.
 
     Args:
@@ -55,13 +71,14 @@ def refused(raw: Path, what: str, expected: str, problems: Sequence[Problem]) ->
         what: the kind of row in the singular, such as `ragged row`.
         expected: what each row should be.
         problems: where the rows are.
+        next: as in `GristmillError`.
     """
     count = f"{KEPT} or more" if len(problems) >= KEPT else str(len(problems))
     return InputError(
         f"{raw.name} has {count} {what}" + "s" * (len(problems) > 1),
         expected=expected,
         problems=problems[:KEPT],
-        next="fix these lines in the source",
+        next=next,
     )
 
 

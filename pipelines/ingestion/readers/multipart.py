@@ -52,11 +52,14 @@ def part_files(raw: Path) -> list[Path]:
 def _of_one_dialect(files: list[Path], data: Data | None) -> list[delimited.Delimited]:
     """Open text tables in the dialect of the first one, each in its own encoding."""
     first = delimited.open_source(files[0], data)
-    like = first.dialect.model_copy(update={"encoding": data and data.csv.encoding})
+    like = first.dialect.model_copy(
+        update={"encoding": data and data.csv.encoding, "skip": data and data.csv.skip}
+    )
     same = {"thousands": first.dialect.thousands}
     sources = [first]
     for file in files[1:]:
-        part = delimited.Delimited(file, sniff_csv(file, like).model_copy(update=same))
+        dialect = sniff_csv(file, like).model_copy(update=same)
+        part = delimited.Delimited(file, dialect, first.quoted)
         check_same(file, part.names, first.raw, first.names)
         sources.append(part)
     return sources

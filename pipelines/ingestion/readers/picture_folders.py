@@ -15,7 +15,7 @@ import pyarrow as pa
 from gristmill.pipelines.base import ConfigError, InputError, Problem, side_by_side
 from gristmill.pipelines.config import Csv, Data, Pictures
 from gristmill.pipelines.ingestion.readers.delimited import Delimited
-from gristmill.pipelines.ingestion.readers.dialect import header, sniff_csv
+from gristmill.pipelines.ingestion.readers.dialect import sniff_csv
 from gristmill.pipelines.ingestion.readers.faults import unreadable
 from gristmill.pipelines.ingestion.readers.picture_files import (
     SUFFIXES,
@@ -28,6 +28,7 @@ from gristmill.pipelines.ingestion.readers.picture_files import (
 )
 from gristmill.pipelines.ingestion.readers.picture_pixels import DeepPicture, Form, decoded
 from gristmill.pipelines.ingestion.readers.picture_sizes import form_of, sizes_of
+from gristmill.pipelines.ingestion.readers.table_form import header
 from gristmill.pipelines.ingestion.readers.type_inference import (
     Again,
     Batches,
@@ -80,7 +81,7 @@ def target_of(data: Data | None) -> str:
 def label_columns(folder: Path) -> list[str]:
     """Return the columns of labels: those of the CSV, or `label` if folders name the classes."""
     table = _labels_table(folder)
-    names = ["label"] if table is None else header(table, sniff_csv(table))[0]
+    names = ["label"] if table is None else header(table, sniff_csv(table)).names
     return [name for name in names if name not in (PATH, GIVEN_ROLE)]
 
 
@@ -179,7 +180,7 @@ def _by_table(
     folder: Path, table: Path, target: str, csv: Csv, notes: list[str]
 ) -> list[ListedPicture]:
     """Return the pictures that a CSV lists; what is left out is noted."""
-    names, _ = header(table, sniff_csv(table, csv))
+    names = header(table, sniff_csv(table, csv)).names
     absent = [name for name in (PATH, target) if name not in names]
     if absent:
         raise ConfigError(

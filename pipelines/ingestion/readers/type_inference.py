@@ -21,7 +21,8 @@ import pyarrow as pa
 
 from gristmill.pipelines.base import Problem, side_by_side
 from gristmill.pipelines.ingestion.readers.encoding import Utf8
-from gristmill.pipelines.ingestion.readers.faults import KEPT, refused, unreadable
+from gristmill.pipelines.ingestion.readers.faults import KEPT, declare, refused, unreadable
+from gristmill.pipelines.ingestion.readers.table_form import LONGEST
 from gristmill.pipelines.ingestion.readers.value_kinds import (
     ANY,
     UNDECIDED,
@@ -43,9 +44,6 @@ Batches = Iterator[pa.RecordBatch]
 NO_QUOTE = "\0"
 """For formats whose values cannot contain line breaks: text contains no NUL."""
 
-LONGEST = 64 << 20
-"""Bytes of a row beyond which a quote is assumed to be never closed."""
-
 
 @dataclass(frozen=True)
 class Chunk:
@@ -53,6 +51,7 @@ class Chunk:
 
     line: int
     text: bytes
+    last: bool = False
 
 
 Plan = Mapping[str, Kind]
@@ -85,7 +84,10 @@ class TextSource(ABC):
         refuses: the name of a malformed row, and what is expected instead.
         quote: the character around values.
         delimiter: the character between values.
+        escape: the character before a quote that is part of a value; empty if there is none.
         header_lines: number of lines before the first row.
+        advice: what to do about malformed rows.
+        notes: what is unusual in the file, in words.
         taken: words that were read as missing values: word, column and number of cells, by piece.
         exact: whether each quote is examined to find where rows end, which takes several times as
             long. Otherwise a row ends at a line break with an even number of quotes before it.
@@ -98,8 +100,14 @@ class TextSource(ABC):
     refuses: tuple[str, str]
     quote = NO_QUOTE
     delimiter = NO_QUOTE
+    escape = ""
     header_lines = 0
     exact = False
+    advice = "fix these lines in the source"
+
+    @cached_property
+    def notes(self) -> dict[str, None]:
+        return {}
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, str, int]] = []
@@ -110,6 +118,19 @@ class TextSource(ABC):
         Raises:
             InputError: there is a NUL byte, or a quote that is never closed.
         """
+        before: Chunk | None = None
+        for chunk in self._below(size):
+            if before is not None:
+                yield before
+            before = chunk
+        if before is not None:
+            yield replace(before, last=True)
+
+    def clean(self, text: bytes) -> bytes:
+        """Return a text without what is not part of the table, with the same lines."""
+        return text
+
+    def _below(self, size: int) -> Iterator[Chunk]:
         left = self.header_lines
         with opened(self.raw) as stream:
             for chunk in self._chunks(Utf8(self.raw, stream, self.encoding), size):
@@ -126,7 +147,7 @@ class TextSource(ABC):
             if b"\0" in data:
                 at = line + (rest + data[: data.index(0)]).count(b"\n")
                 raise unreadable(self.raw, "text", f"binary data: a NUL byte in line {at}")
-            rest += data
+            rest = self.clean(rest + data)
             end = self._end_of_row(rest)
             if end:
                 yield Chunk(line, rest[:end])
@@ -143,12 +164,14 @@ class TextSource(ABC):
     def _end_of_row(self, text: bytes) -> int:
         """Return the position after the last line break that ends a row, 0 if there is none."""
         end, quote = text.rfind(b"\n") + 1, self.quote.encode()
-        if not end or quote not in text:
+        if not end or (quote not in text and not self.escape):
             return end
         if not self.exact and _count(text, quote, end) % 2 == 0:
             return end
         while (where := self._open_quote(text[:end])) is not None:
             end = text.rfind(b"\n", 0, where) + 1  # an earlier value can have line breaks too
+        while self.escape and text[:end].endswith(f"{self.escape}\n".encode()):
+            end = text.rfind(b"\n", 0, end - 1) + 1
         return end
 
     def _open_quote(self, text: bytes) -> int | None:
@@ -158,13 +181,19 @@ class TextSource(ABC):
 
     @cached_property
     def _quoted(self) -> re.Pattern[bytes]:
-        q, d = re.escape(self.quote), re.escape(self.delimiter)
-        value = f"(?m:^|{d})(?P<open>{q})[^{q}]*+(?:{q}{q}[^{q}]*+)*+(?P<close>{q})?"
+        q, d, e = re.escape(self.quote), re.escape(self.delimiter), re.escape(self.escape)
+        inside, pair = (f"[^{q}{e}]*+", f"(?:{q}{q}|(?s:{e}.))") if e else (f"[^{q}]*+", f"{q}{q}")
+        value = f"(?m:^|{d})(?P<open>{q}){inside}(?:{pair}{inside})*+(?P<close>{q})?"
         return re.compile(value.encode())
 
     def _never_closed(self, line: int, text: bytes, where: int) -> Exception:
         line += text.count(b"\n", 0, where)
-        return unreadable(self.raw, "closed quotes", f"the quote in line {line} is not closed")
+        return unreadable(
+            self.raw,
+            "closed quotes",
+            f"the quote in line {line} is not closed",
+            f"fix the file at its source, or if it is no quote: {declare('quote', 'none')}",
+        )
 
     def read_carefully(self) -> bool:
         """From now on, examine each quote to find where rows end; False if that changes nothing."""
@@ -290,9 +319,10 @@ class _Inference:
             carefully = [source.read_carefully() for source in self.sources]
             if any(carefully):
                 raise Again(self.settle())
-            raise refused(self.raw, *self.sources[0].refuses, problems)
+            raise refused(self.raw, *self.sources[0].refuses, problems, self.sources[0].advice)
         if doubtful:
             raise Again(self._rows({**found, **self._exactly(doubtful)}))
+        notes += dict.fromkeys(note for source in self.sources for note in source.notes)
         notes += words_taken([one for source in self.sources for one in source.taken])
 
     def _exactly(self, names: Collection[str]) -> dict[str, Kind]:

@@ -68,6 +68,46 @@ def test_ambiguous_marks_are_read_as_thousands_separators_and_reported(
     assert pd.read_parquet(tmp_path / "t.parquet")["fee"].tolist() == fees.tolist()
 
 
+def test_declared_settings_of_a_table_are_written_into_the_experiment(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f'{i}, {"pqr"[i % 3]}"x, {"ab"[i % 2]}' for i in range(120)]
+    (tmp_path / "a.data").write_text("\n".join(["made by hand, 2026", *lines]))
+    with pytest.raises(InputError, match=r"(?s)values.*--csv header=none"):
+        make("bare", tmp_path / "a.data", "y", csv=["skip=1"])
+    settings = ["skip=1", "header=none", "quote=none", "text=column_1", "missing=?,-"]
+    make("bare", tmp_path / "a.data", "column_3", csv=settings)
+    document = load_experiment(project, "bare").document
+    declared = {"skip": 1, "header": "none", "quote": "none", "text": ("column_1",)}
+    assert document.data.csv == Csv(**declared, missing=("?", "-"), blanks="stripped")
+    assert "blanks after delimiters left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("headr=none", r"no setting 'headr'\n(.*\n)*.*--csv header=none"),
+        ("header", "needs a key and a value"),
+        ("skip=many", "--csv skip cannot have this value\n(.*\n)*.*skip=many"),
+        ("header=second", "'first' or 'none'"),
+        ("encoding=utf9", "not an encoding"),
+    ],
+)
+def test_a_wrong_setting_of_a_table_is_refused(project: Project, setting: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make("bare", "a.csv", "y", csv=[setting])
+
+
+def test_the_index_that_pandas_writes_is_left_out(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = pd.DataFrame({"a": RNG.normal(size=90), "y": ["x", "z"] * 45})
+    frame.to_csv(tmp_path / "default.csv")
+    make("indexed", tmp_path / "default.csv", "y")
+    assert load_experiment(project, "indexed").document.features.exclude == ("Unnamed: 0",)
+    assert "column 1 has no name: Unnamed: 0" in capsys.readouterr().out
+
+
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
     return customers(tmp_path / "from elsewhere" / "고객 목록.csv")
