@@ -30,7 +30,9 @@ class Csv(Section):
     comment: str | None = Field(
         None, min_length=1, max_length=1, description="lines that begin with it are left out"
     )
-    blanks: Literal["kept", "stripped"] | None = Field(None, description="blanks after delimiters")
+    blanks: Literal["stripped"] | None = Field(
+        None, description="stripped: a blank after a delimiter is not part of the value"
+    )
     decimal: Literal[".", ","] | None = None
     thousands: Literal[".", ",", " ", "'"] | None = None
     encoding: str | None = Field(None, description="name in Python: utf-8, cp949, latin-1, …")
