@@ -95,6 +95,9 @@ from .split.roles_file import (
     read_folds as read_folds,
 )
 from .split.roles_file import (
+    read_left_out as read_left_out,
+)
+from .split.roles_file import (
     read_roles as read_roles,
 )
 from .split.roles_file import (

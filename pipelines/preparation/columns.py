@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from gristmill.pipelines.base import ConfigError, Problem, nearest
 from gristmill.pipelines.config import Feature, Features, PrepareSections, Split
@@ -54,6 +54,26 @@ def feature_columns(
 def features_of(present: Iterable[str], document: PrepareSections) -> list[str]:
     """Return the feature columns of an experiment; see `feature_columns`."""
     return feature_columns(present, document.features, document.data.target, document.split)
+
+
+def added_columns(
+    columns: Sequence[str], known: Collection[str] | None, features: Features
+) -> list[str]:
+    """Return the feature columns that came later and that nobody asked for.
+
+    Args:
+        columns: the feature columns.
+        known: the columns of the data at the first split; None if they were not recorded.
+        features: the section `features` of the experiment file; an entry of its `columns` asks.
+    """
+    if known is None:
+        return []
+    asked = features.columns
+    return [
+        name
+        for name in columns
+        if name not in known and not any(fnmatch.fnmatchcase(name, entry) for entry in asked)
+    ]
 
 
 def declared_kinds(columns: Sequence[str], features: Features) -> dict[str, Feature]:

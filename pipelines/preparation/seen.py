@@ -20,6 +20,7 @@ from gristmill.pipelines.preparation.split import (
     VALIDATION,
     Moments,
     moments,
+    read_left_out,
     read_roles,
 )
 from gristmill.pipelines.tables import Flags, Hashes, TableRows, distinct_share, read_column
@@ -82,7 +83,8 @@ def seen_rows(project: Project, name: str, document: Document) -> SeenRows:
     roles = build / "roles.parquet"
     used = np.isin(read_roles(roles), (TRAINING, VALIDATION))
     rows = TableRows(build / "table.parquet")
-    features = features_of(rows.names, document)
+    left_out = read_left_out(roles)
+    features = [name for name in features_of(rows.names, document) if name not in left_out]
     content, group = rows.hashes(features), group_column(project, document)
     parts = [read_column(roles, "identity").to_numpy()[used]]
     if distinct_share(content) < DISTINCT:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow.parquet
 
 from gristmill.pipelines.config import Document, Project, load_experiment
-from gristmill.pipelines.preparation import declared_kinds, feature_columns
+from gristmill.pipelines.preparation import declared_kinds, feature_columns, read_left_out
 from gristmill.pipelines.profiling.assumptions import Assumption
 from gristmill.pipelines.profiling.profile_page import Profiled, page_digest, write_page
 from gristmill.pipelines.profiling.table_profile import TableProfile, profile_table
@@ -39,15 +40,25 @@ def current_page(project: Project, name: str, digest: str) -> Path | None:
     document = load_experiment(project, name).document
     target, task = document.data.target, document.data.task
     profile = profile_table(table, target, task)
-    used = as_declared(profile, document)
+    roles = build / "roles.parquet"
+    used = as_declared(profile, document, read_left_out(roles) if roles.is_file() else ())
     write_page(page, Profiled(name, table, profile, target, task, used, digest))
     return page
 
 
-def as_declared(profile: TableProfile, document: Document) -> list[Assumption]:
-    """Return how the experiment file uses each column."""
+def as_declared(
+    profile: TableProfile, document: Document, left_out: Collection[str] = ()
+) -> list[Assumption]:
+    """Return how the experiment file uses each column.
+
+    Args:
+        profile: profiles of the columns.
+        document: the experiment file.
+        left_out: columns that are not features, because they came after the first split.
+    """
     target = document.data.target
-    features = feature_columns(profile.names, document.features, target)
+    present = [name for name in profile.names if name not in left_out]
+    features = feature_columns(present, document.features, target)
     kinds = declared_kinds(features, document.features)
     made = []
     for column in profile.columns:
@@ -55,6 +66,8 @@ def as_declared(profile: TableProfile, document: Document) -> list[Assumption]:
         kind = kinds[column.name].kind if column.name in kinds else by_type
         used = column.name in features
         why = "" if used else "the target" if column.name == target else "excluded by the file"
+        if column.name in left_out:
+            why = "came after the first split"
         role = "target" if column.name == target else ""
         made.append(Assumption(column.name, kind.replace("integer", "number"), used, why, (), role))
     return made

@@ -51,9 +51,6 @@ FEW_CONSTANT = 5
 MOST_PADDED = 20
 """Largest width of a name with which others are aligned."""
 
-SEEN = 5
-"""Least rows of each listed level; with rarer levels, the list would soon be incomplete."""
-
 FAIR = 0.5
 """A class is rare if it has less than this share of the mean number of rows per class."""
 
@@ -277,14 +274,8 @@ def _rule(column: ColumnProfile, assumed: Assumption, draft: Draft) -> tuple[str
     if column.type == "date":
         first, last = moment(column.quantiles[0]), moment(column.quantiles[-1])
         return f"type: date, {_gaps([column])}", f"{first} … {last}"
-    often = column.distinct <= MOST_ONE_OF and _often(column)
-    listing = _one_of(column) if column.type == "text" and often else ""
-    note = "" if listing or column.type == "boolean" else f"{column.distinct:,} levels"
-    return f"type: {column.type}, {listing}{_gaps([column])}", note
-
-
-def _often(column: ColumnProfile) -> bool:
-    return len(column.levels) == column.distinct and column.levels[-1][1] >= SEEN
+    note = "" if column.type == "boolean" else f"{column.distinct:,} levels"
+    return f"type: {column.type}, {_gaps([column])}", note
 
 
 def _one_of(column: ColumnProfile) -> str:

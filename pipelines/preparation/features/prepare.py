@@ -37,6 +37,7 @@ from gristmill.pipelines.preparation.split import (
     VALIDATION,
     RoleCodes,
     read_folds,
+    read_left_out,
     read_roles,
     read_twins,
 )
@@ -97,10 +98,10 @@ def scale(project: Project, name: str) -> Scaled:
     build = project.build(name)
     table = build / "table.parquet"
     roles = build / "roles.parquet"
-    role, fold = read_roles(roles), read_folds(roles)
+    role, fold, left_out = read_roles(roles), read_folds(roles), read_left_out(roles)
     with ThreadPoolExecutor(1) as aside:  # while the first rows are read
         aside.submit(import_module, "sklearn.preprocessing")
-        statistics = fit(TableRows(table, role == TRAINING), document)
+        statistics = fit(TableRows(table, role == TRAINING), document, left_out)
     with writing(build / "training") as folder, writing(build / "test") as test_folder:
         test_folder.mkdir()
         _write_arrays(table, role, statistics, folder, test_folder)
@@ -109,7 +110,7 @@ def scale(project: Project, name: str) -> Scaled:
         np.save(test_folder / "twin.npy", read_twins(roles))
         folds = [] if fold is None else [roles_in(fold, n) for n in range(int(fold.max()) + 1)]
         for number, mine in enumerate(folds):
-            learnt = fit(TableRows(table, mine == TRAINING), document)
+            learnt = fit(TableRows(table, mine == TRAINING), document, left_out)
             _write_arrays(table, mine, learnt, folder / f"fold-{number}")
     classes = statistics["classes"]
     return Scaled(feature_shape(statistics), len(classes) if classes else None)

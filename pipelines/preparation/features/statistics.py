@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -37,12 +37,13 @@ def fit_statistics(training: pd.DataFrame, document: PrepareSections) -> Column:
     return fit(TableRows(pa.Table.from_pandas(training, preserve_index=False)), document)
 
 
-def fit(rows: TableRows, document: PrepareSections) -> Column:
+def fit(rows: TableRows, document: PrepareSections, left_out: Collection[str] = ()) -> Column:
     """Fit the statistics that `transform` needs.
 
     Args:
         rows: raw training rows.
         document: the experiment file.
+        left_out: columns that are not features, because they came after the first split.
 
     Returns:
         A dictionary for JSON: `picture` (name, height, width, channels, and offset and factor by
@@ -56,7 +57,8 @@ def fit(rows: TableRows, document: PrepareSections) -> Column:
         DataInvalid: columns cannot be converted to numbers; all of them are listed.
     """
     features, target = document.features, document.data.target
-    names = feature_columns(rows.schema.names, features, target, document.split)
+    present = [name for name in rows.schema.names if name not in left_out]
+    names = feature_columns(present, features, target, document.split)
     declared = declared_kinds(names, features)
     pictures = [name for name in names if rows.storage(name) == "picture"]
     if pictures:

@@ -41,6 +41,9 @@ from .roles_file import (
     read_folds as read_folds,
 )
 from .roles_file import (
+    read_left_out as read_left_out,
+)
+from .roles_file import (
     read_roles as read_roles,
 )
 from .roles_file import (

@@ -18,7 +18,7 @@ import numpy as np
 
 from gristmill.pipelines.base import ConfigError, nearest
 from gristmill.pipelines.config import PrepareSections, Project, Split, load_sections
-from gristmill.pipelines.preparation.columns import GIVEN_ROLE, features_of
+from gristmill.pipelines.preparation.columns import GIVEN_ROLE, added_columns, features_of
 from gristmill.pipelines.preparation.split.cuts_file import (
     ROLES,
     TEST,
@@ -114,8 +114,10 @@ def split_table(project: Project, name: str) -> Roles:
     old = read_cuts(file) if file.exists() else None
     owner, theirs = owner_of(project, name, document)
     target, task = document.data.target, document.data.task
-    features = features_of(rows.names, owner)
-    made = assign(rows, target, features, owner.split, task, theirs or old)
+    before = theirs or old
+    known = before.known if before is not None else None
+    features = _asked(features_of(rows.names, owner), known, owner)[0]
+    made = assign(rows, target, features, owner.split, task, before)
     cuts = made.cuts
     if theirs is not None:
         cuts = replace(cuts, rule={**cuts.rule, "as": document.split.as_})
@@ -130,12 +132,17 @@ def split_table(project: Project, name: str) -> Roles:
             notes += class_notes(codes, names, made.roles)
         else:
             notes += fold_notes(codes, names, made.folds, count)
-    features = features_of(rows.names, document)
-    known = made.cuts.identity == "content" and made.cuts.columns == tuple(sorted(features))
-    content = made.identities if known else rows.hashes(features)
+    features, added = _asked(features_of(rows.names, document), cuts.known, document)
+    if added:
+        notes.append(
+            "new columns are not features: " + ", ".join(added[:5]) + "…" * (len(added) > 5)
+            + f"   (features: {{columns: {{{added[0]}: number}}}} uses one)"
+        )  # fmt: skip
+    is_content = made.cuts.identity == "content" and made.cuts.columns == tuple(sorted(features))
+    content = made.identities if is_content else rows.hashes(features)
     marked, said = twins(content, made.roles)
     require_no_leaks(table, made.roles, document, features, build / "leaks.json", content)
-    write_roles(build / "roles.parquet", made.roles, made.identities, marked, made.folds)
+    write_roles(build / "roles.parquet", made.roles, made.identities, marked, made.folds, added)
     if cuts != old:
         write_cuts(file, cuts)
     test, validation, training, gap = np.bincount(made.roles, minlength=len(ROLES)).tolist()
@@ -166,7 +173,10 @@ def assign(
     identities: Hashes | None = None
     _require_named(rows, rule)
     if old is None or not _same_rule(old, settings):
+        known = {*rows.names} if old is None else old.known
         old, identities = _fresh(rows, target, features, rule, task)
+        if known is not None:
+            old = replace(old, others=tuple(sorted(known.difference(old.columns))))
     _require(rows, [*old.columns, target])
     old = replace(old, rule=settings)
     if identities is None:
@@ -248,6 +258,14 @@ def _same_rule(old: Cuts, settings: dict[str, object]) -> bool:
         return {**rule, "time": time}
 
     return fixed(dict(old.rule)) == fixed(settings)
+
+
+def _asked(
+    features: list[str], known: set[str] | None, document: PrepareSections
+) -> tuple[list[str], list[str]]:
+    """Return the feature columns to use, and those that came later without being asked for."""
+    added = added_columns(features, known, document.features)
+    return [name for name in features if name not in added], added
 
 
 def _fresh(

@@ -30,6 +30,10 @@ _ALWAYS = ("key", "seed", "stratify", "test", "validation")
 """Settings in every split file; the others are left out if they have their defaults."""
 
 
+OPTIONAL = ("seed", "dates", "others")
+"""Entries that are left out if unused."""
+
+
 @dataclass(frozen=True)
 class Cuts:
     """The content of `experiments/NAME.split.json`: the boundaries of the roles.
@@ -44,6 +48,7 @@ class Cuts:
             with folds test below the first, fold 0 below the second, and so on.
         seed: the chosen seed of a split by groups.
         dates: `validation_from` and `test_from` in ISO 8601, for a split by time.
+        others: the other columns of the data at the first split; None in files of earlier versions.
     """
 
     rule: Mapping[str, Any]
@@ -53,6 +58,12 @@ class Cuts:
     cuts: Mapping[str, tuple[float, ...]]
     seed: int | None = None
     dates: Mapping[str, str] | None = None
+    others: tuple[str, ...] | None = None
+
+    @property
+    def known(self) -> set[str] | None:
+        """The columns of the data at the first split; None if they were not recorded."""
+        return None if self.others is None else {*self.columns, *self.others}
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,7 @@ def read_cuts(file: Path) -> Cuts:
     """
     try:
         content = read_json(file)
-        seed, dates = content.get("seed"), content.get("dates")
+        seed, dates, others = (content.get(name) for name in OPTIONAL)
         return Cuts(
             rule=dict(content["rule"]),
             identity=content["identity"],
@@ -105,6 +116,7 @@ def read_cuts(file: Path) -> Cuts:
             cuts={str(s): _bounds(cuts, content["rule"]) for s, cuts in content["cuts"].items()},
             seed=None if seed is None else int(seed),
             dates=None if dates is None else _checked(dates),
+            others=None if others is None else tuple(map(str, others)),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
@@ -125,7 +137,7 @@ def _bounds(cuts: Sequence[float], rule: Mapping[str, Any]) -> tuple[float, ...]
 def write_cuts(file: Path, cuts: Cuts) -> None:
     """Write a split file for `read_cuts`; unused entries are left out."""
     content = asdict(cuts)
-    for name in ("seed", "dates"):
+    for name in OPTIONAL:
         if content[name] is None:
             del content[name]
     write_json(file, content)

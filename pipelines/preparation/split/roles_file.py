@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,17 @@ from gristmill.pipelines.base import writing
 from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALIDATION, RoleCodes
 from gristmill.pipelines.tables import Flags, Hashes, column_names, read_column
 
+LEFT_OUT = b"left out"
+"""Key of the file's metadata with the columns that are not features, because they came later."""
+
 
 def write_roles(
-    file: Path, roles: RoleCodes, identities: Hashes, twins: Flags, folds: RoleCodes | None = None
+    file: Path,
+    roles: RoleCodes,
+    identities: Hashes,
+    twins: Flags,
+    folds: RoleCodes | None = None,
+    left_out: Sequence[str] = (),
 ) -> None:
     """Write one row for each row of the table, in its order.
 
@@ -24,12 +34,22 @@ def write_roles(
         identities: (n_rows,) uint64, identifies a row across versions of the data.
         twins: (n_rows,) bool, marks test rows with the same features as a training row.
         folds: (n_rows,) int8, −1 for test rows; None without folds.
+        left_out: columns that are not features, because they came after the first split.
     """
     columns = {"role": roles, "identity": identities, "twin": twins}
     if folds is not None:
         columns["fold"] = folds
+    table = pa.table(columns)
+    if left_out:
+        table = table.replace_schema_metadata({LEFT_OUT: json.dumps([*left_out])})
     with writing(file) as aside:
-        pa.parquet.write_table(pa.table(columns), aside, compression="zstd")
+        pa.parquet.write_table(table, aside, compression="zstd")
+
+
+def read_left_out(file: Path) -> list[str]:
+    """Return the columns that are not features, because they came after the first split."""
+    about = pa.parquet.read_schema(file).metadata or {}
+    return [str(name) for name in json.loads(about.get(LEFT_OUT, b"[]"))]
 
 
 def read_roles(file: Path) -> RoleCodes:

@@ -16,7 +16,7 @@ from gristmill.pipelines.config import (
     load_sections,
     read_condition,
 )
-from gristmill.pipelines.validation.schema.rules import Finding, unmatched
+from gristmill.pipelines.validation.schema.rules import Finding, expand, unmatched
 
 if TYPE_CHECKING:
     from gristmill.pipelines.validation.schema.given_expectations import GivenExpectation
@@ -137,10 +137,17 @@ def _columns_exist(
             problems.append(Problem(where, "a column of the data", column, hint))
     if problems:
         some = ", ".join(present[:12]) + ("…" if len(present) > 12 else "")
+        named = {name for names in expand(schema.columns, present).values() for name in names}
+        others = [name for name in present if name not in named and name != document.data.target]
+        new = ", ".join(others[:5]) + "…" * (len(others) > 5) or "none"
         raise ConfigError(
             "the experiment file names columns that the data do not have",
             problems=problems,
             found=f"columns {some}",
+            next="if a column was renamed, write its new name in the experiment file (columns that "
+            f"the schema does not name: {new})\n"
+            "if it was removed, delete its lines there, and the split file: the rows need new "
+            "roles",
         )
 
 

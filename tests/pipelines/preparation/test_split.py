@@ -13,12 +13,14 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import write_experiment
 
 from gristmill.pipelines.base.errors import ConfigError, DataInvalid
 from gristmill.pipelines.base.files import read_json
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.config.sections import Split
 from gristmill.pipelines.ingestion.table import ingest
+from gristmill.pipelines.preparation.features.prepare import scale
 from gristmill.pipelines.preparation.split.assignment import Assigned, assign, split_table
 from gristmill.pipelines.preparation.split.cuts_file import (
     TEST,
@@ -31,6 +33,7 @@ from gristmill.pipelines.preparation.split.cuts_file import (
 from gristmill.pipelines.preparation.split.hashed import BINS, SAFE, cut
 from gristmill.pipelines.preparation.split.role_checks import class_notes, require_roles
 from gristmill.pipelines.tables.table_rows import TableRows
+from tests.conftest import make_project
 
 Roles = npt.NDArray[np.int8]
 FEATURES = ["x", "z"]
@@ -280,6 +283,39 @@ def test_a_new_column_moves_no_row() -> None:
     again, others = roles_of(frame.assign(extra=1), Split(), cuts)
     assert again == cuts
     assert (roles == others).all()
+
+
+@pytest.mark.parametrize("key", [None, "id"])
+def test_a_column_added_later_is_a_feature_only_if_the_file_names_it(
+    tmp_path: Path, key: str | None
+) -> None:
+    project = make_project(tmp_path / "project")
+    frame = rows(300, 0).assign(id=range(300))
+
+    def learnt(frame: pd.DataFrame, columns: dict[str, str]) -> tuple[str, set[str]]:
+        write_experiment(
+            project,
+            data={"target": "y", "task": "classification"},
+            split={"test": 0.2, "validation": 0.2, "key": key},
+            features={"columns": columns},
+        )
+        build = project.build("tiny")
+        build.mkdir(parents=True, exist_ok=True)
+        frame.to_parquet(build / "table.parquet")
+        said = str(split_table(project, "tiny"))
+        scale(project, "tiny")
+        statistics = read_json(build / "training" / "statistics.json")
+        return said, {one["name"] for one in statistics["numbers"]}
+
+    _, first = learnt(frame, {})
+    assert first == ({"x", "z"} if key else {"x", "z", "id"})
+    more = frame.assign(extra=np.random.default_rng(0).normal(size=300))
+    said, names = learnt(more, {})
+    assert names == first
+    assert "new columns are not features: extra   (features: {columns: {extra: number}}" in said
+    said, names = learnt(more, {"ext*": "number"})
+    assert names == {*first, "extra"}
+    assert "new columns" not in said
 
 
 def test_a_removed_identity_column_is_an_error_with_a_solution() -> None:
