@@ -145,10 +145,11 @@ def test_names_in_both_unicode_forms_are_the_same(
 
 
 def test_the_table_keeps_the_form_of_its_pictures(tmp_path: Path) -> None:
-    picture(tmp_path / "x" / "1.png")
-    ingest_file(tmp_path, tmp_path / "table.parquet", DATA)
-    found = pa.parquet.read_schema(tmp_path / "table.parquet").field("picture")
-    assert found.equals(read(tmp_path, DATA).schema.field("picture"), check_metadata=True)
+    folder, table = tmp_path / "pictures", tmp_path / "table.parquet"
+    picture(folder / "x" / "1.png")
+    ingest_file(folder, table, DATA)
+    found = pa.parquet.read_schema(table).field("picture")
+    assert found.equals(read(folder, DATA).schema.field("picture"), check_metadata=True)
 
 
 def test_hidden_folders_are_no_classes_and_everything_not_taken_is_said(tmp_path: Path) -> None:
