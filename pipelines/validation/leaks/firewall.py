@@ -126,9 +126,9 @@ def find_leaks(
     y = values(target, looked.table[target])
     if y is not None and len(y.levels) > 1 and not (y.codes < 0).any():
         found += _of_columns(table, looked, y, columns, roles, document)
-        if columns and document.split.time is None:  # pictures are in the order of their folders
-            by_chance = not (document.split.group or document.split.test == "given")
-            stops = by_chance and ROW_ORDER not in allowed
+        split = document.split
+        if columns and not split.time and not split.group:  # pictures are ordered by their folders
+            stops = split.test != "given" and ROW_ORDER not in allowed
             classes = document.data.task == "classification"
             found.append(row_order(y, looked.places, classes, columns, stops=stops))
     kinds, leaks = list(KINDS), [leak for leak in found if leak is not None]

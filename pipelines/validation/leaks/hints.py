@@ -111,7 +111,7 @@ def row_order(
     """Return the leak of rows whose target the previous row predicts.
 
     It is an error if the previous row explains almost everything, and the rows are neither in the
-    order of the target or of a feature nor in blocks of alike rows.
+    order of the target or of a feature nor in blocks of alike or equal rows.
 
     Args:
         y: the target.
@@ -123,7 +123,7 @@ def row_order(
     share = previous_row(y.codes, y.levels, places, classes)
     if not share:
         return None
-    by_value = in_order(y.codes, classes) or any(_rises(x) for x in columns)
+    by_value = in_order(y.codes, classes) or any(_rises(x) for x in columns) or _repeat(columns)
     moves = classes or _drifts(y.levels[y.codes])
     enough = share >= SEQUENCE and len(places) >= SEQUENCE_ROWS
     proven = stops and enough and moves and not by_value
@@ -170,6 +170,12 @@ def _drifts(y: npt.NDArray[Any]) -> bool:
     near, far = (np.abs(numbers[lag:] - numbers[:-lag]).mean() for lag in (1, APART))
     inner = [np.median(np.abs(numbers[lag:] - numbers[:-lag])) for lag in (1, APART)]
     return bool(near < CLOSER * far and inner[0] < CLOSER * inner[1])
+
+
+def _repeat(columns: Sequence[Values]) -> bool:
+    """Return whether most rows equal the one before, as in a sorted table of few categories."""
+    equal = np.logical_and.reduce([np.diff(x.codes) == 0 for x in columns])
+    return bool(equal.mean() > 0.5)
 
 
 def _rises(x: Values) -> bool:

@@ -357,15 +357,25 @@ def test_rows_that_are_a_sequence_stop_a_run_that_cuts_them_by_chance(
 
 
 @pytest.mark.parametrize(
-    ("split", "features"),
-    [({"group": "g"}, {}), ({}, {"allow_leaks": ["row order"]}), ({"test": "given"}, {})],
+    ("split", "features"), [({}, {"allow_leaks": ["row order"]}), ({"test": "given"}, {})]
 )
-def test_a_sequence_with_other_roles_or_allowed_is_a_warning(
+def test_a_sequence_with_given_roles_or_allowed_is_a_warning(
     tmp_path: Path, split: dict[str, Any], features: dict[str, Any]
 ) -> None:
+    leaks = found(tmp_path, walk(), make("regression", split, features))
+    assert [leak.severity for leak in leaks if leak.kind == "row order"] == ["warning"]
+
+
+def test_a_sequence_in_groups_is_no_leak(tmp_path: Path) -> None:
     frame = walk().assign(g=np.arange(300) // 15)
-    roles_of_groups = by_chance(20)[frame.g]
-    leaks = found(tmp_path, frame, make("regression", split, features), roles_of_groups)
+    leaks = found(tmp_path, frame, make("regression", {"group": "g"}), by_chance(20)[frame.g])
+    assert not [leak for leak in leaks if leak.kind == "row order"]
+
+
+def test_a_sorted_table_of_few_categories_is_a_warning(tmp_path: Path) -> None:
+    columns = {"a": np.repeat(np.arange(6), 100), "b": np.repeat(np.arange(12) % 2, 50)}
+    frame = pd.DataFrame({**columns, "y": np.where(np.arange(600) % 50 < 30, "no", "yes")})
+    leaks = found(tmp_path, frame, make())
     assert [leak.severity for leak in leaks if leak.kind == "row order"] == ["warning"]
 
 
