@@ -92,7 +92,10 @@ class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     def _typed(self, rows: pd.DataFrame) -> pd.DataFrame:
         rows = self.renamed(rows)
         numbered = [name for name in self._numbered if name in rows]  # 1.0 and "1" are level 1
-        return rows.assign(**{name: rows[name].map(_number) for name in numbered})
+        typed = rows.copy(deep=False)  # `assign` takes no column named self
+        for name in numbered:
+            typed[name] = rows[name].map(_number)
+        return typed
 
     def _answers(self, rows: pd.DataFrame) -> pd.DataFrame:
         rows = self._typed(rows)
@@ -114,7 +117,9 @@ class PackagedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
             return frame
         name = picture["name"]
         pixels = [self._pictures.pixels(value, self._form) for value in frame[name]]
-        return frame.assign(**{name: pd.Series(pixels, frame.index, dtype=object)})
+        decoded = frame.copy(deep=False)
+        decoded[name] = pd.Series(pixels, frame.index, dtype=object)
+        return decoded
 
 
 def _sentences(found: list[Any], rows: int) -> list[str]:

@@ -243,7 +243,8 @@ def _frame(rows: Any, count: int, ask: Mapping[str, Any]) -> Any:
     import numpy as np
 
     frame = rows.iloc[np.resize(np.arange(len(rows)), count)].reset_index(drop=True)
-    frame = frame.assign(**ask["put"])
+    for name, value in ask["put"].items():  # `assign` takes no column named self
+        frame[name] = value
     for place, name in enumerate(ask["gaps"]):
         frame[name] = frame[name].where(np.arange(count) != place, None)
     return frame if ask["columns"] is None else frame[ask["columns"]]

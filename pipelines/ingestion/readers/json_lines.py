@@ -1,9 +1,11 @@
-"""JSON lines: one flat object per line."""
+"""JSON: one flat object per line, or an array of them."""
 
 from __future__ import annotations
 
+import codecs
 import json
-from collections.abc import Collection, Set
+import re
+from collections.abc import Collection, Iterator, Set
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pyarrow.json as arrow_json
 from gristmill.pipelines.base import Problem
 from gristmill.pipelines.config import Csv, Data
 from gristmill.pipelines.ingestion.readers.dialect import find_encoding
-from gristmill.pipelines.ingestion.readers.encoding import not_in
+from gristmill.pipelines.ingestion.readers.encoding import Utf8, not_in
 from gristmill.pipelines.ingestion.readers.faults import KEPT, check_names, unreadable
 from gristmill.pipelines.ingestion.readers.type_inference import (
     Chunk,
@@ -36,6 +38,7 @@ from gristmill.pipelines.ingestion.readers.value_kinds import (
     Reading,
     beyond_exact,
 )
+from gristmill.pipelines.ingestion.readers.wrapped import opened
 
 WORDS = reduce(Kind.__or__, LAYOUTS, Kind.TEXT | Kind.DECLARED)
 
@@ -44,6 +47,13 @@ WRITTEN = reduce(lambda kinds, code: kinds & ~code, CODES, ANY)
 
 QUICK = {Kind.INTEGER: pa.int64(), Kind.FLOAT: pa.float64(), Kind.BOOLEAN: pa.bool_()}
 """The types that Arrow's own parser gives to JSON's numbers and booleans."""
+
+
+START, BLANKS = 4096, b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
+"""Bytes from which an array is recognised, and bytes before its first letter."""
+
+_BETWEEN = re.compile(r"[\s,]*")
+_BETWEEN_FIRST = re.compile(r"\s*\[?\s*")
 
 
 class _Token(str):
@@ -57,7 +67,10 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStrea
 
 def open_source(raw: Path, data: Data | None) -> JsonLines:
     """Open a file as a source whose types are inferred from its values."""
-    return JsonLines(raw, data.csv if data is not None else Csv())
+    declared = data.csv if data is not None else Csv()
+    with opened(raw) as stream:
+        first = stream.read(START).lstrip(BLANKS)[:1]
+    return (JsonArray if first == b"[" else JsonLines)(raw, declared)
 
 
 class JsonLines(TextSource):
@@ -69,6 +82,7 @@ class JsonLines(TextSource):
     """
 
     refuses = ("invalid line", "one flat JSON object per line")
+    part = "line"
 
     def __init__(self, raw: Path, declared: Csv) -> None:
         super().__init__()
@@ -149,18 +163,51 @@ class JsonLines(TextSource):
             if isinstance(value, dict):
                 rows.append(value)
             elif len(problems) < KEPT:
-                if number == 1 and line.lstrip().startswith(b"["):
-                    raise self._an_array()
-                problems.append(Problem(f"line {number}", found=_shown(value, line)))
+                problems.append(Problem(f"{self.part} {number}", found=_shown(value, line)))
         return rows, problems
 
-    def _an_array(self) -> Exception:
-        return unreadable(
-            self.raw,
-            "JSON lines: one object per line, without an array around them",
-            "a JSON array",
-            f"jq -c '.[]' {self.raw.name} > {self.raw.stem}.jsonl",
-        )
+
+class JsonArray(JsonLines):
+    """An array of flat objects, read piece by piece as one object per line."""
+
+    refuses = ("invalid entry", "one flat JSON object per entry of the array")
+    part = "entry"
+
+    def pieces(self, size: int) -> Iterator[Chunk]:
+        """Yield the entries in pieces, each entry on a line; the line is its number."""
+        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        text, number, lines = "", 1, list[str]()
+        with opened(self.raw) as stream:
+            source = Utf8(self.raw, stream, self.encoding)
+            more = True
+            while more:
+                data = source.read(size)
+                more, text = bool(data), text + decode(data, not data)
+                entries, text = self._entries(text, more, number == 1 and not lines)
+                lines += entries
+                if lines and (not more or sum(map(len, lines)) >= size):
+                    yield Chunk(number, "\n".join(lines).encode())
+                    number, lines = number + len(lines), []
+
+    def _entries(self, text: str, more: bool, begins: bool) -> tuple[list[str], str]:
+        """Return the complete entries of a text, and the rest of the text."""
+        found: list[str] = []
+        at, decoder = 0, json.JSONDecoder()
+        while True:
+            between = (_BETWEEN_FIRST if begins else _BETWEEN).match(text, at)
+            at = between.end() if between else at
+            begins = False
+            if text[at : at + 1] in ("", "]"):
+                break
+            try:
+                _, end = decoder.raw_decode(text, at)
+            except (json.JSONDecodeError, RecursionError):
+                break
+            found.append(text[at:end].replace("\n", " ").replace("\r", " "))
+            at = end
+        if not more and text[at : at + 1] != "]":
+            raise unreadable(self.raw, "a complete JSON array", f"its end: {text[at:][-60:]!r}")
+        return found, text[at:]
 
 
 def _once(pairs: list[tuple[str, Any]]) -> Any:

@@ -37,7 +37,7 @@ def to_frame(batch: pa.RecordBatch) -> pd.DataFrame:
 def _series(column: pa.Array) -> Any:
     kind = storage(column.type)
     if kind == "number" and not pa.types.is_dictionary(column.type):
-        return column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     if kind == "boolean":
         return column.to_pandas(types_mapper={pa.bool_(): pd.BooleanDtype()}.get)
     if kind == "date":

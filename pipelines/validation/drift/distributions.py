@@ -351,7 +351,9 @@ def _summary(column: Array, like: Column | None) -> Column:
 
 def _numeric(present: Array, kind: str) -> npt.NDArray[Any]:
     is_date = kind == "date"
-    numbers = dates(present)[0].cast(pa.int64()) if is_date else present.cast(pa.float64())
+    numbers = (
+        dates(present)[0].cast(pa.int64()) if is_date else present.cast(pa.float64(), safe=False)
+    )
     return np.asarray(numbers.to_numpy(zero_copy_only=False))
 
 

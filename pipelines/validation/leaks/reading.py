@@ -124,7 +124,7 @@ def whole_column(table: Path, name: str) -> Values | None:
 
 def _numbers(name: str, kind: Literal["number", "date"], column: pa.ChunkedArray) -> Values:
     if pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64())
+        column = column.cast(pa.float64(), safe=False)
     numbers = column.to_numpy().astype(np.float64) + 0.0  # −0.0 becomes 0.0
     codes, levels = pd.factorize(numbers)
     order = np.argsort(levels)

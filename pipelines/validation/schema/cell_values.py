@@ -63,7 +63,7 @@ def numbers(column: Array) -> tuple[Array, Array | None]:
     if pa.types.is_integer(kind):
         return column, None
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        found = column.cast(pa.float64())
+        found = column.cast(pa.float64(), safe=False)
     elif storage(kind) == "text":
         found = by_level(column, _parse_numbers, pa.float64())
     else:

@@ -124,20 +124,20 @@ def _dated(value: Operand, other: Operand) -> Operand:
 
 def _compute(op: ast.operator, left: Operand, right: Operand) -> Operand:
     if isinstance(op, ast.Div):
-        return pc.divide(left.cast(pa.float64()), right.cast(pa.float64()))
+        return pc.divide(left.cast(pa.float64(), safe=False), right.cast(pa.float64(), safe=False))
     if isinstance(op, ast.Mod):
         return _remainder(left, right)
     if isinstance(op, ast.Sub) and pa.types.is_timestamp(left.type):
         apart = pc.subtract(left, _dated(right, left))
-        return pc.divide(apart.cast(pa.int64()).cast(pa.float64()), float(DAY))
+        return pc.divide(apart.cast(pa.int64()).cast(pa.float64(), safe=False), float(DAY))
     exact, free = COMPUTE[type(op)]
     try:
         return exact(left, right)
     except pa.ArrowInvalid:  # whole numbers beyond 64 bits
-        return free(left.cast(pa.float64()), right.cast(pa.float64()))
+        return free(left.cast(pa.float64(), safe=False), right.cast(pa.float64(), safe=False))
 
 
 def _remainder(left: Operand, right: Operand) -> Operand:
     """Return the remainder, with the sign of the divisor as in Python; exact below 2⁵³."""
-    left, right = left.cast(pa.float64()), right.cast(pa.float64())
+    left, right = left.cast(pa.float64(), safe=False), right.cast(pa.float64(), safe=False)
     return pc.subtract(left, pc.multiply(pc.floor(pc.divide(left, right)), right))

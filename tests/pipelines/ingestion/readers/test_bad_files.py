@@ -139,8 +139,10 @@ FILES: Mapping[str, Case] = {
     "a bomb of zip": ("a.zip", zipped(a__csv=BOMB), "100 times its size"),
     "a bomb in JSON": ("a.jsonl.xz", lzma.compress(b'{"a":1}\n' * 10**6), "100 times its size"),
     # JSON lines
-    "a JSON array": ("a.json", b'[{"a": 1},\n{"a": 2}]\n', "a JSON array\n.*jq -c"),
-    "a JSON array in one line": ("a.jsonl", b'[{"a": 1}, {"a": 2}]', "a JSON array"),
+    "half a JSON array": ("a.json", b'[{"a": 1},\n{"a": 2', "a complete JSON array\n.*{"),
+    "an open JSON array": ("a.json", b'[{"a": 1},\n{"a": 2}', "a complete JSON array"),
+    "a JSON array of numbers": ("a.json", b'[{"a": 1}, 2]', "1 invalid entry\n  entry 2"),
+    "an empty JSON array": ("a.json", b"[]", "rows below the header|at least|none"),
     "nested objects": ("a.jsonl", b'{"a": 1, "b": {"c": 2}}\n', "nested columns: b"),
     "nested, late": ("a.jsonl", b'{"a": 1}\n' * 999 + b'{"a": [1]}\n', "nested columns: a"),
     "invalid lines": (

@@ -82,6 +82,8 @@ FILES: Mapping[str, Callable[[], bytes]] = {
     "a.jsonl": as_json,
     "a.jsonl.gz": lambda: gzip.compress(as_json()),
     "a.json": lambda: b"\xef\xbb\xbf" + as_json(),
+    "b.json": lambda: b"[" + b",\n".join(as_json().splitlines()) + b"]\n",
+    "c.json": lambda: json.dumps(list(map(json.loads, as_json().splitlines())), indent=2).encode(),
     "a.parquet": as_parquet,
     "a.feather": lambda: as_arrow(pa.ipc.new_file),
     "a.arrow": lambda: as_arrow(pa.ipc.new_stream),
