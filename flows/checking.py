@@ -201,7 +201,7 @@ def _see_table(
     texts, numbers = columns_of(model)
     texts += [name for name, column in reference["columns"].items() if column["type"] == "text"]
     data = None if document is None else document.data
-    made = ingest_file(file.absolute(), table, data, not_numbers=texts)
+    made = ingest_file(file.absolute(), table, data, not_numbers=texts, unlabelled=True)
     rows = typed_rows(table, numbers)
     wanted = model.metadata.get_input_schema().input_names()
     answers, absent = answer(model, rows[[name for name in rows if name in wanted]])

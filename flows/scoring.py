@@ -191,7 +191,7 @@ def read_pictures(
     data = data and data.model_copy(update={"pictures": form})
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "table.parquet"
-        notes += ingest_file(file.absolute(), table, data).notes
+        notes += ingest_file(file.absolute(), table, data, unlabelled=True).notes
         with pyarrow.parquet.ParquetFile(table) as stored:
             for batch in stored.iter_batches(batch_size=rows_in_a_block(form)):
                 yield batch.to_pandas()
@@ -215,7 +215,7 @@ def read_rows(
     """
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "table.parquet"
-        made = ingest_file(file.absolute(), table, data, not_numbers=texts)
+        made = ingest_file(file.absolute(), table, data, not_numbers=texts, unlabelled=True)
         return typed_rows(table, numbers), made.notes
 
 

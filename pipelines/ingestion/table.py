@@ -55,7 +55,12 @@ def ingest(project: Project, name: str) -> Ingested:
 
 
 def ingest_file(
-    raw: Path, table: Path, data: Data | None = None, *, not_numbers: Collection[str] = ()
+    raw: Path,
+    table: Path,
+    data: Data | None = None,
+    *,
+    not_numbers: Collection[str] = (),
+    unlabelled: bool = False,
 ) -> Ingested:
     """Convert a file or folder of any format in `readers.formats` to a Parquet table.
 
@@ -69,6 +74,7 @@ def ingest_file(
         table: the Parquet file to write, atomically.
         data: the experiment's section; its declared dialect overrides the detected one.
         not_numbers: columns that are not numbers even if all their values look like numbers.
+        unlabelled: keep rows without a value of the target, from which nothing can be learnt.
 
     Raises:
         ConfigError: the file is missing or not readable.
@@ -78,9 +84,9 @@ def ingest_file(
     forms = [normalize(form, name) for name in not_numbers for form in ("NFC", "NFD")]
     rows = read(raw, data, forms)
     with writing(table) as aside:
-        made = _written(raw, rows, aside)
+        made = _written(raw, rows, aside, None if unlabelled or data is None else data.target)
         if made.rows == 0:
-            raise unreadable(raw, "rows below the header", "none")
+            raise unreadable(raw, "rows below the header", "; ".join(["none", *made.notes]))
         if find_format(raw).module in ("delimited", "multipart"):
             kept = {*forms, *((data and data.csv.text) or ())}
             made = replace(made, notes=(*made.notes, *near_misses(aside, kept)))
@@ -94,28 +100,34 @@ def ingest_file(
     return made
 
 
-def _written(raw: Path, rows: RowStream, aside: Path) -> Ingested:
+def _written(raw: Path, rows: RowStream, aside: Path, target: str | None) -> Ingested:
     """Write the table, again whenever the reader asks."""
     while True:
         try:
-            return Ingested(_write(raw, rows, aside), len(rows.schema), tuple(rows.notes))
+            return _write(raw, rows, aside, target)
         except Again as again:
             rows = again.rows
 
 
-def _write(raw: Path, rows: RowStream, aside: Path) -> int:
+def _write(raw: Path, rows: RowStream, aside: Path, target: str | None) -> Ingested:
     """Write row groups of `ROW_GROUP` rows, whatever the size of the blocks that are read."""
     names = [normalize("NFC", name).strip() for name in rows.schema.names]
     check_names(raw, names)
     schema = pa.schema([f.with_name(n) for f, n in zip(rows.schema, names, strict=True)])
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
-    count = 0
+    label = target and normalize("NFC", target)
+    read = count = 0
     with pq.ParquetWriter(aside, schema, compression="snappy", use_dictionary=texts) as writer:
         for group in _groups(rows):
             columns = [_plain(column) for column in group.columns]
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema), ROW_GROUP)
-            count += group.num_rows
-    return count
+            whole = pa.Table.from_arrays(columns, schema=schema)
+            kept = whole
+            if label in names and whole[label].null_count:
+                kept = whole.filter(pc.is_valid(whole[label]))
+            writer.write_table(kept, ROW_GROUP)
+            read, count = read + len(whole), count + len(kept)
+    left_out = [f"rows without a value of {label} left out: {read - count:,}"] * (count < read)
+    return Ingested(count, len(schema), (*rows.notes, *left_out))
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

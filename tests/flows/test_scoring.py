@@ -32,6 +32,12 @@ def test_a_small_file_is_read_in_the_csv_dialect_of_its_experiment(tmp_path: Pat
     assert rows.to_dict("records") == [{"name": "Müller", "size": 1.234}]
 
 
+def test_rows_without_a_target_are_scored(tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("name,size\na,1\nb,\n")
+    data = Data(path="data/a/a.csv", target="size", task="regression")
+    assert len(read_rows(tmp_path / "new.csv", data, ["name"], [])[0]) == 2
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_columns_get_the_types_that_the_model_expects_regardless_of_their_values(
     tmp_path: Path, suffix: str

@@ -98,6 +98,17 @@ def test_a_wrong_setting_of_a_table_is_refused(project: Project, setting: str, w
         make("bare", "a.csv", "y", csv=[setting])
 
 
+def test_rows_without_a_target_are_left_out_and_counted(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"{i * 7 % 90 / 9:.2f},{'ab'[i % 2] if i % 10 else ''}" for i in range(100)]
+    (tmp_path / "gaps.csv").write_text("\n".join(["x,y", *lines]))
+    make("gaps", tmp_path / "gaps.csv", "y")
+    said = capsys.readouterr().out
+    assert "90 rows" in said
+    assert "rows without a value of y left out: 10" in said
+
+
 def test_the_index_that_pandas_writes_is_left_out(
     project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -238,8 +249,8 @@ WRONG = [
     Wrong("a folder without an example", "data or with an example", "--data",
           options={"origin": Path()}),
     Wrong("an empty file", "cannot be read as a table", "", content="", kind=InputError),
-    Wrong("a target with gaps", "has missing values", "gristmill score", content=MANY + "7,\n",
-          options={"target": "y"}, kind=DataInvalid),
+    Wrong("a target without values", "rows below the header", "", content="x,y\n" + "7,\n" * 30,
+          options={"target": "y"}, kind=InputError),
     Wrong("a constant target", "constant", "", content="x,y\n1,2\n2,2\n" * 1 + "3,2\n" * 20,
           options={"target": "y"}, kind=DataInvalid),
     Wrong("too few rows", "too few rows", "", content="x,y\n1,2\n3,4\n",
