@@ -25,6 +25,9 @@ from gristmill.pipelines.reporting import Screen
 ARCHIVE = re.compile(r"(\.zip|\.tgz|\.tar(\.\w+)?)$", re.IGNORECASE)
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:.+")
 
+TEXTS = ("delimited", "multipart", "json_lines", "picture_folders")
+"""Formats that are or contain text tables."""
+
 SHOWN = 5
 """Columns named in a warning."""
 
@@ -60,6 +63,7 @@ class Asked:
     target: str | None
     task: profiling.Task | None
     csv: config.Csv
+    pictures: config.Pictures
     again: str
 
 
@@ -85,6 +89,14 @@ def new(
             "--csv",
             metavar="KEY=VALUE",
             help="Setting of a text table: header=none, quote=none, skip=3, text=COLUMN, …",
+        ),
+    ] = None,
+    pictures: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pictures",
+            metavar="KEY=VALUE",
+            help="Setting of pictures: channels=1, background=black, range=0,1, height=64, …",
         ),
     ] = None,
     example: Annotated[
@@ -115,7 +127,8 @@ def new(
     if example is not None:
         copy_example(name, example, origin)
     elif data is not None:
-        draft(name, data, target, cast("profiling.Task | None", task), query, csv or [])
+        kind = cast("profiling.Task | None", task)
+        draft(name, data, target, kind, query, csv or [], pictures or [])
 
 
 def draft(
@@ -125,6 +138,7 @@ def draft(
     task: profiling.Task | None,
     query: str | None = None,
     csv: Sequence[str] = (),
+    pictures: Sequence[str] = (),
 ) -> None:
     """Read the data, draft the experiment, print the assumptions, and add both to the project.
 
@@ -135,11 +149,12 @@ def draft(
         task: None infers it from the target.
         query: SQL query, required for a database and only for one.
         csv: settings of a text table, `KEY=VALUE`.
+        pictures: settings of pictures, `KEY=VALUE`.
 
     Raises:
         GristmillError: any error; nothing is left behind.
     """
-    declared = config.read_csv_options(csv)
+    declared = config.read_csv_options(csv), config.read_picture_options(pictures)
     project = Project.find()
     project.require_git()
     require_free(project, name)
@@ -148,10 +163,11 @@ def draft(
     if query is not None:
         again += f" --query {shell_word(query)}"
     again += "".join(f" --csv {shell_word(setting)}" for setting in csv)
+    again += "".join(f" --pictures {shell_word(setting)}" for setting in pictures)
     screen = Screen()
     with alone(project) as aside:
         place, raw = _bring(project, place, aside, screen)
-        made = _draft(Asked(name, target, task, declared, again), place, raw, aside, screen)
+        made = _draft(Asked(name, target, task, *declared, again), place, raw, aside, screen)
         take_in(project, name, place, raw, aside)
     _say_end(screen, made)
 
@@ -278,14 +294,18 @@ def _draft(asked: Asked, place: Place, raw: Path, aside: Path, screen: Screen) -
     """Draft the experiment and write its files into the temporary folder `aside`."""
     kind = ingestion.find_format(raw).module
     csv, doubt = _dialect(raw, asked.csv) if kind == "delimited" else (asked.csv, False)
-    if asked.csv != config.Csv() and kind not in ("delimited", "multipart", "json_lines"):
-        raise ConfigError(
-            "--csv is for text tables",
-            expected="a text table, such as a CSV file, after --data",
-            found=Path(place.path).name,
-            next=re.sub(" --csv .*", "", asked.again),
-        )
-    pictures = ingestion.fitting_form(raw) if kind == "picture_folders" else None
+    for option, given, fits, what in (
+        ("--csv", asked.csv != config.Csv(), kind in TEXTS, "text tables"),
+        ("--pictures", asked.pictures != config.Pictures(), kind == TEXTS[-1], "picture files"),
+    ):
+        if given and not fits:
+            raise ConfigError(
+                f"{option} is for {what}",
+                expected=f"{what} after --data",
+                found=Path(place.path).name,
+                next=re.sub(f" {option} .*", "", asked.again),
+            )
+    pictures = ingestion.fitting_form(raw, asked.pictures) if kind == "picture_folders" else None
     target = asked.target or _usual_target(raw, kind)
     table = aside / "table.parquet"
     described = config.Data(

@@ -7,6 +7,9 @@ from .conditions import (
 from .csv_options import (
     read_csv_options as read_csv_options,
 )
+from .csv_options import (
+    read_picture_options as read_picture_options,
+)
 from .document import (
     Document as Document,
 )

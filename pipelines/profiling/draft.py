@@ -212,8 +212,7 @@ def _data(draft: Draft) -> list[tuple[str, str]]:
         lines.append((f"csv: {{{inside}}}", why or "detected"))
     if draft.pictures:
         form, why = draft.pictures
-        inside = ", ".join(f"{k}: {v}" for k, v in form.model_dump(exclude_defaults=True).items())
-        lines.append((f"pictures: {{{inside}}}", why))
+        lines.append((f"pictures: {_flow(form.model_dump(exclude_defaults=True))}", why))
     return lines
 
 

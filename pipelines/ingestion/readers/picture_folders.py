@@ -314,7 +314,7 @@ def _batches(
             f"{len(wrong):,} of the {len(listed):,} pictures of {folder.name} cannot be read",
             problems=wrong[:SHOWN],
             next="declare the values that become black and white, data: {pictures: {range: "
-            "[LOW, HIGH]}}"
+            "[LOW, HIGH]}}, or gristmill new … --pictures range=LOW,HIGH"
             if len(deep) == len(wrong)
             else "fix these files at their source, or remove them",
         )

@@ -70,11 +70,18 @@ ONE_SIZE = "the size of all pictures"
 """The reason for a suggested size if no picture has to be resized."""
 
 
-def fitting_form(folder: Path) -> tuple[Pictures, str] | None:
+def fitting_form(
+    folder: Path,
+    declared: Pictures = Pictures(),  # noqa: B008 - it is frozen
+) -> tuple[Pictures, str] | None:
     """Suggest a common size for the pictures of a folder.
 
     It is the median of the heights and of the widths, scaled down if a side exceeds `MOST_SIDE`.
     Height and width are those of the turned pictures, if an EXIF orientation turns them.
+
+    Args:
+        folder: the folder of pictures.
+        declared: settings that are kept.
 
     Returns:
         The size, and the reason for it in words; None if no picture can be read.
@@ -90,4 +97,6 @@ def fitting_form(folder: Path) -> tuple[Pictures, str] | None:
     why = ONE_SIZE if one else f"the median of {len(sizes.counts):,} sizes: {sizes}"
     if [height, width] != middle:
         why += f"; {middle[0]} × {middle[1]} scaled down, since larger pictures cost more"
-    return Pictures(height=height, width=width, channels=sizes.channels), why
+    found = {"height": height, "width": width, "channels": sizes.channels}
+    kept = declared.model_dump(exclude_defaults=True)
+    return Pictures(**found | kept), "declared" if "height" in kept else why

@@ -415,6 +415,38 @@ def test_a_folder_of_pictures_becomes_an_experiment_of_one_size(
     assert "data:image/png" in (project.build("pets") / "profile.html").read_text("utf-8")
 
 
+def test_declared_settings_of_pictures_are_written_into_the_experiment(
+    project: Project, tmp_path: Path
+) -> None:
+    for place in range(12):
+        kind = tmp_path / "raw" / "xy"[place % 2]
+        kind.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(RNG.random((5, 4), np.float32)).save(kind / f"{place}.tif")
+    with pytest.raises(InputError, match=r"(?s)floats.*--pictures range=LOW,HIGH"):
+        make("scans", tmp_path / "raw", target=None)
+    settings = ["range=0,1", "background=#000000"]
+    make("scans", tmp_path / "raw", target=None, pictures=settings)
+    found = load_experiment(project, "scans").document.data.pictures
+    assert found == Pictures(height=5, width=4, channels=1, background="#000000", range=(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("rang=0,1", "--pictures has no setting 'rang'"),
+        ("range=1,0", "--pictures range cannot have this value|lower one first"),
+        ("background=nocolour", "--pictures background cannot have this value"),
+        ("height=3", "must be given together"),
+        ("channels=1", "--pictures is for picture files"),
+    ],
+)
+def test_a_wrong_setting_of_pictures_is_refused(
+    project: Project, raw: Path, setting: str, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make("scans", raw, "y", pictures=[setting])
+
+
 def test_large_pictures_are_scaled_down_and_keep_their_proportions(tmp_path: Path) -> None:
     form, why = fitting_form(paint(tmp_path, (400, 200))) or (None, "")
     assert form == Pictures(height=128, width=64, channels=3)
