@@ -20,11 +20,13 @@ from gristmill.pipelines.ingestion import (
     find_format,
     ingest_file,
     is_picture,
+    plain_name,
+    read_as_written,
     read_unlabelled,
     rows_in_a_block,
 )
 from gristmill.pipelines.packaging import plain_types
-from gristmill.pipelines.preparation import MISSING, UNSEEN, labels, optional_names
+from gristmill.pipelines.preparation import MISSING, UNSEEN, input_names, labels, optional_names
 from gristmill.pipelines.registry import (
     load_version,
     require_champion,
@@ -34,6 +36,9 @@ from gristmill.pipelines.registry import (
 from gristmill.pipelines.reporting import Screen
 
 FORMATS = (".csv", ".parquet")
+
+USUAL = r"(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]\d+)?|(?i:true|false))"
+"""Numbers and truths as programs write them; all else is kept as it is written."""
 
 
 def score(name: str, file: Path, output: Path | None, number: str | None) -> None:
@@ -69,13 +74,18 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
     picture = model.unwrap_python_model().statistics.get("picture")
     notes: list[str] = []
     if picture:
-        blocks, hidden = read_pictures(file, data, picture, notes), [picture["name"]]
+        blocks = read_pictures(file, data, picture, notes)
+        made = _scored(model, blocks, [picture["name"]])
     else:
         rows, found = read_rows(file, data, *columns_of(model))
         notes += found
-        blocks, hidden = iter([rows]), []
-    table, absent, surprises = _scored(model, blocks, hidden)
+        made = _scored(model, iter([rows]))
+        made.rows = as_written(file, data, rows, typed=target.suffix == ".parquet")
+    surprises = made.surprises
     notes += surprises.lines()
+    table, replaced = _beside_answers(made, input_names(model.unwrap_python_model().statistics))
+    if replaced:
+        notes.append("columns of the file that were replaced by answers: " + ", ".join(replaced))
     if document is not None:
         _require_seen(surprises, document.score.unseen, f"experiments/{name}.yaml")
     with writing(target.absolute()) as aside:
@@ -90,9 +100,9 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
         screen.say(f"! {note}", whole=True)
     for other in others:
         screen.say(f"! the model was built with {other}", whole=True)
-    if absent:
+    if made.absent:
         missing = "not in the file, treated as missing in every row: "
-        screen.say(missing + ", ".join(absent), whole=True)
+        screen.say(missing + ", ".join(made.absent), whole=True)
 
 
 def require_file(file: Path, what: str) -> None:
@@ -154,21 +164,75 @@ def _require_seen(surprises: Surprises, most: float | None, where: str) -> None:
         )
 
 
-def _scored(
-    model: Any, blocks: Iterator[pd.DataFrame], hidden: Collection[str]
-) -> tuple[pd.DataFrame, list[str], Surprises]:
-    """Return the rows with predictions, without hidden columns, and what was missing or unseen."""
-    tables: list[pd.DataFrame] = []
+@dataclass
+class _Scored:
+    """Rows and their answers.
+
+    Attributes:
+        rows: the rows to return.
+        answers: the answers, in the same order.
+        absent: optional columns that the rows lack.
+        surprises: values that training did not have.
+    """
+
+    rows: pd.DataFrame
+    answers: pd.DataFrame
+    absent: list[str]
+    surprises: Surprises
+
+
+def _scored(model: Any, blocks: Iterator[pd.DataFrame], hidden: Collection[str] = ()) -> _Scored:
+    """Return the rows, without hidden columns, and their answers."""
+    kept: list[pd.DataFrame] = []
+    made: list[pd.DataFrame] = []
     absent: list[str] = []
     surprises, inner = Surprises(), model.unwrap_python_model()
     for rows in blocks:
         answers, absent = answer(model, rows)
         if not hidden and hasattr(inner, "surprises"):  # packages of earlier versions lack it
             surprises.add(len(rows), inner.surprises(plain_types(rows)))
-        kept = rows.drop(columns=[name for name in hidden if name in rows])
-        both = [kept.reset_index(drop=True), answers.reset_index(drop=True)]
-        tables.append(pd.concat(both, axis=1))
-    return pd.concat(tables, ignore_index=True), absent, surprises
+        made.append(answers)
+        kept.append(rows.drop(columns=[name for name in hidden if name in rows]))
+    rows, answers = (pd.concat(parts, ignore_index=True) for parts in (kept, made))
+    return _Scored(rows, answers, absent, surprises)
+
+
+def as_written(file: Path, data: Data | None, rows: pd.DataFrame, *, typed: bool) -> pd.DataFrame:
+    """Return the rows of a file with its own names and values, such as 21.12.2023 or 1E5.
+
+    Args:
+        file: file to read.
+        data: the experiment's data section, or None.
+        rows: the same rows as the model reads them.
+        typed: convert text to numbers and truths where they are written in the usual way.
+    """
+    dates = [name for name in map(str, rows) if pd.api.types.is_datetime64_any_dtype(rows[name])]
+    written = read_as_written(file.absolute(), data, dates)
+    if written is None:
+        return rows
+    frame: pd.DataFrame = written.to_pandas(types_mapper=pd.ArrowDtype)
+    for name in map(str, frame) if typed else ():
+        read = rows[plain_name(name)]
+        converted = pd.api.types.is_numeric_dtype(read)  # or boolean
+        if converted and pd.api.types.is_string_dtype(frame[name]):
+            usual = frame[name].dropna().str.fullmatch(USUAL).all()
+            frame[name] = read if usual else frame[name]
+    return frame
+
+
+def _beside_answers(made: _Scored, inputs: Collection[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Return rows with their answers, and the columns of the rows that answers replaced."""
+    taken = [name for name in map(str, made.rows) if plain_name(name) in made.answers]
+    if used := [name for name in taken if plain_name(name) in inputs]:
+        raise InputError(
+            "the model was trained on columns with the names of its answers",
+            expected="other names",
+            found=", ".join(used),
+            next=f"leave them out: features: {{exclude: [{', '.join(used)}]}}, or rename them "
+            "in the data; then train again",
+        )
+    kept = made.rows.drop(columns=taken).reset_index(drop=True)
+    return pd.concat([kept, made.answers], axis=1), taken
 
 
 def read_pictures(
@@ -270,11 +334,4 @@ def answer(model: Any, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             expected="columns with the types that it was trained on",
             found=first_line(error),
         ) from error
-    taken = [name for name in answers if name in rows]
-    if taken:
-        raise InputError(
-            "the file already has columns with the names of predictions",
-            expected="a file without these columns",
-            found=", ".join(map(str, taken)),
-        )
     return pd.DataFrame(answers), [name for name in wanted if name not in rows]

@@ -1,3 +1,6 @@
+from .as_written import (
+    read_as_written as read_as_written,
+)
 from .readers.dialect import (
     sniff_csv as sniff_csv,
 )
@@ -66,6 +69,9 @@ from .table import (
 )
 from .table import (
     ingest_file as ingest_file,
+)
+from .table import (
+    plain_name as plain_name,
 )
 from .versions.cache import (
     Kept as Kept,

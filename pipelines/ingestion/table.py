@@ -111,7 +111,7 @@ def _written(raw: Path, rows: RowStream, aside: Path, target: str | None) -> Ing
 
 def _write(raw: Path, rows: RowStream, aside: Path, target: str | None) -> Ingested:
     """Write row groups of `ROW_GROUP` rows, whatever the size of the blocks that are read."""
-    names = [normalize("NFC", name).strip() for name in rows.schema.names]
+    names = [*map(plain_name, rows.schema.names)]
     check_names(raw, names)
     schema = pa.schema([f.with_name(n) for f, n in zip(rows.schema, names, strict=True)])
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
@@ -128,6 +128,11 @@ def _write(raw: Path, rows: RowStream, aside: Path, target: str | None) -> Inges
             read, count = read + len(whole), count + len(kept)
     left_out = [f"rows without a value of {label} left out: {read - count:,}"] * (count < read)
     return Ingested(count, len(schema), (*rows.notes, *left_out))
+
+
+def plain_name(name: str) -> str:
+    """Return the name that a column of a file has in the table."""
+    return normalize("NFC", name).strip()
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gristmill.pipelines.preparation import GIVEN_ROLE, TEST, TRAINING, WORD_PAIRS
+from gristmill.pipelines.preparation import GIVEN_ROLE, TEST, TRAINING, WORD_PAIRS, class_name
 from gristmill.pipelines.preparation import WORDS as ROLE_WORDS
 from gristmill.pipelines.profiling import column_words
 from gristmill.pipelines.profiling.table_profile import ColumnProfile, TableProfile, Task
@@ -178,7 +178,19 @@ def assume(profile: TableProfile, target: str, index: Collection[str] = ()) -> l
             )
         else:
             made.append(assume_column(column))
+    taken = answer_names_of(profile.column(target))
+    made = [
+        replace(one, used=False, role="", why="the name of an answer; rename it to use it")
+        if one.name in taken and one.used
+        else one
+        for one in made
+    ]
     return _one_key(made)
+
+
+def answer_names_of(target: ColumnProfile) -> set[str]:
+    """Return the names of the columns that predictions of a target have."""
+    return {"prediction", *(f"probability_{class_name(label)}" for label in classes_of(target))}
 
 
 def _names_roles(column: ColumnProfile) -> bool:

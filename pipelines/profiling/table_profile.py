@@ -339,7 +339,8 @@ def _histogram(finite: Floats) -> tuple[tuple[int, ...], tuple[float, float]]:
         low, high = float(inner[0]), float(inner[1])
     if not np.isfinite(high - low) or low == high:
         return (len(finite),), (low, high)
-    heights, _ = np.histogram(finite, bins=BARS, range=(low, high))
+    above = finite - low  # long identifiers leave no room between the ends of bars
+    heights, _ = np.histogram(above, bins=BARS, range=(0.0, high - low))
     return tuple(int(height) for height in heights), (low, high)
 
 

@@ -13,6 +13,9 @@ from gristmill.pipelines.profiling.table_profile import ColumnProfile, TableProf
 LEAST_ROWS = 10
 """Least number of rows with which every role has some."""
 
+PREDICTION = "prediction"
+"""The column of predictions."""
+
 
 def require_target(names: Sequence[str], target: str, again: str) -> str:
     """Return the target if the data have this column.
@@ -23,8 +26,16 @@ def require_target(names: Sequence[str], target: str, again: str) -> str:
         again: the command so far; the message appends `--target COLUMN`.
 
     Raises:
-        ConfigError: there is no such column; the message suggests the nearest.
+        ConfigError: there is no such column; the message suggests the nearest. Or it has the name
+            that its predictions have.
     """
+    if target == PREDICTION:
+        raise ConfigError(
+            f"the target cannot be called {PREDICTION}",
+            expected="another name, since predictions are written in a column of this name",
+            found=target,
+            next="rename the column in the data",
+        )
     if target in names:
         return target
     near = nearest(target, names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
@@ -12,15 +13,19 @@ from PIL import Image
 from gristmill.flows.scoring import (
     Surprises,
     _beside,
+    _beside_answers,
     _require_seen,
+    _Scored,
+    as_written,
     read_pictures,
     read_rows,
 )
-from gristmill.pipelines.base.errors import DataInvalid
+from gristmill.pipelines.base.errors import DataInvalid, InputError
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.config.sections import Csv, Data
 from gristmill.pipelines.ingestion.readers import picture_folders as pictures
 from gristmill.pipelines.preparation.features.transforms import EMPTY, UNSEEN, Surprise
+from tests.conftest import Run
 
 
 def test_a_small_file_is_read_in_the_csv_dialect_of_its_experiment(tmp_path: Path) -> None:
@@ -83,6 +88,86 @@ def test_values_unseen_in_training_are_counted_and_refused_above_the_declared_sh
             _require_seen(made, most, "experiments/a.yaml")
         assert error.value.exit_code == 2
         assert lines[0] in error.value.found
+
+
+WRITTEN = """id,padded,when,code,price,flag,word,x
+1925036343869802844,007,21.12.2023,1E5,"$1,200.50",TRUE,yes,0.50
+,008,1.2.2024,2E10,$3.00,false,no,-1e-05
+"""
+
+
+@pytest.mark.parametrize("typed", [False, True])
+def test_columns_are_returned_as_they_are_written(tmp_path: Path, typed: bool) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text(WRITTEN)
+    rows = read_rows(file, None, [], ["x"])[0]
+    made = as_written(file, None, rows, typed=typed)
+    expected = pd.read_csv(file, dtype=str)
+    texts = ["padded", "when", "code", "price", "word"] + ["id", "flag", "x"] * (not typed)
+    for name in texts:
+        assert made[name].fillna("").tolist() == expected[name].fillna("").tolist()
+    if typed:  # in Parquet
+        assert made["id"].tolist() == [1925036343869802844, pd.NA]
+        assert made["flag"].tolist() == [True, False]
+        assert made["x"].tolist() == [0.5, -1e-05]
+
+
+def scored(**columns: object) -> _Scored:
+    answers = pd.DataFrame({"prediction": ["b"], "probability_a": [0.25]})
+    return _Scored(pd.DataFrame(columns, index=[7]), answers, [], Surprises())
+
+
+def test_a_scored_file_can_be_scored_again() -> None:
+    made = scored(x=1, prediction="old", probability_a=1.0, probability_c=0.0)
+    table, replaced = _beside_answers(made, ["x"])
+    assert replaced == ["prediction", "probability_a"]
+    assert table.to_dict("records") == [
+        {"x": 1, "probability_c": 0.0, "prediction": "b", "probability_a": 0.25}
+    ]
+    with pytest.raises(InputError, match=r"(?s)names of its answers.*prediction.*exclude") as error:
+        _beside_answers(made, ["prediction"])
+    assert error.value.exit_code == 1
+
+
+@pytest.mark.slow
+def test_a_file_is_scored_whatever_the_form_of_its_names_and_levels(
+    project: Project, gristmill: Run
+) -> None:
+    rng, place = np.random.default_rng(0), project.root / "in"
+    place.mkdir()
+    frame = pd.DataFrame({"\uc9c0\uc5ed": rng.choice(["\uc11c\uc6b8", "busan"], 400)})
+    frame["x"] = rng.normal(size=400).round(3)
+    frame["y"] = np.where((frame["x"] > 0) ^ (frame["\uc9c0\uc5ed"] == "busan"), "no ", "\uc608")
+    frame["prediction"] = rng.normal(size=400).round(3)
+    frame.to_csv(place / "nfc.csv", index=False)
+    half = frame.map(lambda v: normalize("NFD", v) if isinstance(v, str) else v)
+    half.to_csv(place / "half.csv", index=False)
+    half.rename(columns=lambda name: normalize("NFD", name)).to_csv(place / "nfd.csv", index=False)
+    upper = frame.assign(지역=frame["\uc9c0\uc5ed"].str.upper())
+    upper.to_csv(place / "upper.csv", index=False)
+
+    said = gristmill("new", "kr", "--data", "in/nfc.csv", "--target", "y", check=True).stdout
+    assert "the name of an answer" in said
+    file = project.experiment_file("kr")
+    text = file.read_text()
+    model, evaluation = text.index("parameters:"), text.index("evaluation:")
+    forest = "model: {sklearn: RandomForestClassifier}\nscore: {unseen: 0.2}\n"
+    file.write_text(text[:model] + forest + text[evaluation:])
+    gristmill("run", "kr", check=True)
+    answers = []
+    for name in ("nfc", "nfd", "half"):
+        done = gristmill("score", "kr", f"in/{name}.csv", "-o", f"{name}.csv", check=True)
+        assert "replaced by answers: prediction" in done.stdout
+        assert "unseen" not in done.stdout
+        answers.append(pd.read_csv(project.root / f"{name}.csv").iloc[:, -3:])
+        assert answers[-1].equals(answers[0])
+    again = gristmill("score", "kr", "nfc.csv", "-o", "again.csv", check=True)
+    assert "probability_no, probability_\uc608" in again.stdout
+    assert (project.root / "again.csv").read_bytes() == (project.root / "nfc.csv").read_bytes()
+    refused = gristmill("score", "kr", "in/upper.csv", "-o", "upper.csv")
+    assert refused.returncode == 2
+    assert "rows have values unseen in training: BUSAN" in refused.stderr
+    assert not (project.root / "upper.csv").exists()
 
 
 def test_pictures_are_read_from_any_folder_and_converted_to_the_model_input(

@@ -16,6 +16,9 @@ from .format_choice import (
 from .idx import (
     idx_digest as idx_digest,
 )
+from .multipart import (
+    part_files as part_files,
+)
 from .near_misses import (
     near_misses as near_misses,
 )

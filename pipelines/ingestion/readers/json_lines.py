@@ -78,7 +78,7 @@ class JsonLines(TextSource):
 
     Args:
         raw: the file.
-        declared: `missing`, `dates` and `encoding` are used; numbers are JSON's own.
+        declared: `missing`, `text`, `dates` and `encoding` are used; numbers are JSON's own.
     """
 
     refuses = ("invalid line", "one flat JSON object per line")
@@ -88,6 +88,7 @@ class JsonLines(TextSource):
         super().__init__()
         self.raw, self.encoding = raw, declared.encoding or find_encoding(raw)
         self._missing = frozenset(declared.missing or ())
+        self._text = frozenset(declared.text or ())
         self._reading = Reading(Csv(dates=declared.dates))
 
     def fits(self, piece: Chunk, among: Collection[str] | None) -> dict[str, Kind]:
@@ -113,6 +114,8 @@ class JsonLines(TextSource):
                 fits = self._reading.fits(_texts(values, self._missing))
                 types = {type(v) for v in values if type(v) is not str or v not in self._missing}
                 found[name] = fits if fits == ANY else fits & _allowed(types)
+                if name in self._text:
+                    found[name] = Kind.TEXT
         return found
 
     def _quickly(self, piece: Chunk, plan: Plan) -> pa.RecordBatch | None:

@@ -22,7 +22,7 @@ from gristmill.pipelines.preparation.features.column_fit import (
 )
 from gristmill.pipelines.preparation.features.frames import frames
 from gristmill.pipelines.preparation.features.picture_arrays import fit_picture
-from gristmill.pipelines.preparation.features.transforms import labels
+from gristmill.pipelines.preparation.features.transforms import answer_names, labels
 from gristmill.pipelines.tables import Floats, TableRows
 
 BLOCK = 1 << 24
@@ -57,12 +57,14 @@ def fit(rows: TableRows, document: PrepareSections, left_out: Collection[str] = 
         DataInvalid: columns cannot be converted to numbers; all of them are listed.
     """
     features, target = document.features, document.data.target
+    of_target = _of_target(rows, document)
     present = [name for name in rows.schema.names if name not in left_out]
     names = feature_columns(present, features, target, document.split)
+    _require_free([target, *names], of_target)
     declared = declared_kinds(names, features)
     pictures = [name for name in names if rows.storage(name) == "picture"]
     if pictures:
-        return {**fit_picture(rows, names, pictures[0], features), **_of_target(rows, document)}
+        return {**fit_picture(rows, names, pictures[0], features), **of_target}
     kinds = {name: _kind(rows, name, declared.get(name)) for name in names}
     numbers = [name for name in names if kinds[name].kind == "number"]
     problems: list[Problem] = []
@@ -86,8 +88,26 @@ def fit(rows: TableRows, document: PrepareSections, left_out: Collection[str] = 
         "numbers": measured,
         "columns": columns,
         "embedded": [[len(column["levels"]) + 1, column["size"]] for column in codes],
-        **_of_target(rows, document),
+        **of_target,
     }
+
+
+def _require_free(names: Sequence[str], statistics: Column) -> None:
+    """Check that no column of a model has the name of a column of its answers.
+
+    Such a model could be trained, but its answers could not be put beside its rows.
+    """
+    if taken := [name for name in names if name in answer_names(statistics)]:
+        target = statistics["target"]
+        rename = "rename it in the data"
+        raise ConfigError(
+            f"column {taken[0]} has the name of a column of the model's answers",
+            expected=f"other names than {', '.join(answer_names(statistics)[:5])}",
+            found=", ".join(taken),
+            next=rename
+            if target in taken
+            else f"leave it out: features: {{exclude: [{', '.join(taken)}]}}, or {rename}",
+        )
 
 
 def _of_target(rows: TableRows, document: PrepareSections) -> Column:

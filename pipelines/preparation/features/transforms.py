@@ -584,6 +584,12 @@ def answers(outputs: Outputs, statistics: Statistics) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
+def answer_names(statistics: Statistics) -> list[str]:
+    """Return the columns of `answers`."""
+    shown = answers(np.zeros((1, len(statistics["classes"] or "1"))), statistics)
+    return [str(name) for name in shown]
+
+
 def called(shares: Outputs, statistics: Statistics) -> Codes:
     """Return the indices of predicted classes, (n_rows,): the most probable, or by threshold."""
     threshold = statistics.get("threshold")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gristmill.pipelines.base.errors import ConfigError
 from gristmill.pipelines.profiling.assumptions import (
     assume,
     assume_column,
@@ -13,6 +14,7 @@ from gristmill.pipelines.profiling.assumptions import (
     likely_targets,
 )
 from gristmill.pipelines.profiling.table_profile import ColumnProfile, TableProfile
+from gristmill.pipelines.profiling.target_choice import require_target
 
 ROWS = 1000
 
@@ -100,6 +102,16 @@ def roles(*columns: ColumnProfile) -> dict[str, str]:
 
 def test_an_identifier_with_a_value_per_row_is_the_key() -> None:
     assert roles(column("customer_id", distinct=ROWS)) == {"customer_id": "key", "y": "target"}
+
+
+def test_columns_with_the_names_of_answers_are_left_out() -> None:
+    names = ["prediction", "probability_a", "probability_of_rain"]
+    columns = (*map(column, names), column("y", levels=["a", "b"]))
+    found = assume(TableProfile(ROWS, columns), "y")
+    assert [one.name for one in found if one.used] == ["probability_of_rain"]
+    assert found[0].why == "the name of an answer; rename it to use it"
+    with pytest.raises(ConfigError, match="the target cannot be called prediction"):
+        require_target(names, "prediction", "gristmill new a")
 
 
 def test_a_running_row_number_is_not_a_key() -> None:

@@ -89,6 +89,12 @@ def test_row_numbers_are_recognised_in_any_order(
     assert profile_of(tmp_path, n=values).column("n").numbered == numbered
 
 
+def test_long_identifiers_that_are_close_together_have_a_histogram(tmp_path: Path) -> None:
+    (found,) = profile_of(tmp_path, a=[1925036343869802844 + i for i in range(300)]).columns
+    assert found.type == "integer"
+    assert found.distinct == 300
+
+
 def test_infinite_values_and_empty_columns_are_handled(tmp_path: Path) -> None:
     nothing = pa.array([None] * 4, pa.string())
     found = profile_of(tmp_path, x=[1.0, np.inf, -np.inf, 2.0], e=nothing, y=["a", "b", "a", "b"])

@@ -352,3 +352,26 @@ def test_a_name_overrides_patterns_and_the_first_pattern_the_next() -> None:
 
 def test_the_size_of_an_embedding_grows_slowly_with_its_levels() -> None:
     assert [embedding_size(n) for n in (51, 500, 5000)] == [14, 50, 50]
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "said"),
+    [
+        ("prediction", "regression", "features: {exclude: [prediction]}"),
+        ("probability_yes", "classification", "features: {exclude: [probability_yes]}"),
+        ("probability_yes", "regression", ""),
+        ("probability_of_rain", "classification", ""),
+    ],
+)
+def test_a_feature_with_the_name_of_an_answer_is_refused(name: str, task: str, said: str) -> None:
+    frame = pd.DataFrame({"a": [1.0, 2.0], name: [0.1, 0.2], "y": ["no", "yes"]})
+    if task == "regression":
+        frame["y"] = [1.0, 2.0]
+    if not said:
+        assert name in input_names(fit_statistics(frame, document(task)))
+        return
+    with pytest.raises(ConfigError, match="name of a column of the model's answers") as error:
+        fit_statistics(frame, document(task))
+    assert said in error.value.next
+    excluded = fit_statistics(frame, document(task, exclude=[name]))
+    assert input_names(excluded) == ["a"]
