@@ -324,8 +324,9 @@ def _require_above(file: Path, rows: Sequence[Row]) -> None:
     """Raise an error if lines above the table have delimiters too."""
     widths = [len(row.values) for row in rows]
     usual, like = Counter(widths[1:]).most_common(1)[0] if len(widths) > LINES else (0, 0)
-    if usual > widths[0] + 1 and like >= 0.8 * len(widths):
-        start = rows[widths.index(usual)]
+    place = widths.index(usual) if like >= 0.8 * len(widths) else 0
+    if place and usual > widths[0] + (place == 1):  # one more can be row names
+        start = rows[place]
         raise unreadable(
             file,
             "a row of column names above the rows",
