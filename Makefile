@@ -104,7 +104,7 @@ bench-leaks: $(READY) ## 400 planted leaks and thousands of clean tables (about 
 bench-own-data: $(READY) ## sixty public tables through all commands (an hour); ARGS="iris tips" for some
 	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/python benchmarks/own_data.py $(ARGS)
 
-bench-gate: $(READY) ## the gate on models whose truth is known, and a year of it (two minutes)
+bench-gate: $(READY) ## the gate on models whose truth is known, and a year of it (ten minutes)
 	@.venv/bin/python benchmarks/gate.py
 
 bench-growth: $(READY) ## searches of 16 to 1,024 trials of a second (8 minutes); TRIALS="16 64" for fewer

@@ -1,9 +1,10 @@
 """The gate on models with known accuracy: how often it errs, and the result of a year.
 
 Null pairs are two models' predictions swapped row by row at random; gains and margins are sampled
-as counts. In the simulated year the same recipe is trained every night under five policies, in a
-stationary world and in one that drifts by a point a month. Each night has a candidate; one in a
-hundred is broken. A policy's score is the mean accuracy of its champion on each day's rows.
+as counts. Sizes are measured for five metrics at three numbers of rows. In the simulated year the
+same recipe is trained every night under five policies, in a stationary world and in one that drifts
+by a point a month. Each night has a candidate; one in a hundred is broken. A policy's score is the
+mean accuracy of its champion on each day's rows.
 
 All tests and decisions are those of `pipelines/evaluation/metrics/paired.py` and
 `pipelines/registry/gate.py`.
@@ -15,13 +16,16 @@ Usage: make bench-gate
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from gristmill.pipelines.config.sections import Gate
 from gristmill.pipelines.evaluation.metrics.measures import mcnemar_mid_p
@@ -74,6 +78,83 @@ def null_pairs(rng: Any, metric: str) -> tuple[int, int]:
         mine, theirs = (Predictions(identity, truth, o, ("no", "yes")) for o in outputs)
         found[outcome(contest("1", metric, mine, theirs))] += 1
     return found["promote"], found["reject"]
+
+
+METRICS = ("rmse", "mae", "f1_macro", "balanced_accuracy", "roc_auc")
+SIZES = (100, 300, 2000)
+MOST_IN_A_CELL = 132
+"""Null pairs of 2,000 that right 5 % tests exceed in one of the 60 cells with probability 0.05."""
+MOST_ON_AVERAGE = 0.056
+MOST_SECONDS = 1.0
+LARGE = 10_000
+
+
+def null_pair(rng: Any, metric: str, rows: int, heavy: bool) -> tuple[Predictions, Predictions]:
+    """Return two models whose answers were exchanged at random, so that neither is better.
+
+    Heavy tails are Student's t with 2.5 degrees of freedom. Balanced accuracy has a class of 5 %.
+    """
+
+    def noise() -> Array:
+        return np.asarray(rng.standard_t(2.5, rows) if heavy else rng.normal(size=rows))
+
+    swap, identity = rng.random(rows) < 0.5, np.arange(rows, dtype=np.uint64)
+    if metric in ("rmse", "mae", "r2", "median_error"):
+        truth, shared = rng.normal(size=rows), noise()
+        each = [truth + shared + 0.7 * noise() for _ in range(2)]
+        values = (np.where(swap, *order) for order in (each, each[::-1]))
+        mine, theirs = (Predictions(identity, truth, value, None) for value in values)
+        return mine, theirs
+    truth = (rng.random(rows) < (0.05 if metric == "balanced_accuracy" else 0.5)).astype(np.int64)
+    lean = 2.0 * truth - 1 + noise()
+    each = [1 / (1 + np.exp(-np.clip(lean + 0.7 * noise(), -30, 30))) for _ in range(2)]
+    shares = (np.where(swap, *order) for order in (each, each[::-1]))
+    outputs = (np.stack([1 - share, share], axis=1) for share in shares)
+    mine, theirs = (Predictions(identity, truth, given, ("no", "yes")) for given in outputs)
+    return mine, theirs
+
+
+Cell = tuple[str, int, bool]
+
+
+def size(cell: Cell) -> tuple[int, int]:
+    """Return the numbers of null pairs promoted and rejected."""
+    metric, rows, heavy = cell
+    rng = np.random.default_rng(rows + heavy)
+    found = {"promote": 0, "hold": 0, "reject": 0}
+    with threadpool_limits(limits=1):
+        for _ in range(PAIRS):
+            found[outcome(contest("1", metric, *null_pair(rng, *cell)))] += 1
+    return found["promote"], found["reject"]
+
+
+def sizes(wanted: Callable[[bool, str], None]) -> None:
+    """Print the share of null pairs promoted and rejected, by metric, rows and tails."""
+    cells = [
+        (metric, rows, heavy) for metric in METRICS for rows in SIZES for heavy in (False, True)
+    ]
+    with ProcessPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        found = dict(zip(cells, pool.map(size, cells), strict=True))
+    say()
+    say(f"of {PAIRS:,} null pairs promoted, rejected (5 % are allowed)")
+    say(f"{'':20s}" + "".join(f"{f'{rows:,} rows':>16s}{'heavy tails':>16s}" for rows in SIZES))
+    for metric in METRICS:
+        of_metric = [found[metric, rows, heavy] for rows in SIZES for heavy in (False, True)]
+        shown = (f"{up / PAIRS:.1%}, {down / PAIRS:.1%}" for up, down in of_metric)
+        say(f"{metric:20s}" + "".join(f"{text:>16s}" for text in shown))
+        for place, word in enumerate(("promoted", "rejected")):
+            counts = [pair[place] for pair in of_metric]
+            share = sum(counts) / (PAIRS * len(counts))
+            wanted(share <= MOST_ON_AVERAGE, f"{share:.2%} {word} by {metric} (at most 5.6 %)")
+            wanted(max(counts) <= MOST_IN_A_CELL, f"{max(counts)} in a cell ({MOST_IN_A_CELL})")
+    say()
+    for metric in (*METRICS, "r2", "median_error", "mcc", "log_loss", "ece", "average_precision"):
+        pair = null_pair(np.random.default_rng(0), metric, LARGE, heavy=True)
+        began = time.perf_counter()
+        contest("1", metric, *pair)
+        seconds = time.perf_counter() - began
+        words = f"a contest of {LARGE:,} rows by {metric} takes {seconds:.2f} s"
+        wanted(seconds <= MOST_SECONDS, f"{words} (at most {MOST_SECONDS:g})")
 
 
 def counted(version: str, gained: int, lost: int, right: int, n: int) -> Contest:
@@ -235,6 +316,7 @@ def main() -> int:
         promoted, rejected = null_pairs(rng, metric)
         words = f"{promoted} of {PAIRS:,} null pairs promoted by {metric}, {rejected} rejected"
         wanted(promoted <= MOST_NULL, f"{words} (at most {MOST_NULL})")
+    sizes(wanted)
     for disagreement, least in POWERS.items():
         found = power(rng, disagreement)
         words = f"two points at {disagreement:.0%} disagreement promoted in {found:.3f}"

@@ -5,8 +5,8 @@ from .final_evaluation import FinalEvaluation as FinalEvaluation
 from .final_evaluation import check_asked as check_asked
 from .final_evaluation import evaluate as evaluate
 from .labels import Threshold as Threshold
+from .metrics.differences import MetricDifference as MetricDifference
 from .metrics.measures import Metric as Metric
-from .metrics.measures import MetricDifference as MetricDifference
 from .metrics.measures import holm as holm
 from .metrics.measures import lower_is_better as lower_is_better
 from .metrics.measures import score as score

@@ -11,8 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gristmill.pipelines.base import ConfigError
-from gristmill.pipelines.evaluation.metrics import Metric, MetricDifference, holm
-from gristmill.pipelines.evaluation.metrics.measures import measure_all, measure_difference
+from gristmill.pipelines.evaluation.metrics import (
+    Metric,
+    MetricDifference,
+    holm,
+    measure_all,
+    measure_difference,
+)
 from gristmill.pipelines.evaluation.predictions import Predictions
 from gristmill.pipelines.preparation import class_places
 from gristmill.pipelines.tables import Floats, Places

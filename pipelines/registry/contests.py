@@ -190,7 +190,7 @@ def contest(
         values=pair.values,
         p=tested.p,
         rows=count,
-        worse=pair.turned.better().p if pair.gain < 0 else 1.0,
+        worse=pair.worse().p if pair.gain < 0 else 1.0,
         method=tested.method,
         deviation=pair.deviation,
         newer=0 if rows.newer is None else int(rows.newer[places].sum()),
@@ -301,7 +301,7 @@ def sliced(
             found.append(SliceFound(name, "required", len(here), "accuracy", value, share, p))
         if champion is not None and len(here):
             pair = paired(metric, candidate, champion, here, group)
-            p = pair.turned.better().p if pair.gain < 0 else 1.0
+            p = pair.worse().p if pair.gain < 0 else 1.0
             found.append(SliceFound(name, "champion", len(here), metric, *pair.values, p))
     return tuple(found)
 

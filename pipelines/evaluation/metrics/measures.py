@@ -51,21 +51,6 @@ class Metric:
         return f"{number(self.value)} [{number(self.low)}, {number(self.high)}]"
 
 
-@dataclass(frozen=True)
-class MetricDifference:
-    """A model's value minus another's on the same rows, and its 95 % interval.
-
-    Attributes:
-        p: Two-sided p-value that they are equal; None if unknown, like the interval.
-    """
-
-    name: str
-    value: float
-    low: float | None
-    high: float | None
-    p: float | None
-
-
 def lower_is_better(name: str) -> bool:
     return metric_parts(name)[0] in LOWER_IS_BETTER
 
@@ -159,90 +144,34 @@ def _interval(
         if kind == "roc_auc" and group is None and (filled or outputs.shape[1] == 2):
             positive = int((truth == (labels.place(filled) if filled else 1)).sum())
             return intervals.newcombe(area, positive, len(truth) - positive, level)
-        return intervals.logit_normal(area, _deviation(moves, group), level)
+        return intervals.logit_normal(area, deviation_of(moves, group), level)
     if kind in parts.OF_ERRORS:
         is_median = kind == "median_error" and group is None
         errors = np.abs(truth - outputs)
         return intervals.order_statistics(errors, level) if is_median else intervals.NONE
     sums = parts.summed(name, truth, [Given(outputs, labels)], group)
-    if _are_many(kind, sums):
+    if are_many(kind, sums):
         return intervals.normal(sums.value, intervals.jackknifed(sums), level)
     return intervals.bca(sums, level=level)
 
 
-def _are_many(kind: str, sums: intervals.Sums) -> bool:
-    """Return whether there are enough units for a normal interval of a mean."""
+def are_many(kind: str, sums: intervals.Sums) -> bool:
+    """Return whether there are enough units for a normal interval of a mean.
+
+    Args:
+        kind: Kind of metric.
+        sums: The metric as a statistic of sums.
+    """
     return kind in parts.ROWS and len(sums.counts) > (SMALL if kind in parts.LINEAR else SMOOTH)
 
 
-def measure_difference(
-    name: str, truth: Array, mine: Given, theirs: Given, group: Array | None = None
-) -> MetricDifference:
-    """Return a model's metric minus another's on the same rows, with interval and p-value.
-
-    - accuracy: Tango's score interval (Tango 1998) and twice McNemar's one-sided mid-p
-    - ROC AUC and average precision: normal, with the variance of the difference (DeLong, DeLong &
-      Clarke-Pearson 1988)
-    - log loss, Brier, MAE, MAPE, quantile loss above 2,000 rows: paired z; other means and
-      functions of counts: the intervals of `measure` with the same draws for both, and twice the
-      smaller share of draws without a gain or a loss; RMSE and R² above 10,000 rows: the
-      jackknife's normal interval. The p-value of the Brier score is the z-test's at any size
-    - median and largest error: percentiles of paired draws; none above 100,000 rows
+def deviation_of(moves: Array, group: Array | None) -> float:
+    """Return the standard deviation from the influence of each row or group (Obuchowski 1997).
 
     Args:
-        name: As in `score`.
-        truth: (n_rows,) as in `score`.
-        mine: Outputs of the model.
-        theirs: Outputs of the other model.
-        group: As in `measure`.
+        moves: (n_rows,) influences, whose squares sum to the variance of independent rows.
+        group: (n_rows,), equal for rows of one group; None if the rows are independent.
     """
-    pair = [mine, theirs]
-    value = score(name, truth, *pair[0]) - score(name, truth, *pair[1])
-    kind, n = metric_parts(name)[0], len(truth)
-    if name == "accuracy" and group is None:
-        gained, lost = _only_right(truth, *pair)
-        p = min(mcnemar_mid_p(gained, lost), mcnemar_mid_p(lost, gained))
-        return MetricDifference(name, value, *tango(gained, lost, n), min(2 * p, 1.0))
-    if n < 2 or math.isnan(value):
-        return MetricDifference(name, value, None, None, None)
-    if kind in parts.RANKS:
-        moves = [parts.ranked_by(name, truth, *one)[1] for one in pair]
-        return _by_z(name, value, _deviation(moves[0] - moves[1], group))
-    if kind in parts.OF_ERRORS:
-        if n > LARGE or group is not None:
-            return MetricDifference(name, value, None, None, None)
-        first, second = (statistic(name, truth, *one) for one in pair)
-        rng = np.random.default_rng(0)
-        rows = (rng.integers(0, n, n) for _ in range(intervals.DRAWS))
-        gains = np.array([first(drawn) - second(drawn) for drawn in rows])
-        low, high = np.quantile(gains, [(1 - intervals.LEVEL) / 2, (1 + intervals.LEVEL) / 2])
-        return MetricDifference(name, value, float(low), float(high), _two_sided(gains))
-    sums = parts.summed(name, truth, pair, group)
-    if _are_many(kind, sums):
-        return _by_z(name, value, intervals.jackknifed(sums))
-    drawn = sums.draws()
-    p = _two_sided(drawn)
-    if name == "brier" and group is None:
-        added = [parts.rows_of(name, truth, one.outputs)[0] for one in pair]
-        p = min(2 * mean_p((added[0] - added[1])[:, 0] * np.sign(value)), 1.0)
-    return MetricDifference(name, value, *intervals.bca(sums, drawn), p)
-
-
-def _by_z(name: str, value: float, deviation: float) -> MetricDifference:
-    from scipy.special import ndtr
-
-    p = 2 * float(ndtr(-abs(value) / deviation)) if deviation > 0 else 1.0
-    return MetricDifference(name, value, *intervals.normal(value, deviation), p)
-
-
-def _two_sided(gains: Array) -> float:
-    """Return twice the smaller share of draws without a gain or without a loss."""
-    without = min((~(gains > 0)).sum(), (~(gains < 0)).sum())
-    return min(2 * (float(without) + 1) / (len(gains) + 1), 1.0)
-
-
-def _deviation(moves: Array, group: Array | None) -> float:
-    """Return the standard deviation from the influence of each row or group (Obuchowski 1997)."""
     if group is None:
         return float(np.sqrt((moves**2).sum()))
     _, place = np.unique(group, return_inverse=True)
@@ -347,12 +276,6 @@ def row_losses(
         return np.asarray(labels.of(outputs) == truth)
     is_mean = metric_parts(name)[0] in parts.LINEAR
     return parts.rows_of(name, truth, outputs)[0][:, 0] if is_mean else None
-
-
-def _only_right(truth: Array, one: Given, other: Given) -> tuple[int, int]:
-    """Count the rows that only the first model gets right, and only the other."""
-    first, second = (labels.of(outputs) == truth for outputs, labels in (one, other))
-    return int((first & ~second).sum()), int((second & ~first).sum())
 
 
 def measure_all(

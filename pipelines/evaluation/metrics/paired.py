@@ -10,13 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from gristmill.pipelines.evaluation.labels import MOST_PROBABLE, Array, Given, Labels
+from gristmill.pipelines.config import metric_parts
+from gristmill.pipelines.evaluation.labels import Array, Given
 from gristmill.pipelines.evaluation.metrics import measures
-from gristmill.pipelines.evaluation.metrics.intervals import DRAWS
+from gristmill.pipelines.evaluation.metrics import sufficient_statistics as parts
+from gristmill.pipelines.evaluation.metrics.exchanges import Exchanges, exchange
+from gristmill.pipelines.evaluation.metrics.intervals import DRAWS, jackknifed
 from gristmill.pipelines.tables import Floats, Places
 
 POWER = 0.8
 """Power for which the required number of rows is computed."""
+
+FEW = 30
+"""Fewest rows of a class for DeLong's test: with 5 its size is 0.08 where 0.05 is allowed."""
+
+MOST_RANKED = 20_000
+"""Most rows times classes whose ranks are exchanged."""
 
 AT_ONCE = 1 << 22
 """Most signs that are drawn at once."""
@@ -33,9 +42,6 @@ class Tested:
 @dataclass(frozen=True, eq=False)
 class Pair:
     """Predictions of two models for the same rows.
-
-    If a test needs the bootstrap and there are more than 100,000 rows, it uses a random sample of
-    100,000.
 
     Attributes:
         metric: Metric of the comparison.
@@ -73,11 +79,6 @@ class Pair:
         mine, theirs = self.values
         return self._sign * (mine - theirs)
 
-    @property
-    def turned(self) -> Pair:
-        """The same pair with the models swapped."""
-        return Pair(self.metric, self.truth, self.theirs, self.mine, self.group)
-
     @cached_property
     def gains(self) -> Floats | None:
         """Gain of each row, (n_rows,); None if the metric is not a mean of rows."""
@@ -94,47 +95,80 @@ class Pair:
         Without a true gain, the observed gain of n rows has this over √n as its standard deviation.
         For accuracy it is the root of the share of rows that only one of both models gets right.
         """
-        if self.gains is None:
-            return float(np.std(self._draws) * math.sqrt(self.rows))
-        sums = self.gains if self._places is None else self._sums(self.gains)
-        return math.sqrt(float((sums**2).sum()) / self.rows)
+        if self.gains is not None:
+            return math.sqrt(float((self._by_unit(self.gains) ** 2).sum()) / self.rows)
+        if self._is_by_error:
+            return self._error * math.sqrt(self.rows)
+        known = self._exchanges.drawn[np.isfinite(self._exchanges.drawn)]
+        rows = len(self._some.truth)
+        return float(np.std(known)) * math.sqrt(rows) if len(known) else math.nan
 
     def better(self) -> Tested:
         """Test whether the first model is better.
 
-        Accuracy: McNemar's mid-p (Fagerland, Lydersen, Laake 2013). Brier score, and other means
-        over more than 100,000 rows: paired z-test. Otherwise: paired bootstrap. Rows in groups:
-        whole groups swap models at random; sign flips of their sums if the metric is a mean.
+        - accuracy and top-N accuracy: McNemar's mid-p (Fagerland, Lydersen, Laake 2013)
+        - Brier score, and other means over more than 10,000 rows: paired z-test
+        - ROC AUC: DeLong's test (DeLong, DeLong, Clarke-Pearson 1988; Sun, Xu 2014) if each class
+          has 30 rows; average precision of more than 2,000 rows and calibration error, RMSE and R²
+          of more than 10,000: z-test with the jackknife's variance
+        - otherwise, and by whole groups if rows are in groups: random exchanges of the models'
+          answers, see `exchanges`; for means they are flips of signs
         """
-        if self._places is not None:
-            return Tested(self._flipped(0.0), "sign flips by group")
-        if self.metric == "accuracy":
-            return Tested(float(measures.mcnemar_mid_p(*self._only_right)), "McNemar's mid-p")
-        if self.metric == "brier" or (self.gains is not None and self.rows > measures.LARGE):
-            return Tested(measures.mean_p(np.asarray(self.gains)), "paired z-test")
-        return Tested(self._share_without(0.0), "paired bootstrap")
+        return self._tested(1)
+
+    def worse(self) -> Tested:
+        """Test whether the first model is worse, as in `better`."""
+        return self._tested(-1)
+
+    def _tested(self, sign: int) -> Tested:
+        gains, by_group = self.gains, " by group" * (self._places is not None)
+        if gains is None:
+            if self._is_by_error and math.isfinite(self.gain):
+                return Tested(_tail_of(sign * self.gain, self._error), self._error_method)
+            return Tested(self._exchanges.p(sign * self._sign), f"random exchanges{by_group}")
+        if not by_group and self._is_share:
+            counts = self.only_right[::sign]
+            return Tested(float(measures.mcnemar_mid_p(*counts)), "McNemar's mid-p")
+        if not by_group and (self.metric == "brier" or self.rows > measures.SMOOTH):
+            return Tested(measures.mean_p(sign * gains), "paired z-test")
+        return Tested(flip_p(sign * self._by_unit(gains)), f"sign flips{by_group}")
 
     def no_worse(self, margin: float) -> Tested:
         """Test whether the first model is worse by less than a margin.
 
-        Accuracy: Tango's score test (Tango 1998). Other means of rows: z-test. Otherwise: paired
-        bootstrap. Rows in groups as in `better`, the margin added to each row's gain.
+        Accuracy: Tango's score test (Tango 1998). Other means of rows: paired z-test. Areas under
+        the ROC curve: DeLong's variance. Other functions of means, counts or ranks: the jackknife's
+        variance. Median and largest error: paired bootstrap. Means of rows in groups: flips of the
+        signs of the groups' sums, the margin added to each row's gain.
 
         Args:
             margin: Margin in the metric's own unit, above 0.
         """
-        if self._places is not None and self.gains is not None:
-            return Tested(self._flipped(margin), "sign flips by group")
-        if self._places is None and self.metric == "accuracy":
-            return Tested(float(tango_p(*self._only_right, self.rows, margin)), "Tango's score")
-        if self._places is None and self.gains is not None:
-            return Tested(measures.mean_p(self.gains + margin), "paired z-test")
-        return Tested(self._share_without(-margin), "paired bootstrap")
+        gains, by_group = self.gains, self._places is not None
+        if gains is None:
+            if self._kind not in parts.OF_ERRORS:
+                return Tested(_tail_of(self.gain + margin, self._error), self._error_method)
+            without = (~(self._draws > -margin)).sum()
+            return Tested(float(without + 1) / (DRAWS + 1), "paired bootstrap")
+        if by_group:
+            return Tested(flip_p(self._by_unit(gains + margin)), "sign flips by group")
+        if self._is_share:
+            return Tested(float(tango_p(*self.only_right, self.rows, margin)), "Tango's score")
+        return Tested(measures.mean_p(gains + margin), "paired z-test")
 
     @property
-    def _only_right(self) -> tuple[int, int]:
+    def only_right(self) -> tuple[int, int]:
+        """Numbers of rows that only the first model, and only the other, gets right."""
         gains = np.asarray(self.gains)
         return int((gains > 0).sum()), int((gains < 0).sum())
+
+    @property
+    def _kind(self) -> str:
+        return metric_parts(self.metric)[0]
+
+    @property
+    def _is_share(self) -> bool:
+        return self.metric == "accuracy" or self._kind == "top"
 
     @cached_property
     def _places(self) -> Places | None:
@@ -144,64 +178,63 @@ class Pair:
         groups, places = np.unique(self.group, return_inverse=True)
         return None if len(groups) == self.rows else places
 
-    def _sums(self, of: Array) -> Floats:
-        return np.bincount(np.asarray(self._places), of).astype(np.float64)
+    def _by_unit(self, of: Floats) -> Floats:
+        """Return the sums of groups, or the rows' values if they are independent."""
+        return of if self._places is None else np.bincount(self._places, of).astype(np.float64)
 
-    def _flipped(self, margin: float) -> float:
-        if self.gains is not None:
-            return flip_p(self._sums(self.gains + margin))
-        return self._swapped()
+    @cached_property
+    def _error(self) -> float:
+        """Standard error of the gain by DeLong's or the jackknife's variance."""
+        pair = [self.mine, self.theirs]
+        if self._kind in parts.RANKS:
+            moves = [parts.ranked_by(self.metric, self.truth, *one)[1] for one in pair]
+            return measures.deviation_of(moves[0] - moves[1], self._places)
+        return jackknifed(parts.summed(self.metric, self.truth, pair, self._places))
 
-    def _swapped(self) -> float:
-        """Return the p-value for any metric by swapping the models of whole groups."""
-        n, places = self.rows, np.asarray(self._places)
-        of = measures.statistic(
-            self.metric,
-            np.concatenate([self.truth] * 2),
-            np.concatenate([self.mine.outputs, self.theirs.outputs]),
-            _Halves(self.mine.labels.classes, self.mine.labels.threshold, self.theirs.labels),
-        )
-        rng, rows, without = np.random.default_rng(0), np.arange(n), 0
-        for _ in range(DRAWS):
-            swap = (rng.random(int(places.max()) + 1) < 0.5)[places]
-            drawn = self._sign * (
-                of(np.where(swap, rows + n, rows)) - of(np.where(swap, rows, rows + n))
-            )
-            without += not drawn < self.gain
-        return (without + 1) / (DRAWS + 1)
+    @property
+    def _error_method(self) -> str:
+        name = "DeLong's test" if self._kind == "roc_auc" else "jackknife z-test"
+        return name + " by group" * (self._places is not None)
 
-    def _share_without(self, least: float) -> float:
-        """Return the share of draws with at most a certain gain; NaN counts as no gain."""
-        return float(((~(self._draws > least)).sum() + 1) / (DRAWS + 1))
+    @cached_property
+    def _is_by_error(self) -> bool:
+        """Whether the rows are too many for exchanges, or enough for DeLong's variance."""
+        if self._kind not in parts.RANKS:
+            return self._kind in parts.ROWS and self.rows > measures.SMOOTH and self._error > 0
+        k = self.mine.outputs.shape[1]
+        places = parts.ranked_classes(self.metric, k, self.mine.labels)
+        if self._kind == "roc_auc":
+            counts = np.bincount(self.truth.astype(np.int64), minlength=k)[list(places)]
+            enough = int(np.minimum(counts, self.rows - counts).min()) >= FEW
+        else:
+            enough = self.rows * len(places) > measures.SMALL
+        return (enough or self.rows * len(places) > MOST_RANKED) and self._error > 0
+
+    @cached_property
+    def _some(self) -> Pair:
+        """A random sample of 100,000 rows, if a metric of the errors has more."""
+        if self.rows <= measures.LARGE or self._kind not in parts.OF_ERRORS:
+            return self
+        rows = np.sort(np.random.default_rng(0).choice(self.rows, measures.LARGE, replace=False))
+        mine, theirs = (Given(o.outputs[rows], o.labels) for o in (self.mine, self.theirs))
+        group = None if self._places is None else self._places[rows]
+        return Pair(self.metric, self.truth[rows], mine, theirs, group)
+
+    @cached_property
+    def _exchanges(self) -> Exchanges:
+        some = self._some
+        return exchange(some.metric, some.truth, some.mine, some.theirs, some._places)
 
     @cached_property
     def _draws(self) -> Floats:
         """Gains of bootstrap samples of rows or of whole groups, (DRAWS,)."""
-        rng = np.random.default_rng(0)
-        truth, mine, theirs, places = self.truth, self.mine, self.theirs, self._places
-        if self.rows > measures.LARGE:
-            some = np.sort(rng.choice(self.rows, measures.LARGE, replace=False))
-            truth = truth[some]
-            mine, theirs = (Given(one.outputs[some], one.labels) for one in (mine, theirs))
-            places = None if places is None else np.unique(places[some], return_inverse=True)[1]
-        first, second = (measures.statistic(self.metric, truth, *one) for one in (mine, theirs))
-        draw = _drawer(rng, len(truth), places)
-        made = np.empty(DRAWS)
-        for number in range(DRAWS):
-            rows = draw()
-            made[number] = self._sign * (first(rows) - second(rows))
-        return made
-
-
-@dataclass(frozen=True)
-class _Halves(Labels):
-    """Label rules for the first half of the rows, and others for the second."""
-
-    other: Labels = MOST_PROBABLE
-
-    def of(self, outputs: Array) -> Places:
-        half = len(outputs) // 2
-        return np.concatenate([super().of(outputs[:half]), self.other.of(outputs[half:])])
+        some = self._some
+        first, second = (
+            measures.statistic(some.metric, some.truth, *one) for one in (some.mine, some.theirs)
+        )
+        draw = _drawer(np.random.default_rng(0), some.rows, some._places)
+        rows = (draw() for _ in range(DRAWS))
+        return np.array([self._sign * (first(drawn) - second(drawn)) for drawn in rows])
 
 
 def _drawer(rng: np.random.Generator, n: int, places: Array | None) -> Callable[[], Array]:
@@ -211,6 +244,15 @@ def _drawer(rng: np.random.Generator, n: int, places: Array | None) -> Callable[
     order = np.argsort(places, kind="stable")
     groups = np.split(order, np.cumsum(np.bincount(places))[:-1])
     return lambda: np.concatenate([groups[g] for g in rng.integers(0, len(groups), len(groups))])
+
+
+def _tail_of(gain: float, error: float) -> float:
+    """Return the one-sided p-value of a z-test that a gain exceeds 0; 1 if it is undefined."""
+    from scipy.special import ndtr
+
+    if not error > 0:
+        return 0.0 if gain > 0 else 1.0
+    return float(ndtr(-gain / error)) if math.isfinite(gain) else 1.0
 
 
 def tango_p(gained: Any, lost: Any, n: Any, margin: float) -> Any:

@@ -121,6 +121,41 @@ def _counts(name: str, truth: Array, given: Sequence[Given]) -> Summed:
     return of_each, sparse.csr_array(sparse.hstack(blocks)), counts.astype(np.int64), unit
 
 
+def beside(
+    name: str, truth: Array, mine: Given, theirs: Given, group: Array | None
+) -> tuple[Callable[[Array], Array], Sums]:
+    """Return a metric of one model's sums, and the parts of two models side by side.
+
+    Args:
+        name: Name as in an experiment file.
+        truth: (n_rows,) classes as positions, or values.
+        mine: Outputs of the first model.
+        theirs: Outputs of the other model.
+        group: (n_rows,), equal for rows of one group; None if the rows are independent.
+
+    Returns:
+        Function from (m, d) sums to (m,) values; and the sums, with (n_units, 2d) parts.
+    """
+    if metric_parts(name)[0] in ROWS:
+        n = len(truth)
+        outputs = np.concatenate([mine.outputs, theirs.outputs])
+        added, of_means = rows_of(name, np.concatenate([truth, truth]), outputs)  # shared bins
+        parts, counts = np.hstack([added[:n], added[n:]]), np.ones(n, dtype=np.int64)
+        unit = None
+
+        def of(sums: Array) -> Array:
+            return of_means(sums / n)
+
+    else:
+        _, parts, counts, unit = _counts(name, truth, [mine, theirs])
+        of_classes = of_counts(name, mine.labels)
+
+        def of(sums: Array) -> Array:
+            return of_classes(*np.moveaxis(sums.reshape(len(sums), 3, -1), 1, 0))
+
+    return of, Sums(of, parts, counts).grouped(group, unit)
+
+
 def share_of(name: str, truth: Array, outputs: Array, labels: Labels) -> tuple[int, int] | None:
     """Return successes and rows of a metric that is a share of rows; None for other metrics.
 
@@ -153,11 +188,22 @@ def ranked_by(name: str, truth: Array, outputs: Array, labels: Labels) -> tuple[
         outputs: (n_rows, k) probabilities.
         labels: Class names.
     """
-    kind, filled = metric_parts(name)
-    k = outputs.shape[1]
-    places = [labels.place(filled)] if filled else [1] if k == 2 else range(k)
+    kind, _ = metric_parts(name)
+    places = ranked_classes(name, outputs.shape[1], labels)
     each = [RANKS[kind](truth == place, outputs[:, place]) for place in places]
     return float(np.mean([value for value, _ in each])), np.mean([m for _, m in each], axis=0)
+
+
+def ranked_classes(name: str, k: int, labels: Labels) -> Sequence[int]:
+    """Return the positions of the classes whose rows a rank metric ranks against the others.
+
+    Args:
+        name: As in `ranked_by`.
+        k: Number of classes.
+        labels: Class names.
+    """
+    filled = metric_parts(name)[1]
+    return [labels.place(filled)] if filled else [1] if k == 2 else range(k)
 
 
 def rows_of(name: str, truth: Array, outputs: Array) -> tuple[Array, Callable[[Array], Array]]:

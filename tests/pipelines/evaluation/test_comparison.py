@@ -16,8 +16,9 @@ from scipy import optimize, stats
 from gristmill.pipelines.base.errors import ConfigError
 from gristmill.pipelines.evaluation.comparison import Answers, compare
 from gristmill.pipelines.evaluation.labels import Given
+from gristmill.pipelines.evaluation.metrics.differences import measure_difference
 from gristmill.pipelines.evaluation.metrics.formulas import log_losses
-from gristmill.pipelines.evaluation.metrics.measures import holm, measure_difference, tango
+from gristmill.pipelines.evaluation.metrics.measures import holm, tango
 from gristmill.pipelines.evaluation.metrics.paired import Pair
 from gristmill.pipelines.evaluation.predictions import Predictions
 

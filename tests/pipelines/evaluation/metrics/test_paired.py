@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,11 @@ from gristmill.pipelines.evaluation.metrics.paired import (
 )
 
 counts = st.integers(0, 60)
+
+
+def turned(one: Pair) -> Pair:
+    """Return the pair with the models exchanged."""
+    return replace(one, mine=one.theirs, theirs=one.mine)
 
 
 def pair(gained: int, lost: int, n: int, group: Any = None, metric: str = "accuracy") -> Pair:
@@ -122,13 +129,13 @@ def test_a_much_better_model_is_shown_to_be_better_by_every_metric(
     made = Pair(metric, truth, Given(good), Given(bad), group)
     assert made.gain > 0
     assert made.better().p < 0.005
-    assert made.turned.better().p > 0.9
+    assert made.worse().p > 0.9
     assert made.no_worse(0.01).p < 0.005
-    assert made.turned.no_worse(0.01).p > 0.9
+    assert turned(made).no_worse(0.01).p > 0.9
     assert 0 < made.deviation < 10
 
 
-def test_regressions_are_compared_by_bootstrap() -> None:
+def test_regressions_are_compared_by_every_metric() -> None:
     rng = np.random.default_rng(0)
     truth = rng.normal(size=200)
     near, far = truth + rng.normal(0, 0.1, 200), truth + rng.normal(0, 1, 200)
@@ -137,7 +144,7 @@ def test_regressions_are_compared_by_bootstrap() -> None:
             made = Pair(metric, truth, Given(near), Given(far), group)
             assert made.better().p < 0.005
             assert made.no_worse(0.01).p < 0.005
-            assert made.turned.no_worse(0.01).p > 0.9
+            assert turned(made).no_worse(0.01).p > 0.9
 
 
 @given(st.lists(st.integers(-9, 9), min_size=1, max_size=8))
@@ -154,3 +161,89 @@ def test_no_rows_and_no_difference_show_nothing() -> None:
         assert made.better().p == 1.0
         assert made.deviation == 0
     assert pair(1, 0, 1, metric="brier").better().p == 1.0
+
+
+def null_pair(rng: Any, metric: str, n: int, *, rare: bool = False) -> Pair:
+    """Return two models that are equally good: their answers were exchanged at random by row."""
+    swap = rng.random(n) < 0.5
+    if metric in ("rmse", "r2", "mae", "median_error"):
+        shared, truth = rng.standard_t(2.5, n), rng.normal(size=n)
+        each = [truth + shared + 0.7 * rng.standard_t(2.5, n) for _ in range(2)]
+        both = [Given(np.where(swap, *each)), Given(np.where(swap, *each[::-1]))]
+        return Pair(metric, truth, *both)
+    truth = (rng.random(n) < (0.05 if rare else 0.5)).astype(int)
+    lean = 2 * truth - 1 + rng.normal(size=n)
+    shares = [1 / (1 + np.exp(-(lean + 0.7 * rng.normal(size=n)))) for _ in range(2)]
+    mine, theirs = (np.where(swap, *order) for order in (shares, shares[::-1]))
+    both = [Given(np.stack([1 - share, share], axis=1)) for share in (mine, theirs)]
+    return Pair(metric, truth, *both)
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae", "f1_macro", "balanced_accuracy", "roc_auc"])
+@pytest.mark.parametrize("rows", [60, 150])
+def test_of_equal_models_at_most_five_percent_are_shown_to_be_better_or_worse(
+    metric: str, rows: int
+) -> None:
+    rng = np.random.default_rng(1)
+    pairs = [null_pair(rng, metric, rows, rare=metric == "balanced_accuracy") for _ in range(400)]
+    most = binom.ppf(0.999, len(pairs), 0.05)
+    assert sum(one.better().p <= 0.05 for one in pairs) <= most
+    assert sum(one.worse().p <= 0.05 for one in pairs) <= most
+
+
+@pytest.mark.parametrize("metric", ["rmse", "f1_macro", "roc_auc", "average_precision", "accuracy"])
+def test_a_model_is_better_than_another_exactly_as_the_other_is_worse(metric: str) -> None:
+    made = null_pair(np.random.default_rng(3), metric, 90)
+    assert made.better().p == pytest.approx(turned(made).worse().p, abs=0.04)
+    assert made.worse().p == pytest.approx(turned(made).better().p, abs=0.04)
+    assert made.better().p + made.worse().p >= 1 - 1e-9
+    assert made.deviation == pytest.approx(turned(made).deviation, rel=0.1)
+
+
+def test_random_exchanges_approximate_all_exchanges() -> None:
+    rng = np.random.default_rng(0)
+    truth, first, second = rng.normal(size=(3, 8))
+    squares = (truth - first) ** 2, (truth - second) ** 2
+    masks = (np.arange(2**8)[:, None] >> np.arange(8)) & 1
+    sums = [np.where(masks, *order).sum(axis=1) for order in (squares[::-1], squares)]
+    gains = np.sqrt(sums[1] / 8) - np.sqrt(sums[0] / 8)
+    exact = float((gains >= gains[0] - 1e-9).mean())
+    for metric in ("rmse", "r2"):
+        made = Pair(metric, truth, Given(first), Given(second)).better()
+        assert made.p == pytest.approx(exact, abs=0.045)
+        assert made.method == "random exchanges"
+
+
+def test_ranks_are_exchanged_so_that_the_scale_of_the_scores_does_not_matter() -> None:
+    made = null_pair(np.random.default_rng(5), "average_precision", 80)
+    smaller = made.mine.outputs**3
+    other = replace(made, mine=Given(np.stack([1 - smaller[:, 1], smaller[:, 1]], axis=1)))
+    assert other.better() == made.better()
+
+
+@pytest.mark.parametrize(
+    ("metric", "positives", "method"),
+    [
+        ("roc_auc", 100, "DeLong's test"),
+        ("roc_auc", 10, "random exchanges"),
+        ("average_precision", 100, "random exchanges"),
+        ("accuracy", 100, "McNemar's mid-p"),
+        ("brier", 100, "paired z-test"),
+        ("log_loss", 100, "sign flips"),
+        ("kappa", 100, "random exchanges"),
+    ],
+)
+def test_a_test_is_chosen_that_is_valid_for_few_rows(
+    metric: str, positives: int, method: str
+) -> None:
+    made = null_pair(np.random.default_rng(0), metric, 300)
+    truth = (np.arange(300) < positives).astype(int)
+    assert replace(made, truth=truth).better().method == method
+
+
+def test_ten_thousand_rows_are_compared_within_a_second_by_any_metric() -> None:
+    for metric in ("rmse", "mae", "r2", "median_error", "f1_macro", "roc_auc", "ece", "mcc"):
+        made = null_pair(np.random.default_rng(0), metric, 10_000)
+        began = time.process_time()
+        made.better(), made.worse(), made.deviation
+        assert time.process_time() - began < 3, metric  # a second on an idle processor
