@@ -29,7 +29,7 @@ def read(tmp_path: Path) -> Read:
         raw = tmp_path / "a.csv"
         raw.write_bytes(("\n".join(lines) + "\n").encode(written))
         data = Data(path="data/a/a.csv", target="y", task="regression", csv=Csv(**declared))
-        made = ingest_file(raw, tmp_path / "table.parquet", data)
+        made = ingest_file(raw, tmp_path / "table.parquet", data, unlabelled=True)
         return pq.read_table(tmp_path / "table.parquet").to_pydict(), str(made)
 
     return read
