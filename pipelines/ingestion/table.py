@@ -87,7 +87,7 @@ def ingest_file(
         made = _written(raw, rows, aside, None if unlabelled or data is None else data.target)
         if made.rows == 0:
             raise unreadable(raw, "rows below the header", "; ".join(["none", *made.notes]))
-        if find_format(raw).module in ("delimited", "multipart"):
+        if find_format(raw).module in ("delimited", "multipart", "converted_tables"):
             kept = {*forms, *((data and data.csv.text) or ())}
             made = replace(made, notes=(*made.notes, *near_misses(aside, kept)))
         if _state(raw) != before:

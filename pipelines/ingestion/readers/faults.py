@@ -118,5 +118,8 @@ def check_same(raw: Path, names: Sequence[str], first: Path, wanted: Sequence[st
         words = [f"without {', '.join(lacking[:10])}"] * bool(lacking)
         words += [f"with {', '.join(more[:10])}"] * bool(more)
         raise unreadable(
-            raw, f"the columns of {first.name}: {', '.join(wanted[:10])}", "; ".join(words)
+            raw,
+            f"the columns of {first.name}: {', '.join(wanted[:10])}",
+            "; ".join(words),
+            "if these are different tables, unpack them and give one alone: --data FILE",
         )

@@ -46,6 +46,8 @@ FORMATS = (
     Format("JSON lines", (".jsonl", ".ndjson", ".json"), _LINES, "json_lines", wraps=True),
     Format("Parquet", (".parquet", ".pq"), _FLAT, "parquet_file"),
     Format("Arrow", (".feather", ".arrow"), "as Parquet", "arrow_file"),
+    Format("SQLite", (".db", ".sqlite", ".sqlite3"), "a database of one table", "converted_tables"),
+    Format("Excel", (".xlsx",), "one sheet with a header; needs openpyxl", "converted_tables"),
     Format("NumPy", (".npz",), _ARRAYS, "array_files"),
     Format("IDX", (), _IDX, "idx", folder=True),
     Format("pictures", (), _PICTURES, "picture_folders", folder=True),

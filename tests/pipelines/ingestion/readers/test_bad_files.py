@@ -104,7 +104,7 @@ FILES: Mapping[str, Case] = {
         "an Excel file.*save",
     ),
     "a PDF": ("a.csv", b"%PDF-1.7\0\0", "a PDF document"),
-    "an unknown ending": ("a.xlsx", GOOD, r"no known format\n.*CSV \(\.csv(.*\n)+.*found.*\.xlsx"),
+    "an unknown ending": ("a.xls", GOOD, r"no known format\n.*CSV \(\.csv(.*\n)+.*found.*\.xls"),
     "no suffix": ("data", GOOD, "no known format\n(.*\n)+.*found +no suffix"),
     "no suffix inside of gzip": ("data.gz", gzip.compress(GOOD), r"no suffix before \.gz"),
     # compression
