@@ -124,7 +124,7 @@ def test_a_late_value_with_another_decimal_mark_makes_the_column_text(tmp_path: 
 
 @pytest.mark.parametrize("word", ["?", "-", "n/a", "\\N", "#N/A", ".", " ?"])
 def test_a_placeholder_word_in_a_number_column_is_missing(tmp_path: Path, word: str) -> None:
-    rows = read(tmp_path / "a.csv", f"a,b\n1,x\n{word},y\n3,{word}\n")
+    rows = read(tmp_path / "a.csv", f"a,b,c\n1,0,x\n{word},0,y\n3,0,{word}\n")
     assert rows["a"] == [1, None, 3]
 
 
