@@ -201,11 +201,11 @@ CASES = [
         data_are([*ROWS[:3], "1,2", *ROWS[3:], "1,2,no,4"]),
     ),
     Case(
-        "a repeated column name",
+        "two column names that are equal in Unicode's form NFC",
         "stage ingest tiny",
         1,
-        (TABLE, "more than once: 'a'"),
-        data_are(ROWS, "a,a,label"),
+        (TABLE, "more than once: 'caf\u00e9'"),
+        data_are(ROWS, "caf\u00e9,cafe\u0301,label"),
     ),
     Case(
         "text in a column of numbers",

@@ -22,12 +22,12 @@ from gristmill import pipelines
 from gristmill.pipelines.base.errors import ConfigError, DataInvalid, EnvironmentFault
 from gristmill.pipelines.config.experiment import Experiment
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.config.sections import Pictures
 from gristmill.pipelines.evaluation.final_evaluation import check_asked, evaluate
 from gristmill.pipelines.evaluation.labels import choose_threshold
 from gristmill.pipelines.evaluation.metrics.measures import measure, score
 from gristmill.pipelines.evaluation.predictions import read_predictions
 from gristmill.pipelines.ingestion.readers.picture_folders import picture_field
+from gristmill.pipelines.ingestion.readers.picture_pixels import Form
 from gristmill.pipelines.preparation.features.prepare import scale
 from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALIDATION
 from gristmill.pipelines.training.identity import Trial
@@ -242,7 +242,7 @@ def build(shape, outputs):
 
 def write_pictures(project: Project) -> None:
     """Write what the data stages leave for thirty pictures of 6 × 5 pixels."""
-    form = Pictures(height=6, width=5, channels=1)
+    form = Form(height=6, width=5, channels=1)
     rng = np.random.default_rng(0)
     fields = [picture_field(form), pa.field("kind", pa.string())]
     columns = [

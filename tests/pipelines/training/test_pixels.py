@@ -14,8 +14,8 @@ from tiny import make_project, write_experiment
 
 from gristmill.pipelines.config.experiment import Recipe, load_experiment
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.config.sections import Pictures
 from gristmill.pipelines.ingestion.readers.picture_folders import picture_field
+from gristmill.pipelines.ingestion.readers.picture_pixels import Form
 from gristmill.pipelines.preparation.features.prepare import scale
 from gristmill.pipelines.preparation.features.transforms import scaled
 from gristmill.pipelines.preparation.split.cuts_file import TEST, TRAINING, VALIDATION
@@ -25,7 +25,7 @@ from gristmill.pipelines.training.trial import read_result
 from gristmill.pipelines.workers.bench import Bench
 from gristmill.pipelines.workers.messages import Export, Train
 
-FORM = Pictures(height=6, width=5, channels=3)
+FORM = Form(height=6, width=5, channels=3)
 ROWS = {TRAINING: 40, VALIDATION: 16, TEST: 9}
 CONVOLUTIONS = [
     {"Conv2D": {"filters": 4, "kernel_size": 3, "padding": "same", "activation": "relu"}},

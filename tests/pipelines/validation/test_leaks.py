@@ -456,10 +456,12 @@ def test_the_split_stage_stops_at_a_leak_and_writes_no_roles(tmp_path: Path) -> 
     before = (build / "roles.parquet").read_bytes()
     assert read_warnings(build / "leaks.json") == []
     frame.assign(told=frame.kind.str.upper()).to_parquet(build / "table.parquet", index=False)
+    write_experiment(project, features={"columns": {"told": "category"}})
     with pytest.raises(DataInvalid, match="allow_leaks"):
         split_table(project, "tiny")
     assert (build / "roles.parquet").read_bytes() == before
-    write_experiment(project, features={"allow_leaks": ["told"]})
+    allowed = {"columns": {"told": "category"}, "allow_leaks": ["told"]}
+    write_experiment(project, features=allowed)
     split_table(project, "tiny")
 
 
