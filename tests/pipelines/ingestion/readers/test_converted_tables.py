@@ -63,7 +63,8 @@ def test_excel_needs_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_only_sheet_with_rows_is_read(tmp_path: Path) -> None:
-    openpyxl = pytest.importorskip("openpyxl")
+    import openpyxl
+
     book = openpyxl.Workbook()
     book.create_sheet("empty")
     for row in (["n", "day", "ok", None], [1.5, datetime(2024, 1, 2), True], [None, None, False]):
