@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -457,6 +458,10 @@ def _warnings(draft: profiling.Draft) -> Iterator[str]:
     target = draft.profile.column(draft.target)
     classes = dict(target.levels) if draft.task.task == "classification" else {}
     few = [f"{label} ({rows})" for label, rows in classes.items() if rows < profiling.FEW_ROWS]
+    same = Counter(label.casefold() for label in classes)
+    alike = [label for label in classes if same[label.casefold()] > 1]
+    if alike:
+        yield f"classes that differ only in upper and lower case: {', '.join(alike[:6])}"
     if few:
         yield f"classes of fewer than {profiling.FEW_ROWS} rows: {', '.join(few[:6])}"
     if draft.uneven:

@@ -70,6 +70,7 @@ class Delimited(TextSource):
         self.exact = bool(self.escape)
         head = header(raw, dialect)
         self._all, self._empty, self.header_lines = head.names, head.empty, head.lines
+        self._header = head.row
         self.names = [name for name in head.names if name not in head.empty]
         wanted = f"{len(self._all)} values in each row, as in the header"
         self.refuses = ("ragged row", wanted)
@@ -150,7 +151,7 @@ class Delimited(TextSource):
         filled = any(batch[name].null_count < len(batch) for name in self._empty)
         if odd or filled or (quoted and self._encloses_rows(piece, batch, len(odd))):
             return batch, self._located(piece, odd)
-        batch = batch.select(self.names)
+        batch = self._without_headers(batch).select(self.names)
         return self._without_total(batch) if piece.last else batch, ()
 
     def clean(self, text: bytes) -> bytes:
@@ -183,6 +184,18 @@ class Delimited(TextSource):
                 found = enclosed(value, place, self._all, self.dialect)
                 rows, most = rows + (found > 1), max(most, found)
         return rows > 0 and (rows == several or most >= ENCLOSED)
+
+    def _without_headers(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows without those that repeat the header, as in files put end to end."""
+        repeated: Any = True
+        for column, name in zip(batch.columns, self._header, strict=bool(self._header)):
+            repeated = pc.and_(repeated, pc.equal(pc.fill_null(column, ""), name))
+            if not pc.any(repeated).as_py():
+                return batch
+        if repeated is True:
+            return batch
+        self.notes["rows that repeat the header left out"] = None
+        return batch.filter(pc.invert(repeated))
 
     def _without_total(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the rows without a last one that is the sum of the others or only has a word."""

@@ -61,7 +61,7 @@ def sniff_csv(file: Path, declared: Csv = Csv()) -> Csv:  # noqa: B008 - it is f
     form = find_form(file, text, whole, declared)
     head = header(file, form.model_copy(update={"encoding": encoding}))
     rows = (row.values for row in first_rows(text, form) if row.before >= head.lines)
-    columns = _columns(head.names, rows)
+    columns = _columns(head.names, (row for row in rows if row != head.row))
     missing = declared.missing
     if missing is None:
         missing = (*MISSING, *words_for_nothing(columns, declared))
@@ -120,6 +120,11 @@ UNITS = frozenset(_WORDS.split())
 """Units that are recognised, besides currencies; others must be declared."""
 
 
+def is_unit(unit: str) -> bool:
+    """Return whether a unit or currency is recognised."""
+    return unit in UNITS or re.fullmatch(_MONEY, unit) is not None
+
+
 def measured(text: str) -> tuple[str, str]:
     """Return the unit of a number, of any name, and the number; empty if there is no unit."""
     match = _UNIT.fullmatch(text.strip())
@@ -138,8 +143,7 @@ def unit_of(values: Sequence[str], missing: Collection[str]) -> str:
             continue
         unit, _ = measured(bare)
         code = len(unit) == 1 and unit.isupper() and bare[-2:-1].isdigit()
-        known = unit in UNITS or re.fullmatch(_MONEY, unit)
-        if code or not known or len(found := found | {unit}) > 1:
+        if code or not is_unit(unit) or len(found := found | {unit}) > 1:
             return ""
     return "".join(found)
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gristmill.pipelines.config import Csv
-from gristmill.pipelines.ingestion.readers.dialect import dialects, measured
+from gristmill.pipelines.ingestion.readers.dialect import dialects, is_unit, measured
 from gristmill.pipelines.ingestion.readers.value_kinds import Reading
 
 SAMPLE = 2000
@@ -42,7 +42,10 @@ LAYOUTS = (
 )
 """Formats of dates that are suggested; the first of several that fit equally well."""
 
-A_UNIT = re.compile(r"[^\W\d].*|[^\w:./,;+&#-]")
+A_UNIT = re.compile(r"[^\W\d]\D*[²³23]?|[^\w:./,;+&#-]")
+
+BOUND = r"^\s*(?:[<>≤≥~]=?\s*-?\d[\d.,]*|\d[\d.,]*\s*[-+])\s*$"
+"""Numbers of which only a bound is known, such as <5 or 65+, and 3.2- for -3.2; they stay text."""
 
 DATE_WORDS = re.compile(r"date|time|(^|_)(ts|dt|at)$|stamp|created|updated|일시|날짜|일자", re.I)
 
@@ -77,11 +80,16 @@ def _may_be(kind: pa.DataType) -> bool:
 
 
 def _numbers(file: pq.ParquetFile, name: str, sample: pa.Array) -> list[str]:
-    texts = sample.to_pylist()
-    unit, count = Counter(measured(text)[0] for text in texts).most_common(1)[0]
+    plain = sample.filter(pc.invert(pc.match_substring_regex(sample, BOUND)))
+    texts = plain.to_pylist() or [""]
+    units = Counter(measured(text)[0] for text in texts)
+    unit, count = units.most_common(1)[0]
+    known = [one for one in units if is_unit(one)]
+    if count < NEARLY * len(texts) <= sum(units[one] for one in known):
+        return [f"{name} stays text: its values are numbers in {', '.join(known)}; use one unit"]
     if count < NEARLY * len(texts) or (unit and not A_UNIT.fullmatch(unit)):
         return []
-    readings = [one for one in map(Reading, dialects(Csv())) if _share(one, sample, unit) > 0.9]
+    readings = [one for one in map(Reading, dialects(Csv())) if _share(one, plain, unit) > 0.9]
     if not readings:
         return []
     column = pa.chunked_array([batch[name] for batch in file.iter_batches(columns=[name])])
@@ -89,10 +97,15 @@ def _numbers(file: pq.ParquetFile, name: str, sample: pa.Array) -> list[str]:
     values, rows = counts.field("values"), counts.field("counts")
     found = [_fit(reading, values, unit) for reading in readings]
     fits = max(found, key=lambda fits: pc.sum(rows.filter(fits)).as_py() or 0)
-    share = (pc.sum(rows.filter(fits)).as_py() or 0) / pc.sum(rows).as_py()
+    share = _part(rows, fits)
     odd = values.filter(pc.invert(fits)).to_pylist()
-    if share < NEARLY or (not odd and not unit):
+    if _part(rows, pc.or_(fits, pc.match_substring_regex(values, BOUND))) < NEARLY:
         return []
+    if not odd and not unit:
+        marks = readings[found.index(fits)].dialect
+        form = f"decimal: {_quoted(marks.decimal or '.')}"
+        form += f", thousands: {_quoted(marks.thousands)}" if marks.thousands else ""
+        return [f"{name} stays text: its numbers have another form than those of others ({form})"]
     settings = [f"units: {{{_quoted(name)}: {_quoted(unit)}}}"] * bool(unit)
     settings += [f"missing: [{', '.join(map(_quoted, odd))}]"] * bool(0 < len(odd) <= SHOWN)
     shown = ", ".join(odd[:SHOWN]) + ", …" * (len(odd) > SHOWN)
@@ -102,8 +115,12 @@ def _numbers(file: pq.ParquetFile, name: str, sample: pa.Array) -> list[str]:
     return [note + f" (to read them: csv: {{{', '.join(settings)}}})" * bool(settings)]
 
 
+def _part(rows: pa.Array, among: pa.Array) -> float:
+    return float((pc.sum(rows.filter(among)).as_py() or 0) / pc.sum(rows).as_py())
+
+
 def _share(reading: Reading, texts: pa.Array, unit: str) -> float:
-    return float(pc.mean(_fit(reading, texts, unit).cast(pa.float64())).as_py())
+    return float(pc.mean(_fit(reading, texts, unit).cast(pa.float64())).as_py() or 0)
 
 
 def _fit(reading: Reading, texts: pa.Array, unit: str) -> pa.Array:

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice, pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -41,6 +41,9 @@ AND_SO_ON = "at least two column names, separated by comma, semicolon, tab or |"
 
 NUMBER = re.compile(r"\s*[-+]?(?:\d[\d.,]*|[.,]\d+)(?:[eE][-+]?\d+)?\s*")
 
+RULE = re.compile(" *(?:-+|=+) *")
+"""A value of the line that some programs draw below the header."""
+
 CERTAIN = 20
 """Lines behind an open quote that are all like rows, which shows that it is no quote."""
 
@@ -59,12 +62,14 @@ class Header:
 
     Attributes:
         names: a name for each value of a row.
+        row: the header as it is written; empty if there is none.
         lines: number of lines before the first row.
         empty: columns without a name and without values, to be left out.
         notes: what was changed, in words.
     """
 
     names: list[str]
+    row: list[str]
     lines: int
     empty: frozenset[str]
     notes: tuple[str, ...]
@@ -75,6 +80,7 @@ def read_head(file: Path, encoding: str) -> tuple[str, bool]:
     with opened(file) as stream:
         text = Utf8(file, stream, encoding)
         head = read_up_to(text, HEAD)
+        _require_table(file, head[:200].lstrip().lower())
         whole = len(head) < HEAD
         while not whole and head.count(b"\n") < LINES and len(head) < LONGEST:
             more = read_up_to(text, HEAD)
@@ -82,6 +88,15 @@ def read_head(file: Path, encoding: str) -> tuple[str, bool]:
     if not whole:
         head = head[: head.rfind(b"\n") + 1] or head
     return head.decode("utf-8", errors="replace" if whole else "ignore"), whole
+
+
+def _require_table(file: Path, start: bytes) -> None:
+    """Raise an error if a file is something else that was saved under the name of a table."""
+    if start.startswith((b"<!doctype html", b"<html")):
+        again = "download the table itself, possibly after logging in"
+        raise unreadable(file, "a table", "a web page", again)
+    if start.startswith(b"version https://git-lfs"):
+        raise unreadable(file, "a table", "a pointer of Git LFS", "git lfs pull")
 
 
 def read_up_to(stream: Readable, size: int) -> bytes:
@@ -311,13 +326,18 @@ def header(file: Path, form: Csv) -> Header:
         raise unreadable(file, f"a header with {AND_SO_ON}", found, declare("delimiter", "…"))
     if form.header == "none":
         names = [f"column_{place}" for place in range(1, len(first) + 1)]
-        return Header(names, rows[0].before, frozenset(), ("columns named column_1, column_2, …",))
+        return Header(
+            names, [], rows[0].before, frozenset(), ("columns named column_1, column_2, …",)
+        )
     body = [row.values for row in rows[1:]]
     if form.skip is None:
         _require_above(file, rows)
     if form.header is None and _is_row(first, body):
         raise _no_header(file, first)
-    return _named(_with_row_names(first, body), body, rows[0].after)
+    ruled = bool(body) and all(map(RULE.fullmatch, body[0])) and len(max(body[0], key=len)) > 1
+    below = rows[ruled]
+    named = _named(_with_row_names(first, body), body[ruled:], below.after)
+    return replace(named, notes=(*named.notes, *["ruled line below the header left out"] * ruled))
 
 
 def _require_above(file: Path, rows: Sequence[Row]) -> None:
@@ -400,7 +420,7 @@ def _named(given: Sequence[str], body: Sequence[Sequence[str]], lines: int) -> H
     if empty:
         notes.append(f"empty columns without a name left out: {len(empty)}")
     more = [f"{len(notes) - LINES} more such names"] * (len(notes) > LINES)
-    return Header([*names], lines, frozenset(empty), (*notes[:LINES], *more))
+    return Header([*names], [*given], lines, frozenset(empty), (*notes[:LINES], *more))
 
 
 def _numbered(name: str) -> Iterator[str]:

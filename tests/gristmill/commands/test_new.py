@@ -109,6 +109,17 @@ def test_rows_without_a_target_are_left_out_and_counted(
     assert "rows without a value of y left out: 10" in said
 
 
+def test_classes_that_differ_only_in_case_are_named(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = tmp_path / "a.csv"
+    raw.write_text(
+        "\n".join(["a,y", *(f"{i % 40},{('Yes', 'yes', 'no')[i % 3]}" for i in range(90))])
+    )
+    make("a", raw, "y")
+    assert "classes that differ only in upper and lower case: Yes, yes" in capsys.readouterr().out
+
+
 def test_the_index_that_pandas_writes_is_left_out(
     project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -97,7 +97,7 @@ FILES: Mapping[str, Case] = {
     "half of a UTF-16 letter": ("a.csv", "a,b\n1,2\n".encode("utf-16") + b"x", "not in utf-16"),
     "carriage returns alone": ("a.csv", b"a,b\r1,2\r", "line feed\n.*carriage returns alone"),
     "one column": ("a.csv", b"a\n1\n2\n", "at least two column names"),
-    "a web page": ("a.csv", b"<html><body>404</body></html>", "at least two column names"),
+    "a web page": ("a.csv", b"<html><body>404</body></html>", "a web page"),
     "a sheet of Excel": (
         "a.csv",
         zipped(a__xml=b"x" * 99) + b"\0",

@@ -49,7 +49,34 @@ def test_a_near_miss_is_named_and_the_setting_that_is_shown_reads_it(
     assert str(kind) in ("double", "timestamp[us]")
 
 
-QUIET = [["Rome", "Oslo"], ["5:00", "6:00"], ["007", "010"], [*NUMBERS[:3], "x"], ["a 1", "b 2"]]
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([*NUMBERS[:70], *["<5"] * 29], "70.7% of its values are numbers, but not <5"),
+        ([*NUMBERS[1:50], *(f"{n}-" for n in NUMBERS[1:50])], "are numbers, but not 0.25-"),
+        ([f"{n} {('kg', 'g')[i % 2]}" for i, n in enumerate(NUMBERS)], "numbers in kg, g"),
+        (["1'000.5", "2'000.5", "3'000"], "have another form"),
+    ],
+    ids=lambda v: str(v[-1]),
+)
+def test_bounds_several_units_and_other_marks_are_named(
+    tmp_path: Path, values: list[str], words: str
+) -> None:
+    raw = tmp_path / "a.csv"
+    raw.write_text("a,b\n" + "".join(f'"{v}","{i},{i:03}"\n' for i, v in enumerate(values, 200)))
+    data = Data(path="data/a/a.csv", target="b", task="regression")
+    notes = ingest_file(raw, raw.with_name("table.parquet"), data).notes
+    assert words in "".join(notes)
+
+
+QUIET = [
+    ["Rome", "Oslo"],
+    ["5:00", "6:00"],
+    ["007", "010"],
+    [*NUMBERS[:3], "x"],
+    ["a 1", "b 2"],
+    ["2023Q1", "2024Q1"],
+]
 
 
 @pytest.mark.parametrize("values", QUIET, ids=" ".join)

@@ -182,6 +182,41 @@ def test_a_last_row_with_an_identifier_alone_is_kept(read: Read) -> None:
     assert rows["name"][-1] == "K30"
 
 
+def test_headers_that_are_repeated_below_are_left_out(read: Read) -> None:
+    plain, _ = read(PLAIN)
+    rows, said = read([*PLAIN[:9], PLAIN[0], *PLAIN[9:], PLAIN[0]])
+    assert rows == plain
+    assert "rows that repeat the header left out" in said
+
+
+@pytest.mark.parametrize("rule", ["---;---;---", "=;==;=", "- ; -- ; -"])
+def test_a_line_drawn_below_the_header_is_left_out(read: Read, rule: str) -> None:
+    plain, _ = read(PLAIN)
+    rows, said = read([PLAIN[0], rule, *PLAIN[1:]])
+    assert rows == plain
+    assert "ruled line below the header left out" in said
+
+
+def test_a_first_row_of_missing_values_is_kept(read: Read) -> None:
+    plain, _ = read(PLAIN)
+    rows, _ = read([PLAIN[0], "-;-;-", *PLAIN[1:]])
+    assert len(rows["a"]) == len(plain["a"]) + 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (["<!DOCTYPE html>", "<p>a,b,c</p>", "<p>1,2,3</p>"], "a web page"),
+        (["version https://git-lfs.github.com/spec/v1", "oid sha256:1", "size 3"], "Git LFS"),
+    ],
+)
+def test_what_is_no_table_is_refused_by_what_it_is(
+    read: Read, lines: list[str], found: str
+) -> None:
+    with pytest.raises(InputError, match=found):
+        read(lines)
+
+
 def adult(rows: int = 200) -> list[str]:
     rng = np.random.default_rng(0)
     return [
