@@ -28,6 +28,7 @@ from gristmill.pipelines.reporting import (
     Titled,
     as_page,
     number,
+    p_value,
 )
 from gristmill.pipelines.validation import Shift
 
@@ -189,8 +190,7 @@ def cells(one: Shift) -> tuple[str, str, str, str]:
 
 
 def _cells(one: MetricChange) -> tuple[str, str, str, str, str]:
-    p = "" if one.p is None else "<0.001" if one.p < 0.001 else f"{one.p:.2g}"
-    return one.now.name, _value(one.test), _value(one.now), number(one.worse, 2), p
+    return one.now.name, _value(one.test), _value(one.now), number(one.worse, 2), p_value(one.p)
 
 
 def _value(metric: Metric) -> str:

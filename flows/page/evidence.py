@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gristmill.flows.page.tables import cell, interval, words
-from gristmill.pipelines.reporting import Block, Facts, Table, Text, Titled
+from gristmill.pipelines.reporting import Block, Facts, Table, Text, Titled, p_value, p_words
 
 SHOWN = frozenset({"alpha", "baselines", "contest", "reads", "requirements", "slices"})
 """Keys with their own layout here; other keys of a decision are listed as they are."""
@@ -89,8 +89,8 @@ def _baselines(checks: Sequence[Mapping[str, Any]]) -> Titled:
             check.get("champion", ""),
             check.get("metric", ""),
             *map(cell, check.get("values", ())),
-            cell(check.get("p")),
-            cell(check.get("worse")),
+            p_value(check.get("p")),
+            p_value(check.get("worse")),
             f"{check.get('rows', 0):,}",
             check.get("method", ""),
         )
@@ -103,7 +103,7 @@ def _p(p: float | None, alpha: float | None, what: str) -> str:
     if p is None:
         return ""
     bound = f"; shown below {alpha:.3g}" if alpha is not None else ""
-    return f"p = {p:.3g} {what} (one-sided{bound})"
+    return f"{p_words(p)} {what} (one-sided{bound})"
 
 
 def _power(found: Mapping[str, Any]) -> str:
@@ -127,7 +127,7 @@ def _refresh(found: Mapping[str, Any] | None) -> Block:
             one.get("version", ""),
             " against ".join(map(cell, one.get("values", ()))),
             cell(one.get("margin")),
-            cell(one.get("p")),
+            p_value(one.get("p")),
             f"{one.get('rows', 0):,}",
             one.get("method", ""),
         )
@@ -146,7 +146,7 @@ def _slices(checks: Sequence[Mapping[str, Any]]) -> Titled:
             check.get("metric", ""),
             cell(check.get("value")),
             f"{cell(check.get('bound'))} ({check.get('kind', '')})",
-            cell(check.get("adjusted_p", check.get("p"))),
+            p_value(check.get("adjusted_p", check.get("p"))),
             f"{check.get('rows', 0):,}",
             _holds(check),
         )

@@ -14,7 +14,16 @@ from gristmill.commands.options import whole_id
 from gristmill.pipelines import evaluation, registry, tracking
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, writing
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.reporting import Lines, Screen, Table, Text, Titled, as_markdown, number
+from gristmill.pipelines.reporting import (
+    Lines,
+    Screen,
+    Table,
+    Text,
+    Titled,
+    as_markdown,
+    number,
+    p_value,
+)
 
 SHOWN = 10
 """Differing rows shown on the screen."""
@@ -238,7 +247,7 @@ def _metrics(made: evaluation.ModelComparison) -> Titled:
             apart = ("", "", "")
             if differs is not None:
                 d = differs[place]
-                apart = (f"{d.value:+.3g}", _span(d.low, d.high), _p(d.p))
+                apart = (f"{d.value:+.3g}", _span(d.low, d.high), p_value(d.p))
             cells.append((f"  {name}", number(one.value), low_high, *apart))
     lines = [f"Differences are to {first}, paired by row. ↓ Lower is better."]
     if len(others) > 1:
@@ -315,12 +324,6 @@ def _first_rows(made: evaluation.ModelComparison, rows: pd.DataFrame) -> Titled:
 def _span(low: float | None, high: float | None, to: str = " to ", digits: int = 2) -> str:
     ends = () if low is None or high is None else (low, high)
     return to.join(number(end, digits) for end in ends)
-
-
-def _p(p: float | None) -> str:
-    if p is None:
-        return ""
-    return "<0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def _table(

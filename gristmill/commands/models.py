@@ -25,7 +25,7 @@ from gristmill.pipelines.registry import (
 )
 from gristmill.pipelines.registry import promotion as moves
 from gristmill.pipelines.registry import registered_models as registry
-from gristmill.pipelines.reporting import Screen, Table, number
+from gristmill.pipelines.reporting import Screen, Table, number, p_value
 
 SHOWN = 20
 
@@ -224,7 +224,7 @@ def check_rows(found: Evidence) -> list[tuple[str, ...]]:
     for each in found.slices:
         bound = _number(each.bound)
         wanted = f">= {bound}" if each.kind == "required" else f"{bound} of the champion"
-        numbers = (_number(each.adjusted_p), f"{each.rows:,}")
+        numbers = (p_value(each.adjusted_p), f"{each.rows:,}")
         made.append((each.name, _number(each.value), wanted, *numbers, _mark(each.holds)))
     for base in found.baselines:
         mine, theirs = map(_number, base.values)
@@ -232,14 +232,14 @@ def check_rows(found: Evidence) -> list[tuple[str, ...]]:
         if base.champion != DUMMY:
             what, p, holds = "not worse", base.worse, base.worse > found.alpha
         other, rows = f"{theirs} of {base.champion}", f"{base.rows:,}"
-        made.append((f"{base.metric}: {what}", mine, other, _number(p), rows, _mark(holds)))
+        made.append((f"{base.metric}: {what}", mine, other, p_value(p), rows, _mark(holds)))
     if (contest := found.contest) is None:
         return made
 
     def compared(what: str, one: Contest | NotWorse, other: str) -> tuple[str, ...]:
         mine, holds = _number(one.values[0]), _mark(one.p <= found.alpha)
         rows = f"{one.rows:,}"
-        return f"{contest.metric}: {what}", mine, other, _number(one.p), rows, holds
+        return f"{contest.metric}: {what}", mine, other, p_value(one.p), rows, holds
 
     champion = f"{_number(contest.values[1])} of version {contest.champion}"
     made.append(compared("better", contest, champion))

@@ -14,7 +14,7 @@ from gristmill.pipelines.config import Gate, Requirement
 from gristmill.pipelines.evaluation import Metric, holm, lower_is_better, power_of, rows_enough
 from gristmill.pipelines.registry.contests import Contest, NotWorse, SliceFound, margin_of
 from gristmill.pipelines.registry.model_records import ChampionSeen
-from gristmill.pipelines.reporting import number
+from gristmill.pipelines.reporting import number, p_words
 
 Outcome = Literal["promote", "challenger", "hold", "reject"]
 By = Literal["first", "superiority", "non-inferiority", "person", ""]
@@ -188,7 +188,7 @@ def decide(candidate: CandidateFacts, against: Contest | str | None, rules: Gate
         said = [*_read_words(candidate.reads, alpha), *against.assumed, *_scores(against)]
         if against.rows and against.worse <= alpha:
             which = f"the champion, version {against.champion}"
-            faults += [*said, f"worse than {which}: p = {against.worse:.3g}"]
+            faults += [*said, f"worse than {which}: {p_words(against.worse)}"]
     if faults:
         return decided("reject", *faults)
     kept = [check.words for check in evidence.requirements]
@@ -196,19 +196,19 @@ def decide(candidate: CandidateFacts, against: Contest | str | None, rules: Gate
         holds, words = _first_champion(evidence.baselines, alpha)
         if not holds:
             return decided("hold", *kept, *words)
-        return decided("promote", *kept, *words, "there is no champion yet", by="first")
+        return decided("promote", *kept, *words, "there was no champion before", by="first")
     version = f"the champion, version {against.champion}"
     if not against.rows:
         return decided("hold", *kept, *said, *_no_rows(against, alpha, rules))
     if against.p <= alpha:
-        better = f"better than {version}: p = {against.p:.3g}"
+        better = f"better than {version}: {p_words(against.p)}"
         return decided("promote", *kept, *said, better, by="superiority")
     refreshed = _refreshed(against, alpha, rules)
     if refreshed is not None and refreshed.outcome != "hold":
         kept = kept if refreshed.outcome == "promote" else []
         return decided(refreshed.outcome, *kept, *said, *refreshed.reasons, by=refreshed.by)
     more = [] if refreshed is None else [*refreshed.reasons]
-    held = f"not shown to be better than {version}: p = {against.p:.3g}"
+    held = f"not shown to be better than {version}: {p_words(against.p)}"
     return decided("hold", *kept, *said, *more, held, *_enough_words(evidence.contest))
 
 
@@ -225,17 +225,17 @@ def _first_champion(baselines: tuple[Contest, ...], alpha: float) -> tuple[bool,
         better = ", lower is better" * lower_is_better(each.metric)
         said.append(f"{each.metric} {mine} against {theirs} of {BASELINES[each.champion]}{better}")
         if each.champion == DUMMY and each.p <= alpha:
-            said.append(f"better than the dummy: p = {each.p:.3g}")
+            said.append(f"better than the dummy: {p_words(each.p)}")
         elif each.champion == DUMMY:
             every = False
-            said.append(f"not shown to be better than the dummy: p = {each.p:.3g}")
+            said.append(f"not shown to be better than the dummy: {p_words(each.p)}")
             said += _enough_words(each)
         elif each.worse <= alpha:
             every = False
-            said.append(f"worse than the linear baseline: p = {each.worse:.3g}")
+            said.append(f"worse than the linear baseline: {p_words(each.worse)}")
             said.append("gate: {baseline: off} leaves out this comparison")
         else:
-            said.append(f"not shown to be worse than the linear baseline: p = {each.worse:.3g}")
+            said.append(f"not shown to be worse than the linear baseline: {p_words(each.worse)}")
     return every, said
 
 
@@ -256,7 +256,7 @@ def _refreshed(against: Contest, alpha: float, rules: Gate) -> Decision | None:
 def _not_worse_words(each: NotWorse) -> str:
     return (
         f"non-inferior to version {each.version} by a margin of {each.margin:.3g}: "
-        f"p = {each.p:.3g} on {each.rows:,} rows"
+        f"{p_words(each.p)} on {each.rows:,} rows"
     )
 
 
@@ -311,7 +311,7 @@ def _slices(found: tuple[SliceFound, ...], alpha: float) -> Iterator[SliceFound]
         of = "the required" if each.kind == "required" else "the champion's"
         words = (
             f"{each.metric} {number(each.value)} where {each.name} is below {of} "
-            f"{number(each.bound)}: p = {p:.3g} on {each.rows:,} rows"
+            f"{number(each.bound)}: {p_words(p)} on {each.rows:,} rows"
         )
         yield replace(each, adjusted_p=p, holds=p is None or not p <= alpha, words=words)
 

@@ -3,6 +3,8 @@ from .html import fill_template as fill_template
 from .html import meta as meta
 from .markdown import as_markdown as as_markdown
 from .numbers import number as number
+from .numbers import p_value as p_value
+from .numbers import p_words as p_words
 from .records import Block as Block
 from .records import Card as Card
 from .records import Code as Code

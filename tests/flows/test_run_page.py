@@ -123,7 +123,7 @@ def test_the_evidence_of_the_gate_shows_values_p_rows_and_power() -> None:
     evidence = {"alpha": 0.05, "contest": CONTEST, "requirements": [{**rule, "holds": True}]}
     text = words_of(page(facts_of(evidence=evidence)))
     assert "0.97 against 0.968" in text
-    assert "p = 0.31 that it is better (one-sided; shown below 0.05)" in text
+    assert "p = 0.310 that it is better (one-sided; shown below 0.05)" in text
     assert "1,234 predicted by both and seen in training by neither, 34 of them newer" in text
     assert "probability 0.42; 4,321 rows would show it with probability 0.8" in text
     assert "≥ 0.9 for the interval's low end" in text

@@ -209,7 +209,7 @@ def test_models_are_listed_with_versions_aliases_and_scores(
     assert "promote" in versions
     one = gristmill("models", "digits", "--version", "1", check=True).stdout
     assert "digits version 1" in one
-    assert "there is no champion yet" in one
+    assert "there was no champion before" in one
     assert 'mlflow.pyfunc.load_model("models:/digits/1")' in one
     assert parent(finished) in one
 

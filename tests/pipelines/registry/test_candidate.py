@@ -224,7 +224,7 @@ def test_the_first_candidate_becomes_champion_and_its_version_stores_the_reason(
     assert version.tags["gristmill.decision"] == "promote"
     *_, dummy, reason = version.tags["gristmill.reasons"].split("; ")
     assert dummy.startswith("better than the dummy: p = ")
-    assert reason == "there is no champion yet"
+    assert reason == "there was no champion before"
     assert version.tags["gristmill.data"] == DIGEST
     _, trial, evaluation = mill.evaluate(name)
     assert version.tags["gristmill.trial"] == trial.key
@@ -979,4 +979,4 @@ def test_a_stored_decision_is_shown_again(
     ):
         assert words in said, said
     show("tiny", "1")
-    assert "there is no champion yet" in capsys.readouterr().out
+    assert "there was no champion before" in capsys.readouterr().out

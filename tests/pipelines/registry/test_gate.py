@@ -103,6 +103,8 @@ def test_all_reasons_against_a_candidate_are_listed() -> None:
     worse = decide(told(accuracy=0.5), against(1.0, worse=0.001), gate(accuracy={"min": 0.9}))
     assert worse.reasons[0] == "accuracy 0.5 is below the required 0.9"
     assert worse.reasons[-1] == "worse than the champion, version 3: p = 0.001"
+    tiny = decide(told(accuracy=0.5), against(1.0, worse=7.01e-07), gate())
+    assert tiny.reasons[-1] == "worse than the champion, version 3: p < 0.001"
     gone = decide(told(accuracy=0.5), "the champion is gone", gate(accuracy={"min": 0.9}))
     assert gone.reasons[1:] == ("the champion is gone",)
 
@@ -127,7 +129,7 @@ def test_the_first_candidate_that_meets_the_requirements_is_promoted(value: floa
     assert (decision.outcome, decision.by) == ("promote", "first")
     assert decision.reasons == (
         f"accuracy {value:.4g} is ≥ -10 and ≤ 10",
-        "there is no champion yet",
+        "there was no champion before",
     )
 
 
@@ -158,17 +160,17 @@ def test_a_first_candidate_that_is_held_names_the_rows_that_would_be_enough() ->
     made = decide(replace(told(), baselines=baselines(0.2, 1.0, rows=100)), None, gate())
     assert made.reasons == (
         "accuracy 0.6 against 0.5 of the dummy",
-        "not shown to be better than the dummy: p = 0.2",
+        "not shown to be better than the dummy: p = 0.200",
         "too few rows: 153 are needed to show a gain of 0.1 (power 80 %)",
         "accuracy 0.6 against 0.7 of the linear baseline",
-        "not shown to be worse than the linear baseline: p = 1",
+        "not shown to be worse than the linear baseline: p = 1.000",
     )
     assert made.record["baselines"][0]["enough"] == 153
     none = decide(replace(told(), baselines=baselines(1.0, 1.0, rows=0)), None, gate())
     assert (none.outcome, none.reasons) == ("hold", ("every test row was seen by the candidate",))
     worse = decide(replace(told(), baselines=baselines(0.001, 0.01)), None, gate())
     assert worse.reasons[-2:] == (
-        "worse than the linear baseline: p = 0.01",
+        "worse than the linear baseline: p = 0.010",
         "gate: {baseline: off} leaves out this comparison",
     )
     assert worse.evidence is not None
