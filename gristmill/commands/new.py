@@ -458,8 +458,8 @@ def _warnings(draft: profiling.Draft) -> Iterator[str]:
     target = draft.profile.column(draft.target)
     classes = dict(target.levels) if draft.task.task == "classification" else {}
     few = [f"{label} ({rows})" for label, rows in classes.items() if rows < profiling.FEW_ROWS]
-    same = Counter(label.casefold() for label in classes)
-    alike = [label for label in classes if same[label.casefold()] > 1]
+    same = Counter(str(label).casefold() for label in classes)
+    alike = [str(label) for label in classes if same[str(label).casefold()] > 1]
     if alike:
         yield f"classes that differ only in upper and lower case: {', '.join(alike[:6])}"
     if few:
