@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
@@ -84,6 +85,8 @@ def _replace(
         return [_replace(v, values, f"{where}.{i}", problems, allowed) for i, v in enumerate(tree)]
     if isinstance(tree, date):  # DVC keeps what it tracks as JSON, which has no dates
         problems.append(Problem(where, f'a text: "{tree}" in quotes', f"the bare date {tree}"))
+    if isinstance(tree, float) and allowed and not math.isfinite(tree):  # a record has no infinity
+        problems.append(Problem(where, "a finite number", str(tree)))
     if not isinstance(tree, str) or not tree.startswith("$") or tree == "$":  # the unit of a price
         return tree
     if tree.startswith("$$"):

@@ -23,9 +23,11 @@ Span = Annotated[str, Field(pattern=DURATION)]
 
 
 class Section(BaseModel):
-    """Base of all sections: immutable, and strict about keys and types."""
+    """Base of all sections: immutable, strict about keys and types, numbers are finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, populate_by_name=True, allow_inf_nan=False
+    )
 
 
 class Range(Section):

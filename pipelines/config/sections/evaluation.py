@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AllowInfNan, BeforeValidator, Field, field_validator, model_validator
 
 from gristmill.pipelines.config.known_names import METRIC_FORMS
 from gristmill.pipelines.config.section import Scalar, Section, Several, Share
@@ -14,7 +14,7 @@ from gristmill.pipelines.config.section import Scalar, Section, Several, Share
 class Bins(Section):
     """How a column is divided into slices."""
 
-    bins: Several[float] | None = Field(
+    bins: Several[Annotated[float, AllowInfNan(True)]] | None = Field(
         None, min_length=1, description="edges of the slices of a number; default: its quartiles"
     )
 

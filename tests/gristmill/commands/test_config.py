@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from aftermath import TINY
+from documents import written
+from hypothesis import given, reject
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
-from tiny import make_project, write_experiment
+from tiny import DOCUMENT, make_project, write_experiment
 
 from gristmill.commands.config import dump, schema
+from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config.document import Document
 from gristmill.pipelines.config.experiment import Experiment, load_experiment
 from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.config.section import Section
 from tests.conftest import ROOT, Run
 
 
@@ -153,6 +160,37 @@ def test_a_shown_document_loads_to_the_same_document(
     project = make_project(tmp_path)
     experiment = write_experiment(project, **DOCUMENTS[name])
     assert shown_again(project, experiment, capsys) == experiment.document
+
+
+def written_sections(names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
+    """Draw these sections of a document."""
+    kinds = {}
+    for name in names:
+        field = Document.model_fields[name]
+        types = (field.annotation, *get_args(field.annotation))
+        sections = [kind for kind in types if isinstance(kind, type) and issubclass(kind, Section)]
+        kinds |= {field.alias or name: written(kind) for kind in sections}
+    return st.fixed_dictionaries(kinds)
+
+
+@given(
+    content=st.lists(st.sampled_from(sorted(Document.model_fields)), max_size=3).flatmap(
+        written_sections
+    )
+)
+def test_every_accepted_document_is_shown_and_accepted_again(
+    content: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    project = make_project(tmp_path_factory.mktemp("shown"))
+    project.experiment_file("first").write_text(json.dumps(DOCUMENT | content))
+    try:
+        experiment = load_experiment(project, "first")
+    except ConfigError:
+        reject()
+    with redirect_stdout(io.StringIO()) as shown:
+        dump(experiment)
+    project.experiment_file("again").write_text(shown.getvalue())
+    assert load_experiment(project, "again").document == experiment.document
 
 
 def test_an_infinite_slice_edge_is_shown_as_infinite(

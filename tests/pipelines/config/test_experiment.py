@@ -628,3 +628,19 @@ def test_the_bounds_of_a_range_are_checked_where_they_are_used(load: Load) -> No
 )
 def test_max_time_is_in_seconds_or_a_duration(load: Load, text: str, seconds: float) -> None:
     assert load(search=f"{{max_time: {text}}}").document.search.seconds == seconds
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"parameters": "{units: .inf}"},
+        {"training": "{early_stopping: {baseline: -.inf}}"},
+        {"model": "{layers: [{ReLU: {max_value: .inf}}]}"},
+        {"search": "{grid: {rate: [0.1, .nan]}}", "parameters": "{rate: 1}"},
+        {"gate": "{require: {accuracy: {max: .inf}}}"},
+    ],
+)
+def test_infinite_numbers_are_refused(load: Load, sections: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="is not valid") as caught:
+        load(**sections)
+    assert "finite number" in str(caught.value)

@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from documents import SCALARS, TEXTS, written
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
 from tiny import KINDS, grid_points, make_project, write_experiment
 
 from gristmill.pipelines.config.experiment import Recipe
 from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.config.section import Scalar
+from gristmill.pipelines.config.sections import Features, Model, Training
 from gristmill.pipelines.training.recipes import read_recipe, recipe_changes, recipe_record
 
 NO_KERAS = {"optimizer": None, "batch_size": None, "epochs": None}
@@ -48,6 +54,23 @@ def recipe(project: Project, **changes: Any) -> Recipe:
 def test_a_recipe_is_restored_from_its_json(home: Project, changes: dict[str, Any]) -> None:
     made = recipe(home, **changes)
     assert read_recipe(json.loads(json.dumps(recipe_record(made)))) == made
+
+
+@given(
+    features=written(Features),
+    model=written(Model),
+    training=written(Training),
+    parameters=st.dictionaries(TEXTS, SCALARS, max_size=3),
+)
+def test_every_accepted_recipe_is_recorded_and_accepted_again(
+    features: Any, model: Any, training: Any, parameters: dict[str, Scalar]
+) -> None:
+    parts = {"features": features, "model": model, "training": training, "parameters": parameters}
+    more = {"task": "regression", "fit_metrics": ["accuracy"]}
+    made = TypeAdapter(Recipe).validate_json(json.dumps(parts | more))
+    record = json.loads(json.dumps(recipe_record(made), allow_nan=False))
+    assert read_recipe(record) == made
+    assert recipe_record(read_recipe(record)) == record
 
 
 @pytest.mark.parametrize(
