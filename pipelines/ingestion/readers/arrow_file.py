@@ -26,7 +26,8 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStrea
             schema = file.schema
     except (pa.ArrowException, OSError) as error:
         raise broken(raw, error) from error
-    return converted(raw, schema, lambda names: _rows(raw, names), not_numbers)
+    text = {*not_numbers, *((data and data.csv.text) or ())}
+    return converted(raw, schema, lambda names: _rows(raw, names), text)
 
 
 @contextmanager

@@ -14,6 +14,9 @@ from gristmill.pipelines.ingestion.readers.faults import check_same, unreadable
 from gristmill.pipelines.ingestion.readers.format_choice import find_format
 from gristmill.pipelines.ingestion.readers.format_choice import read as read_file
 from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStream, settle
+from gristmill.pipelines.ingestion.readers.value_kinds import MOMENT
+
+DATES_AND_TEXT = {MOMENT, pa.string()}
 
 
 def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
@@ -29,7 +32,7 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStrea
         raise unreadable(raw, "parts of one format", f"{len(formats)} formats: {some}")
     (module,) = formats
     if module in ("parquet_file", "arrow_file"):
-        return _typed(files, not_numbers)
+        return _typed(files, data, not_numbers)
     if module == "json_lines":
         return settle(raw, [json_lines.open_source(file, data) for file in files], not_numbers)
     return settle(raw, _of_one_dialect(files, data), not_numbers)
@@ -65,11 +68,14 @@ def _of_one_dialect(files: list[Path], data: Data | None) -> list[delimited.Deli
     return sources
 
 
-def _typed(files: list[Path], not_numbers: Collection[str]) -> RowStream:
-    parts = [read_file(file, None, not_numbers) for file in files]
+def _typed(files: list[Path], data: Data | None, not_numbers: Collection[str]) -> RowStream:
+    parts = [read_file(file, data, not_numbers) for file in files]
     first = parts[0].schema
     for file, part in zip(files[1:], parts[1:], strict=True):
         check_same(file, part.schema.names, files[0], first.names)
+    unlike = {n for n in first.names if {p.schema.field(n).type for p in parts} == DATES_AND_TEXT}
+    if unlike - {*not_numbers}:  # all texts of some parts are dates
+        return _typed(files, data, {*not_numbers, *unlike})
     schema = pa.schema([(name, _common(files, parts, name)) for name in first.names])
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
     return RowStream(schema, _in_order(parts, schema), notes)

@@ -34,7 +34,8 @@ def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStrea
             schema = file.schema_arrow
     except (pa.ArrowException, OSError) as error:
         raise broken(raw, error) from error
-    return converted(raw, schema, lambda names: _rows(raw, names), not_numbers)
+    text = {*not_numbers, *((data and data.csv.text) or ())}
+    return converted(raw, schema, lambda names: _rows(raw, names), text)
 
 
 def _rows(raw: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -164,13 +164,13 @@ def test_a_shown_document_loads_to_the_same_document(
 
 def written_sections(names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
     """Draw these sections of a document."""
-    kinds = {}
+    drawn = {}
     for name in names:
         field = Document.model_fields[name]
-        types = (field.annotation, *get_args(field.annotation))
-        sections = [kind for kind in types if isinstance(kind, type) and issubclass(kind, Section)]
-        kinds |= {field.alias or name: written(kind) for kind in sections}
-    return st.fixed_dictionaries(kinds)
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, Section):
+                drawn[field.alias or name] = written(kind)
+    return st.fixed_dictionaries(drawn)
 
 
 @given(

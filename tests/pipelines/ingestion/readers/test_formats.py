@@ -19,6 +19,7 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 import pytest
 
+from gristmill.pipelines.config.sections.data import Data
 from gristmill.pipelines.ingestion.readers import type_inference as settle
 from gristmill.pipelines.ingestion.readers.formats import FORMATS, WRAPS, describe_formats
 from gristmill.pipelines.ingestion.table import ROW_GROUP, ingest_file
@@ -216,6 +217,43 @@ def test_columns_of_other_types_do_not_spoil_a_file(tmp_path: Path) -> None:
         "large": ["18446744073709551615", "1"],
         "small": [2**63 - 1, 1],
     }
+
+
+def test_texts_that_are_all_dates_are_dates_in_parquet_as_in_csv(tmp_path: Path) -> None:
+    columns = {
+        "day": ["2024-01-31", None, " 2024-02-01"],
+        "coded": pa.array(["2024-01-31", "", "2024-02-01 10:30:00"]).dictionary_encode(),
+        "zoned": pa.array(["2024-01-31T12:00:00+09:00", None, None], pa.large_string()),
+        "almost": ["2024-01-31", "soon", None],
+        "kept": ["2024-01-31", "2024-02-01", None],
+        "none": pa.array([None, None, ""], pa.string()),
+    }
+    raw, made = tmp_path / "a.parquet", tmp_path / "table.parquet"
+    pq.write_table(pa.table(columns), raw)
+    data = Data.model_validate(
+        {"path": "data/a/b", "target": "y", "task": "regression", "csv": {"text": ("kept",)}}
+    )
+    assert ingest_file(raw, made, data).notes == tuple(
+        f"{name} is read as dates, since all its texts are" for name in ("day", "coded", "zoned")
+    )
+    first = datetime(2024, 1, 31)
+    assert pq.read_table(made).to_pydict() == {
+        "day": [first, None, datetime(2024, 2, 1)],
+        "coded": [first, None, datetime(2024, 2, 1, 10, 30)],
+        "zoned": [datetime(2024, 1, 31, 3), None, None],
+        "almost": ["2024-01-31", "soon", None],
+        "kept": ["2024-01-31", "2024-02-01", None],
+        "none": [None] * 3,
+    }
+    assert ingest_file(raw, made, not_numbers=["day"]).notes[0].startswith("coded")
+
+
+def test_texts_that_are_dates_in_some_parts_are_text(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    for place, day in enumerate(("2024-01-31", "unknown")):
+        table = pa.table({"day": [day], "x": [1]})
+        pq.write_table(table, tmp_path / "parts" / f"{place}.parquet")
+    assert ingested(tmp_path / "parts")["day"].to_pylist() == ["2024-01-31", "unknown"]
 
 
 def test_columns_declared_as_not_numbers_keep_their_text(tmp_path: Path) -> None:
