@@ -77,6 +77,9 @@ from .spelling import (
     suggest as suggest,
 )
 from .sqlite_file import (
+    copy_sqlite as copy_sqlite,
+)
+from .sqlite_file import (
     open_sqlite as open_sqlite,
 )
 from .startup import (

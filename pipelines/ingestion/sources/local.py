@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
-from gristmill.pipelines.base import ConfigError, InputError, nearest
+from gristmill.pipelines.base import ConfigError, InputError, copy_sqlite, nearest
 from gristmill.pipelines.ingestion.sources.meter import MEND, Wanted, no_source
 
 MEND_PATH = f"{MEND}, or the path after --data"
@@ -24,9 +26,17 @@ def copy(wanted: Wanted, aside: Path) -> None:
         if origin.is_dir():
             _copy_folder(origin, aside, wanted.target)
         elif origin.is_file():
-            _copy_file(origin, aside)
+            if not copy_sqlite(origin, aside):
+                _copy_file(origin, aside)
         else:
             raise _not_there(origin, wanted.source)
+    except sqlite3.DatabaseError as error:
+        raise InputError(
+            "the source cannot be read as a database",
+            expected=f"an SQLite file {origin.name}, with the writes in the file beside it",
+            found=str(error),
+            next=f"sqlite3 {shlex.quote(str(origin))} 'PRAGMA integrity_check'",
+        ) from error
     except PermissionError as error:
         raise InputError(
             "the source is not readable",

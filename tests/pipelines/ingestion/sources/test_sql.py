@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import partial
@@ -82,6 +83,33 @@ def test_a_sqlite_file_with_an_interrupted_write_is_refused_until_it_is_rolled_b
     assert tables(sqlite_file) == {"t"}
     ask(query="SELECT n FROM t ORDER BY n")
     assert (tmp_path / "out.csv").read_bytes() == b"n\n1\n2\n3\n"
+
+
+def test_a_sqlite_file_is_copied_as_its_last_complete_write_left_it(
+    tmp_path: Path, sqlite_file: Path
+) -> None:
+    copy = tmp_path / "copy.db"
+    leave_hot_journal(sqlite_file)
+    with pytest.raises(EnvironmentFault, match=r"write to a\.db was interrupted"):
+        fetch(Project(tmp_path), "a.db", copy)
+    writer = sqlite3.connect(sqlite_file)
+    writer.execute("PRAGMA journal_mode = wal")
+    writer.execute("INSERT INTO t (n) VALUES (4)")
+    writer.commit()  # into the log beside the file
+    with closing(writer):
+        fetch(Project(tmp_path), "a.db", copy)
+    with closing(sqlite3.connect(copy)) as copied:
+        assert copied.execute("SELECT max(n) FROM t").fetchone() == (4,)
+    fetch(Project(tmp_path), "a.db", copy)
+    assert copy.read_bytes() == sqlite_file.read_bytes()
+
+
+def test_a_damaged_sqlite_file_with_a_log_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.db").write_bytes(b"SQLite format 3\0" + b"x" * 900)
+    (tmp_path / "a.db-wal").write_text("x")
+    with pytest.raises(InputError, match=r"(?s)as a database.*not a database.*integrity_check"):
+        fetch(Project(tmp_path), "a.db", tmp_path / "copy.db")
+    assert not (tmp_path / "copy.db").exists()
 
 
 @pytest.mark.parametrize(
