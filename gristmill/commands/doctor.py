@@ -171,7 +171,9 @@ def _data(project: Project) -> Iterator[Finding]:
 def _mlflow(project: Project) -> Iterator[Finding]:
     tracking.check_store(project)
     if tracking.is_local(project):
-        yield True, "mlruns/mlflow.db"
+        tracking.check_content(project)
+        models = len(tracking.local_models(project))
+        yield True, f"mlruns/mlflow.db, {models} registered model{'s' * (models != 1)}"
         return
     from gristmill.pipelines.base import redact
 

@@ -27,6 +27,7 @@ def up(
         flows.require_free(prefect_port, "Prefect", "--prefect-port")
         _require_down(project)
         _wait_for_runs(project, screen)
+    tracking.check_store(project)
     if tracking.is_local(project):
         flows.require_free(mlflow_port, "MLflow", "--mlflow-port")
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -122,6 +122,9 @@ from .store import (
     ARTIFACTS as ARTIFACTS,
 )
 from .store import (
+    check_content as check_content,
+)
+from .store import (
     check_store as check_store,
 )
 from .store import (

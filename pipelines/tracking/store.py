@@ -14,6 +14,9 @@ from gristmill.pipelines.config import Project
 
 ARTIFACTS = "mlruns/artifacts"
 
+RESTORE = "restore mlruns/mlflow.db from a backup; or, to begin again without its history"
+ANEW = "mv mlruns/artifacts mlruns/artifacts.old"
+
 
 def tracking_uri(project: Project) -> str:
     """Return `MLFLOW_TRACKING_URI` if it is set, else the URI of the project's own database."""
@@ -71,29 +74,60 @@ def known_revisions() -> frozenset[str]:
 
 @contextmanager
 def reading(project: Project) -> Iterator[sqlite3.Connection | None]:
-    """Open the local database read-only in one transaction; yield None if it has no tables yet.
+    """Open the local database read-only in one transaction; yield None if there is none yet.
 
     Raises:
-        EnvironmentFault: the file is not a database, or cannot be read.
+        EnvironmentFault: the file is not a database, cannot be read, or has lost its content.
     """
     file = local_database(project)
     if not file.is_file() or file.stat().st_size == 0:
+        _require_no_history(project, "an empty file" if file.is_file() else "no such file")
         yield None
         return
     try:
         with closing(open_sqlite(file)) as database:
             database.execute("BEGIN")
             made = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")
-            yield database if made.fetchone() else None
+            has_tables = made.fetchone() is not None
+            own = "SELECT 1 FROM experiments WHERE name != 'Default'"
+            if not has_tables or database.execute(own).fetchone() is None:
+                _require_no_history(project, "a database without experiments")
+            yield database if has_tables else None
     except sqlite3.DatabaseError as error:
+        damaged = not isinstance(error, sqlite3.OperationalError)
         raise EnvironmentFault(
             "MLflow's store cannot be read",
             expected=f"a database {project.relative(file)}",
             found=str(error),
-            next="move mlruns/mlflow.db aside; the next run creates a new one"
-            if not isinstance(error, sqlite3.OperationalError)
+            next=f"{RESTORE}:\nmv mlruns/mlflow.db mlruns/mlflow.db.old; {ANEW}"
+            if damaged
             else "gristmill doctor",
         ) from error
+
+
+def _require_no_history(project: Project, found: str) -> None:
+    """Raise EnvironmentFault if the database has no content, but artifacts of runs are there.
+
+    Without this check a run would promote a model because "there is no champion yet".
+    """
+    folders = sorted((project.root / ARTIFACTS).glob("*"))
+    kept = [folder.name for folder in folders if any(p.is_file() for p in folder.rglob("*"))]
+    if kept:
+        file = project.relative(local_database(project))
+        raise EnvironmentFault(
+            f"MLflow's database is gone, but artifacts of {', '.join(kept[:5])} are there",
+            expected=f"{file}, with the history of these runs and their champions",
+            found=found,
+            next=f"{RESTORE}:\n{ANEW}",
+        )
+
+
+def check_content(project: Project) -> None:
+    """Raise EnvironmentFault if the local database is damaged; this reads all of it."""
+    with reading(project) as database:
+        faults = database.execute("PRAGMA quick_check(1)").fetchone() if database else ("ok",)
+        if faults != ("ok",):
+            raise sqlite3.DatabaseError(*faults)
 
 
 def relocate(project: Project) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,17 @@ from tiny import make_project
 
 from gristmill.pipelines.base.errors import EnvironmentFault
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.tracking import Tracker, client, fetch_artifact
+from gristmill.pipelines.tracking import (
+    Tracker,
+    client,
+    fetch_artifact,
+    local_models,
+    remove_run,
+    stored_runs,
+)
 from gristmill.pipelines.tracking.store import (
+    ANEW,
+    check_content,
     check_store,
     is_local,
     known_revisions,
@@ -88,6 +98,58 @@ def test_a_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
     local_database(project).write_text("no database at all, whatever its name says\n" * 50)
     with pytest.raises(EnvironmentFault, match=r"(?s)cannot be read.*not a database"):
         client(project)
+
+
+@pytest.fixture
+def used(stored: Project) -> Project:
+    """A project whose store has a run with an artifact."""
+    note = stored.root / "note.txt"
+    note.write_text("kept\n")
+    with Tracker(stored, "tiny") as tracker:
+        tracker.log_file(note)
+    return stored
+
+
+@pytest.mark.parametrize(
+    "left", ["no such file", "an empty file", "a database without experiments"]
+)
+def test_a_store_that_has_lost_its_history_is_refused_until_its_artifacts_are_moved_aside(
+    used: Project, store_once: Path, left: str
+) -> None:
+    database = local_database(used)
+    database.unlink()
+    if left == "an empty file":
+        database.touch()
+    elif left != "no such file":
+        shutil.copy(store_once / database.name, database)
+    for use in (check_store, client, local_models, check_content):
+        with pytest.raises(
+            EnvironmentFault, match=rf"(?s)artifacts of tiny are there.*found +{left}.*{ANEW}"
+        ):
+            use(used)
+    subprocess.run(ANEW, shell=True, check=True, cwd=used.root)
+    check_store(used)
+    assert local_models(used) == []
+
+
+def test_a_store_is_usable_after_all_its_runs_were_removed(used: Project) -> None:
+    (run,) = stored_runs(used)
+    remove_run(used, run)
+    check_store(used)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "overwritten"])
+def test_a_damaged_store_is_refused_with_how_to_go_on(used: Project, damage: str) -> None:
+    database = local_database(used)
+    size = database.stat().st_size
+    with database.open("r+b") as file:
+        if damage == "cut off":
+            file.truncate(size // 2)
+        else:
+            file.seek(size // 4)
+            file.write(b"x" * (size // 2))
+    with pytest.raises(EnvironmentFault, match=r"(?s)cannot be read.*backup.*mlflow\.db\.old"):
+        check_content(used)
 
 
 def test_an_unreachable_server_is_reported(
