@@ -187,7 +187,7 @@ def _see_pictures(file: Path, model: Any, data: Data | None) -> _Seen:
     picture, target = statistics["picture"], statistics["target"]
     answers, truths = [], []
     notes = ["pictures are not compared by column; their predictions are"]
-    for rows in read_pictures(file, data, picture, notes):
+    for rows in read_pictures(file, data, statistics, notes):
         answers.append(answer(model, rows[[picture["name"]]])[0])
         truths += [rows[target]] if target in rows else []
     truth = pd.concat(truths, ignore_index=True) if truths else None
@@ -199,7 +199,9 @@ def _see_table(
 ) -> _Seen:
     table, target = aside / "rows.parquet", model.unwrap_python_model().statistics["target"]
     texts, numbers = columns_of(model)
-    texts += [name for name, column in reference["columns"].items() if column["type"] == "text"]
+    kinds = {name: column["type"] for name, column in reference["columns"].items()}
+    texts = [name for name in texts if kinds.get(name) != "date"]
+    texts += [name for name, kind in kinds.items() if kind == "text"]
     data = None if document is None else document.data
     made = ingest_file(file.absolute(), table, data, not_numbers=texts, unlabelled=True)
     rows = typed_rows(table, numbers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,27 @@ import pandas as pd
 import pyarrow.parquet
 
 from gristmill.pipelines.base import ConfigError, DataInvalid, InputError, first_line, writing
-from gristmill.pipelines.config import Data, Document, Pictures, Project, load_experiment
+from gristmill.pipelines.config import Csv, Data, Document, Pictures, Project, load_experiment
 from gristmill.pipelines.ingestion import (
     find_format,
+    folder_label,
     ingest_file,
     is_picture,
+    listed_labels,
     plain_name,
     read_as_written,
     read_unlabelled,
     rows_in_a_block,
 )
 from gristmill.pipelines.packaging import plain_types
-from gristmill.pipelines.preparation import MISSING, UNSEEN, input_names, labels, optional_names
+from gristmill.pipelines.preparation import (
+    MISSING,
+    UNSEEN,
+    class_places,
+    input_names,
+    labels,
+    optional_names,
+)
 from gristmill.pipelines.registry import (
     load_version,
     require_champion,
@@ -74,7 +83,7 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
     picture = model.unwrap_python_model().statistics.get("picture")
     notes: list[str] = []
     if picture:
-        blocks = read_pictures(file, data, picture, notes)
+        blocks = read_pictures(file, data, model.unwrap_python_model().statistics, notes)
         made = _scored(model, blocks, [picture["name"]])
     else:
         rows, found = read_rows(file, data, *columns_of(model))
@@ -236,20 +245,31 @@ def _beside_answers(made: _Scored, inputs: Collection[str]) -> tuple[pd.DataFram
 
 
 def read_pictures(
-    file: Path, data: Data | None, picture: Mapping[str, Any], notes: list[str]
+    file: Path, data: Data | None, statistics: Mapping[str, Any], notes: list[str]
 ) -> Iterator[pd.DataFrame]:
     """Yield in blocks the pictures of a folder, an image file or a file of arrays.
 
     Args:
         file: folder or file to read.
         data: the experiment's data section, or None.
-        picture: input form of the model: `height`, `width`, `channels` and others of `Pictures`.
+        statistics: those of the model: `picture` (`height`, `width`, `channels` and others of
+            `Pictures`), `target` and `classes`.
         notes: what was done to the pictures is appended, in words, after the last block.
+
+    Yields:
+        Columns `path`, `picture` and, where labels are known, the target.
     """
+    picture = statistics["picture"]
     form = Pictures(**{name: picture[name] for name in Pictures.model_fields if name in picture})
     if is_picture(file) or (file.is_dir() and find_format(file).module == "picture_folders"):
         rows = read_unlabelled(file, form)
-        yield from (batch.to_pandas() for batch in rows.batches)
+        label = _labels_in(file, data, statistics)
+        for batch in rows.batches:
+            frame = batch.to_pandas()
+            if label is not None:
+                found = [label(path) for path in frame["path"]]
+                frame[statistics["target"]] = pd.Series(found, frame.index, dtype=object)
+            yield frame
         notes += rows.notes
         return
     data = data and data.model_copy(update={"pictures": form})
@@ -257,8 +277,33 @@ def read_pictures(
         table = Path(folder) / "table.parquet"
         notes += ingest_file(file.absolute(), table, data, unlabelled=True).notes
         with pyarrow.parquet.ParquetFile(table) as stored:
+            if picture["name"] not in stored.schema_arrow.names:
+                raise InputError(
+                    f"{file.name} has no pictures",
+                    expected="a folder of pictures, a picture file or a file of arrays",
+                    found="columns " + ", ".join(stored.schema_arrow.names[:8]),
+                    next="give the folder of the pictures; a CSV of labels in it is read, too",
+                )
             for batch in stored.iter_batches(batch_size=rows_in_a_block(form)):
                 yield batch.to_pandas()
+
+
+def _labels_in(
+    folder: Path, data: Data | None, statistics: Mapping[str, Any]
+) -> Callable[[str], Any] | None:
+    """Return the function from a path to its label; None if the pictures have no labels.
+
+    They are in the CSV beside the pictures, or are the names of folders, if one is a class.
+    """
+    if not folder.is_dir():
+        return None
+    listed = listed_labels(folder, statistics["target"], Csv() if data is None else data.csv)
+    if listed is not None:
+        return listed.get
+    inner = [one.relative_to(folder) for one in folder.rglob("*") if one.is_dir()]
+    names = [folder_label(f"{one.as_posix()}/a.png") for one in inner]
+    known = bool(names) and (class_places(names, statistics["classes"] or ()) >= 0).any()
+    return (lambda path: folder_label(path) or None) if known else None
 
 
 def read_rows(

@@ -20,7 +20,13 @@ from .readers.picture_folders import (
     PICTURE as PICTURE,
 )
 from .readers.picture_folders import (
+    folder_label as folder_label,
+)
+from .readers.picture_folders import (
     label_columns as label_columns,
+)
+from .readers.picture_folders import (
+    listed_labels as listed_labels,
 )
 from .readers.picture_folders import (
     read_unlabelled as read_unlabelled,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 
 import numpy as np
@@ -170,10 +171,16 @@ def test_a_file_is_scored_whatever_the_form_of_its_names_and_levels(
     assert not (project.root / "upper.csv").exists()
 
 
+def model_of(**size: int) -> dict[str, Any]:
+    """Return the statistics of a model of grey pictures of cats and dogs."""
+    form = {"name": "picture", "channels": 1, **size}
+    return {"picture": form, "target": "kind", "classes": ["cat", "dog"]}
+
+
 def test_pictures_are_read_from_any_folder_and_converted_to_the_model_input(
     tmp_path: Path,
 ) -> None:
-    form = {"name": "picture", "height": 2, "width": 3, "channels": 1}
+    form = model_of(height=2, width=3)
     (tmp_path / "deep" / "er").mkdir(parents=True)
     for place in ("a.png", "deep/er/b.png"):
         Image.new("RGB", (6, 4), "white").save(tmp_path / place)
@@ -184,12 +191,45 @@ def test_pictures_are_read_from_any_folder_and_converted_to_the_model_input(
     assert alone["path"].tolist() == ["a.png"]
 
 
+def test_labels_of_pictures_are_read_from_folders_or_a_csv(tmp_path: Path) -> None:
+    model = model_of(height=2, width=3)
+    for place in ("train/cat/a.png", "test/dog/b.png", "bird/c.png", "d.png"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (3, 2)).save(tmp_path / place)
+    (rows,) = read_pictures(tmp_path, None, model, [])
+    assert dict(rows[["path", "kind"]].to_numpy()) == {
+        "train/cat/a.png": "cat",
+        "test/dog/b.png": "dog",
+        "bird/c.png": "bird",
+        "d.png": None,
+    }
+    (tmp_path / "other.csv").write_text("name,kind\nd.png,dog\n")
+    (rows,) = read_pictures(tmp_path, None, model, [])
+    assert rows["kind"].tolist() == ["bird", None, "dog", "cat"]
+    (tmp_path / "other.csv").write_text("path,kind\nd.png,dog\nbird\\c.png,cat\n")
+    (rows,) = read_pictures(tmp_path, None, model, [])
+    assert rows["kind"].tolist() == ["cat", "dog", None, None]
+
+
+def test_folders_that_are_no_classes_are_no_labels(tmp_path: Path) -> None:
+    (tmp_path / "2026-01-31").mkdir()
+    Image.new("L", (3, 2)).save(tmp_path / "2026-01-31" / "a.png")
+    (rows,) = read_pictures(tmp_path, None, model_of(height=2, width=3), [])
+    assert [*rows] == ["path", "picture"]
+
+
+def test_a_table_in_place_of_pictures_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("path,kind\na.png,cat\n")
+    with pytest.raises(InputError, match="labels.csv has no pictures"):
+        next(read_pictures(tmp_path / "labels.csv", None, model_of(height=2, width=3), []))
+
+
 def test_picture_arrays_are_scored_in_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pictures, "BLOCK", 8)
     np.savez(tmp_path / "a.npz", x=np.zeros((5, 2, 2), np.uint8), y=np.arange(5))
-    form = {"name": "picture", "height": 2, "width": 2, "channels": 1}
+    form = model_of(height=2, width=2)
     blocks = [*read_pictures(tmp_path / "a.npz", None, form, [])]
     assert [len(block) for block in blocks] == [2, 2, 1]
 

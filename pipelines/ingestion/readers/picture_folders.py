@@ -134,6 +134,22 @@ def read_unlabelled(raw: Path, declared: Pictures) -> RowStream:
     return RowStream(schema, _batches(folder, listed, form, schema, notes), notes)
 
 
+def listed_labels(folder: Path, target: str, csv: Csv) -> dict[str, Any] | None:
+    """Return the label of each path in the CSV beside pictures; None if there is no such CSV."""
+    table = _labels_table(folder)
+    if table is None or not {PATH, target} <= {*header(table, sniff_csv(table, csv)).names}:
+        return None
+    rows = _read_labels(table, target, csv, [])
+    return dict(
+        zip(_on_disk(folder, rows[PATH].to_pylist()), rows[target].to_pylist(), strict=True)
+    )
+
+
+def folder_label(path: str) -> str:
+    """Return the class that the folder of a picture names; empty if it is in none."""
+    return str(_in_class(Path(path)).label)
+
+
 def picture_field(form: Form) -> pa.Field:
     """Return the column of pixels, with its form in the metadata, as JSON without defaults."""
     usual = {one.name: one.default for one in fields(form)}
