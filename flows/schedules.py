@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.flows.servers import Process, process_of
-from gristmill.pipelines.config import Document, Project, Rhythm, load_experiment
+from gristmill.pipelines.config import Document, Project, Rhythm, load_experiments
 
 
 def schedules_of(project: Project) -> dict[str, Document]:
-    """Return the experiments with a schedule or a monitor."""
-    found = {name: load_experiment(project, name).document for name in project.experiment_names()}
+    """Return the valid experiments with a schedule or a monitor."""
+    found = {name: experiment.document for name, experiment in load_experiments(project)[0].items()}
     return {name: it for name, it in found.items() if it.schedule or it.monitor}
 
 

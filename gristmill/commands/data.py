@@ -20,8 +20,9 @@ def status() -> None:
     """Compare the data sets on disk with the pinned versions."""
     project = Project.find()
     users: dict[str, list[str]] = {}
-    for name in project.experiment_names():
-        users.setdefault(config.load_experiment(project, name).data.folder, []).append(name)
+    experiments, faults = config.load_experiments(project)
+    for name, experiment in experiments.items():
+        users.setdefault(experiment.data.folder, []).append(name)
     rows = []
     for folder, names in sorted(users.items()):
         state = ingestion.data_state(project, folder)
@@ -29,6 +30,8 @@ def status() -> None:
         digest = ingestion.data_digest(project, folder)[:8] if there else ""
         rows.append((folder, state.value, digest, ", ".join(names)))
     Screen().show(Table(("data set", "state", "hash", "used by"), rows))
+    for fault in faults.values():  # after the others
+        raise fault
 
 
 def formats() -> None:

@@ -62,8 +62,8 @@ def _fix(project: Project, screen: Screen) -> None:
         tracking.prepare_store(project)
         screen.say("MLflow's store is ready")
     ingestion.sweep(project)
-    for name in project.experiment_names():
-        experiment = config.load_experiment(project, name)
+    experiments, _ = config.load_experiments(project)
+    for name, experiment in experiments.items():
         if ingestion.data_state(project, experiment.data.folder) is not ingestion.DataState.EDITED:
             screen.say(f"data of {name}: {snapshot.restore(project, name)}")
     if migration is not None:
@@ -146,23 +146,16 @@ def _repository(project: Project) -> Iterator[Finding]:
 
 
 def _experiments(project: Project) -> Iterator[Finding]:
+    experiments, faults = config.load_experiments(project)
     for name in project.experiment_names():
-        try:
-            config.load_experiment(project, name)
-        except GristmillError as error:
-            yield False, "\n".join(error.lines())
-        else:
-            yield True, name
+        yield name in experiments, name if name in experiments else "\n".join(faults[name].lines())
     for name in project.leftovers():
         yield False, f"{name} is removed in part: gristmill remove {name}   removes the rest"
 
 
 def _data(project: Project) -> Iterator[Finding]:
-    for name in project.experiment_names():
-        try:
-            folder = config.load_experiment(project, name).data.folder
-        except GristmillError:
-            continue
+    experiments, _ = config.load_experiments(project)
+    for folder in sorted({experiment.data.folder for experiment in experiments.values()}):
         state = ingestion.data_state(project, folder)
         bad = state is ingestion.DataState.EDITED
         yield not bad, f"data/{folder} {state.value}" + (" (gristmill data status)" if bad else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import shutil
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -134,11 +134,8 @@ def _set(raw: Any, data: config.Data) -> None:
 
 def _documents(project: Project) -> dict[str, config.Document]:
     """Return the valid experiments of the project."""
-    found = {}
-    for name in project.experiment_names():
-        with suppress(ConfigError):
-            found[name] = config.load_experiment(project, name).document
-    return found
+    experiments, _ = config.load_experiments(project)
+    return {name: experiment.document for name, experiment in experiments.items()}
 
 
 def _settle_split(project: Project, raw: Any, examples: Path) -> None:

@@ -14,7 +14,6 @@ from gristmill.pipelines import config, ingestion
 from gristmill.pipelines.base import (
     ConfigError,
     EnvironmentFault,
-    GristmillError,
     locked,
     run_git,
 )
@@ -64,23 +63,17 @@ def remove(
 def _data_set(project: Project, name: str) -> tuple[str | None, list[str]]:
     """Return the folder of an experiment's data, and the other experiments that use it."""
     used = project.registered()
-    for other in project.experiment_names():
-        try:
-            used[other] = config.load_experiment(project, other).data.folder
-        except GristmillError:  # the entry in params.yaml has to do
-            continue
+    experiments, _ = config.load_experiments(project)  # for others the entry in params.yaml counts
+    used |= {other: experiment.data.folder for other, experiment in experiments.items()}
     folder = used.get(name)
     here = {*project.experiment_names()} - {name}
     return folder, sorted(other for other in here if folder and used.get(other) == folder)
 
 
 def _require_unused(project: Project, name: str) -> None:
-    for other in project.experiment_names():
-        try:
-            shared = config.load_experiment(project, other).document.split.as_
-        except GristmillError:
-            continue
-        if shared == name:
+    experiments, _ = config.load_experiments(project)
+    for other, experiment in experiments.items():
+        if experiment.document.split.as_ == name:
             raise ConfigError(
                 f"{other} shares the split of {name}",
                 expected="an experiment that no other one needs",

@@ -12,7 +12,7 @@ import typer
 from gristmill import flows
 from gristmill.pipelines import tracking
 from gristmill.pipelines.base import ConfigError
-from gristmill.pipelines.config import Project
+from gristmill.pipelines.config import Project, load_experiments
 from gristmill.pipelines.reporting import Screen
 
 
@@ -23,6 +23,8 @@ def up(
     """Serve both UIs and run all schedules and monitors, until Ctrl-C."""
     project, screen = Project.find(), Screen()
     scheduled = flows.schedules_of(project)
+    for name, fault in load_experiments(project)[1].items():
+        screen.say(f"! {name} is left out: {fault.what} (gristmill config show {name})")
     if "PREFECT_API_URL" not in os.environ:
         flows.require_free(prefect_port, "Prefect", "--prefect-port")
         _require_down(project)

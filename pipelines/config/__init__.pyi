@@ -23,6 +23,9 @@ from .experiment import (
     load_experiment as load_experiment,
 )
 from .experiment import (
+    load_experiments as load_experiments,
+)
+from .experiment import (
     read_override as read_override,
 )
 from .experiment_file import (

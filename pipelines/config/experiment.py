@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gristmill.pipelines.base import ConfigError, nearest, read_yaml
+from gristmill.pipelines.base import ConfigError, GristmillError, nearest, read_yaml
 from gristmill.pipelines.config.document import Document
 from gristmill.pipelines.config.experiment_file import check_sections
 from gristmill.pipelines.config.project import Project
@@ -117,6 +117,18 @@ def load_experiment(
     experiment = Experiment(name, file, raw, overrides, document)
     _check_varied(experiment)
     return experiment
+
+
+def load_experiments(project: Project) -> tuple[dict[str, Experiment], dict[str, GristmillError]]:
+    """Return all experiments of the project by name, and why others cannot be loaded."""
+    found: dict[str, Experiment] = {}
+    faults: dict[str, GristmillError] = {}
+    for name in project.experiment_names():
+        try:
+            found[name] = load_experiment(project, name)
+        except GristmillError as error:
+            faults[name] = error
+    return found, faults
 
 
 def _require_kind(name: str, key: str, declared: Any, value: Scalar) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from aftermath import edit
 from versioned import ROWS, raw, write
 
+from gristmill.flows.schedules import schedules_of
 from gristmill.flows.steps.new_data import _row_lines
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.config.source_kinds import SOURCES
@@ -76,6 +78,25 @@ def test_switching_to_another_version_loses_no_edit(versioned: Project, gristmil
     assert "data/tiny was edited by hand" in done.stderr
     assert "gristmill data restore tiny   discards the edit" in done.stderr
     assert len(raw(versioned).read_text().splitlines()) == 10
+
+
+def test_an_invalid_experiment_is_named_after_the_data_sets_of_the_others(
+    versioned: Project, gristmill: Run
+) -> None:
+    for name in ("also", "bad"):
+        file = versioned.experiment_file(name)
+        file.write_text(versioned.experiment_file("tiny").read_text())
+    edit(versioned.experiment_file("bad"), "model:", "modle:")
+    status = gristmill("data", "status")
+    assert status.returncode == 1
+    assert "also, tiny" in status.stdout
+    assert "experiments/bad.yaml is not valid" in status.stderr
+    assert {*schedules_of(versioned)} == set()
+    edit(versioned.experiment_file("also"), "split", "schedule: {interval: 60}\nsplit")
+    assert {*schedules_of(versioned)} == {"also"}
+    checked = gristmill("doctor").stdout
+    assert "bad.yaml is not valid" in checked
+    assert checked.count("data/tiny") == 1
 
 
 @pytest.mark.slow
