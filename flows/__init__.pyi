@@ -35,13 +35,28 @@ from .scoring import (
     score as score,
 )
 from .servers.flow_runs import (
-    answers as answers,
-)
-from .servers.flow_runs import (
     remove_flow_runs as remove_flow_runs,
 )
 from .servers.flow_runs import (
     wait_until_recorded as wait_until_recorded,
+)
+from .servers.password import (
+    USER as USER,
+)
+from .servers.password import (
+    credentials as credentials,
+)
+from .servers.password import (
+    mend_password as mend_password,
+)
+from .servers.password import (
+    password as password,
+)
+from .servers.password import (
+    password_fault as password_fault,
+)
+from .servers.password import (
+    password_file as password_file,
 )
 from .servers.prefect_server import (
     Server as Server,
@@ -60,6 +75,9 @@ from .servers.prefect_server import (
 )
 from .servers.processes import (
     HOST as HOST,
+)
+from .servers.processes import (
+    listen as listen,
 )
 from .servers.processes import (
     mlflow_server as mlflow_server,

@@ -46,9 +46,7 @@ def log_lines(project: Project, flow_run: str) -> list[str]:
     file = log_file(project, flow_run)
     if file.is_file():
         return file.read_text(encoding="utf-8", errors="replace").splitlines()
-    if "PREFECT_API_URL" in os.environ:
-        return _lines_of_server(os.environ["PREFECT_API_URL"], flow_run)
-    if not (project.prefect_home / "prefect.db").is_file():
+    if "PREFECT_API_URL" not in os.environ and not (project.prefect_home / "prefect.db").is_file():
         return []
     with serving(project) as server:
         return _lines_of_server(server.url, flow_run)

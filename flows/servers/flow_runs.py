@@ -15,6 +15,9 @@ from typing import Any
 PATIENCE = 3.0
 """Seconds to wait for the answer of an existing server."""
 
+REFUSED = (401, 403)
+"""Statuses of a request without the right password."""
+
 UNAVAILABLE = 503
 """Status of a server whose database is locked by one of its own services."""
 
@@ -29,6 +32,17 @@ def answers(url: str) -> bool:
             return bool(reply.status == 200)
     except (urllib.error.URLError, OSError, ValueError):
         return False
+
+
+def knows(url: str) -> bool:
+    """Return whether the server at this address accepts the password of this process."""
+    try:
+        post(f"{url}/flow_runs/count", {})
+    except urllib.error.HTTPError as error:
+        if error.code in REFUSED:
+            return False
+        raise
+    return True
 
 
 def mend_dead_flow_runs(url: str, *, alone: bool = False) -> int:

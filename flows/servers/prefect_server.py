@@ -15,8 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from gristmill.flows.servers.flow_runs import PATIENCE, answers, mend_dead_flow_runs
-from gristmill.flows.servers.processes import HOST, free_port, last_line
+from gristmill.flows.servers.flow_runs import PATIENCE, answers, knows, mend_dead_flow_runs
+from gristmill.flows.servers.password import credentials, password_file
+from gristmill.flows.servers.processes import HOST, last_line, listen
 from gristmill.pipelines import base
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.tracking import BEGUN, PID, process_lives, process_tags
@@ -68,13 +69,13 @@ class Server:
         self._ours = "PREFECT_API_URL" not in os.environ
         self.url = os.environ.get("PREFECT_API_URL", "")
 
-    def start(self, port: int = 0, *, ui: bool = False, mlflow: int = MLFLOW_PORT) -> None:
+    def start(self, port: int = 0, *, ui: bool = False, mlflow: int | None = None) -> None:
         """Join a server or start one, without waiting. Prefect must not be imported yet.
 
         Args:
             port: port of a new server; 0: any free one.
             ui: whether a new server has the UI.
-            mlflow: port of MLflow's UI, to be recorded with a new server.
+            mlflow: port of MLflow's server beside it, to be recorded with a new server.
 
         Raises:
             EnvironmentFault: `PREFECT_API_URL` names a server that does not answer.
@@ -83,11 +84,13 @@ class Server:
         if not self._ours:
             self.wait()
             return
+        os.environ["PREFECT_API_AUTH_STRING"] = credentials(self._project)
         with base.locked(self._home / "server.lock"):
             base.write_json(self._user, process_tags())
             running = running_server(self._project)
             if running is None:
-                running = self._spawn(port or free_port(), ui, mlflow)
+                with listen(port) as listener:
+                    running = self._spawn(listener, ui, mlflow)
         self.url = f"http://{HOST}:{running['port']}/api"
         os.environ["PREFECT_API_URL"] = self.url
 
@@ -95,11 +98,12 @@ class Server:
         """Wait until the server answers.
 
         Raises:
-            EnvironmentFault: it does not answer.
+            EnvironmentFault: it does not answer, or refuses the password.
         """
         end = time.monotonic() + (STARTUP if self._ours else PATIENCE)
         while True:
             if answers(self.url):
+                self._require_access()
                 return
             gone = self._process is not None and self._process.poll() is not None
             if gone or time.monotonic() > end:
@@ -117,6 +121,27 @@ class Server:
             expected=f"a server at {base.redact(self.url)} (PREFECT_API_URL)",
             found="no answer",
             next="start it, or unset PREFECT_API_URL to use the project's own",
+        )
+
+    def _require_access(self) -> None:
+        if knows(self.url):
+            return
+        if self._ours:
+            file = self._project.relative(password_file(self._project))
+            raise base.EnvironmentFault(
+                "the project's Prefect server refuses the password",
+                expected=f"the password in {file}, with which the server was started",
+                found=f"another one: {file} has changed since",
+                next="end `gristmill up`, or the run that started it, and try again",
+            )
+        given = os.environ.get("PREFECT_API_AUTH_STRING")
+        raise base.EnvironmentFault(
+            "the Prefect server refuses the password",
+            expected="PREFECT_API_AUTH_STRING, with user:password as the server knows them",
+            found=f"{base.redact(self.url)} (PREFECT_API_URL) does not accept it"
+            if given
+            else "no PREFECT_API_AUTH_STRING",
+            next="export it, or unset PREFECT_API_URL to use the project's own server",
         )
 
     @property
@@ -139,7 +164,8 @@ class Server:
         """
         if not self._ours:
             return
-        os.environ.pop("PREFECT_API_URL", None)
+        for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING"):
+            os.environ.pop(name, None)
         with base.locked(self._home / "server.lock"):
             if ended:
                 self._user.unlink(missing_ok=True)
@@ -156,17 +182,20 @@ class Server:
                 self._process.kill()
                 self._process.wait()
 
-    def _spawn(self, port: int, ui: bool, mlflow: int) -> dict[str, Any]:
+    def _spawn(self, listener: socket.socket, ui: bool, mlflow: int | None) -> dict[str, Any]:
+        port = listener.getsockname()[1]
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         environment["PYTHONSAFEPATH"] = "1"  # import this code, not files in the project's folder
         environment.pop("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", None)  # its log is a file
         environment["PREFECT_SERVER_UI_ENABLED"] = str(ui).lower()
-        environment["PREFECT_UI_API_URL"] = environment["PREFECT_API_URL"] = (
-            f"http://{HOST}:{port}/api"
-        )
+        environment["PREFECT_UI_API_URL"] = "/api"  # of the name by which the browser knows it
+        environment["PREFECT_API_URL"] = f"http://{HOST}:{port}/api"
+        environment["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = f"http://{HOST}:{port}"
+        environment["PREFECT_SERVER_API_AUTH_STRING"] = environment["PREFECT_API_AUTH_STRING"]
         with (self._home / "server.log").open("w") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(self._home), str(port)],
+                [sys.executable, "-m", __name__, str(self._home), str(listener.fileno())],
+                pass_fds=[listener.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -208,7 +237,7 @@ def running_server(project: Project) -> dict[str, Any] | None:
 def mlflow_ui(project: Project) -> str:
     """Return the address of MLflow's UI in `gristmill up`, or the default one."""
     running = running_server(project) or {}
-    return f"http://{HOST}:{running.get('mlflow', MLFLOW_PORT)}"
+    return f"http://{HOST}:{running.get('mlflow') or MLFLOW_PORT}"
 
 
 def file_of_user(project: Project) -> Path:
@@ -262,16 +291,15 @@ def under_way(project: Project) -> Iterator[None]:
     file.unlink(missing_ok=True)
 
 
-def _serve(home: Path, port: int) -> None:
+def _serve(home: Path, listener: socket.socket) -> None:
     """Serve until there are no users, in the server's process."""
     with base.uncollected():  # 0.8 s of 3.7 s of processor time
-        import uvicorn
         from prefect.server.api.server import create_app
 
+        from gristmill.flows.servers import guard
+
         app = create_app()
-    server = uvicorn.Server(
-        uvicorn.Config(app, host=HOST, port=port, log_level="error", timeout_graceful_shutdown=1)
-    )
+    server = guard.server(guard.Guard(app), "error")
 
     def watch() -> None:
         alone_since = None
@@ -287,9 +315,9 @@ def _serve(home: Path, port: int) -> None:
         os._exit(0)  # some services do not end in time; the database is always consistent
 
     threading.Thread(target=watch, daemon=True).start()
-    server.run()
+    server.run(sockets=[listener])
     os._exit(0)
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]), int(sys.argv[2]))
+    _serve(Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])))

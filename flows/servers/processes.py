@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, started
@@ -20,14 +20,33 @@ from gristmill.pipelines.tracking import is_local, tracking_uri
 HOST = "127.0.0.1"
 
 
+def listen(port: int = 0) -> socket.socket:
+    """Return a socket that listens at a port of this machine; 0: any free port.
+
+    A server that gets the socket from the process that starts it cannot lose the port, and with it
+    the password that the next request sends, to another user of the machine.
+
+    Raises:
+        OSError: the port is in use.
+    """
+    # asyncio sets TCP_NODELAY only with IPPROTO_TCP; without it answers take 40 ms longer
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
 def port_fault(port: int) -> str:
     """Return the system's error for listening at a port; empty if the port is free."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            return str(error)
+    try:
+        listen(port).close()
+    except OSError as error:
+        return str(error)
     return ""
 
 
@@ -48,13 +67,6 @@ def require_free(port: int, what: str, option: str) -> None:
         )
 
 
-def free_port() -> int:
-    """Return an unused port."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
 GRACE = 3.0
 """Seconds for a process to end before it is killed."""
 
@@ -73,23 +85,26 @@ def mlflow_server(project: Project, port: int) -> Iterator[tuple[str, Process | 
         yield tracking_uri(project), None
         return
     url = f"http://{HOST}:{port}"
-    command = ["-m", "mlflow", "server", "--backend-store-uri", tracking_uri(project)]
-    command += ["--artifacts-destination", (project.store / "artifacts").as_uri()]
-    command += ["--host", HOST, "--port", str(port), "--workers", "1"]
     log = project.root / "build" / "mlflow.log"
-    with process_of(project, command, log) as process:
+    with ExitStack() as stack:
+        with listen(port) as listener:
+            command = ["-m", "gristmill.flows.servers.mlflow_process", str(listener.fileno())]
+            process = stack.enter_context(process_of(project, command, log, listener))
         _await_answer(f"{url}/health", process, log)
         yield url, process
 
 
 @contextmanager
-def process_of(project: Project, command: list[str], log: Path) -> Iterator[Process]:
+def process_of(
+    project: Project, command: list[str], log: Path, *sockets: socket.socket
+) -> Iterator[Process]:
     """Run this Python in a process that ends with the block, as do its children.
 
     Args:
         project: the project; its root is the working folder.
         command: arguments of Python.
         log: file for the output.
+        sockets: what the process inherits, by the same numbers.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
@@ -99,7 +114,11 @@ def process_of(project: Project, command: list[str], log: Path) -> Iterator[Proc
         "PYTHONSAFEPATH": "1",
     }
     command = [sys.executable, *command]
-    with log.open("w") as file, started(command, project.root, environment, file, GRACE) as process:
+    inherited = [one.fileno() for one in sockets]
+    with (
+        log.open("w") as file,
+        started(command, project.root, environment, file, GRACE, inherited) as process,
+    ):
         yield process
 
 

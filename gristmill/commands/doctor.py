@@ -58,6 +58,7 @@ def _fix(project: Project, screen: Screen) -> None:
     migration = _start_migration(project)
     write_schema(project)
     ingestion.register_driver(project, _program())
+    flows.mend_password(project)
     if tracking.is_local(project):
         tracking.prepare_store(project)
         screen.say("MLflow's store is ready")
@@ -182,7 +183,17 @@ def _prefect(project: Project) -> Iterator[Finding]:
         return
     from gristmill.pipelines.base import redact
 
-    yield flows.answers(url), f"{redact(url)} (PREFECT_API_URL)"
+    flows.Server(project).wait()
+    yield True, f"{redact(url)} (PREFECT_API_URL)"
+
+
+def _password(project: Project) -> Iterator[Finding]:
+    file = flows.password_file(project)
+    if fault := flows.password_fault(project):
+        yield False, f"{project.relative(file)} {fault}: gristmill doctor --fix"
+        return
+    ready = "readable by its owner alone" if file.exists() else "created by the first run"
+    yield True, f"{project.relative(file)}, {ready}"
 
 
 def _ports(project: Project) -> Iterator[Finding]:
@@ -199,5 +210,6 @@ CHECKS: dict[str, Callable[[Project], Iterator[Finding]]] = {
     "data": _data,
     "mlflow": _mlflow,
     "prefect": _prefect,
+    "password": _password,
     "ports": _ports,
 }

@@ -110,17 +110,10 @@ def _listen(port: int | None) -> socket.socket:
     wanted = range(FIRST, FIRST + PORTS) if port is None else [port]
     problem: OSError | None = None
     for one in wanted:
-        # asyncio sets TCP_NODELAY only with IPPROTO_TCP; without it answers take 40 ms longer
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((flows.HOST, one))
-            listener.listen()
+            return flows.listen(one)
         except OSError as error:
-            listener.close()
             problem = error
-        else:
-            return listener
     raise ConfigError(
         f"port {wanted[0]} is in use" if port else f"ports {wanted[0]} to {wanted[-1]} are in use",
         expected="a free port",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import time
 from typing import Annotated
@@ -19,9 +20,19 @@ from gristmill.pipelines.reporting import Screen
 def up(
     prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server.")] = 4200,
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow server.")] = 5000,
+    env: Annotated[
+        bool,
+        typer.Option(
+            "--env", help="Print what other tools need to use the running servers, and end."
+        ),
+    ] = False,
 ) -> None:
     """Serve both UIs and run all schedules and monitors, until Ctrl-C."""
     project, screen = Project.find(), Screen()
+    if env:
+        for name, value in _variables(project).items():
+            typer.echo(f"export {name}={shlex.quote(value)}")
+        return
     scheduled = flows.schedules_of(project)
     for name, fault in load_experiments(project)[1].items():
         screen.say(f"! {name} is left out: {fault.what} (gristmill config show {name})")
@@ -35,13 +46,16 @@ def up(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = flows.Server(project)
     try:
-        server.start(prefect_port, ui=True, mlflow=mlflow_port)
+        local = tracking.is_local(project)
+        server.start(prefect_port, ui=True, mlflow=mlflow_port if local else None)
         with flows.mlflow_server(project, mlflow_port) as (address, mlflow):
             server.wait()
             server.mend()
             with flows.scheduler(project, scheduled) as starter:
                 screen.say(f"Prefect  {server.url.removesuffix('/api')}")
                 screen.say(f"MLflow   {address}")
+                file = project.relative(flows.password_file(project))
+                screen.say(f"login    user {flows.USER}, password in {file}")
                 for line in (
                     line for one in scheduled.items() for line in flows.schedule_lines(*one)
                 ):
@@ -54,6 +68,27 @@ def up(
         screen.say("ended")
     finally:
         server.leave()
+
+
+def _variables(project: Project) -> dict[str, str]:
+    """Return the environment in which Prefect, MLflow and notebooks use the running servers."""
+    running = flows.running_server(project)
+    if running is None or not running["ui"]:
+        raise ConfigError(
+            "the project is not up",
+            expected="a running `gristmill up`, whose servers the variables name",
+            found="no Prefect server with a UI",
+            next="gristmill up",
+        )
+    found = {
+        "PREFECT_API_URL": f"http://{flows.HOST}:{running['port']}/api",
+        "PREFECT_API_AUTH_STRING": flows.credentials(project),
+    }
+    if running["mlflow"]:
+        found["MLFLOW_TRACKING_URI"] = f"http://{flows.HOST}:{running['mlflow']}"
+        found["MLFLOW_TRACKING_USERNAME"] = flows.USER
+        found["MLFLOW_TRACKING_PASSWORD"] = flows.password(project)
+    return found
 
 
 def _require_down(project: Project) -> None:

@@ -41,6 +41,7 @@ def started(
     environment: Mapping[str, str],
     output: IO[str] | IO[bytes],
     grace: float = 0.0,
+    inherited: Sequence[int] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process in a new session, and end the whole session with the block.
 
@@ -51,6 +52,7 @@ def started(
         output: Receives its standard output and standard error. Its standard input is a pipe, see
             `end_with_parent`.
         grace: Seconds between SIGTERM and SIGKILL; 0 for SIGKILL at once.
+        inherited: Open files that the process keeps, by their numbers.
     """
     process = subprocess.Popen(
         command,
@@ -60,6 +62,7 @@ def started(
         stdout=output,
         stderr=output,
         start_new_session=True,
+        pass_fds=inherited,
     )
     try:
         yield process

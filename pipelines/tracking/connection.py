@@ -8,11 +8,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import urlsplit
 
-from gristmill.pipelines.base import EnvironmentFault, first_line
+from gristmill.pipelines.base import EnvironmentFault, first_line, redact
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.tracking.store import check_store, is_local, relocate, tracking_uri
 
@@ -36,6 +37,11 @@ QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 """Environment variables for MLflow; they must be set before it is imported."""
+
+CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+
+REFUSED = ("UNAUTHENTICATED", "PERMISSION_DENIED")
+"""MLflow's codes for the statuses 401 and 403."""
 
 
 @contextmanager
@@ -84,7 +90,7 @@ def client(project: Project) -> MlflowClient:
     """Return MLflow's client for the project's store.
 
     Raises:
-        EnvironmentFault: the store cannot be reached, read or written.
+        EnvironmentFault: the store cannot be reached, read or written, or refuses the password.
     """
     check_store(project)
     uri = tracking_uri(project)
@@ -94,6 +100,8 @@ def client(project: Project) -> MlflowClient:
     mlflow.set_registry_uri(uri)
     if is_local(project):
         relocate(project)
+    else:
+        _require_access(uri)
     return mlflow.MlflowClient()
 
 
@@ -144,4 +152,26 @@ def _reachable(uri: str) -> None:
             expected=f"a server at {parts.scheme}://{parts.hostname}:{port} (MLFLOW_TRACKING_URI)",
             found=str(error),
             next="start it, or unset MLFLOW_TRACKING_URI to use the project's own store",
+        ) from error
+
+
+@cache
+def _require_access(uri: str) -> None:
+    """Raise EnvironmentFault if a server refuses the password; ask once."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        MlflowClient(uri).search_experiments(max_results=1)
+    except MlflowException as error:
+        if error.error_code not in REFUSED:
+            return  # the command's own request reports it
+        missing = [name for name in CREDENTIALS if not os.environ.get(name)]
+        raise EnvironmentFault(
+            "the MLflow server refuses the password",
+            expected=" and ".join(CREDENTIALS) + ", as the server knows them",
+            found=f"{redact(uri)} (MLFLOW_TRACKING_URI) does not accept them"
+            if not missing
+            else f"no {' and no '.join(missing)}",
+            next="export both, or unset MLFLOW_TRACKING_URI to use the project's own store",
         ) from error

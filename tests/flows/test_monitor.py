@@ -14,6 +14,7 @@ from prefect.events import DeploymentEventTrigger
 from gristmill.flows.monitor import retrains
 from gristmill.flows.schedules import deployments, schedule_lines
 from gristmill.flows.servers.flow_runs import post
+from gristmill.flows.servers.password import credentials
 from gristmill.pipelines.base.yaml_file import read_yaml
 from gristmill.pipelines.config.experiment import load_experiment
 from gristmill.pipelines.config.project import Project
@@ -33,7 +34,7 @@ def shifted(project: Project, rows: int, seed: int = 0) -> pd.DataFrame:
 
 @pytest.mark.slow
 def test_a_drifted_file_is_reported_once_and_starts_a_gated_training_run(
-    finished: Project, command: Start
+    finished: Project, command: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with finished.experiment_file("digits").open("a") as file:
         file.write("monitor: {interval: 86400, path: incoming/*.csv}\n")
@@ -49,6 +50,7 @@ def test_a_drifted_file_is_reported_once_and_starts_a_gated_training_run(
     up.wait_for("Ctrl-C stops everything")
     assert "monitor  digits: every 86400 s, incoming/*.csv, drift retrains" in up.said
     api = f"http://127.0.0.1:{prefect}/api"
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", credentials(finished))
 
     def ask(what: str, **content: Any) -> list[dict[str, Any]]:
         try:

@@ -1,21 +1,20 @@
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+import requests
 from aftermath import Command, free_ports, processes_of, until
 from tiny import make_project
 
-from gristmill.flows.servers.flow_runs import answers
+from gristmill.flows.servers.flow_runs import answers, post
+from gristmill.flows.servers.password import credentials, password
 from gristmill.flows.servers.prefect_server import (
     left_by_the_dead,
     running_server,
@@ -78,14 +77,6 @@ def user(finished: Project) -> Iterator[Callable[..., User]]:
         one.process.communicate()
 
 
-def ask(url: str, content: dict[str, Any]) -> Any:
-    request = urllib.request.Request(
-        url, json.dumps(content).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=10) as reply:
-        return json.load(reply)
-
-
 @pytest.mark.slow
 def test_users_share_a_server_and_the_last_one_to_leave_ends_it(
     finished: Project, user: Callable[..., User]
@@ -119,7 +110,8 @@ def test_a_configured_server_is_used_and_left_running(
     finished: Project, user: Callable[..., User]
 ) -> None:
     owner = user()
-    guest = user(PREFECT_API_URL=owner.wait())
+    url = owner.wait()
+    guest = user(PREFECT_API_URL=url, PREFECT_API_AUTH_STRING=credentials(finished))
     assert guest.wait() == owner.url
     assert len(list((finished.prefect_home / "users").iterdir())) == 1  # only the file of its owner
     guest.leave()
@@ -130,7 +122,7 @@ def test_a_configured_server_is_used_and_left_running(
 
 @pytest.mark.slow
 def test_up_serves_both_uis_and_the_schedules_until_ctrl_c(
-    finished: Project, command: Start
+    finished: Project, command: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with finished.experiment_file("digits").open("a") as file:
         file.write("schedule: {interval: 86400, refresh: true}\n")
@@ -140,12 +132,14 @@ def test_up_serves_both_uis_and_the_schedules_until_ctrl_c(
     assert f"http://127.0.0.1:{prefect}" in up.said
     assert f"http://127.0.0.1:{mlflow}" in up.said
     assert "schedule digits: every 86400 s, new data first" in up.said
+    login = ("gristmill", password(finished))
     for port in (prefect, mlflow):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as reply:
-            assert b"<html" in reply.read().lower()
+        reply = requests.get(f"http://127.0.0.1:{port}/", auth=login, timeout=10)
+        assert "<html" in reply.text.lower()
     api = f"http://127.0.0.1:{prefect}/api"
-    until(lambda: ask(f"{api}/deployments/filter", {}), "a deployment")
-    (deployment,) = ask(f"{api}/deployments/filter", {})
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", credentials(finished))
+    until(lambda: post(f"{api}/deployments/filter", {}), "a deployment")
+    (deployment,) = post(f"{api}/deployments/filter", {})
     assert deployment["name"] == "digits"
     assert deployment["parameters"] == {"experiment": "digits", "refresh": True}
     (schedule,) = deployment["schedules"]
