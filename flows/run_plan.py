@@ -13,6 +13,7 @@ from gristmill import pipelines
 from gristmill.pipelines.base import normalised_source
 from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.ingestion import DataState, StageState, data_plan
+from gristmill.pipelines.preparation import owner_of
 from gristmill.pipelines.search import TrialPlan, TrialSearch, plan_each, search_of
 from gristmill.pipelines.tracking import StoredRun, known_run
 
@@ -65,7 +66,8 @@ def make_plan(project: Project, experiment: Experiment, *, force: bool = False) 
         force: plan every trial as if none were known.
 
     Raises:
-        ConfigError: an expectation of Great Expectations is invalid and was not checked before.
+        ConfigError: what a step would refuse is known already: an expectation of Great
+            Expectations, cuts that cannot be shared, what the evaluation asks of the data.
     """
     folder = experiment.data.folder
     parameters = project.stale_parameters(experiment.name, folder)
@@ -76,6 +78,8 @@ def make_plan(project: Project, experiment: Experiment, *, force: bool = False) 
         from gristmill.pipelines.validation import check_expectations
 
         check_expectations(project, experiment.document.schema_)
+    if any(stage.changes for stage in stages if stage.name == "split"):
+        owner_of(project, experiment.name, experiment.document)
     if data is not DataState.PINNED or parameters or any(stage.changes for stage in stages):
         return Plan(data, parameters, stages, None, None)
     search = search_of(project, experiment, digests, force=force)
@@ -84,9 +88,20 @@ def make_plan(project: Project, experiment: Experiment, *, force: bool = False) 
     done = known_run(project, run_key(experiment, search, digests))
     if done is not None:
         return Plan(data, parameters, stages, search.plans, done)
+    if _asks_of_data(experiment):
+        from gristmill.pipelines.evaluation import check_asked
+
+        check_asked(project, experiment)
     search.advance()
     refit = _foreseen_refit(project, experiment, search)
     return Plan(data, parameters, stages, search.plans, None, refit, search.remaining)
+
+
+def _asks_of_data(experiment: Experiment) -> bool:
+    document = experiment.document
+    asked = document.evaluation
+    named = any(":" in metric for metric in document.test_metrics)
+    return bool(document.gate.slices or asked.slices.columns or asked.threshold or named)
 
 
 def _foreseen_refit(

@@ -121,6 +121,20 @@ def _task_faults(document: Document) -> Iterator[str]:
         yield "training.class_weight: regression has no classes"
 
 
+def _feature_faults(document: Document) -> Iterator[str]:
+    split, features = document.split, document.features
+    no_features = {
+        document.data.target: "it is data.target",
+        **{name: f"it is split.{way}" for way in ("given", "key", "group")
+           if (name := getattr(split, way)) is not None},
+        **dict.fromkeys(features.exclude, "features.exclude names it"),
+    }  # fmt: skip
+    for name in features.columns:
+        if name in no_features:
+            why = no_features[name]
+            yield f"features.columns.{name}: remove it, since {why}, and so it is no feature"
+
+
 def _monitor_faults(document: Document) -> Iterator[str]:
     monitor = document.monitor
     if monitor is None or document.data.source is not None:
@@ -234,6 +248,6 @@ def _watched_faults(document: Document) -> Iterator[str]:
 
 RULES = (
     *(_task_faults, _monitor_faults, _evaluation_faults, _metric_faults, _search_faults),
-    *(_estimator_faults, _watched_faults),
+    *(_estimator_faults, _watched_faults, _feature_faults),
 )
 """The rules between sections; the first violation is reported."""

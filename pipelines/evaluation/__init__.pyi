@@ -1,6 +1,7 @@
 from .comparison import Answers as Answers
 from .comparison import ModelComparison as ModelComparison
 from .comparison import compare as compare
+from .final_evaluation import MOST_SLICES as MOST_SLICES
 from .final_evaluation import FinalEvaluation as FinalEvaluation
 from .final_evaluation import check_asked as check_asked
 from .final_evaluation import evaluate as evaluate

@@ -31,6 +31,7 @@ from gristmill.pipelines.evaluation.metrics.measures import score
 from gristmill.pipelines.evaluation.predictions import Predictions
 from gristmill.pipelines.evaluation.slices import Slice
 from gristmill.pipelines.preparation import (
+    TEST,
     VALIDATION,
     class_name,
     group_of,
@@ -41,6 +42,9 @@ from gristmill.pipelines.preparation import (
 from gristmill.pipelines.tables import Flags, Hashes, TableRows
 from gristmill.pipelines.training import MODEL_FILES, Trial
 from gristmill.pipelines.workers import Export, Pool
+
+MOST_SLICES = 30
+"""Most values of a column that the gate requires all slices of."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +161,8 @@ def check_asked(project: Project, experiment: Experiment) -> None:
     """Check before training that the data have what `evaluation` and `gate` name.
 
     Raises:
-        ConfigError: A metric names a missing class, a slice a missing column, or a threshold is set
-            for other than two classes.
+        ConfigError: A metric names a missing class, a slice a missing column or one of too many
+            values, or a threshold is set for other than two classes.
     """
     build, document = project.build(experiment.name), experiment.document
     asked = document.evaluation
@@ -167,13 +171,21 @@ def check_asked(project: Project, experiment: Experiment) -> None:
     task = document.data.task
     faults = (metric_fault(name, task, names) for name in document.test_metrics)
     problems = [Problem(fault) for fault in faults if fault]
-    known = TableRows(build / "table.parquet").schema.names
+    table = build / "table.parquet"
+    known = TableRows(table).schema.names
     named = [("evaluation.slices", column) for column in asked.slices.columns]
     named += [("gate.slices", name.partition("=")[0]) for name in document.gate.slices]
     for where, column in named:
         if column not in known:
             hint = suggest(column, known)
             problems.append(Problem(where, "a column of the data", column, hint))
+    whole = [name for name in document.gate.slices if name in known]
+    for column in whole:
+        _, values = TableRows(table, read_roles(build / "roles.parquet") == TEST).labels(column)
+        if len(values) > MOST_SLICES:
+            one = f"name the values that matter, such as {column}={values[0]}"
+            most = f"at most {MOST_SLICES} values in the test rows"
+            problems.append(Problem(f"gate.slices.{column}", most, f"{len(values):,}", one))
     if asked.threshold is not None and names is not None:
         where, positive = "evaluation.threshold", asked.threshold.positive
         if len(names) != 2:

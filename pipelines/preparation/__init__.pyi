@@ -103,3 +103,6 @@ from .split.roles_file import (
 from .split.roles_file import (
     rows_to_learn_from as rows_to_learn_from,
 )
+from .split.shared import (
+    owner_of as owner_of,
+)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BeforeValidator
 
-from gristmill.pipelines.evaluation import Pair, Predictions, lower_is_better
+from gristmill.pipelines.evaluation import MOST_SLICES, Pair, Predictions, lower_is_better
 
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
@@ -333,7 +333,3 @@ def slice_masks(
         for each in values:
             made[f"{column}={each}"] = np.asarray(texts == each, dtype=np.bool_), share
     return made
-
-
-MOST_SLICES = 30
-"""Maximum number of slices of a column."""

@@ -8,6 +8,9 @@ from collections.abc import Callable
 import pytest
 from aftermath import edit, mlflow_runs, processes_of, read_tree
 
+from gristmill.flows.run_plan import make_plan
+from gristmill.pipelines.base import ConfigError
+from gristmill.pipelines.config.experiment import load_experiment
 from gristmill.pipelines.config.project import Project
 from tests.conftest import BIN, Run, clean_environment, git
 
@@ -204,3 +207,21 @@ def test_a_comment_in_the_code_of_a_stage_trains_nothing(tiny: Project, gristmil
     assert "✓ split" in done
     assert "tiny: nothing to do, nothing changed since run" in done
     assert mlflow_runs(tiny, "FINISHED") == trained
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("split: {}", "split: {as: tiny}", "there are no cuts of 'tiny' yet"),
+        ("split: {}", "split: {as: nobody}", "there is no experiment 'nobody'"),
+        ("data/tiny/tiny.csv", "data/far/far.csv", "cannot be shared: it uses other data"),
+    ],
+)
+def test_a_plan_refuses_cuts_that_the_split_would_refuse(
+    versioned: Project, old: str, new: str, says: str
+) -> None:
+    text = versioned.experiment_file("tiny").read_text()
+    shared = text.replace(old, new).replace("split: {}", "split: {as: tiny}")
+    versioned.experiment_file("other").write_text(shared)
+    with pytest.raises(ConfigError, match=says):
+        make_plan(versioned, load_experiment(versioned, "other"))

@@ -631,6 +631,23 @@ def test_max_time_is_in_seconds_or_a_duration(load: Load, text: str, seconds: fl
 
 
 @pytest.mark.parametrize(
+    ("sections", "name", "why"),
+    [
+        ({"split": "{test: given, given: part}"}, "part", "split.given"),
+        ({"split": "{group: shop}"}, "shop", "split.group"),
+        ({"split": "{key: id}"}, "id", "split.key"),
+        ({}, "y", "data.target"),
+    ],
+)
+def test_a_kind_of_a_column_that_is_no_feature_is_refused(
+    load: Load, sections: dict[str, str], name: str, why: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(features=f"{{columns: {{{name}: category}}}}", **sections)
+    assert f"features.columns.{name}: remove it, since it is {why}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "sections",
     [
         {"parameters": "{units: .inf}"},

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tiny import DIGEST, make_data, make_project, run_search, trials, write_experiment
+from tiny import DIGEST, make_data, make_project, run_search, table, trials, write_experiment
 
 from gristmill import pipelines
 from gristmill.pipelines.base.errors import ConfigError, DataInvalid, EnvironmentFault
@@ -226,6 +226,17 @@ def test_a_gate_on_a_slice_of_a_missing_column_is_refused_before_training(home: 
     make_data(home, experiment)
     with pytest.raises(ConfigError, match=r"gate.slices\n.*\n +found +color\n"):
         check_asked(home, experiment)
+
+
+def test_a_gate_on_a_column_of_many_values_is_refused_before_training(home: Project) -> None:
+    frame = table(200, "kind")
+    frame["shop"] = [f"shop {i % 33}" for i in range(200)]
+    few = {"slices": {"shop=shop 1": {}, "colour": {}}}
+    make_data(home, experiment := write_experiment(home, gate=few), frame=frame)
+    check_asked(home, experiment)
+    many = write_experiment(home, gate={"slices": {"shop": {}}})
+    with pytest.raises(ConfigError, match=r"gate.slices.shop\n.*at most 30 values.*\n.*found +3\d"):
+        check_asked(home, many)
 
 
 OUTPUT_NAN = """
