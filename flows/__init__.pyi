@@ -10,6 +10,9 @@ from .outcome import (
 from .outcome import (
     done_lines as done_lines,
 )
+from .outcome import (
+    require_unchanged as require_unchanged,
+)
 from .run_log import (
     kept_logs as kept_logs,
 )

@@ -26,7 +26,9 @@ from gristmill.pipelines.reporting import (
     Table,
     Text,
     Titled,
+    as_markdown,
     as_page,
+    escaped,
     number,
     p_value,
 )
@@ -221,9 +223,9 @@ def _yes(holds: bool) -> str:
 
 def markdown(made: Checked) -> str:
     """Return the result as Markdown, for Prefect."""
-    lines = [f"**{made.verdict}**", "", made.heading, ""]
-    lines += [f"- {line}" for line in (*made.breaks[:SHOWN], *made.notes)]
-    return "\n".join(lines) + "\n"
+    verdict = Text(f"**{escaped(made.verdict)}**", markdown=True)
+    lines = (*made.breaks[:SHOWN], *made.notes)
+    return as_markdown("", [verdict, Text(made.heading), Lines(lines, len(lines))])
 
 
 def write_page(file: Path, made: Checked) -> None:

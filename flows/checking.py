@@ -37,7 +37,7 @@ from gristmill.pipelines.evaluation import (
 )
 from gristmill.pipelines.ingestion import ingest_file
 from gristmill.pipelines.preparation import as_text, class_places
-from gristmill.pipelines.registry import PREDICTIONS, Version, find, load_version
+from gristmill.pipelines.registry import PREDICTIONS, Version, find, loaded_version
 from gristmill.pipelines.tracking import fetch_artifact
 from gristmill.pipelines.validation import (
     MATTERS,
@@ -131,20 +131,19 @@ def examine(project: Project, version: Version, file: Path, shown: str) -> Check
     with tempfile.TemporaryDirectory() as folder:
         aside = Path(folder)
         tested = read_predictions(fetch_artifact(project, version.run_id, PREDICTIONS, aside))
-        model, others = load_version(project, version)
-        statistics = model.unwrap_python_model().statistics
-        if statistics.get("picture"):
-            seen = _see_pictures(file, model, None if document is None else document.data)
-        else:
-            seen = _see_table(file, model, reference, document, aside)
+        with loaded_version(project, version) as (model, about):
+            statistics = model.unwrap_python_model().statistics
+            if statistics.get("picture"):
+                seen = _see_pictures(file, model, None if document is None else document.data)
+            else:
+                seen = _see_table(file, model, reference, document, aside)
         predictions = _shifted(tested, seen.answers, aside)
     given, unknown = _labelled(seen, tested)
     names = names_of(version.metrics, tested.classes) if len(given.truth) else []
     performance = decline(names, tested, given)
     labelled = len(given.truth)
-    made = [f"the model was built with {other}" for other in others]
     notes = [
-        *made,
+        *about,
         *seen.notes,
         *_about_labels(labelled, unknown, tested.classes),
         *_undefined(performance),

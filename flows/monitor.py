@@ -22,6 +22,7 @@ from gristmill.pipelines.base import ConfigError, InputError, Problem, content_d
 from gristmill.pipelines.config import Data, Project, load_experiment
 from gristmill.pipelines.ingestion import fetch
 from gristmill.pipelines.registry import require_champion
+from gristmill.pipelines.reporting import escaped
 
 DRIFT_FOUND = "gristmill.drift.found"
 """Name of the event; its resource is `resource_of` the experiment."""
@@ -61,10 +62,10 @@ def check_file(experiment: str, file: Path, shown: str) -> Checked:
     made = examine(project, require_champion(project, experiment), file, shown)
     page = write(project, made, file)
     key = "".join(c if c.isalnum() and c.isascii() else "-" for c in experiment.lower())
-    text = f"{markdown(made)}\nThe page: `{project.relative(page)}`\n"
-    create_markdown_artifact(text, key=f"check-{key}", description=f"check of {shown}")
+    text = f"{markdown(made)}\nThe page: {escaped(project.relative(page))}\n"
+    create_markdown_artifact(text, key=f"check-{key}", description=escaped(f"check of {shown}"))
     rows = table_rows(made)
-    create_table_artifact(rows, key=f"drift-{key}", description=f"drift in {shown}")
+    create_table_artifact(rows, key=f"drift-{key}", description=escaped(f"drift in {shown}"))
     return made
 
 

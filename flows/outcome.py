@@ -42,6 +42,20 @@ def done_lines(project: Project, done: StoredRun) -> list[str]:
     ]
 
 
+def require_unchanged(project: Project, done: StoredRun) -> None:
+    """Check the packages of a run's version and of the champion.
+
+    Raises:
+        PackageChanged: a package was changed after it was registered.
+    """
+    from gristmill.pipelines import packaging
+    from gristmill.pipelines.registry import CHAMPION, versions
+
+    for version in versions(project, done.model):
+        if version.number == done.version or CHAMPION in version.aliases:
+            packaging.require_unchanged(project, version)
+
+
 def _still_waits(project: Project, done: StoredRun) -> bool:
     """Return whether the version is still the challenger."""
     from gristmill.pipelines.registry import CHALLENGER, versions

@@ -37,7 +37,8 @@ from gristmill.pipelines.preparation import (
     optional_names,
 )
 from gristmill.pipelines.registry import (
-    load_version,
+    Version,
+    loaded_version,
     require_champion,
     require_version,
     require_versions,
@@ -77,7 +78,15 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
         if number is None
         else require_version(require_versions(project, name), number)
     )
-    model, others = load_version(project, version)
+    with loaded_version(project, version) as (model, about):
+        _score(project, version, model, about, file, target)
+
+
+def _score(
+    project: Project, version: Version, model: Any, about: list[str], file: Path, target: Path
+) -> None:
+    """Score a file with a loaded model and write the rows; `about` are notes on the model."""
+    name = version.model
     document = declared(project, name)
     data = None if document is None else document.data
     picture = model.unwrap_python_model().statistics.get("picture")
@@ -105,10 +114,8 @@ def score(name: str, file: Path, output: Path | None, number: str | None) -> Non
     screen = Screen()
     scored = f"{len(table):,} rows scored with {name} version {version.number}: {target}"
     screen.say(scored, whole=True)
-    for note in notes:
+    for note in [*notes, *about]:
         screen.say(f"! {note}", whole=True)
-    for other in others:
-        screen.say(f"! the model was built with {other}", whole=True)
     if made.absent:
         missing = "not in the file, treated as missing in every row: "
         screen.say(missing + ", ".join(made.absent), whole=True)

@@ -8,13 +8,14 @@ import os
 import re
 import sys
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NoReturn
 
 import typer
 from typer.core import TyperCommand
 
-from gristmill.commands.endings import INTERRUPTED, is_ctrl_c, leave
+from gristmill.commands.endings import INTERRUPTED, echo, is_ctrl_c, leave
 
 GROUPS = {
     "": "From a data set and one YAML file to a registered, promotable model, every night.",
@@ -149,7 +150,7 @@ def main() -> None:
     except (KeyboardInterrupt, Exception) as error:
         if is_ctrl_c(error):
             if not record:
-                typer.echo("interrupted; the next run continues from here", err=True)
+                echo("interrupted; the next run continues from here", err=True)
             leave(INTERRUPTED)
         if type(error).__module__.startswith(("typer", "click")):
             _usage(error, record)
@@ -163,15 +164,15 @@ def _end(error: BaseException, record: str) -> NoReturn:
     if os.environ.get("GRISTMILL_DEBUG"):
         import traceback
 
-        traceback.print_exc()
+        echo(traceback.format_exc(), err=True)
     elif record:
         known = error if isinstance(error, GristmillError) else EnvironmentFault(_first_line(error))
         write_json(Path(record), known.record())
     elif isinstance(error, GristmillError):
-        typer.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
     else:
         where = "  next      gristmill --debug … shows the traceback"
-        typer.echo(f"error: {_first_line(error)}\n{where}", err=True)
+        echo(f"error: {_first_line(error)}\n{where}", err=True)
     leave(error.exit_code if isinstance(error, GristmillError) else 4)
 
 
@@ -202,12 +203,14 @@ def _of_the_system(error: OSError) -> Exception:
 def _usage(error: BaseException, record: str) -> NoReturn:
     show: Any = getattr(error, "show", None)
     if show is not None:
-        show()
+        said = StringIO()
+        show(said)  # may contain what was typed
+        echo(said.getvalue().rstrip("\n"), err=True)
     elif type(error).__name__ == "Abort" and error.__cause__ is not None:
         # an EOFError from our code, which typer treats as the end of input
         _end(error.__cause__, record)
     else:
-        typer.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
     leave(1)
 
 

@@ -117,7 +117,7 @@ def markdown(run: Session, made: Finished) -> str:
         ),
     ]
     if evaluation.slices:
-        blocks.append(Titled("Slices", [Text(SLICE_WORDS), slice_table(evaluation)]))
+        blocks.append(Titled("Slices", [Text(SLICE_WORDS, markdown=True), slice_table(evaluation)]))
     title = f"{sum(times.values()):.1f} seconds"
-    blocks.append(Titled(title, [Text(TIME_WORDS), time_table(times)]))
+    blocks.append(Titled(title, [Text(TIME_WORDS, markdown=True), time_table(times)]))
     return as_markdown(first, blocks)

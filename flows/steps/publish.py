@@ -83,7 +83,7 @@ def model_card(
                 f"Decision: {DONE[registered.decision.outcome]}",
                 [Lines(registered.decision.reasons)],
             ),
-            Titled("Signature", [Lines(columns), Text(loads)]),
+            Titled("Signature", [Lines(columns), Text(loads, markdown=True)]),
         ],
     )
 
@@ -91,10 +91,10 @@ def model_card(
 def about(experiment: Experiment) -> list[Block]:
     """Return the description, intended use and limits from the experiment file."""
     document: Document = experiment.document
-    blocks: list[Block] = [Text(document.description)]
+    blocks: list[Block] = [Text(document.description, markdown=True)]
     for title, key in (("Intended use", "intended_use"), ("Limits", "limits")):
         text = getattr(document, key) or NOT_SAID.format(key=key, name=experiment.name)
-        blocks.append(Titled(title, [Text(text)]))
+        blocks.append(Titled(title, [Text(text, markdown=True)]))
     return blocks
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import typer
 
 from gristmill.commands.options import whole_id
-from gristmill.pipelines import evaluation, registry, tracking
+from gristmill.pipelines import evaluation, packaging, registry, tracking
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, nearest, writing
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.reporting import (
@@ -104,7 +104,17 @@ def _named(project: Project, names: Sequence[str]) -> list[Named]:
                 found=" ".join(names),
                 next=f"gristmill models {model.run.experiment}",
             )
+    _require_unchanged(project, versions, found)
     return found
+
+
+def _require_unchanged(
+    project: Project, versions: Sequence[registry.Version], found: Sequence[Named]
+) -> None:
+    named = [(model.run.model, model.run.version) for model in found]
+    for version in versions:
+        if (version.model, version.number) in named:
+            packaging.require_unchanged(project, version)
 
 
 def _find(
@@ -335,5 +345,5 @@ def _table(
 
 def markdown(made: evaluation.ModelComparison, shown: Sequence[Titled]) -> str:
     """Return the report of a comparison as Markdown."""
-    picture = Text("![differences and agreement](comparison.png)")
+    picture = Text("![differences and agreement](comparison.png)", markdown=True)
     return as_markdown(" · ".join(made.names), [*shown, picture])

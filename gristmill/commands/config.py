@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
+from io import StringIO
 from typing import Any
 
 import typer
 
+from gristmill.commands.endings import echo
 from gristmill.commands.options import Name, Override, load
-from gristmill.pipelines.base import writing
+from gristmill.pipelines.base import printable, writing
 from gristmill.pipelines.config import FITTING, Document, Experiment, Project
 
 LITERAL = ("parameters", "search")
@@ -38,7 +39,9 @@ def dump(experiment: Experiment) -> None:
     yaml.width = 100
     # last: the representer is created on first access, from the settings above
     yaml.representer.yaml_representers = {**yaml.representer.yaml_representers, str: _text}
-    yaml.dump(_content(experiment.document), sys.stdout)
+    made = StringIO()
+    yaml.dump(_content(experiment.document), made)
+    echo(made.getvalue().rstrip("\n"))
 
 
 def _content(document: Document) -> dict[str, Any]:
@@ -62,8 +65,8 @@ def _escaped(tree: Any) -> Any:
 
 
 def _text(representer: Any, text: str) -> Any:
-    """Quote a text with a colon: DVC's reader needs the quotes inside brackets."""
-    style = '"' if ":" in text else None
+    """Quote a text with a colon, which DVC's reader needs inside brackets, and escaped text."""
+    style = '"' if ":" in text or printable(text) != text else None
     return representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

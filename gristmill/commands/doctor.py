@@ -16,14 +16,18 @@ import typer
 
 from gristmill import flows
 from gristmill.commands.config import write_schema
-from gristmill.pipelines import config, ingestion, tracking, training
+from gristmill.pipelines import config, ingestion, packaging, tracking, training
 from gristmill.pipelines.base import EnvironmentFault, GristmillError
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.ingestion.versions import snapshot
+from gristmill.pipelines.registry import registered_models as registry
 from gristmill.pipelines.reporting import Screen
 
 LEAST_SPACE = 2 << 30
 """Bytes of free disk space below which a run can fail."""
+
+SHOWN = 5
+"""Versions without a digest that are named."""
 
 PORTS = {4200: "Prefect", 5000: "MLflow"}
 
@@ -175,6 +179,27 @@ def _mlflow(project: Project) -> Iterator[Finding]:
     yield True, redact(tracking.tracking_uri(project))
 
 
+def _models(project: Project) -> Iterator[Finding]:
+    """Check the packages in the local store; in another store, those of versions with an alias."""
+    local = tracking.is_local(project)
+    every = [v for model in registry.read_models(project) for v in model.versions]
+    before = [v for v in every if packaging.unchecked(v)]
+    checked = [v for v in every if v not in before and (local or v.aliases)]
+    changed = False
+    for one in checked:
+        try:
+            packaging.require_unchanged(project, one)
+        except EnvironmentFault as error:
+            changed = True
+            yield False, "\n".join(error.lines())
+    if checked and not changed:
+        yield True, f"{len(checked):,} packages are as they were registered"
+    if before:
+        names = ", ".join(f"{v.model} {v.number}" for v in before[:SHOWN])
+        more = f" and {len(before) - SHOWN} more" * (len(before) > SHOWN)
+        yield True, f"no digest from their registration, not checked: {names}{more}"
+
+
 def _prefect(project: Project) -> Iterator[Finding]:
     url = os.environ.get("PREFECT_API_URL")
     if url is None:
@@ -209,6 +234,7 @@ CHECKS: dict[str, Callable[[Project], Iterator[Finding]]] = {
     "experiments": _experiments,
     "data": _data,
     "mlflow": _mlflow,
+    "models": _models,
     "prefect": _prefect,
     "password": _password,
     "ports": _ports,

@@ -10,6 +10,14 @@ from typing import NoReturn
 
 import typer
 
+
+def echo(text: object, *, err: bool = False) -> None:
+    """Print text as it is, but for control characters; to standard error if `err` is set."""
+    from gristmill.pipelines.base import printable
+
+    typer.echo(printable(text), err=err)
+
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C, the same as typer's."""
 
@@ -22,7 +30,7 @@ def interrupted(words: str) -> Iterator[None]:
     except (KeyboardInterrupt, Exception) as error:
         if not is_ctrl_c(error):
             raise
-        typer.echo(words, err=True)
+        echo(words, err=True)
         leave(INTERRUPTED)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
+from gristmill.commands.endings import echo
 from gristmill.pipelines import ingestion
 from gristmill.pipelines.base import GristmillError
 from gristmill.pipelines.config import Project
@@ -28,9 +27,9 @@ def merge(base: Path, ours: Path, theirs: Path, name: str) -> int:
         merged = ingestion.merge_file(project, place.name, *texts)
     except GristmillError as error:
         ingestion.plain_merge(base, ours, theirs)
-        typer.echo(f"{name}: {error}", err=True)
+        echo(f"{name}: {error}", err=True)
         return 1
     ours.write_text(merged.text, encoding="utf-8")
     for conflict in merged.conflicts:
-        typer.echo(f"{name}: {conflict}", err=True)
+        echo(f"{name}: {conflict}", err=True)
     return 1 if merged.conflicts else 0

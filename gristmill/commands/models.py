@@ -14,6 +14,7 @@ from gristmill.commands.options import Number, Reason, Registered
 from gristmill.pipelines import tracking
 from gristmill.pipelines.base import ConfigError, EnvironmentFault, read_json
 from gristmill.pipelines.config import Project
+from gristmill.pipelines.packaging import unchecked
 from gristmill.pipelines.registry import (
     CHAMPION,
     DECISION,
@@ -110,6 +111,8 @@ def promote(
     """Make a version the champion, whatever the gate decided."""
     now, before = moves.promote(Project.find(), name, version, reason)
     screen = Screen()
+    for note in unchecked(now):
+        screen.say(f"! {note}", whole=True)
     if before is not None and before.number == now.number:
         screen.say(f"{name} version {now.number} is the champion already")
         return
@@ -127,7 +130,10 @@ def rollback(name: Registered, reason: Reason = "") -> None:
     """Restore the previous champion."""
     now, before = moves.rollback(Project.find(), name, reason)
     was = f", it was version {before.number}" if before else ""
-    Screen().say(f"{name} version {now.number} is the champion again{was}")
+    screen = Screen()
+    for note in unchecked(now):
+        screen.say(f"! {note}", whole=True)
+    screen.say(f"{name} version {now.number} is the champion again{was}")
 
 
 def reject(name: Registered, version: Number, reason: Reason) -> None:

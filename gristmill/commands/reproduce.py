@@ -26,9 +26,9 @@ from gristmill.pipelines.reporting import Screen
 from gristmill.pipelines.tracking import tags as names
 
 DIFFERS = 4
-"""Exit code if the weights differ."""
+"""Exit code if the weights or the registered files differ."""
 
-ORDER = ("data", "code", "package", "arrays", "machine", "settings")
+ORDER = ("data", "code", "package", "arrays", "machine", "settings", "files")
 """Order of the reported differences: causes before effects."""
 
 RECIPE, DIFF = "lineage/winner.json", "lineage/changes.diff"
@@ -88,11 +88,13 @@ def reproduce(model: Model) -> int:
             answer = _train(origin, tree, aside)
             words.append(f"on {origin.record['threads']} thread(s)")
         with screen.step("compare") as words:
-            package = registry.fetch_package(project, version, aside / "package")
+            package = packaging.copy_package(project, version.address, aside / "package")
+            changed = [f"files: {file}" for file in packaging.changes(project, version, package)]
             again = Path(answer["model"])
-            found = packaging.compare_weights(package / again.name, again)
+            found = packaging.compare_weights(package / "artifacts/package" / again.name, again)
             words.append(f"{found.values:,} values")
-    differences = [*data, *code, *_in_training(origin, answer["parts"], libraries, bool(data))]
+    trained = _in_training(origin, answer["parts"], libraries, bool(data))
+    differences = [*changed, *data, *code, *trained]
     differences.sort(key=lambda line: ORDER.index(line.partition(":")[0]))
     return _said(screen, version, found, differences, time.monotonic() - began)
 
@@ -109,12 +111,12 @@ def _said(
         screen.say(f"{name}: bit for bit the same, {seconds:.1f} s")
         for line in differences:
             screen.say(f"  although {line}")
-        return 0
+        return DIFFERS if any(line.startswith("files: ") for line in differences) else 0
     by = "" if found.largest == float("inf") else f", by {found.largest:.3g} at most"
     screen.say(f"{name}: {found.differing:,} of {found.values:,} values differ{by}")
     if not differences:
-        screen.say("  no recorded part differs: the registered file was changed since,")
-        screen.say("  or this training is not deterministic (a GPU)")
+        cause = "the registered file was changed since, or " * bool(packaging.unchecked(version))
+        screen.say(f"  no recorded part differs: {cause}this training is not deterministic (a GPU)")
     for place, line in enumerate(differences):
         screen.say(f"  {'first difference' if not place else 'also':16s}  {line}")
     return DIFFERS

@@ -56,6 +56,7 @@ def run(
     plan = flows.make_plan(project, experiment, force=force)
     if plan.done is not None and not force:
         _mend(project)
+        flows.require_unchanged(project, plan.done)
         for line in validation.check_fresh(project, experiment):
             screen.say(f"  ! {line}")
         for line in flows.done_lines(project, plan.done):

@@ -77,10 +77,9 @@ def serve(
     tracking.import_mlflow()
     from mlflow.pyfunc import scoring_server  # before the package, which adds CSV
 
-    with listener:
-        model, others = registry.load_version(project, version)
-        for other in others:
-            screen.say(f"! it was built with {other}", whole=True)
+    with listener, registry.loaded_version(project, version) as (model, about):
+        for note in about:
+            screen.say(f"! {note}", whole=True)
         url = f"http://{flows.HOST}:{listener.getsockname()[1]}/invocations"
         alias = f" ({', '.join(version.aliases)})" if version.aliases else ""
         screen.say(f"{version.model} version {version.number}{alias} answers at {url}")

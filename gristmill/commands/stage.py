@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from gristmill.commands.endings import echo
 from gristmill.commands.options import Name
 from gristmill.pipelines.base import ConfigError, nearest, uncollected
 from gristmill.pipelines.config import Project
@@ -34,7 +35,7 @@ def stage(
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(summary + "\n", encoding="utf-8")
     if not os.environ.get("GRISTMILL_RECORD"):
-        typer.echo(f"{step} {name}: {summary}")
+        echo(f"{step} {name}: {summary}")
 
 
 def _stage(stage: str, name: str) -> Callable[[Project, str], object]:

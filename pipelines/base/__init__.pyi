@@ -52,6 +52,9 @@ from .locks import (
 from .locks import (
     locked as locked,
 )
+from .printable import (
+    printable as printable,
+)
 from .processes import (
     began as began,
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any, ClassVar
+
+from gristmill.pipelines.base.printable import printable
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,12 @@ class GristmillError(Exception):
         next: str = "",
         problems: Iterable[Problem] = (),
     ) -> None:
-        self.what = what
-        self.expected = expected
-        self.found = found
-        self.next = next
-        self.problems = tuple(problems)
-        super().__init__(what)
+        self.what = printable(what)
+        self.expected = printable(expected)
+        self.found = printable(found)
+        self.next = printable(next)
+        self.problems = tuple(Problem(*map(printable, astuple(each))) for each in problems)
+        super().__init__(self.what)
 
     def lines(self) -> list[str]:
         """Return the block as plain lines; the first says what failed."""

@@ -7,5 +7,14 @@ from .rehearsal import Differing as Differing
 from .rehearsal import Rehearsal as Rehearsal
 from .rehearsal import differing as differing
 from .rehearsal import other_versions as other_versions
+from .stored_files import FILES as FILES
+from .stored_files import LIST as LIST
+from .stored_files import PackageChanged as PackageChanged
+from .stored_files import changes as changes
+from .stored_files import copy_package as copy_package
+from .stored_files import fetch_package as fetch_package
+from .stored_files import list_digest as list_digest
+from .stored_files import require_unchanged as require_unchanged
+from .stored_files import unchecked as unchecked
 from .weights import WeightsCompared as WeightsCompared
 from .weights import compare_weights as compare_weights

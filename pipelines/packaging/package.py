@@ -26,7 +26,7 @@ from gristmill.pipelines.base import (
 from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.evaluation import FinalEvaluation, Threshold, read_predictions
 from gristmill.pipelines.packaging.behaviour import MANY, SINGLE, TOLERANCE, problems, questions
-from gristmill.pipelines.packaging.rehearsal import Rehearsal, installed
+from gristmill.pipelines.packaging.rehearsal import Answered, Rehearsal, installed
 from gristmill.pipelines.preparation import (
     TRAINING,
     answers,
@@ -64,12 +64,14 @@ class Package:
     Attributes:
         address: `models:/m-…`.
         digest: digest of everything that determines its predictions.
+        files: list of its files as they were tested, see `list_files`.
         measured: `start_seconds` from the stored files to the first prediction, without the import
             of libraries; `latency_ms`, median of single rows; `megabytes` of its files.
     """
 
     address: str
     digest: str
+    files: str = ""
     measured: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -142,10 +144,11 @@ def make_package(
     )
     address = str(info.model_uri)
     tolerance = TOLERANCE[trial.parts.get("device", "cpu")]
-    measured = _try(evaluation, rehearsal, address, statistics, tolerance)
+    answered = _try(evaluation, rehearsal, address, statistics, tolerance)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     digest = package_digest(project, experiment.name, trial, evaluation.threshold)
-    return Package(address, digest, {**measured, "megabytes": size / 1e6})
+    figures = {**answered.measured, "megabytes": size / 1e6}
+    return Package(address, digest, answered.files, figures)
 
 
 class _Flavor:
@@ -188,8 +191,8 @@ def _try(
     address: str,
     statistics: Mapping[str, Any],
     tolerance: float,
-) -> Mapping[str, float]:
-    """Test the stored package in a fresh process; return its measurements.
+) -> Answered:
+    """Test the stored package in a fresh process; return its answers.
 
     Raises:
         EnvironmentFault: a prediction is wrong, or the package has side effects.
@@ -207,7 +210,7 @@ def _try(
             next="nothing was registered; check the model's own code, if any: a layer may be saved "
             "without its arguments, or stay in training mode",
         )
-    return answered.measured
+    return answered
 
 
 def _most(schema: pyarrow.Schema, rows: int) -> int:

@@ -18,7 +18,14 @@ import pandas as pd
 
 from gristmill.pipelines.base import EnvironmentFault
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.tracking import client, is_local
+from gristmill.pipelines.packaging.stored_files import (
+    PackageChanged,
+    copy_package,
+    fetch_package,
+    list_files,
+    unchecked,
+)
+from gristmill.pipelines.tracking import StoredVersion
 
 PROCESS = Path(__file__).with_name("rehearsal_process.py")
 
@@ -51,6 +58,7 @@ class Answered:
         tables: predictions by name of the question; `single` for rows predicted one by one.
         errors: errors by name of the question.
         error: error before the first question, such as on loading; empty if there was none.
+        files: list of the package's files, see `list_files`.
         imported: modules of this project that it imported.
         strayed: its forbidden actions on files, the network or processes.
         requirements: library versions it was created with, `name==version`.
@@ -62,6 +70,7 @@ class Answered:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
+    files: str = ""
     imported: Sequence[str] = ()
     strayed: Sequence[str] = ()
     requirements: Sequence[str] = ()
@@ -174,54 +183,70 @@ class Rehearsal:
                 start_new_session=True,  # only the parent receives Ctrl-C, and ends this process
             )
 
-    def answer(self, model: str, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return the predictions of the package at a model address for raw rows.
+    def answer(self, model: str | StoredVersion, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the predictions of a package for raw rows; see `ask`.
 
         Raises:
             EnvironmentFault: it cannot be loaded, raises, imports this project, has side effects,
-                or does not work with the installed library versions.
+                does not work with the installed library versions, or was changed after it was
+                registered.
         """
         made = self.ask(model, rows, {"rows": Ask(len(rows))})
+        address = model if isinstance(model, str) else f"models:/{model.model}/{model.number}"
         problem = made.error or made.errors.get("rows", "")
         others = differing(made.requirements)
         if problem and others:
-            raise other_versions(model, others, problem)
+            raise other_versions(address, others, problem)
         imports = [f"imports {', '.join(made.imported)}"] if made.imported else []
         for deed in [*imports, *made.strayed]:
             problem = problem or f"it {deed}"
         if problem:
             raise EnvironmentFault(
                 "the package does not work in a fresh process",
-                expected=f"{model} loads and answers {len(rows)} raw rows",
+                expected=f"{address} loads and answers {len(rows)} raw rows",
                 found=problem,
             )
-        told = f"{model} works, but was made with " + "; with ".join(map(str, others))
-        if others and told not in self.warnings:
-            self.warnings.append(told)
+        told = f"{address} works, but was made with " + "; with ".join(map(str, others))
+        notes = [*([told] if others else []), *([] if isinstance(model, str) else unchecked(model))]
+        self.warnings += [note for note in notes if note not in self.warnings]
         return made.tables["rows"]
 
     def ask(
-        self, model: str, rows: pd.DataFrame, asks: Mapping[str, Ask], single: int = 0
+        self,
+        model: str | StoredVersion,
+        rows: pd.DataFrame,
+        asks: Mapping[str, Ask],
+        single: int = 0,
     ) -> Answered:
-        """Ask the package at a model address.
+        """Ask a package.
 
         Args:
-            model: model address, `models:/…`.
+            model: a registered version, or the address of a package that is not registered yet.
             rows: raw rows of the questions.
             asks: questions by name.
             single: number of rows to predict one by one first; 0 for none.
+
+        Raises:
+            PackageChanged: the version's package was changed after it was registered.
         """
         self.warm_up()
         with tempfile.TemporaryDirectory() as folder:
             given, answers = Path(folder) / "rows.parquet", Path(folder) / "answers.parquet"
             rows.to_parquet(given, index=False)
+            place = Path(folder) / "package"
             try:
-                package = self._fetch(model, folder)
+                if isinstance(model, str):
+                    package = copy_package(self._project, model, place)
+                else:
+                    package = fetch_package(self._project, model, place)
+            except PackageChanged:
+                raise
             except Exception as error:  # any error of the store is part of the answer
                 return Answered(error=f"{type(error).__name__}: {error}")
+            files = list_files(package)
             reply = self._ask(
                 {
-                    "package": package,
+                    "package": str(package),
                     "rows": str(given),
                     "answers": str(answers),
                     "asks": {name: asdict(ask) for name, ask in asks.items()},
@@ -235,7 +260,7 @@ class Rehearsal:
                     str(name): table.drop(columns="ask").reset_index(drop=True)
                     for name, table in every
                 }
-        return Answered(**reply, tables=tables)
+        return Answered(**reply, files=files, tables=tables)
 
     def stop(self) -> None:
         """End the process; no other is started."""
@@ -245,14 +270,6 @@ class Rehearsal:
             self._process.communicate()
             self._process = None
             shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _fetch(self, model: str, folder: str) -> str:
-        """Return the path of a package; from a server's store it is downloaded into `folder`."""
-        from mlflow.artifacts import download_artifacts
-
-        client(self._project)  # sets the store of MLflow
-        place = None if is_local(self._project) else folder
-        return str(download_artifacts(artifact_uri=model, dst_path=place))
 
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         process = self._process

@@ -13,14 +13,13 @@ from .gate import DUMMY as DUMMY
 from .gate import MANY_READS as MANY_READS
 from .gate import Decision as Decision
 from .gate import Evidence as Evidence
-from .loading import load_version as load_version
+from .loading import loaded_version as loaded_version
 from .model_records import CHALLENGER as CHALLENGER
 from .model_records import CHAMPION as CHAMPION
 from .model_records import Version as Version
 from .registered_models import Signature as Signature
 from .registered_models import champion as champion
 from .registered_models import describe as describe
-from .registered_models import fetch_package as fetch_package
 from .registered_models import find as find
 from .registered_models import require_champion as require_champion
 from .registered_models import require_version as require_version

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from gristmill.pipelines.base import file_digest, write_json
+from gristmill.pipelines.base import EnvironmentFault, file_digest, write_json, writing
 from gristmill.pipelines.config import CALIBRATION, Experiment, Project
 from gristmill.pipelines.evaluation import FinalEvaluation, Metric, logged
 from gristmill.pipelines.packaging import (
+    FILES,
+    LIST,
     Package,
     Rehearsal,
+    list_digest,
     make_package,
     package_digest,
+    require_unchanged,
     training_examples,
 )
 from gristmill.pipelines.preparation import write_seen
@@ -74,8 +79,11 @@ def package_candidate(
         EnvironmentFault: the package does not load or does not repeat the evaluation's answers.
     """
     digest = package_digest(project, experiment.name, trial, evaluation.threshold)
-    known = _packaged(project, experiment.name, digest)
-    return known[0] if known else make_package(project, experiment, trial, evaluation, rehearsal)
+    for version in _packaged(project, experiment.name, digest):
+        with suppress(EnvironmentFault):  # changed or lost: a new version is made
+            require_unchanged(project, version)
+            return version
+    return make_package(project, experiment, trial, evaluation, rehearsal)
 
 
 def _packaged(project: Project, model: str, digest: str) -> list[Version]:
@@ -136,7 +144,7 @@ def _judge(
         reasons = (*decision.reasons[:-1], "this version is already the champion")
         return Decision("hold", reasons, "", decision.evidence)
     try:
-        ground.rehearsal.answer(champion.address, training_examples(build, ground.experiment))
+        ground.rehearsal.answer(champion, training_examples(build, ground.experiment))
         earlier = answers.earlier_on(champion, ground)
         refresh = answers.refresh_of(champion, earlier, ground)
     except answers.FAULTS as error:
@@ -263,8 +271,13 @@ def _version(
         return candidate
     seen = project.build(name) / SEEN
     keep_artifact(project, run.run_id, seen, "lineage")
+    files = project.build(name) / LIST
+    with writing(files) as aside:
+        aside.write_text(candidate.files, encoding="utf-8")
+    keep_artifact(project, run.run_id, files, "lineage")
     tags |= {
         registry.PACKAGE: candidate.digest,
+        FILES: list_digest(candidate.files),
         registry.TARGET: ground.experiment.data.target,
         registry.RECIPE: answers.recipe_digest(ground.experiment),
         registry.SEEN: file_digest(seen),

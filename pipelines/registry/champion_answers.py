@@ -21,7 +21,7 @@ from gristmill.pipelines.evaluation import (
     from_answers,
     read_predictions,
 )
-from gristmill.pipelines.packaging import Rehearsal, plain_types
+from gristmill.pipelines.packaging import Rehearsal, plain_types, require_unchanged
 from gristmill.pipelines.preparation import SeenRows, dates_of, group_of, read_seen, seen_rows
 from gristmill.pipelines.registry import contests
 from gristmill.pipelines.registry import promotion as moves
@@ -137,6 +137,7 @@ def earlier_on(version: Version, ground: Ground) -> Earlier:
     target = ground.experiment.data.target
     if version.tags.get(registry.TARGET, target) != target:
         raise ValueError(f"it predicts {version.tags[registry.TARGET]}, the candidate {target}")
+    require_unchanged(ground.project, version)
     identity = ground.mine.identity
     stored = stored_answers(ground.project, version)
     predictions = champion_predictions(ground, version, stored)
@@ -281,7 +282,7 @@ def champion_predictions(ground: Ground, champion: Version, stored: Predictions)
     if new.any():
         raw = pd.read_parquet(ground.evaluation.raw, dtype_backend="numpy_nullable")
         asked = plain_types(raw[new].reset_index(drop=True))
-        answers = ground.rehearsal.answer(champion.address, asked)
+        answers = ground.rehearsal.answer(champion, asked)
         outputs[new] = from_answers(answers, wanted.rows(new)).outputs
     made = replace(wanted, outputs=outputs, threshold=stored.threshold)
     _require_numbers(made)

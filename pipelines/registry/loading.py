@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,46 +11,47 @@ from typing import Any
 
 from gristmill.pipelines.base import EnvironmentFault, first_line
 from gristmill.pipelines.config import Project
-from gristmill.pipelines.packaging import Differing, differing, other_versions
+from gristmill.pipelines.packaging import differing, fetch_package, other_versions, unchecked
 from gristmill.pipelines.registry.model_records import Version
 from gristmill.pipelines.tracking import client, import_mlflow
 
 
-def load_version(project: Project, version: Version) -> tuple[Any, tuple[Differing, ...]]:
+@contextmanager
+def loaded_version(project: Project, version: Version) -> Iterator[tuple[Any, list[str]]]:
     """Load a version's package with `mlflow.pyfunc`, without pickles.
 
-    Returns:
-        The model, and the libraries whose installed version differs from the package's.
+    The package is loaded from a private copy, whose files are those that were registered.
+
+    Yields:
+        The model, and notes: the libraries whose installed version differs from the package's, and
+        that a version of an earlier release has no digest.
 
     Raises:
-        EnvironmentFault: the package is missing or cannot be loaded; the error names the libraries
-            that differ.
+        EnvironmentFault: the package is missing, was changed or cannot be loaded; the error names
+            the files or the libraries that differ.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     mlflow = import_mlflow()
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-
     client(project)  # sets MLflow's store
-    others: tuple[Differing, ...] = ()
-    try:
-        with _quiet():
-            folder = Path(download_artifacts(artifact_uri=version.address))
-            needed = folder / "requirements.txt"
-            if needed.is_file():
-                others = differing(needed.read_text(encoding="utf-8").splitlines())
-            return mlflow.pyfunc.load_model(str(folder)), others
-    except Exception as error:  # a package can raise anything
-        said = f"{type(error).__name__}: {first_line(error)}"
-        if others:
-            raise other_versions(version.address, others, said) from error
-        if isinstance(error, MlflowException | OSError):
-            said = first_line(error)
-        raise EnvironmentFault(
-            f"{version.model} version {version.number} cannot be loaded",
-            found=said,
-            next=f"gristmill models {version.model}",
-        ) from error
+    with tempfile.TemporaryDirectory(prefix="gristmill-package-") as aside:
+        folder = fetch_package(project, version, Path(aside))
+        needed = folder / "requirements.txt"
+        lines = needed.read_text(encoding="utf-8").splitlines() if needed.is_file() else []
+        others = differing(lines)
+        try:
+            with _quiet():
+                model = mlflow.pyfunc.load_model(str(folder))
+        except Exception as error:  # a package can raise anything
+            said = f"{type(error).__name__}: {first_line(error)}"
+            if others:
+                raise other_versions(version.address, others, said) from error
+            raise EnvironmentFault(
+                f"{version.model} version {version.number} cannot be loaded",
+                found=said,
+                next=f"gristmill models {version.model}",
+            ) from error
+        built = (f"the model was built with {other}" for other in others)
+        yield model, [*unchecked(version), *built]
 
 
 @contextmanager

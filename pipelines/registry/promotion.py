@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gristmill.pipelines.base import ConfigError, EnvironmentFault
 from gristmill.pipelines.config import Project
+from gristmill.pipelines.packaging import require_unchanged
 from gristmill.pipelines.registry import model_records as records
 from gristmill.pipelines.registry import registered_models as models
 from gristmill.pipelines.registry.model_records import ChampionSeen, RegisteredModel, Version
@@ -119,6 +120,7 @@ def promote(
     Raises:
         ConfigError: the model or version does not exist, or a required reason is missing.
         ChampionMoved: the champion is no longer `basis.seen`.
+        PackageChanged: the version's package was changed after it was registered.
     """
 
     def plan(found: RegisteredModel) -> Move | None:
@@ -130,6 +132,7 @@ def promote(
             return None
         if by_person and not why:
             _require_reason(target)
+        require_unchanged(project, target)
         entry = _entry("promote", target, why or BY_HAND, basis)
         aliases = {records.CHAMPION: target.number, **_no_challenger(target)}
         return Move(entry, aliases, {records.STANDING: None, records.BY: basis.by})
@@ -153,10 +156,12 @@ def rollback(project: Project, model: str, why: str = "") -> tuple[Version, Vers
 
     Raises:
         ConfigError: no version was champion before this one.
+        PackageChanged: the version's package was changed after it was registered.
     """
 
     def plan(found: RegisteredModel) -> Move:
         now, target = found.alias(records.CHAMPION), before(found)
+        require_unchanged(project, target)
         said = why or (f"rollback from version {now.number}" if now else "rollback")
         entry = _entry("rollback", target, said)
         return Move(entry, {records.CHAMPION: target.number}, {records.BY: "person"})

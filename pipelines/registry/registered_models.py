@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gristmill.pipelines.base import ConfigError, EnvironmentFault, first_line, nearest
+from gristmill.pipelines.base import ConfigError, nearest
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.registry.model_records import CHAMPION, RegisteredModel, Version
 from gristmill.pipelines.tracking import (
@@ -294,31 +293,6 @@ def find(project: Project, text: str) -> Version:
             next=f"gristmill reproduce {model}@{near}" if near else f"gristmill models {model}",
         )
     return aliases[wanted]
-
-
-def fetch_package(project: Project, version: Version, folder: Path) -> Path:
-    """Copy the files of a version's package into a folder; return their path.
-
-    Args:
-        project: the project.
-        version: the version.
-        folder: an existing folder.
-
-    Raises:
-        EnvironmentFault: the package is not in the store.
-    """
-    with registry_client(project, f"fetch {version.model} version {version.number}") as registry:
-        from mlflow.artifacts import download_artifacts
-
-        address = registry.get_model_version_download_uri(version.model, version.number)
-        address = f"{address.rstrip('/')}/artifacts/package"
-        try:
-            return Path(download_artifacts(artifact_uri=address, dst_path=str(folder)))
-        except OSError as error:
-            raise EnvironmentFault(
-                f"the package of {version.model} version {version.number} is not in the store",
-                found=first_line(error),
-            ) from error
 
 
 def require_champion(project: Project, model: str) -> Version:

@@ -2,6 +2,7 @@ from .html import as_page as as_page
 from .html import fill_template as fill_template
 from .html import meta as meta
 from .markdown import as_markdown as as_markdown
+from .markdown import escaped as escaped
 from .numbers import number as number
 from .numbers import p_value as p_value
 from .numbers import p_words as p_words

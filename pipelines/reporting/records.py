@@ -100,10 +100,11 @@ class Facts(Block):
 
 @dataclass(frozen=True)
 class Text(Block):
-    """A paragraph."""
+    """A paragraph; `markdown` says that the text is Markdown, which is not to be escaped."""
 
     text: str
     style: str = ""
+    markdown: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from gristmill.pipelines.base import printable
 from gristmill.pipelines.reporting.records import Block
-from gristmill.pipelines.reporting.terminal import print_blocks
+from gristmill.pipelines.reporting.terminal import print_blocks, styled
 
 NAME_WIDTH = 10
 
@@ -57,6 +58,7 @@ class Screen:
         A terminal breaks it at words, and indents what follows like its beginning, unless it is
         `whole`, for example to be copied.
         """
+        text = printable(text)
         if whole or not self.console.is_terminal:
             self.console.print(Text(text), style=style or None, soft_wrap=True)
         else:
@@ -75,10 +77,10 @@ class Screen:
         sign = Text("ok  ", style="green") if good else Text("bad ", style="red")
         if self.console.is_terminal:
             columns = Table.grid()
-            columns.add_row(sign, Text(text))
+            columns.add_row(sign, styled(text))
             self.console.print(columns)
         else:
-            self.console.print(sign + Text(text), soft_wrap=True)
+            self.console.print(sign + styled(text), soft_wrap=True)
 
     @contextmanager
     def step(self, name: str) -> Iterator[list[str]]:
@@ -156,7 +158,7 @@ class Screen:
         """Show the current activity; only on a terminal."""
         if self._status is not None:
             width = max(self.console.width - 4, 20)
-            self._status.update(Text("\n".join(line[:width] for line in lines)))
+            self._status.update(styled("\n".join(line[:width] for line in lines)))
 
     def arriving(self, done: int, total: int | None) -> None:
         """Show the progress of a download, in bytes; `total` is None if it is unknown."""
@@ -169,7 +171,7 @@ class Screen:
         if not self.console.is_terminal or self._status is not None:
             yield
             return
-        with self.console.status(Text(text)) as status:
+        with self.console.status(styled(text)) as status:
             self._status = status
             try:
                 yield

@@ -10,10 +10,16 @@ from rich.measure import Measurement
 from rich.table import Table as Grid
 from rich.text import Text as Styled
 
+from gristmill.pipelines.base import printable
 from gristmill.pipelines.reporting.records import Block, Code, Facts, Lines, Table, Text, Titled
 
 GAP = 3
 """Characters between two cells: the padding of both and the border between them."""
+
+
+def styled(text: object, style: str = "") -> Styled:
+    """Return text for the terminal, with control characters escaped."""
+    return Styled(printable(text), style)
 
 
 def render(block: Block, console: Console) -> Iterator[RenderableType]:
@@ -22,21 +28,21 @@ def render(block: Block, console: Console) -> Iterator[RenderableType]:
         case Table():
             yield _grid(block, console)
             if block.caption:
-                yield Styled(block.caption)
+                yield styled(block.caption)
         case Facts():
             facts = Grid.grid(padding=(0, 2))
             facts.add_column(ratio=1)
             facts.add_column(ratio=2)
             for name, value in block.shown:
-                facts.add_row(Styled(name), Styled(value))
+                facts.add_row(styled(name), styled(value))
             yield facts
         case Lines():
-            yield from map(Styled, block.shown)
+            yield from map(styled, block.shown)
         case Text() | Code():
-            yield Styled(block.text)
+            yield styled(block.text)
         case Titled():
             if block.title:
-                yield Styled(block.title, style="bold")
+                yield styled(block.title, style="bold")
             for inner in block.shown:
                 yield from render(inner, console)
         case _:
@@ -56,22 +62,21 @@ def _grid(table: Table, console: Console) -> RenderableType:
     made = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     lowest, highest = [], []
     for place, name in enumerate(table.heading):
-        cells = [name, *(str(row[place]) for row in table.rows)]
-        measured = [Measurement.get(console, console.options, Styled(cell)) for cell in cells]
+        cells = [name, *(row[place] for row in table.rows)]
+        measured = [Measurement.get(console, console.options, styled(cell)) for cell in cells]
         most = (table.widths or {}).get(name)
         high = min(max(each.maximum for each in measured), most or console.width)
         lowest.append(high if name in whole else max(each.minimum for each in measured))
         highest.append(max(high, lowest[-1]))
         side = "right" if name in table.numbers else "left"
-        made.add_column(Styled(name), justify=side, overflow="fold")  # type: ignore[arg-type]
+        made.add_column(styled(name), justify=side, overflow="fold")  # type: ignore[arg-type]
     room = console.width - GAP * (len(table.heading) - 1)
     if sum(lowest) > room and console.is_terminal:
         return _listed(table)
     for column, width in zip(made.columns, _widths(lowest, highest, room), strict=True):
         column.width = width
     for place, row in enumerate(table.rows):
-        cells = [str(cell) for cell in row]
-        made.add_row(*map(Styled, cells), style="bold" if place in table.marked else None)
+        made.add_row(*map(styled, row), style="bold" if place in table.marked else None)
     return made
 
 
@@ -91,9 +96,9 @@ def _listed(table: Table) -> Styled:
     wide = max(map(len, table.heading))
     lines = Styled()
     for row in table.rows:
-        lines.append(f"{row[0]}\n", style="bold")
+        lines.append(styled(f"{row[0]}\n", "bold"))
         for name, cell in zip(table.heading[1:], row[1:], strict=True):
             if str(cell):
-                lines.append(f"  {name:{wide}s}  {cell}\n")
+                lines.append(styled(f"  {name:{wide}s}  {cell}\n"))
     lines.rstrip()
     return lines

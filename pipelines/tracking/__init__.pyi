@@ -104,6 +104,9 @@ from .run_store import (
     needed_keys as needed_keys,
 )
 from .run_store import (
+    package_folder as package_folder,
+)
+from .run_store import (
     packages_of as packages_of,
 )
 from .run_store import (

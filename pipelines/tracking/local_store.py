@@ -102,6 +102,15 @@ def local_models(project: Project, name: str = "") -> list[StoredModel]:
         return [_model(database, found) for found in names]
 
 
+def local_package(project: Project, version: StoredVersion) -> str:
+    """Return the artifact address of a version's package in the project's own store, or ""."""
+    query = "SELECT storage_location FROM model_versions WHERE name = ? AND version = ?"
+    with reading(project) as database:
+        asked = (version.model, version.number)
+        found = database.execute(query, asked).fetchone() if database else None
+    return (found and found[0]) or ""
+
+
 def _model(database: sqlite3.Connection, name: str) -> StoredModel:
     def listed(query: str) -> list[tuple[Any, ...]]:
         return database.execute(f"SELECT {query} WHERE name = ?", (name,)).fetchall()

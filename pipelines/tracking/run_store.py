@@ -16,9 +16,9 @@ from gristmill.pipelines.base import EnvironmentFault, first_line, read_json
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.tracking import tags as names
 from gristmill.pipelines.tracking.connection import client, pages, store_errors, whole
-from gristmill.pipelines.tracking.local_store import local_runs
-from gristmill.pipelines.tracking.store import ARTIFACTS, is_local
-from gristmill.pipelines.tracking.stored import DataInput, StoredRun
+from gristmill.pipelines.tracking.local_store import local_package, local_runs
+from gristmill.pipelines.tracking.store import ARTIFACTS, is_local, relocate
+from gristmill.pipelines.tracking.stored import DataInput, StoredRun, StoredVersion
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
@@ -233,6 +233,14 @@ def artifact_folder(project: Project, address: str) -> Path | None:
     inside = (project.root / ARTIFACTS).resolve()
     ours = parts.scheme in ("", "file") and folder.resolve().is_relative_to(inside)
     return folder if ours and folder.resolve() != inside else None
+
+
+def package_folder(project: Project, version: StoredVersion) -> Path | None:
+    """Return the folder of a version's package in the project's own store; None for others."""
+    if not is_local(project):
+        return None
+    relocate(project)
+    return artifact_folder(project, local_package(project, version))
 
 
 def bytes_of(project: Project, artifacts: str) -> int:

@@ -21,6 +21,7 @@ from aftermath import (
     write_tiny,
 )
 
+from gristmill.pipelines.base.printable import printable
 from gristmill.pipelines.config.project import Project
 from tests.conftest import BIN, Run, clean_environment, gristmill_in
 
@@ -351,6 +352,26 @@ def test_a_wrong_command_line_ends_with_1_and_names_the_error(
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "\x1b[31m[/]"),
+        ("\x1b]0;title\x07",),
+        ("run", "tiny", "--\x1b[2J"),
+        ("run", "tiny", "-P", "\x9b[/]=1"),
+        ("models", "a\u202eb"),
+        ("data", "use", "tiny", "\rgood"),
+    ],
+)
+def test_control_characters_of_the_command_line_are_shown_escaped(
+    cloned: Project, words: tuple[str, ...]
+) -> None:
+    done = gristmill_in(cloned.root)(*words)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert printable(done.stdout + done.stderr) == done.stdout + done.stderr
 
 
 def test_outside_a_project_a_command_names_the_folder_it_searched(tmp_path: Path) -> None:

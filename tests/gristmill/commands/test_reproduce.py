@@ -103,7 +103,7 @@ def plant_machine(project: Project) -> None:
         (plant_data, "first difference  data: the bytes of tiny.csv in DVC's cache are not"),
         (plant_package, "first difference  package: keras 3.14.0 → 3."),
         (plant_machine, "first difference  machine: instructions without mmx"),
-        (plant_file, "no recorded part differs: the registered file was changed since"),
+        (plant_file, "first difference  files: artifacts/package/model.keras changed"),
     ],
 )
 def test_the_first_difference_is_named(
@@ -114,6 +114,14 @@ def test_the_first_difference_is_named(
     assert done.returncode == 4, done.stdout + done.stderr
     assert "values differ" in done.stdout
     assert words in done.stdout
+
+
+def test_a_changed_file_without_weights_is_named(tiny: Project, gristmill: Run) -> None:
+    edit(package(tiny, "tiny").with_name("transform.py"), "import math", "import math  # changed")
+    done = gristmill("reproduce", "tiny")
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "bit for bit the same" in done.stdout
+    assert "although files: artifacts/package/transform.py changed" in done.stdout
 
 
 def test_missing_data_are_named(tiny: Project, gristmill: Run) -> None:

@@ -42,6 +42,7 @@ from gristmill.pipelines.evaluation.predictions import (
 )
 from gristmill.pipelines.packaging.package import Package, _signature, plain_types
 from gristmill.pipelines.packaging.rehearsal import Rehearsal
+from gristmill.pipelines.packaging.stored_files import PackageChanged, require_unchanged
 from gristmill.pipelines.preparation.seen import read_seen, write_seen
 from gristmill.pipelines.registry.candidate import (
     CandidateRun,
@@ -57,6 +58,7 @@ from gristmill.pipelines.registry.champion_answers import (
     stored_answers,
 )
 from gristmill.pipelines.registry.gate import Decision
+from gristmill.pipelines.registry.loading import loaded_version
 from gristmill.pipelines.registry.promotion import (
     Basis,
     anchor,
@@ -66,7 +68,7 @@ from gristmill.pipelines.registry.promotion import (
     set_aside,
 )
 from gristmill.pipelines.registry.registered_models import champion, register, tag_version, versions
-from gristmill.pipelines.tracking import Tracker, client, local_database
+from gristmill.pipelines.tracking import Tracker, client, local_database, package_folder
 from gristmill.pipelines.training.identity import Trial
 from gristmill.pipelines.training.trial import TrialResult
 from gristmill.pipelines.workers.pool import Pool
@@ -642,6 +644,102 @@ def test_a_rejected_candidate_is_registered_and_the_champion_stays(mill: Mill) -
     assert versions(mill.project, "tiny")[0].tags["gristmill.decision"] == "reject"
 
 
+def change(file: Path) -> Path:
+    file.write_bytes(file.read_bytes() + b" ")
+    return file
+
+
+def inner_folder(mill: Mill, name: str) -> Path:
+    return model_folder(mill, name) / "artifacts" / "artifacts" / "package"
+
+
+def test_a_version_stores_the_digest_of_the_files_that_were_tested(mill: Mill) -> None:
+    for name in MODELS:
+        version = champion_of(mill, name)
+        files = run_folder(mill, name) / "artifacts" / "lineage" / "package.sha256"
+        assert version.tags["gristmill.files"] == file_digest(files)
+        folder = model_folder(mill, name) / "artifacts"
+        done = subprocess.run(
+            ["sha256sum", "--check", "--strict", str(files)], cwd=folder, capture_output=True
+        )
+        assert done.returncode == 0, done.stdout
+        require_unchanged(mill.project, version)
+
+
+def test_a_changed_package_is_neither_loaded_nor_promoted_and_its_files_are_named(
+    mill: Mill,
+) -> None:
+    now = champion_of(mill, "by_hand")
+    folder = inner_folder(mill, "by_hand")
+    (folder / "modules" / "a_models.py").write_text("raise SystemExit('executed')")
+    (folder / "model.keras").unlink()
+    (folder / "modules" / "more.py").symlink_to("/etc/passwd")
+    words = (
+        r"package of by_hand version 1 was changed after it was registered\n"
+        r".*\n.*found .*/model.keras missing, .*/a_models.py changed, .*/more.py added\n"
+        r".*gristmill promote by_hand --version N"
+    )
+    with (
+        pytest.raises(PackageChanged, match=words),
+        loaded_version(mill.project, now),
+    ):
+        pytest.fail("loaded")
+    with pytest.raises(PackageChanged, match="was changed"):
+        mill.rehearsal.answer(now, pd.DataFrame())
+    tag_version(mill.project, champion_of(mill, "tiny"), {"gristmill.by": "non-inferiority"})
+    change(inner_folder(mill, "tiny") / "statistics.json")
+    with pytest.raises(PackageChanged, match=r"statistics\.json changed"):
+        promote(mill.project, "tiny", "1", "vouched for")
+    assert len(history(mill.project, "tiny")) == 1
+
+
+def test_what_python_and_mlflow_write_into_a_package_is_no_change_and_is_not_executed(
+    mill: Mill,
+) -> None:
+    folder = inner_folder(mill, "by_hand")
+    cache = folder / "modules" / "__pycache__"
+    cache.mkdir()
+    (cache / "a_models.cpython-311.pyc").write_bytes(b"anything")
+    (folder.parent.parent / "registered_model_meta").write_text("model_name: another")
+    with loaded_version(mill.project, champion_of(mill, "by_hand")) as (model, notes):
+        assert notes == []
+        assert model.unwrap_python_model().statistics["target"] == "flag"
+
+
+def test_a_rollback_to_a_changed_package_is_refused(mill: Mill) -> None:
+    mill.train("tiny", training={"seed": 4})
+    second = mill.register("tiny").version
+    promote(mill.project, "tiny", second)
+    (first,) = (v for v in versions(mill.project, "tiny") if v.number == "1")
+    folder = package_folder(mill.project, first)
+    assert folder is not None
+    change(folder / "package_code.py")
+    with pytest.raises(PackageChanged, match=r"package_code\.py changed"):
+        rollback(mill.project, "tiny")
+    assert champion_of(mill, "tiny").number == second != first.number
+
+
+def test_a_changed_champion_is_not_compared_and_its_package_is_registered_anew(
+    mill: Mill,
+) -> None:
+    change(inner_folder(mill, "tiny") / "transform.py")
+    made = mill.register("tiny")
+    assert (made.version, made.champion, made.decision.outcome) == ("2", "1", "reject")
+    assert "version 1, cannot be compared: the package of tiny version 1 was changed" in str(
+        made.decision
+    )
+    promote(mill.project, "tiny", "2", "the same recipe")
+    assert mill.register("tiny").version == "2"
+
+
+def test_a_version_of_an_earlier_release_is_used_and_said_to_have_no_digest(mill: Mill) -> None:
+    client(mill.project).delete_model_version_tag("tiny", "1", "gristmill.files")
+    change(inner_folder(mill, "tiny") / "transform.py")
+    with loaded_version(mill.project, champion_of(mill, "tiny")) as (_, notes):
+        words = "was registered without a digest of its files: changes cannot be noticed"
+        assert notes == [f"tiny version 1 {words}"]
+
+
 def champion_of(mill: Mill, name: str) -> Any:
     found = champion(mill.project, name)
     assert found is not None
@@ -707,6 +805,11 @@ def broken_package(mill: Mill) -> None:
     next(model_folder(mill, "tiny").rglob("model.keras")).write_bytes(b"no model")
 
 
+def broken_package_without_digest(mill: Mill) -> None:
+    client(mill.project).delete_model_version_tag("tiny", "1", "gristmill.files")
+    broken_package(mill)
+
+
 def no_package_for_new_rows(mill: Mill) -> None:
     shutil.rmtree(model_folder(mill, "tiny"))
     make_data(mill.project, load_experiment(mill.project, "tiny"), seed=3)
@@ -718,8 +821,9 @@ def no_package_for_new_rows(mill: Mill) -> None:
         (no_answers, "predictions.parquet of run .* is not in the store"),
         (broken_answers, "cannot be compared"),
         (other_classes, "it has different classes: .*tiny"),
-        (broken_package, "does not work in a fresh process"),
-        (no_package_for_new_rows, "does not work in a fresh process"),
+        (broken_package, "was changed after it was registered: .*model.keras changed"),
+        (broken_package_without_digest, "does not work in a fresh process"),
+        (no_package_for_new_rows, "the package of tiny version 1 is not in the store"),
     ],
 )
 def test_if_the_champion_cannot_be_compared_it_stays_and_the_candidate_is_rejected(

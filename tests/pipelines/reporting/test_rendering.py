@@ -49,7 +49,7 @@ def test_a_table_has_the_same_cells_in_every_format() -> None:
     for text in places:
         assert all(word in text for word in ("name", "value", "1.5", "b", "2", "alert"))
     assert "[bold]" in places[0]
-    assert "[bold]\\|" in places[1]
+    assert r"\[bold\]\|" in places[1]
 
 
 def test_every_text_on_a_page_is_escaped_except_html() -> None:
@@ -71,6 +71,29 @@ def test_every_text_on_a_page_is_escaped_except_html() -> None:
     assert not reader.open
     assert meta(text, "run") == "42"
     assert meta(text, "nothing") == ""
+
+
+def test_text_in_markdown_forms_no_table_code_html_or_link_except_markdown() -> None:
+    attack = "[x](javascript:y) ![i](http://e) `c` <b>| # a\n# b\x1b[0m"
+    shown = r"\[x\](javascript:y) !\[i\](http://e) \`c\` \<b\>\| # a # b\\u001b\[0m"
+    made = as_markdown(
+        attack,
+        [
+            Table((attack, "b"), [(attack, 1)], caption=attack),
+            Facts({attack: attack}),
+            Lines([attack]),
+            Titled(attack, [Text(attack), Code("```\n<b>")]),
+            Text("`code` [link](page.md)", markdown=True),
+        ],
+    )
+    lines = made.splitlines()
+    assert lines[0] == f"# {shown}"
+    assert f"| {shown} | b |" in lines
+    assert f"- {shown}: {shown}" in lines
+    assert lines.count(shown) == 2
+    assert lines.count("```") == 2
+    assert "`code` [link](page.md)" in lines
+    assert len([line for line in lines if line.startswith("#")]) == 2
 
 
 def test_blocks_without_content_leave_no_title() -> None:
