@@ -40,9 +40,9 @@ RAW = "data/tiny/tiny.csv"
 @pytest.mark.parametrize(
     "words",
     [
-        ("score", "tiny", RAW, "-o", "scored.csv"),
-        ("check", "tiny", RAW),
-        ("serve", "tiny"),
+        ("score", "tiny", RAW, "-o", "scored.csv", "--version", "1"),
+        ("check", "tiny@1", RAW),
+        ("serve", "tiny@1"),
         ("compare", "tiny@2", "tiny@1"),
         ("run", "tiny"),
         ("promote", "tiny", "--version", "1", "--reason", "x"),

@@ -117,7 +117,11 @@ def test_the_first_difference_is_named(
 
 
 def test_a_changed_file_without_weights_is_named(tiny: Project, gristmill: Run) -> None:
-    edit(package(tiny, "tiny").with_name("transform.py"), "import math", "import math  # changed")
+    edit(
+        package(tiny, "tiny").with_name("transform.py"),
+        "import numpy as np",
+        "import numpy as np  # changed",
+    )
     done = gristmill("reproduce", "tiny")
     assert done.returncode == 4, done.stdout + done.stderr
     assert "bit for bit the same" in done.stdout
