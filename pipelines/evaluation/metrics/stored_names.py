@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -17,29 +18,44 @@ from gristmill.pipelines.config import (
 REFUSED = r"[^\w.\- :]"
 """What MLflow refuses, and the slash, which it refuses in some places."""
 
-AMBIGUOUS = r"_(?=x[0-9A-F]{4}|(?:low|high)$)"
-"""Underscores that would be read as an escape, or the name as the end of an interval."""
+SHORTENED = r"sha256_[0-9a-f]{16}$"
+"""End of a name that was too long."""
+
+AMBIGUOUS = rf"_(?=x[0-9A-F]{{4}}|(?:low|high)$|{SHORTENED})"
+"""Underscores that would be read as an escape, or the name as shortened or an interval's end."""
+
+LONGEST = 200
+"""Largest length of a name; MLflow accepts 250, and prefixes such as `test_` come before it."""
 
 
 def logged(name: str) -> str:
     """Return a metric's name in the characters that MLflow accepts; `own_name` is the inverse.
 
-    A refused character becomes `_xHHHH_`, its code point in hexadecimal.
+    A refused character becomes `_xHHHH_`, its code point in hexadecimal. The end of a name that is
+    too long becomes a digest of the whole, which only `values_of` and `names_of` can read.
 
     Examples:
         >>> logged("recall:<=50K"), logged("recall:risk_low")
         ('recall:_x003C__x003D_50K', 'recall:risk_x005F_low')
     """
-    return re.sub(f"{REFUSED}|{AMBIGUOUS}", lambda found: f"_x{ord(found[0]):04X}_", name)
+    made = re.sub(f"{REFUSED}|{AMBIGUOUS}", lambda found: f"_x{ord(found[0]):04X}_", name)
+    if len(made) <= LONGEST:
+        return made
+    digest = f"_sha256_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return made[: LONGEST - len(digest)] + digest
 
 
 def own_name(stored: str) -> str:
     """Return a metric's name as in the experiment file from its name in MLflow.
 
+    A shortened name stays as it is.
+
     Examples:
         >>> own_name("recall:_x003C_30")
         'recall:<30'
     """
+    if re.search(f"_{SHORTENED}", stored):
+        return stored
     return re.sub(r"_x([0-9A-F]{4,6})_", lambda found: chr(int(found[1], 16)), stored)
 
 
@@ -56,8 +72,8 @@ def values_of(names: Collection[str], stored: Mapping[str, float]) -> dict[str, 
     earlier = Counter(map(_earlier, names))
     found = {}
     for name in names:
-        key = name if name in stored or earlier[_earlier(name)] > 1 else _earlier(name)
-        if key in stored:
+        keys = [name, logged(name), *[_earlier(name)] * (earlier[_earlier(name)] == 1)]
+        if key := next(filter(stored.__contains__, keys), None):
             found[name] = stored[key]
     return found
 
@@ -76,7 +92,7 @@ def names_of(stored: Iterable[str], classes: Sequence[str] | None) -> list[str]:
     task = "regression" if classes is None else "classification"
     filled = [name for name in sorted(known) if metric_parts(name)[1]]
     every += [name for name in filled if not metric_fault(name, task, classes)]
-    return [name for name in dict.fromkeys(every) if {name, _earlier(name)} & known]
+    return [name for name in dict.fromkeys(every) if {name, logged(name), _earlier(name)} & known]
 
 
 def _earlier(name: str) -> str:

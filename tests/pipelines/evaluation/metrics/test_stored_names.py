@@ -42,6 +42,30 @@ def test_no_two_classes_share_a_stored_value_or_the_end_of_an_interval(
     assert len({*stored}) == len(stored)
 
 
+@pytest.mark.parametrize("letter", ["a", "<", "_", "é", " "])
+def test_names_beyond_the_limit_of_mlflow_are_shortened_and_found_by_their_classes(
+    letter: str,
+) -> None:
+    same = "b" * 250
+    classes = [f"{letter * 299}.", f"{same} one", f"{same} two", "short"]
+    stored = {logged(f"recall:{name}"): float(place) for place, name in enumerate(classes)}
+    for name in stored:
+        _validate_metric_name(f"gristmill.metric.{name}_high")
+    read = {own_name(name): value for name, value in stored.items()}
+    assert values_of([f"recall:{name}" for name in classes], read) == {
+        f"recall:{name}": place for place, name in enumerate(classes)
+    }
+    assert names_of(stored, classes) == [f"recall:{name}" for name in classes]
+
+
+def test_a_class_that_ends_like_a_shortened_name_is_not_one() -> None:
+    for name in ("recall:a_sha256_0123456789abcdef", logged(f"recall:{'a' * 300}")[:-1] + "0"):
+        assert logged(name) != name
+    assert (
+        own_name(logged("recall:a_sha256_0123456789abcdef")) == "recall:a_sha256_0123456789abcdef"
+    )
+
+
 def test_plain_names_are_stored_as_they_are() -> None:
     for name in ("accuracy", "f1_macro", "top_3_accuracy", "quantile_loss:0.9", "recall:50-64 é"):
         assert logged(name) == name
