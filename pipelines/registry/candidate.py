@@ -11,7 +11,7 @@ import numpy as np
 
 from gristmill.pipelines.base import EnvironmentFault, file_digest, write_json, writing
 from gristmill.pipelines.config import CALIBRATION, Experiment, Project
-from gristmill.pipelines.evaluation import FinalEvaluation, Metric, logged
+from gristmill.pipelines.evaluation import FinalEvaluation, Metric
 from gristmill.pipelines.packaging import (
     FILES,
     LIST,
@@ -257,12 +257,11 @@ def _version(
     """Return the candidate's version with its tags set; register it if it is a package."""
     project, name = ground.project, ground.experiment.name
     decided = {**_kept(ground, decision, run.run_id), registry.RUN: run.key}
-    measured = {logged(m.name): repr(m.value) for m in ground.evaluation.metrics if not m.why}
     tags = {
         registry.TRIAL: run.trial.key,
         **decided,
         DATA: run.data,
-        **{records.METRIC + metric: value for metric, value in measured.items()},
+        **records.metric_tags({m.name: m.value for m in ground.evaluation.metrics if not m.why}),
     }
     if isinstance(candidate, Version):
         if records.CHAMPION in candidate.aliases and decision.outcome == "hold":

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from gristmill.pipelines.evaluation import own_name
+from gristmill.pipelines.evaluation import logged, own_name
 from gristmill.pipelines.tracking import DATA, StoredModel, StoredVersion
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -31,6 +31,19 @@ MOVES = ("promote", "rollback")
 """Kinds of entries that change the champion."""
 
 
+def metric_tags(values: Mapping[str, float]) -> dict[str, str]:
+    """Return the tags of metrics: the value, followed by the name if the tag has a shortened one.
+
+    Examples:
+        >>> metric_tags({"recall:<30": 0.5})
+        {'gristmill.metric.recall:_x003C_30': '0.5'}
+    """
+    return {
+        METRIC + logged(name): repr(value) + f" {name}" * (own_name(logged(name)) != name)
+        for name, value in values.items()
+    }
+
+
 class Version(StoredVersion):
     """One registered version of a model, with the values of its tags."""
 
@@ -46,16 +59,17 @@ class Version(StoredVersion):
     @property
     def metrics(self) -> dict[str, float]:
         """Metrics on the test rows, by their names in the experiment file."""
-        return {own_name(name): value for name, value in self._numbers(METRIC).items()}
+        found = {k: v.partition(" ") for k, v in self.tags.items() if k.startswith(METRIC)}
+        return {
+            name or own_name(tag.removeprefix(METRIC)): float(value)
+            for tag, (value, _, name) in found.items()
+        }
 
     @property
     def measured(self) -> dict[str, float]:
         """`start_seconds`, `latency_ms` and `megabytes` of its package, as measured in its test."""
-        return self._numbers(MEASURED)
-
-    def _numbers(self, prefix: str) -> dict[str, float]:
-        found = {k: v for k, v in self.tags.items() if k.startswith(prefix)}
-        return {name.removeprefix(prefix): float(value) for name, value in found.items()}
+        found = {k: v for k, v in self.tags.items() if k.startswith(MEASURED)}
+        return {name.removeprefix(MEASURED): float(value) for name, value in found.items()}
 
     @property
     def standing(self) -> str:

@@ -108,3 +108,34 @@ def test_another_threshold_makes_a_new_decision_and_package_from_the_same_trial(
     assert "trials are known" in said
     assert "false negative 1." in said
     assert "version 2" in said
+
+
+def test_classes_with_names_beyond_mlflows_limit_are_measured_required_and_shown_in_full(
+    tiny_once: Project, tmp_path: Path
+) -> None:
+    target = tmp_path / "project"
+    shutil.copytree(tiny_once.root, target, symlinks=True)
+    same = "b" * 250
+    names = [("a <" * 100).strip(), f"{same} one", f"{same} two"]
+    recalls = json.dumps([f"recall:{name}" for name in names])
+    required = json.dumps({f"recall:{name}": {"min": 0.1} for name in names})
+    document = TINY.partition("search:")[0].replace("data/tiny/tiny", "data/long/long")
+    document = document.replace(
+        "label: {one_of: [no, yes]}", f"label: {{one_of: {json.dumps(names)}}}"
+    )
+    document += f"evaluation: {{metrics: {recalls}}}\ngate: {{require: {required}}}\n"
+    Project(target).experiment_file("long").write_text(document, encoding="utf-8")
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(0, 3, 600)
+    table = pd.DataFrame({"a": 30 * kinds + rng.integers(0, 20, 600), "b": rng.random(600)})
+    file = target / "data" / "long" / "long.csv"
+    file.parent.mkdir()
+    table.assign(label=[names[kind] for kind in kinds]).to_csv(file, index=False)
+    gristmill = gristmill_in(target)
+    said = gristmill("run", "long", check=True).stdout
+    report = (Project(target).build("long") / "report.md").read_text(encoding="utf-8")
+    shown = gristmill("models", "long", "--version", "1", check=True).stdout
+    checked = gristmill("check", "long@1", str(file)).stdout
+    for name in names:
+        for text in (said, report, shown, checked):
+            assert f"recall:{name}" in text.replace("\\", "")

@@ -18,11 +18,11 @@ from gristmill.pipelines.config import (
 REFUSED = r"[^\w.\- :]"
 """What MLflow refuses, and the slash, which it refuses in some places."""
 
-SHORTENED = r"sha256_[0-9a-f]{16}$"
-"""End of a name that was too long."""
+SHORTENED = r"-(?=sha256_[0-9a-f]{16}$)"
+"""Mark at the end of a name that was too long."""
 
-AMBIGUOUS = rf"_(?=x[0-9A-F]{{4}}|(?:low|high)$|{SHORTENED})"
-"""Underscores that would be read as an escape, or the name as shortened or an interval's end."""
+AMBIGUOUS = rf"_(?=x[0-9A-F]{{4}}|(?:low|high)$)|{SHORTENED}"
+"""What would be read as an escape, as the end of an interval, or as the mark of a short name."""
 
 LONGEST = 200
 """Largest length of a name; MLflow accepts 250, and prefixes such as `test_` come before it."""
@@ -41,7 +41,7 @@ def logged(name: str) -> str:
     made = re.sub(f"{REFUSED}|{AMBIGUOUS}", lambda found: f"_x{ord(found[0]):04X}_", name)
     if len(made) <= LONGEST:
         return made
-    digest = f"_sha256_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    digest = f"-sha256_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     return made[: LONGEST - len(digest)] + digest
 
 
@@ -54,7 +54,7 @@ def own_name(stored: str) -> str:
         >>> own_name("recall:_x003C_30")
         'recall:<30'
     """
-    if re.search(f"_{SHORTENED}", stored):
+    if re.search(SHORTENED, stored):
         return stored
     return re.sub(r"_x([0-9A-F]{4,6})_", lambda found: chr(int(found[1], 16)), stored)
 

@@ -9,6 +9,7 @@ from registered import make_versions
 
 from gristmill.pipelines.base.errors import ConfigError, EnvironmentFault
 from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.registry.model_records import Version, metric_tags
 from gristmill.pipelines.registry.promotion import history, promote, rollback
 from gristmill.pipelines.registry.registered_models import (
     champion,
@@ -144,3 +145,10 @@ def test_models_are_found_by_their_training_data(stored: Project) -> None:
     ]
     connection.delete_model_version("tiny", "1")
     assert [m.number for m in trained(stored)] == ["2"]
+
+
+def test_metrics_with_shortened_names_are_read_from_tags_under_their_full_names() -> None:
+    same = "b" * 250
+    values = {"accuracy": 0.9, "recall:<30": 0.5, f"f1:{same} one": 0.25, f"f1:{same} two": 0.75}
+    version = Version("long", "1", "", 0, (), metric_tags(values))
+    assert version.metrics == values
