@@ -22,6 +22,7 @@ from gristmill.pipelines.base import ConfigError, InputError, nearest, redact
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.profiling import shell_word
 from gristmill.pipelines.reporting import Screen
+from gristmill.pipelines.validation.leaks import ORDERED
 
 ARCHIVE = re.compile(r"(\.zip|\.tgz|\.tar(\.\w+)?)$", re.IGNORECASE)
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:.+")
@@ -335,7 +336,6 @@ def _draft(asked: Asked, place: Place, raw: Path, aside: Path, screen: Screen) -
     with screen.turning("looking at the columns …"):
         profile = profiling.profile_table(table, target, chosen.task)
     assumptions = profiling.assume(profile, target, ingestion.index_columns(raw))
-    screen.show(*profile_lines(profile, assumptions))
     draft = profiling.Draft(
         asked.name,
         place.path,
@@ -352,25 +352,35 @@ def _draft(asked: Asked, place: Place, raw: Path, aside: Path, screen: Screen) -
     if not draft.picture:
         order = profiling.row_order(table, profile, draft.used, target, chosen.task)
         draft = replace(draft, order=order)
+    if draft.used:
+        with screen.turning("looking for leaks …"):
+            draft = _write(draft, table, aside)
+    screen.show(*profile_lines(profile, draft.assumptions))
     if not draft.used:
         raise ConfigError(
             "no column is left to learn from", expected="a usable feature", found="none"
         )
-    _write(draft, table, aside)
     return draft
 
 
-def _write(draft: profiling.Draft, table: Path, aside: Path) -> None:
-    """Write the experiment file and the profile page into the temporary folder."""
-    (aside / "experiments").mkdir()
-    (aside / "experiments" / f"{draft.name}.yaml").write_text(
-        profiling.write_draft(draft), encoding="utf-8"
-    )
+def _write(draft: profiling.Draft, table: Path, aside: Path) -> profiling.Draft:
+    """Write the experiment file and the profile page into the temporary folder.
+
+    Returns:
+        The draft as written, without columns that are proven to reveal the target.
+    """
+    file = aside / "experiments" / f"{draft.name}.yaml"
+    file.parent.mkdir()
+    file.write_text(profiling.write_draft(draft), encoding="utf-8")
+    document = config.load_experiment(Project(aside), draft.name).document
+    draft = profiling.without_leaks(draft, table, document)
+    file.write_text(profiling.write_draft(draft), encoding="utf-8")
     config.load_experiment(Project(aside), draft.name)  # an invalid draft must not be moved in
     profiled = profiling.Profiled(
         draft.name, table, draft.profile, draft.target, draft.task.task, draft.assumptions
     )
     profiling.write_page(aside / "profile.html", profiled)
+    return draft
 
 
 def _dialect(raw: Path, declared: config.Csv) -> tuple[config.Csv, bool]:
@@ -451,7 +461,13 @@ def _say_end(screen: Screen, draft: profiling.Draft) -> None:
         screen.say(f"  ! {line}")
     screen.say(f"experiments/{draft.name}.yaml   edit it as needed")
     screen.say(f"build/{draft.name}/profile.html   profile of every column")
-    screen.say(f"next: gristmill run {draft.name}")
+    if draft.stops:
+        screen.say(f"  ! the run will stop: {draft.stops}")
+        screen.say(f"next: edit experiments/{draft.name}.yaml, then gristmill run {draft.name}")
+        for line in ORDERED:
+            screen.say(f"      {line}")
+    else:
+        screen.say(f"next: gristmill run {draft.name}")
 
 
 def _warnings(draft: profiling.Draft) -> Iterator[str]:
@@ -472,7 +488,11 @@ def _warnings(draft: profiling.Draft) -> Iterator[str]:
     if draft.doubt:
         yield "numbers like 1,234 are read with a thousands mark; the file shows how to change this"
     for assumed in draft.left_out:
-        if assumed.kind == "text":
+        if assumed.name in draft.leaks:
+            keep = f"features: {{allow_leaks: [{assumed.name}]}} instead of its line in exclude"
+            known = f"if it is known before {draft.target}: {keep}"
+            yield f"{assumed.name} is left out: {assumed.why}; {known}"
+        elif assumed.kind == "text":
             yield f"{assumed.name} is free text and left out; the file shows how to include it"
         if assumed.role == "group":
             yield f"rows of one {assumed.name} stay together in the split ({assumed.why})"

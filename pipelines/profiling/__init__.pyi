@@ -28,6 +28,9 @@ from .profile_page import (
 from .profile_page import (
     write_page as write_page,
 )
+from .proven_leaks import (
+    without_leaks as without_leaks,
+)
 from .row_order import (
     row_order as row_order,
 )

@@ -39,6 +39,7 @@ from gristmill.pipelines.profiling.yaml_text import (
     wrapped,
 )
 from gristmill.pipelines.reporting import fill_template
+from gristmill.pipelines.validation.leaks import ORDERED
 
 TEMPLATE = Path(__file__).with_name("experiment.yaml.j2")
 
@@ -99,6 +100,8 @@ class Draft:
         pictures: the size that picture files are converted to, and the reason for it.
         order: the dependence of rows on the ones before them, if it matters.
         doubt: whether thousands separators could be decimal marks.
+        leaks: names of columns left out because they are proven to reveal the target.
+        stops: the proof that the rows are a sequence, for which a run stops; empty without one.
     """
 
     name: str
@@ -113,6 +116,8 @@ class Draft:
     pictures: tuple[Pictures, str] | None = None
     doubt: bool = False
     order: RowOrder | None = None
+    leaks: Sequence[str] = ()
+    stops: str = ""
 
     @property
     def sequence(self) -> RowOrder | None:
@@ -170,6 +175,7 @@ def write_draft(draft: Draft) -> str:
         "given": by_role.get("given"),
         "group": by_role.get("group"),
         "key": by_role.get("key"),
+        "ordered": ORDERED,
         "dates": [a for a in draft.used if a.kind == "date"],
         "strong": [f"{c.name} ({c.least:.2f})" for c in draft.strong],
         "features": [*_excluded(draft), *_kinds(draft)],
@@ -321,6 +327,10 @@ def _excluded(draft: Draft) -> Iterator[str]:
         return
     constant = [a.name for a in left_out if a.why == "constant"]
     entries = [(scalar(glob.escape(a.name)), _why_out(a)) for a in left_out]
+    if draft.leaks:
+        allowed = ", ".join(scalar(glob.escape(name)) for name in draft.leaks)
+        why = "instead of excluding what is known before the target"
+        yield f"  # allow_leaks: [{allowed}]  # {why}"
     if len(constant) <= FEW_CONSTANT:
         yield "  exclude:"
         yield from aligned([(f"- {entry}", why) for entry, why in entries], "    ")

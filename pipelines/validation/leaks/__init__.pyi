@@ -20,6 +20,12 @@ from .leak import (
     KINDS as KINDS,
 )
 from .leak import (
+    ORDERED as ORDERED,
+)
+from .leak import (
+    ROW_ORDER as ROW_ORDER,
+)
+from .leak import (
     Leak as Leak,
 )
 from .reading import (

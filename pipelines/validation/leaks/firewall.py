@@ -20,7 +20,7 @@ from gristmill.pipelines.tables import Hashes, TableRows, column_names
 from gristmill.pipelines.validation.leaks import means, proofs, role_leaks
 from gristmill.pipelines.validation.leaks.formulas import formula
 from gristmill.pipelines.validation.leaks.hints import Learnt, row_order, strength
-from gristmill.pipelines.validation.leaks.leak import KINDS, ROW_ORDER, Leak
+from gristmill.pipelines.validation.leaks.leak import KINDS, ORDERED, ROW_ORDER, Leak
 from gristmill.pipelines.validation.leaks.reading import Looked, Values, look, values, whole_column
 from gristmill.pipelines.validation.leaks.role_leaks import TRAINING, Roles
 
@@ -69,9 +69,7 @@ def require_no_leaks(
 def _next(errors: Sequence[Leak]) -> Iterator[str]:
     """Yield the lines to type, for columns and for the order of the rows."""
     if any(leak.kind == ROW_ORDER for leak in errors):
-        yield "split: {time: {column: COLUMN}}   to test on the newest rows, if a column has dates"
-        yield "split: {group: COLUMN}   if a column names what the rows belong to"
-        yield f"features: {{allow_leaks: [{ROW_ORDER}]}}   if the order of the rows has no meaning"
+        yield from ORDERED
     if named := ", ".join(dict.fromkeys(leak.column for leak in errors if leak.column)):
         yield "correct the data or the split, or exclude the column (features.exclude)."
         yield "If a column is known before the target, allow it: "

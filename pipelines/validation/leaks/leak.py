@@ -44,6 +44,13 @@ becomes a warning."""
 ROW_ORDER: Literal["row order"] = "row order"
 """The kind without a column, also the entry of `features.allow_leaks` that allows it."""
 
+ORDERED = (
+    "split: {time: {column: COLUMN}}   to test on the newest rows, if a column has dates",
+    "split: {group: COLUMN}   if a column names what the rows belong to",
+    f"features: {{allow_leaks: [{ROW_ORDER}]}}   if the order of the rows has no meaning",
+)
+"""What to type when the rows are a sequence."""
+
 PROOF = 0.005
 """Largest share of exceptions in a proof."""
 
