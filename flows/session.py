@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gristmill.flows.background import Work
+from gristmill.flows.outcome import Outcome
 from gristmill.pipelines.base import GristmillError, lock_holder, locked
 from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.packaging import Rehearsal
@@ -37,6 +38,8 @@ class Session:
         warnings: warnings of all steps, for the report.
         champion: the champion at the time of the drift check.
         drift: result of the drift check, in words.
+        outcome: outcome of the run, once it is recorded.
+        hurry: entered contexts that end with the run.
         begun: work that was started before its step, by the step's name.
         pool: workers for the evaluation, always on this machine.
         artist: worker that draws pictures in parallel.
@@ -55,6 +58,8 @@ class Session:
     warnings: list[str] = field(default_factory=list)
     champion: Version | None = None
     drift: str = ""
+    outcome: Outcome | None = None
+    hurry: ExitStack = field(default_factory=ExitStack)
     begun: dict[str, Work[Any]] = field(default_factory=dict)
     pool: Pool = field(init=False)
     artist: Pool = field(init=False)

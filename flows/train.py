@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import logging
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from threading import Thread
 from typing import Any
 
+import httpx
 from prefect import flow, get_client, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import (
+    PREFECT_CLIENT_MAX_RETRIES,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    temporary_settings,
+)
 
 from gristmill.flows import steps
 from gristmill.flows.outcome import PAGE, REPORT, Outcome
@@ -26,7 +33,13 @@ from gristmill.flows.run_log import keep_log
 from gristmill.flows.run_plan import judging_sources
 from gristmill.flows.servers import mlflow_ui, under_way
 from gristmill.flows.session import Session, current, open_session
-from gristmill.pipelines.base import EnvironmentFault, GristmillError, uncollected
+from gristmill.pipelines.base import (
+    EnvironmentFault,
+    GristmillError,
+    first_line,
+    redact,
+    uncollected,
+)
 from gristmill.pipelines.config import Project, load_experiment
 from gristmill.pipelines.ingestion import STAGES
 from gristmill.pipelines.reporting import Screen
@@ -44,6 +57,8 @@ RETRIES = 2
 DELAYS: list[float] = [1, 5]
 
 AHEAD = ("mlflow.store.tracking.sqlalchemy_store", "scipy.stats", "sklearn.linear_model")
+
+NOT_SHOWN = "Prefect's server does not answer; it does not show the end of this run"
 
 DRAIN = 2.0
 """Seconds to wait for the last log lines and states to reach the server."""
@@ -119,16 +134,33 @@ def train(
             finished = steps.publish_report(
                 Finished(searched, evaluation, candidate, registered, drawn)
             )
-            _show_in_prefect(run, finished)
+            run.outcome = finished.outcome
+            with _may_fail(run):
+                _show_in_prefect(run, finished)
         steps.say_end(finished)
         return finished.outcome
 
 
 def run_train(made: Session) -> Outcome:
     """Run the flow in this process, in a session that is already open."""
+    logging.raiseExceptions = False  # log lines that the server could not receive are in a file
     try:
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        with (
+            ExitStack() as made.hurry,
+            temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+        ):
             return train(made.experiment.name, dict(made.experiment.overrides), False, made.force)
+    except httpx.HTTPError as error:
+        if made.outcome is not None:
+            if NOT_SHOWN not in made.warnings:
+                made.warn(NOT_SHOWN)
+            return made.outcome
+        raise EnvironmentFault(
+            "the Prefect server ended in the middle of the run",
+            expected=f"an answer of {redact(os.environ.get('PREFECT_API_URL', 'the server'))}",
+            found=first_line(error),
+            next=f"gristmill run {made.experiment.name}   continues from here",
+        ) from error
     finally:  # unsent messages would delay the exit once the server has ended
         EventsWorker.drain_all(timeout=DRAIN)
         APILogWorker.drain_all(timeout=DRAIN)
@@ -181,6 +213,16 @@ def _tracker(run: Session) -> Tracker:
     part = partial(run.screen.part, "tracking")
     with part():
         return Tracker(run.project, run.experiment.name, part, run.overridden)
+
+
+@contextmanager
+def _may_fail(run: Session) -> Iterator[None]:
+    """Warn if Prefect's server does not answer, and do not wait for it again."""
+    try:
+        yield
+    except httpx.HTTPError:
+        run.warn(NOT_SHOWN)
+        run.hurry.enter_context(temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}))
 
 
 def _show_in_prefect(run: Session, made: Finished) -> None:

@@ -71,6 +71,10 @@ def mend_dead_flow_runs(url: str, *, alone: bool = False) -> int:
         for task in post(f"{url}/task_runs/filter", of_run):
             post(f"{url}/task_runs/{task['id']}/set_state", crashed)
         mended += 1
+    if alone:  # the last states of tasks are lost if the server is killed
+        over = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}}
+        for task in post(f"{url}/task_runs/filter", {"flow_runs": over, "task_runs": wanted}):
+            post(f"{url}/task_runs/{task['id']}/set_state", crashed)
     return mended
 
 

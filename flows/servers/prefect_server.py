@@ -26,6 +26,9 @@ from gristmill.pipelines.tracking import HOST as MACHINE
 STARTUP = 120.0
 """Seconds to wait for a new server; with a fresh database it needs about ten."""
 
+AGAIN = 3
+"""How often a process starts a server again that ended by itself."""
+
 LINGER = 1.0
 """Seconds without users after which the project's server ends."""
 
@@ -47,6 +50,8 @@ def settings(project: Project) -> dict[str, str]:
         "PREFECT_CLI_PROMPT": "false",
         "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.3",  # the end of a run waits for the last batch
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_CLIENT_MAX_RETRIES": "4",  # 15 s, in which a killed server is started again
+        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # events that a dead server cannot receive
         "DO_NOT_TRACK": "1",
     }
     return {name: os.environ.get(name, value) for name, value in mine.items()}
@@ -58,7 +63,8 @@ class Server:
     It is the one at `PREFECT_API_URL`, else the project's own: that of `gristmill up` or of another
     run if there is one, else a new one. Each process that uses it leaves a file with its process
     tags; a server without live users ends by itself. The file of a killed process stays, and the
-    next command cleans up after it.
+    next command cleans up after it. If the project's server is killed, a process that uses it
+    starts it again at the same address.
     """
 
     def __init__(self, project: Project) -> None:
@@ -66,6 +72,8 @@ class Server:
         self._home = project.prefect_home
         self._user = file_of_user(project)
         self._process: subprocess.Popen[bytes] | None = None
+        self._about: dict[str, Any] = {}
+        self._left = threading.Event()
         self._ours = "PREFECT_API_URL" not in os.environ
         self.url = os.environ.get("PREFECT_API_URL", "")
 
@@ -91,6 +99,7 @@ class Server:
             if running is None:
                 with listen(port) as listener:
                     running = self._spawn(listener, ui, mlflow)
+        self._about = running
         self.url = f"http://{HOST}:{running['port']}/api"
         os.environ["PREFECT_API_URL"] = self.url
 
@@ -104,6 +113,8 @@ class Server:
         while True:
             if answers(self.url):
                 self._require_access()
+                if self._ours:
+                    threading.Thread(target=self._keep_running, daemon=True).start()
                 return
             gone = self._process is not None and self._process.poll() is not None
             if gone or time.monotonic() > end:
@@ -144,6 +155,18 @@ class Server:
             next="export it, or unset PREFECT_API_URL to use the project's own server",
         )
 
+    def _keep_running(self) -> None:
+        """Start the project's server again if it ends before this process leaves it."""
+        about = self._about
+        for _ in range(AGAIN):
+            while running_server(self._project) is not None:
+                if self._left.wait(0.25):
+                    return
+            with base.locked(self._home / "server.lock"):
+                if not self._left.is_set() and running_server(self._project) is None:
+                    with suppress(OSError), listen(about["port"]) as listener:
+                        self._spawn(listener, about["ui"], about["mlflow"])
+
     @property
     def alone(self) -> bool:
         """Whether it is the project's own server and no other process uses it."""
@@ -164,6 +187,7 @@ class Server:
         """
         if not self._ours:
             return
+        self._left.set()
         for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING"):
             os.environ.pop(name, None)
         with base.locked(self._home / "server.lock"):

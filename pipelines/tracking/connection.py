@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
     from mlflow.store.entities import PagedList
 
 Found = TypeVar("Found")
+
+PATIENCE = 5.0
+"""Seconds to wait for the first answer of a server."""
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -140,17 +142,23 @@ def prepare_store(project: Project) -> None:
 
 def _reachable(uri: str) -> None:
     """Raise EnvironmentFault within seconds if a server does not answer; MLflow would retry."""
+    import requests
+
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https"):
         return
     port = parts.port or (443 if parts.scheme == "https" else 80)
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     try:
-        socket.create_connection((parts.hostname or "", port), timeout=5).close()
-    except OSError as error:
+        requests.get(f"{url.rstrip('/')}/health", timeout=PATIENCE, stream=True).close()
+    except requests.exceptions.SSLError:
+        return  # it answers; MLflow has settings for certificates
+    except requests.RequestException as error:
+        late = isinstance(error, requests.Timeout)
         raise EnvironmentFault(
             "the MLflow server does not answer",
             expected=f"a server at {parts.scheme}://{parts.hostname}:{port} (MLFLOW_TRACKING_URI)",
-            found=str(error),
+            found=f"no answer within {PATIENCE:.0f} s" if late else first_line(_innermost(error)),
             next="start it, or unset MLFLOW_TRACKING_URI to use the project's own store",
         ) from error
 
@@ -175,3 +183,10 @@ def _require_access(uri: str) -> None:
             else f"no {' and no '.join(missing)}",
             next="export both, or unset MLFLOW_TRACKING_URI to use the project's own store",
         ) from error
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Return the error that an error was caused by in the end."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error

@@ -17,6 +17,7 @@ from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.tracking import (
     Tracker,
     client,
+    connection,
     fetch_artifact,
     local_models,
     remove_run,
@@ -160,6 +161,17 @@ def test_an_unreachable_server_is_reported(
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         with pytest.raises(EnvironmentFault, match=rf"(?s)does not answer.*a server at {address}"):
+            client(stored)
+
+
+def test_a_server_that_accepts_and_never_answers_is_reported(
+    stored: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        with pytest.raises(EnvironmentFault, match=rf"(?s)a server at {address}.*no answer within"):
             client(stored)
 
 
