@@ -16,6 +16,7 @@ import pandas as pd
 
 from gristmill.flows.check_page import Checked, show, write_page
 from gristmill.flows.scoring import (
+    about_offsets,
     answer,
     columns_of,
     declared,
@@ -196,7 +197,8 @@ def _see_pictures(file: Path, model: Any, data: Data | None) -> _Seen:
 def _see_table(
     file: Path, model: Any, reference: Any, document: Document | None, aside: Path
 ) -> _Seen:
-    table, target = aside / "rows.parquet", model.unwrap_python_model().statistics["target"]
+    table, statistics = aside / "rows.parquet", model.unwrap_python_model().statistics
+    target = statistics["target"]
     texts, numbers = columns_of(model)
     kinds = {name: column["type"] for name, column in reference["columns"].items()}
     texts = [name for name in texts if kinds.get(name) != "date"]
@@ -215,7 +217,8 @@ def _see_table(
     rules = breaks(table, document) if document is not None else []
     broken = [f"{one.column}: {one.rule}; found {one}" for one in rules]
     few = _too_few(reference, inputs, int(current["rows"]))
-    notes = [*made.notes, *few, *advanced(reference, current)]
+    offsets = about_offsets(table, statistics["columns"])
+    notes = [*made.notes, *offsets, *few, *advanced(reference, current)]
     if absent:
         notes.append("treated as missing in every row: " + ", ".join(absent))
     listed = (*_columns(reference, current, target, excluded), *retyped, *broken)

@@ -21,6 +21,7 @@ from gristmill.pipelines.ingestion import (
     folder_label,
     ingest_file,
     is_picture,
+    is_zoned,
     listed_labels,
     plain_name,
     read_as_written,
@@ -95,7 +96,8 @@ def _score(
         blocks = read_pictures(file, data, model.unwrap_python_model().statistics, notes)
         made = _scored(model, blocks, [picture["name"]])
     else:
-        rows, found = read_rows(file, data, *columns_of(model))
+        statistics = model.unwrap_python_model().statistics
+        rows, found = read_rows(file, data, *columns_of(model), statistics["columns"])
         notes += found
         made = _scored(model, iter([rows]))
         made.rows = as_written(file, data, rows, typed=target.suffix == ".parquet")
@@ -314,7 +316,11 @@ def _labels_in(
 
 
 def read_rows(
-    file: Path, data: Data | None, texts: Collection[str], numbers: Collection[str]
+    file: Path,
+    data: Data | None,
+    texts: Collection[str],
+    numbers: Collection[str],
+    trained: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read the rows of a file as ingest does, with the column types that a model expects.
 
@@ -325,6 +331,7 @@ def read_rows(
         data: the experiment's data section, whose CSV dialect is used, or None.
         texts: columns to read as text.
         numbers: columns to read as numbers.
+        trained: statistics of the model's columns.
 
     Returns:
         The rows, and notes about what was done to their values.
@@ -332,7 +339,26 @@ def read_rows(
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "table.parquet"
         made = ingest_file(file.absolute(), table, data, not_numbers=texts, unlabelled=True)
-        return typed_rows(table, numbers), made.notes
+        return typed_rows(table, numbers), (*made.notes, *about_offsets(table, trained))
+
+
+def about_offsets(table: Path, trained: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for each column whose dates have an offset from UTC only here, or never here.
+
+    Args:
+        table: file written by ingest.
+        trained: statistics of the model's columns.
+    """
+    schema = pyarrow.parquet.read_schema(table)
+    for column in trained:
+        name, before = column["name"], column.get("zoned", False)
+        if column["kind"] != "date" or name not in schema.names:
+            continue
+        now = is_zoned(schema.field(name))
+        if now and not before:
+            yield f"{name}: converted to UTC by the offsets of the dates; training had none"
+        elif before and not now and pyarrow.types.is_timestamp(schema.field(name).type):
+            yield f"{name}: dates without an offset read as UTC; training had offsets"
 
 
 def typed_rows(table: Path, numbers: Collection[str]) -> pd.DataFrame:

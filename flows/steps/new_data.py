@@ -92,7 +92,7 @@ def _outcome(done: Refreshed) -> list[str]:
         return [f"the source has no new data, version {done.after[:8]} stays"]
     if not done.changed:
         return [f"version {done.after[:8]} stays"]
-    lines = [f"new data pinned, {done.made}, version {done.after[:8]}"]
+    lines = [f"new data pinned, {done.made.size}, version {done.after[:8]}"]
     if done.difference is not None:
         lines += [f"  {line}" for line in done.difference]
     elif done.before:

@@ -13,6 +13,9 @@ from gristmill.pipelines.ingestion import STAGES, run_stage, stop_stage
 from gristmill.pipelines.ingestion import snapshot as take_pinned
 from gristmill.pipelines.validation import Finding, check_fresh, read_warnings
 
+SHOWN = 5
+"""Notes about the data that are printed."""
+
 
 def take_snapshot() -> str:
     """Restore the pinned data, register the experiment in `params.yaml`, return the data's hash."""
@@ -59,15 +62,29 @@ def carry_out(stage: str) -> bool:
         begin_stages()
     with run.screen.step(stage) as words:
         ran: bool = run.begun[stage].result()
-        note = run.build / "logs" / f"{stage}.txt"
-        summary = note.read_text(encoding="utf-8").strip() if ran and note.exists() else ""
+        log = run.build / "logs" / f"{stage}.txt"
+        summary = log.read_text(encoding="utf-8").strip() if ran and log.exists() else ""
+        notes: list[str] = []
+        if stage == "ingest":
+            summary, *notes = summary.split("\n")
         words.append(summary if ran else "nothing changed")
+    _show(notes, log)
     if stage == "validate":
         run.warn(*warnings_in(run.build / "validation.json"))
         run.warn(*check_fresh(run.project, run.experiment))
     if stage == "split":
         run.warn(*read_warnings(run.build / "leaks.json"))
     return ran
+
+
+def _show(notes: list[str], log: Path) -> None:
+    """Print the first notes about the data, and keep all of them for the report."""
+    run = current()
+    run.warnings += notes
+    for note in notes[:SHOWN]:
+        run.screen.say(f"    ! {note}")
+    if len(notes) > SHOWN:
+        run.screen.say(f"    ! and {len(notes) - SHOWN} more: {run.project.relative(log)}")
 
 
 def warnings_in(file: Path) -> list[str]:

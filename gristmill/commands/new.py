@@ -357,8 +357,11 @@ def _draft(asked: Asked, place: Place, raw: Path, aside: Path, screen: Screen) -
             draft = _write(draft, table, aside)
     screen.show(*profile_lines(profile, draft.assumptions))
     if not draft.used:
+        reasons = [f"{one.name}: {one.why}" for one in draft.left_out[:SHOWN]]
         raise ConfigError(
-            "no column is left to learn from", expected="a usable feature", found="none"
+            "no column is left to learn from",
+            expected="a usable feature",
+            found="\n".join(reasons) + "\n…" * (len(draft.left_out) > SHOWN) if reasons else "none",
         )
     return draft
 
@@ -455,7 +458,7 @@ def _move_page(project: Project, name: str, place: Place, aside: Path, undo: Exi
 
 def _say_end(screen: Screen, draft: profiling.Draft) -> None:
     task, features = draft.task, len(draft.used)
-    of = "pictures" if draft.picture else f"{features} features"
+    of = "pictures" if draft.picture else f"{features} feature{'s' * (features != 1)}"
     screen.say(f"{task.task} of {draft.target} ({task.why}) from {of}")
     for line in _warnings(draft):
         screen.say(f"  ! {line}")

@@ -46,6 +46,9 @@ from .readers.table_form import (
 from .readers.value_kinds import (
     MISSING as MISSING,
 )
+from .readers.value_kinds import (
+    is_zoned as is_zoned,
+)
 from .sources.archives import (
     holds_several as holds_several,
 )

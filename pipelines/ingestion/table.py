@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +31,12 @@ ROW_GROUP = 1 << 18
 GROUP_BYTES = 64 << 20
 """Maximum bytes of pixels in a row group."""
 
+LARGEST = 1e100
+"""Numbers beyond it mean that there is none: sums of their squares have no float64."""
+
+SHOWN = 5
+"""Columns named in a note."""
+
 
 @dataclass(frozen=True)
 class Ingested:
@@ -40,7 +47,7 @@ class Ingested:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
-        return "; ".join([self.size, *self.notes])
+        return "\n".join([self.size, *self.notes])
 
     @property
     def size(self) -> str:
@@ -66,8 +73,9 @@ def ingest_file(
 
     A column becomes int64, float64, bool or timestamp[us] (UTC if zones are given) if every value
     fits. Everything else stays text, including codes with leading zeros and integers that the type
-    cannot hold exactly. Names and text are stripped and in Unicode's form NFC; blank text is
-    missing. Rows keep their order. Memory does not grow with the file.
+    cannot hold exactly. Names and text are stripped and in Unicode's form NFC. Blank text, infinite
+    numbers and those beyond `LARGEST` are missing. Rows keep their order. Memory does not grow with
+    the file.
 
     Args:
         raw: the file or folder.
@@ -116,18 +124,29 @@ def _write(raw: Path, rows: RowStream, aside: Path, target: str | None) -> Inges
     schema = pa.schema([f.with_name(n) for f, n in zip(rows.schema, names, strict=True)])
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
     label = target and normalize("NFC", target)
+    endless: Counter[str] = Counter()
     read = count = 0
     with pq.ParquetWriter(aside, schema, compression="snappy", use_dictionary=texts) as writer:
         for group in _groups(rows):
             columns = [_plain(column) for column in group.columns]
             whole = pa.Table.from_arrays(columns, schema=schema)
+            for name, read_as, column in zip(names, group.columns, columns, strict=True):
+                if pa.types.is_floating(column.type):
+                    endless[name] += column.null_count - read_as.null_count
             kept = whole
             if label in names and whole[label].null_count:
                 kept = whole.filter(pc.is_valid(whole[label]))
             writer.write_table(kept, ROW_GROUP)
             read, count = read + len(whole), count + len(kept)
     left_out = [f"rows without a value of {label} left out: {read - count:,}"] * (count < read)
-    return Ingested(count, len(schema), (*rows.notes, *left_out))
+    return Ingested(count, len(schema), (*rows.notes, *_about_endless(endless), *left_out))
+
+
+def _about_endless(counts: Counter[str]) -> Iterator[str]:
+    found = [f"{count:,} in {name}" for name, count in (+counts).most_common()]
+    if found:
+        some = ", ".join(found[:SHOWN]) + ", …" * (len(found) > SHOWN)
+        yield f"infinite numbers, or beyond {LARGEST:g}, read as missing values: {some}"
 
 
 def plain_name(name: str) -> str:
@@ -136,7 +155,13 @@ def plain_name(name: str) -> str:
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Strip text and convert it to Unicode's form NFC, as it is compared; blank text is missing."""
+    """Strip text and convert it to Unicode's form NFC, as it is compared.
+
+    Blank text, and numbers that are infinite or beyond `LARGEST`, are missing.
+    """
+    if pa.types.is_floating(column.type):
+        endless = pc.greater(pc.abs(column), LARGEST)
+        return pc.if_else(endless, None, column) if pc.any(endless).as_py() else column
     if not pa.types.is_string(column.type):
         return column
     if not pc.all(pc.string_is_ascii(column)).as_py():

@@ -185,7 +185,17 @@ def assume(profile: TableProfile, target: str, index: Collection[str] = ()) -> l
         else one
         for one in made
     ]
+    if not any(one.used for one in made):
+        made = [_as_text(one, profile.column(one.name)) for one in made]
     return _one_key(made)
+
+
+def _as_text(one: Assumption, column: ColumnProfile) -> Assumption:
+    """Return a column of different texts as a feature, for tables that have no other one."""
+    words = column.type == "text" and column.distinct > 1 and column.words > 1
+    if not words or one.role:
+        return one
+    return Assumption(one.name, "text", True, f"{column.words:.0f} words on average")
 
 
 def answer_names_of(target: ColumnProfile) -> set[str]:

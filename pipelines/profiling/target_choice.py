@@ -7,11 +7,22 @@ import shlex
 from collections.abc import Sequence
 
 from gristmill.pipelines.base import ConfigError, DataInvalid, nearest
-from gristmill.pipelines.profiling.assumptions import TaskChoice, choose_task, likely_targets
+from gristmill.pipelines.profiling.assumptions import (
+    TaskChoice,
+    choose_task,
+    classes_of,
+    likely_targets,
+)
 from gristmill.pipelines.profiling.table_profile import ColumnProfile, TableProfile, Task
 
 LEAST_ROWS = 10
 """Least number of rows with which every role has some."""
+
+LEAST_OF_A_CLASS = 3
+"""Rows of a class from which a stratified split gives it a test row and a validation row."""
+
+LARGEST = 1e30
+"""Largest number of a target: predictions are float32, which ends at 3.4e38."""
 
 PREDICTION = "prediction"
 """The column of predictions."""
@@ -111,13 +122,21 @@ def require_task(column: ColumnProfile, asked: Task | None, pictures: bool = Fal
             next="remove --task" if column.type != "date" else "choose another --target",
         )
     task = asked or chosen.task
-    if task == "classification" and column.distinct * 2 > column.rows:
+    few = max(classes_of(column).values(), default=1) < LEAST_OF_A_CLASS
+    if task == "classification" and (few or column.distinct * 2 > column.rows):
         raise ConfigError(
             f"the target {name} has too many different values to be classes",
-            expected="enough rows of each class",
+            expected=f"classes of {LEAST_OF_A_CLASS} rows or more",
             found=f"{column.distinct:,} different values in {column.rows:,} rows",
             next="choose another --target, or --task regression"
             if column.type in ("integer", "number")
             else "choose another --target",
+        )
+    if task == "regression" and max(map(abs, column.quantiles)) > LARGEST:
+        raise DataInvalid(
+            f"the target {name} has numbers that are too large to be learnt",
+            expected=f"numbers between {-LARGEST:g} and {LARGEST:g}",
+            found=f"numbers from {column.quantiles[0]:g} to {column.quantiles[-1]:g}",
+            next="write the column in a larger unit",
         )
     return chosen if asked in (None, chosen.task) else TaskChoice(task, "as requested")

@@ -21,11 +21,14 @@ from gristmill.flows.scoring import (
     read_pictures,
     read_rows,
 )
-from gristmill.pipelines.base.errors import DataInvalid, InputError
+from gristmill.pipelines.base.errors import DataInvalid, InputError, Problem
 from gristmill.pipelines.config.project import Project
-from gristmill.pipelines.config.sections import Csv, Data
+from gristmill.pipelines.config.sections import Csv, Data, Feature, Features
 from gristmill.pipelines.ingestion.readers import picture_folders as pictures
+from gristmill.pipelines.ingestion.table import ingest_file
+from gristmill.pipelines.preparation.features.column_fit import _date
 from gristmill.pipelines.preparation.features.transforms import EMPTY, UNSEEN, Surprise
+from gristmill.pipelines.tables.table_rows import TableRows
 from tests.conftest import Run
 
 
@@ -89,6 +92,44 @@ def test_values_unseen_in_training_are_counted_and_refused_above_the_declared_sh
             _require_seen(made, most, "experiments/a.yaml")
         assert error.value.exit_code == 2
         assert lines[0] in error.value.found
+
+
+NAIVE, ZONED = ["2026-01-31 10:00", None], ["2026-01-31T10:00+09:00", "2026-01-31T10:00Z"]
+OFFSETS = {
+    "naive twice": (NAIVE, NAIVE, ""),
+    "zoned twice": (ZONED, ZONED, ""),
+    "zoned now": (NAIVE, ZONED, "t: converted to UTC by the offsets of the dates; training had"),
+    "naive now": (ZONED, NAIVE, "t: dates without an offset read as UTC; training had offsets"),
+}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("kind", OFFSETS)
+def test_dates_with_an_offset_only_now_or_only_in_training_are_named(
+    tmp_path: Path, kind: str, suffix: str
+) -> None:
+    then, now, words = OFFSETS[kind]
+    for name, dates in (("then", then), ("now", now)):
+        frame = pd.DataFrame({"t": dates, "x": [1, 2]})
+        if suffix == ".csv":
+            frame.to_csv(tmp_path / f"{name}.csv", index=False)
+        elif suffix == ".jsonl":
+            frame.to_json(tmp_path / f"{name}.jsonl", orient="records", lines=True)
+        else:
+            frame["t"] = pd.to_datetime(frame["t"], format="ISO8601", utc=dates is ZONED)
+            frame.to_parquet(tmp_path / f"{name}.parquet")
+    ingest_file(tmp_path / f"then{suffix}", tmp_path / "table.parquet")
+    rows = TableRows(tmp_path / "table.parquet")
+    column = _date(rows, "t", Feature(kind="date"), Features())
+    assert not isinstance(column, Problem)
+    found = [*about_offsets_of(tmp_path / f"now{suffix}", column)]
+    assert len(found) == bool(words)
+    assert all(line.startswith(words) for line in found)
+
+
+def about_offsets_of(file: Path, column: dict[str, Any]) -> list[str]:
+    notes = read_rows(file, None, [], ["x"], [column])[1]
+    return [note for note in notes if note.startswith("t: ")]
 
 
 WRITTEN = """id,padded,when,code,price,flag,word,x

@@ -16,6 +16,9 @@ from .format_choice import (
 from .idx import (
     idx_digest as idx_digest,
 )
+from .mixed_column import (
+    MixedColumn as MixedColumn,
+)
 from .multipart import (
     part_files as part_files,
 )

@@ -10,7 +10,12 @@ import pyarrow.compute as pc
 
 from gristmill.pipelines.ingestion.readers.faults import broken, check_names, unreadable
 from gristmill.pipelines.ingestion.readers.type_inference import Batches, RowStream
-from gristmill.pipelines.ingestion.readers.value_kinds import MOMENT, Kind, Reading
+from gristmill.pipelines.ingestion.readers.value_kinds import (
+    MOMENT,
+    Kind,
+    Reading,
+    date_field,
+)
 
 Open = Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
 """Yields the rows of the named columns from the beginning."""
@@ -48,7 +53,10 @@ def converted(raw: Path, schema: pa.Schema, rows: Open, not_numbers: Collection[
             kinds[field.name] = kind
     if not kinds:
         raise unreadable(raw, "a column of numbers, text, booleans or dates", "; ".join(notes))
-    return RowStream(pa.schema(list(kinds.items())), _cast_all(raw, rows, kinds, dates), notes)
+    zoned = {f.name for f in schema if pa.types.is_timestamp(f.type) and f.type.tz is not None}
+    zoned |= {name for name, found in dates.items() if found is Kind.ZONED}
+    fields = [date_field(name, kind, name in zoned) for name, kind in kinds.items()]
+    return RowStream(pa.schema(fields), _cast_all(raw, rows, kinds, dates), notes)
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -31,7 +31,7 @@ from gristmill.pipelines.ingestion.readers.type_inference import (
     as_batch,
     settle,
 )
-from gristmill.pipelines.ingestion.readers.value_kinds import Kind, Reading
+from gristmill.pipelines.ingestion.readers.value_kinds import Kind, Reading, words_lost
 
 
 def read(raw: Path, data: Data | None, not_numbers: Collection[str]) -> RowStream:
@@ -101,10 +101,8 @@ class Delimited(TextSource):
         if name in (self.dialect.text or ()):
             return texts
         values = self._reading.read(texts, kind, self._unit(name))
-        if values is not None and values.null_count > texts.null_count:
-            words = texts.filter(pc.and_(values.is_null(), texts.is_valid()))
-            for one in pc.value_counts(pc.utf8_trim(words, " ")).to_pylist():
-                self.taken.append((one["values"], name, one["counts"]))
+        if values is not None:
+            self.taken += ((word, name, count) for word, count in words_lost(texts, values))
         return values
 
     def _unit(self, name: str) -> str:

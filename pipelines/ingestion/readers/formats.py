@@ -39,7 +39,7 @@ _PARTS = "CSV, JSON lines or Parquet files with the same columns, read in the or
 _ARRAYS = "x_train, y_train, x_test, y_test as in Keras, or x and y; no pickles"
 _MARKED = "text with a header: any delimiter, quote, encoding, decimal and thousands mark"
 _FLAT = "flat columns; decimals become floats, nested and binary columns are left out"
-_LINES = "one flat JSON object per line, or an array of them"
+_LINES = "one JSON object per line, or an array of them; nested columns are left out"
 
 FORMATS = (
     Format("CSV", _TEXTS, _MARKED, "delimited", wraps=True),

@@ -103,14 +103,13 @@ class JsonLines(TextSource):
     def _fits(self, rows: list[dict[str, Any]], among: Collection[str] | None) -> dict[str, Kind]:
         names = list(dict.fromkeys(name for row in rows for name in row))
         check_names(self.raw, names)
-        nested = {n: None for row in rows for n, v in row.items() if isinstance(v, dict | list)}
-        if nested:
-            some = ", ".join(list(nested)[:10])
-            raise unreadable(self.raw, "flat columns", f"nested columns: {some}")
         found: dict[str, Kind] = {}
         for name in names:
             if among is None or name in among:
                 values = [row.get(name) for row in rows]
+                if any(isinstance(value, dict | list) for value in values):
+                    found[name] = Kind(0)
+                    continue
                 fits = self._reading.fits(_texts(values, self._missing))
                 types = {type(v) for v in values if type(v) is not str or v not in self._missing}
                 found[name] = fits if fits == ANY else fits & _allowed(types)
@@ -145,9 +144,11 @@ class JsonLines(TextSource):
         fits = self._fits(rows, None)
         columns: dict[str, pa.Array | None] = {}
         for name, kind in plan.items():
-            texts = _texts([row.get(name) for row in rows], self._missing)
-            columns[name] = self._reading.read(texts, kind) if kind in fits.get(name, ANY) else None
-        return as_batch(columns | dict.fromkeys(fits.keys() - plan.keys()))
+            columns[name] = None
+            if kind in fits.get(name, ANY):
+                texts = _texts([row.get(name) for row in rows], self._missing)
+                columns[name] = self._reading.read(texts, kind)
+        return as_batch(columns | dict.fromkeys(fits.keys() - plan.keys() - {*self.left_out}))
 
     def _rows(self, piece: Chunk) -> tuple[list[dict[str, Any]], list[Problem]]:
         rows: list[dict[str, Any]] = []

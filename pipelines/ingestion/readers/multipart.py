@@ -76,7 +76,7 @@ def _typed(files: list[Path], data: Data | None, not_numbers: Collection[str]) -
     unlike = {n for n in first.names if {p.schema.field(n).type for p in parts} == DATES_AND_TEXT}
     if unlike - {*not_numbers}:  # all texts of some parts are dates
         return _typed(files, data, {*not_numbers, *unlike})
-    schema = pa.schema([(name, _common(files, parts, name)) for name in first.names])
+    schema = pa.schema([f.with_type(_common(files, parts, f.name)) for f in first])
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
     return RowStream(schema, _in_order(parts, schema), notes)
 

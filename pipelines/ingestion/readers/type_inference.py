@@ -30,6 +30,7 @@ from gristmill.pipelines.ingestion.readers.value_kinds import (
     are_codes,
     arrow_type,
     chosen,
+    date_field,
 )
 from gristmill.pipelines.ingestion.readers.wrapped import Readable, opened
 
@@ -88,6 +89,7 @@ class TextSource(ABC):
         header_lines: number of lines before the first row.
         advice: what to do about malformed rows.
         notes: what is unusual in the file, in words.
+        left_out: columns of the file that are not read, because their values are nested.
         taken: words that were read as missing values: word, column and number of cells, by piece.
         exact: whether each quote is examined to find where rows end, which takes several times as
             long. Otherwise a row ends at a line break with an even number of quotes before it.
@@ -103,6 +105,7 @@ class TextSource(ABC):
     escape = ""
     header_lines = 0
     exact = False
+    left_out: Collection[str] = ()
     advice = "fix these lines in the source"
 
     @cached_property
@@ -202,7 +205,10 @@ class TextSource(ABC):
 
     @abstractmethod
     def fits(self, piece: Chunk, among: Collection[str] | None) -> dict[str, Kind]:
-        """Return the kinds that all values of the named columns fit; None for all columns."""
+        """Return the kinds that all values of the named columns fit; None for all columns.
+
+        Nested values fit none.
+        """
 
     @abstractmethod
     def parse(self, piece: Chunk, plan: Plan) -> Parsed:
@@ -294,9 +300,17 @@ class _Inference:
         return self._rows(found)
 
     def _rows(self, found: Mapping[str, Kind]) -> RowStream:
-        plan = {n: chosen(fits, n not in self.not_numbers) for n, fits in found.items()}
-        schema = pa.schema([(name, arrow_type(kind)) for name, kind in plan.items()])
-        notes: list[str] = []
+        plan = {n: chosen(fits, n not in self.not_numbers) for n, fits in found.items() if fits}
+        nested = [name for name in found if name not in plan]
+        shown = ", ".join(nested[:10]) + ", …" * (len(nested) > 10)
+        if nested and not plan:
+            raise unreadable(self.raw, "flat columns", f"nested columns: {shown}")
+        for source in self.sources:
+            source.left_out = nested
+        schema = pa.schema(
+            [date_field(n, arrow_type(kind), kind is Kind.ZONED) for n, kind in plan.items()]
+        )
+        notes = [f"columns of nested values left out: {shown}"] * bool(nested)
         return RowStream(schema, self._batches(plan, found, notes), notes)
 
     def _batches(self, plan: Plan, found: Mapping[str, Kind], notes: list[str]) -> Batches:

@@ -63,6 +63,9 @@ Programs write 1e+05 and -1; WORDED are also columns with nothing but words like
 UNDECIDED = Kind.DAY_FIRST | Kind.MONTH_FIRST
 """Kinds that 03/04/2024 alone does not distinguish."""
 
+ZONED = {b"zoned": b"true"}
+"""Metadata of columns of dates that had an offset from UTC."""
+
 TYPES = {
     Kind.INTEGER: pa.int64(),
     Kind.FLOAT: pa.float64(),
@@ -278,6 +281,25 @@ class Reading:
         point = r"\." if (self.dialect.decimal or ".") == "." else ","
         number = rf"(?:{self._whole}(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?"
         return rf"^(?:-?{number}|(?i:-?inf(?:inity)?|nan))$"
+
+
+def words_lost(texts: pa.Array, values: pa.Array) -> list[tuple[str, int]]:
+    """Return the words among texts whose values are missing, and how often each occurs."""
+    if values.null_count == texts.null_count:
+        return []
+    words = texts.filter(pc.and_(values.is_null(), texts.is_valid()))
+    counts = pc.value_counts(pc.utf8_trim(words, " ")).to_pylist()
+    return [(one["values"], one["counts"]) for one in counts]
+
+
+def date_field(name: str, kind: pa.DataType, zoned: bool) -> pa.Field:
+    """Return the field of a column, which keeps whether its dates had an offset from UTC."""
+    return pa.field(name, kind, metadata=ZONED if zoned else None)
+
+
+def is_zoned(field: pa.Field) -> bool:
+    """Return whether the dates of a column had an offset from UTC before they were converted."""
+    return ZONED.items() <= (field.metadata or {}).items()
 
 
 def loses_its_start(texts: pa.Array) -> bool:

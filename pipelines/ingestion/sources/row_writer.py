@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import feather
 
 from gristmill.pipelines.base import InputError
+from gristmill.pipelines.ingestion.readers import MixedColumn
 
 Column = Sequence[object]
 Columns = Sequence[Column]
@@ -26,10 +28,20 @@ AS_THEY_ARE = frozenset({int, str, type(None)})
 KEPT = AS_THEY_ARE | {bool, float, Decimal, date, time}
 """Types of values that both CSV and Parquet can store."""
 
+NUMBERS = {"int", "float"}
+"""Types of a column of numbers."""
+
 BYTES = frozenset({bytes, bytearray, memoryview})
 
 Arrived = Callable[[int], object]
 """Called with the bytes of each chunk on disk."""
+
+
+class Written(NamedTuple):
+    """The number of rows, and notes about columns of several types."""
+
+    rows: int
+    notes: tuple[str, ...] = ()
 
 
 def write_rows(
@@ -38,12 +50,13 @@ def write_rows(
     target: Path,
     parquet: bool,
     arrived: Arrived = bool,
-) -> int:
-    """Write CSV (UTF-8, commas, line feeds, a header) or Parquet; return the number of rows.
+) -> Written:
+    """Write CSV (UTF-8, commas, line feeds, a header) or Parquet.
 
     Numbers, text and booleans (`true`, `false`) keep their types. Dates are ISO 8601, times with a
     zone are in UTC, durations are seconds, JSON is text. A decimal is written digit by digit to
-    CSV and as float64 to Parquet.
+    CSV and as float64 to Parquet. A column of several types is written to Parquet as it would be
+    read from CSV: numbers and `n/a` become numbers.
 
     Args:
         names: the columns.
@@ -91,7 +104,7 @@ def _plain(value: object) -> object:
 
 def _write_csv(
     names: Sequence[str], chunks: Iterable[Columns], target: Path, arrived: Arrived
-) -> int:
+) -> Written:
     rows = 0
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -101,7 +114,7 @@ def _write_csv(
             writer.writerows(zip(*map(_texts, columns), strict=True))
             arrived(file.tell() - before)
             rows += len(columns[0])
-    return rows
+    return Written(rows)
 
 
 def _texts(column: Column) -> Column:
@@ -121,7 +134,7 @@ def _text(value: object) -> object:
 
 def _write_parquet(
     names: Sequence[str], chunks: Iterable[Columns], target: Path, arrived: Arrived
-) -> int:
+) -> Written:
     """Write Parquet from temporary chunks: the column types are known only after the last one."""
     with TemporaryDirectory(dir=target.parent, prefix=f"{target.name}.") as aside:
         parts: list[Path] = []
@@ -131,14 +144,32 @@ def _write_parquet(
             parts.append(Path(aside) / str(len(parts)))
             feather.write_feather(pa.table(arrays, names=list(names)), parts[-1])
             arrived(parts[-1].stat().st_size)
-        schema = pa.schema(list(zip(names, map(_type, kinds), strict=True)))
+        several = {n for n, k in zip(names, kinds, strict=True) if len(k) > 1 and k != NUMBERS}
+        mixed = {
+            name: MixedColumn(name, _texts_of(parts, name)) for name in names if name in several
+        }
+        types = [
+            mixed[n].type if n in mixed else _type(k) for n, k in zip(names, kinds, strict=True)
+        ]
+        schema = pa.schema(list(zip(names, types, strict=True)))
         rows = 0
         with pq.ParquetWriter(target, schema, compression="zstd") as writer:
             for table in map(feather.read_table, parts):
-                fitting = [_cast(*both) for both in zip(table.columns, schema.types, strict=True)]
+                fitting = [
+                    mixed[field.name].read(_as_texts(table[field.name].to_pylist()))
+                    if field.name in mixed
+                    else table[field.name].cast(field.type, safe=field.type != "float64")
+                    for field in schema
+                ]
                 writer.write_table(pa.table(fitting, schema=schema))
                 rows += table.num_rows
-    return rows
+    return Written(rows, tuple(column.note() for column in mixed.values()))
+
+
+def _texts_of(parts: Iterable[Path], name: str) -> Iterator[pa.Array]:
+    """Yield the values of a column as text, piece by piece."""
+    for part in parts:
+        yield _as_texts(feather.read_table(part, columns=[name])[name].to_pylist())
 
 
 def _array(column: Column, kinds: set[str]) -> pa.Array:
@@ -166,21 +197,14 @@ def _kinds(column: Column) -> set[str]:
 
 
 def _type(kinds: set[str]) -> pa.DataType:
-    """Return the type that all kinds of values of a column fit."""
-    if kinds == {"int", "float"}:
+    """Return the type of a column of one kind of values, or of numbers."""
+    if kinds == NUMBERS:
         return pa.float64()
     if kinds == {"moment"}:
         return pa.timestamp("us", "UTC")
     names = {"int": "int64", "float": "float64", "bool": "bool", "date": "date32"}
     names |= {"time": "time64[us]", "datetime": "timestamp[us]"}
-    return pa.type_for_alias(names.get(min(kinds), "string") if len(kinds) == 1 else "string")
-
-
-def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
-    """Cast to the final type; Python formats text, so that it does not depend on the chunks."""
-    if kind == "string" and column.type != kind:
-        return _as_texts(column.to_pylist())
-    return column.cast(kind, safe=kind != "float64")
+    return pa.type_for_alias(names.get("".join(kinds), "string"))
 
 
 def _as_texts(column: Column) -> pa.Array:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from gristmill.pipelines.base import EnvironmentFault, InputError, nearest, open_sqlite, redact
 from gristmill.pipelines.config import DATABASES, holds_password
 from gristmill.pipelines.ingestion.sources.meter import Wanted, no_source, words_of
-from gristmill.pipelines.ingestion.sources.row_writer import Columns, write_rows
+from gristmill.pipelines.ingestion.sources.row_writer import Columns, Written, write_rows
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, CursorResult, Engine
@@ -27,11 +27,11 @@ ROWS = 20_000
 """Rows in memory at a time."""
 
 
-def select(wanted: Wanted, aside: Path) -> tuple[str, ...] | None:
+def select(wanted: Wanted, aside: Path) -> tuple[str, ...]:
     """Write the rows of a query as CSV or Parquet, over a read-only connection.
 
     Returns:
-        A warning if the query has no ORDER BY.
+        Notes about columns of several types, and a warning if the query has no ORDER BY.
 
     Raises:
         ConfigError: the address, the query or a driver is wrong or missing, or the address
@@ -44,18 +44,18 @@ def select(wanted: Wanted, aside: Path) -> tuple[str, ...] | None:
     try:
         engine = _engine(wanted)
         try:
-            rows = _stream(engine, wanted, aside)
+            written = _stream(engine, wanted, aside)
         finally:
             engine.dispose()
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         _no_driver(wanted.source, error)
     except DBAPIError as error:
         _failed(wanted, error)
-    if not rows:
+    if not written.rows:
         raise InputError(
             "the query returns no rows", expected="rows", found="none", next=MEND_QUERY
         )
-    return None if is_ordered(str(wanted.query)) else (UNORDERED,)
+    return (*written.notes, *[UNORDERED] * (not is_ordered(str(wanted.query))))
 
 
 MEND_QUERY = "fix data.query in the experiment file"
@@ -113,7 +113,7 @@ def _sqlite(wanted: Wanted, url: URL) -> sqlite3.Connection:
     return open_sqlite(file.resolve(), ours=False)
 
 
-def _stream(engine: Engine, wanted: Wanted, aside: Path) -> int:
+def _stream(engine: Engine, wanted: Wanted, aside: Path) -> Written:
     query = str(wanted.query).strip().rstrip(";").rstrip()
     options: dict[str, Any] = {"stream_results": True, "no_parameters": True}
     if engine.dialect.name == "postgresql":

@@ -11,6 +11,7 @@ import pandas as pd
 
 from gristmill.pipelines.base import Problem, nearest
 from gristmill.pipelines.config import Feature, Features
+from gristmill.pipelines.ingestion import is_zoned
 from gristmill.pipelines.preparation.features.frames import frames
 from gristmill.pipelines.preparation.features.transforms import (
     MISSING,
@@ -244,7 +245,8 @@ def _date(rows: TableRows, name: str, feature: Feature, features: Features) -> C
             f"column {name} is the same date in these parts", "parts that differ",
             ", ".join(feature.parts or ()), f"exclude it: features: {{exclude: [{name}]}}",
         )  # fmt: skip
-    return {"name": name, "kind": "date", "parts": parts, "gaps": gaps}
+    zoned = {"zoned": True} if is_zoned(rows.schema.field(name)) else {}
+    return {"name": name, "kind": "date", "parts": parts, "gaps": gaps, **zoned}
 
 
 def _text(rows: TableRows, name: str, most: int) -> Column | Problem:

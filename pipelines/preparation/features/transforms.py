@@ -190,13 +190,17 @@ def _surprises(values: pd.Series, column: Column) -> Iterator[Surprise]:
     if not (column["indicator"] if kind == "number" else _has_gaps(column)):
         empty = values.isna() | values.map(_is_blank).astype(bool)
         yield Surprise(name, EMPTY, empty.to_numpy(dtype=bool), [])
-    if kind in ("number", "text"):
+    if kind == "number":
         return
     codes, distinct = _distinct(values)
     texts = labels(distinct)
     if kind == "date":
         zoned = [bool(ZONED.search(text)) for text in texts]
         known, what = zoned if any(zoned) else [True] * len(texts), NAIVE
+    elif kind == "text":
+        places, words = words_of(pd.Series(texts, dtype=object))
+        strange = {*places.tolist()} - {*places[np.isin(words, column["words"])].tolist()}
+        known, what = [place not in strange for place in range(len(texts))], UNSEEN
     elif kind == "boolean":
         known, what = [t.lower() in (*column["false"], *column["true"]) for t in texts], UNSEEN
     else:

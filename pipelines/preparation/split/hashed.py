@@ -12,6 +12,9 @@ from gristmill.pipelines.preparation.split.cuts_file import RoleCodes
 BINS = 10
 """Bins of equal count by which a regression target is stratified."""
 
+ROWS_A_BIN = 5
+"""Least mean number of rows of a bin; of fewer, no role but training gets a row."""
+
 SAFE = 20
 """Number of rows from which a class has at least one row in every role."""
 
@@ -126,6 +129,6 @@ def parts_by(
 
 
 def bin_edges(values: Uniform) -> tuple[float, ...]:
-    """Return the inner edges of `BINS` bins of equal count."""
-    shares = np.linspace(0, 1, BINS + 1)[1:-1]
+    """Return the inner edges of `BINS` bins of equal count, fewer for a few rows."""
+    shares = np.linspace(0, 1, max(min(BINS, len(values) // ROWS_A_BIN), 1) + 1)[1:-1]
     return tuple(float(edge) for edge in np.unique(np.quantile(values, shares)))

@@ -345,7 +345,7 @@ def test_the_chunk_size_does_not_change_the_file(
             parts = [rows[i : i + size] for i in range(0, len(rows), size)]
             chunks = [list(zip(*part, strict=True)) for part in parts]
             target = Path(folder) / f"{size}"
-            assert write_rows(["a", "b"], chunks, target, parquet) == len(rows)
+            assert write_rows(["a", "b"], chunks, target, parquet).rows == len(rows)
             if parquet:
                 made.append(pq.read_table(target).to_pylist())
             else:

@@ -220,3 +220,16 @@ def test_likely_targets_are_columns_with_a_target_name_and_the_last_one() -> Non
         column("spent", "number", 900),
     )
     assert likely_targets(TableProfile(ROWS, columns)) == ["churned", "spent"]
+
+
+@pytest.mark.parametrize(("note", "kind"), [(6.0, "text"), (1.6, "text"), (1.0, "")])
+def test_a_text_is_a_feature_only_if_there_is_no_other_one(note: float, kind: str) -> None:
+    target = column("y", levels=["a", "b"])
+    text = column("name", distinct=ROWS, words=note)
+    number = column("age", "integer", 70)
+    key = column("id", distinct=ROWS, words=2.0)
+    alone = assume(TableProfile(ROWS, (key, text, target)), "y")
+    assert [one.kind for one in alone if one.used] == [kind] * bool(kind)
+    assert alone[0].role == "key"
+    others = assume(TableProfile(ROWS, (text, number, target)), "y")
+    assert [one.name for one in others if one.used] == ["age"]

@@ -143,7 +143,7 @@ FILES: Mapping[str, Case] = {
     "an open JSON array": ("a.json", b'[{"a": 1},\n{"a": 2}', "a complete JSON array"),
     "a JSON array of numbers": ("a.json", b'[{"a": 1}, 2]', "1 invalid entry\n  entry 2"),
     "an empty JSON array": ("a.json", b"[]", "rows below the header|at least|none"),
-    "nested objects": ("a.jsonl", b'{"a": 1, "b": {"c": 2}}\n', "nested columns: b"),
+    "nested objects": ("a.jsonl", b'{"a": [1], "b": {"c": 2}}\n', "nested columns: a, b"),
     "nested, late": ("a.jsonl", b'{"a": 1}\n' * 999 + b'{"a": [1]}\n', "nested columns: a"),
     "invalid lines": (
         "a.jsonl",

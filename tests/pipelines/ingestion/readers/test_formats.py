@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gristmill.pipelines.config.sections.data import Data
+from gristmill.pipelines.ingestion.as_written import read_as_written
 from gristmill.pipelines.ingestion.readers import type_inference as settle
 from gristmill.pipelines.ingestion.readers.formats import FORMATS, WRAPS, describe_formats
 from gristmill.pipelines.ingestion.table import ROW_GROUP, ingest_file
@@ -192,6 +193,23 @@ def test_every_flat_parquet_type_is_converted_to_one_of_a_few(tmp_path: Path) ->
     table = ingested(raw)
     assert table.to_pydict() == {name: column[1] for name, column in columns.items()}
     assert table.schema.types == [column[2] for column in columns.values()]
+
+
+@pytest.mark.parametrize("form", ["lines", "array"])
+@pytest.mark.parametrize("late", [False, True])
+def test_nested_columns_of_json_are_left_out_by_name(tmp_path: Path, form: str, late: bool) -> None:
+    nested = {"tags": ["p", 1], "place": {"lat": 1.5}}
+    plain = {"tags": 1, "place": None, "x": 1.5, "pad": "z" * 9000}
+    rows = [plain | (nested if not late or place == 239 else {}) for place in range(240)]
+    raw = tmp_path / "a.json"
+    lines = "\n".join(json.dumps(row) for row in rows)
+    raw.write_text(lines if form == "lines" else json.dumps(rows, indent=1))
+    made = ingest_file(raw, tmp_path / "table.parquet")
+    assert made.notes == ("columns of nested values left out: tags, place",)
+    table = pq.read_table(tmp_path / "table.parquet")
+    assert table.column_names == ["x", "pad"]
+    assert table["x"].to_pylist() == [1.5] * 240
+    assert read_as_written(raw, None, []).column_names == ["x", "pad"]
 
 
 def test_columns_of_other_types_do_not_spoil_a_file(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,8 +25,10 @@ from gristmill.pipelines.base.errors import (
     InputError,
 )
 from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.ingestion.sources import sql
 from gristmill.pipelines.ingestion.sources.fetching import fetch
 from gristmill.pipelines.ingestion.sources.sql import is_ordered
+from gristmill.pipelines.ingestion.table import ingest_file
 
 
 @pytest.fixture
@@ -67,6 +71,40 @@ def test_a_sqlite_query_becomes_parquet_with_types_that_fit_all_rows(
     assert [str(field.type) for field in table.schema] == ["int64", "double", "string", "string"]
     assert table.column("mixed").to_pylist() == ["1", "one", "2.5"]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.db", "o.parquet"]
+
+
+MIXED: dict[str, tuple[list[Any], list[Any], str]] = {
+    "a word for nothing": ([1, "n/a", 3], [1, None, 3], "v is int64; .*n/a .1 in v."),
+    "numbers as text": ([1, "2.5", None], [1.0, 2.5, None], "v is double"),
+    "codes": ([1, "007", 2.5], ["1", "007", "2.5"], "v is text"),
+    "days and words": (["2024-01-31", 5], ["2024-01-31", "5"], "v is text"),
+    "a long number": ([2**62, "12345678901234567890123"], None, "v is text"),
+}
+
+
+@pytest.mark.parametrize(("values", "expected", "words"), MIXED.values(), ids=list(MIXED))
+@pytest.mark.parametrize("size", [1, 100])
+def test_a_column_of_several_types_is_read_like_a_text_table(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    values: list[Any],
+    expected: list[Any] | None,
+    words: str,
+    size: int,
+) -> None:
+    monkeypatch.setattr(sql, "ROWS", size)
+    with closing(sqlite3.connect(tmp_path / "m.db")) as connection, connection:
+        connection.execute("CREATE TABLE t (i INTEGER, v)")
+        connection.executemany("INSERT INTO t VALUES (?, ?)", list(enumerate(values)))
+    source, query = f"sqlite:///{tmp_path / 'm.db'}", "SELECT i, v FROM t ORDER BY i"
+    notes = fetch(Project(tmp_path), source, tmp_path / "o.parquet", query=query)
+    wanted = [str(value) for value in values] if expected is None else expected
+    assert pq.read_table(tmp_path / "o.parquet")["v"].to_pylist() == wanted
+    assert len(notes) == 1
+    assert re.match(words, notes[0])
+    fetch(Project(tmp_path), source, tmp_path / "o.csv", query=query)
+    ingest_file(tmp_path / "o.csv", tmp_path / "t.parquet")
+    assert pq.read_table(tmp_path / "t.parquet")["v"].to_pylist() == wanted
 
 
 def test_a_sqlite_file_with_an_interrupted_write_is_refused_until_it_is_rolled_back(

@@ -224,7 +224,12 @@ SURPRISING: list[tuple[dict[str, Any], list[Any], list[tuple[str, list[int], lis
         [(NAIVE, [1, 2], ["2026-01-31 12:00:00", "2026-01-31"])],
     ),
     (of_kind("date", parts=[], gaps=True), ["2026-01-31 12:00:00", "2026-01-31"], []),
-    (of_kind("text", words=["a"], weights=[1.0], gaps=False), ["b", ""], [(EMPTY, [1], [])]),
+    (of_kind("text", words=["a"], weights=[1.0], gaps=False), ["a b!", ""], [(EMPTY, [1], [])]),
+    (
+        of_kind("text", words=["a"], weights=[1.0], gaps=True),
+        ["b a", "b", None, "b c", "A", "!?"],
+        [(UNSEEN, [1, 3], ["b", "b c"])],
+    ),
     (
         STATISTICS | {"numbers": [{**NUMBER_COLUMN, "name": "c"}], "columns": []},
         [1.0, None, 3],
