@@ -65,6 +65,10 @@ class Server:
     tags; a server without live users ends by itself. The file of a killed process stays, and the
     next command cleans up after it. If the project's server is killed, a process that uses it
     starts it again at the same address.
+
+    Attributes:
+        is_ours: whether it is the project's own.
+        url: address of its API.
     """
 
     def __init__(self, project: Project) -> None:
@@ -74,7 +78,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._about: dict[str, Any] = {}
         self._left = threading.Event()
-        self._ours = "PREFECT_API_URL" not in os.environ
+        self.is_ours = "PREFECT_API_URL" not in os.environ
         self.url = os.environ.get("PREFECT_API_URL", "")
 
     def start(self, port: int = 0, *, ui: bool = False, mlflow: int | None = None) -> None:
@@ -89,7 +93,7 @@ class Server:
             EnvironmentFault: `PREFECT_API_URL` names a server that does not answer.
         """
         os.environ.update(settings(self._project))
-        if not self._ours:
+        if not self.is_ours:
             self.wait()
             return
         os.environ["PREFECT_API_AUTH_STRING"] = credentials(self._project)
@@ -109,18 +113,18 @@ class Server:
         Raises:
             EnvironmentFault: it does not answer, or refuses the password.
         """
-        end = time.monotonic() + (STARTUP if self._ours else PATIENCE)
+        end = time.monotonic() + (STARTUP if self.is_ours else PATIENCE)
         while True:
             if answers(self.url):
                 self._require_access()
-                if self._ours:
+                if self.is_ours:
                     threading.Thread(target=self._keep_running, daemon=True).start()
                 return
             gone = self._process is not None and self._process.poll() is not None
             if gone or time.monotonic() > end:
                 break
             time.sleep(0.05)
-        if self._ours:
+        if self.is_ours:
             raise base.EnvironmentFault(
                 "the Prefect server did not start",
                 expected=f"an answer at {self.url}",
@@ -137,7 +141,7 @@ class Server:
     def _require_access(self) -> None:
         if knows(self.url):
             return
-        if self._ours:
+        if self.is_ours:
             file = self._project.relative(password_file(self._project))
             raise base.EnvironmentFault(
                 "the project's Prefect server refuses the password",
@@ -170,11 +174,11 @@ class Server:
     @property
     def alone(self) -> bool:
         """Whether it is the project's own server and no other process uses it."""
-        return self._ours and users(self._home) == [self._user]
+        return self.is_ours and users(self._home) == [self._user]
 
     def mend(self) -> None:
         """Mark flow runs of dead processes as crashed."""
-        gone = left_by_the_dead(self._project) if self._ours else []
+        gone = left_by_the_dead(self._project) if self.is_ours else []
         mend_dead_flow_runs(self.url, alone=self.alone)
         for file in gone:
             file.unlink(missing_ok=True)
@@ -185,7 +189,7 @@ class Server:
         Args:
             ended: whether the flow run has ended; if not, the next command marks it as crashed.
         """
-        if not self._ours:
+        if not self.is_ours:
             return
         self._left.set()
         for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING"):

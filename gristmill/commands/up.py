@@ -12,7 +12,7 @@ import typer
 
 from gristmill import flows
 from gristmill.pipelines import tracking
-from gristmill.pipelines.base import ConfigError
+from gristmill.pipelines.base import ConfigError, redact
 from gristmill.pipelines.config import Project, load_experiments
 from gristmill.pipelines.reporting import Screen
 
@@ -44,18 +44,17 @@ def up(
     if tracking.is_local(project):
         flows.require_free(mlflow_port, "MLflow", "--mlflow-port")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    server = flows.Server(project)
+    server, local = flows.Server(project), tracking.is_local(project)
     try:
-        local = tracking.is_local(project)
         server.start(prefect_port, ui=True, mlflow=mlflow_port if local else None)
         with flows.mlflow_server(project, mlflow_port) as (address, mlflow):
             server.wait()
             server.mend()
             with flows.scheduler(project, scheduled) as starter:
-                screen.say(f"Prefect  {server.url.removesuffix('/api')}")
-                screen.say(f"MLflow   {address}")
-                file = project.relative(flows.password_file(project))
-                screen.say(f"login    user {flows.USER}, password in {file}")
+                screen.say(f"Prefect  {redact(server.url.removesuffix('/api'))}")
+                screen.say(f"MLflow   {redact(address)}")
+                if local or server.is_ours:
+                    screen.say(_login(project), whole=True)
                 for line in (
                     line for one in scheduled.items() for line in flows.schedule_lines(*one)
                 ):
@@ -68,6 +67,12 @@ def up(
         screen.say("ended")
     finally:
         server.leave()
+
+
+def _login(project: Project) -> str:
+    file = project.relative(flows.password_file(project))
+    single = f"(Prefect's single field takes {flows.USER}:PASSWORD)"
+    return f"login    user {flows.USER}, password in {file} {single}"
 
 
 def _variables(project: Project) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tiny import make_project
 
+from gristmill.commands import doctor
 from gristmill.flows.servers.password import (
     credentials,
     mend_password,
@@ -87,9 +88,12 @@ def test_a_file_that_others_can_read_is_found_and_repaired(project: Project) -> 
     made = password(project)
     assert password_fault(project) == ""
     password_file(project).chmod(0o644)
-    assert "mode 0644" in password_fault(project)
+    ((good, text),) = doctor._password(project)
+    assert not good
+    assert text == (".prefect/password has mode 0644 instead of 0600: gristmill doctor --fix")
     mend_password(project)
-    assert password_fault(project) == ""
+    ((good, text),) = doctor._password(project)
+    assert good
     assert password(project) == made
 
 
