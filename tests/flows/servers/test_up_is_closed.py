@@ -155,11 +155,14 @@ def test_without_the_password_nothing_is_read_or_changed(up: Up) -> None:
     assert up.stored() == before
 
 
-def test_the_artifacts_of_the_owner_can_be_sent_and_read(up: Up) -> None:
+def test_the_artifacts_of_the_owner_can_be_sent_read_and_removed(up: Up) -> None:
     place = f"{up.mlflow}/api/2.0/mlflow-artifacts/artifacts/0/notes.txt"
     assert up.ask(place, b"mine", method="PUT", login=True)[0] == 200
     assert up.ask(place, login=True)[1] == b"mine"
-    assert (up.project.store / "artifacts" / "0" / "notes.txt").read_bytes() == b"mine"
+    file = up.project.store / "artifacts" / "0" / "notes.txt"
+    assert file.read_bytes() == b"mine"
+    assert up.ask(place, method="DELETE", login=True)[0] == 200
+    assert not file.exists()
 
 
 def test_other_names_and_pages_of_other_sites_are_refused_even_with_the_password(up: Up) -> None:
