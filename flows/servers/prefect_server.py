@@ -156,7 +156,8 @@ class Server:
             found=f"{base.redact(self.url)} (PREFECT_API_URL) does not accept it"
             if given
             else "no PREFECT_API_AUTH_STRING",
-            next="export it, or unset PREFECT_API_URL to use the project's own server",
+            next='export it (eval "$(gristmill up --env)" for a server of `gristmill up`),\n'
+            "or unset PREFECT_API_URL to use the project's own",
         )
 
     def _keep_running(self) -> None:

@@ -181,7 +181,8 @@ def _require_access(uri: str) -> None:
             found=f"{redact(uri)} (MLFLOW_TRACKING_URI) does not accept them"
             if not missing
             else f"no {' and no '.join(missing)}",
-            next="export both, or unset MLFLOW_TRACKING_URI to use the project's own store",
+            next='export both (eval "$(gristmill up --env)" for a server of `gristmill up`),\n'
+            "or unset MLFLOW_TRACKING_URI to use the project's own store",
         ) from error
 
 
