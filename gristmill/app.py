@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, NoReturn
 import typer
 from typer.core import TyperCommand
 
+from gristmill import IGNORED
 from gristmill.commands.endings import INTERRUPTED, echo, is_ctrl_c, leave
 
 GROUPS = {
@@ -142,6 +143,8 @@ def main() -> None:
     record = os.environ.get(
         "GRISTMILL_RECORD", ""
     )  # of this process; a stage started here gets another
+    if IGNORED and not record:
+        typer.echo(f"ignored, because they belong to other work: {', '.join(IGNORED)}", err=True)
     try:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:  # typer returns it on Ctrl-C
