@@ -316,4 +316,4 @@ def _about_labels(
 def _undefined(performance: Sequence[MetricChange]) -> Iterator[str]:
     names = [one.now.name for one in performance if one.p is None]
     if names:
-        yield "not judged, because they have no interval: " + ", ".join(names)
+        yield "not judged, because they have no interval or too few rows: " + ", ".join(names)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gristmill.pipelines.config import metric_parts
 from gristmill.pipelines.evaluation.metrics import Metric, lower_is_better, measure_all
 from gristmill.pipelines.evaluation.predictions import Predictions
 
@@ -19,6 +20,11 @@ TENTH = 0.1
 
 LEVEL = 0.01
 """Probability of at least one false alarm among all metrics."""
+
+FEWEST = 30
+"""Fewest rows on which a metric other than a share is judged: its interval is too narrow then."""
+
+SHARES = ("accuracy", "top")
 
 MOST = 20_000
 """Most rows that metrics use; with these, chance moves a share by at most 0.7 points."""
@@ -33,7 +39,7 @@ class MetricChange:
         now: Metric on the new rows.
         worse: Loss in the metric's own unit; negative if the metric improved.
         matters: Smallest relevant loss.
-        p: One-sided p-value that there is no loss; None if an interval is unknown.
+        p: One-sided p-value that there is no loss; None without an interval, or with few rows.
         level: A p-value below this is significant.
     """
 
@@ -59,7 +65,8 @@ def decline(names: Sequence[str], test: Predictions, new: Predictions) -> tuple[
     the distance from each value to the end of its interval that faces the other value (Zou,
     Donner: Construction of confidence limits about effect measures, 2008; for shares with Wilson's
     intervals this is Newcombe's hybrid score method, 1998). This works for every metric with an
-    interval; for accuracy alone the size is 0.4 to 1.6 % with 10 to 400 new rows.
+    interval; for accuracy alone the size is 0.4 to 1.6 % with 10 to 400 new rows. Metrics other
+    than shares are not judged on fewer than `FEWEST` rows.
 
     Args:
         names: Names of metrics.
@@ -68,7 +75,12 @@ def decline(names: Sequence[str], test: Predictions, new: Predictions) -> tuple[
     """
     then, now = (measured(names, given) for given in (test.unseen(), new))
     level = LEVEL / max(len(names), 1)
-    return tuple(_change(*pair, level) for pair in zip(then, now, strict=True))
+    few = min(len(test.unseen().truth), len(new.truth)) < FEWEST
+    found = (_change(*pair, level) for pair in zip(then, now, strict=True))
+    return tuple(
+        replace(one, p=None) if few and metric_parts(one.now.name)[0] not in SHARES else one
+        for one in found
+    )
 
 
 def measured(names: Sequence[str], given: Predictions) -> tuple[Metric, ...]:

@@ -24,7 +24,8 @@ WORST = 3
 """Slices found by the search that are tested on the test rows."""
 
 FEWEST = 30
-"""Fewest validation rows of a slice in the search."""
+"""Fewest validation rows of a slice in the search, and fewest test rows or groups of a slice whose
+interval alone shows that it is worse."""
 
 LARGEST = 0.5
 """Largest share of the rows of a slice in the search."""
@@ -290,8 +291,28 @@ def _measured(
             worse = metric.low is not None and metric.low > overall
         else:
             worse = metric.high is not None and metric.high < overall
+        if worse and (predictions.classes is None or group is not None):
+            sign = 1 if predictions.classes is None else -1
+            worse = _few_are_worse(sign * each, mask, group) <= ALPHA / max(tests, 1)
         made.append(Slice(cut.column, cut.value, rows, metric, overall, worse, found))
     return made
+
+
+def _few_are_worse(errors: Floats, mask: Flags, group: Hashes | None) -> float:
+    """Return the p-value of a sign test if a slice has few rows or groups; 0 if it has enough.
+
+    Intervals of means are too narrow then. A row or group is above the median of all with a
+    probability of a half at most if the slice is not worse.
+    """
+    from scipy.stats import binom
+
+    if group is not None:
+        _, places = np.unique(group, return_inverse=True)
+        errors = np.bincount(places, errors) / np.bincount(places)
+        mask = np.bincount(places, mask) > 0
+    count = int(mask.sum())
+    above = int((errors[mask] > np.median(errors)).sum())
+    return 0.0 if count >= FEWEST else float(binom.sf(above - 1, count, 0.5))
 
 
 def write_slices(file: Path, slices: Sequence[Slice]) -> None:

@@ -22,7 +22,8 @@ POWER = 0.8
 """Power for which the required number of rows is computed."""
 
 FEW = 30
-"""Fewest rows of a class for DeLong's test: with 5 its size is 0.08 where 0.05 is allowed."""
+"""Fewest rows of a class for DeLong's test: with 5 its size is 0.08 where 0.05 is allowed. Also
+fewest rows for the paired z-test."""
 
 MOST_RANKED = 20_000
 """Most rows times classes whose ranks are exchanged."""
@@ -107,7 +108,7 @@ class Pair:
         """Test whether the first model is better.
 
         - accuracy and top-N accuracy: McNemar's mid-p (Fagerland, Lydersen, Laake 2013)
-        - Brier score, and other means over more than 10,000 rows: paired z-test
+        - Brier score of 30 rows, and other means over more than 10,000 rows: paired z-test
         - ROC AUC: DeLong's test (DeLong, DeLong, Clarke-Pearson 1988; Sun, Xu 2014) if each class
           has 30 rows; average precision of more than 2,000 rows and calibration error, RMSE and R²
           of more than 10,000: z-test with the jackknife's variance
@@ -129,7 +130,8 @@ class Pair:
         if not by_group and self._is_share:
             counts = self.only_right[::sign]
             return Tested(float(measures.mcnemar_mid_p(*counts)), "McNemar's mid-p")
-        if not by_group and (self.metric == "brier" or self.rows > measures.SMOOTH):
+        smooth = self.metric == "brier" and self.rows >= FEW
+        if not by_group and (smooth or self.rows > measures.SMOOTH):
             return Tested(measures.mean_p(sign * gains), "paired z-test")
         return Tested(flip_p(sign * self._by_unit(gains)), f"sign flips{by_group}")
 

@@ -96,6 +96,14 @@ def test_a_growing_error_is_a_decline_and_a_shrinking_one_is_not() -> None:
     assert all(one.worse < 0 for one in better)
 
 
+def test_errors_on_few_rows_are_not_judged_but_shares_are() -> None:
+    rng = RNG(5)
+    (one,) = decline(["mae"], values(rng, 300, 1.0), values(rng, 3, 9.0))
+    assert (one.p, one.declined) == (None, False)
+    found = decline(["accuracy", "log_loss"], classes(rng, 360, 0.99), classes(rng, 20, 0.1))
+    assert [(one.declined, one.p is None) for one in found] == [(True, False), (False, True)]
+
+
 @pytest.mark.filterwarnings("ignore:.*(invalid value|divide by zero)")
 def test_a_metric_without_an_interval_is_not_judged() -> None:
     rng = RNG(3)

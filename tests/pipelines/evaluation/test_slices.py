@@ -91,6 +91,31 @@ def test_slices_of_a_regression_use_the_mean_absolute_error() -> None:
     assert (worst.value, found) == ("y", pytest.approx(made["y"].metric.value))
 
 
+@pytest.mark.parametrize("rows", [3, 8, 20])
+def test_few_rows_of_a_regression_rarely_seem_worse(rows: int) -> None:
+    rng, worse = np.random.default_rng(0), 0
+    for _ in range(200):
+        shop = pd.Series(["few"] * rows + ["many"] * 200, name="shop")
+        away = rng.standard_t(3, len(shop))
+        predictions = Predictions(np.arange(len(shop)), np.zeros(len(shop)), away, None)
+        made = declared_slices({"shop": Bins()}, {"shop": shop}, predictions)
+        worse += next(one.worse for one in made if one.value == "few")
+    assert worse <= 10  # 2.5 % of 200 are 5
+
+
+@pytest.mark.parametrize(("rows", "found"), [(3, False), (12, True)])
+def test_a_few_bad_rows_are_shown_to_be_worse_if_they_are_enough(rows: int, found: bool) -> None:
+    away = np.concatenate([np.linspace(50, 60, rows), np.linspace(-1, 1, 200)])
+    shop = pd.Series(["few"] * rows + ["many"] * 200, name="shop")
+    predictions = Predictions(np.arange(len(shop)), np.zeros(len(shop)), away, None)
+    made = declared_slices({"shop": Bins()}, {"shop": shop}, predictions)
+    assert next(one.worse for one in made if one.value == "few") is found
+    group = np.arange(len(shop), dtype=np.uint64)
+    group[:rows] %= 3  # three groups of rows
+    made = declared_slices({"shop": Bins()}, {"shop": shop}, predictions, group)
+    assert not any(one.worse for one in made)
+
+
 def test_the_clopper_pearson_interval_equals_scipys() -> None:
     for successes, n in ((0, 20), (3, 40), (31, 40), (40, 40)):
         exact = stats.binomtest(successes, n).proportion_ci(0.9, method="exact")

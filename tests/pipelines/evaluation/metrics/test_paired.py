@@ -160,7 +160,13 @@ def test_no_rows_and_no_difference_show_nothing() -> None:
         made = pair(0, 0, 50, metric=metric)
         assert made.better().p == 1.0
         assert made.deviation == 0
-    assert pair(1, 0, 1, metric="brier").better().p == 1.0
+    assert pair(1, 0, 1, metric="brier").better().p == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("metric", ["brier", "log_loss", "f1_macro"])
+def test_three_rows_never_show_a_gain(metric: str) -> None:
+    assert pair(3, 0, 3, metric=metric).better().p >= 0.12
+    assert turned(pair(3, 0, 3, metric=metric)).worse().p >= 0.12
 
 
 def null_pair(rng: Any, metric: str, n: int, *, rare: bool = False) -> Pair:
