@@ -82,7 +82,9 @@ def trial_parameters(trial: Trial) -> dict[str, Any]:
             "training.optimizer": optimizer,
             "training.batch_size": training.batch_size,
             "training.epochs": training.epochs,
-            "training.loss": training.loss or "by the task",
+            "training.loss": training.loss
+            if isinstance(training.loss, str)
+            else next(iter(training.loss or ["by the task"])),
         }
     return {
         **trial.recipe.parameters,

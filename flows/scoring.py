@@ -32,6 +32,7 @@ from gristmill.pipelines.packaging import plain_types
 from gristmill.pipelines.preparation import (
     MISSING,
     UNSEEN,
+    class_name,
     class_places,
     input_names,
     labels,
@@ -110,7 +111,8 @@ def _score(
         _require_seen(surprises, document.score.unseen, f"experiments/{name}.yaml")
     with writing(target.absolute()) as aside:
         if target.suffix == ".csv":
-            table.to_csv(aside, index=False)
+            said = {str(n): a.map(class_name) for n, a in made.answers.items() if a.dtype == bool}
+            table.assign(**said).to_csv(aside, index=False)  # true, as in probability_true
         else:
             table.to_parquet(aside, index=False)
     screen = Screen()

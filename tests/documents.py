@@ -55,7 +55,7 @@ SPECIAL: dict[str, Drawn] = {
     "output": st.lists(named("Dense"), max_size=2),
     "sklearn": st.sampled_from(["Ridge", {"Ridge": {"alpha": 0.5}}, {"Ridge": None}]),
     "optimizer": named("Adam", "SGD"),
-    "loss": st.sampled_from(["MeanSquaredError", "Huber"]),
+    "loss": st.sampled_from(["MeanSquaredError", "Huber", {"Huber": {"delta": 1.5}}]),
     "metrics": METRICS,
 }
 """Values by the name of a field whose type accepts more than its validator."""

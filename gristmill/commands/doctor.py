@@ -141,9 +141,9 @@ def _repository(project: Project) -> Iterator[Finding]:
     yield True, "git and DVC"
     free = shutil.disk_usage(project.root).free
     yield free > LEAST_SPACE, f"{free / 2**30:.0f} GiB of disk free"
-    current = ingestion.registered_driver(project) == ingestion.driver_command(project, _program())
+    current = ingestion.is_registered(project, _program())
     how = "git merges data.dvc, dvc.lock and params.yaml by name"
-    missing = "git does not know how to merge data.dvc (or the clone was moved)"
+    missing = "git does not know how to merge data.dvc"
     yield current, how if current else f"{missing}: gristmill doctor --fix"
     for name in ("build", "mlruns", ".prefect", "data"):
         if not config.writable(project.root / name):

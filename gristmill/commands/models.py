@@ -51,7 +51,7 @@ def models(
 ) -> None:
     """List registered models, versions, aliases and scores."""
     if name is not None and history:
-        show_history(name)
+        show_history(name, version)
     else:
         show(name, version)
 
@@ -84,14 +84,19 @@ def show(name: str | None, number: str | None) -> None:
         screen.say(f"… and {len(known) - SHOWN} older ones")
 
 
-def show_history(name: str) -> None:
-    """Print the history of a model, newest first."""
+def show_history(name: str, number: str | None = None) -> None:
+    """Print the history of a model, or of one of its versions, newest first."""
     project = Project.find()
-    registry.require_versions(project, name)
+    known = registry.require_versions(project, name)
     screen = Screen()
     entries = moves.history(project, name)
+    if number is not None:
+        number = registry.require_version(known, number).number
+        entries = [entry for entry in entries if entry["version"] == number]
+        name = f"{name} --version {number}"
     if not entries:
-        screen.say(f"{name} has no history yet; next: gristmill promote {name}")
+        what = name.replace(" --", " ")
+        screen.say(f"{what} has no history yet; next: gristmill promote {name}")
         return
     rows = []
     for entry in reversed(entries):
@@ -118,12 +123,16 @@ def promote(
         return
     was = f", it was version {before.number}" if before else ""
     screen.say(f"{name} version {now.number} is the champion now{was}")
-    if now.tags.get(registry.DECISION) == "reject":
-        screen.say(f"  the gate had rejected it: {now.tags.get(registry.REASONS, '')}")
+    _say_rejected(screen, now)
     if now.standing:
         screen.say(f"  it was {now.standing} before")
     if before is not None:
         screen.say(f"next: gristmill rollback {name} undoes this")
+
+
+def _say_rejected(screen: Screen, version: Version) -> None:
+    if version.tags.get(registry.DECISION) == "reject":
+        screen.say(f"  the gate had rejected it: {version.tags.get(registry.REASONS, '')}")
 
 
 def rollback(name: Registered, reason: Reason = "") -> None:
@@ -134,6 +143,7 @@ def rollback(name: Registered, reason: Reason = "") -> None:
     for note in unchecked(now):
         screen.say(f"! {note}", whole=True)
     screen.say(f"{name} version {now.number} is the champion again{was}")
+    _say_rejected(screen, now)
 
 
 def reject(name: Registered, version: Number, reason: Reason) -> None:

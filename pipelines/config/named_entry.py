@@ -41,6 +41,7 @@ def _check_sklearn(entry: Any) -> dict[str, Arguments]:
 
 Layer = Annotated[dict[str, Arguments], BeforeValidator(partial(check_keras, "layers"))]
 Optimizer = Annotated[dict[str, Arguments], BeforeValidator(partial(check_keras, "optimizers"))]
+Loss = Annotated[dict[str, Arguments], BeforeValidator(partial(check_keras, "losses"))]
 Estimator = Annotated[
     dict[str, Arguments],
     BeforeValidator(_check_sklearn, json_schema_input_type=str | dict[str, Arguments | None]),

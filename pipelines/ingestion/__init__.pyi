@@ -107,7 +107,7 @@ from .versions.data_log import (
     sets_with as sets_with,
 )
 from .versions.merge_driver import (
-    driver_command as driver_command,
+    is_registered as is_registered,
 )
 from .versions.merge_driver import (
     merge_file as merge_file,
@@ -117,9 +117,6 @@ from .versions.merge_driver import (
 )
 from .versions.merge_driver import (
     register_driver as register_driver,
-)
-from .versions.merge_driver import (
-    registered_driver as registered_driver,
 )
 from .versions.moves import (
     go_to as go_to,

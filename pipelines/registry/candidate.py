@@ -264,7 +264,9 @@ def _version(
         **records.metric_tags({m.name: m.value for m in ground.evaluation.metrics if not m.why}),
     }
     if isinstance(candidate, Version):
-        if records.CHAMPION in candidate.aliases and decision.outcome == "hold":
+        serves = records.CHAMPION in candidate.aliases
+        served = not serves and candidate.tags.get(registry.DECISION) == "promote"
+        if (serves and decision.outcome == "hold") or (served and decision.outcome != "promote"):
             tags = {tag: tags[tag] for tag in tags if tag not in decided}  # keep its promotion
         registry.tag_version(project, candidate, tags)
         return candidate

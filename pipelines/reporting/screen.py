@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import StringIO
 
 from rich.console import Console
 from rich.padding import Padding
@@ -38,7 +39,8 @@ class Screen:
 
     Attributes:
         console: where lines are printed.
-        log: also called with each line, without surrounding spaces.
+        log: also called with each line that is not blank, without surrounding spaces, also with
+            those of tables.
         times: seconds spent in each part of the run; parts do not overlap.
         began: start of the run on the monotonic clock, in seconds.
         interrupted: whether Ctrl-C was pressed.
@@ -65,12 +67,18 @@ class Screen:
             indent = len(text) - len(text.lstrip())
             line = Padding(Text(text.lstrip()), (0, 0, 0, indent), expand=False)
             self.console.print(line, style=style or None)
-        if self.log is not None:
+        if self.log is not None and text.strip():
             self.log(text.strip())
 
     def show(self, *blocks: Block) -> None:
         """Print blocks such as tables and lists."""
         print_blocks(self.console, *blocks)
+        if self.log is not None:
+            text = Console(file=StringIO(), width=UNLIMITED, highlight=False)
+            with text.capture() as shown:
+                print_blocks(text, *blocks)
+            for line in filter(None, map(str.rstrip, shown.get().splitlines())):
+                self.log(line)
 
     def judge(self, good: bool, text: str) -> None:
         """Print one line that starts with ok or bad."""

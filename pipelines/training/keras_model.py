@@ -71,7 +71,9 @@ def build_model(recipe: Recipe, data: DataTraits, folder: Path) -> keras.Model:
     optimizer = in_steps(training.optimizer, data.steps)
     model.compile(
         optimizer=_entry(keras.optimizers, optimizer, "training.optimizer"),
-        loss=training.loss or default_loss(recipe.task, model),
+        loss=_entry(keras.losses, training.loss, "training.loss")
+        if isinstance(training.loss, Mapping)
+        else training.loss or default_loss(recipe.task, model),
         metrics=[_metric(name, outputs_of(model)) for name in recipe.fit_metrics],
         jit_compile=False,  # on processors XLA is slower for such models
     )

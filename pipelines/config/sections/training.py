@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from gristmill.pipelines.base import suggest
 from gristmill.pipelines.config.known_names import keras_names, log_name
-from gristmill.pipelines.config.named_entry import Optimizer, check_keras
+from gristmill.pipelines.config.named_entry import Loss, Optimizer, check_keras
 from gristmill.pipelines.config.section import Arguments, Section
 
 EPOCHS = re.compile(r"(\d+(?:\.\d+)?) epochs?")
@@ -54,7 +54,9 @@ class Training(Section):
         validate_default=True,
         description="learning_rate can be a schedule: {CosineDecay: {decay_steps: 20 epochs, …}}",
     )
-    loss: str | None = Field(None, description="default: depends on the task")
+    loss: str | Loss | None = Field(
+        None, description="also with arguments: {Huber: {delta: 1.5}}; default: depends on the task"
+    )
     metrics: tuple[str, ...] | None = Field(
         None, description="metrics of Keras, such as accuracy or recall; default: by the task"
     )
@@ -99,8 +101,8 @@ class Training(Section):
 
     @field_validator("loss")
     @classmethod
-    def _known_loss(cls, loss: str | None) -> str | None:
-        return _known_name("losses", loss) if loss is not None else None
+    def _known_loss(cls, loss: Any) -> Any:
+        return _known_name("losses", loss) if isinstance(loss, str) else loss
 
     @field_validator("metrics")
     @classmethod

@@ -196,6 +196,17 @@ def driver_command(project: Project, program: Path) -> str:
     )
 
 
+def is_registered(project: Project, program: Path) -> bool:
+    """Return whether git calls the program, also after the clone was moved."""
+    wanted, found = (
+        command.partition(" gristmill; do ")
+        for command in (driver_command(project, program), registered_driver(project))
+    )
+    first = [shlex.split(places)[:4] for places in (wanted[0], found[0])]  # for g in PROGRAM …
+    inside = first[0][-1].startswith("./")  # the next one is the place where the clone was
+    return wanted[2] == found[2] and (first[0] == first[1] if inside else wanted == found)
+
+
 def registered_driver(project: Project) -> str:
     """Return the driver in the clone's git settings; empty if it is not registered."""
     return ask_git(project.root, "config", "--local", f"merge.{DRIVER}.driver").rstrip("\n")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from dvc.exceptions import DvcException
 from dvc.fs import RemoteMissingDepsError
@@ -19,6 +22,12 @@ from gristmill.pipelines.base import EnvironmentFault, read_json, write_json
 from gristmill.pipelines.config import Project
 from gristmill.pipelines.ingestion.versions import cache
 from gristmill.pipelines.ingestion.versions.pin_file import read_pin
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PATIENCE = 600.0
+"""Seconds to wait for data stages of other processes."""
 
 MOVE = "gristmill-move.json"
 """A file in DVC's folder for temporary files: the move of a data set in progress."""
@@ -36,13 +45,46 @@ def opened(project: Project) -> Iterator[Repo]:
             finish_move(project, repo)
             yield repo
     except LockError as error:
-        raise EnvironmentFault(
-            "another process holds DVC's lock", found=str(error), next="wait for it and try again"
-        ) from error
+        raise _locked(error) from error
     except DvcException as error:
+        for one in cache.causes(error):
+            if isinstance(one, LockError):
+                raise _locked(one) from error
         raise EnvironmentFault(
             "DVC failed", found=_first_lines(error), next="dvc status -v"
         ) from error
+
+
+class Locked(EnvironmentFault):
+    """Another process uses files of a data stage, or DVC's repository."""
+
+
+def _locked(error: LockError) -> Locked:
+    return Locked(
+        "another process holds DVC's lock",
+        found=str(error).partition("\n\n")[0],  # DVC's advice follows: to remove the lock's file
+        next="wait for it and try again",
+    )
+
+
+def patient(function: Callable[P, T]) -> Callable[P, T]:
+    """Repeat a function while another process runs a stage that writes files which it reads.
+
+    DVC waits for the lock of the repository, but not for those of files.
+    """
+
+    @wraps(function)
+    def waiting(*args: P.args, **kwargs: P.kwargs) -> T:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return function(*args, **kwargs)
+            except Locked:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
+
+    return waiting
 
 
 @contextmanager

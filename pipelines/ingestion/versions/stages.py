@@ -17,7 +17,7 @@ from gristmill.pipelines.config import Project
 from gristmill.pipelines.ingestion.versions import pin_file
 from gristmill.pipelines.ingestion.versions.cache import causes, place_of
 from gristmill.pipelines.ingestion.versions.pins import DataState, state_of
-from gristmill.pipelines.ingestion.versions.repository import dvc_path, opened
+from gristmill.pipelines.ingestion.versions.repository import dvc_path, opened, patient
 
 STAGES = ("ingest", "validate", "split", "scale")
 MISSING = ("deleted", "not in cache")
@@ -47,6 +47,7 @@ class DataPlan:
     digests: Mapping[str, str]
 
 
+@patient
 def data_plan(project: Project, experiment: str, folder: str) -> DataPlan:
     """Return what DVC would do for an experiment.
 
@@ -63,6 +64,7 @@ def data_plan(project: Project, experiment: str, folder: str) -> DataPlan:
     return DataPlan(data, states, _digests(stages))
 
 
+@patient
 def stage_digests(project: Project, experiment: str) -> Mapping[str, str]:
     """Return DVC's hashes of the inputs and outputs of the experiment's stages, by path."""
     with opened(project) as repo:
@@ -82,6 +84,7 @@ def cache_folder(project: Project) -> Path:
         return Path(repo.cache.local.path)
 
 
+@patient
 def run_stage(project: Project, stage: str, experiment: str, force: bool) -> bool:
     """Run one stage with DVC, unless none of its dependencies has changed.
 

@@ -30,6 +30,7 @@ from tiny import (
     write_experiment,
 )
 
+from gristmill.commands import models as screen
 from gristmill.pipelines.base.errors import EnvironmentFault, InputError
 from gristmill.pipelines.base.files import file_digest
 from gristmill.pipelines.config.experiment import Experiment, load_experiment
@@ -545,6 +546,26 @@ def test_a_candidate_that_wins_the_comparison_becomes_champion(mill: Mill) -> No
     now = champion(mill.project, "tiny")
     assert now is not None
     assert now.number == "2"
+
+
+def test_an_earlier_champion_that_is_judged_again_keeps_its_promotion(
+    mill: Mill, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate = {"champion": {"metric": "log_loss", "confidence": 0.7}}
+    mill.train("tiny", training={"epochs": 60}, gate=gate)
+    assert mill.register("tiny").champion == "2"
+    mill.train("tiny", gate={"require": {"accuracy": {"min": 1.1}}, "baseline": False})
+    again = mill.register("tiny")
+    assert (again.version, again.champion, again.decision.outcome) == ("1", "2", "reject")
+    assert versions(mill.project, "tiny")[1].tags["gristmill.decision"] == "promote"
+    monkeypatch.chdir(mill.project.root)
+    screen.show_history("tiny", "2")
+    shown = capsys.readouterr().out
+    assert "champion" in shown
+    assert len(shown.splitlines()) == 3  # heading, rule, one entry
+    tag_version(mill.project, versions(mill.project, "tiny")[1], {"gristmill.decision": "reject"})
+    screen.rollback("tiny")
+    assert "the gate had rejected it" in capsys.readouterr().out
 
 
 BETTER = {

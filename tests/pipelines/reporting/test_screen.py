@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from gristmill.flows.page.report import time_line
+from gristmill.pipelines.reporting.records import Table
 from gristmill.pipelines.reporting.screen import Screen
 
 
@@ -52,6 +53,20 @@ def test_a_parallel_thread_adds_no_time_to_the_run(screen: Screen) -> None:
     thread.start()
     thread.join()
     assert screen.times == {}
+
+
+def test_the_log_has_the_lines_of_tables_and_no_blank_ones() -> None:
+    logged: list[str] = []
+    screen = Screen(Console(file=io.StringIO()), log=logged.append)
+    screen.say("first")
+    screen.say("")
+    screen.show(Table(("trial", "score"), [("single", "0.96")]))
+    assert [line.split() for line in (logged[0], logged[1], logged[-1])] == [
+        ["first"],
+        ["trial", "score"],
+        ["single", "0.96"],
+    ]
+    assert all(line.strip() for line in logged)
 
 
 def test_the_line_names_the_long_parts_and_sums_up_the_short_ones() -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from tiny import grid_points, make_data, make_project, table, write_experiment
 
+from gristmill.pipelines.base import ConfigError
 from gristmill.pipelines.config.experiment import load_experiment
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.search.space import draws
@@ -161,6 +162,18 @@ def test_an_activation_equals_its_formula_as_a_layer_and_as_an_argument(
 def loss_of(model: Any, rows: Any, y: Any, task: str = "classification") -> float:
     made = model.test_step((keras.ops.convert_to_tensor(rows), targets(y, model, task)))
     return float(made["loss"])
+
+
+def test_a_loss_can_have_arguments(home: Project) -> None:
+    regression = {"data": {"target": "weight", "task": "regression"}}
+    for delta in (0.5, 2.0):
+        loss = {"Huber": {"delta": delta}}
+        model = build(home, [5], {"Dense": {"units": 4}}, training={"loss": loss}, **regression)
+        assert float(model.loss([[0.0]], [[10.0]])) == pytest.approx(delta * (10 - delta / 2))
+    with pytest.raises(ConfigError, match=r"(?s)training.loss: Keras rejects.*delta"):
+        build(home, [5], training={"loss": {"Huber": {"delt": 1.0}}}, **regression)
+    with pytest.raises(ConfigError, match=r"keras.losses has no 'Hubr'; did you mean Huber"):
+        build(home, [5], training={"loss": {"Hubr": {}}}, **regression)
 
 
 def test_one_hot_and_sparse_labels_give_the_same_loss_and_accuracy(home: Project) -> None:

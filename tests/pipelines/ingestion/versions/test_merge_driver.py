@@ -15,6 +15,7 @@ from gristmill.pipelines.base.yaml_file import read_yaml
 from gristmill.pipelines.config.project import Project
 from gristmill.pipelines.ingestion.versions.merge_driver import (
     driver_command,
+    is_registered,
     merge_locks,
     merge_parameters,
     register_driver,
@@ -129,9 +130,10 @@ def test_the_driver_works_after_the_clone_was_moved(versioned: Project) -> None:
     register_driver(versioned, bin_ / "gristmill")
     assert registered_driver(versioned) == driver_command(versioned, bin_ / "gristmill")
     moved = Project(versioned.root.rename(versioned.root.with_name("another 곳 100%")))
-    assert registered_driver(moved) != driver_command(
-        moved, moved.root / ".venv" / "bin" / "gristmill"
-    )
+    program = moved.root / ".venv" / "bin" / "gristmill"
+    assert registered_driver(moved) != driver_command(moved, program)
+    assert is_registered(moved, program)
+    assert not is_registered(moved, PROGRAM)
     done = merge(moved, "theirs")
     assert (done.returncode, conflicts(moved)) == (0, []), done.stdout + done.stderr
 

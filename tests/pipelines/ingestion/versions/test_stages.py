@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 from versioned import digits_csv
 
-from gristmill.pipelines.base.errors import DataInvalid, InputError
+from gristmill.pipelines.base.errors import DataInvalid, EnvironmentFault, InputError
 from gristmill.pipelines.config.project import Project
+from gristmill.pipelines.ingestion.versions import repository
 from gristmill.pipelines.ingestion.versions.pins import DataState, data_digest, pin_data
 from gristmill.pipelines.ingestion.versions.stages import (
     STAGES,
@@ -52,6 +57,29 @@ def changes(project: Project) -> dict[str, tuple[str, ...]]:
     assert plan.data is DataState.PINNED
     assert tuple(stage.name for stage in plan.stages) == STAGES
     return {stage.name: stage.changes for stage in plan.stages if stage.changes}
+
+
+def test_a_plan_waits_for_the_stage_of_another_process(
+    reproduced: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"]) as other:
+        table = str(reproduced.build("digits") / "table.parquet")
+        user = {"pid": other.pid, "cmd": "gristmill run digits"}
+        lock = reproduced.root / ".dvc" / "tmp" / "rwlock"
+        lock.write_text(json.dumps({"write": {table: user}, "read": {}}))
+        with monkeypatch.context() as patch:
+            patch.setattr(repository, "PATIENCE", 0.0)
+            with pytest.raises(EnvironmentFault, match=r"DVC's lock(\n.*)*wait for it") as caught:
+                data_plan(reproduced, "digits", "digits")
+            assert "remove" not in str(caught.value)
+
+        def end() -> None:
+            other.kill()
+            other.wait()
+
+        threading.Timer(1, end).start()
+        assert changes(reproduced) == {}
+        assert other.returncode
 
 
 def test_finished_stages_have_no_changes_and_known_digests(reproduced: Project) -> None:
