@@ -8,13 +8,17 @@ from gristmill.flows.results import OPTIMISTIC
 from gristmill.flows.session import Session
 from gristmill.flows.steps.champion_drift import DISTRIBUTIONS, DRIFT, FOLDER
 from gristmill.pipelines.base import redact, write_json
+from gristmill.pipelines.config import Experiment, Project
 from gristmill.pipelines.ingestion import data_digest
 from gristmill.pipelines.preparation import ROLES, read_folds, read_roles
 from gristmill.pipelines.profiling import current_page
 from gristmill.pipelines.search import TrialSearch
 from gristmill.pipelines.tracking import DataInput, git_state
 from gristmill.pipelines.tracking import tags as names
-from gristmill.pipelines.training import Trial, recipe_record
+from gristmill.pipelines.training import Trial, recipe_record, user_sources
+
+LONGEST = 500
+"""Characters of a tag that lists files."""
 
 KEYS, RECIPE = "trials.json", "winner.json"
 """Artifacts of a run in `lineage`."""
@@ -29,12 +33,13 @@ def describe_run(run: Session, digests: Mapping[str, str], asked: TrialSearch) -
         asked: the search with its first trials.
     """
     experiment, tracker = run.experiment, run.tracker
-    git = git_state(run.project)
+    git = git_state(run.project, used_files(run.project, experiment))
     first, search = asked.first, experiment.document.search
     tags = {
         "mlflow.source.git.commit": git.commit,
         "gristmill.git.dirty": str(git.dirty).lower(),
         **({names.DIFF: git.kept} if git.diff else {}),
+        **({names.LEFT_OUT: ", ".join(git.left_out)[:LONGEST]} if git.left_out else {}),
         names.FLOW: run.flow_run,
         **{f"gristmill.{name}": first.parts[name] for name in ("device", "instructions")},
         "mlflow.note.content": f"{experiment.document.description}\n\n{OPTIMISTIC}".strip(),
@@ -78,6 +83,18 @@ def describe_run(run: Session, digests: Mapping[str, str], asked: TrialSearch) -
     page = current_page(run.project, experiment.name, digests[f"data/{experiment.data.folder}"])
     if page is not None:
         tracker.log_file(page)
+
+
+def used_files(project: Project, experiment: Experiment) -> list[str]:
+    """Return the files in `experiments/` that an experiment uses, as paths in the project."""
+    document = experiment.document
+    names = [experiment.name, *filter(None, [document.split.as_])]
+    files = [f(name) for name in names for f in (project.experiment_file, project.cuts_file)]
+    if document.schema_.suite is not None:
+        files.append(project.experiments / document.schema_.suite)
+    builder = document.model.builder
+    modules = user_sources(project.experiments, builder) if builder is not None else {}
+    return [*map(project.relative, files), *modules]
 
 
 def _keep(run: Session, name: str, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,6 @@ from gristmill.pipelines.base import ConfigError, ask_git, redact, run_git
 from gristmill.pipelines.config import Project
 
 KEPT = (
-    "experiments",
     "pipelines",
     "flows",
     "gristmill",
@@ -26,7 +25,7 @@ KEPT = (
     "params.yaml",
     "pyproject.toml",
 )
-"""Files and folders included in a diff: code and declarations, no other files of the user."""
+"""Files and folders included in a diff, besides those of the experiment: code and declarations."""
 
 MOST_BYTES = 1 << 20
 
@@ -39,6 +38,8 @@ WHOLE, CUT, REDACTED = "whole", "cut", "redacted"
 PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--binary", "--relative")
 """Options for a diff that `git apply` accepts, independent of the user's git settings."""
 
+PATHS = "--literal-pathspecs"
+
 PREFIX = "gristmill-reproduce-"
 
 
@@ -49,34 +50,51 @@ class GitState:
     Attributes:
         commit: hash; empty if there is no commit yet.
         dirty: whether anything differs.
-        diff: differences in `KEPT`, with paths relative to the project's folder.
+        diff: differences in `KEPT` and the experiment's files, with paths relative to the project's
+            folder.
         kept: `whole`, `cut` to `MOST_BYTES`, or `redacted` because of secrets.
+        left_out: changed and new files in `experiments/` that the experiment does not use.
     """
 
     commit: str
     dirty: bool
     diff: str
     kept: str = WHOLE
+    left_out: tuple[str, ...] = ()
 
 
-def git_state(project: Project) -> GitState:
-    """Return the state of the working tree."""
+def git_state(project: Project, used: Collection[str] = ()) -> GitState:
+    """Return the state of the working tree.
+
+    Args:
+        project: the project.
+        used: files in `experiments/` that an experiment uses; no others there are read.
+    """
     commit = ask_git(project.root, "rev-parse", "--verify", "-q", "HEAD").strip()
     if not commit:
         return GitState("", True, "")
     dirty = bool(ask_git(project.root, "status", "--porcelain").strip())
     if not dirty:
         return GitState(commit, False, "")
-    tracked = ask_git(project.root, "diff", "HEAD", "--name-only", "--relative", "--", *KEPT)
-    untracked = ask_git(project.root, "ls-files", "--others", "--exclude-standard", "--", *KEPT)
-    parts = [_diff(project, "HEAD", "--", *tracked.splitlines())] if tracked else []
-    for name in untracked.splitlines():
+    tracked, untracked = _changed(project, *KEPT, *used)
+    parts = [_diff(project, "HEAD", "--", *tracked)] if tracked else []
+    for name in untracked:
         if name.endswith(SUFFIXES):
             parts.append(_diff(project, "--no-index", "--", "/dev/null", name))
+    others = {name for names in _changed(project, "experiments") for name in names}
     diff = "".join(parts)
     shown = redact(diff)
     kept = WHOLE if shown == diff else REDACTED
-    return GitState(commit, True, shown[:MOST_BYTES], CUT if len(shown) > MOST_BYTES else kept)
+    kept = CUT if len(shown) > MOST_BYTES else kept
+    return GitState(commit, True, shown[:MOST_BYTES], kept, tuple(sorted(others - {*used})))
+
+
+def _changed(project: Project, *places: str) -> tuple[list[str], list[str]]:
+    """Return the changed and the untracked files at some places."""
+    changed = (PATHS, "diff", "HEAD", "--name-only", "--relative", "--", *places)
+    untracked = (PATHS, "ls-files", "--others", "--exclude-standard", "--", *places)
+    first, second = (ask_git(project.root, *words) for words in (changed, untracked))
+    return first.splitlines(), second.splitlines()
 
 
 @contextmanager
@@ -136,4 +154,4 @@ def _remove(project: Project, tree: Path) -> None:
 
 def _diff(project: Project, *words: str) -> str:
     plain = ("-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false")
-    return ask_git(project.root, *plain, "diff", *PLAIN, *words)
+    return ask_git(project.root, PATHS, *plain, "diff", *PLAIN, *words)

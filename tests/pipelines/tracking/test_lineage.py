@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ from gristmill.pipelines.tracking.lineage import (
     git_state,
     worktree,
 )
+
+USED = ("experiments/a.yaml", "experiments/odd.py", "experiments/나.py")
+"""Files that the experiment of these tests uses."""
 
 
 def git(project: Project, *words: str) -> str:
@@ -49,22 +53,28 @@ def test_staged_and_unstaged_changes_are_in_the_diff(home: Project) -> None:
     (home.experiments / "a.yaml").write_text("units: 2\n")
     (home.root / "dvc.yaml").write_text("stages: {a: 1}\n")
     git(home, "add", "dvc.yaml")
-    state = git_state(home)
+    state = git_state(home, USED)
     assert state.dirty
     assert "-units: 1\n+units: 2" in state.diff
     assert "+stages: {a: 1}" in state.diff
 
 
-def test_only_new_experiments_and_modules_are_added_to_the_diff(home: Project) -> None:
-    for name in ("experiments/실험.yaml", "experiments/my_models.py", "experiments/b.split.json"):
+def test_only_files_that_the_experiment_uses_are_in_the_diff_and_the_others_are_named(
+    home: Project,
+) -> None:
+    used = ("experiments/실험.yaml", "experiments/my_models.py", "experiments/b.split.json")
+    for name in used:
         (home.root / name).write_text(f"in: {name}\n")
-    for name in ("notes.txt", "experiments/notes.txt", "customers.csv", "experiments/rows.csv"):
+    others = ("experiments/*.py", "experiments/login.py", "experiments/notes.txt")
+    for name in ("notes.txt", "customers.csv", *others):
         (home.root / name).write_text("private\n")
-    state = git_state(home)
+    (home.experiments / "a.yaml").write_text("private: 2\n")
+    state = git_state(home, (*used, "experiments/absent.yaml"))
     assert state.dirty
-    for name in ("experiments/실험.yaml", "experiments/my_models.py", "experiments/b.split.json"):
+    for name in used:
         assert f"+in: {name}" in state.diff
     assert "private" not in state.diff
+    assert state.left_out == tuple(sorted([*others, "experiments/a.yaml"]))
 
 
 def test_a_changed_file_that_a_run_does_not_use_is_not_in_the_diff(home: Project) -> None:
@@ -79,7 +89,7 @@ def test_a_changed_file_that_a_run_does_not_use_is_not_in_the_diff(home: Project
 def test_ignored_experiments_are_not_in_the_diff(home: Project) -> None:
     (home.root / ".gitignore").write_text("secret.yaml\n")
     (home.experiments / "secret.yaml").write_text("private\n")
-    assert "private" not in git_state(home).diff
+    assert "private" not in git_state(home, ["experiments/secret.yaml"]).diff
 
 
 def changed_project(home: Project) -> dict[str, bytes]:
@@ -109,7 +119,7 @@ def test_commit_and_diff_restore_the_working_tree(
 ) -> None:
     expected = changed_project(home)
     git(home, "config", setting, "always" if "color" in setting else "true")
-    state = git_state(home)
+    state = git_state(home, USED)
     (tmp_path / "a.diff").write_bytes(state.diff.encode())
     assert state.kept == WHOLE
     with worktree(home, state.commit) as tree:
@@ -127,7 +137,7 @@ def test_the_diff_of_a_project_in_a_subfolder_applies_too(home: Project, tmp_pat
     git(home, "commit", "-qm", "inner")
     (inner.experiments / "b.yaml").write_text("units: 1\n")
     (inner.root / "dvc.yaml").write_text("stages: {b: 1}\n")
-    (tmp_path / "a.diff").write_text(git_state(inner).diff)
+    (tmp_path / "a.diff").write_text(git_state(inner, ["experiments/b.yaml"]).diff)
     with worktree(inner, git_state(inner).commit) as tree:
         assert apply_diff(tree, tmp_path / "a.diff") == ""
         assert (tree / "experiments" / "b.yaml").read_text() == "units: 1\n"
@@ -136,7 +146,7 @@ def test_the_diff_of_a_project_in_a_subfolder_applies_too(home: Project, tmp_pat
 
 def test_a_diff_that_does_not_apply_is_reported(home: Project, tmp_path: Path) -> None:
     (home.experiments / "a.yaml").write_text("units: 2\n")
-    (tmp_path / "a.diff").write_text(git_state(home).diff.replace("-units: 1", "-units: 7"))
+    (tmp_path / "a.diff").write_text(git_state(home, USED).diff.replace("-units: 1", "-units: 7"))
     with worktree(home, git_state(home).commit) as tree:
         assert "patch does not apply" in apply_diff(tree, tmp_path / "a.diff")
 
@@ -166,7 +176,7 @@ def test_a_missing_commit_is_named(home: Project) -> None:
 def test_a_diff_contains_no_secrets_and_has_a_size_limit(home: Project) -> None:
     source = "source: https://me:hunter2@example.com/x.csv\n"
     (home.experiments / "a.yaml").write_text(source + "x: 1\n" * 400_000)
-    state = git_state(home)
+    state = git_state(home, USED)
     assert "https://me:***@example.com/x.csv" in state.diff
     assert "hunter2" not in state.diff
     assert state.kept == CUT
@@ -193,10 +203,38 @@ def test_a_repository_without_commits_has_no_commit(tmp_path: Path) -> None:
         ("https://example.com/a.csv?token=abc123&x=1", "https://example.com/a.csv?token=***&x=***"),
         ("s3://bucket/key", "s3://bucket/key"),
         ("units: 3", "units: 3"),
+        ('password = "two words"', 'password = "***"'),
+        ("password: two words", "password: ***"),
+        ("{password: two words, x: 1}", "{password: ***, x: 1}"),
+        ("+  db_password: |\n+    two\n+    words\n+x: 1", "+  db_password: |\n+***\n+***\n+x: 1"),
+        ("os.environ['PASSWORD'] = 'a b'", "os.environ['PASSWORD'] = '***'"),
+        ("Server=h;Pwd=abc;x=1", "Server=h;Pwd=***;x=1"),
+        ("Authorization: Bearer abcdefgh123", "Authorization: Bearer ***"),
+        ("key = AKIAIOSFODNN7EXAMPLE", "key = ***"),
+        ("ghp_0123456789abcdef0123 xoxb-12-ab-cdef", "*** ***"),
+        ("see eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl", "see ***"),
+        ("machine h login me password abc", "machine h login me password ***"),
+        ("def ask(token: str) -> int:", "def ask(token: str) -> int:"),
+        ("https://host:8080/a/b?x=me@h", "https://host:8080/a/b?x=***"),
+        ("https://me:8080/a@host/b", "https://me:***@host/b"),
+        (
+            "+-----BEGIN RSA PRIVATE KEY-----\n+MIIE\n+abc=\n+-----END RSA PRIVATE KEY-----\n+x",
+            "+-----BEGIN RSA PRIVATE KEY-----\n+***\n+***\n+-----END RSA PRIVATE KEY-----\n+x",
+        ),
+        ("-----BEGIN PRIVATE KEY-----\nMIIE", "-----BEGIN PRIVATE KEY-----\n***"),
     ],
 )
 def test_only_secrets_are_hidden(text: str, expected: str) -> None:
     assert redact(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["a://", "x", "password: |\n", "token: '", "eyJ", " ", "https://a?"]
+)
+def test_hiding_takes_no_long_time_whatever_the_text(text: str) -> None:
+    began = time.perf_counter()
+    redact(text * (200_000 // len(text)))
+    assert time.perf_counter() - began < 5
 
 
 words = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9)
