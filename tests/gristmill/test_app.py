@@ -193,7 +193,7 @@ CASES = [
         broken_off,
     ),
     Case("binary data", "stage ingest tiny", 1, (TABLE, "binary data"), bytes_are(b"\x89PNG\0\0")),
-    Case("a web page", "stage ingest tiny", 1, (TABLE, "two column names"), bytes_are(b"<html>")),
+    Case("a web page", "stage ingest tiny", 1, (TABLE, "a web page"), bytes_are(b"<html>")),
     Case(
         "ragged rows",
         "stage ingest tiny",

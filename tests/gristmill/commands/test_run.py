@@ -276,7 +276,7 @@ def test_promote_and_rollback_move_the_alias_and_report_it(
         ("2", "slow"),
         ("1", "2"),
         ("2", "show"),
-        ("1", "yet"),
+        ("1", "before"),
     ]
 
 

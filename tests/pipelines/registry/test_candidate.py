@@ -226,7 +226,7 @@ def test_the_first_candidate_becomes_champion_and_its_version_stores_the_reason(
     assert version.aliases == ("champion",)
     assert version.tags["gristmill.decision"] == "promote"
     *_, dummy, reason = version.tags["gristmill.reasons"].split("; ")
-    assert dummy.startswith("better than the dummy: p = ")
+    assert dummy.startswith("better than the dummy: p ")
     assert reason == "there was no champion before"
     assert version.tags["gristmill.data"] == DIGEST
     _, trial, evaluation = mill.evaluate(name)
@@ -252,8 +252,8 @@ def test_a_model_without_a_champion_is_held_if_it_is_no_better_than_the_baseline
     mill.train("trees", **FOREST)
     trees = mill.register("trees")
     assert (trees.decision.outcome, trees.champion) == ("hold", None)
-    assert "better than the dummy: p = " in str(trees.decision)
-    assert trees.decision.reasons[-2].startswith("worse than the linear baseline: p = ")
+    assert "better than the dummy: p " in str(trees.decision)
+    assert trees.decision.reasons[-2].startswith("worse than the linear baseline: p ")
     write_experiment(project, "trees", **FOREST, gate={"baseline": False})
     again = mill.register("trees")
     assert (again.decision.outcome, again.champion) == ("promote", again.version)
@@ -562,7 +562,7 @@ def test_an_earlier_champion_that_is_judged_again_keeps_its_promotion(
     screen.show_history("tiny", "2")
     shown = capsys.readouterr().out
     assert "champion" in shown
-    assert len(shown.splitlines()) == 3  # heading, rule, one entry
+    assert len(re.findall(r"(?m)^20\d\d-", shown)) == 1
     tag_version(mill.project, versions(mill.project, "tiny")[1], {"gristmill.decision": "reject"})
     screen.rollback("tiny")
     assert "the gate had rejected it" in capsys.readouterr().out
@@ -719,7 +719,7 @@ def test_what_python_and_mlflow_write_into_a_package_is_no_change_and_is_not_exe
 ) -> None:
     folder = inner_folder(mill, "by_hand")
     cache = folder / "modules" / "__pycache__"
-    cache.mkdir()
+    cache.mkdir(exist_ok=True)
     (cache / "a_models.cpython-311.pyc").write_bytes(b"anything")
     (folder.parent.parent / "registered_model_meta").write_text("model_name: another")
     with loaded_version(mill.project, champion_of(mill, "by_hand")) as (model, notes):
@@ -1098,7 +1098,7 @@ def test_a_stored_decision_is_shown_again(
         "checks of the gate at α = 0.05",
         "colour=red",
         "accuracy: better",
-        f"{contest['p']:.4g}",
+        f"{contest['p']:.3f}",
         "by McNemar's mid-p on 30 rows",
         "power for a gain of",
     ):

@@ -332,7 +332,7 @@ def test_dates_as_classes_are_predicted_as_text() -> None:
     assert made["prediction"].tolist() == ["2024-01-02", "2025-01-02"]
 
 
-@pytest.mark.parametrize("entry", ["colours", "size*", "y"])
+@pytest.mark.parametrize("entry", ["colours", "size*"])
 def test_an_entry_for_a_column_that_is_not_a_feature_is_refused(entry: str) -> None:
     with pytest.raises(ConfigError, match=rf"(?s)no feature.*features\.columns\.{entry[:4]}"):
         fit_statistics(
