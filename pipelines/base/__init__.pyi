@@ -73,6 +73,9 @@ from .secrets import (
 from .source_code import (
     normalised_source as normalised_source,
 )
+from .source_code import (
+    parse_source as parse_source,
+)
 from .spelling import (
     nearest as nearest,
 )

@@ -6,6 +6,9 @@ import ast
 import hashlib
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
+
+PARSING = Lock()
 
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -19,9 +22,19 @@ def normalised_source(path: Path) -> str:
     return _digest(path.read_bytes(), str(path))
 
 
+def parse_source(source: bytes, name: str) -> ast.Module:
+    """Return the syntax tree of Python source, one thread at a time.
+
+    In Python 3.11, threads that parse at the same time can end in "SystemError: AST constructor
+    recursion depth mismatch".
+    """
+    with PARSING:
+        return ast.parse(source, filename=name)
+
+
 @lru_cache(maxsize=256)
 def _digest(source: bytes, name: str) -> str:
-    tree = ast.parse(source, filename=name)
+    tree = parse_source(source, name)
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]

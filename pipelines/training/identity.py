@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from gristmill.pipelines.base import ConfigError, normalised_source
+from gristmill.pipelines.base import ConfigError, normalised_source, parse_source
 from gristmill.pipelines.config import FITTING, Experiment, Model, Recipe, Scalar
 from gristmill.pipelines.training.recipes import recipe_changes, recipe_record
 
@@ -318,7 +318,7 @@ def user_sources(folder: Path, builder: str) -> dict[str, str]:
             continue
         try:
             found[name] = normalised_source(file)
-            tree = ast.parse(file.read_bytes())
+            tree = parse_source(file.read_bytes(), str(file))
         except (OSError, SyntaxError) as error:
             raise ConfigError(
                 "the model's builder cannot be read",
