@@ -260,7 +260,8 @@ def through(table: Table, csv: Path, project: Path, drafts: bool) -> Outcome:
     codes["score"], _ = call(project, "score", name, str(csv), "-o", out, "--version", "1")
     codes["check"], _ = call(project, "check", f"{name}@1", str(csv))
     codes["reproduce"], _ = call(project, "reproduce", f"{name}@1")
-    return Outcome("held" if codes["run"] else "promoted", True, codes, wrong)
+    decision = "rejected" if codes["run"] else "held" if " is held" in said else "promoted"
+    return Outcome(decision, True, codes, wrong)
 
 
 def walked(table: Table, folder: Path, drafts: bool) -> Outcome:

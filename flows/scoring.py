@@ -91,13 +91,12 @@ def _score(
     name = version.model
     document = declared(project, name)
     data = None if document is None else document.data
-    picture = model.unwrap_python_model().statistics.get("picture")
+    statistics = model.unwrap_python_model().statistics
     notes: list[str] = []
-    if picture:
-        blocks = read_pictures(file, data, model.unwrap_python_model().statistics, notes)
+    if picture := statistics.get("picture"):
+        blocks = read_pictures(file, data, statistics, notes)
         made = _scored(model, blocks, [picture["name"]])
     else:
-        statistics = model.unwrap_python_model().statistics
         rows, found = read_rows(file, data, *columns_of(model), statistics["columns"])
         notes += found
         made = _scored(model, iter([rows]))

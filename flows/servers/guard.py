@@ -56,7 +56,7 @@ class Guard:
         if problem := _stranger(scope, headers):
             refusal = PlainTextResponse(problem, 403)
         elif not (scope["path"] in self._public or self._is_known(headers)):
-            refusal = PlainTextResponse("user and password, please", 401, self._question)
+            refusal = PlainTextResponse("user and password are required", 401, self._question)
         else:
             await self._app(scope, receive, send)
             return
@@ -95,7 +95,7 @@ def _stranger(scope: Scope, headers: dict[bytes, list[bytes]]) -> str:
 
 
 def server(app: App, log_level: str) -> uvicorn.Server:
-    """Return a server for an application; `run(sockets=[…])` serves until it is told to end."""
+    """Return a server for an application; `run(sockets=[…])` serves until the process ends."""
     return uvicorn.Server(
         uvicorn.Config(app, log_level=log_level, timeout_graceful_shutdown=1, proxy_headers=False)
     )

@@ -30,8 +30,8 @@ def status() -> None:
         digest = ingestion.data_digest(project, folder)[:8] if there else ""
         rows.append((folder, state.value, digest, ", ".join(names)))
     Screen().show(Table(("data set", "state", "hash", "used by"), rows))
-    for fault in faults.values():  # after the others
-        raise fault
+    if faults:  # shown after the valid ones
+        raise next(iter(faults.values()))
 
 
 def formats() -> None:

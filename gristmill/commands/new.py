@@ -494,7 +494,8 @@ def _warnings(draft: profiling.Draft) -> Iterator[str]:
         if assumed.name in draft.leaks:
             keep = f"features: {{allow_leaks: [{assumed.name}]}} instead of its line in exclude"
             known = f"if it is known before {draft.target}: {keep}"
-            yield f"{assumed.name} is left out: {assumed.why}; {known}"
+            reveals = f"{assumed.name} reveals {draft.target} and is left out"
+            yield f"{reveals}: {assumed.why}; {known}"
         elif assumed.kind == "text":
             yield f"{assumed.name} is free text and left out; the file shows how to include it"
         if assumed.role == "group":

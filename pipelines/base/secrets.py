@@ -57,7 +57,7 @@ CREDENTIALS = (
         ),
         lambda found: f"{found[1]}{found[2][0]}{HIDDEN}{found[2][0]}",
     ),
-    # password: two words, on a line of its own
+    # password: two words, as a whole line
     (
         re.compile(
             rf"(?im)(^[+-]?[^\S\n]*[\"']?[\w.-]{{0,60}}{NAME}[\"']?[ \t]*:[ \t]*)"

@@ -206,8 +206,9 @@ class Rehearsal:
                 expected=f"{address} loads and answers {len(rows)} raw rows",
                 found=problem,
             )
-        told = f"{address} works, but was made with " + "; with ".join(map(str, others))
-        notes = [*([told] if others else []), *([] if isinstance(model, str) else unchecked(model))]
+        notes = [] if isinstance(model, str) else unchecked(model)
+        if others:
+            notes.append(f"{address} works, but was made with " + "; with ".join(map(str, others)))
         self.warnings += [note for note in notes if note not in self.warnings]
         return made.tables["rows"]
 

@@ -89,9 +89,9 @@ def reading(project: Project) -> Iterator[sqlite3.Connection | None]:
             database.execute("BEGIN")
             made = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")
             has_tables = made.fetchone() is not None
-            own = "SELECT 1 FROM experiments WHERE name != 'Default'"
+            own = "SELECT 1 FROM experiments WHERE name != 'Default' UNION SELECT 1 FROM runs"
             if not has_tables or database.execute(own).fetchone() is None:
-                _require_no_history(project, "a database without experiments")
+                _require_no_history(project, "a database without runs")
             yield database if has_tables else None
     except sqlite3.DatabaseError as error:
         damaged = not isinstance(error, sqlite3.OperationalError)

@@ -58,7 +58,7 @@ def ports() -> Iterator[dict[str, int]]:
 def ask(
     port: int, method: str = "GET", path: str = "/", **headers: str
 ) -> tuple[int, dict[str, str]]:
-    """Send a request with exactly these headers; `_` stands for `-`. Return status and headers."""
+    """Send a request with exactly these headers; `_` means `-`. Return status and headers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.putrequest(method, path, skip_host=True)
     for name, value in {"Host": f"127.0.0.1:{port}", **headers}.items():

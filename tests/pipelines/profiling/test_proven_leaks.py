@@ -50,7 +50,7 @@ def test_a_copy_of_the_target_is_left_out_with_what_to_type_to_keep_it(
 ) -> None:
     excluded, said = draft("total", a=A, noise=NOISE, twice=leak, total=TOTAL)
     assert excluded == ["twice"]
-    assert f"twice is left out: {words}" in said
+    assert f"and is left out: {words}" in said
     assert "features: {allow_leaks: [twice]} instead of its line in exclude" in said
     assert "next: gristmill run made" in said
 
@@ -58,7 +58,10 @@ def test_a_copy_of_the_target_is_left_out_with_what_to_type_to_keep_it(
 def test_a_sum_that_is_the_target_loses_one_of_its_columns(draft: Draft) -> None:
     excluded, said = draft("total", a=A, b=B, noise=NOISE, total=TOTAL)
     assert excluded == ["a"]
-    assert "a is left out: total is 10 + 3 × a − b, without exception in 300 rows" in said
+    assert (
+        "a reveals total and is left out: total is 10 + 3 × a − b, without exception in 300 rows"
+        in said
+    )
 
 
 def test_recoded_classes_are_left_out(draft: Draft) -> None:
@@ -66,7 +69,9 @@ def test_recoded_classes_are_left_out(draft: Draft) -> None:
     codes = np.array(["x", "y", "z"])[KIND]
     excluded, said = draft("kind", a=A + KIND, number=10 * KIND, code=codes, kind=names)
     assert excluded == ["number", "code"]
-    assert "code is left out: is a recoding of the classes of kind (x = cat" in said
+    assert (
+        "code reveals kind and is left out: is a recoding of the classes of kind (x = cat" in said
+    )
 
 
 def test_columns_that_predict_well_without_proof_stay(draft: Draft) -> None:

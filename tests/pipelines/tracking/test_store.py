@@ -111,9 +111,7 @@ def used(stored: Project) -> Project:
     return stored
 
 
-@pytest.mark.parametrize(
-    "left", ["no such file", "an empty file", "a database without experiments"]
-)
+@pytest.mark.parametrize("left", ["no such file", "an empty file", "a database without runs"])
 def test_a_store_that_has_lost_its_history_is_refused_until_its_artifacts_are_moved_aside(
     used: Project, store_once: Path, left: str
 ) -> None:
@@ -131,6 +129,15 @@ def test_a_store_that_has_lost_its_history_is_refused_until_its_artifacts_are_mo
     subprocess.run(ANEW, shell=True, check=True, cwd=used.root)
     check_store(used)
     assert local_models(used) == []
+
+
+def test_a_store_with_runs_of_mlflows_default_experiment_alone_is_usable(stored: Project) -> None:
+    run = client(stored).create_run("0").info.run_id
+    note = stored.store / "artifacts" / "0" / run / "artifacts" / "note.txt"  # as a server puts it
+    note.parent.mkdir(parents=True)
+    note.write_text("by hand")
+    check_store(stored)
+    assert local_models(stored) == []
 
 
 def test_a_store_is_usable_after_all_its_runs_were_removed(used: Project) -> None:
